@@ -1,0 +1,277 @@
+"""The nouns the Batch API speaks: batch, file, and the statuses between them.
+
+Pure values. Parsing is lenient where the world is (fact sheet, sections 1 and 5): fields may
+be absent, null or of a neighbouring type, statuses may be new, and whatever is not known yet
+is kept in `raw`. It is strict only where guessing would lose money: an object without an id is
+not a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLASSIC_FIELDS: Final = (
+    "id",
+    "object",
+    "endpoint",
+    "errors",
+    "input_file_id",
+    "completion_window",
+    "status",
+    "output_file_id",
+    "error_file_id",
+    "created_at",
+    "in_progress_at",
+    "expires_at",
+    "finalizing_at",
+    "completed_at",
+    "failed_at",
+    "expired_at",
+    "cancelling_at",
+    "cancelled_at",
+    "request_counts",
+    "metadata",
+)
+"""The twenty classic fields of the OpenAI Batch object, in the order of its reference."""
+
+NEWER_FIELDS: Final = ("model", "usage")
+"""Added in 2025; absent from most dialects."""
+
+
+class BatchStatus(StrEnum):
+    """The eight statuses of the reference, spelt as the API spells them."""
+
+    VALIDATING = "validating"
+    FAILED = "failed"
+    IN_PROGRESS = "in_progress"
+    FINALIZING = "finalizing"
+    COMPLETED = "completed"
+    EXPIRED = "expired"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+
+
+TERMINAL: Final = frozenset(
+    {BatchStatus.FAILED, BatchStatus.COMPLETED, BatchStatus.EXPIRED, BatchStatus.CANCELLED}
+)
+"""What the API will not change again. An unknown status is never one of them."""
+
+_ORDER: Final = {
+    BatchStatus.VALIDATING: 0,
+    BatchStatus.IN_PROGRESS: 1,
+    BatchStatus.FINALIZING: 2,
+    BatchStatus.CANCELLING: 3,
+    BatchStatus.FAILED: 4,
+    BatchStatus.COMPLETED: 4,
+    BatchStatus.EXPIRED: 4,
+    BatchStatus.CANCELLED: 4,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestCounts:
+    """What the API says of its progress. For display only: counts are known to lie."""
+
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchError:
+    """One batch-level error; `line` counts from 1 in the input file."""
+
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        """Render as `line 3: message (code)`, leaving out what the API left out."""
+        where = f"line {self.line}: " if self.line is not None else ""
+        what = self.message or self.code or "no reason given"
+        code = f" ({self.code})" if self.code and self.message else ""
+        return f"{where}{what}{code}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A Batch object as one reply showed it.
+
+    Times are Unix seconds by the provider's clock. `raw` is the object as received, unknown
+    fields included; it is what is stored and shown.
+    """
+
+    id: str
+    status: str
+    endpoint: str | None = None
+    input_file_id: str | None = None
+    completion_window: str | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    created_at: int | None = None
+    in_progress_at: int | None = None
+    expires_at: int | None = None
+    finalizing_at: int | None = None
+    completed_at: int | None = None
+    failed_at: int | None = None
+    expired_at: int | None = None
+    cancelling_at: int | None = None
+    cancelled_at: int | None = None
+    request_counts: RequestCounts = RequestCounts()
+    errors: tuple[BatchError, ...] = ()
+    metadata: Mapping[str, str]
+    model: str | None = None
+    raw: Mapping[str, Any]
+
+    @classmethod
+    def from_api(cls, raw: object) -> Batch:
+        """Read a Batch object from decoded JSON.
+
+        Raises ValueError, saying what is amiss, for anything that has no id or no status.
+        """
+        if not isinstance(raw, dict):
+            raise ValueError(f"expected a Batch object, got {_kind(raw)}")  # noqa: TRY004
+        identifier, status = raw.get("id"), raw.get("status")
+        if not isinstance(identifier, str) or not identifier:
+            raise ValueError("a Batch object without an id")
+        if not isinstance(status, str) or not status:
+            raise ValueError(f"Batch {identifier} without a status")
+        return cls(
+            id=identifier,
+            status=status,
+            endpoint=_text(raw.get("endpoint")),
+            input_file_id=_text(raw.get("input_file_id")),
+            completion_window=_text(raw.get("completion_window")),
+            output_file_id=_text(raw.get("output_file_id")),
+            error_file_id=_text(raw.get("error_file_id")),
+            created_at=_seconds(raw.get("created_at")),
+            in_progress_at=_seconds(raw.get("in_progress_at")),
+            expires_at=_seconds(raw.get("expires_at")),
+            finalizing_at=_seconds(raw.get("finalizing_at")),
+            completed_at=_seconds(raw.get("completed_at")),
+            failed_at=_seconds(raw.get("failed_at")),
+            expired_at=_seconds(raw.get("expired_at")),
+            cancelling_at=_seconds(raw.get("cancelling_at")),
+            cancelled_at=_seconds(raw.get("cancelled_at")),
+            request_counts=_counts(raw.get("request_counts")),
+            errors=_errors(raw.get("errors")),
+            metadata=_metadata(raw.get("metadata")),
+            model=_text(raw.get("model")),
+            raw=raw,
+        )
+
+    @property
+    def known_status(self) -> BatchStatus | None:
+        """The status as one of the eight, or None where the provider has a word of its own."""
+        try:
+            return BatchStatus(self.status)
+        except ValueError:
+            return None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the API will not change this batch again."""
+        return self.known_status in TERMINAL
+
+    def behind(self, status: str) -> bool:
+        """Whether this view of the batch is older than one that showed `status`.
+
+        A stale list is recognised by it. Unknown statuses are neither older nor newer.
+        """
+        try:
+            return _ORDER[BatchStatus(self.status)] < _ORDER[BatchStatus(status)]
+        except ValueError:
+            return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A File object as one reply showed it; `bytes` is its size by the provider's count."""
+
+    id: str
+    filename: str | None = None
+    bytes: int | None = None
+    created_at: int | None = None
+    expires_at: int | None = None
+    purpose: str | None = None
+    status: str | None = None
+    raw: Mapping[str, Any]
+
+    @classmethod
+    def from_api(cls, raw: object) -> File:
+        """Read a File object from decoded JSON; raises ValueError for one without an id."""
+        if not isinstance(raw, dict):
+            raise ValueError(f"expected a File object, got {_kind(raw)}")  # noqa: TRY004
+        identifier = raw.get("id")
+        if not isinstance(identifier, str) or not identifier:
+            raise ValueError("a File object without an id")
+        return cls(
+            id=identifier,
+            filename=_text(raw.get("filename")),
+            bytes=_seconds(raw.get("bytes")),
+            created_at=_seconds(raw.get("created_at")),
+            expires_at=_seconds(raw.get("expires_at")),
+            purpose=_text(raw.get("purpose")),
+            status=_text(raw.get("status")),
+            raw=raw,
+        )
+
+
+def _kind(value: object) -> str:
+    return {dict: "an object", list: "an array", str: "a string", type(None): "null"}.get(
+        type(value), "a number"
+    )
+
+
+def _text(value: object) -> str | None:
+    """Return a non-empty string, or None: kaibo #93 shows `""` where there is no file."""
+    return value if isinstance(value, str) and value else None
+
+
+def _seconds(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return int(value)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _counts(value: object) -> RequestCounts:
+    if not isinstance(value, dict):
+        return RequestCounts()
+    return RequestCounts(
+        total=_seconds(value.get("total")) or 0,
+        completed=_seconds(value.get("completed")) or 0,
+        failed=_seconds(value.get("failed")) or 0,
+    )
+
+
+def _errors(value: object) -> tuple[BatchError, ...]:
+    if isinstance(value, str) and value:  # Novita and Together send a bare string
+        return (BatchError(message=value),)
+    data = value.get("data") if isinstance(value, dict) else value
+    if not isinstance(data, list):
+        return ()
+    return tuple(
+        BatchError(
+            code=_text(entry.get("code")),
+            message=_text(entry.get("message")),
+            param=_text(entry.get("param")),
+            line=_seconds(entry.get("line")),
+        )
+        for entry in data
+        if isinstance(entry, dict)
+    )
+
+
+def _metadata(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
+        return {}
+    return {str(key): text for key, text in value.items() if isinstance(text, str)}
