@@ -8,7 +8,7 @@ not a batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
@@ -178,6 +178,15 @@ class Batch:
     def terminal(self) -> bool:
         """Whether the API will not change this batch again."""
         return self.known_status in TERMINAL
+
+    def differs(self, other: Batch) -> bool:
+        """Whether two views of a batch differ in anything that runner or a reader goes by.
+
+        A provider's list may show fewer fields than its single object does; that alone is no
+        difference.
+        """
+        mine, its = replace(self, raw={}), replace(other, raw={})
+        return mine != its or self.raw.get("usage") != other.raw.get("usage")
 
     def behind(self, status: str) -> bool:
         """Whether this view of the batch is older than one that showed `status`.

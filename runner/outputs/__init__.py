@@ -1,0 +1,1 @@
+"""From downloaded files to results: settled rows, the final files of a run, and its record."""

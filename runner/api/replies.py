@@ -1,0 +1,295 @@
+"""From an HTTP reply to a decoded object, or to the error that says whether the call has acted.
+
+Pure: a status, headers and a body go in, a value or an exception comes out. The table is that
+of the fact sheet, sections 1 and 4. The one question that matters is asked of every reply to a
+call that makes something: is it *known* that nothing was made? A 4xx and a redirect say so; a
+408, a 5xx or a 2xx without a usable object do not.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, TypeVar, assert_never
+from urllib.parse import urlsplit
+
+from runner.api.complaints import decode_json, describe_text, read_complaint, shown
+from runner.errors import (
+    ApiError,
+    FileNotVisible,
+    MayHaveActed,
+    NotFound,
+    NotOffered,
+    OutOfMoney,
+    RateLimited,
+    Rejected,
+    Transient,
+    Unauthorized,
+    UnexpectedReply,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runner.api.complaints import Complaint
+    from runner.spec.project import Provider, Secret
+
+_Error = TypeVar("_Error", bound=ApiError)
+
+MONEY_CODES: Final = frozenset(
+    {
+        "billing_hard_limit_reached",
+        "credit_balance_exhausted",
+        "insufficient_quota",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+    }
+)
+"""Values of `code` or `type` that only a person with a credit card can change."""
+
+_MONEY_STATUSES: Final = frozenset({400, 403, 429})
+_PLAIN_MEANINGS: Final[Mapping[int, type[ApiError]]] = {
+    HTTPStatus.UNAUTHORIZED: Unauthorized,
+    HTTPStatus.FORBIDDEN: Unauthorized,
+    HTTPStatus.METHOD_NOT_ALLOWED: NotOffered,
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimited,
+    HTTPStatus.NOT_IMPLEMENTED: NotOffered,
+}
+_ADVICE: Final[Mapping[type[ApiError], str]] = {
+    FileNotVisible: "the uploaded file is not known there yet",
+    MayHaveActed: "it may have been carried out: look before sending it again",
+    NotFound: "it does not exist, or belongs to another project's key",
+    NotOffered: "is base_url really that of a Batch API?",
+    OutOfMoney: "add credit or raise the limit; no retry can help",
+    RateLimited: "too many requests for now",
+    Rejected: "sending the same again would not help",
+    Transient: "trying again can help",
+}
+_FILE_PARAMS: Final = frozenset({"file_id", "input_file_id"})
+_FILE_NOT_VISIBLE: Final = re.compile(
+    r"cannot find file|\bfile\b.*\b(not found|not (yet )?processed|does not exist)|no such file",
+    re.IGNORECASE,
+)
+_SECONDS: Final = re.compile(r"\d{1,9}(\.\d+)?", re.ASCII)
+
+
+class Kind(Enum):
+    """What a call is to the API, which decides what its failures mean."""
+
+    LISTING = auto()
+    """GET of a collection."""
+    OBJECT = auto()
+    """GET, DELETE or cancel of one object: doing it again changes nothing more."""
+    UPLOAD = auto()
+    """POST of a file: each one that arrives makes another file."""
+    CREATION = auto()
+    """POST of a batch: each one that arrives makes another batch, and costs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call to a provider, as messages name it. `path` is relative to the base URL."""
+
+    provider: Provider
+    secret: Secret | None
+    kind: Kind
+    method: str
+    path: str
+
+    def __str__(self) -> str:
+        """Render as `POST /batches`."""
+        return f"{self.method} {self.path}"
+
+    @property
+    def acts(self) -> bool:
+        """Whether sending it once more could make a second thing."""
+        match self.kind:
+            case Kind.UPLOAD | Kind.CREATION:
+                return True
+            case Kind.LISTING | Kind.OBJECT:
+                return False
+            case _:
+                assert_never(self.kind)
+
+    @property
+    def of_collection(self) -> bool:
+        """Whether its path exists at every provider that has the call at all."""
+        return self.kind is not Kind.OBJECT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A reply as received; header names are in lower case.
+
+    `whole` is False where the connection ended, or the reader stopped, before the body did.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    whole: bool = True
+
+    @property
+    def successful(self) -> bool:
+        """Whether the status is any 2xx: dialects answer a creation with 200, 201 or 202."""
+        return 200 <= self.status < 300  # noqa: PLR2004
+
+
+def decoded(call: Call, reply: Reply, *, now: float) -> object:
+    """Return the JSON of a successful reply.
+
+    `now` is Unix time. Raises the error of `refusal` where the status is not 2xx, and that of
+    `unusable` where the body is not one whole JSON document.
+    """
+    if not reply.successful:
+        raise refusal(call, reply, now=now)
+    if not reply.whole:
+        raise unusable(call, f"a body too long to be read ({len(reply.body):,} bytes)", reply)
+    try:
+        return decode_json(reply.body)
+    except ValueError as error:
+        what = describe_text(reply.body) or "an empty body"
+        raise unusable(call, f"what is not JSON ({error}): {what}", reply) from error
+
+
+def unusable(call: Call, what: str, reply: Reply) -> ApiError:
+    """Return the error for a reply that is not the API's.
+
+    `what` completes "answered with 200 and …". For a call that acts the outcome is unknown: a
+    proxy can lose the reply to a request that was carried out.
+    """
+    text = (
+        f"{call.provider.name} answered {call} with {reply.status} and {shown(what, call.secret)}"
+    )
+    if not call.acts:
+        return _error(UnexpectedReply, call, text, reply)
+    return _error(MayHaveActed, call, f"{text} ({_ADVICE[MayHaveActed]})", reply)
+
+
+def refusal(call: Call, reply: Reply, *, now: float) -> ApiError:
+    """Return the error that a reply other than 2xx means; `now` is Unix time."""
+    complaint = read_complaint(reply.body, call.secret)
+    kind = _meaning(call, reply, complaint)
+    try:
+        phrase = f"{reply.status} {HTTPStatus(reply.status).phrase}"
+    except ValueError:
+        phrase = str(reply.status)
+    text = f"{call.provider.name} answered {call} with {phrase}"
+    if complaint.text:
+        text += f": {complaint.text}"
+    wait = retry_after(reply.headers, now=now)
+    return _error(kind, call, f"{text} ({_advice(kind, call, reply)})", reply, complaint, wait)
+
+
+def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Return the seconds a reply asks to wait, or None where it does not say (RFC 9110, 10.2.3).
+
+    A date counts from the reply's own Date where it has one, so that a wrong clock on either
+    side does no harm, else from `now` (Unix time). A date that has passed is 0 seconds.
+    """
+    value = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    until = _unix_time(value)
+    if until is None:
+        return None
+    sent = _unix_time(headers.get("date", ""))
+    return max(0.0, until - (now if sent is None else sent))
+
+
+def _meaning(call: Call, reply: Reply, complaint: Complaint) -> type[ApiError]:
+    status = reply.status
+    if status == HTTPStatus.PAYMENT_REQUIRED or (
+        status in _MONEY_STATUSES and MONEY_CODES & {complaint.code, complaint.type}
+    ):
+        return OutOfMoney
+    if call.kind is Kind.CREATION and _file_not_visible(status, complaint):
+        return FileNotVisible
+    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+        return NotOffered if call.of_collection else NotFound
+    if 300 <= status < 500 and status != HTTPStatus.REQUEST_TIMEOUT:  # noqa: PLR2004
+        return _PLAIN_MEANINGS.get(status, Rejected)
+    return _PLAIN_MEANINGS.get(status, MayHaveActed if call.acts else Transient)
+
+
+def _advice(kind: type[ApiError], call: Call, reply: Reply) -> str:
+    """Return what a person should know about a refusal beyond the provider's own words."""
+    if 300 <= reply.status < 400:  # noqa: PLR2004
+        return _redirect_advice(call, reply)
+    if kind is Unauthorized:
+        return _key_advice(call)
+    return _ADVICE[kind]
+
+
+def _file_not_visible(status: int, complaint: Complaint) -> bool:
+    """Whether a refused creation means an upload that has not spread yet (failure 9).
+
+    OpenAI and Azure answer 400, Voyage 404; names and words differ.
+    """
+    if status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
+        return False
+    return complaint.param in _FILE_PARAMS or bool(_FILE_NOT_VISIBLE.search(complaint.text))
+
+
+def _key_advice(call: Call) -> str:
+    if call.provider.api_key_env is None:
+        return "this provider has no api_key_env: no key was sent"
+    if call.secret is None:
+        return f"no key was sent: set {call.provider.api_key_env}"
+    return f"check that the key in {call.provider.api_key_env} is right and may do this"
+
+
+def _redirect_advice(call: Call, reply: Reply) -> str:
+    target = reply.headers.get("location", "")
+    if not target:
+        return "a redirect that does not say where to"
+    place = shown(public_url(target), call.secret)
+    return f"base_url redirects to {place}; set base_url to where the API really is"
+
+
+def public_url(url: str) -> str:
+    """Return a URL without what may be secret in it: user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is no URL"
+    host = parts.netloc.rpartition("@")[2]
+    return shown(parts._replace(netloc=host, query="", fragment="").geturl(), None, longest=200)
+
+
+def _unix_time(value: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    # An HTTP date is in GMT by definition; "-0000" reads as a time without a zone.
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return aware.timestamp()
+
+
+def _error(
+    kind: type[_Error],
+    call: Call,
+    text: str,
+    reply: Reply,
+    complaint: Complaint | None = None,
+    wait: float | None = None,
+) -> _Error:
+    identifier = shown(reply.headers.get("x-request-id", ""), call.secret, longest=100)
+    if identifier:
+        text += f" [request {identifier}]"
+    return kind(
+        text,
+        provider=call.provider.name,
+        call=str(call),
+        status=reply.status,
+        code=(complaint.code or complaint.type) if complaint else None,
+        param=complaint.param if complaint else None,
+        request_id=identifier or None,
+        retry_after=wait,
+    )

@@ -1,0 +1,297 @@
+"""What exactly is wrong with a line: the slow way, taken only by lines that were not accepted.
+
+It names every fault of a line at once, with the column where there is one, and ends a message
+with the API's own error code where the API has one (fact sheet, section 3), so that a search
+for either finds the other. It says nothing of what a prompt holds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final, Never, assert_never
+
+from runner.inputs.requests import LONGEST_CUSTOM_ID, Kind, Request, count_inputs
+
+_SHOWN: Final = 60
+"""Characters of a value that a message quotes."""
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|-?(?:NaN|Infinity)', re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong with a line; `column` counts characters from 1, 0 is the whole line."""
+
+    column: int = 0
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Either a request after all, or at least one fault.
+
+    `custom_id` is known for many a faulty line too: its repetition is a fault of its own.
+    """
+
+    request: Request | None = None
+    custom_id: str | None = None
+    faults: tuple[Fault, ...] = ()
+
+
+def diagnose(row: bytes, endpoint: str) -> Diagnosis:
+    """Find all that is wrong with a row of an input for `endpoint`."""
+    try:
+        text = row.decode()
+    except UnicodeDecodeError as error:
+        column = len(row[: error.start].decode()) + 1
+        message = "not valid UTF-8: save the file as UTF-8 (invalid_json_line)"
+        return Diagnosis(faults=(Fault(column=column, message=message),))
+    value, fault = _parse(text)
+    if fault is not None:
+        return Diagnosis(faults=(fault,))
+    if not isinstance(value, _Object):
+        message = (
+            f"expected one request object, not {_kind(value)}: each line is a request"
+            " with custom_id, method, url and body (invalid_json_line)"
+        )
+        return Diagnosis(faults=(Fault(message=message),))
+    faults = [*_repeated(value), *_envelope(value, endpoint)]
+    custom_id, body = value.get("custom_id"), value.get("body")
+    kind = Kind.of(endpoint)
+    if isinstance(body, _Object):
+        faults += _body(body, kind)
+    if faults or not isinstance(custom_id, str) or not isinstance(body, _Object):
+        return Diagnosis(
+            custom_id=custom_id if isinstance(custom_id, str) and custom_id else None,
+            faults=tuple(Fault(message=each) for each in faults),
+        )
+    model = body.get("model")
+    request = Request(
+        custom_id,
+        model if isinstance(model, str) else None,
+        count_inputs(body.get("input")) if kind is Kind.EMBEDDINGS else 0,
+    )
+    return Diagnosis(request=request, custom_id=custom_id)
+
+
+class _Object(dict[str, object]):
+    """A JSON object that remembers which of its keys came more than once."""
+
+    repeated: frozenset[str] = frozenset()
+
+
+class _NotJson(ValueError):
+    """A constant that Python's reader takes and JSON does not have."""
+
+
+def _parse(text: str) -> tuple[object, Fault | None]:
+    try:
+        # Numbers are not converted: they are not ours, and Python limits their length.
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_integer,
+            parse_float=_fraction,
+            parse_constant=_refuse_constant,
+        )
+    except json.JSONDecodeError as error:
+        if text.startswith("\ufeff"):
+            message = "byte order mark (U+FEFF) inside the file: remove it (invalid_json_line)"
+            return None, Fault(column=1, message=message)
+        # Python says "Expecting ...: line 1 column 5"; the place is given as ours.
+        what = error.msg.removesuffix(" starting at").removesuffix(" at").rstrip(": ")
+        what = what[:1].lower() + what[1:]
+        message = f"not valid JSON: {what}; each line is one JSON object (invalid_json_line)"
+        return None, Fault(column=error.colno, message=message)
+    except _NotJson as error:
+        message = f"{error} is not JSON: write a number or null (invalid_json_line)"
+        return None, Fault(column=_constant_column(text), message=message)
+    except RecursionError:
+        return None, Fault(message="nested too deeply to be read (invalid_json_line)")
+    column = _lone_surrogate_column(text)
+    if column:
+        escape = text[column - 1 : column + 5]
+        message = (
+            f"{escape} is half of a surrogate pair: escape the whole character or"
+            " write it as UTF-8 (invalid_json_line)"
+        )
+        return None, Fault(column=column, message=message)
+    return value, None
+
+
+def _object(pairs: list[tuple[str, object]]) -> _Object:
+    value = _Object(pairs)
+    if len(value) < len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        value.repeated = frozenset(key for key, count in counts.items() if count > 1)
+    return value
+
+
+def _integer(_: str) -> int:
+    return 0
+
+
+def _fraction(_: str) -> float:
+    return 0.0
+
+
+def _refuse_constant(name: str) -> Never:
+    raise _NotJson(name)
+
+
+def _constant_column(text: str) -> int:
+    """Return the column of the first NaN or Infinity that is not inside a string."""
+    constants = (token for token in _TOKEN.finditer(text) if not token[0].startswith('"'))
+    return next(constants).start() + 1
+
+
+def _lone_surrogate_column(text: str) -> int:
+    """Return the column of the first surrogate escape without its partner, 0 if none.
+
+    `text` is valid JSON, so that a backslash stands only where an escape begins.
+    """
+    high: re.Match[str] | None = None
+    for escape in _ESCAPE.finditer(text):
+        code = int(escape[1], 16) if escape[1] else 0
+        is_low = 0xDC00 <= code <= 0xDFFF  # noqa: PLR2004 - the ranges of RFC 8259, section 7
+        if high is not None:
+            if not is_low or escape.start() != high.end():
+                return high.start() + 1
+            high = None
+        elif is_low:
+            return escape.start() + 1
+        elif 0xD800 <= code <= 0xDBFF:  # noqa: PLR2004
+            high = escape
+    return high.start() + 1 if high is not None else 0
+
+
+def _repeated(value: _Object) -> list[str]:
+    # The other keys may come twice: the quick way sees only this one, and rows must not be
+    # judged by which way they went.
+    if "custom_id" in value.repeated:
+        return ["'custom_id' is given more than once: keep one (invalid_json_line)"]
+    return []
+
+
+def _envelope(value: _Object, endpoint: str) -> list[str]:
+    """Check what stands around the body, and that there is one."""
+    faults = [
+        f"missing '{key}': a request has custom_id, method, url and body"
+        " (missing_required_parameter)"
+        for key in ("custom_id", "method", "url", "body")
+        if key not in value
+    ]
+    faults += [
+        f"'{key}' must be a string, not {_kind(value[key])} (invalid_type)"
+        for key in ("custom_id", "method", "url")
+        if key in value and not isinstance(value[key], str)
+    ]
+    custom_id, method, url = value.get("custom_id"), value.get("method"), value.get("url")
+    if custom_id == "":
+        faults.append("'custom_id' is empty: give every request an id of its own")
+    if isinstance(custom_id, str) and len(custom_id) > LONGEST_CUSTOM_ID:
+        faults.append(
+            f"'custom_id' has {len(custom_id):,} characters: use at most {LONGEST_CUSTOM_ID}"
+            " (64 of A-Z a-z 0-9 _ - are safe everywhere)"
+        )
+    if isinstance(method, str) and method != "POST":
+        faults.append(f"'method' is {quoted(method)}: a batch takes only 'POST'")
+    if isinstance(url, str) and url != endpoint:
+        faults.append(
+            f"'url' is {quoted(url)}, but the endpoint of the spec is {quoted(endpoint)}:"
+            " make them the same (invalid_url)"
+        )
+    if "body" in value and not isinstance(value["body"], _Object):
+        faults.append(f"'body' must be an object, not {_kind(value['body'])} (invalid_type)")
+    return faults
+
+
+def _body(body: _Object, kind: Kind) -> list[str]:
+    """Check what decides whether a batch is accepted; the rest of a body is the provider's."""
+    faults = [*_model(body.get("model"), kind), *_question(body, kind)]
+    if body.get("stream") is True:
+        faults.append(
+            "'body.stream' is true: a batch cannot stream, remove it (streaming_unsupported)"
+        )
+    return faults
+
+
+def _question(body: _Object, kind: Kind) -> list[str]:
+    """Check the part of a body that holds what is asked."""
+    match kind:
+        case Kind.CHAT:
+            return _messages(body)
+        case Kind.COMPLETIONS:
+            return [] if "prompt" in body else ["missing 'body.prompt' (invalid_request)"]
+        case Kind.RESPONSES:
+            given = body.get("input") is not None or body.get("prompt") is not None
+            return [] if given else ["missing 'body.input' or 'body.prompt' (invalid_request)"]
+        case Kind.EMBEDDINGS:
+            return _input(body) or _embeddable(body["input"])
+        case Kind.MODERATIONS:
+            return _input(body)
+        case Kind.OTHER:
+            return []
+        case _:
+            assert_never(kind)
+
+
+def _input(body: _Object) -> list[str]:
+    return ["missing 'body.input' (invalid_request)"] if body.get("input") is None else []
+
+
+def _model(model: object, kind: Kind) -> list[str]:
+    if model is None:
+        if kind.needs_model:
+            return ["missing 'body.model': name the model to ask (invalid_request)"]
+    elif not isinstance(model, str):
+        return [f"'body.model' must be a string, not {_kind(model)} (invalid_request)"]
+    elif not model:
+        return ["'body.model' is empty: name the model to ask (invalid_request)"]
+    return []
+
+
+def _messages(body: _Object) -> list[str]:
+    if "messages" not in body:
+        return ["missing 'body.messages' (invalid_request)"]
+    messages = body["messages"]
+    if not isinstance(messages, list):
+        return [f"'body.messages' must be an array, not {_kind(messages)} (invalid_request)"]
+    return [] if messages else ["'body.messages' is empty (invalid_request)"]
+
+
+def _embeddable(value: object) -> list[str]:
+    items = value if isinstance(value, list) else []
+    tokens_only = all(set(map(type, item)) <= {int} for item in items if isinstance(item, list))
+    if count_inputs(value) and tokens_only:
+        return []
+    message = (
+        "'body.input' must be a string, a list of token numbers, or a list of either that is not"
+        " empty (invalid_request)"
+    )
+    return [message]
+
+
+def quoted(text: str) -> str:
+    """Return `text` in quotes, on one line and of bearable length."""
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case dict():
+            return "an object"
+        case list():
+            return "an array"
+        case str():
+            return "a string"
+        case _:
+            return "a number"

@@ -1,0 +1,204 @@
+"""Request lines, read as far as runner must know them and no further.
+
+This is the quick way, taken by every line: one typed decode that accepts a sound request or
+says nothing. Whatever it does not accept goes to `diagnosis`, which has the time to explain.
+Bodies belong to the provider: only fields that decide whether a batch is accepted are looked at.
+
+The decoder skips what it is not asked for without checking its UTF-8, so callers do that.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final, Generic, Literal, TypeVar, assert_never
+
+import msgspec
+
+LONGEST_CUSTOM_ID: Final = 512
+"""Characters. The API states no limit; 64 of `[A-Za-z0-9_-]` are safe with every provider."""
+
+
+class Kind(StrEnum):
+    """What an endpoint asks of a body, whatever a dialect puts before its name."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+    RESPONSES = "responses"
+    EMBEDDINGS = "embeddings"
+    MODERATIONS = "moderations"
+    OTHER = "other"
+
+    @classmethod
+    def of(cls, endpoint: str) -> Kind:
+        """Return the kind of `/v1/chat/completions`, `/v4/chat/completions` and the like."""
+        for ending, kind in _ENDINGS:
+            if endpoint.endswith(ending):
+                return kind
+        return cls.OTHER
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a body without a model is refused."""
+        return self not in (Kind.MODERATIONS, Kind.OTHER)
+
+
+_ENDINGS: Final = (
+    ("/chat/completions", Kind.CHAT),
+    ("/completions", Kind.COMPLETIONS),
+    ("/responses", Kind.RESPONSES),
+    ("/embeddings", Kind.EMBEDDINGS),
+    ("/moderations", Kind.MODERATIONS),
+)
+
+
+class Request(msgspec.Struct, frozen=True, gc=False):
+    """What sharding needs of one row; `inputs` counts embedding inputs, else 0."""
+
+    custom_id: str
+    model: str | None
+    inputs: int
+
+
+class _Met:
+    """Stands for a custom_id in a decoded line: the decoder hands over each one it meets."""
+
+    __slots__ = ()
+
+
+_MET: Final = _Met()
+
+
+_Model = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class _Body(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The fields of any body; subclasses add what their endpoint needs."""
+
+    model: _Model | None = None
+    stream: bool | None = None
+
+    def inputs(self) -> int:
+        return 0
+
+    def sound(self) -> bool:
+        return not self.stream
+
+
+class _Chat(_Body, frozen=True, gc=False, kw_only=True):
+    model: _Model
+    messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)]
+
+
+class _Completions(_Body, frozen=True, gc=False, kw_only=True):
+    model: _Model
+    prompt: msgspec.Raw
+
+
+class _Responses(_Body, frozen=True, gc=False, kw_only=True):
+    model: _Model
+    input: msgspec.Raw = msgspec.Raw()
+    prompt: msgspec.Raw = msgspec.Raw()
+
+    def sound(self) -> bool:
+        return not self.stream and not (_is_absent(self.input) and _is_absent(self.prompt))
+
+
+class _Embeddings(_Body, frozen=True, gc=False, kw_only=True):
+    model: _Model
+    input: str | list[str | int | list[int]]
+
+    def inputs(self) -> int:
+        return count_inputs(self.input)
+
+    def sound(self) -> bool:
+        return not self.stream and count_inputs(self.input) > 0
+
+
+class _Moderations(_Body, frozen=True, gc=False, kw_only=True):
+    input: msgspec.Raw
+
+    def sound(self) -> bool:
+        return not self.stream and not _is_absent(self.input)
+
+
+_BodyT_co = TypeVar("_BodyT_co", bound=_Body, covariant=True)
+
+
+class _Line(msgspec.Struct, Generic[_BodyT_co], frozen=True, gc=False):
+    custom_id: _Met
+    method: Literal["POST"]
+    url: str
+    body: _BodyT_co
+
+
+class RequestReader:
+    """Reads the lines of an input whose spec names `endpoint`."""
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._met: list[str] = []
+        decoder = msgspec.json.Decoder(_line_of(Kind.of(endpoint)), dec_hook=self._meet)
+        self._decode = decoder.decode
+
+    def read(self, row: bytes) -> Request | None:
+        """Return the request of a sound row; None is for `diagnosis` to explain."""
+        met = self._met
+        met.clear()
+        try:
+            line = self._decode(row)
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        body = line.body
+        # A repeated custom_id would let us and the provider each take another one.
+        if (
+            len(met) != 1
+            or not 0 < len(met[0]) <= LONGEST_CUSTOM_ID
+            or line.url != self._endpoint
+            or not body.sound()
+        ):
+            return None
+        return Request(met[0], body.model, body.inputs())
+
+    def _meet(self, _: type, value: object) -> _Met:
+        """Note a custom_id: called for each of a line, while a field would keep only the last."""
+        if not isinstance(value, str):
+            raise msgspec.ValidationError("expected a string")
+        self._met.append(value)
+        return _MET
+
+
+def count_inputs(value: object) -> int:
+    """Count the inputs of an embeddings request, 0 where `value` is no such input.
+
+    A string is one input, and so is a list of token numbers; a list of either holds several.
+    """
+    if isinstance(value, str):
+        return 1
+    if not isinstance(value, list):
+        return 0
+    kinds = set(map(type, value))
+    if kinds == {int}:
+        return 1
+    return len(value) if kinds in ({str}, {list}) else 0
+
+
+def _line_of(kind: Kind) -> type[_Line[_Body]]:
+    match kind:
+        case Kind.CHAT:
+            return _Line[_Chat]
+        case Kind.COMPLETIONS:
+            return _Line[_Completions]
+        case Kind.RESPONSES:
+            return _Line[_Responses]
+        case Kind.EMBEDDINGS:
+            return _Line[_Embeddings]
+        case Kind.MODERATIONS:
+            return _Line[_Moderations]
+        case Kind.OTHER:
+            return _Line[_Body]
+        case _:
+            assert_never(kind)
+
+
+def _is_absent(value: msgspec.Raw) -> bool:
+    return len(memoryview(value)) <= len(b"null") and bytes(value) in (b"", b"null")

@@ -1,0 +1,238 @@
+"""Reading an input once: check every line, hash it, cut it into shards.
+
+Whatever the API would refuse hours later, one error at a time, and can be known from the file is
+found here before anything is sent (fact sheet, sections 2 and 3). The walk is a pipeline over
+blocks of lines: a quick typed decode accepts sound rows, the rest is explained by `diagnosis`;
+ids go to the duplicate check and the ids file, rows to the sharder. Nothing of it grows with
+the input but 8 bytes a row for the duplicate check and 16 bytes a range of a shard's rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, assert_never
+
+from runner.errors import InvalidInput, Problem
+from runner.inputs import fingerprint
+from runner.inputs.diagnosis import diagnose, quoted
+from runner.inputs.duplicates import SeenIds
+from runner.inputs.findings import Findings
+from runner.inputs.fingerprint import unchanging
+from runner.inputs.ids import IdLines
+from runner.inputs.lines import Block, Overlong, canonical, read_blocks
+from runner.inputs.requests import RequestReader
+from runner.inputs.shards import Shard, Sharder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from io import FileIO
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from runner.inputs.duplicates import Suspects
+    from runner.inputs.fingerprint import Fingerprint
+    from runner.inputs.requests import Request
+    from runner.spec.project import Limits
+
+__all__ = ["Scan", "Shard", "scan"]
+
+_MOST_SUSPECTS: Final = 10_000
+"""Repeated ids that are looked at again; a file with more is wrong as a whole."""
+
+_NOT_LINES: Final = (
+    (b"\xff\xfe", "is UTF-16 or UTF-32 text: save it as UTF-8"),
+    (b"\xfe\xff", "is UTF-16 text: save it as UTF-8"),
+    (b"\x00\x00\xfe\xff", "is UTF-32 text: save it as UTF-8"),
+    (b"\x1f\x8b", "is compressed with gzip: decompress it"),
+    (b"\x28\xb5\x2f\xfd", "is compressed with zstd: decompress it"),
+    (b"PK\x03\x04", "is a zip archive: unpack it"),
+    (b"PAR1", "is a Parquet file: export it as JSON lines"),
+)
+"""What files that are no UTF-8 text begin with: one problem, not one for each line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scan:
+    """A sound input: what it holds and how it is cut.
+
+    `bytes` and `digest` (SHA-256, hexadecimal) are over all rows in order, each with one line
+    feed; they do not change with the limits, blank lines or line endings.
+    """
+
+    requests: int
+    bytes: int
+    digest: str
+    shards: tuple[Shard, ...]
+    fingerprint: Fingerprint
+
+
+def scan(
+    path: Path,
+    *,
+    shown: str,
+    endpoint: str,
+    limits: Limits,
+    ids: BinaryIO | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Scan:
+    """Check the input at `path` and cut it into shards for batches of `endpoint`.
+
+    `shown` is the path as problems name it. The custom_id of each row is written to `ids`, a new
+    binary file, as one JSON string a line. `progress` is told the number of bytes read so far.
+    Raises InvalidInput with every problem (1000 at most, and how many more), InputChanged where
+    the file changes meanwhile, LocalFileError where reading or writing `ids` fails.
+    """
+    with unchanging(path, shown=shown) as (file, identity):
+        _insist_on_text(file, shown)
+        walk = _Walk(shown=shown, endpoint=endpoint, limits=limits, ids=ids)
+        for part in read_blocks(file, longest=walk.longest + 1, shown=shown):
+            walk.take(part)
+            if progress is not None:
+                progress(file.tell())
+        walk.compare_ids(file)
+    if walk.findings:
+        raise walk.findings.error()
+    sharder = walk.sharder
+    return Scan(
+        requests=sharder.requests,
+        bytes=sharder.bytes,
+        digest=sharder.digest(),
+        shards=sharder.shards(verbatim=walk.verbatim),
+        fingerprint=identity,
+    )
+
+
+class _Walk:
+    """One reading of an input: what was found in it so far."""
+
+    def __init__(self, *, shown: str, endpoint: str, limits: Limits, ids: BinaryIO | None) -> None:
+        self._shown = shown
+        self._endpoint = endpoint
+        self._limits = limits
+        self._reader = RequestReader(endpoint)
+        self._seen = SeenIds()
+        self._ids = IdLines(ids)
+        self.longest = limits.max_bytes - 1
+        if limits.max_line_bytes is not None:
+            self.longest = min(self.longest, limits.max_line_bytes)
+        self.findings = Findings(shown)
+        self.sharder = Sharder(limits, self._ids.offset)
+        self.verbatim = True
+
+    def take(self, part: Block | Overlong) -> None:
+        """Check some more lines and put their rows into shards."""
+        match part:
+            case Block():
+                self._take_lines(part)
+            case Overlong():
+                self._refuse_size(part.size, part.number)
+            case _:
+                assert_never(part)
+
+    def compare_ids(self, file: FileIO) -> None:
+        """Find ids used more than once, all of them compared with the ids of earlier lines."""
+        suspects, left_out = self._seen.suspects(_MOST_SUSPECTS)
+        if suspects:
+            repeated = Findings(self._shown)
+            file.seek(0)
+            for part in read_blocks(file, longest=self.longest + 1, shown=self._shown):
+                if isinstance(part, Block):
+                    self._compare(part, suspects, repeated)
+            repeated.count(left_out)
+            self.findings.join(repeated)
+        if not self._seen and not self.findings:
+            self.findings.add(
+                "there are no requests in it: write one JSON object a line (empty_file)"
+            )
+
+    def _take_lines(self, block: Block) -> None:
+        """Take a block; its rows are looked at one by one only where they must be."""
+        offset = block.offset
+        trusted = _is_utf8(block.data)
+        for number, line in enumerate(block.lines, block.number):
+            row = line.removesuffix(b"\r")
+            request = self._reader.read(row) if trusted or _is_utf8(row) else None
+            if request is None:
+                request = self._look_closely(line, number)
+            else:
+                self._seen.add(request.custom_id)
+            if len(row) > self.longest and not line.isspace():
+                self._refuse_size(len(row), number)
+            elif request is not None and self._fits(request, number):
+                self.sharder.add(row, request, offset=offset)
+                self._ids.add(request.custom_id)
+            offset += len(line) + 1
+        self._ids.offset()
+        same = self.sharder.flush(block.data if block.ended else b"")
+        marked = block.number == 1 and block.offset > 0
+        self.verbatim = self.verbatim and same and not marked
+
+    def _look_closely(self, line: bytes, number: int) -> Request | None:
+        row = canonical(line)
+        if not row:
+            return None
+        diagnosis = diagnose(row, self._endpoint)
+        for fault in diagnosis.faults:
+            self.findings.add(fault.message, line=number, column=fault.column)
+        if diagnosis.custom_id is not None:
+            self._seen.add(diagnosis.custom_id)
+        return diagnosis.request
+
+    def _fits(self, request: Request, number: int) -> bool:
+        if request.inputs <= self._limits.max_embedding_inputs:
+            return True
+        self.findings.add(
+            f"the request has {request.inputs:,} inputs, and a batch takes at most"
+            f" {self._limits.max_embedding_inputs:,}: divide it",
+            line=number,
+        )
+        return False
+
+    def _refuse_size(self, size: int, number: int) -> None:
+        most = self._limits.max_line_bytes
+        if most is not None and size > most:
+            message = (
+                f"the request is {size:,} bytes long, and the provider takes at most {most:,}"
+                " a line: shorten it"
+            )
+        else:
+            message = (
+                f"the request is {size + 1:,} bytes long with its line feed, and a batch takes"
+                f" at most {self._limits.max_bytes:,}: shorten it"
+            )
+        self.findings.add(message, line=number)
+
+    def _compare(self, block: Block, suspects: Suspects, repeated: Findings) -> None:
+        for number, line in enumerate(block.lines, block.number):
+            row = canonical(line)
+            request = self._reader.read(row) if _is_utf8(row) else None
+            if request is not None:
+                custom_id: str | None = request.custom_id
+            else:
+                custom_id = diagnose(row, self._endpoint).custom_id if row else None
+            earlier = custom_id and suspects.earlier(custom_id, number)
+            if custom_id and earlier:
+                repeated.add(
+                    f"custom_id {quoted(custom_id)} is already used in line {earlier}: give every"
+                    " request an id of its own (duplicate_custom_id)",
+                    line=number,
+                )
+
+
+def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _insist_on_text(file: FileIO, shown: str) -> None:
+    """Raise InvalidInput for a file that begins as no JSON lines do."""
+    beginning = fingerprint.read(file, 4, shown=shown)
+    file.seek(0)
+    for mark, message in _NOT_LINES:
+        if beginning.startswith(mark):
+            raise InvalidInput([Problem(path=shown, message=message)])

@@ -1,0 +1,251 @@
+"""Downloaded output and error files, read as results of requests.
+
+A batch is a means; what must finish are requests. So both files of a terminal batch are read
+alike, row by row, and joined on `custom_id` with what was asked; the provider's own counts are
+never consulted (fact sheet, failures 1 to 5). Memory is bounded by one line while reading and by
+one shard while settling. What is wrong with a line stays with that line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from runner.inputs.rows import RowSet
+from runner.outputs.disk import explained
+from runner.outputs.tally import Tally
+from runner.outputs.verdict import MALFORMED, Outcome, judge, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = [
+    "Outcome",
+    "ResultLine",
+    "Settled",
+    "Standing",
+    "displaces",
+    "read_results",
+    "settle",
+    "verify_download",
+]
+
+LONGEST_LINE: Final = 256 * 1024 * 1024
+"""Bytes. More than any answer; a file that has no line ends must not be read into memory."""
+
+_BLOCK: Final = 1024 * 1024
+_MARK: Final = b"\xef\xbb\xbf"
+
+
+class Standing(IntEnum):
+    """What the best line known of a request is; the higher one counts."""
+
+    ABSENT = 0
+    MALFORMED = 1
+    FAILED = 2
+    SUCCEEDED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultLine:
+    """One line of a result file and its place there.
+
+    `offset` and `length` count bytes, without a byte order mark and without the line's end.
+    `code` and `message` say why a request failed, and are None for a success.
+    """
+
+    custom_id: str | None
+    outcome: Outcome
+    code: str | None
+    message: str | None
+    offset: int
+    length: int
+
+    @property
+    def standing(self) -> Standing:
+        """What the line is worth beside others of its request."""
+        if self.outcome is Outcome.SUCCEEDED:
+            return Standing.SUCCEEDED
+        return Standing.MALFORMED if self.code == MALFORMED else Standing.FAILED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What one submission's files say about the requests that were in it.
+
+    `succeeded`, `transient` and `permanent` are disjoint and together all rows that were asked;
+    `missing` is the part of `transient` of which no file has a line. `unknown`, `malformed` and
+    `duplicates` count lines: of custom_ids never asked, unreadable, and beyond a request's first.
+    `codes` counts failed rows by code, missing ones apart; `examples` has up to three messages
+    of each.
+    """
+
+    succeeded: RowSet
+    transient: RowSet
+    permanent: RowSet
+    missing: RowSet
+    unknown: int
+    malformed: int
+    duplicates: int
+    codes: Mapping[str, int]
+    examples: Mapping[str, tuple[str, ...]]
+
+
+def read_results(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[ResultLine]:
+    r"""Yield every line of an output or error file that is not blank, in file order.
+
+    Lines end at `\n` bytes alone: U+2028 and its kin are data (fact sheet, failure 17). The last
+    line needs no end; byte order marks are passed over. A line with more than `longest` bytes
+    before its line feed is malformed. Raises LocalFileError when the file itself cannot be read.
+    """
+    with explained(path, doing="read"), path.open("rb", buffering=_BLOCK) as file:
+        for offset, length, content, whole in _lines(file, longest):
+            if whole:
+                verdict = judge(content)
+            else:
+                verdict = unreadable(content, f"the line is longer than {longest} bytes")
+            yield ResultLine(
+                custom_id=verdict.custom_id,
+                outcome=verdict.outcome,
+                code=verdict.code,
+                message=verdict.message,
+                offset=offset,
+                length=length,
+            )
+
+
+def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes, bool]]:
+    """Yield (offset, length, content, whole) of each line that is not blank.
+
+    Of a line of more than `longest` bytes the content is only its beginning, and `whole` False.
+    """
+    position = 0
+    while line := file.readline(longest + 1):
+        start, position = position, position + len(line)
+        content = line.rstrip(b"\r\n")
+        length = len(content)
+        whole = len(line) <= longest or line.endswith(b"\n")
+        if not whole:
+            content = content[:_BLOCK]
+            end = line[-1:]
+            while not end.endswith(b"\n") and (more := file.readline(_BLOCK)):
+                position += len(more)
+                end = end[-1:] + more  # a carriage return may stand at the end of a block
+            length = position - start - len(end) + len(end.rstrip(b"\r\n"))
+        if content.startswith(_MARK):
+            start, length, content = start + len(_MARK), length - len(_MARK), content[len(_MARK) :]
+        if content and not content.isspace():
+            yield start, length, content, whole
+
+
+def displaces(new: Standing, held: Standing) -> bool:
+    """Tell whether a line read later takes the place of the one held for its request.
+
+    The first success stays: it is the answer that was paid for, and a later one answers the same
+    question again. Among failures the last one read counts, as the provider's latest word on the
+    request, but an unreadable line never displaces a readable one.
+    """
+    return new >= held and held is not Standing.SUCCEEDED
+
+
+def settle(files: Sequence[Path], ids: Iterable[tuple[int, str]]) -> Settled:
+    """Join the files of one submission with what it asked.
+
+    `files` are its output and error file, those that exist, in any order: dialects put failures
+    in either. `ids` are the rows it asked with their custom_ids, each once. Raises LocalFileError
+    when a file cannot be read, and ValueError when a custom_id was asked twice.
+    """
+    asked: dict[str, int] = {}
+    for row, custom_id in ids:
+        if asked.setdefault(custom_id, row) != row:
+            raise ValueError(f"custom_id {custom_id!r} was asked twice, in rows up to {row}")
+    held: dict[str, ResultLine] = {}
+    unknown = malformed = duplicates = 0
+    for file in files:
+        for line in read_results(file):
+            unreadable_line = line.standing is Standing.MALFORMED
+            malformed += unreadable_line
+            if line.custom_id is None or line.custom_id not in asked:
+                unknown += not unreadable_line
+                continue
+            old = held.get(line.custom_id)
+            duplicates += old is not None
+            if old is None or displaces(line.standing, old.standing):
+                held[line.custom_id] = line
+    return _settled(asked, held, unknown=unknown, malformed=malformed, duplicates=duplicates)
+
+
+def _settled(
+    asked: Mapping[str, int],
+    held: Mapping[str, ResultLine],
+    *,
+    unknown: int,
+    malformed: int,
+    duplicates: int,
+) -> Settled:
+    rows: dict[Outcome, list[int]] = {outcome: [] for outcome in Outcome}
+    missing: list[int] = []
+    tally = Tally()
+    for custom_id, row in asked.items():
+        line = held.get(custom_id)
+        if line is None:
+            missing.append(row)
+            continue
+        rows[line.outcome].append(row)
+        if line.code is not None:
+            tally.add(line.code, line.message)
+    absent = RowSet.from_iterable(missing)
+    return Settled(
+        succeeded=RowSet.from_iterable(rows[Outcome.SUCCEEDED]),
+        transient=RowSet.from_iterable(rows[Outcome.TRANSIENT]).union(absent),
+        permanent=RowSet.from_iterable(rows[Outcome.PERMANENT]),
+        missing=absent,
+        unknown=unknown,
+        malformed=malformed,
+        duplicates=duplicates,
+        codes=tally.counts,
+        examples=tally.examples,
+    )
+
+
+def verify_download(path: Path, *, longest: int = LONGEST_LINE) -> str | None:
+    """Say why a downloaded file looks cut short, or return None for a whole one.
+
+    Whole is a file that is empty or blank (Azure sends those, fact sheet, failure 22) or whose
+    last line is JSON, with or without a line end (failure 16). JSON as Python reads it: a strange
+    value or byte is the row's affair and no reason to download again. Raises LocalFileError when
+    the file cannot be read.
+    """
+    with explained(path, doing="read"), path.open("rb") as file:
+        last = _last_line(file, longest)
+    if last is None:
+        return f"the last line is longer than {longest} bytes"
+    if not last:
+        return None
+    try:
+        json.loads(last.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return f"the last line ({len(last)} bytes) is not whole JSON: the download was cut short"
+    return None
+
+
+def _last_line(file: BinaryIO, longest: int) -> bytes | None:
+    """Return the last line that is not blank, b"" if there is none, None if it is too long."""
+    position = file.seek(0, os.SEEK_END)
+    tail = b""
+    while position > 0:
+        if len(tail) > longest:
+            return None
+        step = min(position, max(_BLOCK, len(tail)))  # doubling: a long line costs linear time
+        position -= step
+        file.seek(position)
+        tail = (file.read(step) + tail).rstrip()
+        end = tail.rfind(b"\n")
+        if end >= 0:
+            tail = tail[end + 1 :]
+            break
+    return tail.removeprefix(_MARK)

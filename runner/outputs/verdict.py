@@ -1,0 +1,282 @@
+"""What one line of an output or error file says about its request.
+
+Providers agree on the envelope and on little else: failures turn up in the output file, errors
+are strings, codes are integers, bodies hold an `error` beside status 200 (fact sheet, section 3
+and failures 1, 3, 19, 21, 34). So the verdict is drawn from the line alone, never from the file
+it came in, and there is one strict rule for success with everything else a failure.
+
+Nearly every line of a healthy batch is a success of the documented form. Those are recognised
+by a typed decoder that checks the whole line but builds nothing of the body; any doubt goes to a
+slower reading that takes the line as it comes. A line never raises.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Final, NoReturn
+
+import msgspec
+
+MALFORMED: Final = "malformed_line"
+"""The code of a line that cannot be read as the answer to a request."""
+
+_LONGEST_MESSAGE: Final = 300
+_LONGEST_CODE: Final = 100
+
+_STATUSES: Final = range(1000)
+_OK: Final = range(200, 300)
+_FAILED: Final = range(400, 600)
+_RETRYABLE: Final = frozenset({0, 408, 409, 429, *range(500, 600)})
+_NOT_EXECUTED: Final = frozenset(
+    {"batch_expired", "batch_cancelled", "batch_failed", "request_timeout"}
+)
+_PASSING: Final = re.compile(
+    "ratelimit|toomanyrequests|throttl|overload|unavailable|timeout|timedout|internalerror"
+    "|internalservererror|servererror|insufficientquota|badgateway"
+)
+"""Names of trouble that passes, among codes reduced to their letters: `Throttling.RateQuota`."""
+
+_LOOKS_LIKE_A_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_CUSTOM_ID: Final = re.compile(rb'"custom_id"\s*:\s*("(?:[^"\\\x00-\x1f]|\\.){0,512}")')
+
+
+class Outcome(StrEnum):
+    """What became of a request, as far as one line tells."""
+
+    SUCCEEDED = "succeeded"
+    TRANSIENT = "transient"
+    PERMANENT = "permanent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One line, judged.
+
+    `code` and `message` are None for a success; of a failure the code is always there. Both are
+    short and free of control characters, so that they can be shown on a terminal.
+    """
+
+    custom_id: str | None
+    outcome: Outcome
+    code: str | None = None
+    message: str | None = None
+
+
+class _Body(msgspec.Struct):
+    """A body without an error; either name proves that it is not empty."""
+
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    object: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: None = None
+
+
+class _Response(msgspec.Struct):
+    status_code: Annotated[int, msgspec.Meta(ge=_OK.start, lt=_OK.stop)]
+    body: _Body
+
+
+class _Success(msgspec.Struct):
+    """A successful line of the documented form: only such a line decodes as this."""
+
+    custom_id: str
+    response: _Response
+    error: None = None
+
+
+_SUCCESS: Final = msgspec.json.Decoder(_Success)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fault:
+    """What an error value says for itself, whatever its dialect."""
+
+    code: str | None = None
+    status: int | None = None
+    message: str | None = None
+
+
+def judge(line: bytes) -> Verdict:
+    """Judge one line, given without its byte order mark.
+
+    A success has no `error`, 200 ≤ `status_code` < 300, and for a body a non-empty object whose
+    `error` is absent or null. Transient are 0, 408, 409, 429, 5xx, requests that were not
+    executed and lines that cannot be read; every other failure is permanent. An exhausted quota
+    is transient here: it says nothing against the request.
+    """
+    try:
+        success = _SUCCESS.decode(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return _judge_slowly(line)
+    body = success.response.body
+    if body.id is msgspec.UNSET and body.object is msgspec.UNSET:
+        return _judge_slowly(line)
+    if not line.isascii():  # the decoder does not look inside the strings that it skips
+        try:
+            line.decode()
+        except UnicodeDecodeError as problem:
+            return _malformed(line, problem)
+    return Verdict(custom_id=success.custom_id, outcome=Outcome.SUCCEEDED)
+
+
+def unreadable(head: bytes, reason: str) -> Verdict:
+    """Return the verdict on a line of which nothing but perhaps its custom_id can be used.
+
+    Transient, since asking again can help, and since it must never pass for an answer.
+    """
+    return Verdict(
+        custom_id=_recovered_id(head),
+        outcome=Outcome.TRANSIENT,
+        code=MALFORMED,
+        message=_clean(reason, _LONGEST_MESSAGE),
+    )
+
+
+def _judge_slowly(line: bytes) -> Verdict:
+    try:
+        value = json.loads(line.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as problem:
+        return _malformed(line, problem)
+    if not isinstance(value, dict):
+        return unreadable(line, "the line is not a JSON object")
+    custom_id = value.get("custom_id")
+    if not isinstance(custom_id, str):
+        return unreadable(b"", "the line has no custom_id")
+    return _judge_object(custom_id, value.get("error"), value.get("response"))
+
+
+def _judge_object(custom_id: str, error: object, response: object) -> Verdict:
+    shape = response if isinstance(response, dict) else {}
+    status, body = _status(shape.get("status_code")), shape.get("body")
+    body_error = body.get("error") if isinstance(body, dict) else None
+    answered = status is not None and status in _OK
+
+    if error is None and body_error is None and (status is None or answered):
+        if answered and isinstance(body, dict) and body:
+            return Verdict(custom_id=custom_id, outcome=Outcome.SUCCEEDED)
+        if answered and body in (None, {}):
+            return Verdict(
+                custom_id=custom_id,
+                outcome=Outcome.TRANSIENT,
+                code="empty_body",
+                message=f"status {status} with an empty body",
+            )
+        if response in (None, {}):
+            return Verdict(
+                custom_id=custom_id,
+                outcome=Outcome.TRANSIENT,
+                code="no_response",
+                message="neither a response nor an error",
+            )
+        return Verdict(  # the provider speaks another form: asking again would cost, not help
+            custom_id=custom_id,
+            outcome=Outcome.PERMANENT,
+            code="unrecognised_response",
+            message="the response is not one of the Batch API: no status_code with a body",
+        )
+
+    outer, inner = _fault(error), _fault(body_error)
+    if status is None or answered:
+        status = outer.status or inner.status
+    code = outer.code or inner.code
+    message = outer.message or inner.message or _said_plainly(body)
+    if code is None:
+        code = "unnamed_error" if status is None else f"http_{status}"
+    return Verdict(custom_id=custom_id, outcome=_failure(status, code), code=code, message=message)
+
+
+def _failure(status: int | None, code: str) -> Outcome:
+    """Tell passing trouble from lasting: by what was not executed, then status, then code."""
+    if code in _NOT_EXECUTED:
+        return Outcome.TRANSIENT
+    if status is not None:
+        return Outcome.TRANSIENT if status in _RETRYABLE else Outcome.PERMANENT
+    letters = "".join(character for character in code.casefold() if character.isalnum())
+    return Outcome.TRANSIENT if _PASSING.search(letters) else Outcome.PERMANENT
+
+
+def _fault(error: object) -> _Fault:
+    """Read an error: an object, an object in an object (vLLM), a bare string, or a riddle."""
+    if isinstance(error, str):
+        if _LOOKS_LIKE_A_CODE.fullmatch(error):
+            return _Fault(code=error)
+        return _Fault(message=_clean(error, _LONGEST_MESSAGE) or None)
+    if not isinstance(error, dict):
+        return _Fault()
+    nested = error.get("error")
+    if isinstance(nested, str | dict) and error.keys().isdisjoint({"code", "message"}):
+        return _fault(nested)
+    # DashScope's own sample reads `error_code`; an integer code repeats an HTTP status.
+    said = error.get("code"), error.get("error_code"), error.get("type")
+    status = next((number for number in map(_status, said) if number in _FAILED), None)
+    return _Fault(
+        code=next((code for code in map(_code, said) if code), None),
+        status=status,
+        message=_said_plainly(error),
+    )
+
+
+def _said_plainly(value: object) -> str | None:
+    """Return the first text under the names by which servers explain themselves."""
+    if not isinstance(value, dict):
+        return None
+    for name in ("message", "error_message", "detail"):
+        text = value.get(name)
+        if isinstance(text, str) and (clean := _clean(text, _LONGEST_MESSAGE)):
+            return clean
+    return None
+
+
+def _code(value: object) -> str | None:
+    if not isinstance(value, str) or value.isdecimal():
+        return None
+    return _clean(value, _LONGEST_CODE) or None
+
+
+def _status(value: object) -> int | None:
+    """Read an HTTP status given as a number or as its digits; None for what cannot be one."""
+    if isinstance(value, str):
+        return int(value) if re.fullmatch("[0-9]{1,3}", value) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if value in _STATUSES else None
+
+
+def _malformed(line: bytes, problem: Exception) -> Verdict:
+    if isinstance(problem, RecursionError):
+        return unreadable(line, "the line is nested too deeply to be read")
+    return unreadable(line, f"the line is not valid JSON: {problem}")
+
+
+def _recovered_id(line: bytes) -> str | None:
+    """Find the custom_id of a broken line.
+
+    Inside a string its quotes would be escaped, so prose about custom_ids does not match. A wrong
+    find is harmless: it can only mark a request as unanswered that has no better line.
+    """
+    found = _CUSTOM_ID.search(line)
+    if found is None:
+        return None
+    try:
+        custom_id = json.loads(found.group(1).decode())
+    except ValueError:
+        return None
+    return custom_id if isinstance(custom_id, str) else None
+
+
+def _clean(text: str, longest: int) -> str:
+    """Put text on one short line: a server's words must not steer a terminal."""
+    text = text[: 4 * longest]
+    text = "".join(character if character.isprintable() else " " for character in text)
+    text = " ".join(text.split())
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """Refuse NaN and the infinities, which Python reads and JSON does not have."""
+    raise ValueError(f"{name} is no JSON number")
+
+
+__all__ = ["MALFORMED", "Outcome", "Verdict", "judge", "unreadable"]

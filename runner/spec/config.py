@@ -1,0 +1,197 @@
+"""Reading `runner.yaml`, and the providers that are there without it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from runner.errors import InvalidInput, Problem
+from runner.spec.explain import explain_errors, one_of
+from runner.spec.files import read_file
+from runner.spec.nodes import Table, dotted, plain, step_into
+from runner.spec.project import (
+    EMBEDDED_BASE_URL,
+    OPENAI_BASE_URL,
+    PROJECT_FILE,
+    Limits,
+    Project,
+    Provider,
+)
+from runner.spec.scalars import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from runner.spec import nodes
+    from runner.spec.document import Document
+    from runner.spec.shapes import ConfigShape, ProviderShape
+
+_UNFIT: Final = re.compile(r"[^\x21-\x7e]")
+_EXAMPLE: Final = "such as http://127.0.0.1:8000/v1"
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> Project:
+    """Make the project in `root` from its file, or from the defaults where `config` is None.
+
+    Raises InvalidInput with every problem of the file and of `OPENAI_BASE_URL`.
+    """
+    problems: list[Problem] = []
+    document = _only_document(config, problems) if config else None
+    shape = _shape(document, problems)
+    providers = _providers(document, shape, environ, problems)
+    default = shape.default_provider if shape else "openai"
+    if default not in providers:
+        words = one_of(default, sorted(providers), "there are")
+        message = f'"{shown(default)}" is no provider of this project; {words}'
+        problems.append(_at(document, ("default_provider",), message))
+    if problems:
+        raise InvalidInput(problems)
+    return Project(
+        root=root,
+        specs=root / (shape.specs if shape else "specs"),
+        outputs=root / (shape.outputs if shape else "outputs"),
+        ledger=root / (shape.ledger if shape else ".runner/ledger.db"),
+        default_provider=default,
+        providers=providers,
+        config_file=config,
+    )
+
+
+def read_base_url(text: str) -> str:
+    """Check a base URL and write it in one way: no trailing slash, no default port, host in lower.
+
+    Raises ValueError, saying what to write; the text is not repeated: it may hold a password.
+    """
+    if _UNFIT.search(text):
+        raise ValueError(f"holds a space or a character no URL may have; write a URL {_EXAMPLE}")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"is no URL; write one {_EXAMPLE}") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"is no http or https URL with a host; write one {_EXAMPLE}")
+    if "@" in parts.netloc:
+        raise ValueError(
+            "holds a user or password; write the URL without it and name the key's variable"
+            " in api_key_env"
+        )
+    if "?" in text or "#" in text:
+        raise ValueError('holds a "?" or "#"; write the URL up to its path only')
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    port_shown = "" if port is None or port == _PORTS[parts.scheme] else f":{port}"
+    return f"{parts.scheme}://{host}{port_shown}{parts.path.rstrip('/')}"
+
+
+def _only_document(config: Path, problems: list[Problem]) -> Document | None:
+    """Read the one document of the file; None where it says nothing or cannot be read."""
+    from runner.spec.document import read_documents
+
+    data = read_file(config, PROJECT_FILE)
+    if isinstance(data, Problem):
+        problems.append(data)
+        return None
+    documents, unreadable = read_documents(data, PROJECT_FILE)
+    problems += unreadable
+    for document in documents:
+        problems += document.problems
+    if len(documents) > 1:
+        words = "a second document; runner.yaml is only one: remove the --- line"
+        problems.append(Problem(path=PROJECT_FILE, line=documents[1].line, message=words))
+    return documents[0] if documents else None
+
+
+def _shape(document: Document | None, problems: list[Problem]) -> ConfigShape | None:
+    """Check the document's shape; None where there is nothing to check or it does not fit."""
+    if document is None or document.root is None:
+        return None
+    from pydantic import ValidationError
+
+    from runner.spec.shapes import CONFIG_KEYS, config_adapter
+
+    try:
+        return config_adapter().validate_python(plain(document.root))
+    except ValidationError as error:
+        problems += [problem for _, problem in explain_errors(error, document, CONFIG_KEYS)]
+        return None
+
+
+def _providers(
+    document: Document | None,
+    shape: ConfigShape | None,
+    environ: Mapping[str, str],
+    problems: list[Problem],
+) -> dict[str, Provider]:
+    wishes = dict(shape.providers) if shape else {}
+    providers = {
+        "openai": Provider(name="openai", base_url=OPENAI_BASE_URL, api_key_env="OPENAI_API_KEY"),
+        "local": Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True),
+    }
+    variable = environ.get("OPENAI_BASE_URL", "").strip()
+    if variable and not ("openai" in wishes and wishes["openai"].base_url):
+        try:
+            base_url = read_base_url(variable)
+        except ValueError as error:
+            problems.append(Problem(path="OPENAI_BASE_URL", message=str(error)))
+        else:
+            providers["openai"] = replace(providers["openai"], base_url=base_url)
+    for name, wish in wishes.items():
+        try:
+            providers[name] = _provider(name, wish, providers.get(name))
+        except ValueError as error:
+            path = ("providers", name, "base_url")
+            if not _unreadable(document, path):
+                problems.append(_at(document, path, str(error)))
+            providers.setdefault(name, Provider(name=name, base_url=EMBEDDED_BASE_URL))
+    return providers
+
+
+def _provider(name: str, wish: ProviderShape, built_in: Provider | None) -> Provider:
+    """Put what the project says over what is built in; raises ValueError about base_url."""
+    if built_in and built_in.embedded and wish.base_url is not None:
+        raise ValueError("local is built in and has no address; remove the line")
+    if wish.base_url is not None:
+        base_url = read_base_url(wish.base_url)
+    elif built_in:
+        base_url = built_in.base_url
+    else:
+        raise ValueError(f"is missing; write the provider's URL, {_EXAMPLE}")
+    standard = Limits()
+    return Provider(
+        name=name,
+        base_url=base_url,
+        api_key_env=wish.api_key_env or (built_in.api_key_env if built_in else None),
+        limits=Limits(
+            max_requests=wish.max_requests_per_batch or standard.max_requests,
+            max_bytes=wish.max_bytes_per_batch or standard.max_bytes,
+            max_line_bytes=wish.max_bytes_per_request or standard.max_line_bytes,
+        ),
+        adoption_grace=wish.adoption_grace,
+        embedded=built_in is not None and built_in.embedded,
+    )
+
+
+def _unreadable(document: Document | None, path: nodes.Path) -> bool:
+    """Whether a key is written but its value could not be read: that is on record already."""
+    node: nodes.Node | None = document.root if document else None
+    for step in path[:-1]:
+        node = step_into(node, step)
+    return isinstance(node, Table) and path[-1] in node.keys and path[-1] not in node.values
+
+
+def _at(document: Document | None, path: nodes.Path, words: str) -> Problem:
+    """Make a problem at a value of `runner.yaml`, or at the key around it that is written."""
+    line, column = 0, 0
+    node: nodes.Node | None = document.root if document else None
+    for step in path:
+        key = node.keys.get(str(step)) if isinstance(node, Table) else None
+        node = step_into(node, step)
+        if node:
+            line, column = node.line, node.column
+        elif key:
+            line, column = key.line, key.column
+    return Problem(path=PROJECT_FILE, line=line, column=column, message=f"{dotted(path)}: {words}")

@@ -1,0 +1,254 @@
+"""Reading the specs of a project, and choosing among them what a command is about.
+
+Every command reads all specs, whatever it was asked for: whether a name is taken twice, and
+whether a job is gone or only not selected, can be told from the whole alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import Problem, UsageError
+from runner.spec.document import read_documents
+from runner.spec.explain import did_you_mean, remedy
+from runner.spec.files import SUFFIXES, find_specs, read_file, shown_path
+from runner.spec.job import Specs
+from runner.spec.scalars import shown
+from runner.spec.validate import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from runner.spec.job import Job
+    from runner.spec.project import Project
+
+_NAMES_SHOWN = 10
+
+
+def load_specs(project: Project, selectors: Sequence[str], *, start: Path | None = None) -> Specs:
+    """Read all specs of the project and select those that `selectors` name (all if none).
+
+    A selector is a spec file, a folder or a job name. Paths are tried from `start` (default:
+    the current folder), then from the project's root. A path that exists wins over a name,
+    unless it has neither slash nor suffix and a job is called so. A file or folder outside the
+    specs folder is read too, and belongs to the project for this call.
+
+    What is wrong with specs comes back as values. Raises UsageError for a selector that matches
+    nothing, and without selectors where there is no specs folder.
+    """
+    there = os.path.exists(project.specs)  # noqa: PTH110 - Path.exists() raises for odd names
+    if not there and not selectors:
+        raise UsageError(
+            f"no specs: there is no folder {shown_path(project.specs, project.root)} in"
+            f" {project.root}; `runner init` makes a project that runs at once"
+        )
+    reading = _Reading(project=project)
+    if there:
+        reading.problems += reading.read_folder(project.specs)[1]
+    of_project = list(reading.entries)
+    selected, problems = _select(reading, selectors, Path.cwd() if start is None else start)
+    entries = sorted(reading.entries, key=lambda entry: entry.order)
+    _refuse_shared_names(entries)
+    _refuse_shared_outputs(entries, project)
+    for entry in selected:
+        problems += entry.problems
+    return Specs(
+        jobs=tuple(entry.job for entry in entries if entry.job),
+        selected=tuple(entry.job for entry in entries if entry.job and entry in selected),
+        problems=tuple(sorted(problems)),
+        complete=there and not reading.problems and not any(entry.problems for entry in of_project),
+    )
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Entry:
+    """One document on its way to a job, or a file that has none.
+
+    `handle` is what it can be selected by: its name, or the file's stem where the name could
+    not be read. `place` is the (line, column) of its name.
+    """
+
+    order: tuple[str, int]
+    handle: str
+    name: str | None
+    place: tuple[int, int]
+    job: Job | None
+    problems: list[Problem]
+
+    @property
+    def path(self) -> str:
+        return self.order[0]
+
+    def refuse(self, words: str, place: tuple[int, int]) -> None:
+        """Take the job away and say why."""
+        line, column = place
+        self.problems.append(Problem(path=self.path, line=line, column=column, message=words))
+        self.job = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """The spec files read so far, by real path: no file is read twice."""
+
+    project: Project
+    files: dict[str, list[_Entry]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def entries(self) -> Iterable[_Entry]:
+        return (entry for file in self.files.values() for entry in file)
+
+    def read_folder(self, folder: Path) -> tuple[list[_Entry], tuple[Problem, ...]]:
+        """Read every spec file below a folder; returns their entries and the walk's problems."""
+        project = self.project
+        leave_out = {os.fspath(project.outputs), os.fspath(project.config_file or "")}
+        found = find_specs(folder, root=project.root, leave_out=leave_out)
+        return [entry for path in found.files for entry in self.read_file(path)], found.problems
+
+    def read_file(self, path: str) -> list[_Entry]:
+        """Read one spec file, or find it read already."""
+        real = os.path.realpath(path)
+        if real not in self.files:
+            self.files[real] = self._read(path)
+        return self.files[real]
+
+    def _read(self, path: str) -> list[_Entry]:
+        shown_as = shown_path(path, self.project.root)
+        stem = Path(path).name.rpartition(".")[0]
+        data = read_file(Path(path), shown_as)
+        if isinstance(data, Problem):
+            return [_nothing(shown_as, stem, data)]
+        documents, problems = read_documents(data, shown_as, remedy=remedy)
+        if not documents:
+            empty = Problem(path=shown_as, message="holds no job; write one, or remove the file")
+            return [_nothing(shown_as, stem, *(problems or (empty,)))]
+        alone = len(documents) == 1
+        entries = []
+        for index, document in enumerate(documents):
+            checked = validate(document, self.project, stem=stem if alone else None)
+            entries.append(
+                _Entry(
+                    order=(shown_as, index),
+                    handle=checked.name or stem,
+                    name=checked.name,
+                    place=(checked.name_place.line, checked.name_place.column),
+                    job=checked.job,
+                    problems=list(checked.problems),
+                )
+            )
+        return entries
+
+
+def _nothing(path: str, stem: str, *problems: Problem) -> _Entry:
+    return _Entry(
+        order=(path, 0), handle=stem, name=None, place=(0, 0), job=None, problems=list(problems)
+    )
+
+
+def _select(
+    reading: _Reading, selectors: Sequence[str], start: Path
+) -> tuple[set[_Entry], list[Problem]]:
+    """Return the entries that the selectors name, and the problems of the folders they name."""
+    if not selectors:
+        return set(reading.entries), list(reading.problems)
+    selected: set[_Entry] = set()
+    problems: list[Problem] = []
+    handles = {entry.handle for entry in reading.entries}
+    names = []
+    for selector in selectors:
+        bare = "/" not in selector and not Path(selector).suffix
+        path = None if bare and selector in handles else _existing(selector, start, reading)
+        if path is None:
+            names.append(selector)
+        elif path.is_dir():
+            entries, found = reading.read_folder(path)
+            if not entries and not found:
+                raise UsageError(f"no specs in the folder {shown(selector)} (*.yaml, *.yml)")
+            selected.update(entries)
+            problems += found
+        else:
+            _only_specs(selector, path, reading.project)
+            selected.update(reading.read_file(os.fspath(path)))
+    for name in names:
+        matching = [entry for entry in reading.entries if entry.handle == name]
+        if not matching:
+            raise UsageError(_no_match(name, reading))
+        selected.update(matching)
+    return selected, problems
+
+
+def _existing(selector: str, start: Path, reading: _Reading) -> Path | None:
+    for base in (start, reading.project.root):
+        # os.path: Path.resolve() follows links, and Path.exists() raises for odd names.
+        path = os.path.abspath(base / selector)  # noqa: PTH100
+        if selector and os.path.exists(path):  # noqa: PTH110
+            return Path(path)
+    return None
+
+
+def _only_specs(selector: str, path: Path, project: Project) -> None:
+    """Raise UsageError for a file that is no spec by its name: data, or `runner.yaml`."""
+    if path == project.config_file:
+        raise UsageError(f"{shown(selector)} is the project's own file, not a spec")
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{shown(selector)} is no spec: those end in .yaml or .yml")
+
+
+def _no_match(selector: str, reading: _Reading) -> str:
+    said = shown(selector, 200)
+    if "/" in selector or selector.endswith(SUFFIXES):
+        return f"no such file or folder: {said}"
+    names = sorted({entry.name for entry in reading.entries if entry.name})
+    text = f'no job, file or folder is called "{said}"'
+    if guess := did_you_mean(selector, names):
+        text += f'; did you mean "{guess}"?'
+    elif names:
+        more = ", ..." if len(names) > _NAMES_SHOWN else ""
+        text += f"; jobs: {', '.join(names[:_NAMES_SHOWN])}{more}"
+    if any(entry.problems for entry in reading.entries) or reading.problems:
+        text += " (some specs have problems: `runner validate` shows them)"
+    return text
+
+
+def _refuse_shared_names(entries: Sequence[_Entry]) -> None:
+    """Refuse every job whose name another has: nobody can tell which of them is meant."""
+    named = defaultdict(list)
+    for entry in entries:
+        if entry.name:
+            named[entry.name].append(entry)
+    for name, sharing in named.items():
+        first, *others = sharing
+        if not others:
+            continue
+        second = others[0]
+        words = f'name: "{name}" is also the name of the job at {_at(second)}; rename one of them'
+        first.refuse(words, first.place)
+        for other in others:
+            words = f'name: "{name}" is already the name of the job at {_at(first)}; rename one'
+            other.refuse(f"{words} of them", other.place)
+
+
+def _refuse_shared_outputs(entries: Sequence[_Entry], project: Project) -> None:
+    """Refuse an `output` that another job's results go to, or that holds the specs."""
+    taken = {os.fspath(project.outputs / entry.name): entry for entry in entries if entry.name}
+    for entry in entries:
+        job = entry.job
+        if job is None or job.output is None:
+            continue
+        folder = os.fspath(project.root / job.output)
+        owner = taken.setdefault(folder, entry)
+        if folder == os.fspath(project.specs):
+            words = f'output: "{job.output}" holds the specs; write another folder'
+        elif owner is not entry:
+            words = f'output: the results of the job at {_at(owner)} go to "{job.output}" already'
+        else:
+            continue
+        entry.refuse(words, job.source.positions["output"])
+
+
+def _at(entry: _Entry) -> str:
+    return f"{entry.path}:{entry.place[0]}"

@@ -1,0 +1,172 @@
+"""A project: where its files lie and which providers it may ask.
+
+The folder with `runner.yaml` is the project; without that file the current folder is one, and
+everything has a default, so that a spec, an input and `OPENAI_API_KEY` are enough to begin.
+
+A key is never part of a project. A provider knows the *name* of the environment variable that
+holds its key, and the value is wrapped in `Secret` from the moment it is read, so that no
+message, repr or log can show it by accident.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from runner.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PROJECT_FILE: Final = "runner.yaml"
+OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+EMBEDDED_BASE_URL: Final = "http://local.invalid/v1"
+"""What `local` has for an address until it is started: `.invalid` never resolves (RFC 2606)."""
+
+_LOOPBACK_GRACE: Final = 10.0
+_REMOTE_GRACE: Final = 60.0
+
+
+class Secret:
+    """A string that shows itself to nobody who does not ask with `reveal`.
+
+    Equal by value, usable as a dictionary key, refused by pickle and copy.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the secret itself, to be put into a request and nowhere else."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return self._value == other._value if isinstance(other, Secret) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Secret is neither pickled nor copied")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How large one batch of a provider may be (fact sheet, section 2).
+
+    Bytes are counted as sent. OpenAI says 200 MB without saying which; the smaller reading is
+    the safe one. `max_line_bytes` is None where a provider names no limit for one request.
+    `max_embedding_inputs` counts the texts of a batch of embeddings, several a request.
+    """
+
+    max_requests: int = 50_000
+    max_bytes: int = 200_000_000
+    max_line_bytes: int | None = None
+    max_embedding_inputs: int = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """Somebody with a Batch API: a name in the project, an address, the rules for batches there.
+
+    `base_url` has no trailing slash, query or user. `adoption_grace` (seconds) is None where
+    the project does not set it; `grace` then knows the rule. `embedded` marks the built-in
+    `local`, whose address is made up when it is started.
+    """
+
+    name: str
+    base_url: str
+    api_key_env: str | None = None
+    limits: Limits = Limits()
+    adoption_grace: float | None = None
+    embedded: bool = False
+
+    def api_key(self, environ: Mapping[str, str]) -> Secret | None:
+        """Read the key from the variable that the project names; unset and blank are None."""
+        value = environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
+        return Secret(value) if value else None
+
+    @property
+    def host(self) -> str:
+        """The host of `base_url`, in lower case, without port and brackets."""
+        from urllib.parse import urlsplit
+
+        return urlsplit(self.base_url).hostname or ""
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the provider is on this machine."""
+        from ipaddress import ip_address
+
+        host = self.host
+        if self.embedded or host == "localhost" or host.endswith(".localhost"):
+            return True
+        try:
+            return ip_address(host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def grace(self) -> float:
+        """Seconds after a lost call during which a listing may not show what it made."""
+        if self.adoption_grace is not None:
+            return self.adoption_grace
+        if self.embedded:
+            return 0.0
+        return _LOOPBACK_GRACE if self.loopback else _REMOTE_GRACE
+
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """What of a provider can change an answer: its name, and its address unless embedded."""
+        return {"provider": self.name, "base_url": None if self.embedded else self.base_url}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A folder of specs and what belongs to it. All paths are absolute.
+
+    `providers` always holds the built-in `openai` and `local`. `config_file` is None where
+    there is no `runner.yaml`.
+    """
+
+    root: Path
+    specs: Path
+    outputs: Path
+    ledger: Path
+    default_provider: str
+    providers: Mapping[str, Provider]
+    config_file: Path | None
+
+
+def find_project(start: Path, environ: Mapping[str, str]) -> Project:
+    """Find the project that `start` lies in: the nearest `runner.yaml` upward, else `start`.
+
+    `environ` gives `OPENAI_BASE_URL`; an empty variable counts as unset. A base_url that
+    `runner.yaml` gives to `openai` wins over the variable: what is in git is what was meant.
+
+    Raises UsageError if `start` is no folder, InvalidInput with every problem of `runner.yaml`.
+    """
+    from runner.spec.config import read_config
+
+    # os.path: Path.resolve() follows links, and Path's questions raise where nobody may look.
+    folder = Path(os.path.abspath(start))  # noqa: PTH100
+    if not os.path.isdir(folder):  # noqa: PTH112
+        raise UsageError(f"no such folder: {start}")
+    for root in (folder, *folder.parents):
+        config = root / PROJECT_FILE
+        if os.path.isfile(config):  # noqa: PTH113
+            return read_config(root, config, environ)
+    return read_config(folder, None, environ)

@@ -1,0 +1,1 @@
+"""The tests; a package so that the simulation can be imported from any of its folders."""

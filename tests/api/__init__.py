@@ -1,0 +1,1 @@
+"""Tests of the HTTP client, against servers on loopback."""

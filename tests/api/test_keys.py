@@ -1,0 +1,172 @@
+"""Keys: where they may go, and the many places in which they must not be seen."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import traceback
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from runner.errors import ApiError, Rejected, Transient, Unauthorized
+from tests.api.scripted import KEY, answer, batch, drop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.api.scripted import Handler, Server, World
+
+
+def unused(_: httpx.Request) -> httpx.Response:
+    pytest.fail("something was sent")
+
+
+def test_a_key_is_a_bearer_token(world: World) -> None:
+    world.server.will(answer(200, batch()))
+    world.client().retrieve_batch("b")
+    assert world.server.received[0].headers["authorization"] == f"Bearer {KEY}"
+
+
+def test_without_a_key_none_is_sent(world: World) -> None:
+    world.server.will(answer(200, batch()))
+    world.client(None).retrieve_batch("b")
+    assert "authorization" not in world.server.received[0].headers
+
+
+@pytest.mark.parametrize("scheme", ["http", "HTTP"])
+def test_a_key_is_not_sent_in_the_clear_to_another_machine(world: World, scheme: str) -> None:
+    provider = world.provider(base_url=f"{scheme}://lab.example/v1")
+    client = world.client(provider=provider, transport=httpx.MockTransport(unused))
+    with pytest.raises(Unauthorized, match="not sent over plain http to") as caught:
+        client.retrieve_batch("b")
+    assert KEY not in str(caught.value)
+    assert world.naps == []
+
+
+@pytest.mark.parametrize(
+    ("key", "base_url"),
+    [
+        (KEY, "http://127.0.0.1:1/v1"),
+        (KEY, "http://[::1]:1/v1"),
+        (KEY, "http://localhost:1/v1"),
+        (KEY, "https://lab.example/v1"),
+        (None, "http://lab.example/v1"),
+    ],
+)
+def test_where_a_key_may_go(world: World, key: str | None, base_url: str) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        assert request.headers.get("authorization") == (None if key is None else f"Bearer {key}")
+        return httpx.Response(200, json=batch())
+
+    client = world.client(
+        key, world.provider(base_url=base_url), transport=httpx.MockTransport(handle)
+    )
+    assert client.retrieve_batch("b").id == "batch_1"
+
+
+@pytest.mark.parametrize("key", ["", "two words", "line\n", "schlüssel", "\x00", "a\r\nX-Evil: 1"])
+def test_a_key_that_is_none_is_refused_with_words(world: World, key: str) -> None:
+    client = world.client(key, transport=httpx.MockTransport(unused))
+    with pytest.raises(Unauthorized, match="the key in LAB_KEY is empty or holds") as caught:
+        client.retrieve_batch("b")
+    if key:
+        assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        answer(401, {"error": {"message": f"Incorrect key {KEY}", "code": KEY, "param": KEY}}),
+        answer(400, f"{KEY}"),
+        answer(500, f"<html><title>{KEY}</title>", {"X-Request-Id": KEY}),
+        answer(200, f"<html>{KEY}</html>"),
+        answer(302, None, {"Location": f"https://x.example/{KEY}?{KEY}"}),
+        drop(),
+    ],
+)
+def test_no_error_repr_traceback_or_log_shows_the_key(
+    world: World, caplog: pytest.LogCaptureFixture, reply: Callable[[Handler], None]
+) -> None:
+    caplog.set_level(logging.INFO)
+    world.server.will(*[reply] * 9)
+    client = world.client()
+    with pytest.raises(ApiError) as caught:
+        client.retrieve_batch("b")
+    error = caught.value
+    seen = [
+        str(error),
+        repr(error),
+        repr(vars(error)),
+        repr(client),
+        repr(vars(client)),
+        repr(vars(client._wire)),
+        "".join(traceback.format_exception(error)),
+        caplog.text,
+    ]
+    assert not [text for text in seen if KEY in text]
+
+
+def test_a_client_is_not_pickled_with_its_key(world: World) -> None:
+    with pytest.raises((TypeError, AttributeError, pickle.PicklingError)):
+        pickle.dumps(world.client())
+
+
+# Proxies: honoured, but not for this machine.
+
+
+def test_a_loopback_provider_is_never_asked_through_a_proxy(
+    world: World, elsewhere: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+        monkeypatch.setenv(name, elsewhere.origin)
+    world.server.will(answer(200, batch()))
+    assert world.client().retrieve_batch("b").id == "batch_1"
+    assert elsewhere.received == []
+
+
+def test_a_proxy_is_used_for_other_machines(
+    world: World, elsewhere: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", elsewhere.origin)
+    elsewhere.will(answer(200, batch()))
+    client = world.client(None, world.provider(base_url="http://lab.invalid/v1"))
+    assert client.retrieve_batch("b").id == "batch_1"
+    assert elsewhere.received[0].headers["host"] == "lab.invalid"
+
+
+@pytest.mark.parametrize("proxy", ["foo://user:secret-pass@proxy.example", "http://proxy:port"])
+def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
+    world: World, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    client = world.client(provider=world.provider(base_url="https://lab.invalid/v1"))
+    with pytest.raises(Rejected, match="ALL_PROXY") as caught:
+        client.retrieve_batch("b")
+    assert "secret-pass" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_certificates_that_cannot_be_read_are_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent.pem")
+    client = world.client(provider=world.provider(base_url="https://lab.invalid/v1"))
+    with pytest.raises(Rejected, match="SSL_CERT_FILE"):
+        client.retrieve_batch("b")
+
+
+def test_plain_http_does_not_load_certificates(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda: pytest.fail("loaded"))
+    world.server.will(answer(200, batch()))
+    world.client().retrieve_batch("b")
+
+
+def test_https_is_verified(world: World) -> None:
+    # A plain server where TLS is expected: the handshake fails and nothing is sent.
+    provider = world.provider(base_url=world.server.origin.replace("http:", "https:"))
+    with pytest.raises(Transient, match="cannot be reached"):
+        world.client(provider=provider).retrieve_batch("b")
+    assert world.server.received == []

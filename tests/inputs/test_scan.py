@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.errors import InputChanged, LocalFileError
+from runner.inputs import lines
+from runner.inputs.fingerprint import Fingerprint
+from runner.inputs.rows import RowSet
+from runner.inputs.scan import scan
+from tests.inputs.writing import CHAT, ROOMY, chat, line, problems, read, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_plain_input_is_one_whole_shard(tmp_path: Path) -> None:
+    path = write(tmp_path, chat("a", "m"), chat("b", "m"))
+    scanned = read(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (scanned.requests, scanned.bytes) == (2, path.stat().st_size)
+    assert scanned.digest == digest
+    assert scanned.fingerprint == Fingerprint.of(path)
+    (shard,) = scanned.shards
+    assert (shard.number, shard.model, shard.rows) == (1, "m", RowSet.span(0, 2))
+    assert (shard.requests, shard.bytes, shard.sha256) == (2, scanned.bytes, digest)
+    assert (shard.offset, shard.ids_offset, shard.whole) == (0, 0, True)
+
+
+A, B = line("a"), line("b")
+PLAIN = A + b"\n" + B + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "offset", "whole"),
+    [
+        pytest.param(PLAIN, 0, True, id="plain"),
+        pytest.param(PLAIN[:-1], 0, False, id="no-line-feed-at-the-end"),
+        pytest.param(PLAIN.replace(b"\n", b"\r\n"), 0, False, id="windows"),
+        pytest.param(A + b"\r\n" + B, 0, False, id="one-byte-more-one-byte-less"),
+        pytest.param(A + b"\n" + B + b"\r", 0, False, id="carriage-return-at-the-end"),
+        pytest.param(b"\xef\xbb\xbf" + PLAIN, 3, False, id="byte-order-mark"),
+        pytest.param(b"\n \t\r\n" + A + b"\n\n" + B + b"\n\n", 5, False, id="blank-lines"),
+    ],
+)
+def test_what_is_sent_does_not_hang_on_how_lines_are_set(
+    tmp_path: Path,
+    data: bytes,
+    offset: int,
+    whole: bool,  # noqa: FBT001
+) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_bytes(data)
+    scanned = read(path)
+    (shard,) = scanned.shards
+    assert scanned.digest == shard.sha256 == hashlib.sha256(PLAIN).hexdigest()
+    assert scanned.bytes == shard.bytes == len(PLAIN)
+    assert (shard.rows, shard.offset, shard.whole) == (RowSet.span(0, 2), offset, whole)
+
+
+def test_two_shards_are_never_the_whole_file(tmp_path: Path) -> None:
+    scanned = read(write(tmp_path, chat("a", "x"), chat("b", "y")))
+    assert [shard.whole for shard in scanned.shards] == [False, False]
+
+
+def test_rows_with_unusual_line_ends_inside_stay_one_row(tmp_path: Path) -> None:
+    odd = chat("a", "m", "one\u2028two\u2029three\u0085four\x0bfive")
+    assert odd.decode().splitlines() != [odd.decode()]
+    path = write(tmp_path, odd, chat("b", "m"))
+    assert read(path).requests == 2
+    assert read(path).shards[0].whole
+
+
+@pytest.mark.parametrize("data", [b"", b"\n", b" \r\n\t\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_an_input_without_requests(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_bytes(data)
+    assert problems(path) == [
+        "input.jsonl: there are no requests in it: write one JSON object a line (empty_file)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ("{}\n".encode("utf-16"), "is UTF-16 or UTF-32 text: save it as UTF-8"),
+        (b"\xfe\xff\0{", "is UTF-16 text: save it as UTF-8"),
+        ("{}\n".encode("utf-32"), "is UTF-16 or UTF-32 text: save it as UTF-8"),
+        (b"\0\0\xfe\xff\0\0\0{", "is UTF-32 text: save it as UTF-8"),
+        (b"\x1f\x8b\x08\0", "is compressed with gzip: decompress it"),
+        (b"\x28\xb5\x2f\xfd\0", "is compressed with zstd: decompress it"),
+        (b"PK\x03\x04\0", "is a zip archive: unpack it"),
+        (b"PAR1\0", "is a Parquet file: export it as JSON lines"),
+    ],
+)
+def test_what_is_no_text_is_one_problem(tmp_path: Path, data: bytes, problem: str) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_bytes(data + b"\n" * 5000)
+    assert problems(path) == [f"input.jsonl: {problem}"]
+
+
+def test_places_count_blank_lines_and_characters(tmp_path: Path) -> None:
+    path = write(tmp_path, b"", line("a"), b"\r", '{"é": x}'.encode())
+    assert problems(path) == [
+        (
+            "input.jsonl:4:7: not valid JSON: expecting value; each line is one JSON object"
+            " (invalid_json_line)"
+        )
+    ]
+
+
+def test_one_bad_row_does_not_spoil_its_block(tmp_path: Path) -> None:
+    # The whole block is no UTF-8, so that each of its rows is looked at by itself.
+    path = write(tmp_path, line("a"), b'"\xff"', line("b"), line("a"))
+    assert [each[:14] for each in problems(path)] == ["input.jsonl:2:", "input.jsonl:4:"]
+
+
+def test_a_thousand_problems_are_shown(tmp_path: Path) -> None:
+    told = problems(write(tmp_path, *[b"{"] * 2500))
+    assert len(told) == 1001
+    assert told[999].startswith("input.jsonl:1000:2: not valid JSON")
+    assert told[1000] == "input.jsonl:1001: 1,500 more problems are not shown"
+
+
+def test_a_thousand_and_one_problems(tmp_path: Path) -> None:
+    told = problems(write(tmp_path, *[b"{"] * 1001))
+    assert told[1000] == "input.jsonl:1001: 1 more problem is not shown"
+
+
+def test_lines_are_shown_whole_before_the_note(tmp_path: Path) -> None:
+    told = problems(write(tmp_path, *[b'{"body": 1}'] * 600))  # four problems each
+    assert len(told) == 1001
+    assert told[-1] == "input.jsonl:251: 1,400 more problems are not shown"
+    told = problems(write(tmp_path, b'{"method": "POST"}', *[b'{"body": 1}'] * 600))
+    assert len(told) == 1000
+    assert told[-1] == "input.jsonl:251: 1,404 more problems are not shown"
+
+
+def test_repeated_ids_are_told_among_the_other_problems(tmp_path: Path) -> None:
+    told = problems(write(tmp_path, line("a"), b"{", line("a"), b"{", *[line("b")] * 1500))
+    assert told[0].startswith("input.jsonl:2:2: ")
+    assert told[1].startswith("input.jsonl:3: custom_id 'a' is already used in line 1")
+    assert told[2].startswith("input.jsonl:4:2: ")
+    assert told[3].startswith("input.jsonl:6: custom_id 'b' is already used in line 5")
+    assert (len(told), told[-1]) == (1001, "input.jsonl:1003: 502 more problems are not shown")
+
+
+def test_a_missing_input(tmp_path: Path) -> None:
+    assert problems(tmp_path / "nowhere.jsonl") == [
+        "nowhere.jsonl: no such file: write it there or correct the path"
+    ]
+
+
+def test_ids_are_written_in_order(tmp_path: Path) -> None:
+    names = ["a", 'quote"', "line\nend", "\u2028", "é", "b"]
+    ids = io.BytesIO()
+    path = write(tmp_path, *(chat(name, "xy"[row % 2]) for row, name in enumerate(names)))
+    scanned = scan(path, shown="x", endpoint=CHAT, limits=ROOMY, ids=ids)
+    written = ids.getvalue()
+    assert [json.loads(each) for each in written.split(b"\n")[:-1]] == names
+    for shard in scanned.shards:
+        first = written[shard.ids_offset :].split(b"\n", 1)[0]
+        assert json.loads(first) == names[shard.rows.first]
+    assert read(path) == scanned  # whether ids are written changes nothing
+
+
+def test_a_full_disk_for_ids(tmp_path: Path) -> None:
+    path = write(tmp_path, line())
+    with (
+        open("/dev/full", "wb", buffering=0) as full,  # noqa: PTH123
+        pytest.raises(LocalFileError, match="file of ids cannot be written"),
+    ):
+        scan(path, shown="x", endpoint=CHAT, limits=ROOMY, ids=full)
+
+
+def test_progress_is_told_in_bytes_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "BLOCK_BYTES", 100)
+    path = write(tmp_path, *(line(str(number)) for number in range(10)))
+    told: list[int] = []
+    scan(path, shown="x", endpoint=CHAT, limits=ROOMY, progress=told.append)
+    assert told == sorted(set(told))
+    assert len(told) > 5
+    assert told[-1] == path.stat().st_size
+
+
+@pytest.mark.parametrize("last", [line("b"), b"no request"], ids=["sound", "not-sound"])
+def test_an_input_that_grows_while_it_is_read(tmp_path: Path, last: bytes) -> None:
+    path = write(tmp_path, line("a"))
+
+    def write_on(_: int) -> None:
+        with path.open("ab") as file:
+            file.write(last)
+
+    with pytest.raises(InputChanged, match="data/x was changed while it was read"):
+        scan(path, shown="data/x", endpoint=CHAT, limits=ROOMY, progress=write_on)

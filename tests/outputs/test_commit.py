@@ -1,0 +1,213 @@
+"""Final names: where `output.jsonl` is, the rest of the same publication is."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.errors import LocalFileError
+from runner.inputs.rows import RowSet
+from runner.outputs.disk import explained, sync_folder
+from runner.outputs.publish import Answers, ShardAnswers, point_latest, prepare
+
+if TYPE_CHECKING:
+    from runner.outputs.publish import Publication
+
+NAMES = ("errors.jsonl", "output.jsonl", "run.json")
+
+
+def prepared(run: Path, generation: int) -> Publication:
+    """Prepare a run of two requests, one of them failed, that tells its generation in each file."""
+    raw = run.parent / f"raw-{generation}"
+    raw.parent.mkdir(exist_ok=True)
+    body = {"id": "x", "generation": generation}
+    error = {"code": f"generation-{generation}", "message": ""}
+    lines = (
+        {"custom_id": "a", "response": {"status_code": 200, "body": body}},
+        {"custom_id": "b", "response": None, "error": error},
+    )
+    raw.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shard = ShardAnswers(
+        rows=RowSet.span(0, 2),
+        ids=lambda: [(0, "a"), (1, "b")],
+        answers=(Answers(attempt=1, files=(raw,)),),
+    )
+    return prepare(run, [shard])
+
+
+def publish(run: Path, generation: int) -> None:
+    prepared(run, generation).commit(f"generation-{generation}\n".encode())
+
+
+def generations(run: Path) -> list[str]:
+    """Return which generation each final file tells, by the name of the file."""
+    contents = [(run / name).read_text() for name in NAMES if (run / name).exists()]
+    return [
+        "1" if '"generation": 1' in text or "generation-1" in text else "2" for text in contents
+    ]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+CRASHING = """
+import os, sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, {tests!r}]
+from test_commit import publish
+
+def crash(event, arguments):
+    global remaining
+    if event in ("open", "os.rename", "os.remove", "os.mkdir") and str(run) in str(arguments[0]):
+        if remaining == 0:
+            os._exit(9)
+        remaining -= 1
+
+for step in range(100):
+    run, remaining = Path(sys.argv[1]) / str(step), step
+    if sys.argv[2] == "earlier":
+        publish(run, 1)
+    child = os.fork()
+    if child == 0:
+        sys.addaudithook(crash)
+        publish(run, 2)
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
+        break
+"""
+
+
+@pytest.mark.parametrize("earlier", ["earlier", "first"])
+def test_a_crash_at_any_step_keeps_the_promise(run: Path, earlier: str) -> None:
+    """A process dies before its first, second, … change of its folder, until one lives."""
+    tests = Path(__file__).parent
+    program = CRASHING.format(root=str(tests.parent.parent), tests=str(tests))
+    run.mkdir()
+    subprocess.run([sys.executable, "-c", program, str(run), earlier], check=True)
+    steps = [path for path in run.iterdir() if path.name.isdecimal()]
+    for folder in steps:
+        found = generations(folder)
+        if (folder / "output.jsonl").exists():
+            assert found in (["1"] * 3, ["2"] * 3)
+        elif int(folder.name) == len(steps) - 1:
+            pytest.fail("the one that lived published nothing")
+        publish(folder, 2)
+        assert generations(folder) == ["2"] * 3
+        assert {path.name for path in folder.iterdir() if path.is_file()} == set(NAMES)
+    assert 8 < len(steps) < 100
+
+
+def test_publishing_again_gives_the_same_bytes(run: Path) -> None:
+    publish(run, 1)
+    before = {name: (run / name).read_bytes() for name in NAMES}
+    publish(run, 1)
+    assert {name: (run / name).read_bytes() for name in NAMES} == before
+
+
+def test_left_overs_of_a_crash_are_removed_and_nothing_else_is(run: Path) -> None:
+    run.mkdir()
+    for name in (".output.jsonl.1.partial", ".errors.jsonl.99.partial", ".run.json.7.partial"):
+        (run / name).write_text("left over")
+    (run / ".notes").write_text("kept")
+    (run / "raw").mkdir()
+    publication = prepared(run, 1)
+    publication.discard()
+    publication.discard()
+    assert sorted(path.name for path in run.iterdir()) == [".notes", "raw"]
+
+
+def test_the_one_overtaken_publishes_nothing(run: Path) -> None:
+    overtaken = prepared(run, 1)
+    publish(run, 2)
+    with pytest.raises(LocalFileError, match="is gone: another process has published"):
+        overtaken.commit(b"generation-1\n")
+    assert generations(run) == ["2"] * 3
+    overtaken.discard()
+    assert sorted(path.name for path in run.iterdir()) == list(NAMES)
+
+
+def test_final_files_obey_the_umask_like_any_other(run: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        publish(run, 1)
+    finally:
+        os.umask(before)
+    assert {(run / name).stat().st_mode & 0o777 for name in NAMES} == {0o640}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_in_the_way_of_a_final_file_is_said_in_words(run: Path, name: str) -> None:
+    (run / name).mkdir(parents=True)
+    with pytest.raises(LocalFileError, match=f"{name} cannot be replaced"):
+        publish(run, 1)
+    assert name == "output.jsonl" or not (run / "output.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "your quota on this disk is used up"),
+        (errno.EROFS, "the file system is read-only"),
+        (errno.EACCES, "permission denied"),
+        (errno.ELOOP, os.strerror(errno.ELOOP)),
+    ],
+)
+def test_refusals_of_the_disk_are_said_in_words(number: int, words: str) -> None:
+    with (
+        pytest.raises(LocalFileError, match=f"^a/b cannot be written: {words}$") as caught,
+        explained(Path("a/b"), doing="written"),
+    ):
+        raise OSError(number, os.strerror(number))
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_folder_that_cannot_be_synced_is_no_failure_but_a_missing_one_is(tmp_path: Path) -> None:
+    sync_folder(tmp_path)
+    if sys.platform == "linux":
+        sync_folder(Path("/proc"))  # refuses with EINVAL, as network file systems do
+    with pytest.raises(LocalFileError, match="gone cannot be written"):
+        sync_folder(tmp_path / "gone")
+
+
+def test_latest_leads_to_the_revision_and_says_whether_it_changed(tmp_path: Path) -> None:
+    job = tmp_path / "job"
+    assert point_latest(job, "abc") is True
+    assert (job / "latest").readlink() == Path("abc")
+    assert point_latest(job, "abc") is False
+    assert point_latest(job, "def") is True
+    assert (job / "latest").readlink() == Path("def")
+    (job / "def").mkdir()
+    assert (job / "latest").is_dir()
+    assert point_latest(job, "abc") is True, "a link to a folder is replaced, not filled"
+    (job / ".latest.1.partial").symlink_to("left-over")
+    assert point_latest(job, "def") is True
+    assert sorted(path.name for path in job.iterdir()) == ["def", "latest"]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_is_not_our_link_is_left_alone(tmp_path: Path, *, folder: bool) -> None:
+    latest = tmp_path / "latest"
+    if folder:
+        latest.mkdir()
+    else:
+        latest.write_text("mine")
+    with pytest.raises(LocalFileError, match="latest is not a link"):
+        point_latest(tmp_path, "abc")
+    assert latest.is_dir() is folder
+    assert not latest.is_symlink()
+
+
+def test_a_job_folder_that_cannot_be_is_said_in_words(tmp_path: Path) -> None:
+    (tmp_path / "job").write_text("a file")
+    with pytest.raises(LocalFileError, match="latest cannot be replaced"):
+        point_latest(tmp_path / "job", "abc")

@@ -1,0 +1,191 @@
+"""`run.json`: what it says, to the byte, and what it makes of odd values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.outputs.copying import FileDigest
+from runner.outputs.record import (
+    Counts,
+    GitState,
+    InputRecord,
+    ProviderRecord,
+    RequestParameters,
+    ResultFile,
+    RunRecord,
+    ShardRecord,
+    SpecRecord,
+    SubmissionRecord,
+    ToolVersions,
+    encode,
+    sum_usage,
+    timestamp,
+)
+
+GOLDEN = Path(__file__).parent / "golden" / "run.json"
+
+BATCH = {
+    "id": "batch_abc",
+    "object": "batch",
+    "status": "completed",
+    "errors": None,
+    "output_file_id": "file-out",
+    "error_file_id": None,
+    "request_counts": {"total": 3, "completed": 2, "failed": 1},
+    "metadata": {"project": "größe", "runner": "sentiment/9f86d081884c/1/1"},
+    "usage": {"input_tokens": 30, "output_tokens": 7, "input_tokens_details": {"cached_tokens": 4}},
+    "a_field_of_tomorrow": [1, 2.5, True],
+}
+
+RECORD = RunRecord(
+    job="sentiment",
+    revision="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    state="partial",
+    reason="1 of 3 requests has no successful response",
+    spec=SpecRecord(
+        path="specs/sentiment.yaml",
+        line=1,
+        sha256="2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+        document="name: sentiment\nendpoint: /v1/chat/completions\ninput: data/reviews.jsonl\n",
+    ),
+    request=RequestParameters(
+        endpoint="/v1/chat/completions",
+        completion_window="24h",
+        metadata={"project": "größe"},
+        provider=ProviderRecord(name="openai", base_url="https://api.openai.com/v1"),
+        replicate=1,
+        attempts=3,
+    ),
+    input=InputRecord(
+        path="data/reviews.jsonl",
+        requests=3,
+        bytes=612,
+        sha256="fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9",
+    ),
+    shards=(
+        ShardRecord(
+            number=1,
+            model="gpt-4o-mini",
+            rows="0-2",
+            requests=3,
+            bytes=612,
+            sha256="fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9",
+            submissions=(
+                SubmissionRecord(
+                    key="sentiment/9f86d081884c/1/1",
+                    attempt=1,
+                    state="collected",
+                    counted=True,
+                    rows="0-2",
+                    transient="",
+                    permanent="1",
+                    problem="1 invalid_prompt",
+                    requests=3,
+                    bytes=612,
+                    sha256="fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9",
+                    input_file_id="file-in",
+                    submitted_at="2025-03-14T15:09:26Z",
+                    batch=BATCH,
+                    results=(
+                        ResultFile(
+                            kind="output",
+                            file_id="file-out",
+                            path="raw/1-1-output.jsonl",
+                            bytes=2048,
+                            sha256="baa5a0964d3320fbc0c6a922140453c8513ea24ab8fd0577034804a967248096",
+                        ),
+                    ),
+                ),
+            ),
+        ),
+    ),
+    counts=Counts(total=3, succeeded=2, failed=1, codes={"invalid_prompt": 1}),
+    usage=sum_usage([BATCH]),
+    outputs=(
+        FileDigest(name="output.jsonl", bytes=1400, sha256="aa" * 32, lines=2),
+        FileDigest(name="errors.jsonl", bytes=150, sha256="bb" * 32, lines=1),
+    ),
+    made_by=ToolVersions(
+        runner="0.1.0",
+        python="3.11.7",
+        platform="Linux-6.1-x86_64",
+        dependencies={"httpx": "0.28.1", "msgspec": "0.19.0"},
+    ),
+    git=GitState(commit="e83c5163316f89bfbde7d9ab23ca2e25604af290", branch="main", dirty=False),
+    started_at=timestamp(1741964966),
+    finished_at=timestamp(1741968566.9),
+)
+
+
+def test_the_record_reads_as_it_always_did() -> None:
+    """A change here is a change of the format: think of those who read it in five years."""
+    assert encode(RECORD) == GOLDEN.read_bytes()
+
+
+def test_a_batch_is_kept_verbatim_and_in_order() -> None:
+    (shard,) = json.loads(encode(RECORD))["shards"]
+    (submission,) = shard["submissions"]
+    assert submission["batch"] == BATCH
+    assert list(submission["batch"]) == list(BATCH)
+
+
+def test_what_is_not_known_is_null() -> None:
+    bare = json.loads(encode(replace(RECORD, git=None, usage=None, reason=None)))
+    assert bare["git"] is bare["usage"] is bare["reason"] is None
+
+
+values: st.SearchStrategy[object] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=())),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+def refuse(constant: str) -> None:
+    pytest.fail(f"{constant} is no JSON")
+
+
+@given(batch=st.dictionaries(st.text(), values))
+def test_whatever_a_provider_sends_the_record_is_strict_json(batch: dict[str, object]) -> None:
+    (shard,) = RECORD.shards
+    submission = replace(shard.submissions[0], batch=batch)
+    record = replace(RECORD, shards=(replace(shard, submissions=(submission,)),))
+    content = encode(record)
+    read = json.loads(content.decode(), parse_constant=refuse)
+    assert list(read["shards"][0]["submissions"][0]["batch"]) == list(batch)
+    assert content == encode(record)
+
+
+def test_usage_is_summed_at_every_depth() -> None:
+    batches: list[dict[str, object]] = [
+        {"usage": {"input": 3, "details": {"cached": 1}, "model": "m", "odd": float("nan")}},
+        {"usage": None},
+        {},
+        {"usage": {"input": 4.5, "details": {"cached": 2, "audio": 10**400}, "flag": True}},
+        {"usage": {"details": None, "input": "many"}},
+    ]
+    assert sum_usage(batches) == {"input": 7.5, "details": {"cached": 3, "audio": 10**400}}
+    assert sum_usage([{"usage": None}, {}]) is None
+    assert sum_usage([]) is None
+
+
+@given(usages=st.lists(st.dictionaries(st.text(max_size=2), values, max_size=3), max_size=3))
+def test_no_usage_breaks_the_sum(usages: list[dict[str, object]]) -> None:
+    batches: list[dict[str, object]] = [{"usage": usage} for usage in usages]
+    total = sum_usage(batches)
+    assert (total is None) is (not usages)
+
+
+def test_times_are_utc_to_the_second() -> None:
+    assert timestamp(0) == "1970-01-01T00:00:00Z"
+    assert timestamp(1741964966.999) == "2025-03-14T15:09:26Z"

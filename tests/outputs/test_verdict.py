@@ -1,0 +1,258 @@
+"""The verdict on one line: a table of what providers send, and laws over what they might."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from runner.outputs.verdict import MALFORMED, Outcome, judge
+
+OK, AGAIN, NEVER = Outcome.SUCCEEDED, Outcome.TRANSIENT, Outcome.PERMANENT
+CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "choices": []}
+
+
+def row(response: object, error: object = None) -> bytes:
+    line = {"id": "batch_req_1", "custom_id": "a", "response": response, "error": error}
+    return json.dumps(line).encode()
+
+
+def answered(status: object, body: object) -> bytes:
+    return row({"status_code": status, "request_id": "r", "body": body})
+
+
+TABLE = {
+    "documented success": (answered(200, CHAT), OK, None),
+    "created": (answered(201, CHAT), OK, None),
+    "status as text": (answered("200", CHAT), OK, None),
+    "status as a float": (answered(200.0, CHAT), OK, None),
+    "a body of other names": (answered(200, {"score": 0.5}), OK, None),
+    "a responses body with error null": (answered(200, {"id": "resp", "error": None}), OK, None),
+    "no error key at all": (
+        b'{"custom_id":"a","response":{"status_code":200,"body":{"id":"x"}}}',
+        OK,
+        None,
+    ),
+    "a lone surrogate in the answer": (answered(200, {"id": "x", "text": "\ud83d"}), OK, None),
+    "half a character": (
+        b'{"custom_id":"a","response":{"status_code":200,"body":{"id":"\xe6\xb1"}}}',
+        AGAIN,
+        MALFORMED,
+    ),
+    "NaN": (
+        b'{"custom_id":"a","response":{"status_code":200,"body":{"id":"x","v":NaN}}}',
+        AGAIN,
+        MALFORMED,
+    ),
+    "error beside an answer": (
+        row({"status_code": 200, "body": CHAT}, {"code": "content_filter", "message": "no"}),
+        NEVER,
+        "content_filter",
+    ),
+    "error in a body of status 200": (
+        answered(200, {**CHAT, "error": {"message": "bad", "code": "invalid_prompt"}}),
+        NEVER,
+        "invalid_prompt",
+    ),
+    "gateway error in a body of status 200": (
+        answered(200, {"error": {"message": "upstream", "code": 502}}),
+        AGAIN,
+        "http_502",
+    ),
+    "HTTP 400": (
+        answered(400, {"error": {"type": "invalid_request_error", "code": "too_long"}}),
+        NEVER,
+        "too_long",
+    ),
+    "HTTP 404 without words": (answered(404, None), NEVER, "http_404"),
+    "HTTP 422 of a web framework": (answered(422, {"detail": "field x"}), NEVER, "http_422"),
+    "HTTP 408": (answered(408, {}), AGAIN, "http_408"),
+    "HTTP 409": (answered(409, {}), AGAIN, "http_409"),
+    "HTTP 429": (
+        answered(429, {"error": {"type": "tokens", "code": "rate_limit_exceeded"}}),
+        AGAIN,
+        "rate_limit_exceeded",
+    ),
+    "quota used up": (
+        answered(429, {"error": {"type": "insufficient_quota", "code": None}}),
+        AGAIN,
+        "insufficient_quota",
+    ),
+    "quota used up, no status": (row(None, {"code": "insufficient_quota"}), AGAIN, None),
+    "HTTP 500": (answered(500, CHAT), AGAIN, "http_500"),
+    "HTTP 599 as text": (answered("599", CHAT), AGAIN, "http_599"),
+    "HTTP 302": (answered(302, CHAT), NEVER, "http_302"),
+    "status 0": (answered(0, {}), AGAIN, "http_0"),
+    "expired": (row(None, {"code": "batch_expired", "message": "late"}), AGAIN, "batch_expired"),
+    "cancelled": (row(None, {"code": "batch_cancelled"}), AGAIN, "batch_cancelled"),
+    "cancelled with a status": (
+        row({"status_code": 400, "body": None}, {"code": "batch_cancelled"}),
+        AGAIN,
+        "batch_cancelled",
+    ),
+    "timed out": (row(None, {"code": "request_timeout"}), AGAIN, "request_timeout"),
+    "failed as a whole": (row(None, {"code": "batch_failed"}), AGAIN, "batch_failed"),
+    "throttled by DashScope": (
+        row(None, {"error_code": "Throttling.RateQuota", "error_message": "slow"}),
+        AGAIN,
+        "Throttling.RateQuota",
+    ),
+    "refused by DashScope": (
+        row(None, {"error_code": "InvalidParameter"}),
+        NEVER,
+        "InvalidParameter",
+    ),
+    "vLLM, nested": (
+        row(
+            {"status_code": 400, "request_id": "r", "body": None},
+            {"error": {"message": "long", "type": "BadRequestError", "code": 400}},
+        ),
+        NEVER,
+        "BadRequestError",
+    ),
+    "vLLM, a sentence": (row({"status_code": 400}, "prompt is too long"), NEVER, "http_400"),
+    "a bare code": (row(None, "server_error"), AGAIN, "server_error"),
+    "a bare sentence": (row(None, "it did not work"), NEVER, "unnamed_error"),
+    "an integer code": (row(None, {"code": 503, "message": "busy"}), AGAIN, "http_503"),
+    "an integer code as text": (row(None, {"code": "400"}), NEVER, "http_400"),
+    "error true": (row(None, error=True), NEVER, "unnamed_error"),
+    "error empty": (row({"status_code": 200, "body": CHAT}, {}), NEVER, "unnamed_error"),
+    "an unknown code": (row(None, {"code": "model_not_found"}), NEVER, "model_not_found"),
+    "empty body": (answered(200, {}), AGAIN, "empty_body"),
+    "no body": (row({"status_code": 200}), AGAIN, "empty_body"),
+    "no response": (row(None), AGAIN, "no_response"),
+    "the answer in place of the response": (row(CHAT), NEVER, "unrecognised_response"),
+    "no status": (row({"body": CHAT}), NEVER, "unrecognised_response"),
+    "status true": (answered(True, CHAT), NEVER, "unrecognised_response"),  # noqa: FBT003
+    "an impossible status": (answered(10**400, CHAT), NEVER, "unrecognised_response"),
+    "a page for a body": (answered(200, "<html>"), NEVER, "unrecognised_response"),
+    "a list for a response": (row([1]), NEVER, "unrecognised_response"),
+    "not an object": (b"[1]", AGAIN, MALFORMED),
+    "a number for a custom_id": (b'{"custom_id":1}', AGAIN, MALFORMED),
+    "nothing JSON": (b"<html>", AGAIN, MALFORMED),
+    "two values": (b'{"custom_id":"a"}{"custom_id":"b"}', AGAIN, MALFORMED),
+    "very deep": (
+        b'{"custom_id":"a","response":{"status_code":200,"body":{"id":' + b"[" * 100_000,
+        AGAIN,
+        MALFORMED,
+    ),
+}
+
+
+@pytest.mark.parametrize(("line", "outcome", "code"), TABLE.values(), ids=TABLE.keys())
+def test_a_line_is_judged_by_the_table(line: bytes, outcome: Outcome, code: str | None) -> None:
+    verdict = judge(line)
+    assert verdict.outcome is outcome
+    if code is not None:
+        assert verdict.code == code
+    assert (verdict.code is None) is (outcome is OK)
+
+
+@pytest.mark.parametrize(
+    ("line", "custom_id"),
+    [
+        (b'{"id":1,"custom_id":"a-1","response":{"status_code":200,"bo', "a-1"),
+        (b'{"custom_id" : "a\\u00e9\\"b", ', 'aé"b'),
+        (b'{"custom_id":"\xff","response":', None),
+        (b'{"custom_id":"cut of', None),
+        (b'{"custom_id":17,', None),
+        (b'{"text":"say \\"custom_id\\":\\"x\\" aloud', None),
+        (b'{"text":"say \\"custom_id\\":\\"x\\"","custom_id":"y"', "y"),
+    ],
+)
+def test_the_custom_id_of_a_broken_line_is_recovered(line: bytes, custom_id: str | None) -> None:
+    verdict = judge(line)
+    assert verdict.custom_id == custom_id
+    assert verdict.code == MALFORMED
+
+
+def test_words_of_a_server_cannot_steer_a_terminal() -> None:
+    verdict = judge(
+        answered(400, {"error": {"message": "\x1b[2J\u202egone\n" + "x" * 999, "code": "\x1b]0;c"}})
+    )
+    assert verdict.message is not None
+    assert verdict.message.startswith("[2J gone xxx")
+    assert len(verdict.message) == 300
+    assert verdict.code == "]0;c"
+
+
+def test_the_message_comes_from_wherever_the_dialect_puts_it() -> None:
+    assert judge(row(None, {"code": "x", "message": "one"})).message == "one"
+    assert judge(row(None, {"error": {"message": "two"}})).message == "two"
+    assert judge(row(None, {"code": "x", "error_message": "three"})).message == "three"
+    assert judge(answered(422, {"detail": "four"})).message == "four"
+    assert judge(row(None, "five words of no use")).message == "five words of no use"
+
+
+texts = st.text(st.characters(exclude_categories=()))  # lone surrogates too
+numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+json_values: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | numbers | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+statuses = st.sampled_from([None, 0, 200, 204, 299, 300, 400, 429, 500, "200", True]) | json_values
+errors = st.none() | json_values
+bodies = json_values | st.fixed_dictionaries(
+    {}, optional={"id": st.text(), "object": st.text(), "error": errors, "text": st.text()}
+)
+
+
+@given(status=statuses, body=bodies, error=errors)
+@example(status=200, body={"id": "x", "error": ""}, error=None)
+@example(status=200, body={"id": "x"}, error=False)
+@example(status=299, body={"x": 1}, error=None)
+def test_success_is_exactly_the_strict_rule(status: object, body: object, error: object) -> None:
+    number = int(status) if isinstance(status, str) and status in {"200", "204"} else status
+    expected = (
+        error is None
+        and isinstance(number, int | float)
+        and not isinstance(number, bool)
+        and 200 <= number < 300
+        and number == int(number)
+        and isinstance(body, dict)
+        and bool(body)
+        and body.get("error") is None
+    )
+    verdict = judge(row({"status_code": status, "body": body}, error))
+    assert (verdict.outcome is OK) is expected
+    assert verdict.custom_id == "a"
+
+
+@given(line=st.binary() | st.text().map(str.encode) | json_values.map(lambda v: row(v, v)))
+def test_no_line_raises_and_every_failure_has_a_code(line: bytes) -> None:
+    verdict = judge(line)
+    assert (verdict.code is None) is (verdict.outcome is OK)
+    for words in (verdict.code, verdict.message):
+        assert words is None or (words.isprintable() and 0 < len(words) <= 300)
+
+
+@given(
+    body=st.dictionaries(texts, json_values, min_size=1),
+    ascii_only=st.booleans(),
+    spaced=st.booleans(),
+)
+def test_every_success_is_json_for_any_reader(
+    body: dict[str, object], *, ascii_only: bool, spaced: bool
+) -> None:
+    line = json.dumps(
+        {"custom_id": "a", "response": {"status_code": 200, "body": body}},
+        ensure_ascii=ascii_only,
+        separators=(" , ", " : ") if spaced else (",", ":"),
+    ).encode(errors="surrogatepass")
+    try:
+        line.decode()
+        whole = True
+    except UnicodeDecodeError:
+        whole = False
+    assert (judge(line).outcome is OK) is (whole and body.get("error") is None)
+
+
+@given(cut=st.integers(min_value=0, max_value=200))
+def test_a_success_cut_short_is_never_an_answer(cut: int) -> None:
+    line = answered(200, CHAT)
+    short = line[: cut % len(line)]
+    assert judge(short).outcome is AGAIN

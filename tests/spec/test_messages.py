@@ -1,0 +1,276 @@
+"""Every mistake a spec can hold, and the very line a person reads about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.spec.folders import GOOD, lay_out, lines, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALL_ENDPOINTS = (
+    "/v1/responses, /v1/chat/completions, /v1/embeddings, /v1/completions, /v1/moderations,"
+    " /v1/images/generations, /v1/images/edits, /v1/videos"
+)
+NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 0-9'
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ("name: Big", f'3:7: name: "Big" is no name; {NAME}'),
+        (f"name: {'a' * 64}", f'3:7: name: "{"a" * 57}..." is no name; {NAME}'),
+        ("name: 7", '3:7: name: 7 is a number; write "7" in quotes'),
+        ("name: true", '3:7: name: true is a boolean; write "true" in quotes'),
+        ("name: [a]", "3:7: name: expected one text, not a list"),
+        ("name: {a: b}", "3:7: name: expected one text, not a mapping"),
+        (
+            "completion_window: 24:00",
+            (
+                "3:20: completion_window: 24:00 is read by YAML 1.1 as the number 1440;"
+                ' write "24h" in quotes'
+            ),
+        ),
+        (
+            "completion_window: 24",
+            '3:20: completion_window: 24 is a number; write "24h" in quotes',
+        ),
+        (
+            "completion_window: 1 day",
+            '3:20: completion_window: "1 day" is no time span; write hours or days, such as "24h"',
+        ),
+        (
+            'completion_window: "24h\\n"',
+            (
+                '3:20: completion_window: "24h\\n" is no time span; write hours or days,'
+                ' such as "24h"'
+            ),
+        ),
+        (
+            "completion_window: 7d",
+            '3:20: completion_window: "7d" is not offered by api.openai.com; write "24h"',
+        ),
+        (
+            "metadata: x",
+            ('3:11: metadata: expected keys and values below it, such as "project: acl"'),
+        ),
+        ("metadata:", "3:1: metadata: has no value; write one, or remove the line"),
+        ("metadata: {year: 2024}", '3:18: metadata.year: 2024 is a number; write "2024" in quotes'),
+        (
+            "metadata: {ok: NO}",
+            (
+                "3:16: metadata.ok: NO is read by YAML 1.1 as the boolean false;"
+                ' write "NO" in quotes, or false'
+            ),
+        ),
+        ('metadata: {"": x}', "3:12: metadata: a key is empty; write a name for it"),
+        (
+            "metadata: {runner: x}",
+            (
+                "3:12: metadata.runner: this key is runner's own, to find its"
+                " batches by; choose another"
+            ),
+        ),
+        (
+            f"metadata: {{{'k' * 65}: x}}",
+            (f'3:12: metadata: the key "{"k" * 57}..." has 65 characters; at most 64 fit'),
+        ),
+        (f"metadata: {{k: {'v' * 513}}}", "3:15: metadata.k: has 513 characters; at most 512 fit"),
+        (
+            f"metadata: {{{', '.join(f'k{number}: v' for number in range(17))}}}",
+            "3:11: metadata: has 17 pairs; at most 16 fit",
+        ),
+        (
+            "provider: opnai",
+            ('3:11: provider: "opnai" is no provider of this project; did you mean "openai"?'),
+        ),
+        (
+            "provider: mistral",
+            (
+                '3:11: provider: "mistral" is no provider of this project;'
+                " there are: lab, local, openai"
+            ),
+        ),
+        ("replicate: 0", "3:12: replicate: 0 is too small; write at least 1"),
+        ("replicate: 1.5", "3:12: replicate: 1.5 is not a whole number; write one, such as 1"),
+        ("replicate: true", "3:12: replicate: true is not a whole number; write one, such as 1"),
+        ('replicate: "2"', "3:12: replicate: expected a whole number; write 2 without quotes"),
+        ("replicate: [2]", "3:12: replicate: expected a whole number"),
+        (
+            "replicate: 9999999999999999999",
+            (
+                "3:12: replicate: 9999999999999999999 is too large;"
+                " write at most 1,000,000,000,000,000"
+            ),
+        ),
+        ("retry: 3", '3:8: retry: expected "attempts: 3" below it'),
+        ("retry: {attempts: 0}", "3:19: retry.attempts: 0 is too small; write at least 1"),
+        ("retry: {attempts: 101}", "3:19: retry.attempts: 101 is too large; write at most 100"),
+        ("retry: {attempt: 3}", '3:9: retry.attempt: unknown key; did you mean "attempts"?'),
+        ("inptu: x", '3:1: inptu: unknown key; did you mean "input"?'),
+        ("Metadata: {}", '3:1: Metadata: unknown key; did you mean "metadata"?'),
+        (
+            "zzz: x",
+            (
+                "3:1: zzz: unknown key; there are: name, endpoint, input, completion_window,"
+                " metadata, provider, replicate, retry, output"
+            ),
+        ),
+        ('output: ""', "3:9: output: is empty; write a value, or remove the line"),
+        (
+            "output: /else/x",
+            ('3:9: output: "/else/x" leads out of the project; write a folder inside it'),
+        ),
+        (
+            "output: a/../../b",
+            ('3:9: output: "a/../../b" leads out of the project; write a folder inside it'),
+        ),
+        ("output: .", "3:9: output: is the project itself; write a folder inside it"),
+        ("output: .git/x", '3:9: output: ".git/x" is hidden; write a folder that people see'),
+        ("output: specs", '3:9: output: "specs" holds the specs; write another folder'),
+    ],
+)
+def test_a_mistake_in_an_optional_field(tmp_path: Path, more: str, expected: str) -> None:
+    lay_out(
+        tmp_path,
+        {
+            "specs/a.yaml": GOOD + more + "\n",
+            "runner.yaml": "providers: {lab: {base_url: http://lab/v1}}\n",
+        },
+    )
+
+    specs = read(tmp_path)
+
+    assert lines(specs) == [f"specs/a.yaml:{expected}"]
+    assert specs.jobs == ()
+    assert not specs.complete
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "provider", "expected"),
+    [
+        (
+            "v1/chat/completions",
+            "openai",
+            ('no endpoint of openai; did you mean "/v1/chat/completions"?'),
+        ),
+        (
+            "/chat/completions",
+            "local",
+            ('no endpoint of local; did you mean "/v1/chat/completions"?'),
+        ),
+        (
+            "https://api.openai.com/v1/embeddings",
+            "openai",
+            ('no endpoint of openai; did you mean "/v1/embeddings"?'),
+        ),
+        ("/v1/embeding/", "openai", 'no endpoint of openai; did you mean "/v1/embeddings"?'),
+        ("/zzz", "openai", f"no endpoint of openai; there are: {ALL_ENDPOINTS}"),
+        ("responses", "lab", 'no path; did you mean "/v1/responses"?'),
+        ("zzz", "lab", 'no path; write its path, beginning with "/"'),
+        ("/a b", "lab", 'no path; write its path, beginning with "/"'),
+    ],
+)
+def test_a_wrong_endpoint(tmp_path: Path, endpoint: str, provider: str, expected: str) -> None:
+    text = f"provider: {provider}\nendpoint: {endpoint}\ninput: data/x.jsonl\n"
+    config = "providers: {lab: {base_url: http://lab/v1}}\n"
+    lay_out(tmp_path, {"specs/a.yaml": text, "runner.yaml": config})
+
+    assert lines(read(tmp_path)) == [f'specs/a.yaml:2:11: endpoint: "{endpoint}" is {expected}']
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("data/y.jsonl", "no such file: data/y.jsonl (looked in ROOT)"),
+        ("~/y.jsonl", 'no such file: ~/y.jsonl (looked in ROOT); "~" is not expanded'),
+        ("/nowhere/y.jsonl", "no such file: /nowhere/y.jsonl"),
+        ("data", "data is a folder; write the path of a JSONL file"),
+        ("/dev/null", "/dev/null is no regular file; write the path of a JSONL file"),
+        ("data/x.jsonl/y", "data/x.jsonl/y cannot be read: not a directory"),
+        ("loop", "loop cannot be read: too many levels of symbolic links"),
+    ],
+)
+def test_an_input_that_cannot_be_read(tmp_path: Path, text: str, expected: str) -> None:
+    lay_out(tmp_path, {"specs/a.yaml": f"endpoint: /v1/embeddings\ninput: {text}\n"})
+    (tmp_path / "loop").symlink_to("loop")
+
+    problems = [line.replace(str(tmp_path), "ROOT") for line in lines(read(tmp_path))]
+
+    assert problems == [f"specs/a.yaml:2:8: input: {expected}"]
+
+
+def test_what_is_missing_is_said_of_the_document(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"specs/a.yaml": "\n# c\nname: a\n"})
+
+    assert lines(read(tmp_path)) == [
+        (
+            'specs/a.yaml:3: endpoint: is missing; write "endpoint: /v1/chat/completions" or'
+            " another path of the API"
+        ),
+        'specs/a.yaml:3: input: is missing; write "input: " and the path of a JSONL file',
+    ]
+
+
+def test_a_value_beyond_reading_is_not_missing_too(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"specs/a.yaml": "endpoint: NO\ninput: data/x.jsonl\n"})
+
+    assert lines(read(tmp_path)) == [
+        (
+            "specs/a.yaml:1:11: endpoint: NO is read by YAML 1.1 as the boolean false;"
+            ' write "NO" in quotes, or false'
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stem", "proposal"),
+    [("My Job", "my-job"), ("Überprüfung", "uberprufung"), ("_x_", "x"), ("日本", "job")],
+)
+def test_a_file_name_that_is_no_name(tmp_path: Path, stem: str, proposal: str) -> None:
+    lay_out(tmp_path, {f"specs/{stem}.yaml": GOOD})
+
+    assert lines(read(tmp_path)) == [
+        (
+            f'specs/{stem}.yaml:1: name: the file\'s "{stem}" is no name; write "name: {proposal}"'
+            f" ({NAME})"
+        )
+    ]
+
+
+def test_every_problem_of_every_spec_is_told_at_once(tmp_path: Path) -> None:
+    bad = """\
+        name: two
+        endpoint: /v1/chat/completions
+        input: data/y.jsonl
+        completion_window: 24:00
+        metadata: {year: 2024, runner: x}
+        replicate: 0
+        retry: {attempts: many}
+        """
+    lay_out(tmp_path, {"specs/a.yaml": "a: [", "specs/b.yaml": bad, "specs/c.yaml": GOOD})
+
+    specs = read(tmp_path)
+
+    assert [line.split(": ")[0] for line in lines(specs)] == [
+        "specs/a.yaml:1:5",
+        "specs/b.yaml:3:8",
+        "specs/b.yaml:4:20",
+        "specs/b.yaml:5:18",
+        "specs/b.yaml:5:24",
+        "specs/b.yaml:6:12",
+        "specs/b.yaml:7:19",
+    ]
+    assert [job.name for job in specs.jobs] == ["c"]
+
+
+def test_a_spec_of_nonsense_is_told_within_a_bound(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"specs/a.yaml": "".join(f"key{n}: x\n" for n in range(5000))})
+
+    problems = lines(read(tmp_path))
+
+    assert len(problems) == 21
+    assert problems[-1].endswith("more problems in this document")

@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runner.errors import InvalidInput, UsageError
+from runner.spec.config import read_base_url
+from runner.spec.project import EMBEDDED_BASE_URL, Limits, Provider, Secret, find_project
+from tests.spec.folders import lay_out
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runner.errors import Problem
+
+EXAMPLE = "such as http://127.0.0.1:8000/v1"
+
+
+def problems(root: Path, config: str | bytes, environ: dict[str, str] | None = None) -> list[str]:
+    lay_out(root, {"runner.yaml": config})
+    with pytest.raises(InvalidInput) as caught:
+        find_project(root, environ or {})
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_without_a_file_everything_has_a_default(tmp_path: Path) -> None:
+    project = find_project(tmp_path, {"OPENAI_BASE_URL": ""})
+
+    assert project.root == tmp_path
+    assert project.specs == tmp_path / "specs"
+    assert project.outputs == tmp_path / "outputs"
+    assert project.ledger == tmp_path / ".runner/ledger.db"
+    assert project.default_provider == "openai"
+    assert project.config_file is None
+    assert project.providers == {
+        "openai": Provider(
+            name="openai", base_url="https://api.openai.com/v1", api_key_env="OPENAI_API_KEY"
+        ),
+        "local": Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True),
+    }
+
+
+def test_a_file_says_it_all(tmp_path: Path) -> None:
+    config = """\
+        specs: jobs
+        outputs: /elsewhere/out
+        ledger: state/l.db
+        default_provider: lab
+        providers:
+          lab:
+            base_url: HTTP://Lab.Example:80/v1/
+            api_key_env: LAB_KEY
+            max_requests_per_batch: 500
+            max_bytes_per_batch: 100MB
+            max_bytes_per_request: 6MiB
+            adoption_grace: 2.5
+          openai: {max_requests_per_batch: 7}
+          local: {max_bytes_per_batch: 4096}
+        """
+    lay_out(tmp_path, {"runner.yaml": config, "deep/er/x": ""})
+
+    project = find_project(tmp_path / "deep" / "er", {"OPENAI_BASE_URL": "http://proxy:8080"})
+
+    assert project.root == tmp_path
+    assert project.config_file == tmp_path / "runner.yaml"
+    assert project.specs == tmp_path / "jobs"
+    assert str(project.outputs) == "/elsewhere/out"
+    assert project.ledger == tmp_path / "state/l.db"
+    assert project.default_provider == "lab"
+    assert project.providers["lab"] == Provider(
+        name="lab",
+        base_url="http://lab.example/v1",
+        api_key_env="LAB_KEY",
+        limits=Limits(max_requests=500, max_bytes=100_000_000, max_line_bytes=6 * 2**20),
+        adoption_grace=2.5,
+    )
+    openai, local = project.providers["openai"], project.providers["local"]
+    assert (openai.base_url, openai.limits.max_requests) == ("http://proxy:8080", 7)
+    assert openai.api_key_env == "OPENAI_API_KEY"
+    assert (local.embedded, local.limits.max_bytes) == (True, 4096)
+
+
+def test_the_file_wins_over_the_variable(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"runner.yaml": "providers: {openai: {base_url: http://in.git/v1}}"})
+
+    project = find_project(tmp_path, {"OPENAI_BASE_URL": "not even a URL"})
+
+    assert project.providers["openai"].base_url == "http://in.git/v1"
+
+
+@pytest.mark.parametrize("text", ["", "# all by default\n", "---\n"])
+def test_a_file_may_say_nothing(tmp_path: Path, text: str) -> None:
+    lay_out(tmp_path, {"runner.yaml": text, "x/runner.yaml/y": ""})
+
+    assert find_project(tmp_path / "x", {}).root == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("spec: x", '1:1: spec: unknown key; did you mean "specs"?'),
+        ("specs: 3", '1:8: specs: 3 is a number; write "3" in quotes'),
+        ('ledger: ""', "1:9: ledger: is empty; write a value, or remove the line"),
+        ("providers:", "1:1: providers: has no value; write one, or remove the line"),
+        ("providers: x", "1:12: providers: expected the names of providers below it"),
+        (
+            "providers: {Lab: {base_url: http://x}}",
+            (
+                '1:13: providers: "Lab" is no name; a name is 1'
+                ' to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 0-9'
+            ),
+        ),
+        ("providers: {lab: x}", "1:18: providers.lab: expected keys and values below it"),
+        (
+            "providers: {lab: {}}",
+            (f"1:18: providers.lab.base_url: is missing; write the provider's URL, {EXAMPLE}"),
+        ),
+        (
+            "providers: {lab: {base_url: NO}}",
+            (
+                "1:29: providers.lab.base_url: NO is read by YAML 1.1"
+                ' as the boolean false; write "NO" in quotes, or false'
+            ),
+        ),
+        (
+            "providers: {local: {base_url: http://x}}",
+            (
+                "1:31: providers.local.base_url: local is"
+                " built in and has no address; remove the line"
+            ),
+        ),
+        (
+            "providers: {openai: {api_key: sk-secret}}",
+            ('1:22: providers.openai.api_key: unknown key; did you mean "api_key_env"?'),
+        ),
+        (
+            "providers: {openai: {api_key_env: sk-secret}}",
+            (
+                "1:35: providers.openai.api_key_env:"
+                " expected the name of an environment variable in capitals, such as LAB_KEY; the"
+                " key itself must never be written here"
+            ),
+        ),
+        (
+            "providers: {openai: {base_url: 12345}}",
+            ("1:32: providers.openai.base_url: expected a text; put it in quotes"),
+        ),
+        (
+            "providers: {openai: {max_bytes_per_batch: 3 parsecs}}",
+            (
+                "1:43: providers.openai"
+                '.max_bytes_per_batch: "3 parsecs" is no size; write bytes, or a number and its'
+                " unit, such as 200MB"
+            ),
+        ),
+        (
+            "providers: {openai: {max_bytes_per_batch: 0B}}",
+            ("1:43: providers.openai.max_bytes_per_batch: 0B is too small; write at least 1"),
+        ),
+        (
+            'providers: {openai: {max_requests_per_batch: "7"}}',
+            (
+                "1:46: providers.openai"
+                ".max_requests_per_batch: expected a whole number; write 7 without quotes"
+            ),
+        ),
+        (
+            "providers: {openai: {adoption_grace: soon}}",
+            ("1:38: providers.openai.adoption_grace: soon is not a number; write one, such as 1"),
+        ),
+        (
+            "providers: {openai: {adoption_grace: -1}}",
+            ("1:38: providers.openai.adoption_grace: -1 is too small; write at least 0.0"),
+        ),
+        (
+            "default_provider: opnai",
+            (
+                '1:19: default_provider: "opnai" is no provider of this'
+                ' project; did you mean "openai"?'
+            ),
+        ),
+        ("- a", '1:1: expected keys and values, such as "name: x"'),
+        (
+            "specs: a\n---\nspecs: b",
+            ("3: a second document; runner.yaml is only one: remove the --- line"),
+        ),
+        (
+            "specs: [",
+            ('1:9: a value is missing here; close every "[" with "]" and every "{" with "}"'),
+        ),
+    ],
+)
+def test_a_mistake_in_the_file(tmp_path: Path, config: str, expected: str) -> None:
+    assert problems(tmp_path, config) == [f"runner.yaml:{expected}"]
+
+
+URLS = [
+    ("api.openai.com/v1", f"is no http or https URL with a host; write one {EXAMPLE}"),
+    ("ftp://x/v1", f"is no http or https URL with a host; write one {EXAMPLE}"),
+    ("http:///v1", f"is no http or https URL with a host; write one {EXAMPLE}"),
+    ("http://x:port/", f"is no URL; write one {EXAMPLE}"),
+    ("http://[::1/", f"is no URL; write one {EXAMPLE}"),
+    (
+        "http://me:hush@x/v1",
+        (
+            "holds a user or password; write the URL without it and name the key's variable in"
+            " api_key_env"
+        ),
+    ),
+    ("http://x/v1?key=hush", 'holds a "?" or "#"; write the URL up to its path only'),
+    ("http://x/v1#", 'holds a "?" or "#"; write the URL up to its path only'),
+    ("http://x/a b", f"holds a space or a character no URL may have; write a URL {EXAMPLE}"),
+    ("http://x/é", f"holds a space or a character no URL may have; write a URL {EXAMPLE}"),
+]
+
+
+@pytest.mark.parametrize(("url", "expected"), URLS)
+def test_a_wrong_base_url(tmp_path: Path, url: str, expected: str) -> None:
+    config = f'providers:\n  lab:\n    base_url: "{url}"\n'
+
+    assert problems(tmp_path, config) == [f"runner.yaml:3:15: providers.lab.base_url: {expected}"]
+    assert problems(tmp_path, "", {"OPENAI_BASE_URL": url}) == [f"OPENAI_BASE_URL: {expected}"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("https://api.openai.com/v1/", "https://api.openai.com/v1"),
+        ("HTTPS://API.openai.com:443/v1//", "https://api.openai.com/v1"),
+        ("http://[::1]:8000/V1", "http://[::1]:8000/V1"),
+        ("http://x", "http://x"),
+    ],
+)
+def test_one_address_is_written_in_one_way(written: str, read: str) -> None:
+    assert read_base_url(written) == read
+
+
+@given(st.text() | st.text("htps:/@[]?#.1x", max_size=15).map("http://".__add__))
+def test_any_base_url_is_read_or_refused(text: str) -> None:
+    try:
+        url = read_base_url(text)
+    except ValueError:
+        return
+    assert read_base_url(url) == url
+    assert not url.endswith("/")
+    assert not set(url) & set("?# ")
+
+
+@given(password=st.text("abc123XYZ", min_size=8))
+def test_no_password_is_ever_repeated(password: str) -> None:
+    with pytest.raises(ValueError, match="user or password") as caught:
+        read_base_url(f"https://me:{password}@host/v1")
+    assert password not in str(caught.value)
+
+
+def test_problems_of_file_and_environment_come_together(tmp_path: Path) -> None:
+    config = "default_provider: x\nproviders:\n  a: {base_url: x}\n  b: {base_url: http://me@x}\n"
+
+    found = problems(tmp_path, config, {"OPENAI_BASE_URL": "x"})
+
+    assert [line.partition(": ")[0] for line in found] == [
+        "OPENAI_BASE_URL",
+        "runner.yaml:1:19",
+        "runner.yaml:3:17",
+        "runner.yaml:4:17",
+    ]
+
+
+@given(
+    st.binary(max_size=50) | st.text("specproviders:lab_ul/h{}[]\n- ", max_size=50).map(str.encode)
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_file_gives_a_project_or_problems(tmp_path: Path, data: bytes) -> None:
+    lay_out(tmp_path, {"runner.yaml": data})
+    found: tuple[Problem, ...] = ()
+    try:
+        find_project(tmp_path, {})
+    except InvalidInput as error:
+        found = error.problems
+    assert all(problem.message.isprintable() for problem in found)
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no such folder: .*nowhere"):
+        find_project(tmp_path / "nowhere", {})
+
+
+def test_a_secret_shows_itself_to_nobody() -> None:
+    secret = Secret("hush")
+
+    assert f"{secret} {secret!r} {secret!s} {secret:>5} {[secret]}" == "*** *** *** *** [***]"
+    assert secret.reveal() == "hush"
+    assert (secret == Secret("hush"), secret == Secret("x")) == (True, False)
+    assert secret != "hush"
+    assert len({secret, Secret("hush")}) == 1
+    for take in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError, match="neither pickled nor copied"):
+            take(secret)
+
+
+@pytest.mark.parametrize("value", ["", "  ", None])
+def test_an_empty_key_is_no_key(value: str | None) -> None:
+    provider = Provider(name="lab", base_url="http://x", api_key_env="K")
+
+    assert provider.api_key({} if value is None else {"K": value}) is None
+    assert Provider(name="lab", base_url="http://x").api_key({"": "x"}) is None
+    assert provider.api_key({"K": " hush\n"}) == Secret("hush")
+
+
+@pytest.mark.parametrize(
+    ("url", "loopback", "grace"),
+    [
+        ("http://127.0.0.1:8000/v1", True, 10.0),
+        ("http://127.9.9.9/v1", True, 10.0),
+        ("http://[::1]/v1", True, 10.0),
+        ("http://localhost:1/v1", True, 10.0),
+        ("http://lab.localhost/v1", True, 10.0),
+        ("https://api.openai.com/v1", False, 60.0),
+        ("http://10.0.0.1/v1", False, 60.0),
+    ],
+)
+def test_what_is_on_this_machine(url: str, *, loopback: bool, grace: float) -> None:
+    provider = Provider(name="lab", base_url=url)
+
+    assert (provider.loopback, provider.grace) == (loopback, grace)
+
+
+def test_grace_by_wish_and_for_the_embedded_provider() -> None:
+    assert Provider(name="x", base_url="http://x", adoption_grace=0.0).grace == 0
+    assert Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True).grace == 0
+
+
+def test_a_project_is_found_without_heavy_imports(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; import runner.spec.job;"
+        "from runner.spec.project import find_project; find_project(Path(sys.argv[1]), {});"
+        "print(*sorted({'pydantic', 'yaml', 'httpx'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.strip() == ""
