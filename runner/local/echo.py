@@ -1,0 +1,206 @@
+"""The model `echo`: says what it was told.
+
+It answers with the text of the last thing the user said, at once and always the same, down to
+the bytes: ids are made from the request, times are 0. It stands in for a language model wherever
+the way of the requests matters and the words do not: first runs, tests, timings. Usage counts
+words, parted by white space.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from runner.local.answers import Answer, bad_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+NAME: Final = "echo"
+
+
+class _Part(msgspec.Struct):
+    text: str = ""
+
+
+class _Message(msgspec.Struct):
+    role: str = ""
+    content: str | list[_Part] | None = None
+
+
+class _Chat(msgspec.Struct):
+    messages: list[_Message]
+
+
+class _Responses(msgspec.Struct):
+    input: str | list[_Message]
+    instructions: str | None = None
+
+
+class _Completions(msgspec.Struct):
+    prompt: str | list[str]
+
+
+_chat_decoder = msgspec.json.Decoder(_Chat)
+_responses_decoder = msgspec.json.Decoder(_Responses)
+_completions_decoder = msgspec.json.Decoder(_Completions)
+
+
+def chat(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
+    """Answer bodies of /v1/chat/completions."""
+    for body in bodies:
+        try:
+            request = _chat_decoder.decode(body)
+        except (ValueError, RecursionError) as error:
+            yield bad_request(str(error))
+            continue
+        said = _last_words(request.messages)
+        if said is None:
+            yield bad_request("There is no message of role 'user' to echo.", param="messages")
+            continue
+        prompt, completion = _words_of(request.messages), _count(said)
+        yield Answer(
+            status=HTTPStatus.OK,
+            body={
+                "id": f"chatcmpl-{_digest(body)}",
+                "object": "chat.completion",
+                "created": 0,
+                "model": NAME,
+                "choices": [
+                    {
+                        "index": 0,
+                        "message": {"role": "assistant", "content": said, "refusal": None},
+                        "logprobs": None,
+                        "finish_reason": "stop",
+                    }
+                ],
+                "usage": _completion_usage(prompt, completion),
+            },
+            input_tokens=prompt,
+            output_tokens=completion,
+        )
+
+
+def completions(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
+    """Answer bodies of /v1/completions, one choice a prompt."""
+    for body in bodies:
+        try:
+            request = _completions_decoder.decode(body)
+        except (ValueError, RecursionError) as error:
+            yield bad_request(str(error))
+            continue
+        prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
+        words = sum(map(_count, prompts))
+        yield Answer(
+            status=HTTPStatus.OK,
+            body={
+                "id": f"cmpl-{_digest(body)}",
+                "object": "text_completion",
+                "created": 0,
+                "model": NAME,
+                "choices": [
+                    {"index": index, "text": prompt, "logprobs": None, "finish_reason": "stop"}
+                    for index, prompt in enumerate(prompts)
+                ],
+                "usage": _completion_usage(words, words),
+            },
+            input_tokens=words,
+            output_tokens=words,
+        )
+
+
+def responses(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
+    """Answer bodies of /v1/responses."""
+    for body in bodies:
+        try:
+            request = _responses_decoder.decode(body)
+        except (ValueError, RecursionError) as error:
+            yield bad_request(str(error))
+            continue
+        if isinstance(request.input, str):
+            messages = [_Message(role="user", content=request.input)]
+        else:
+            messages = request.input
+        said = _last_words(messages)
+        if said is None:
+            yield bad_request("There is no message of role 'user' to echo.", param="input")
+            continue
+        prompt = _words_of(messages) + _count(request.instructions or "")
+        completion = _count(said)
+        yield Answer(
+            status=HTTPStatus.OK,
+            body=_response(_digest(body), said, request.instructions, prompt, completion),
+            input_tokens=prompt,
+            output_tokens=completion,
+        )
+
+
+def _response(
+    digest: str, said: str, instructions: str | None, prompt: int, completion: int
+) -> dict[str, object]:
+    return {
+        "id": f"resp_{digest}",
+        "object": "response",
+        "created_at": 0,
+        "status": "completed",
+        "error": None,
+        "incomplete_details": None,
+        "instructions": instructions,
+        "model": NAME,
+        "output": [
+            {
+                "id": f"msg_{digest}",
+                "type": "message",
+                "role": "assistant",
+                "status": "completed",
+                "content": [{"type": "output_text", "text": said, "annotations": []}],
+            }
+        ],
+        "parallel_tool_calls": False,
+        "tool_choice": "none",
+        "tools": [],
+        "usage": {
+            "input_tokens": prompt,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": completion,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": prompt + completion,
+        },
+    }
+
+
+def _completion_usage(prompt: int, completion: int) -> dict[str, int]:
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+
+
+def _last_words(messages: list[_Message]) -> str | None:
+    for message in reversed(messages):
+        if message.role == "user":
+            return _text(message)
+    return None
+
+
+def _text(message: _Message) -> str:
+    if isinstance(message.content, list):
+        return "".join(part.text for part in message.content)
+    return message.content or ""
+
+
+def _words_of(messages: list[_Message]) -> int:
+    return sum(_count(_text(message)) for message in messages)
+
+
+def _count(text: str) -> int:
+    return len(text.split())
+
+
+def _digest(body: msgspec.Raw) -> str:
+    return hashlib.sha256(body).hexdigest()[:32]

@@ -1,0 +1,155 @@
+"""Starting and stopping the built-in provider `local`.
+
+It lives inside the process that uses it and only for as long: nothing to install as a service,
+nothing left running. What it was doing when the process ended, in whatever way, the next one
+finds in the state folder and carries on with. A lock that the kernel releases with the process
+keeps a second one out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import os
+import socket
+import time
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Self
+
+from runner.errors import LocalFileError, LockHeld, MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from types import TracebackType
+
+    from runner.local.worker import Worker
+
+
+class LocalProvider:
+    """A Batch API on this machine, for the life of a `with` block.
+
+    Args:
+        state: the folder in which everything is kept; made where missing, for this user only.
+        clock: the server's time, in Unix seconds.
+        host: an IPv4 loopback address; any other raises UsageError.
+        port: 0 lets the system choose a free one.
+
+    Entering raises MissingExtra where the server's libraries are not installed, LockHeld where
+    another process uses the folder, and LocalFileError where the folder cannot be used. Leaving
+    raises what went wrong in the background and was not yet raised by `work`.
+
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        if not _loopback(host):
+            raise UsageError(
+                f"the local provider serves this machine only: {host} is no IPv4 loopback address"
+            )
+        self._state = state
+        self._clock = clock
+        self._host = host
+        self._port = self._bound = port
+        self._worker: Worker | None = None
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            from runner.local.app import Api
+            from runner.local.server import serve
+            from runner.local.store import Store
+            from runner.local.worker import Worker
+        except ModuleNotFoundError as error:
+            raise MissingExtra(
+                f"The provider `local` needs {error.name}: pip install 'batch-runner[local]'"
+            ) from error
+        with ExitStack() as stack:
+            try:
+                _lock(stack, self._state)
+                store = Store(self._state)
+                stack.callback(store.close)
+                store.sweep(int(self._clock()))
+                listener = stack.enter_context(_listen(self._host, self._port))
+            except OSError as error:
+                raise LocalFileError(
+                    f"the local provider cannot start in {self._state}: {error}"
+                ) from error
+            self._bound = listener.getsockname()[1]
+            worker = self._worker = Worker(store, clock=self._clock)
+            worker.start()
+            stack.callback(worker.stop)
+            api = Api(
+                store,
+                clock=self._clock,
+                wake=worker.wake,
+                report=worker.report,
+                host=self._host,
+            )
+            stack.callback(serve(api.application(), listener))
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+        if error is None and self._worker is not None:
+            self._worker.raise_untold()
+
+    @property
+    def base_url(self) -> str:
+        """The address clients are given, without a slash at its end."""
+        return f"http://{self._host}:{self._bound}/v1"
+
+    def work(self, seconds: float) -> bool:
+        """Wait until every batch has ended, at most so long; tells whether that is so.
+
+        Raises what went wrong in the background, usually LocalFileError.
+        """
+        if self._worker is None:
+            raise UsageError("the local provider has not been started")
+        return self._worker.wait(seconds)
+
+
+def _loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.IPv4Address(host).is_loopback
+    return False
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before the server starts, so that the port is known and nobody can take it.
+
+    The protocol is named because asyncio asks for it before it turns off Nagle's algorithm;
+    left at 0, every second reply on a connection is 40 ms late.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _lock(stack: ExitStack, state: Path) -> None:
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state.chmod(0o700)
+    descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    stack.callback(os.close, descriptor)  # which also gives the lock back
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise LockHeld(f"another process is using the local provider in {state}") from None

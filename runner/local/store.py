@@ -1,0 +1,349 @@
+"""Where the server keeps what it knows: one SQLite database and one folder of files.
+
+The only owner is the process that holds the folder's lock, so one connection guarded by one
+lock serves both of its threads, and no reader ever meets a half-made change. Every change is one
+transaction, on disk before it is reported: a batch that was acknowledged is still there after a
+power cut. The bytes of files never pass through the database.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from runner.batch import TERMINAL, BatchError, BatchStatus
+from runner.errors import LocalFileError
+from runner.local.records import Page, Progress, StoredBatch, StoredFile, UnknownCursor
+from runner.local.schema import SCHEMA, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_LIVE: Final = tuple(status.value for status in BatchStatus if status not in TERMINAL)
+_LIVE_MARKS: Final = ", ".join("?" for _ in _LIVE)
+_PROGRESS_FIELDS: Final = tuple(asdict(Progress()))
+
+
+class Store:
+    """The database and the folder of files below `folder`, which must exist.
+
+    Raises LocalFileError wherever the disk or the database will not do as told.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._blobs = folder / "files"
+        self._lock = threading.RLock()
+        try:
+            self._blobs.mkdir(exist_ok=True)
+        except OSError as error:
+            raise LocalFileError(f"cannot create {self._blobs}: {error.strerror}") from error
+        self._path = folder / "server.db"
+        with self._explained():
+            self._connection = sqlite3.connect(
+                self._path, isolation_level=None, check_same_thread=False
+            )
+        try:
+            self._prepare()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the database; the store is of no use afterwards."""
+        with self._lock, self._explained():
+            self._connection.close()
+
+    def blob(self, identifier: str) -> Path:
+        """Tell where the bytes of a file are; `identifier` must be one this store gave out."""
+        return self._blobs / identifier
+
+    def keep_names(self) -> None:
+        """Make the names in the folder of files survive a power cut, as fsync makes bytes."""
+        descriptor = os.open(self._blobs, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def sweep(self, now: int) -> None:
+        """Forget expired files and remove the bytes that nothing refers to any more.
+
+        Only for the time before any request is served: an upload under way has no record yet.
+        """
+        with self._transaction() as run:
+            run.execute("DELETE FROM files WHERE expires_at <= ?", (now,))
+            used = {row["id"] for row in run.execute("SELECT id FROM files")}
+            live = run.execute(
+                "SELECT input_file_id, output_blob, error_blob FROM batches"  # noqa: S608
+                f" WHERE status IN ({_LIVE_MARKS})",
+                _LIVE,
+            )
+            used.update(blob for row in live for blob in row)
+        for path in self._blobs.iterdir():
+            if path.name not in used:
+                path.unlink()
+
+    # Files
+
+    def add_file(self, file: StoredFile) -> None:
+        """Record a file whose bytes are on disk."""
+        with self._transaction() as run:
+            _insert(run, "files", asdict(file))
+
+    def file(self, identifier: str, now: int) -> StoredFile | None:
+        """Find a file that has not expired."""
+        with self._reading() as run:
+            row = run.execute(
+                "SELECT * FROM files WHERE id = ? AND (expires_at IS NULL OR expires_at > ?)",
+                (identifier, now),
+            ).fetchone()
+        return None if row is None else _file(row)
+
+    def files(
+        self, *, after: str | None, limit: int, newest_first: bool, purpose: str | None, now: int
+    ) -> Page[StoredFile]:
+        """List files in the order of their creation; raises UnknownCursor."""
+        conditions = ["(expires_at IS NULL OR expires_at > ?)"]
+        values: list[object] = [now]
+        if purpose is not None:
+            conditions.append("purpose = ?")
+            values.append(purpose)
+        with self._reading() as run:
+            rows = _page(
+                run,
+                "files",
+                after=after,
+                limit=limit,
+                newest_first=newest_first,
+                conditions=conditions,
+                values=values,
+            )
+        return Page(items=tuple(map(_file, rows[:limit])), has_more=len(rows) > limit)
+
+    def delete_file(self, identifier: str) -> None:
+        """Forget a file, and its bytes too unless a batch at work still reads them."""
+        with self._transaction() as run:
+            run.execute("DELETE FROM files WHERE id = ?", (identifier,))
+            read = run.execute(
+                f"SELECT 1 FROM batches WHERE input_file_id = ? AND status IN ({_LIVE_MARKS})",  # noqa: S608 - placeholders
+                (identifier, *_LIVE),
+            ).fetchone()
+        if read is None:
+            self.blob(identifier).unlink(missing_ok=True)
+
+    # Batches, as the API sees them
+
+    def add_batch(self, batch: StoredBatch) -> None:
+        """Record a new batch."""
+        columns = asdict(batch)
+        del columns["progress"]
+        columns["status"] = batch.status.value
+        columns["errors"] = "[]"
+        if batch.metadata is not None:
+            columns["metadata"] = msgspec.json.encode(batch.metadata).decode()
+        with self._transaction() as run:
+            _insert(run, "batches", columns)
+
+    def batch(self, identifier: str) -> StoredBatch | None:
+        """Find a batch."""
+        with self._reading() as run:
+            return _one_batch(run, "WHERE id = ?", (identifier,))
+
+    def batches(self, *, after: str | None, limit: int) -> Page[StoredBatch]:
+        """List batches, newest first; raises UnknownCursor."""
+        with self._reading() as run:
+            rows = _page(run, "batches", after=after, limit=limit, newest_first=True)
+        return Page(items=tuple(map(_batch, rows[:limit])), has_more=len(rows) > limit)
+
+    def cancel(self, identifier: str, now: int) -> StoredBatch | None:
+        """Ask a batch to stop; one that has ended, or is stopping already, stays as it is."""
+        with self._transaction() as run:
+            run.execute(
+                "UPDATE batches SET status = 'cancelling', cancelling_at = ? WHERE id = ?"
+                " AND status IN ('validating', 'in_progress', 'finalizing')",
+                (now, identifier),
+            )
+            return _one_batch(run, "WHERE id = ?", (identifier,))
+
+    # Batches, as the worker sees them
+
+    def next_batch(self) -> StoredBatch | None:
+        """Find the oldest batch that has not ended."""
+        with self._reading() as run:
+            return _one_batch(
+                run, f"WHERE status IN ({_LIVE_MARKS}) ORDER BY sequence LIMIT 1", _LIVE
+            )
+
+    def reject(self, identifier: str, errors: tuple[BatchError, ...], now: int) -> None:
+        """End a batch whose input broke the rules, unless it was cancelled meanwhile."""
+        with self._transaction() as run:
+            run.execute(
+                "UPDATE batches SET status = 'failed', failed_at = ?, errors = ?"
+                " WHERE id = ? AND status = 'validating'",
+                (now, msgspec.json.encode(errors).decode(), identifier),
+            )
+
+    def start(self, identifier: str, *, model: str, total: int, now: int) -> None:
+        """Begin answering a batch found valid, unless it was cancelled meanwhile."""
+        with self._transaction() as run:
+            run.execute(
+                "UPDATE batches SET status = 'in_progress', in_progress_at = ?, model = ?,"
+                " total = ? WHERE id = ? AND status = 'validating'",
+                (now, model, total, identifier),
+            )
+
+    def advance(self, identifier: str, progress: Progress) -> None:
+        """Record answers that are on disk."""
+        assignments = ", ".join(f"{name} = :{name}" for name in _PROGRESS_FIELDS)
+        with self._transaction() as run:
+            run.execute(
+                f"UPDATE batches SET {assignments} WHERE id = :id",  # noqa: S608 - field names
+                {**asdict(progress), "id": identifier},
+            )
+
+    def finalize(self, identifier: str, *, out_of_time: bool, now: int) -> None:
+        """Stop asking models: everything is answered, or the window has closed."""
+        with self._transaction() as run:
+            run.execute(
+                "UPDATE batches SET finalizing_at = coalesce(finalizing_at, ?),"
+                " out_of_time = max(out_of_time, ?),"
+                " status = CASE status WHEN 'cancelling' THEN status ELSE 'finalizing' END"
+                " WHERE id = ?",
+                (now, int(out_of_time), identifier),
+            )
+
+    def finish(self, identifier: str, now: int) -> StoredBatch:
+        """End a batch and make its results files of the API, in one step; returns it ended."""
+        with self._transaction() as run:
+            batch = _one_batch(run, "WHERE id = ?", (identifier,))
+            if batch is None:
+                raise LocalFileError(f"{self._path}: batch {identifier} has vanished")
+            if batch.status is BatchStatus.CANCELLING:
+                ending = "cancelled"
+            else:
+                ending = "expired" if batch.out_of_time else "completed"
+            for file in batch.result_files(now):
+                _insert(run, "files", asdict(file))
+            run.execute(
+                f"UPDATE batches SET status = ?, {ending}_at = ? WHERE id = ?",  # noqa: S608
+                (ending, now, identifier),
+            )
+            ended = _one_batch(run, "WHERE id = ?", (identifier,))
+        assert ended is not None  # noqa: S101 - for the type checker: read two lines above
+        return ended
+
+    # The database itself
+
+    def _prepare(self) -> None:
+        self._connection.row_factory = sqlite3.Row
+        with self._explained():
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            raise LocalFileError(
+                f"{self._path} was written by a later version of runner than this one;"
+                " upgrade runner, or move that folder away to start afresh"
+            )
+        if version == 0:
+            with self._explained():
+                self._connection.executescript(f"BEGIN IMMEDIATE;{SCHEMA}COMMIT;")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Hold every change off; the only other user of the connection waits meanwhile."""
+        with self._lock, self._explained():
+            yield self._connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._explained():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # a full disk ends it unasked
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise LocalFileError(f"cannot use {self._path}: {error}") from error
+
+
+def _insert(run: sqlite3.Connection, table: str, columns: Mapping[str, Any]) -> None:
+    names = ", ".join(columns)
+    values = ", ".join(f":{name}" for name in columns)
+    run.execute(f"INSERT INTO {table} ({names}) VALUES ({values})", columns)  # noqa: S608
+
+
+def _page(
+    run: sqlite3.Connection,
+    table: str,
+    *,
+    after: str | None,
+    limit: int,
+    newest_first: bool,
+    conditions: list[str] | None = None,
+    values: list[object] | None = None,
+) -> list[sqlite3.Row]:
+    """Fetch up to `limit` + 1 rows: the one too many says that more follow."""
+    where, bound = list(conditions or ["1"]), list(values or [])
+    if after is not None:
+        cursor = run.execute(
+            f"SELECT sequence FROM {table} WHERE id = ?",  # noqa: S608 - our own table names
+            (after,),
+        ).fetchone()
+        if cursor is None:
+            raise UnknownCursor(after)
+        where.append("sequence < ?" if newest_first else "sequence > ?")
+        bound.append(cursor["sequence"])
+    order = "DESC" if newest_first else "ASC"
+    return run.execute(
+        f"SELECT * FROM {table} WHERE {' AND '.join(where)}"  # noqa: S608 - our own words
+        f" ORDER BY sequence {order} LIMIT ?",
+        (*bound, limit + 1),
+    ).fetchall()
+
+
+def _one_batch(
+    run: sqlite3.Connection, condition: str, values: tuple[str, ...]
+) -> StoredBatch | None:
+    row = run.execute(f"SELECT * FROM batches {condition}", values).fetchone()  # noqa: S608
+    return None if row is None else _batch(row)
+
+
+def _file(row: sqlite3.Row) -> StoredFile:
+    columns = dict(row)
+    del columns["sequence"]
+    return StoredFile(**columns)
+
+
+def _batch(row: sqlite3.Row) -> StoredBatch:
+    columns = dict(row)
+    del columns["sequence"]
+    progress = Progress(**{name: columns.pop(name) for name in _PROGRESS_FIELDS})
+    metadata, errors = columns.pop("metadata"), columns.pop("errors")
+    return StoredBatch(
+        **columns
+        | {
+            "status": BatchStatus(columns["status"]),
+            "out_of_time": bool(columns["out_of_time"]),
+            "metadata": None
+            if metadata is None
+            else msgspec.json.decode(metadata, type=dict[str, str]),
+            "errors": msgspec.json.decode(errors, type=tuple[BatchError, ...]),
+            "progress": progress,
+        }
+    )

@@ -1,0 +1,184 @@
+"""Checking a batch's input before anything is answered: every line, every rule, every place.
+
+Codes and messages are OpenAI's (fact sheet, section 3). Memory is bounded by one line and the
+custom_ids of the largest batch there can be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+import msgspec
+
+from runner.batch import BatchError
+from runner.errors import MissingExtra
+from runner.local import registry
+from runner.local.rows import request_decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runner.local.rows import Request
+
+MOST_REQUESTS: Final = 50_000
+"""Lines in one batch, as in OpenAI's guide."""
+
+_MOST_ERRORS: Final = 100
+"""Errors listed on a batch: enough to see what is wrong, little enough to send on every poll."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the input is: so many requests to one model, or so many errors."""
+
+    requests: int
+    model: str
+    errors: tuple[BatchError, ...]
+
+
+class _Head(msgspec.Struct):
+    model: Any = msgspec.UNSET
+    stream: Any = None
+
+
+_head_decoder = msgspec.json.Decoder(_Head)
+
+
+def check(source: BinaryIO, endpoint: str, stopping: Callable[[], bool]) -> Verdict | None:
+    """Check a whole input; returns None if `stopping` became true before the end.
+
+    Raises OSError where it cannot be read.
+    """
+    inspection = _Inspection(endpoint)
+    for number, line in enumerate(source, start=1):
+        if stopping():
+            return None
+        inspection.add(number, line)
+        if number > MOST_REQUESTS or len(inspection.errors) >= _MOST_ERRORS:
+            break
+    return inspection.verdict()
+
+
+class _Inspection:
+    """The state of one check: what earlier lines have settled for later ones."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.errors: list[BatchError] = []
+        self._endpoint = endpoint
+        self._requests = 0
+        self._model: str | None = None
+        self._full_name = ""
+        self._seen: set[str] = set()
+
+    def add(self, number: int, line: bytes) -> None:
+        """Check one line, counted from 1."""
+        self._requests = number
+        if number > MOST_REQUESTS:
+            self._blame(
+                number,
+                "too_many_tasks",
+                f"The input has more than {MOST_REQUESTS:,} requests.",
+            )
+            return
+        try:
+            # msgspec passes over the text inside a body; what is not UTF-8 ends here.
+            line.decode()
+            request = request_decoder.decode(line)
+        except msgspec.ValidationError:
+            self._blame(number, "invalid_json_line", "This line is not a JSON object.")
+        except (ValueError, RecursionError):
+            self._blame(number, "invalid_json_line", "This line is not parseable as valid JSON.")
+        else:
+            self._request(number, request)
+
+    def verdict(self) -> Verdict:
+        """Sum up."""
+        if not self._requests:
+            self.errors.append(BatchError(code="empty_file", message="The input file is empty."))
+        return Verdict(requests=self._requests, model=self._full_name, errors=tuple(self.errors))
+
+    def _request(self, number: int, request: Request) -> None:
+        for name in ("custom_id", "method", "url", "body"):
+            if getattr(request, name) is msgspec.UNSET:
+                self._blame(
+                    number,
+                    "missing_required_parameter",
+                    f"Missing required parameter: '{name}'.",
+                    name,
+                )
+        self._custom_id(number, request.custom_id)
+        if request.method is not msgspec.UNSET and request.method != "POST":
+            self._blame(number, "invalid_request", "The method must be 'POST'.", "method")
+        if request.url is not msgspec.UNSET and request.url != self._endpoint:
+            self._blame(
+                number,
+                "invalid_url",
+                f"The URL provided for this request does not match the batch endpoint"
+                f" '{self._endpoint}'.",
+                "url",
+            )
+        if isinstance(request.body, msgspec.Raw):
+            self._body(number, request.body)
+
+    def _custom_id(self, number: int, custom_id: object) -> None:
+        if custom_id is msgspec.UNSET:
+            return
+        if not isinstance(custom_id, str) or not custom_id:
+            message = "The custom_id must be a string, and not empty."
+            self._blame(number, "invalid_request", message, "custom_id")
+        elif custom_id in self._seen:
+            message = f"The custom_id '{custom_id}' is used by an earlier line."
+            self._blame(number, "duplicate_custom_id", message, "custom_id")
+        else:
+            self._seen.add(custom_id)
+
+    def _body(self, number: int, body: msgspec.Raw) -> None:
+        try:
+            head = _head_decoder.decode(body)
+        except msgspec.ValidationError:
+            self._blame(number, "invalid_request", "The body must be an object.", "body")
+            return
+        if head.stream is not None and head.stream is not False:
+            self._blame(
+                number,
+                "streaming_unsupported",
+                "Streaming is not supported by the Batch API.",
+                "body.stream",
+            )
+        if not isinstance(head.model, str) or not head.model:
+            self._blame(number, "invalid_request", "The body must name a model.", "body.model")
+        elif self._model is None:
+            self._model = head.model
+            self._known(number, head.model)
+        elif head.model != self._model:
+            self._blame(
+                number,
+                "mismatched_model",
+                f"The model '{head.model}' is not that of the first request,"
+                f" '{self._model}': one batch, one model.",
+                "body.model",
+            )
+
+    def _known(self, number: int, name: str) -> None:
+        model = registry.find(self._endpoint, name)
+        if model is None:
+            offered = ", ".join(registry.names(self._endpoint)) or "none"
+            self._blame(
+                number,
+                "model_not_found",
+                f"The model '{name}' is not supported by the Batch API of this server for"
+                f" {self._endpoint}. Models there: {offered}.",
+                "body.model",
+            )
+            return
+        self._full_name = model.name
+        if model.require is not None:
+            try:
+                model.require()
+            except MissingExtra as error:
+                self._blame(number, "model_not_found", str(error), "body.model")
+
+    def _blame(self, line: int, code: str, message: str, param: str | None = None) -> None:
+        if len(self.errors) < _MOST_ERRORS:
+            self.errors.append(BatchError(code=code, message=message, param=param, line=line))

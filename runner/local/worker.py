@@ -1,0 +1,334 @@
+"""The thread that answers batches, one after the other, oldest first.
+
+A batch is answered in chunks. The lines of a chunk are appended to the result files and forced to
+disk; then one transaction says how far the input is answered and how long the files are. A process
+that dies in between leaves bytes that nobody counted: whoever resumes cuts them off and goes on
+from the last count. So each request has exactly one line, whenever the end comes, and no result
+waits in memory for longer than its chunk.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
+
+import msgspec
+
+from runner.batch import BatchStatus
+from runner.errors import LocalFileError
+from runner.local import registry
+from runner.local.rows import read_rows
+from runner.local.validation import check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from runner.local.answers import Answer
+    from runner.local.records import StoredBatch
+    from runner.local.rows import Row
+    from runner.local.store import Store
+
+CHUNK_ROWS: Final = 256
+CHUNK_BYTES: Final = 1024 * 1024
+"""A chunk ends with the first of the two that it reaches."""
+
+_UNANSWERED: Final = {
+    "batch_cancelled": "This request was not executed because the batch was cancelled.",
+    "batch_expired": "This request could not be executed before the completion window expired.",
+}
+
+
+class _Line(msgspec.Struct):
+    """A line of an output or error file, in the API's order of fields."""
+
+    id: str
+    custom_id: str
+    response: _Response | None
+    error: _Error | None
+
+
+class _Response(msgspec.Struct):
+    status_code: int
+    request_id: str
+    body: object
+
+
+class _Error(msgspec.Struct):
+    code: str
+    message: str
+
+
+_encoder = msgspec.json.Encoder()
+
+
+class Worker:
+    """Answers what the store holds, in a thread of its own, from `start` to `stop`."""
+
+    def __init__(self, store: Store, *, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._idle = False
+        self._stopping = False
+        self._failure: Exception | None = None
+        self._raised = False
+        self._thread = threading.Thread(target=self._run, name="local batches", daemon=True)
+
+    def start(self) -> None:
+        """Begin with whatever the last process left unfinished."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop at the next row and wait for the thread to end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def wake(self) -> None:
+        """Say that there is something new in the store."""
+        with self._changed:
+            self._idle = False
+            self._changed.notify_all()
+
+    def report(self, failure: Exception) -> None:
+        """Pass a failure on to whoever waits for the work, the first one of several."""
+        with self._changed:
+            self._failure = self._failure or failure
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until nothing is left to do, at most so long; tells whether that is so.
+
+        Raises what the worker or the server failed with, usually LocalFileError, and goes on
+        raising it: the worker's thread does not outlive its failure.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._idle or self._failure is not None, seconds)
+            if self._failure is not None:
+                self._raised = True
+                raise self._failure
+            return self._idle
+
+    def raise_untold(self) -> None:
+        """Raise a failure that nobody has been told of yet."""
+        if self._failure is not None and not self._raised:
+            raise self._failure
+
+    def _run(self) -> None:
+        try:
+            while (batch := self._next()) is not None:
+                self._settle(batch)
+        except OSError as error:
+            failure = LocalFileError(f"the local provider cannot go on: {error}")
+            failure.__cause__ = error
+            self.report(failure)
+        except Exception as error:  # noqa: BLE001 - raised again where the work is waited for
+            self.report(error)
+
+    def _next(self) -> StoredBatch | None:
+        with self._changed:
+            while not self._stopping:
+                batch = self._store.next_batch()
+                if batch is not None:
+                    self._idle = False
+                    return batch
+                self._idle = True
+                self._changed.notify_all()
+                self._changed.wait()
+            return None
+
+    def _settle(self, batch: StoredBatch) -> None:
+        """Bring a batch one big step further: to its start, or from there to its end."""
+        if batch.status is BatchStatus.VALIDATING and not self._late(batch):
+            self._validate(batch)
+            return
+        # A batch that never began has no requests to speak of, only an end.
+        if batch.in_progress_at is None:
+            if batch.status is BatchStatus.VALIDATING:
+                self._store.finalize(batch.id, out_of_time=True, now=self._now())
+        elif not self._answer(batch):
+            return
+        ended = self._store.finish(batch.id, self._now())
+        for blob, length in (
+            (ended.output_blob, ended.progress.output_bytes),
+            (ended.error_blob, ended.progress.error_bytes),
+        ):
+            if not length:
+                self._store.blob(blob).unlink(missing_ok=True)
+
+    def _validate(self, batch: StoredBatch) -> None:
+        with self._store.blob(batch.input_file_id).open("rb") as source:
+            verdict = check(source, batch.endpoint, lambda: self._stopping)
+        if verdict is None:
+            return
+        if verdict.errors:
+            self._store.reject(batch.id, verdict.errors, self._now())
+        else:
+            self._store.start(
+                batch.id, model=verdict.model, total=verdict.requests, now=self._now()
+            )
+
+    def _answer(self, batch: StoredBatch) -> bool:
+        """Answer what is unanswered; returns False if asked to stop before the end."""
+        path = self._store.blob(batch.input_file_id)
+        with path.open("rb") as source, _Results(self._store, batch) as results:
+            size = os.fstat(source.fileno()).st_size
+            while results.progress.input_offset < size:
+                if self._stopping:
+                    return False
+                excuse = self._excuse(batch.id)
+                offset = results.progress.input_offset
+                rows = list(read_rows(source, offset, most=CHUNK_ROWS, size=CHUNK_BYTES))
+                if excuse is None:
+                    self._answer_chunk(batch, rows, results)
+                else:
+                    for row in rows:
+                        results.excuse(row, excuse)
+                results.commit()
+        self._store.finalize(batch.id, out_of_time=False, now=self._now())
+        return True
+
+    def _answer_chunk(self, batch: StoredBatch, rows: list[Row], results: _Results) -> None:
+        model = registry.find(batch.endpoint, batch.model or "")
+        if model is None:
+            raise LocalFileError(
+                f"batch {batch.id} was begun with the model '{batch.model}', which this version"
+                " of runner does not have; cancel the batch, or go back to the other version"
+            )
+        answers = model.answer(row.body for row in rows)
+        for row, answer in zip(rows, answers, strict=True):
+            results.add(row, answer)
+            if self._stopping:
+                break
+
+    def _excuse(self, identifier: str) -> str | None:
+        """Say why requests must not be answered any more, if so."""
+        batch = self._store.batch(identifier)
+        if batch is None:
+            raise LocalFileError(f"batch {identifier} has vanished from the local provider")
+        if batch.status is BatchStatus.CANCELLING:
+            return "batch_cancelled"
+        if batch.out_of_time:
+            return "batch_expired"
+        if self._late(batch):
+            self._store.finalize(identifier, out_of_time=True, now=self._now())
+            return "batch_expired"
+        return None
+
+    def _late(self, batch: StoredBatch) -> bool:
+        return self._clock() >= batch.expires_at
+
+    def _now(self) -> int:
+        return int(self._clock())
+
+
+@dataclass(slots=True, kw_only=True)
+class _File:
+    stream: BinaryIO
+    length: int
+    dirty: bool = False
+
+    def append(self, line: bytes) -> None:
+        self.stream.write(line)
+        self.length += len(line)
+        self.dirty = True
+
+    def sync(self) -> None:
+        if self.dirty:
+            self.stream.flush()
+            os.fsync(self.stream.fileno())
+            self.dirty = False
+
+
+class _Results:
+    """The two result files of a batch and the count of what is in them.
+
+    On entry both are cut to what was counted; lines added after that count once committed.
+    """
+
+    def __init__(self, store: Store, batch: StoredBatch) -> None:
+        self.progress = batch.progress
+        self._pending = batch.progress
+        self._store = store
+        self._batch = batch
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._output = self._open(stack, self._batch.output_blob, self.progress.output_bytes)
+            self._errors = self._open(stack, self._batch.error_blob, self.progress.error_bytes)
+            self._store.keep_names()
+            self._exit = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._exit.close()
+
+    def add(self, row: Row, answer: Answer) -> None:
+        """Write down an answer: success to the output file, refusal to the error file."""
+        name = self._name(row)
+        line = _Line(
+            id=f"batch_req_{name}",
+            custom_id=row.custom_id,
+            response=_Response(
+                status_code=answer.status, request_id=f"req_{name}", body=answer.body
+            ),
+            error=None,
+        )
+        succeeded = answer.succeeded
+        (self._output if succeeded else self._errors).append(_encoder.encode(line) + b"\n")
+        pending = self._pending
+        self._pending = replace(
+            pending,
+            input_offset=row.end,
+            completed=pending.completed + succeeded,
+            failed=pending.failed + (not succeeded),
+            input_tokens=pending.input_tokens + answer.input_tokens,
+            output_tokens=pending.output_tokens + answer.output_tokens,
+        )
+
+    def excuse(self, row: Row, code: str) -> None:
+        """Write down that a request was not executed; it counts as neither done nor failed."""
+        line = _Line(
+            id=f"batch_req_{self._name(row)}",
+            custom_id=row.custom_id,
+            response=None,
+            error=_Error(code=code, message=_UNANSWERED[code]),
+        )
+        self._errors.append(_encoder.encode(line) + b"\n")
+        self._pending = replace(self._pending, input_offset=row.end)
+
+    def commit(self) -> None:
+        """Make everything written since the last commit count."""
+        self._output.sync()
+        self._errors.sync()
+        self.progress = self._pending = replace(
+            self._pending, output_bytes=self._output.length, error_bytes=self._errors.length
+        )
+        self._store.advance(self._batch.id, self.progress)
+
+    def _name(self, row: Row) -> str:
+        """Name a request by its place: the same after a crash as before it."""
+        return f"{self._batch.id.removeprefix('batch_')}{row.offset:08x}"
+
+    def _open(self, stack: ExitStack, blob: str, length: int) -> _File:
+        descriptor = os.open(self._store.blob(blob), os.O_RDWR | os.O_CREAT, 0o600)
+        stream = stack.enter_context(os.fdopen(descriptor, "r+b"))
+        if os.fstat(descriptor).st_size < length:
+            raise LocalFileError(
+                f"{stream.name}: shorter than the {length} bytes written to it; the results of"
+                f" batch {self._batch.id} have been damaged from outside"
+            )
+        stream.truncate(length)
+        stream.seek(length)
+        return _File(stream=stream, length=length)
