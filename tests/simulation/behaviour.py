@@ -1,0 +1,349 @@
+"""How the simulated provider treats a batch, its rows, and its callers.
+
+`Answer` is what becomes of one row, `Ending` what becomes of a batch, `Behaviour` all that can
+differ from batch to batch, `Conditions` what holds for the whole provider. The defaults are a
+provider at its best. Numbers of seconds are by the world's clock.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One request of a batch, as the provider read it.
+
+    `index` counts from 0 in its batch. `digest` is the SHA-256 of the line, and `earlier` says
+    how many batches asked exactly this line before.
+    """
+
+    index: int
+    custom_id: str
+    url: str
+    body: Mapping[str, Any]
+    digest: bytes
+    earlier: int
+
+
+class Place(Enum):
+    """Which of a batch's two files a line is written to."""
+
+    OUTPUT = "output"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Succeed:
+    """Status 200. `text` is added to the answer's own; `body` replaces the whole of it."""
+
+    text: str = ""
+    body: Mapping[str, Any] | None = None
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpError:
+    """An HTTP status other than 2xx; 0 is the provider's own failure (fact sheet, section 3)."""
+
+    status: int
+    code: str | None = None
+    message: str = "This request failed."
+    place: Place = Place.ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotRun:
+    """`response` is null and `error` has a code: `request_timeout`, `batch_expired`, ..."""
+
+    code: str = "request_timeout"
+    message: str = "This request could not be executed."
+    place: Place = Place.ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorInBody:
+    """Status 200 in the output file, but the body holds an `error`."""
+
+    code: str = "server_error"
+    place: Place = Place.OUTPUT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """The row is in neither file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Malformed:
+    """A line that is not JSON; None stands for a true answer cut in half."""
+
+    line: bytes | None = None
+    place: Place = Place.OUTPUT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Several:
+    """More than one line for the row, in this order."""
+
+    answers: tuple[Succeed | HttpError | NotRun | ErrorInBody | Malformed, ...]
+
+
+Answer: TypeAlias = Succeed | HttpError | NotRun | ErrorInBody | Missing | Malformed | Several
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One entry of a failed batch's `errors.data`."""
+
+    code: str | None
+    message: str | None = None
+    param: str | None = None
+    line: int | None = None
+
+
+TOKEN_LIMIT = Problem(
+    code="token_limit_exceeded",
+    message=(
+        "Enqueued token limit reached for gpt-4o-mini in organization org-simulated. Limit: "
+        "2,000,000 enqueued tokens. Please try again once some in_progress batches have been "
+        "completed."
+    ),
+)
+CANNOT_FIND_FILE = Problem(
+    code="invalid_request",
+    message="Cannot find file, or organization org-simulated does not have access to it.",
+    param="file_id",
+)
+MODEL_NOT_FOUND = Problem(
+    code="model_not_found",
+    message="The provided model 'gpt-0' is not supported by the Batch API.",
+    param="body.model",
+    line=1,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Complete:
+    """The batch runs to its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail:
+    """The batch as a whole fails; `late` while in progress, else while validating."""
+
+    problems: tuple[Problem, ...] = (TOKEN_LIMIT,)
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expire:
+    """The time is over when a `fraction` of the rows is done."""
+
+    fraction: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """Someone else cancels it when a `fraction` of the rows is done."""
+
+    fraction: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """It stays in `status` for ever, a `fraction` of its rows done: until it is cancelled."""
+
+    status: str = "in_progress"
+    fraction: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vanish:
+    """From `after` seconds of its life on the provider knows nothing of it."""
+
+    after: float = 0.0
+
+
+Ending: TypeAlias = Complete | Fail | Expire | Cancelled | Stuck | Vanish
+
+
+class Counts(Enum):
+    """What `request_counts` says."""
+
+    TRUE = "true"
+    ALL_WELL = "every request completed, whatever happened"
+    EMPTY = "{}"
+    NULL_MEMBERS = "members that are null"
+    NULL = "null"
+
+
+class NoFile(Enum):
+    """How a file with no lines is shown."""
+
+    NULL = "null"
+    EMPTY_TEXT = "an id that is an empty string"
+    EMPTY_FILE = "the id of a file of 0 bytes"
+
+
+def succeed(_row: Row) -> Answer:
+    """Answer any row well."""
+    return Succeed()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """What becomes of one batch.
+
+    Attributes:
+        validating, working, finalizing, cancelling: seconds spent in each phase.
+        ending: what becomes of it as a whole.
+        answer: what becomes of each of its rows that are run; asked once a row.
+        lists_unrun: rows never run are listed in the error file, else they are in neither.
+        cancel_loses: a cancel comes too late: cancelling, and then completed.
+        shuffled: result lines are not in input order.
+        counts, no_output, no_error: what is shown of counts and of files without lines.
+        files_after: seconds from the terminal status until the ids of the files are shown.
+        content_after: seconds from then on until the files can be read (404 before).
+        final_newline: result files end in a newline.
+
+    """
+
+    validating: float = 0.0
+    working: float = 0.0
+    finalizing: float = 0.0
+    cancelling: float = 0.0
+    ending: Ending = field(default_factory=Complete)
+    answer: Callable[[Row], Answer] = succeed
+    lists_unrun: bool = True
+    cancel_loses: bool = False
+    shuffled: bool = True
+    counts: Counts = Counts.TRUE
+    no_output: NoFile = NoFile.NULL
+    no_error: NoFile = NoFile.NULL
+    files_after: float = 0.0
+    content_after: float = 0.0
+    final_newline: bool = True
+
+
+Behaviours: TypeAlias = "Callable[[int, Sequence[Row]], Behaviour]"
+
+
+def same(behaviour: Behaviour) -> Behaviours:
+    """Treat every batch alike."""
+    return lambda _index, _rows: behaviour
+
+
+def in_turn(*behaviours: Behaviour) -> Behaviours:
+    """Treat the first batch by the first behaviour, and so on; the last holds for the rest."""
+    return lambda index, _rows: behaviours[min(index, len(behaviours) - 1)]
+
+
+def by_id(answers: Mapping[str, Answer]) -> Callable[[Row], Answer]:
+    """Answer the rows with these ids so, and all others well."""
+    return lambda row: answers.get(row.custom_id, Succeed())
+
+
+def first_time(answers: Mapping[str, Answer]) -> Callable[[Row], Answer]:
+    """Answer these rows so when they are asked for the first time, and well from then on."""
+    return lambda row: Succeed() if row.earlier else answers.get(row.custom_id, Succeed())
+
+
+EVERY_ANSWER: tuple[Answer, ...] = (
+    Succeed(text="\u2028\u2029\x85 \U0001f469\u200d\U0001f52c"),
+    HttpError(status=400, code="invalid_value"),
+    HttpError(status=429, code="rate_limit_exceeded"),
+    HttpError(status=500),
+    HttpError(status=0),
+    HttpError(status=400, place=Place.OUTPUT),
+    NotRun(),
+    ErrorInBody(),
+    Missing(),
+    Malformed(),
+    Malformed(line=b"", place=Place.ERROR),
+    Malformed(line=b"\xff\xfe", place=Place.ERROR),
+    Several(answers=(Succeed(), Succeed())),
+    Several(answers=(HttpError(status=500), Succeed())),
+    Succeed(body={}),
+)
+
+
+def by_chance(
+    seed: int, rate: float, kinds: Sequence[Answer] = EVERY_ANSWER
+) -> Callable[[Row], Answer]:
+    """Answer a share `rate` of the rows otherwise than well; the same for the same seed."""
+
+    def answer(row: Row) -> Answer:
+        chance = random.Random(f"{seed}:{row.digest.hex()}:{row.earlier}")
+        return chance.choice(kinds) if chance.random() < rate else Succeed()
+
+    return answer
+
+
+class ListFault(Enum):
+    """How a list of the provider goes wrong."""
+
+    NONE = "none"
+    REPEATED = "the first page for ever, and has_more"
+    ENDLESS = "has_more for ever; after the last entry empty pages"
+    HOLE = "the second page is empty and has_more, though entries follow"
+
+
+class ListShape(Enum):
+    """In which form a list is sent."""
+
+    FULL = "object, data, first_id, last_id, has_more"
+    NO_IDS = "without first_id and last_id"
+    BARE = "an array"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """What holds for the provider as a whole; may be replaced while the world is running.
+
+    Attributes:
+        list_lag: seconds until a new batch or file is in the lists.
+        list_stale: lists show the statuses of so many seconds ago.
+        list_fault, list_shape, oldest_first: the lists' dialect.
+        list_missing: lists are not offered: this status (404, 405, 501) instead.
+        list_parameters: `/files` accepts parameters; else 400.
+        create_blind: seconds during which a new file is unknown to the creation of batches.
+        file_blind, batch_blind: seconds during which a new file or batch is unknown to GET.
+        file_life: seconds a file lives.
+        status_words: the provider's own words for statuses.
+        metadata: metadata are kept; else accepted and forgotten.
+        classic: the twenty classic fields only.
+        create_status: 200, or 201 as some dialects have it.
+        conflict_status: the answer to the cancel of a batch that is over: 409, or 400.
+        chunked: file contents declare no length.
+        echoes_key: a refused key is repeated in full in the error message.
+        max_requests, max_bytes: limits of a batch, of an upload.
+
+    """
+
+    list_lag: float = 0.0
+    list_stale: float = 0.0
+    list_fault: ListFault = ListFault.NONE
+    list_shape: ListShape = ListShape.FULL
+    list_missing: int | None = None
+    list_parameters: bool = True
+    oldest_first: bool = False
+    create_blind: float = 0.0
+    file_blind: float = 0.0
+    batch_blind: float = 0.0
+    file_life: float = 30 * 86400.0
+    status_words: Mapping[str, str] = field(default_factory=dict)
+    metadata: bool = True
+    classic: bool = False
+    create_status: int = 200
+    conflict_status: int = 409
+    chunked: bool = False
+    echoes_key: bool = False
+    max_requests: int = 50_000
+    max_bytes: int = 200_000_000

@@ -1,0 +1,145 @@
+"""A project on a disk, and reconciles of it against a simulated world: the real code, virtual time.
+
+Each pass is a process of its own: it opens the ledger, works, and closes it. `Death`, raised by
+the world at an exchange or by the ledger at a commit, ends a pass as SIGKILL would: nothing runs
+after it but the closing of files, which the kernel would do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from runner.api.client import Client
+from runner.ledger.store import Ledger
+from runner.reconcile.overview import overview
+from runner.reconcile.passes import reconcile_once
+from runner.reconcile.workshop import Workshop
+from runner.spec.load import load_specs
+from runner.spec.project import find_project
+from tests.simulation.transport import WorldTransport
+from tests.simulation.world import VirtualClock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from runner.reconcile.overview import JobView
+    from runner.reconcile.passes import PassReport
+    from tests.simulation.world import World
+
+SPEC = """\
+name: job
+endpoint: /v1/chat/completions
+input: requests.jsonl
+"""
+
+
+@dataclass
+class Site:
+    """A project folder and the world it works against.
+
+    `told` collects what passes said. `root` is made with one job of the given request lines,
+    `max_requests` a shard.
+    """
+
+    root: Path
+    world: World
+    lines: bytes
+    max_requests: int = 50_000
+    spec: str = SPEC
+    told: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Write the project's files."""
+        (self.root / "specs").mkdir(parents=True)
+        self.write_spec(self.spec)
+        (self.root / "requests.jsonl").write_bytes(self.lines)
+        (self.root / "runner.yaml").write_text(
+            "providers:\n  openai:\n    base_url: http://127.0.0.1:9/v1\n    api_key_env: KEY\n"
+            f"    max_requests_per_batch: {self.max_requests}\n",
+            encoding="utf-8",
+        )
+
+    @property
+    def clock(self) -> VirtualClock:
+        """The clock that the world and the passes share."""
+        assert isinstance(self.world.clock, VirtualClock)
+        return self.world.clock
+
+    def write_spec(self, text: str, name: str = "job") -> None:
+        """Write one spec file."""
+        (self.root / "specs" / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+    def drop_ledger(self) -> None:
+        """Delete everything that runner keeps for itself."""
+        shutil.rmtree(self.root / ".runner", ignore_errors=True)
+
+    def reconcile(self, selectors: Sequence[str] = ()) -> PassReport:
+        """Make one pass, as a process of its own."""
+        project = find_project(self.root, {"KEY": "sk-test"})
+        specs = load_specs(project, selectors, start=self.root)
+        with contextlib.ExitStack() as stack:
+            ledger = stack.enter_context(Ledger.open(project.ledger, clock=self.clock))
+
+            def open_api(name: str) -> Client:
+                provider = project.providers[name]
+                return stack.enter_context(
+                    Client(
+                        provider,
+                        provider.api_key({"KEY": "sk-test"}),
+                        transport=WorldTransport(self.world, sleep=self.clock.sleep, latency=0.01),
+                        clock=self.clock,
+                        sleep=self.clock.sleep,
+                        random=lambda: 0.5,
+                    )
+                )
+
+            shop = Workshop(
+                project=project,
+                ledger=ledger,
+                open_api=open_api,
+                clock=self.clock,
+                tell=lambda tidings: self.told.append(f"{tidings.job}: {tidings.what}"),
+            )
+            return reconcile_once(shop, specs, everything=not selectors)
+
+    def until_done(self, *, passes: int = 60, pause: float = 30.0) -> PassReport:
+        """Make passes, a pause apart, until all jobs are final; fails after too many."""
+        report = self.reconcile()
+        for _ in range(passes - 1):
+            if report.settled:
+                return report
+            self.clock.sleep(pause)
+            report = self.reconcile()
+        if report.settled:
+            return report
+        raise AssertionError(f"not done after {passes} passes: {report.waits} {self.told[-5:]}")
+
+    def views(self) -> tuple[JobView, ...]:
+        """Return what `runner status` would show."""
+        project = find_project(self.root, {"KEY": "sk-test"})
+        ledger = Ledger.open_read_only(project.ledger, clock=self.clock)
+        with contextlib.nullcontext() if ledger is None else ledger:
+            return overview(project, load_specs(project, (), start=self.root).selected, ledger)
+
+    def results(self, job: str = "job") -> tuple[list[str], list[str]]:
+        """Return the custom_ids of output.jsonl and errors.jsonl of a job's latest run."""
+        folder = self.root / "outputs" / job / "latest"
+        return (_ids(folder / "output.jsonl"), _ids(folder / "errors.jsonl"))
+
+    def check(self, ids: Sequence[str], job: str = "job") -> None:
+        """Assert the first promise: each request once over both files, nothing asked twice."""
+        good, bad = self.results(job)
+        assert sorted(good + bad) == sorted(ids)
+        assert good == [identifier for identifier in ids if identifier in set(good)]
+        self.world.check_exactly_once()
+
+
+def _ids(path: Path) -> list[str]:
+    lines = path.read_bytes().split(b"\n")
+    documents: list[Mapping[str, Any]] = [json.loads(line) for line in lines if line]
+    return [str(document["custom_id"]) for document in documents]
