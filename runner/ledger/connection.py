@@ -1,0 +1,170 @@
+"""Opening the ledger's SQLite file, and its transactions.
+
+Why not sqlite-utils' own: its `atomic()` opens a deferred transaction, which fails at the first
+write when another connection has written since (668 of 800 contended writes when tried). Every
+change here starts with BEGIN IMMEDIATE and waits its turn.
+
+`synchronous=FULL` makes a commit mean what it says after a power cut: an intent is on the disk
+before the call that it announces is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runner.errors import LedgerError, LedgerTooNew
+from runner.ledger.schema import APPLICATION_ID, MIGRATIONS, apply_migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BUSY_TIMEOUT: Final = 30.0
+"""Seconds a write waits for another process's short transaction."""
+
+_NETWORK_FILE_SYSTEMS: Final = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "fuse.sshfs", "9p"}
+)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the ledger for reading and writing, creating it or bringing it up to date.
+
+    Raises LedgerError in words for a file that is not a ledger, is damaged, read-only or on a
+    full disk, and LedgerTooNew for one that a later version has written.
+    """
+    with translated(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+        try:
+            _prepare(connection, path)
+            version = _version(connection, path)
+            if version < len(MIGRATIONS):
+                mode = "DELETE" if on_network_file_system(path) else "WAL"
+                connection.execute(f"PRAGMA journal_mode = {mode}")
+                apply_migrations(connection, after=version)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def connect_read_only(path: Path) -> sqlite3.Connection | None:
+    """Open the ledger for looking only; None if there is none yet. Creates nothing."""
+    if not path.exists():
+        return None
+    with translated(path):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", timeout=BUSY_TIMEOUT, uri=True
+        )
+        try:
+            _prepare(connection, path)
+            version = _version(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+        if version == len(MIGRATIONS):
+            return connection
+        connection.close()
+        return connect(path) if version else None
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = FULL")
+    if path.stat().st_size == 0:
+        return
+    ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
+    if not ours and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        raise LedgerError(f"{path} is a SQLite file of another program, not a ledger of runner's")
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise LedgerTooNew(
+            f"the ledger {path} was written by a later version of runner (schema {version}, "
+            f"this one knows {len(MIGRATIONS)}): upgrade runner, nothing was changed"
+        )
+    return version
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
+    """Run the body as one write transaction: all of it is on the disk afterwards, or none."""
+    with translated(path):
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        commit(connection)
+
+
+def commit(connection: sqlite3.Connection) -> None:
+    """Commit; the one place where a change of the ledger becomes a fact."""
+    try:
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the file system say into a LedgerError that says what to do."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise LedgerError(_in_words(error, path)) from error
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger {path} cannot be opened: {error.strerror or error}; nothing was submitted"
+        ) from error
+
+
+def _in_words(error: sqlite3.DatabaseError, path: Path) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    match code:
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return (
+                f"the ledger {path} is damaged ({error}); nothing was submitted. Move the file "
+                f"away and run `runner reconcile`: the new ledger is rebuilt from the outputs on "
+                f"disk and from what the provider lists, and nothing is submitted twice"
+            )
+        case sqlite3.SQLITE_FULL:
+            return f"the disk that holds the ledger {path} is full; nothing more was submitted"
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
+            return f"the ledger {path} cannot be opened or written ({error}); nothing was submitted"
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return f"the ledger {path} has been locked by another program for {BUSY_TIMEOUT:.0f} s"
+        case _:
+            return f"the ledger {path} cannot be used ({error}); nothing more was submitted"
+
+
+def on_network_file_system(path: Path) -> bool:
+    """Whether the folder of `path` is on a file system where WAL's shared memory is unsafe.
+
+    Source: https://www.sqlite.org/wal.html, "WAL does not work over a network filesystem".
+    Reads /proc/mounts; where that does not exist the answer is no.
+    """
+    try:
+        mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    folder = path.parent.resolve()
+    best, kind = -1, ""
+    for line in mounts.splitlines():
+        parts = line.split(" ")
+        if len(parts) < 3:  # noqa: PLR2004 -- device, mount point, type
+            continue
+        mount = Path(parts[1].replace("\\040", " "))
+        if (folder == mount or mount in folder.parents) and len(mount.parts) >= best:
+            best, kind = len(mount.parts), parts[2]
+    return kind in _NETWORK_FILE_SYSTEMS

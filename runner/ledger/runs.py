@@ -1,0 +1,173 @@
+"""The steps of jobs and runs, each one transaction: what is wanted, begun, moved, ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.ledger.records import RunState
+from runner.ledger.writing import insert_file, insert_submission, upsert_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from runner.batch import Batch
+    from runner.ledger.records import FileRecord, JobRecord, Run, ShardRecord, Submission
+    from runner.ledger.store import Change, Ledger
+
+
+def want(ledger: Ledger, job: JobRecord) -> None:
+    """Note what a job's spec asks for now."""
+    with ledger.change() as change:
+        _want(change, job)
+
+
+def unwant(ledger: Ledger, job: str) -> None:
+    """Note that no spec asks for this job any more."""
+    with ledger.change() as change:
+        change.write(
+            "UPDATE jobs SET wanted = NULL, updated_at = ? WHERE name = ?", change.now, job
+        )
+        change.tell("spec_gone", job=job)
+
+
+def start_run(ledger: Ledger, job: JobRecord, run: Run, shards: Iterable[ShardRecord]) -> int:
+    """Record a new run with its shards; returns the run's id."""
+    with ledger.change() as change:
+        _want(change, job)
+        identifier = _insert_run(change, run, shards)
+        change.tell(
+            "run_started",
+            job=run.job,
+            revision=run.short,
+            requests=run.requests,
+            input=run.input_path,
+        )
+    return identifier
+
+
+def restore_run(
+    ledger: Ledger,
+    job: JobRecord,
+    run: Run,
+    submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
+) -> int:
+    """Record a run that another ledger finished, as its record on disk tells it."""
+    with ledger.change() as change:
+        _want(change, job)
+        identifier = _insert_run(change, run, run.shards)
+        for submission, batch, files in submissions:
+            insert_submission(change, identifier, submission)
+            if batch is not None:
+                upsert_batch(change, run.provider, batch, submission.key)
+            for record in files:
+                insert_file(change, submission.key, record)
+        change.tell("run_restored", job=run.job, revision=run.short, state=run.state)
+    return identifier
+
+
+def relocate_run(ledger: Ledger, run: Run, job: JobRecord, folder: str) -> None:
+    """Hand a run to the job that asks for it now, or to another output folder."""
+    with ledger.change() as change:
+        _want(change, job)
+        change.write("UPDATE runs SET job = ?, folder = ? WHERE id = ?", job.name, folder, run.id)
+        change.tell(
+            "run_moved", job=job.name, revision=run.short, was_job=run.job, was_folder=run.folder
+        )
+
+
+def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> None:
+    """Let a finished run go on: its spec is back, or a person asked again (`next_round`)."""
+    with ledger.change() as change:
+        change.write(
+            "UPDATE runs SET state = ?, reason = NULL, superseded = 0, cancel_requested = 0, "
+            "finished_at = NULL, round = round + ?, attempts = ? WHERE id = ?",
+            RunState.RUNNING,
+            int(next_round),
+            attempts,
+            run.id,
+        )
+        change.tell("run_reopened", job=run.job, revision=run.short, asked=next_round)
+
+
+def request_cancel(ledger: Ledger, run: Run) -> None:
+    """Note that a person wants a run to stop."""
+    with ledger.change() as change:
+        change.write("UPDATE runs SET cancel_requested = 1 WHERE id = ?", run.id)
+        change.tell("cancel_requested", job=run.job, revision=run.short)
+
+
+def finish_run(
+    ledger: Ledger,
+    run: Run,
+    *,
+    state: RunState,
+    reason: str | None,
+    succeeded: int,
+    failed: int,
+    superseded: bool,
+) -> None:
+    """Record that the final files of a run are in place."""
+    with ledger.change() as change:
+        change.write(
+            "UPDATE runs SET state = ?, reason = ?, succeeded = ?, failed = ?, superseded = ?, "
+            "finished_at = ? WHERE id = ?",
+            state,
+            reason,
+            succeeded,
+            failed,
+            int(superseded),
+            change.now,
+            run.id,
+        )
+        change.tell(
+            "run_finished",
+            job=run.job,
+            revision=run.short,
+            state=state,
+            reason=reason,
+            succeeded=succeeded,
+            failed=failed,
+        )
+
+
+def _want(change: Change, job: JobRecord) -> None:
+    change.write(
+        "INSERT INTO jobs (name, wanted, spec_path, spec_line, spec_sha256, spec_document, "
+        "updated_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+        "wanted = excluded.wanted, spec_path = excluded.spec_path, "
+        "spec_line = excluded.spec_line, spec_sha256 = excluded.spec_sha256, "
+        "spec_document = excluded.spec_document, updated_at = excluded.updated_at",
+        job.name,
+        job.wanted,
+        job.spec_path,
+        job.spec_line,
+        job.spec_sha256,
+        job.spec_document,
+        change.now,
+    )
+
+
+def _insert_run(change: Change, run: Run, shards: Iterable[ShardRecord]) -> int:
+    columns = (
+        "job", "revision", "state", "reason", "provider", "base_url", "endpoint", "replicate",
+        "digest", "requests", "bytes", "input_path", "folder", "attempts", "succeeded", "failed",
+        "created_at", "finished_at",
+    )  # fmt: skip
+    identifier = change.insert("runs", {column: getattr(run, column) for column in columns})
+    for shard in shards:
+        change.insert(
+            "shards",
+            {
+                "run": identifier,
+                "number": shard.number,
+                "model": shard.model,
+                "rows": str(shard.rows),
+                "requests": shard.requests,
+                "bytes": shard.bytes,
+                "sha256": shard.sha256,
+                "offset": shard.offset,
+                "ids_offset": shard.ids_offset,
+                "whole": int(shard.whole),
+            },
+        )
+    return identifier

@@ -1,0 +1,331 @@
+"""The ledger as the rest of the program sees it: read snapshots, write whole transitions.
+
+Every change is one transaction that holds the new state and the event that tells of it. A
+transition names the states it may start from; if the row is in none of them the transaction is
+refused, so the ledger never moves backwards and two processes cannot take the same step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from runner.batch import Batch
+from runner.errors import LedgerError
+from runner.inputs.rows import RowSet
+from runner.ledger.connection import connect, connect_read_only, transaction, translated
+from runner.ledger.records import (
+    Event,
+    FileRecord,
+    JobRecord,
+    Key,
+    Run,
+    RunState,
+    ShardRecord,
+    Submission,
+    SubmissionState,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from runner.inputs.fingerprint import Fingerprint
+
+
+class Ledger:
+    """One open ledger file; a context manager that closes it.
+
+    Not to be shared between threads. `clock` gives Unix seconds.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, path: Path, *, clock: Callable[[], float]
+    ) -> None:
+        self._connection = connection
+        self.path = path
+        self.clock = clock
+
+    @classmethod
+    def open(cls, path: Path, *, clock: Callable[[], float]) -> Ledger:
+        """Open for reading and writing; made or migrated if need be. Raises LedgerError."""
+        return cls(connect(path), path, clock=clock)
+
+    @classmethod
+    def open_read_only(cls, path: Path, *, clock: Callable[[], float]) -> Ledger | None:
+        """Open for looking only; None where there is no ledger yet. Raises LedgerError."""
+        connection = connect_read_only(path)
+        return None if connection is None else cls(connection, path, clock=clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what was committed stays."""
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[Change]:
+        """Make one change: everything the body writes is committed together, or nothing is."""
+        with transaction(self._connection, self.path) as connection:
+            yield Change(connection, self.clock())
+
+    def query(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
+        """Run one read; raises LedgerError in words if the file is damaged."""
+        with translated(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    # Reading -------------------------------------------------------------------------------
+
+    def jobs(self) -> tuple[JobRecord, ...]:
+        """Return every job ever seen, by name."""
+        return tuple(
+            JobRecord(
+                name=row["name"],
+                wanted=row["wanted"],
+                spec_path=row["spec_path"],
+                spec_line=row["spec_line"],
+                spec_sha256=row["spec_sha256"],
+                spec_document=row["spec_document"],
+            )
+            for row in self.query("SELECT * FROM jobs ORDER BY name")
+        )
+
+    def runs(self) -> tuple[Run, ...]:
+        """Return a summary of every run (no shards, no submissions), oldest first."""
+        return tuple(_run(row) for row in self.query("SELECT * FROM runs ORDER BY id"))
+
+    def run(self, identifier: int) -> Run:
+        """Return one run with its shards and submissions."""
+        [row] = self.query("SELECT * FROM runs WHERE id = ?", identifier)
+        return _run(
+            row,
+            shards=tuple(
+                _shard(shard)
+                for shard in self.query(
+                    "SELECT * FROM shards WHERE run = ? ORDER BY number", identifier
+                )
+            ),
+            submissions=tuple(
+                _submission(submission)
+                for submission in self.query(
+                    "SELECT submissions.*, batches.raw AS batch FROM submissions "
+                    "LEFT JOIN batches ON batches.submission = submissions.key "
+                    "AND batches.id = submissions.batch_id "
+                    "WHERE run = ? ORDER BY shard, attempt",
+                    identifier,
+                )
+            ),
+        )
+
+    def batches(self, run: int) -> list[tuple[str, dict[str, Any]]]:
+        """Return (submission key, Batch object verbatim) of a run, in order of submission."""
+        return [
+            (row["submission"], json.loads(row["raw"]))
+            for row in self.query(
+                "SELECT submission, raw FROM batches JOIN submissions "
+                "ON submissions.key = batches.submission AND submissions.batch_id = batches.id "
+                "WHERE submissions.run = ? ORDER BY shard, attempt",
+                run,
+            )
+        ]
+
+    def files(self, run: int) -> dict[str, tuple[FileRecord, ...]]:
+        """Return the downloaded files of a run by submission key; outputs before errors."""
+        found: dict[str, list[FileRecord]] = {}
+        for row in self.query(
+            "SELECT files.* FROM files JOIN submissions ON submissions.key = files.submission "
+            "WHERE submissions.run = ? ORDER BY shard, attempt, kind DESC",
+            run,
+        ):
+            found.setdefault(row["submission"], []).append(
+                FileRecord(
+                    kind=row["kind"],
+                    file_id=row["file_id"],
+                    path=row["path"],
+                    bytes=row["bytes"],
+                    sha256=row["sha256"],
+                )
+            )
+        return {key: tuple(records) for key, records in found.items()}
+
+    def events(self, job: str) -> tuple[Event, ...]:
+        """Return a job's history, oldest first; with it what it did under an earlier name."""
+        return tuple(
+            Event(
+                at=row["at"],
+                kind=row["kind"],
+                job=row["job"],
+                revision=row["revision"],
+                submission=row["submission"],
+                batch=row["batch"],
+                detail=json.loads(row["detail"]),
+            )
+            for row in self.query(
+                "SELECT * FROM events WHERE job = ? OR submission IN (SELECT key FROM submissions "
+                "JOIN runs ON runs.id = submissions.run WHERE runs.job = ?) ORDER BY id",
+                job,
+                job,
+            )
+        )
+
+    def cached_digest(self, fingerprint: Fingerprint) -> tuple[str, int] | None:
+        """Return (digest, requests) of an input that has not changed since it was hashed."""
+        rows = self.query(
+            "SELECT digest, requests FROM input_cache WHERE path = ? AND size = ? "
+            "AND mtime_ns = ? AND ctime_ns = ? AND inode = ?",
+            fingerprint.path,
+            fingerprint.size,
+            fingerprint.mtime_ns,
+            fingerprint.ctime_ns,
+            fingerprint.inode,
+        )
+        return (rows[0]["digest"], rows[0]["requests"]) if rows else None
+
+    def listed_through(self, provider: str) -> int | None:
+        """Return the newest `created_at` that a complete listing of the provider has shown."""
+        rows = self.query("SELECT listed_through FROM providers WHERE name = ?", provider)
+        return rows[0]["listed_through"] if rows else None
+
+    def batch_ids(self, provider: str) -> frozenset[str]:
+        """Return the ids of all batches of a provider that were ever recorded."""
+        rows = self.query("SELECT id FROM batches WHERE provider = ?", provider)
+        return frozenset(row["id"] for row in rows)
+
+    def foreign_batches(self, provider: str) -> list[dict[str, Any]]:
+        """Return the batches seen at the provider that carry a key of ours but no submission."""
+        return [
+            json.loads(row["raw"])
+            for row in self.query(
+                "SELECT raw FROM batches WHERE provider = ? AND submission IS NULL", provider
+            )
+        ]
+
+
+class Change:
+    """A transaction under way: the writes that one transition consists of."""
+
+    def __init__(self, connection: sqlite3.Connection, now: float) -> None:
+        self._connection = connection
+        self.now = now
+
+    def write(self, sql: str, *parameters: object) -> int:
+        """Run one statement and return how many rows it changed."""
+        return self._connection.execute(sql, parameters).rowcount
+
+    def insert(self, table: str, values: dict[str, object]) -> int:
+        """Insert one row and return its row id."""
+        columns, marks = ", ".join(values), ", ".join("?" * len(values))
+        cursor = self._connection.execute(
+            f"INSERT INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608 -- our own names
+            tuple(values.values()),
+        )
+        return cursor.lastrowid or 0
+
+    def move(
+        self,
+        key: Key,
+        *,
+        to: SubmissionState,
+        allowed: Sequence[SubmissionState],
+        values: dict[str, object] | None = None,
+    ) -> None:
+        """Take a submission from one of the allowed states to the next.
+
+        Raises LedgerError if it is in none of them: the step was taken by someone else, or
+        this program is about to go backwards.
+        """
+        values = values or {}
+        columns = "".join(f", {column} = ?" for column in values)
+        marks = ", ".join("?" * len(allowed))
+        changed = self.write(
+            f"UPDATE submissions SET state = ?{columns} "  # noqa: S608 -- our own names
+            f"WHERE key = ? AND state IN ({marks})",
+            to,
+            *values.values(),
+            str(key),
+            *allowed,
+        )
+        if changed != 1:
+            raise LedgerError(
+                f"submission {key} cannot become {to}: it is not {' or '.join(allowed)}; "
+                f"another process is at work on this ledger"
+            )
+
+    def tell(
+        self,
+        kind: str,
+        *,
+        job: str | None = None,
+        revision: str | None = None,
+        key: Key | None = None,
+        batch: str | None = None,
+        **detail: object,
+    ) -> None:
+        """Append one event to the history."""
+        self.insert(
+            "events",
+            {
+                "at": self.now,
+                "kind": kind,
+                "job": job if key is None else key.job,
+                "revision": revision if key is None else key.revision,
+                "submission": None if key is None else str(key),
+                "batch": batch,
+                "detail": json.dumps(detail, ensure_ascii=False, sort_keys=True),
+            },
+        )
+
+
+def _run(
+    row: sqlite3.Row,
+    shards: tuple[ShardRecord, ...] = (),
+    submissions: tuple[Submission, ...] = (),
+) -> Run:
+    values: dict[str, Any] = {column: row[column] for column in row.keys()}  # noqa: SIM118
+    values |= {
+        "state": RunState(row["state"]),
+        "superseded": bool(row["superseded"]),
+        "cancel_requested": bool(row["cancel_requested"]),
+    }
+    return Run(**values, shards=shards, submissions=submissions)
+
+
+def _shard(row: sqlite3.Row) -> ShardRecord:
+    values: dict[str, Any] = {column: row[column] for column in row.keys() if column != "run"}  # noqa: SIM118
+    values |= {"rows": RowSet.parse(row["rows"]), "whole": bool(row["whole"])}
+    return ShardRecord(**values)
+
+
+def _submission(row: sqlite3.Row) -> Submission:
+    key = Key.parse(row["key"])
+    if key is None:
+        raise LedgerError(f"the ledger holds a submission with an unreadable key: {row['key']!r}")
+    left_out = {"run", "shard", "attempt"}
+    values: dict[str, Any] = {
+        column: row[column]
+        for column in row.keys()  # noqa: SIM118 -- a Row iterates over its values
+        if column not in left_out
+    }
+    values |= {
+        "key": key,
+        "batch": None if row["batch"] is None else Batch.from_api(json.loads(row["batch"])),
+        "state": SubmissionState(row["state"]),
+        "counted": bool(row["counted"]),
+        "rows": RowSet.parse(row["rows"]),
+        "transient": None if row["transient"] is None else RowSet.parse(row["transient"]),
+        "permanent": None if row["permanent"] is None else RowSet.parse(row["permanent"]),
+    }
+    return Submission(**values)

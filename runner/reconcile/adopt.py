@@ -1,0 +1,64 @@
+"""Taking over what is at the provider already: the other half of submitting once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.ledger import transitions
+from runner.ledger.records import Submission, SubmissionState, Tag
+from runner.reconcile.requests import rows_of_batch
+from runner.reconcile.workshop import Tidings
+
+if TYPE_CHECKING:
+    from runner.reconcile.actions import AdoptBatch, AdoptFile
+    from runner.reconcile.workshop import Workshop
+
+
+def adopt_batch(shop: Workshop, action: AdoptBatch) -> None:
+    """Record a batch found at the provider as what a submission has become.
+
+    Raises ApiError or LocalFileError where it cannot be told which rows the batch asks.
+    """
+    submission = action.submission or _unknown(shop, action)
+    if action.submission is None or not _recorded(shop, action, submission):
+        transitions.prepare(shop.ledger, action.run, submission)
+    transitions.submitted(
+        shop.ledger, submission.key, action.run.provider, action.batch, adopted=True
+    )
+    shop.scratch(submission.key).unlink(missing_ok=True)
+    shop.tell(
+        Tidings(
+            job=action.run.job,
+            what=f"found {action.batch.id} at the provider ({submission.requests:,} requests, "
+            f"{action.batch.status}) and took it over; nothing was submitted",
+        )
+    )
+
+
+def adopt_file(shop: Workshop, action: AdoptFile) -> None:
+    """Record a file found at the provider as the one that was uploaded."""
+    transitions.uploaded(shop.ledger, action.key, action.file, adopted=True)
+
+
+def _recorded(shop: Workshop, action: AdoptBatch, submission: Submission) -> bool:
+    run = shop.ledger.run(action.run.id)
+    return any(known.key == submission.key for known in run.submissions)
+
+
+def _unknown(shop: Workshop, action: AdoptBatch) -> Submission:
+    """Work out a submission of which only the batch is left, from its tag or its file."""
+    shard, tag = action.shard, Tag.of(action.batch)
+    rows, size, sha256 = shard.rows, shard.bytes, shard.sha256
+    told = tag is not None and tag.requests == shard.requests and tag.sha256 == shard.sha256
+    if not told:
+        rows, size = rows_of_batch(shop, action.run, shard, action.batch)
+        sha256 = (tag.sha256 if tag is not None else None) or sha256
+    return Submission(
+        key=action.key,
+        round=action.run.round,
+        state=SubmissionState.PREPARED,
+        rows=rows,
+        requests=len(rows),
+        bytes=size,
+        sha256=sha256,
+    )

@@ -1,0 +1,162 @@
+"""Carrying out a plan, one action at a time; what fails is left for a later pass.
+
+The plan alone decides. A failure concerns its own submission, or its provider where asking
+again cannot help; everything else goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, assert_never
+
+from runner.errors import ApiError, InputChanged, LocalFileError, MissingExtra
+from runner.inputs.rows import RowSet
+from runner.ledger import runs as run_steps
+from runner.ledger import transitions
+from runner.ledger.records import SubmissionState
+from runner.reconcile.actions import (
+    Abandon,
+    AdoptBatch,
+    AdoptFile,
+    CancelBatch,
+    CloseWhole,
+    Collect,
+    Doubt,
+    Finish,
+    Lose,
+    NoteMissing,
+    NoteSpec,
+    Observe,
+    PointLatest,
+    RelocateRun,
+    ReopenRun,
+    RestoreRun,
+    Retract,
+    StartRun,
+    Submit,
+)
+from runner.reconcile.adopt import adopt_batch, adopt_file
+from runner.reconcile.collect import close_whole, collect, lose
+from runner.reconcile.finish import finish, point
+from runner.reconcile.relocate import relocate
+from runner.reconcile.restore import restore
+from runner.reconcile.submit import submit
+from runner.reconcile.workshop import Tidings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.ledger.records import Run
+    from runner.reconcile.actions import Action
+    from runner.reconcile.workshop import Workshop
+
+
+def apply(shop: Workshop, actions: Sequence[Action]) -> None:
+    """Carry out the actions in order.
+
+    Errors of the provider, the disk or the input are told and held (`shop.trouble`);
+    LedgerError ends the pass, since nothing may be done that cannot be written down.
+    """
+    started: dict[tuple[str, str], int] = {}
+    for planned in actions:
+        action = _with_id(planned, started)
+        name = _name(action)
+        stopped = shop.stopped.get(action.run.provider) if _asks(action) else None
+        if stopped is not None:
+            shop.trouble.setdefault(name, stopped)
+            continue
+        if name in shop.trouble:
+            continue
+        try:
+            _apply(shop, action, started)
+        except ApiError as error:
+            shop.note_provider(action.run.provider, error)
+            shop.hold(name, error, job=action.run.job)
+        except (LocalFileError, InputChanged, MissingExtra) as error:
+            shop.hold(name, error, job=action.run.job)
+
+
+def _with_id(action: Action, started: dict[tuple[str, str], int]) -> Action:
+    """Give an action on a run that this very plan started the id it was recorded under."""
+    identifier = started.get((action.run.job, action.run.revision))
+    if identifier is None or action.run.id == identifier:
+        return action
+    return dataclasses.replace(action, run=dataclasses.replace(action.run, id=identifier))
+
+
+def _name(action: Action) -> str:
+    """Name what a failure of this action concerns: its submission, or else its run."""
+    match action:
+        case Submit() | Lose() | Collect() | CloseWhole() | CancelBatch() | Abandon():
+            return str(action.submission.key)
+        case AdoptBatch() | AdoptFile() | Doubt() | Retract() | Observe() | NoteMissing():
+            return str(action.key)
+        case _:
+            return f"{action.run.job}/{action.run.short}"
+
+
+def _asks(action: Action) -> bool:
+    """Whether carrying this out means calling the provider."""
+    return isinstance(action, Submit | Collect | CancelBatch)
+
+
+def _apply(  # noqa: C901, PLR0912 -- one line a case
+    shop: Workshop, action: Action, started: dict[tuple[str, str], int]
+) -> None:
+    ledger, run = shop.ledger, action.run
+    match action:
+        case StartRun():
+            identifier = run_steps.start_run(ledger, action.job, run, run.shards)
+            started[run.job, run.revision] = identifier
+        case RestoreRun():
+            restore(shop, action)
+        case RelocateRun():
+            relocate(shop, action)
+        case ReopenRun():
+            run_steps.reopen_run(ledger, run, next_round=False, attempts=action.attempts)
+        case NoteSpec():
+            run_steps.want(ledger, action.job)
+        case Submit():
+            submit(shop, action)
+        case AdoptBatch():
+            adopt_batch(shop, action)
+        case AdoptFile():
+            adopt_file(shop, action)
+        case Doubt():
+            transitions.doubt(ledger, action.key, action.why)
+        case Retract():
+            transitions.retract(ledger, action.key, action.why)
+        case Observe():
+            transitions.observed(ledger, action.key, run.provider, action.batch)
+        case NoteMissing():
+            transitions.missing(ledger, action.key, action.batch_id)
+        case Lose():
+            lose(shop, action)
+        case Collect():
+            collect(shop, action)
+        case CloseWhole():
+            close_whole(shop, action)
+        case CancelBatch():
+            _cancel(shop, run, action)
+        case Abandon():
+            transitions.close(
+                ledger,
+                action.submission.key,
+                state=SubmissionState.ABANDONED,
+                transient=action.submission.rows,
+                permanent=RowSet.parse(""),
+                problem=action.why,
+            )
+        case Finish():
+            finish(shop, action)
+        case PointLatest():
+            point(shop, action)
+        case _:
+            assert_never(action)
+
+
+def _cancel(shop: Workshop, run: Run, action: CancelBatch) -> None:
+    submission = action.submission
+    batch = shop.api(run.provider).cancel_batch(submission.batch_id or "")
+    transitions.observed(shop.ledger, submission.key, run.provider, batch)
+    shop.tell(Tidings(job=run.job, what=f"asked the provider to cancel {batch.id}: {batch.status}"))

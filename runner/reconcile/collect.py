@@ -1,0 +1,206 @@
+"""Bringing a terminal batch home: both files, verified, and each row settled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
+from runner.inputs.rows import RowSet
+from runner.ledger import transitions
+from runner.ledger.records import FileRecord, SubmissionState
+from runner.reconcile.actions import WholeFailure
+from runner.reconcile.requests import custom_ids
+from runner.reconcile.workshop import Tidings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runner.ledger.records import Key, Run
+    from runner.outputs.results import Settled
+    from runner.reconcile.actions import CloseWhole, Collect, Lose
+    from runner.reconcile.workshop import Workshop
+
+_TRIES: Final = 3
+"""How often a file is fetched whose end looks cut off, before it is taken as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Fetched:
+    record: FileRecord
+    path: Path
+    sure: bool
+    """Whether the provider had said how long the file is."""
+
+
+def collect(shop: Workshop, action: Collect) -> None:
+    """Download what a terminal batch has and settle its rows.
+
+    Raises ApiError or LocalFileError with nothing settled; doing it again is safe.
+    """
+    from runner.outputs.results import settle
+
+    submission, key = action.submission, action.submission.key
+    kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
+    fetched = [_fetch(shop, action.run, key, kind, file_id) for kind, file_id in kinds if file_id]
+    ids = custom_ids(shop, action.run, action.shard, submission)
+    settled = settle([one.path for one in fetched], ids())
+    if settled.missing and not all(one.sure for one in fetched):
+        # A body of unannounced length can end early and look clean; rows that are missing
+        # for that reason would be asked, and paid, a second time.
+        fetched = [
+            _fetch(shop, action.run, key, one.record.kind, one.record.file_id) for one in fetched
+        ]
+        settled = settle([one.path for one in fetched], ids())
+    for one in fetched:
+        transitions.downloaded(shop.ledger, key, one.record)
+    transitions.close(
+        shop.ledger,
+        key,
+        state=SubmissionState.COLLECTED,
+        transient=settled.transient,
+        permanent=settled.permanent,
+        problem=_told(settled),
+        detail={
+            "succeeded": len(settled.succeeded),
+            "missing": len(settled.missing),
+            "unknown": settled.unknown,
+            "malformed": settled.malformed,
+            "duplicates": settled.duplicates,
+            "codes": dict(settled.codes),
+            "examples": {code: list(texts) for code, texts in settled.examples.items()},
+        },
+    )
+    unanswered = len(settled.transient) + len(settled.permanent)
+    shop.tell(
+        Tidings(
+            job=action.run.job,
+            what=f"collected {len(settled.succeeded):,} of {submission.requests:,} answers of "
+            f"{action.batch.id} ({action.batch.status})"
+            + (f"; {unanswered:,} without success" if unanswered else ""),
+        )
+    )
+
+
+def fetch_again(shop: Workshop, run: Run, key: Key, record: FileRecord) -> None:
+    """Download a result file once more that has gone from the disk.
+
+    Raises LocalFileError if the provider does not have it any more, or has another content.
+    """
+    try:
+        fetched = _fetch(shop, run, key, record.kind, record.file_id)
+    except NotFound as error:
+        raise LocalFileError(
+            f"{record.path} of {run.job} is gone from {run.folder}, and the provider does not "
+            f"keep it any more; restore it from a backup, or ask again with `replicate`"
+        ) from error
+    if fetched.record.sha256 != record.sha256:
+        raise LocalFileError(
+            f"{record.path} of {run.job} has another content at the provider now than when it "
+            f"was first downloaded (sha256 {record.sha256[:12]}…)"
+        )
+
+
+def close_whole(shop: Workshop, action: CloseWhole) -> None:
+    """Close a submission whose batch was turned away as a whole."""
+    lasting = action.failure is WholeFailure.LASTING
+    nothing = RowSet.parse("")
+    rows = action.submission.rows
+    transitions.close(
+        shop.ledger,
+        action.submission.key,
+        state=SubmissionState.FAILED,
+        transient=nothing if lasting else rows,
+        permanent=rows if lasting else nothing,
+        problem=action.why,
+        counted=action.failure is not WholeFailure.LIMIT,
+        not_before=action.not_before,
+    )
+    shop.tell(Tidings(job=action.run.job, what=action.why, trouble=lasting))
+
+
+def lose(shop: Workshop, action: Lose) -> None:
+    """Give up a batch that the provider has denied for too long."""
+    submission = action.submission
+    problem = (
+        f"{submission.batch_id} has vanished: the provider does not know it. If the key belongs "
+        f"to another project now, put the right one back; to ask its {submission.requests:,} "
+        f"requests again, and perhaps pay them twice, run `runner retry {action.run.job}`"
+    )
+    transitions.close(
+        shop.ledger,
+        submission.key,
+        state=SubmissionState.LOST,
+        transient=RowSet.parse(""),
+        permanent=submission.rows,
+        problem=problem,
+    )
+    shop.tell(Tidings(job=action.run.job, what=problem, trouble=True))
+
+
+def raw_name(key: Key, kind: str) -> str:
+    """Return the path of a result file in the run's folder: shard, attempt, kind."""
+    return f"raw/{key.shard:04d}-{key.attempt}.{kind}.jsonl"
+
+
+def _fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> _Fetched:
+    """Download one result file under a temporary name, check it, and name it."""
+    from runner.outputs.results import verify_download
+
+    api = shop.api(run.provider)
+    name = raw_name(key, kind)
+    path = shop.folder(run) / name
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalFileError(f"{path.parent} cannot be made: {error.strerror or error}") from error
+    expected = _expected_bytes(shop, run, file_id)
+
+    def told(done: int) -> None:
+        shop.progress(run.job, "downloading", done, expected or 0)
+
+    download = api.download(file_id, part, expected_bytes=expected, progress=told)
+    for _again in range(_TRIES - 1):
+        if expected is not None or verify_download(part) is None:
+            # Of the right length, so a broken last line is the provider's own: a row's error.
+            break
+        download = api.download(file_id, part, expected_bytes=expected, progress=told)
+    try:
+        part.replace(path)
+    except OSError as error:
+        raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
+    return _Fetched(
+        record=FileRecord(
+            kind=kind,
+            file_id=file_id,
+            path=name,
+            bytes=download.bytes,
+            sha256=download.sha256,
+        ),
+        path=path,
+        sure=expected is not None,
+    )
+
+
+def _expected_bytes(shop: Workshop, run: Run, file_id: str) -> int | None:
+    """Ask how long a file is; None where the provider does not say."""
+    try:
+        return shop.api(run.provider).retrieve_file(file_id).bytes
+    except (NotFound, UnexpectedReply):
+        return None
+    except ApiError as error:
+        if error.status is not None and 400 <= error.status < 500:  # noqa: PLR2004 -- HTTP
+            return None
+        raise
+
+
+def _told(settled: Settled) -> str | None:
+    """Say in one line what the rows without a success ended with, the commonest first."""
+    if not settled.transient and not settled.permanent:
+        return None
+    codes = sorted(settled.codes.items(), key=lambda item: (-item[1], item[0]))
+    told = [f"{count:,} {code}" for code, count in codes]
+    if settled.missing:
+        told.append(f"{len(settled.missing):,} without a line")
+    return ", ".join(told)

@@ -1,0 +1,238 @@
+"""What to do about one shard: the decision table of the exactly-once protocol.
+
+Each function handles one state of the open attempt and returns steps: actions, or waits that
+say why there is none. A shard for which nothing is returned has come to its end. Pure, like
+the plan that calls it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from runner.ledger.records import Key, Submission, SubmissionState
+from runner.reconcile.actions import (
+    Abandon,
+    AdoptBatch,
+    AdoptFile,
+    Doubt,
+    Retract,
+    Submit,
+    Wait,
+)
+from runner.reconcile.follow import follow
+
+if TYPE_CHECKING:
+    from runner.batch import Batch
+    from runner.reconcile.actions import Action
+    from runner.reconcile.desk import Desk
+    from runner.reconcile.standing import Standing
+
+    Steps = list[Action | Wait]
+
+
+def decide_shard(desk: Desk, standing: Standing) -> Steps:
+    """Decide what is to be done about one shard, or waited for; nothing if it has ended."""
+    adopted = _adopt_unknown(desk, standing)
+    if adopted:
+        return adopted
+    submission = standing.open
+    if submission is None:
+        return _next_attempt(desk, standing)
+    trouble = desk.facts.trouble.get(str(submission.key))
+    if trouble is not None:
+        return [Wait(run=desk.run, key=submission.key, why=trouble, trouble=True)]
+    match submission.state:
+        case SubmissionState.PREPARED | SubmissionState.UPLOADED:
+            return _submit(desk, standing, submission, new=False)
+        case SubmissionState.UPLOADING:
+            return _resolve_upload(desk, submission)
+        case SubmissionState.CREATING:
+            return _resolve_create(desk, standing, submission)
+        case SubmissionState.SUBMITTED:
+            return follow(desk, standing, submission)
+        case (
+            SubmissionState.COLLECTED
+            | SubmissionState.FAILED
+            | SubmissionState.LOST
+            | SubmissionState.ABANDONED
+        ):
+            raise AssertionError(f"{submission.key} is closed and open at once")
+        case _:
+            assert_never(submission.state)
+
+
+def _adopt_unknown(desk: Desk, standing: Standing) -> Steps:
+    """Take over attempts that the provider knows of and this ledger does not."""
+    shard = standing.shard.number
+    mine = {submission.key.attempt for submission in desk.run.shard_submissions(shard)}
+    living = desk.facts.living
+    found: dict[int, tuple[Key, Batch]] = {}
+    for key, batch in desk.traces.of_shard(desk.run.short, shard):
+        anothers = key.job != desk.run.job and (living is None or key.job in living)
+        if key.attempt in mine or anothers or str(key) in desk.facts.trouble:
+            continue
+        found.setdefault(key.attempt, (key, batch))
+    return [_adoption(desk, standing, key, None, batch) for key, batch in found.values()]
+
+
+def _next_attempt(desk: Desk, standing: Standing) -> Steps:
+    """Ask what is still to be asked, in a new attempt."""
+    if not standing.pending or not desk.may_submit:
+        return []
+    before = desk.run.shard_submissions(standing.shard.number)
+    turned_away = (
+        before[-1]
+        if before and before[-1].state is SubmissionState.FAILED and not before[-1].counted
+        else None
+    )
+    whole = len(standing.pending) == standing.shard.requests
+    submission = Submission(
+        key=Key(
+            job=desk.run.job,
+            revision=desk.run.short,
+            shard=standing.shard.number,
+            attempt=standing.last_attempt + 1,
+        ),
+        round=desk.run.round,
+        state=SubmissionState.PREPARED,
+        rows=standing.pending,
+        requests=len(standing.pending),
+        bytes=standing.shard.bytes if whole else 0,
+        sha256=standing.shard.sha256 if whole else "",
+        # A file that met a limit is used again: nothing was wrong with it.
+        input_file_id=turned_away.input_file_id if turned_away else None,
+        not_before=turned_away.not_before if turned_away else 0.0,
+    )
+    trouble = desk.facts.trouble.get(str(submission.key))
+    if trouble is not None:
+        return [Wait(run=desk.run, key=submission.key, why=trouble, trouble=True)]
+    return _submit(desk, standing, submission, new=True)
+
+
+def _submit(desk: Desk, standing: Standing, submission: Submission, *, new: bool) -> Steps:
+    """Submit, unless the provider has it already, a limit holds, or nobody could look first."""
+    key = submission.key
+    # A new attempt may go out with a file that an earlier batch was made from.
+    found = desk.traces.batch(key, None if new else submission.input_file_id)
+    if found is not None and not _belongs_to_another_attempt(desk, submission, found):
+        return [_adoption(desk, standing, key, submission, found)]
+    if not desk.may_submit or desk.job is None:
+        return [Abandon(run=desk.run, why="it is not wanted any more", submission=submission)]
+    if submission.not_before > desk.facts.now:
+        return [
+            Wait(
+                run=desk.run,
+                key=key,
+                why="the provider's limit was reached",
+                until=submission.not_before,
+            )
+        ]
+    if desk.seen.failure is not None:
+        return [Wait(run=desk.run, key=key, why=desk.seen.failure, trouble=True)]
+    look = desk.seen.look
+    if desk.first and (look is None or not (look.complete or not look.offered)):
+        return [
+            Wait(
+                run=desk.run,
+                key=key,
+                why="the provider's list of batches could not be read to its end, so nobody "
+                "knows whether this was submitted before",
+                trouble=True,
+            )
+        ]
+    return [
+        Submit(
+            run=desk.run,
+            why="its requests have not been asked"
+            if key.attempt == 1
+            else "its requests ended without an answer, and trying again can help",
+            job=desk.job,
+            shard=standing.shard,
+            submission=submission,
+            new=new,
+        )
+    ]
+
+
+def _belongs_to_another_attempt(desk: Desk, submission: Submission, batch: Batch) -> bool:
+    return any(
+        other.batch_id == batch.id and other.key != submission.key for other in desk.run.submissions
+    )
+
+
+def _adoption(
+    desk: Desk, standing: Standing, key: Key, submission: Submission | None, batch: Batch
+) -> AdoptBatch:
+    return AdoptBatch(
+        run=desk.run,
+        why="the provider has it already, under this key",
+        key=key,
+        shard=standing.shard,
+        submission=submission,
+        batch=batch,
+    )
+
+
+def _resolve_upload(desk: Desk, submission: Submission) -> Steps:
+    """Find out what became of an upload whose answer was lost."""
+    if not desk.may_submit:
+        # A file that no batch uses costs nothing and expires by itself.
+        return [Abandon(run=desk.run, why="it is not wanted any more", submission=submission)]
+    file = desk.traces.file(submission.key, submission.bytes)
+    if file is not None:
+        why = "the upload had arrived"
+        return [AdoptFile(run=desk.run, why=why, key=submission.key, file=file)]
+    if submission.doubt_at is None:
+        why = "a pass ended between the upload and its answer"
+        return [Doubt(run=desk.run, why=why, key=submission.key)]
+    look = desk.seen.look
+    if look is not None and not look.files_offered:
+        why = "the provider does not list files; a second copy costs nothing"
+        return [Retract(run=desk.run, why=why, key=submission.key)]
+    complete = look is not None and look.files is not None and look.files_complete
+    return [_settle_doubt(desk, submission, complete=complete, what="upload")]
+
+
+def _resolve_create(desk: Desk, standing: Standing, submission: Submission) -> Steps:
+    """Find out what became of a creation whose answer was lost: this is where money is."""
+    found = desk.traces.batch(submission.key, submission.input_file_id)
+    if found is not None and not _belongs_to_another_attempt(desk, submission, found):
+        return [_adoption(desk, standing, submission.key, submission, found)]
+    if submission.doubt_at is None:
+        why = "a pass ended between the creation of the batch and its answer"
+        return [Doubt(run=desk.run, why=why, key=submission.key)]
+    look = desk.seen.look
+    if look is not None and not look.offered:
+        return [
+            Wait(
+                run=desk.run,
+                key=submission.key,
+                why="whether the batch was created is unknown, and the provider cannot list "
+                "batches: it is not created again, since that could be paid twice",
+                trouble=True,
+            )
+        ]
+    complete = look is not None and look.complete
+    return [_settle_doubt(desk, submission, complete=complete, what="creation")]
+
+
+def _settle_doubt(
+    desk: Desk, submission: Submission, *, complete: bool, what: str
+) -> Retract | Wait:
+    """Believe that a call had no effect only where a complete look, late enough, shows none."""
+    look = desk.seen.look
+    until = (submission.doubt_at or desk.facts.now) + desk.grace
+    if complete and look is not None and look.started_at >= until:
+        return Retract(
+            run=desk.run,
+            why=f"a complete listing shows that the {what} did not happen",
+            key=submission.key,
+        )
+    failed = desk.seen.failure
+    return Wait(
+        run=desk.run,
+        key=submission.key,
+        why=failed or f"the answer to its {what} was lost, and the provider's list may lag behind",
+        until=until,
+        trouble=failed is not None,
+    )

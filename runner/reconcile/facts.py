@@ -1,0 +1,166 @@
+"""What a plan is made from: the wish, and what was seen at the provider and on the disk.
+
+Frozen values without behaviour of their own to speak of; the third ingredient, what is known,
+comes from the ledger. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from runner.ledger.records import Key, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runner.batch import Batch, File
+    from runner.ledger.records import FileRecord, JobRecord, Run, ShardRecord
+    from runner.spec.job import Job
+    from runner.spec.project import Provider
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restorable:
+    """A finished run as its record on disk tells it, with its files by submission key."""
+
+    run: Run
+    files: Mapping[str, tuple[FileRecord, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """One job as its spec wants it, with the identity of its answers.
+
+    `shards` is empty where the run is recorded already: its shards were cut when it began.
+    `restorable` is a finished run read from its record on disk, for a ledger that lacks it.
+    """
+
+    job: Job
+    revision: str
+    digest: str
+    requests: int
+    bytes: int
+    folder: str
+    record: JobRecord
+    shards: tuple[ShardRecord, ...] = ()
+    restorable: Restorable | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The ledger's side: jobs, runs, and batches seen earlier that had no submission here.
+
+    Runs in a final state are summaries; the others hold their shards and submissions.
+    """
+
+    jobs: Mapping[str, JobRecord]
+    runs: tuple[Run, ...]
+    tagged: Mapping[str, tuple[Batch, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One look through a provider's lists for what may be ours.
+
+    `started_at` (Unix seconds, this machine's clock) is before the first page was asked for:
+    only what was doubted earlier than that can be settled by it. `complete` says that every
+    batch since the bound was seen; `offered` that the provider has such a list at all. `files`
+    is None where there was no reason to list them.
+    """
+
+    started_at: float
+    complete: bool
+    offered: bool = True
+    batches: tuple[Batch, ...] = ()
+    files: tuple[File, ...] | None = None
+    files_complete: bool = False
+    files_offered: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What one provider answered in this pass.
+
+    `failure` is why it could not be asked, in words; then the rest is empty. `batches` holds
+    the in-flight batches that were found, `missing` the ids it says it does not know.
+    """
+
+    failure: str | None = None
+    look: Look | None = None
+    batches: Mapping[str, Batch] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything the plan may know besides the wish and the ledger.
+
+    `living` are the names of all jobs in the project's specs, selected or not; None if some
+    spec file could not be read, so that no name is known to be gone. `published` are the ids
+    of final runs whose output is on the disk; `latest` is what each job's link leads to.
+    `trouble` maps the keys of submissions (as text) and runs that failed earlier in this pass
+    to the reason: they are left alone until the next.
+    """
+
+    now: float
+    seen: Mapping[str, Seen]
+    providers: Mapping[str, Provider]
+    living: frozenset[str] | None
+    published: frozenset[int] = frozenset()
+    latest: Mapping[str, str] = field(default_factory=dict)
+    trouble: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, provider: str) -> Seen:
+        """Return what was seen at a provider; nothing if there was no question for it."""
+        return self.seen.get(provider, Seen())
+
+
+class Traces:
+    """Whatever carries our keys at one provider, seen now or earlier, ready to be found.
+
+    Of several batches with one key the oldest counts: the others repeat it.
+    """
+
+    def __init__(self, known: Sequence[Batch], seen: Seen) -> None:
+        batches = {batch.id: batch for batch in known}
+        batches |= {batch.id: batch for batch in (seen.look.batches if seen.look else ())}
+        batches |= dict(seen.batches)
+        self._by_shard: dict[tuple[str, int], dict[Key, Batch]] = {}
+        self._by_file: dict[str, Batch] = {}
+        self._files = {
+            file.filename: file
+            for file in reversed((seen.look.files if seen.look else None) or ())
+            if file.filename is not None
+        }
+        oldest_first = sorted(batches.values(), key=lambda batch: (batch.created_at or 0, batch.id))
+        for batch in oldest_first:
+            tag = Tag.of(batch)
+            if tag is not None:
+                place = (tag.key.revision, tag.key.shard)
+                self._by_shard.setdefault(place, {}).setdefault(tag.key, batch)
+            if batch.input_file_id is not None:
+                self._by_file.setdefault(batch.input_file_id, batch)
+        for filename, file in self._files.items():
+            key = Key.parse_filename(filename)
+            made = self._by_file.get(file.id)
+            if key is not None and made is not None and Tag.of(made) is None:
+                # A provider that drops metadata: the file's name is the link.
+                self._by_shard.setdefault((key.revision, key.shard), {}).setdefault(key, made)
+
+    def batch(self, key: Key, input_file_id: str | None = None) -> Batch | None:
+        """Find the batch with this key, or else the one that was made from this file."""
+        found = self._by_shard.get((key.revision, key.shard), {}).get(key)
+        if found is None and input_file_id is not None:
+            found = self._by_file.get(input_file_id)
+        return found
+
+    def of_shard(self, revision: str, shard: int) -> list[tuple[Key, Batch]]:
+        """Return all attempts at one shard, first to last, under whatever job name."""
+        found = self._by_shard.get((revision, shard), {})
+        return sorted(found.items(), key=lambda item: (item[0].attempt, item[0].job))
+
+    def file(self, key: Key, size: int) -> File | None:
+        """Find the file with this submission's name, if it arrived whole."""
+        file = self._files.get(key.filename)
+        return file if file is not None and file.bytes in (None, size) else None

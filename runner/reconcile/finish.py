@@ -1,0 +1,151 @@
+"""Ending a run: its final files, its record, its place under `latest`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.ledger import runs as run_steps
+from runner.ledger.records import RunState, SubmissionState
+from runner.reconcile.collect import fetch_again
+from runner.reconcile.requests import custom_ids
+from runner.reconcile.workshop import Tidings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runner.ledger.records import FileRecord, Run, ShardRecord, Submission
+    from runner.outputs.publish import ShardAnswers, Unanswered
+    from runner.reconcile.actions import Finish, PointLatest
+    from runner.reconcile.workshop import Workshop
+
+
+def finish(shop: Workshop, action: Finish) -> None:
+    """Publish the final files of a run, then record its final state.
+
+    Raises LocalFileError or ApiError (a raw file that has gone is fetched again) with the run
+    unfinished; doing it again is safe.
+    """
+    from runner.outputs.publish import prepare
+    from runner.outputs.record import encode
+    from runner.reconcile.account import account
+
+    run = shop.ledger.run(action.run.id)
+    folder = shop.folder(run)
+    files = shop.ledger.files(run.id)
+    _bring_back(shop, run, files)
+    shards = [_answers(shop, run, shard, files, action.state) for shard in run.shards]
+    reason = None if action.state is RunState.SUCCEEDED else action.why
+    if action.again:
+        reason = run.reason
+    publication = prepare(folder, shards)
+    try:
+        published = publication.published
+        record = account(
+            shop,
+            run,
+            action.job,
+            state=action.state,
+            reason=reason,
+            files=files,
+            published=published,
+        )
+        publication.commit(encode(record))
+    except BaseException:
+        publication.discard()
+        raise
+    if action.again:
+        shop.tell(Tidings(job=run.job, what=f"wrote the final files of {run.folder} again"))
+        return
+    run_steps.finish_run(
+        shop.ledger,
+        run,
+        state=action.state,
+        reason=reason,
+        succeeded=published.succeeded,
+        failed=published.failed,
+        superseded=action.superseded,
+    )
+    shop.tell(
+        Tidings(
+            job=run.job,
+            what=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests answered"
+            + (f", {published.failed:,} without success ({action.why})" if published.failed else "")
+            + f"; see {run.folder}",
+            trouble=action.state in (RunState.PARTIAL, RunState.FAILED) and not action.superseded,
+        )
+    )
+
+
+def point(shop: Workshop, action: PointLatest) -> None:
+    """Let `latest` lead to the run's revision."""
+    from runner.outputs.publish import point_latest
+
+    folder = shop.folder(action.run)
+    point_latest(folder.parent, folder.name)
+
+
+def _bring_back(shop: Workshop, run: Run, files: Mapping[str, tuple[FileRecord, ...]]) -> None:
+    folder = shop.folder(run)
+    for submission in run.submissions:
+        for record in files.get(str(submission.key), ()):
+            if not (folder / record.path).exists():
+                fetch_again(shop, run, submission.key, record)
+
+
+def _answers(
+    shop: Workshop,
+    run: Run,
+    shard: ShardRecord,
+    files: Mapping[str, tuple[FileRecord, ...]],
+    state: RunState,
+) -> ShardAnswers:
+    from runner.outputs.publish import Answers, ShardAnswers
+
+    submissions = run.shard_submissions(shard.number)
+    folder = shop.folder(run)
+    return ShardAnswers(
+        rows=shard.rows,
+        ids=custom_ids(shop, run, shard, None),
+        answers=tuple(
+            Answers(
+                attempt=submission.key.attempt,
+                files=tuple(folder / record.path for record in files.get(str(submission.key), ())),
+            )
+            for submission in submissions
+        ),
+        unanswered=_reasons(submissions, state),
+    )
+
+
+def _reasons(submissions: tuple[Submission, ...], state: RunState) -> Callable[[int], Unanswered]:
+    """Return why a row has no line of its own: what its last attempt ended with."""
+    from runner.outputs.publish import Unanswered, never_answered
+
+    def reason(row: int) -> Unanswered:
+        for submission in reversed(submissions):
+            if row not in submission.rows:
+                continue
+            match submission.state:
+                case SubmissionState.FAILED:
+                    return Unanswered(
+                        code="runner_batch_failed",
+                        message=submission.problem or "the batch failed as a whole",
+                    )
+                case SubmissionState.LOST:
+                    return Unanswered(
+                        code="runner_batch_lost",
+                        message=f"{submission.batch_id} vanished at the provider",
+                    )
+                case SubmissionState.ABANDONED:
+                    break
+                case _:
+                    return never_answered(row)
+        if state is RunState.CANCELLED:
+            return Unanswered(
+                code="runner_cancelled", message="the job was cancelled before it was submitted"
+            )
+        return Unanswered(
+            code="runner_not_submitted", message="the job ended before this was submitted"
+        )
+
+    return reason

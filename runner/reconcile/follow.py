@@ -1,0 +1,172 @@
+"""What to do about a submission that is a batch: follow it, end it, or give it up. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runner.batch import BatchStatus
+from runner.reconcile.actions import (
+    CancelBatch,
+    CloseWhole,
+    Collect,
+    Lose,
+    NoteMissing,
+    Observe,
+    Wait,
+    WholeFailure,
+)
+
+if TYPE_CHECKING:
+    from runner.batch import Batch
+    from runner.ledger.records import Submission
+    from runner.reconcile.actions import Action
+    from runner.reconcile.desk import Desk
+    from runner.reconcile.standing import Standing
+
+    Steps = list[Action | Wait]
+
+_LIMIT_BACKOFF: Final = 60.0
+_LIMIT_BACKOFF_LOOPBACK: Final = 1.0
+_LIMIT_BACKOFF_CEILING: Final = 3600.0
+_LOST_AFTER: Final = 600.0
+"""Seconds for which a provider must deny a batch before it is given up; loopback: the grace."""
+_REASONS_SHOWN: Final = 3
+
+
+def follow(desk: Desk, standing: Standing, submission: Submission) -> Steps:
+    """Record what the provider says of a batch, and act on it if it is terminal."""
+    batch_id = submission.batch_id or ""
+    if batch_id in desk.seen.missing:
+        return [_missing(desk, submission, batch_id)]
+    batch = desk.seen.batches.get(batch_id)
+    if batch is None:
+        failed = desk.seen.failure
+        return [
+            Wait(
+                run=desk.run,
+                key=submission.key,
+                why=failed or "in flight",
+                trouble=failed is not None,
+            )
+        ]
+    steps: Steps = []
+    recorded = submission.batch
+    if recorded is not None and batch.behind(recorded.status):
+        # An older view: a stale list, or what was seen before this pass cancelled it.
+        batch = recorded
+    news = recorded is None or batch.differs(recorded) or submission.missing_at is not None
+    if news or (batch.terminal and submission.terminal_at is None):
+        why = (
+            f"{recorded.status} → {batch.status}"
+            if recorded is not None and recorded.status != batch.status
+            else f"{batch.status}, with changes"
+        )
+        steps.append(Observe(run=desk.run, why=why, key=submission.key, batch=batch))
+    if batch.terminal:
+        steps.append(_end(desk, standing, submission, batch))
+    elif desk.run.cancel_requested and batch.known_status is not BatchStatus.CANCELLING:
+        why = "cancelled on request"
+        steps.append(CancelBatch(run=desk.run, why=why, submission=submission))
+    else:
+        steps.append(Wait(run=desk.run, key=submission.key, why=f"in flight, {batch.status}"))
+    return steps
+
+
+def _missing(desk: Desk, submission: Submission, batch_id: str) -> NoteMissing | Lose | Wait:
+    if submission.missing_at is None:
+        return NoteMissing(
+            run=desk.run,
+            why="the provider does not know the batch any more",
+            key=submission.key,
+            batch_id=batch_id,
+        )
+    until = submission.missing_at + (desk.grace if desk.loopback else _LOST_AFTER)
+    if desk.facts.now >= until:
+        return Lose(
+            run=desk.run,
+            why="the provider has not known the batch for too long",
+            submission=submission,
+        )
+    return Wait(
+        run=desk.run,
+        key=submission.key,
+        why=f"the provider says it does not know {batch_id}: is the key of the same project?",
+        until=until,
+        trouble=True,
+    )
+
+
+def _end(
+    desk: Desk, standing: Standing, submission: Submission, batch: Batch
+) -> CloseWhole | Collect | Wait:
+    """Read what a terminal batch has, as soon as it shows all that it says it has."""
+    failed = batch.known_status is BatchStatus.FAILED
+    has_files = batch.output_file_id is not None or batch.error_file_id is not None
+    if failed and not has_files:
+        failure = whole_failure(batch)
+        away = _limit_backoff(desk, standing) if failure is WholeFailure.LIMIT else 0.0
+        return CloseWhole(
+            run=desk.run,
+            why=whole_reason(batch),
+            submission=submission,
+            batch=batch,
+            failure=failure,
+            not_before=desk.facts.now + away if away else 0.0,
+        )
+    # Ids may be named minutes after the status (fact sheet, failure 5); counts may lie, so
+    # the wait for what they promise is bounded.
+    owed = not has_files or (batch.request_counts.completed > 0 and batch.output_file_id is None)
+    since = submission.terminal_at
+    if owed and (since is None or desk.facts.now < since + desk.grace):
+        return Wait(
+            run=desk.run,
+            key=submission.key,
+            why=f"{batch.status}, but its files are not named yet",
+            until=(since or desk.facts.now) + desk.grace,
+        )
+    return Collect(
+        run=desk.run,
+        why=f"the batch is {batch.status}",
+        shard=standing.shard,
+        submission=submission,
+        batch=batch,
+    )
+
+
+def _limit_backoff(desk: Desk, standing: Standing) -> float:
+    """Return the seconds to stay away after a limit: doubling with each in a row, to an hour."""
+    refused = 0
+    for earlier in reversed(desk.run.shard_submissions(standing.shard.number)[:-1]):
+        if earlier.counted:
+            break
+        refused += 1
+    base = _LIMIT_BACKOFF_LOOPBACK if desk.loopback else _LIMIT_BACKOFF
+    return float(min(base * 2.0 ** min(refused, 16), _LIMIT_BACKOFF_CEILING))
+
+
+def whole_failure(batch: Batch) -> WholeFailure:
+    """Classify why a batch was turned away as a whole (fact sheet, section 3, failures 10, 11).
+
+    Unknown codes are the user's to fix: asking again by itself would fail again.
+    """
+    kinds = set()
+    for error in batch.errors:
+        code, message = (error.code or "").lower(), (error.message or "").lower()
+        if "token_limit" in code or "quota" in code or "enqueued token limit" in message:
+            kinds.add(WholeFailure.LIMIT)
+        elif "cannot find file" in message or code in ("internal_error", "output_failed"):
+            kinds.add(WholeFailure.PASSING)
+        else:
+            kinds.add(WholeFailure.LASTING)
+    if WholeFailure.LASTING in kinds:
+        return WholeFailure.LASTING
+    return WholeFailure.LIMIT if WholeFailure.LIMIT in kinds else WholeFailure.PASSING
+
+
+def whole_reason(batch: Batch) -> str:
+    """Say why a batch failed as a whole, in the API's own words; the first three errors."""
+    if not batch.errors:
+        return f"{batch.id} failed without a reason"
+    shown = "; ".join(str(error) for error in batch.errors[:_REASONS_SHOWN])
+    more = len(batch.errors) - _REASONS_SHOWN
+    return f"{batch.id} failed: {shown}" + (f"; and {more} more" if more > 0 else "")

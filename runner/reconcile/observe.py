@@ -1,0 +1,227 @@
+"""Asking a provider what there is, with as few questions as will do.
+
+Two kinds of questions. A *look* walks the lists newest first and finds whatever may be ours: it
+comes before anything is submitted for the first time, and it settles lost answers. *Following*
+finds the batches in flight: one list page for a hundred of them rather than one GET for each,
+and a GET where the list misses one, shows an older state than was seen before, or is found out
+by a spot check to be stale.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from runner.errors import ApiError, NotFound, NotOffered
+from runner.ledger.records import SubmissionState, Tag
+from runner.reconcile.facts import Look, Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from runner.api.protocol import BatchApi
+    from runner.batch import Batch, File
+    from runner.ledger.records import Run
+    from runner.reconcile.facts import Wish
+
+_PAGE: Final = 100
+_MARGIN: Final = 3600
+"""Seconds by which a look goes further back than it must, for clocks inside the provider."""
+_LIFE_OF_RESULTS: Final = 30 * 24 * 3600
+"""Seconds after which a batch's results are gone (fact sheet, section 2): no look goes further."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Questions:
+    """What has to be asked of one provider.
+
+    `in_flight` maps batch ids to the Batch as last recorded. `since` bounds the look by the
+    provider's clock; None means back to the life of results.
+    """
+
+    in_flight: Mapping[str, Batch | None] = field(default_factory=dict)
+    look: bool = False
+    files: bool = False
+    since: int | None = None
+
+    @property
+    def any(self) -> bool:
+        """Whether there is anything to ask."""
+        return bool(self.in_flight) or self.look
+
+
+def questions(
+    wishes: Sequence[Wish], runs: Sequence[Run], listed_through: Callable[[str], int | None]
+) -> dict[str, Questions]:
+    """Work out what has to be asked of which provider; nothing for finished runs."""
+    in_flight: dict[str, dict[str, Batch | None]] = {}
+    bounds: dict[str, list[int | None]] = {}
+    files: set[str] = set()
+    recorded = {(run.job, run.revision) for run in runs} | {
+        (None, run.revision) for run in runs if not run.state.final
+    }
+    for wish in wishes:
+        name = wish.job.provider.name
+        if (wish.job.name, wish.revision) not in recorded and wish.restorable is None:
+            bounds.setdefault(name, []).append(listed_through(name))
+    wanted = {(wish.job.name, wish.revision) for wish in wishes}
+    for run in runs:
+        if run.state.final:
+            continue
+        started = False
+        for submission in run.submissions:
+            started = started or submission.batch_id is not None
+            if submission.state is SubmissionState.SUBMITTED and submission.batch_id:
+                in_flight.setdefault(run.provider, {})[submission.batch_id] = submission.batch
+            elif submission.state is SubmissionState.CREATING:
+                bounds.setdefault(run.provider, []).append(submission.since)
+            elif submission.state is SubmissionState.UPLOADING:
+                bounds.setdefault(run.provider, []).append(submission.since)
+                files.add(run.provider)
+        if not started and (run.job, run.revision) in wanted:
+            bounds.setdefault(run.provider, []).append(listed_through(run.provider))
+    return {
+        name: Questions(
+            in_flight=in_flight.get(name, {}),
+            look=name in bounds,
+            files=name in files,
+            since=_earliest(bounds.get(name, [])),
+        )
+        for name in sorted(in_flight.keys() | bounds.keys())
+    }
+
+
+def _earliest(bounds: Iterable[int | None]) -> int | None:
+    known = list(bounds)
+    return None if None in known else min((bound for bound in known if bound), default=None)
+
+
+def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen:
+    """Ask one provider; a failure half-way keeps what was learned before it."""
+    look: Look | None = None
+    found: dict[str, Batch] = {}
+    missing: set[str] = set()
+    failure: str | None = None
+    try:
+        if asked.look:
+            look = _look(api, asked, clock)
+            found |= {batch.id: batch for batch in look.batches if batch.id in asked.in_flight}
+        _follow(api, asked, clock, found, missing)
+    except ApiError as error:
+        failure = str(error)
+    # What a look found besides is kept: it may be adopted, and then it need not be asked again.
+    beside = {batch.id: batch for batch in look.batches} if look is not None else {}
+    return Seen(
+        failure=failure,
+        look=look,
+        batches={name: batch for name, batch in beside.items() if name not in missing} | found,
+        missing=frozenset(missing),
+    )
+
+
+def _look(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Look:
+    started_at = clock()
+    try:
+        listing = api.list_batches(enough=lambda seen: _far_enough(seen, asked.since))
+    except NotOffered:
+        return Look(started_at=started_at, complete=False, offered=False)
+    complete = listing.complete or (
+        listing.invalid == 0 and listing.descending and _far_enough(listing.batches, asked.since)
+    )
+    files: tuple[File, ...] | None = None
+    files_complete, files_offered = False, True
+    # A batch without our tag may still be ours: its provider drops metadata, or the user's
+    # own pairs left no room. Then the name of its input file tells.
+    if asked.files or any(Tag.of(batch) is None for batch in listing.batches):
+        try:
+            shown = api.list_files(enough=lambda seen: _far_enough(seen, asked.since))
+        except NotOffered:
+            files_offered = False
+        else:
+            files = shown.files
+            files_complete = shown.complete or (
+                shown.invalid == 0 and shown.descending and _far_enough(shown.files, asked.since)
+            )
+    return Look(
+        started_at=started_at,
+        complete=complete,
+        batches=listing.batches,
+        files=files,
+        files_complete=files_complete,
+        files_offered=files_offered,
+    )
+
+
+def _far_enough(seen: Sequence[Batch] | Sequence[File], since: int | None) -> bool:
+    """Whether a walk, newest first, has come to what cannot matter any more."""
+    times = [item.created_at for item in seen]
+    known = [time for time in times if time is not None]
+    if not known or len(known) < len(times):
+        return False
+    if any(later < earlier for later, earlier in itertools.pairwise(known)):
+        return False
+    newest = known[0]
+    bound = newest - _LIFE_OF_RESULTS if since is None else since
+    return known[-1] < bound - _MARGIN
+
+
+def _follow(
+    api: BatchApi,
+    asked: Questions,
+    clock: Callable[[], float],
+    found: dict[str, Batch],
+    missing: set[str],
+) -> None:
+    listed = set(found)
+    if len(asked.in_flight) - len(found) > 1:
+        try:
+            listing = api.list_batches(enough=lambda seen: _all_seen(seen, asked))
+        except NotOffered:
+            pass
+        else:
+            found |= {batch.id: batch for batch in listing.batches if batch.id in asked.in_flight}
+            listed = set(found)
+    doubtful = [
+        identifier
+        for identifier, recorded in asked.in_flight.items()
+        if identifier not in found or _unclear(found[identifier], recorded)
+    ]
+    _retrieve(api, doubtful, found, missing)
+    rest = sorted(listed - set(doubtful))
+    if rest and len(asked.in_flight) > 1:
+        spot = rest[int(clock()) % len(rest)]
+        listed_as = found[spot].status
+        _retrieve(api, [spot], found, missing)
+        if spot in missing or found[spot].status != listed_as:
+            _retrieve(
+                api, [identifier for identifier in rest if identifier != spot], found, missing
+            )
+
+
+def _all_seen(seen: Sequence[Batch], asked: Questions) -> bool:
+    """Whether listing on would find nothing more of ours, or cost more than asking for each."""
+    left = asked.in_flight.keys() - {batch.id for batch in seen}
+    if not left or len(seen) >= _PAGE * len(asked.in_flight):
+        return True
+    made = [batch.created_at for batch in asked.in_flight.values() if batch and batch.created_at]
+    last = seen[-1].created_at if seen else None
+    return len(made) == len(asked.in_flight) and last is not None and last < min(made) - _MARGIN
+
+
+def _unclear(batch: Batch, recorded: Batch | None) -> bool:
+    """Whether a list's view of a batch needs a second look: it is older, or it lacks files."""
+    if recorded is not None and batch.behind(recorded.status):
+        return True
+    return batch.terminal and batch.output_file_id is None and batch.error_file_id is None
+
+
+def _retrieve(
+    api: BatchApi, identifiers: Iterable[str], found: dict[str, Batch], missing: set[str]
+) -> None:
+    for identifier in identifiers:
+        try:
+            found[identifier] = api.retrieve_batch(identifier)
+        except NotFound:
+            found.pop(identifier, None)
+            missing.add(identifier)

@@ -1,0 +1,188 @@
+"""A pass: observe once, then plan and apply until the plan is empty.
+
+What is collected may have to be asked again at once, and what is finished is published at once,
+but nothing waits for the provider.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.errors import ApiError, MissingExtra
+from runner.ledger import runs as run_steps
+from runner.ledger import transitions
+from runner.ledger.records import Tag
+from runner.reconcile.apply import apply
+from runner.reconcile.facts import Facts, Seen
+from runner.reconcile.observe import observe, questions
+from runner.reconcile.plan import make_plan
+from runner.reconcile.survey import known_of, published_of, with_restorable
+from runner.reconcile.wishes import make_wishes
+from runner.reconcile.workshop import Tidings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runner.errors import Problem
+    from runner.ledger.records import RunState
+    from runner.reconcile.actions import Plan, Wait
+    from runner.reconcile.facts import Known, Wish
+    from runner.reconcile.workshop import Workshop
+    from runner.spec.job import Specs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassReport:
+    """What a pass came to.
+
+    `states` are those of the selected jobs' wanted runs; a job whose spec or input is invalid
+    is not among them. `changed` says whether anything was done at all.
+    """
+
+    wishes: tuple[Wish, ...]
+    problems: tuple[Problem, ...]
+    waits: tuple[Wait, ...]
+    notes: tuple[str, ...]
+    states: Mapping[str, RunState]
+    changed: bool
+    hopeless: bool
+
+    @property
+    def settled(self) -> bool:
+        """Whether every selected job is in a final state."""
+        return all(state.final for state in self.states.values())
+
+    @property
+    def trouble(self) -> bool:
+        """Whether something could not be done that a person should know of."""
+        return any(wait.trouble for wait in self.waits)
+
+
+def reconcile_once(shop: Workshop, specs: Specs, *, everything: bool) -> PassReport:
+    """Make one pass over the selected jobs.
+
+    `everything` says that no selection was made: runs that no spec asks for any more are then
+    seen through as well. Never waits for the provider's work. Raises LedgerError.
+    """
+    shop.begin_pass()
+    living = frozenset(job.name for job in specs.jobs) if specs.complete else None
+    made = make_wishes(
+        shop.project,
+        specs.selected,
+        shop.ledger.runs(),
+        living,
+        shop.ledger,
+        writing=True,
+        progress=lambda job, done, total: shop.progress(job, "reading", done, total),
+    )
+    if everything and living is not None:
+        for name, job in {record.name: record for record in shop.ledger.jobs()}.items():
+            if job.wanted is not None and name not in living:
+                run_steps.unwant(shop.ledger, name)
+    wishes = with_restorable(shop.project, made.wishes, shop.ledger.runs())
+    known = known_of(shop.ledger, wishes, everything=everything)
+    seen, hopeless = _observe(shop, wishes, known)
+    plan, changed = _settle(shop, wishes, known, seen, living, everything=everything)
+    states = {wish.job.name: _state(shop, wish) for wish in wishes}
+    return PassReport(
+        wishes=wishes,
+        problems=made.problems,
+        waits=plan.waits,
+        notes=plan.notes,
+        states=states,
+        changed=changed,
+        hopeless=hopeless or shop.hopeless,
+    )
+
+
+def _settle(
+    shop: Workshop,
+    wishes: Sequence[Wish],
+    known: Known,
+    seen: Mapping[str, Seen],
+    living: frozenset[str] | None,
+    *,
+    everything: bool,
+) -> tuple[Plan, bool]:
+    """Plan and apply until the plan holds no more actions."""
+    notes: dict[str, None] = {}
+    before: Plan | None = None
+    while True:
+        published, latest = published_of(shop.project, wishes, known)
+        plan = make_plan(
+            wishes,
+            known,
+            Facts(
+                now=shop.clock(),
+                seen=seen,
+                providers=shop.project.providers,
+                living=living,
+                published=published,
+                latest=latest,
+                trouble=shop.trouble,
+            ),
+        )
+        for note in plan.notes:
+            if note not in notes:
+                shop.tell(Tidings(job="", what=note))
+            notes[note] = None
+        if not plan.actions:
+            return plan, before is not None
+        if before is not None and plan.actions == before.actions:
+            raise AssertionError(f"applying the plan changed nothing: {plan.actions[0]}")
+        apply(shop, plan.actions)
+        before = plan
+        known = known_of(shop.ledger, wishes, everything=everything)
+
+
+def _observe(shop: Workshop, wishes: Sequence[Wish], known: Known) -> tuple[dict[str, Seen], bool]:
+    """Ask every provider that has to be asked; returns whether one is beyond asking."""
+    seen: dict[str, Seen] = {}
+    hopeless = False
+    for name, asked in questions(wishes, known.runs, shop.ledger.listed_through).items():
+        try:
+            api = shop.api(name)
+        except (ApiError, MissingExtra) as error:
+            hopeless = True
+            seen[name] = Seen(failure=str(error))
+        else:
+            seen[name] = observe(api, asked, shop.clock)
+            _remember_look(shop, name, seen[name])
+        failure = seen[name].failure
+        if failure is None:
+            shop.answered.add(name)
+        else:
+            shop.stopped[name] = failure
+            shop.tell(Tidings(job="", what=failure, trouble=True))
+    return seen, hopeless
+
+
+def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:
+    """Keep how far a complete look went, and what it showed that carries keys like ours."""
+    look = seen.look
+    if look is None or not look.complete:
+        return
+    through = shop.ledger.listed_through(provider)
+    newest = max((batch.created_at or 0 for batch in look.batches), default=0)
+    recorded = shop.ledger.batch_ids(provider)
+    transitions.listed(
+        shop.ledger,
+        provider,
+        shop.project.providers[provider].base_url,
+        through=max(newest, through or 0) or None,
+        tagged=[
+            batch
+            for batch in look.batches
+            if batch.id not in recorded and Tag.of(batch) is not None
+        ],
+    )
+
+
+def _state(shop: Workshop, wish: Wish) -> RunState:
+    from runner.ledger.records import RunState
+
+    for run in shop.ledger.runs():
+        if run.job == wish.job.name and run.revision == wish.revision:
+            return run.state
+    return RunState.PENDING

@@ -1,0 +1,269 @@
+"""The one place where decisions are made: wish, ledger and facts give a plan.
+
+Pure: no clock, no file, no network, no randomness. The same arguments give the same plan, so
+every decision can be tested as a row of a table, and what `runner plan` prints is what
+`runner reconcile` does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from runner.ledger.records import Run, RunState
+from runner.reconcile.actions import (
+    Finish,
+    NoteSpec,
+    Plan,
+    PointLatest,
+    RelocateRun,
+    ReopenRun,
+    RestoreRun,
+    StartRun,
+    Wait,
+)
+from runner.reconcile.decide import decide_shard
+from runner.reconcile.desk import Desk
+from runner.reconcile.facts import Traces
+from runner.reconcile.standing import shard_standing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.reconcile.actions import Action
+    from runner.reconcile.facts import Facts, Known, Wish
+    from runner.reconcile.standing import Standing
+
+
+def make_plan(wishes: Sequence[Wish], known: Known, facts: Facts) -> Plan:
+    """Decide what brings the project nearer to what its specs ask for.
+
+    `wishes` are the selected jobs; `known.runs` holds, besides theirs, those runs that no
+    spec asks for any more and that are to be seen through (they are paid for).
+    """
+    planner = _Planner(known, facts)
+    for wish in wishes:
+        planner.wished(wish)
+    wanted = {(wish.job.name, wish.revision) for wish in wishes}
+    for run in known.runs:
+        if (run.job, run.revision) not in wanted and run.id not in planner.taken:
+            planner.unwished(run)
+    planner.note_twins(wishes)
+    return Plan(
+        actions=tuple(planner.actions), waits=tuple(planner.waits), notes=tuple(planner.notes)
+    )
+
+
+class _Planner:
+    """A plan in the making."""
+
+    def __init__(self, known: Known, facts: Facts) -> None:
+        self.known = known
+        self.facts = facts
+        self.actions: list[Action] = []
+        self.waits: list[Wait] = []
+        self.notes: list[str] = []
+        self.taken: set[int] = set()
+        self._by_identity = {(run.job, run.revision): run for run in known.runs}
+        self._traces: dict[str, Traces] = {}
+
+    def wished(self, wish: Wish) -> None:
+        """Plan for a job that a spec asks for."""
+        run = self._by_identity.get((wish.job.name, wish.revision))
+        if run is None:
+            run = self._renamed(wish)
+        if run is None:
+            run = self._new(wish)
+            if run.state.final:
+                return
+        else:
+            self.taken.add(run.id)
+            run = self._up_to_date(run, wish)
+        if run.state.final and not run.superseded:
+            self._final(run, wish)
+            return
+        if run.state.final:
+            self.actions.append(
+                ReopenRun(run=run, why="its spec is back", attempts=wish.job.attempts)
+            )
+            return
+        self._advance(run, wish)
+
+    def unwished(self, run: Run) -> None:
+        """Plan for a run that no spec asks for: see it through, submit nothing new."""
+        if not run.state.final:
+            self._advance(run, None)
+
+    def _renamed(self, wish: Wish) -> Run | None:
+        """Find the run that this job had under a name that no spec bears any more."""
+        if self.facts.living is None:
+            return None
+        for run in reversed(self.known.runs):
+            if (
+                run.revision == wish.revision
+                and run.job not in self.facts.living
+                and run.id not in self.taken
+            ):
+                return run
+        return None
+
+    def _new(self, wish: Wish) -> Run:
+        if wish.restorable is not None:
+            self.actions.append(
+                RestoreRun(
+                    run=wish.restorable.run,
+                    restorable=wish.restorable,
+                    why="its outputs and record are on the disk, the ledger does not know it",
+                    job=wish.record,
+                )
+            )
+            return wish.restorable.run
+        run = Run(
+            id=0,
+            job=wish.job.name,
+            revision=wish.revision,
+            state=RunState.PENDING,
+            provider=wish.job.provider.name,
+            base_url=wish.job.provider.identity["base_url"],
+            endpoint=wish.job.endpoint,
+            replicate=wish.job.replicate,
+            digest=wish.digest,
+            requests=wish.requests,
+            bytes=wish.bytes,
+            input_path=wish.job.input_shown,
+            folder=wish.folder,
+            attempts=wish.job.attempts,
+            created_at=self.facts.now,
+            shards=wish.shards,
+        )
+        before = self.known.jobs.get(wish.job.name)
+        earlier = before is not None and before.wanted not in (None, wish.revision)
+        self.actions.append(
+            StartRun(
+                run=run,
+                why="the spec or its input changed what is asked" if earlier else "a new job",
+                job=wish.record,
+            )
+        )
+        return run
+
+    def _up_to_date(self, run: Run, wish: Wish) -> Run:
+        if run.job != wish.job.name or run.folder != wish.folder:
+            what = (
+                f"job {run.job} is now called {wish.job.name}"
+                if run.job != wish.job.name
+                else "the spec names another output folder"
+            )
+            self.actions.append(RelocateRun(run=run, why=what, job=wish.record, folder=wish.folder))
+            self.notes.append(f"{wish.job.name}: {what}; nothing is submitted for that")
+            return dataclasses.replace(run, job=wish.job.name, folder=wish.folder)
+        if self.known.jobs.get(wish.job.name) != wish.record:
+            self.actions.append(
+                NoteSpec(
+                    run=run, why="the spec changed in what cannot change an answer", job=wish.record
+                )
+            )
+            in_flight = not run.state.final and any(
+                submission.batch_id for submission in run.submissions
+            )
+            self.notes.append(
+                f"{wish.job.name}: the spec's edit changes no answer; "
+                + (
+                    "it reaches only batches that are not created yet"
+                    if in_flight
+                    else "no new batch"
+                )
+            )
+        return run
+
+    def _final(self, run: Run, wish: Wish) -> None:
+        if run.id not in self.facts.published:
+            self._unless_troubled(
+                Finish(
+                    run=run,
+                    why="its final files are not on the disk",
+                    job=wish.job,
+                    state=run.state,
+                    superseded=run.superseded,
+                    again=True,
+                )
+            )
+        elif self.facts.latest.get(wish.folder.rpartition("/")[0]) != run.short:
+            self._unless_troubled(
+                PointLatest(run=run, why="the spec asks for this finished revision")
+            )
+
+    def _unless_troubled(self, action: Finish | PointLatest) -> None:
+        trouble = self.facts.trouble.get(f"{action.run.job}/{action.run.short}")
+        if trouble is None:
+            self.actions.append(action)
+        else:
+            self.waits.append(Wait(run=action.run, key=None, why=trouble, trouble=True))
+
+    def _advance(self, run: Run, wish: Wish | None) -> None:
+        attempts = wish.job.attempts if wish is not None else run.attempts
+        standings = [shard_standing(run, shard, attempts) for shard in run.shards]
+        broken = next((standing.broken for standing in standings if standing.broken), None)
+        desk = Desk(
+            run=run,
+            job=None if wish is None else wish.job,
+            facts=self.facts,
+            seen=self.facts.of(run.provider),
+            traces=self._of(run.provider),
+            may_submit=wish is not None and not run.cancel_requested and broken is None,
+            first=not any(submission.batch_id for submission in run.submissions),
+        )
+        steps = [step for standing in standings for step in decide_shard(desk, standing)]
+        for step in steps:
+            if isinstance(step, Wait):
+                self.waits.append(step)
+            else:
+                self.actions.append(step)
+        if not steps:
+            self._unless_troubled(self._ended(run, wish, standings, broken))
+
+    def _of(self, provider: str) -> Traces:
+        if provider not in self._traces:
+            self._traces[provider] = Traces(
+                self.known.tagged.get(provider, ()), self.facts.of(provider)
+            )
+        return self._traces[provider]
+
+    def _ended(
+        self, run: Run, wish: Wish | None, standings: Sequence[Standing], broken: str | None
+    ) -> Finish:
+        """Nothing is under way and nothing may be submitted: say what has become of the run."""
+        unanswered = sum(
+            len(standing.shard.rows) - len(standing.answered) for standing in standings
+        )
+        could_go_on = any(len(standing.pending) for standing in standings)
+        if unanswered == 0:
+            state, why = RunState.SUCCEEDED, "every request is answered"
+        elif run.cancel_requested:
+            state, why = RunState.CANCELLED, "cancelled on request"
+        elif broken is not None:
+            state, why = RunState.FAILED, broken
+        elif wish is None and could_go_on:
+            state = RunState.PARTIAL
+            why = f"no spec asks for it any more; {unanswered} requests stay without an answer"
+        else:
+            state = RunState.PARTIAL
+            why = f"{unanswered} of {run.requests} requests ended without a successful response"
+        return Finish(
+            run=run,
+            why=why,
+            job=None if wish is None else wish.job,
+            state=state,
+            superseded=wish is None and could_go_on and not run.cancel_requested,
+        )
+
+    def note_twins(self, wishes: Sequence[Wish]) -> None:
+        """Warn of jobs that ask the very same questions."""
+        first: dict[str, str] = {}
+        for wish in wishes:
+            other = first.setdefault(wish.revision, wish.job.name)
+            if other != wish.job.name and (wish.job.name, wish.revision) not in self._by_identity:
+                self.notes.append(
+                    f"{wish.job.name}: asks the same questions as {other} again (revision "
+                    f"{wish.revision[:12]}); if you want another sample, say `replicate: 2`"
+                )

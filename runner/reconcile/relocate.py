@@ -1,0 +1,41 @@
+"""Moving a run and its outputs to the job, or the folder, that asks for it now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.errors import LocalFileError
+from runner.ledger import runs as run_steps
+from runner.reconcile.workshop import Tidings
+
+if TYPE_CHECKING:
+    from runner.reconcile.actions import RelocateRun
+    from runner.reconcile.workshop import Workshop
+
+
+def relocate(shop: Workshop, action: RelocateRun) -> None:
+    """Move a run's folder, then record it; a crash between the two is mended by doing it again.
+
+    Raises LocalFileError if something else is in the way.
+    """
+    old, new = shop.folder(action.run), shop.project.root / action.folder
+    try:
+        if old != new and old.exists():
+            if new.exists():
+                raise LocalFileError(
+                    f"{action.run.folder} cannot be moved to {action.folder}: something is there "
+                    f"already; move one of them away"
+                )
+            new.parent.mkdir(parents=True, exist_ok=True)
+            old.replace(new)
+            latest = old.parent / "latest"
+            if latest.is_symlink() and not latest.exists():
+                latest.unlink()
+            if not any(old.parent.iterdir()):
+                old.parent.rmdir()
+    except OSError as error:
+        raise LocalFileError(
+            f"{action.run.folder} cannot be moved to {action.folder}: {error.strerror or error}"
+        ) from error
+    run_steps.relocate_run(shop.ledger, action.run, action.job, action.folder)
+    shop.tell(Tidings(job=action.job.name, what=f"{action.why}; outputs are in {action.folder}"))

@@ -1,0 +1,236 @@
+"""Carrying a submission to the provider, one intent and one call at a time.
+
+Neither POST is ever repeated blindly. Each is announced in the ledger, made once, and recorded;
+after an answer that leaves the outcome open the submission stays where it is, in doubt, and a
+later pass looks before it acts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from runner.errors import (
+    ApiError,
+    FileNotVisible,
+    InputChanged,
+    LocalFileError,
+    MayHaveActed,
+    NotFound,
+    Rejected,
+)
+from runner.inputs.rows import RowSet
+from runner.ledger import transitions
+from runner.ledger.records import SubmissionState
+from runner.reconcile.workshop import Tidings
+from runner.spec.job import METADATA_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+    from pathlib import Path
+
+    from runner.inputs.cut import Cut
+    from runner.ledger.records import ShardRecord, Submission
+    from runner.reconcile.actions import Submit
+    from runner.reconcile.workshop import Workshop
+    from runner.spec.job import Job
+
+MAX_METADATA_PAIRS: Final = 16
+"""How many pairs the API takes (fact sheet, section 1)."""
+
+
+def submit(shop: Workshop, action: Submit) -> None:
+    """Take a submission as far as it will go: prepared, uploaded, submitted.
+
+    Raises ApiError, InputChanged or LocalFileError; the ledger then says how far it got.
+    """
+    submission = action.submission
+    if action.new:
+        submission = _prepare(shop, action)
+    if submission.state is SubmissionState.PREPARED:
+        file_id = _reused(shop, action, submission) or _upload(shop, action, submission)
+    else:
+        file_id = submission.input_file_id or ""
+    _create(shop, action, submission, file_id)
+
+
+def metadata(job: Job, submission: Submission) -> dict[str, str]:
+    """Return the pairs that go out with a batch: the user's, and ours where there is room."""
+    pairs = dict(job.metadata)
+    if len(pairs) < MAX_METADATA_PAIRS:
+        pairs[METADATA_KEY] = str(submission.tag)
+    return pairs
+
+
+def _prepare(shop: Workshop, action: Submit) -> Submission:
+    """Record a new attempt; what is left of a shard is cut first, to know its digest."""
+    submission = action.submission
+    if not submission.sha256:
+        path = shop.scratch(submission.key)
+        made = _cut(action.job, action.shard, submission.rows, path)
+        submission = dataclasses.replace(
+            submission, requests=made.requests, bytes=made.bytes, sha256=made.sha256
+        )
+    transitions.prepare(shop.ledger, action.run, submission)
+    return submission
+
+
+def _reused(shop: Workshop, action: Submit, submission: Submission) -> str | None:
+    """Take the file of an earlier attempt again, if the provider still has it."""
+    if submission.input_file_id is None:
+        return None
+    try:
+        file = shop.api(action.run.provider).retrieve_file(submission.input_file_id)
+    except NotFound:
+        return None
+    transitions.uploaded(shop.ledger, submission.key, file, adopted=True)
+    return file.id
+
+
+def _upload(shop: Workshop, action: Submit, submission: Submission) -> str:
+    api = shop.api(action.run.provider)
+    key = submission.key
+
+    def told(done: int) -> None:
+        shop.progress(key.job, "uploading", done, submission.bytes)
+
+    with _content(shop, action, submission) as content:
+        transitions.intend_upload(
+            shop.ledger, key, since=shop.ledger.listed_through(action.run.provider)
+        )
+        try:
+            file = api.upload(content, filename=key.filename, size=submission.bytes, progress=told)
+        except MayHaveActed as error:
+            transitions.doubt(shop.ledger, key, str(error))
+            raise
+        except Rejected as error:
+            _refused(shop, submission, error)
+            raise
+        except (ApiError, LocalFileError) as error:
+            transitions.retract(shop.ledger, key, str(error))
+            raise
+    if file.bytes is not None and file.bytes != submission.bytes:
+        transitions.retract(shop.ledger, key, "the provider stored another number of bytes")
+        raise LocalFileError(
+            f"{key}: {submission.bytes} bytes were uploaded, but the provider says it has "
+            f"{file.bytes}; it is uploaded again in the next pass"
+        )
+    transitions.uploaded(shop.ledger, key, file)
+    shop.scratch(key).unlink(missing_ok=True)
+    return file.id
+
+
+def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str) -> None:
+    api = shop.api(action.run.provider)
+    key = submission.key
+    transitions.intend_create(
+        shop.ledger,
+        key,
+        since=shop.ledger.listed_through(action.run.provider),
+        completion_window=action.job.completion_window,
+    )
+    try:
+        batch = api.create_batch(
+            input_file_id=file_id,
+            endpoint=action.run.endpoint,
+            completion_window=action.job.completion_window,
+            metadata=metadata(action.job, submission),
+        )
+    except MayHaveActed as error:
+        transitions.doubt(shop.ledger, key, str(error))
+        raise
+    except FileNotVisible as error:
+        transitions.retract(
+            shop.ledger, key, str(error), file_gone=_gone(shop, action.run.provider, file_id)
+        )
+        raise
+    except Rejected as error:
+        _refused(shop, submission, error)
+        raise
+    except ApiError as error:
+        transitions.retract(shop.ledger, key, str(error))
+        raise
+    transitions.submitted(shop.ledger, key, action.run.provider, batch)
+    shop.tell(
+        Tidings(
+            job=key.job,
+            what=f"submitted {submission.requests:,} requests as {batch.id}",
+        )
+    )
+
+
+def _gone(shop: Workshop, provider: str, file_id: str) -> bool:
+    """Whether a file that a batch could not be made from is really not there any more."""
+    try:
+        shop.api(provider).retrieve_file(file_id)
+    except NotFound:
+        return True
+    except ApiError:
+        # Whether it is there cannot be told now; the next pass tries to use it once more.
+        return False
+    return False
+
+
+def _refused(shop: Workshop, submission: Submission, error: Rejected) -> None:
+    """Close an attempt whose request the provider refuses as such: the user's to fix."""
+    transitions.close(
+        shop.ledger,
+        submission.key,
+        state=SubmissionState.FAILED,
+        transient=RowSet.parse(""),
+        permanent=submission.rows,
+        problem=str(error),
+    )
+
+
+@contextlib.contextmanager
+def _content(shop: Workshop, action: Submit, submission: Submission) -> Iterator[BinaryIO]:
+    """Give the bytes to upload, known to be those that were hashed.
+
+    A shard that is the whole input is read from where it lies; anything else is cut into a
+    file of its own first. Raises InputChanged if the bytes are not those that were recorded.
+    """
+    whole = action.shard.whole and len(submission.rows) == action.shard.requests
+    path = action.job.input if whole else shop.scratch(submission.key)
+    if not whole and not path.exists():
+        _cut(action.job, action.shard, submission.rows, path)
+    try:
+        with path.open("rb") as content:
+            if _sha256(content) != submission.sha256:
+                if not whole:
+                    path.unlink()
+                raise InputChanged(
+                    f"{action.job.input_shown} is not what was validated and hashed for "
+                    f"{submission.key}; nothing was sent. Restore it, or let the next pass take "
+                    f"it as a new revision"
+                )
+            content.seek(0)
+            yield content
+    except OSError as error:
+        raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _sha256(content: BufferedReader) -> str:
+    return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _cut(job: Job, shard: ShardRecord, rows: RowSet, path: Path) -> Cut:
+    """Write some rows of a shard to a file of their own, whole or not at all."""
+    from runner.inputs.cut import cut
+
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as destination:
+            made = cut(job.input, shard=shard, rows=rows, destination=destination)
+            destination.flush()
+            os.fsync(destination.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
+    return made

@@ -1,0 +1,85 @@
+"""Gathering what the plan may know from this machine: the ledger and the output folders."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from runner.batch import Batch
+from runner.reconcile.facts import Known
+from runner.reconcile.restore import find_restorable
+from runner.reconcile.wishes import job_folder, shown_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.ledger.records import Run
+    from runner.ledger.store import Ledger
+    from runner.reconcile.facts import Wish
+    from runner.spec.project import Project
+
+
+def known_of(ledger: Ledger, wishes: Sequence[Wish], *, everything: bool) -> Known:
+    """Read from the ledger what concerns these wishes.
+
+    With `everything`, also unfinished runs that no spec asks for any more. Finished runs are
+    summaries: however many there are, their shards are not read.
+    """
+    names = {wish.job.name for wish in wishes}
+    revisions = {wish.revision for wish in wishes}
+    runs: list[Run] = []
+    for run in ledger.runs():
+        if run.job not in names and run.revision not in revisions and not everything:
+            continue
+        runs.append(run if run.state.final else ledger.run(run.id))
+    providers = {wish.job.provider.name for wish in wishes} | {run.provider for run in runs}
+    busy = any(not run.state.final for run in runs) or len(revisions) > len(runs)
+    return Known(
+        jobs={record.name: record for record in ledger.jobs()},
+        runs=tuple(runs),
+        tagged={
+            provider: tuple(Batch.from_api(raw) for raw in ledger.foreign_batches(provider))
+            for provider in providers
+        }
+        if busy
+        else {},
+    )
+
+
+def published_of(
+    project: Project, wishes: Sequence[Wish], known: Known
+) -> tuple[frozenset[int], dict[str, str]]:
+    """Look which finished runs have their output on the disk, and where each `latest` leads.
+
+    Returns the ids of the runs, and the revision by the job's output folder as the plan
+    writes it.
+    """
+    finals = {(run.job, run.revision): run for run in known.runs if run.state.final}
+    published: set[int] = set()
+    latest: dict[str, str] = {}
+    for wish in wishes:
+        run = finals.get((wish.job.name, wish.revision))
+        if run is None:
+            continue
+        if (project.root / run.folder / "output.jsonl").exists():
+            published.add(run.id)
+        folder = job_folder(project, wish.job)
+        try:
+            latest[shown_path(project, folder)] = (folder / "latest").readlink().name
+        except OSError:
+            # No link, or something else of that name: pointing it will say what is wrong.
+            continue
+    return frozenset(published), latest
+
+
+def with_restorable(
+    project: Project, wishes: Sequence[Wish], runs: Sequence[Run]
+) -> tuple[Wish, ...]:
+    """Add, to wishes that the ledger has no run for, the finished run found on the disk."""
+    recorded = {(run.job, run.revision) for run in runs}
+    return tuple(
+        dataclasses.replace(wish, restorable=find_restorable(project.root, wish))
+        if wish.shards and (wish.job.name, wish.revision) not in recorded
+        else wish
+        for wish in wishes
+    )

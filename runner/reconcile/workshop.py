@@ -1,0 +1,98 @@
+"""What applying a plan needs: the project, the ledger, the providers, and someone to tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from runner.errors import OutOfMoney, Unauthorized, Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from runner.api.protocol import BatchApi
+    from runner.errors import ApiError
+    from runner.ledger.records import Key, Run
+    from runner.ledger.store import Ledger
+    from runner.spec.project import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tidings:
+    """Something that was done, for whoever watches: one sentence and what it is about."""
+
+    job: str
+    what: str
+    trouble: bool = False
+
+
+def silent(_job: str, _what: str, _done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+def unheard(_tidings: Tidings) -> None:
+    """Tell nobody."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Workshop:
+    """Where a plan is carried out. Mutable: it remembers what went wrong in this pass.
+
+    Attributes:
+        open_api: opens a provider by name; may raise ApiError or MissingExtra. Called at
+            most once a provider, and only when there is something to ask it.
+        clock: Unix seconds.
+        tell: hears of each thing done, once it is in the ledger.
+        progress: hears of bytes moved: job, what, done, total.
+        trouble: why a submission (by key) or a run (`job/revision`) is left alone for the
+            rest of this pass.
+        stopped: why a provider is left alone for the rest of this pass.
+        answered: the providers that have answered since this program was started.
+        hopeless: whether a key was refused or money has run out: waiting cannot help.
+
+    """
+
+    project: Project
+    ledger: Ledger
+    open_api: Callable[[str], BatchApi]
+    clock: Callable[[], float]
+    tell: Callable[[Tidings], None] = unheard
+    progress: Callable[[str, str, int, int], None] = silent
+    trouble: dict[str, str] = field(default_factory=dict)
+    stopped: dict[str, str] = field(default_factory=dict)
+    answered: set[str] = field(default_factory=set)
+    hopeless: bool = False
+    _apis: dict[str, BatchApi] = field(default_factory=dict)
+
+    def api(self, provider: str) -> BatchApi:
+        """Return the provider's API, opening it if this is the first time."""
+        if provider not in self._apis:
+            self._apis[provider] = self.open_api(provider)
+        return self._apis[provider]
+
+    def folder(self, run: Run) -> Path:
+        """Return a run's output folder."""
+        return self.project.root / run.folder
+
+    def scratch(self, key: Key) -> Path:
+        """Return where the input file of a submission is put together."""
+        return self.ledger.path.parent / "uploads" / key.filename
+
+    def hold(self, name: str, error: Exception, *, job: str) -> None:
+        """Leave a submission or a run alone for the rest of this pass, and say why."""
+        self.trouble[name] = str(error)
+        self.tell(Tidings(job=job, what=str(error), trouble=True))
+
+    def note_provider(self, provider: str, error: ApiError) -> None:
+        """Leave a provider alone for the rest of this pass if asking again cannot help."""
+        if isinstance(error, OutOfMoney | Unauthorized | Unreachable):
+            self.stopped.setdefault(provider, str(error))
+        if isinstance(error, OutOfMoney | Unauthorized):
+            self.hopeless = True
+
+    def begin_pass(self) -> None:
+        """Forget the troubles of the last pass."""
+        self.trouble.clear()
+        self.stopped.clear()
+        self.hopeless = False
