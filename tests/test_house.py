@@ -1,0 +1,258 @@
+"""The rules of the house that no other tool holds, and proof that the held ones can be broken."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import runner
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+CONTRACTS: Final[dict[str, dict[str, Any]]] = {
+    contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]
+}
+
+LONGEST_FILE: Final = 350
+
+BREACHES: Final = [
+    pytest.param("rooms", "errors.py", "import runner.cli", id="upwards"),
+    pytest.param("rooms", "report/__init__.py", "import runner.local", id="sideways-at-the-top"),
+    pytest.param("rooms", "outputs/__init__.py", "import runner.ledger", id="sideways-below"),
+    pytest.param("rooms", "helpers.py", "", id="a-module-in-no-room"),
+    pytest.param("pure", "reconcile/plan.py", "from os import environ", id="plan-reads"),
+    pytest.param("pure", "report/__init__.py", "import time", id="report-tells-the-time"),
+    pytest.param("decisions", "batch.py", "from datetime import UTC", id="batch-knows-dates"),
+    pytest.param("door-http", "reconcile/plan.py", "import httpx", id="httpx"),
+    pytest.param("door-retry", "ledger/__init__.py", "import tenacity", id="tenacity"),
+    pytest.param("door-sqlite", "local/__init__.py", "import sqlite3", id="sqlite3"),
+    pytest.param("door-sqlite", "cli/__init__.py", "import sqlite_utils", id="sqlite-utils"),
+    pytest.param("door-spec", "inputs/__init__.py", "import yaml", id="yaml"),
+    pytest.param("door-local", "api/__init__.py", "import uvicorn", id="uvicorn"),
+    pytest.param("door-local", "outputs/__init__.py", "from numpy import array", id="numpy"),
+    pytest.param("without", "local/__init__.py", "import wordllama", id="wordllama"),
+    pytest.param("without", "outputs/__init__.py", "import pandas", id="pandas"),
+    pytest.param("door-command-line", "report/__init__.py", "import click", id="click"),
+    pytest.param("door-terminal", "reconcile/__init__.py", "import rich.table", id="rich"),
+    pytest.param(
+        "door-http",
+        "outputs/__init__.py",
+        "def late() -> None:\n    import httpx",
+        id="an-import-inside-a-function",
+    ),
+    pytest.param(
+        "door-sqlite",
+        "api/__init__.py",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import sqlite3",
+        id="an-import-for-types-only",
+    ),
+]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Lay out a copy of the package and its rules that a test may spoil."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "runner", tmp_path / "runner", ignore=ignored)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [Path(sysconfig.get_path("scripts")) / "lint-imports", "--no-logo", "--no-cache"],
+        cwd=folder,
+        env=os.environ | {"COLUMNS": "200"},
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+
+def tracked_files() -> list[Path]:
+    """List what git holds or would take up with the next `git add`."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+    )
+    return [path for name in listing.stdout.split("\0") if (path := ROOT / name).is_file()]
+
+
+def tracked_text() -> dict[str, str]:
+    return {
+        str(path.relative_to(ROOT)): path.read_text("utf-8", errors="replace")
+        for path in tracked_files()
+    }
+
+
+def found(pattern: str) -> list[str]:
+    """Name each line of a tracked file that matches, as `path:line: text`."""
+    search = re.compile(pattern).search
+    return [
+        f"{name}:{number}: {line.strip()[:100]}"
+        for name, text in tracked_text().items()
+        for number, line in enumerate(text.splitlines(), start=1)
+        if search(line)
+    ]
+
+
+def test_the_import_rules_hold(copy: Path) -> None:
+    result = lint_imports(copy)
+
+    assert result.returncode == 0, result.stdout
+    assert f"Contracts: {len(CONTRACTS)} kept, 0 broken." in result.stdout
+
+
+@pytest.mark.parametrize(("contract", "module", "code"), BREACHES)
+def test_an_import_rule_can_be_broken(copy: Path, contract: str, module: str, code: str) -> None:
+    with (copy / "runner" / module).open("a", encoding="utf-8") as spoilt:
+        spoilt.write(f"\n{code}\n")
+
+    result = lint_imports(copy)
+
+    assert result.returncode == 1
+    assert f"{CONTRACTS[contract]['name']} BROKEN" in result.stdout
+
+
+def test_every_import_rule_is_shown_to_be_breakable() -> None:
+    assert {str(breach.values[0]) for breach in BREACHES} == CONTRACTS.keys()
+
+
+def test_pure_modules_call_no_builtin_that_reaches_outside() -> None:
+    reaching = {"__import__", "eval", "exec", "input", "open", "print"}
+    calls = []
+    for module in CONTRACTS["pure"]["source_modules"]:
+        place = ROOT / module.replace(".", "/")
+        files = sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+        for file in files:
+            calls += [
+                f"{file.relative_to(ROOT)}:{node.lineno}: {node.func.id}()"
+                for node in ast.walk(ast.parse(file.read_bytes()))
+                if isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id in reaching
+            ]
+
+    assert calls == []
+
+
+def test_no_file_of_runner_is_too_long() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines())
+        for path in (ROOT / "runner").rglob("*.py")
+    }
+
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE} == {}
+
+
+def test_no_tracked_file_holds_a_path_of_somebodys_machine() -> None:
+    assert found(r"(?<![\w.~*}$-])/(?:work|tmp|home|root|opt|Users|mnt)/[\w.]") == []
+
+
+def test_no_tracked_file_says_where_packages_come_from() -> None:
+    # Bracketed, so that the pattern does not find itself.
+    assert found(r"pypi[.]org|python[h]osted|npm[j]s|(?<!no-emit-)index[-]url|find[-]links") == []
+
+
+def test_no_lock_file_is_tracked() -> None:
+    locks = re.compile(r".*\.lock|pylock.*\.toml|package-lock\.json|Pipfile\.lock")
+
+    assert [path.name for path in tracked_files() if locks.fullmatch(path.name)] == []
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CHANGELOG.md", "LICENSE", "Makefile", ".ci/run", "runner/py.typed"]
+)
+def test_what_a_visitor_looks_for_is_there(name: str) -> None:
+    assert (ROOT / name).is_file()
+
+
+def test_the_licence_is_the_one_that_the_package_names() -> None:
+    assert PROJECT["project"]["license"] == "Apache-2.0"
+    licence = (ROOT / "LICENSE").read_text("utf-8")
+    assert "Apache License\n                           Version 2.0" in licence
+    assert "The runner authors" in licence
+
+
+def test_the_version_stands_in_one_place() -> None:
+    assert "version" not in PROJECT["project"]
+    assert PROJECT["tool"]["hatch"]["version"]["path"] == "runner/__init__.py"
+    holders = {
+        name
+        for name, text in tracked_text().items()
+        if name.startswith("runner/")
+        and re.search(rf"[\"']{re.escape(runner.__version__)}[\"']", text)
+    }
+    assert holders == {"runner/__init__.py"}
+
+
+def test_the_changelog_has_room_for_the_next_change_or_names_this_version() -> None:
+    first = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+
+    assert first is not None
+    assert first[1] in {"Unreleased", runner.__version__}
+
+
+def test_ci_can_be_run() -> None:
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def pins(name: str) -> dict[str, str]:
+    """Read a file of `requirements/`: version by canonical name, the newest where several."""
+    text = (ROOT / "requirements" / name).read_text("utf-8")
+    return {
+        canonicalize_name(match[1]): match[2]
+        for match in re.finditer(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)
+    }
+
+
+def declared(group: str) -> list[Requirement]:
+    """Read a dependency group of pyproject.toml, the groups it includes along with it."""
+    requirements = []
+    for entry in PROJECT["dependency-groups"][group]:
+        if isinstance(entry, str):
+            requirements.append(Requirement(entry))
+        else:
+            requirements += declared(entry["include-group"])
+    return requirements
+
+
+@pytest.mark.parametrize(("name", "group"), [("dev.txt", "dev"), ("pins.txt", "pins")])
+def test_every_declared_dependency_is_pinned_as_declared(name: str, group: str) -> None:
+    wanted = declared(group)
+    if group == "dev":
+        wanted += map(Requirement, PROJECT["project"]["dependencies"])
+        wanted += map(Requirement, PROJECT["project"]["optional-dependencies"]["local"])
+    pinned = pins(name)
+
+    unmet = [
+        str(requirement)
+        for requirement in wanted
+        if (version := pinned.get(canonicalize_name(requirement.name))) is None
+        or not requirement.specifier.contains(version)
+    ]
+
+    assert unmet == [], "`make pins` writes them anew"
+
+
+@pytest.mark.parametrize("name", ["dev.txt", "pins.txt"])
+def test_every_pin_has_hashes_and_no_address(name: str) -> None:
+    text = (ROOT / "requirements" / name).read_text("utf-8")
+    entries = re.split(r"(?m)^(?=\w)", text)[1:]
+
+    assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+    assert not re.search(r"://|^-|@", text, re.MULTILINE)
