@@ -80,6 +80,14 @@ class Page:
             return not self.more
         return not self.entries if limit is None else len(self.entries) != limit
 
+    def short(self, *, limit: int | None) -> bool:
+        """Whether nothing can follow, whatever the provider claims.
+
+        Some say that there is more after the last entry, with an empty page or the same one
+        again (fact sheet, failure 24). A page that is not full has nothing behind it.
+        """
+        return not self.entries or (limit is not None and len(self.entries) < limit)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk(Generic[Entry]):
@@ -122,10 +130,11 @@ def walk(
                 invalid += 1
             else:
                 seen[entry.id] = entry
-        if page.last(limit=limit):
+        nothing_new = len(seen) == known
+        if page.last(limit=limit) or (nothing_new and page.short(limit=limit)):
             ended = True
             break
-        stuck = len(seen) == known or page.cursor is None or page.cursor in cursors
+        stuck = nothing_new or page.cursor is None or page.cursor in cursors
         if stuck or enough(tuple(seen.values())):
             break
         cursor = page.cursor

@@ -212,6 +212,10 @@ def _meaning(call: Call, reply: Reply, complaint: Complaint) -> type[ApiError]:
         return FileNotVisible
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return NotOffered if call.of_collection else NotFound
+    if status == HTTPStatus.BAD_REQUEST and not reply.whole and not complaint.text:
+        # Refused, so it has not acted; but a refusal that was cut short before it said why is
+        # no reason to give a job up.
+        return Transient
     if 300 <= status < 500 and status != HTTPStatus.REQUEST_TIMEOUT:  # noqa: PLR2004
         return _PLAIN_MEANINGS.get(status, Rejected)
     return _PLAIN_MEANINGS.get(status, MayHaveActed if call.acts else Transient)

@@ -110,7 +110,7 @@ def _wish(
     scanned = scan_input(
         job, ledger.path if ledger is not None and writing else None, progress=progress
     )
-    if writing and ledger is not None and cached is None and scanned.fingerprint.settled(_now_ns()):
+    if writing and ledger is not None and cached is None and scanned.fingerprint.settled(int(ledger.clock() * 1e9)):
         transitions.cache_digest(
             ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests
         )
@@ -123,12 +123,6 @@ def _wish(
         scanned.bytes,
         scanned,
     )
-
-
-def _now_ns() -> int:
-    import time
-
-    return time.time_ns()
 
 
 def scan_input(

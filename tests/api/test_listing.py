@@ -91,11 +91,10 @@ def test_without_has_more_a_full_page_may_not_be_the_last(world: World, wrap: An
     "second",
     [
         page(batch("b"), more=True, last_id="a"),  # a cursor again
-        page(more=True),  # nothing, and more of it
-        page(batch("a"), more=True, last_id="z"),  # the same page again
+        page(*many(0, 100), more=True, last_id="a"),  # a full page, and its cursor again
         page({"status": "validating"}, batch("b"), more=True),  # a cursor is missing
     ],
-    ids=["repeated cursor", "empty page", "no progress", "unreadable entry"],
+    ids=["repeated cursor", "full page again", "unreadable entry"],
 )
 def test_a_list_that_cannot_be_walked_to_its_end_is_incomplete(
     world: World, second: object
@@ -109,6 +108,22 @@ def test_a_list_that_cannot_be_walked_to_its_end_is_incomplete(
     assert not listing.complete
     assert listing.batches[0].id == "a"
     assert len(world.server.received) <= 3
+
+
+@pytest.mark.parametrize(
+    "second",
+    [page(more=True), page(batch("a"), more=True, last_id="z")],
+    ids=["empty page", "the same page again"],
+)
+def test_a_list_that_claims_more_behind_its_end_is_complete(world: World, second: object) -> None:
+    world.server.will(
+        answer(200, page(batch("a"), more=True, last_id="a")),
+        answer(200, second),
+        answer(200, page()),
+    )
+    listing = world.client().list_batches(enough=never)
+    assert listing.complete
+    assert [batch.id for batch in listing.batches] == ["a"]
 
 
 @pytest.mark.parametrize("bad", [{"id": "x"}, {"status": "failed"}, {"id": ""}, None, "x", 7, []])
