@@ -1,0 +1,261 @@
+"""What an edit of a spec, of its input or of its place does, and what it costs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from runner.ledger import runs as run_steps
+from runner.ledger.records import RunState
+from runner.ledger.store import Ledger
+from tests.reconcile.conftest import ids
+from tests.simulation.behaviour import Behaviour, Expire, HttpError, by_id, first_time
+from tests.simulation.scene import request_lines
+from tests.simulation.site import SPEC
+
+if TYPE_CHECKING:
+    from tests.reconcile.conftest import MakeSite
+    from tests.simulation.site import Site
+
+SLOW = Behaviour(working=100)
+
+
+def asked(site: Site) -> int:
+    """Count the batches that were made."""
+    return len(site.world.submissions())
+
+
+def test_an_edit_that_changes_no_answer_makes_no_batch(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    site.write_spec(
+        f"# a comment\n{SPEC}metadata: {{project: acl}}\ncompletion_window: 24h\n"
+        "retry: {attempts: 9}\n"
+    )
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == 1
+    assert "no new batch" in " ".join(site.told)
+
+
+def test_a_changed_input_is_a_new_revision_beside_the_old(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    (site.root / "requests.jsonl").write_bytes(request_lines(7))
+    site.until_done()
+    site.check(ids(7))
+    assert asked(site) == 2
+    assert len(list((site.root / "outputs/job").glob("*/output.jsonl"))) == 3, "two and `latest`"
+
+
+def test_an_edit_undone_returns_to_the_results_there_were(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    site.write_spec(SPEC + "replicate: 2\n")
+    site.until_done()
+    site.write_spec(SPEC)
+    before = asked(site)
+    site.until_done()
+    assert asked(site) == before == 2
+    site.check(ids())
+    [view] = site.views()
+    assert (site.root / "outputs/job/latest").readlink().name == view.revision
+
+
+def test_a_touched_input_is_the_same_revision(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    (site.root / "requests.jsonl").write_bytes(request_lines(6))
+    assert site.reconcile().settled
+    assert asked(site) == 1
+
+
+def test_a_run_whose_spec_changed_is_collected_and_nothing_new_is_sent_for_it(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(Behaviour(working=100, ending=Expire(fraction=0.5)), Behaviour())
+    site.reconcile()
+    site.write_spec(SPEC + "replicate: 2\n")
+    for _ in range(6):
+        site.clock.sleep(60)
+        site.reconcile()
+    assert asked(site) == 2, "the rest of the first revision is not asked again"
+    outputs = sorted((site.root / "outputs/job").glob("[0-9a-f]*/output.jsonl"))
+    assert sorted(len(path.read_bytes().splitlines()) for path in outputs) == [3, 6]
+    site.write_spec(SPEC)
+    site.until_done()
+    assert asked(site) == 3, "and once it is wanted again, only the rest"
+    site.check(ids())
+
+
+def test_a_run_whose_spec_is_gone_is_collected(make_site: MakeSite) -> None:
+    site = make_site(SLOW)
+    site.reconcile()
+    (site.root / "specs/job.yaml").unlink()
+    for _ in range(4):
+        site.clock.sleep(60)
+        site.reconcile()
+    assert len(list((site.root / "outputs/job").glob("*/output.jsonl"))) == 1
+
+
+def test_a_renamed_job_takes_its_run_along(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    site.write_spec(SPEC.replace("name: job", "name: other"))
+    report = site.reconcile()
+    assert report.states == {"other": RunState.SUCCEEDED}
+    assert asked(site) == 1
+    site.check(ids(), job="other")
+    assert not (site.root / "outputs/job").exists()
+
+
+def test_a_job_renamed_in_flight_goes_on(make_site: MakeSite) -> None:
+    site = make_site(Behaviour(working=100, ending=Expire(fraction=0.5)), Behaviour())
+    site.reconcile()
+    site.write_spec(SPEC.replace("name: job", "name: other"))
+    assert site.until_done().states == {"other": RunState.SUCCEEDED}
+    good, bad = site.results("other")
+    assert (good, bad) == (ids(), [])
+    assert asked(site) == 2
+
+
+def test_two_living_jobs_with_one_revision_each_run_with_a_warning(make_site: MakeSite) -> None:
+    site = make_site()
+    site.write_spec(SPEC.replace("name: job", "name: twin"), name="twin")
+    assert set(site.until_done().states.values()) == {RunState.SUCCEEDED}
+    assert asked(site) == 2
+    assert "asks the same questions as job again" in " ".join(site.told)
+
+
+def test_a_job_can_move_its_outputs(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    site.write_spec(SPEC + "output: results/here\n")
+    assert site.until_done().settled
+    assert asked(site) == 1
+    assert (site.root / "results/here/latest/output.jsonl").is_file()
+
+
+def test_outputs_that_were_deleted_are_written_again(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    before = (site.root / "outputs/job/latest/output.jsonl").read_bytes()
+    (site.root / "outputs/job/latest/output.jsonl").unlink()
+    exchanges = len(site.world.requests)
+    site.reconcile()
+    assert (site.root / "outputs/job/latest/output.jsonl").read_bytes() == before
+    assert len(site.world.requests) == exchanges, "the raw files are on the disk"
+
+
+def test_outputs_that_were_deleted_whole_are_fetched_again(make_site: MakeSite) -> None:
+    import shutil
+
+    site = make_site()
+    site.until_done()
+    shutil.rmtree(site.root / "outputs")
+    assert site.until_done().settled
+    assert asked(site) == 1
+    site.check(ids())
+
+
+def _change(site: Site, what: str) -> None:
+    with Ledger.open(site.root / ".runner/ledger.db", clock=site.clock) as ledger:
+        [run] = ledger.runs()
+        if what == "cancel":
+            run_steps.request_cancel(ledger, run)
+        else:
+            run_steps.reopen_run(ledger, run, next_round=True, attempts=3)
+
+
+def test_a_cancelled_job_keeps_what_was_answered_and_rests(make_site: MakeSite) -> None:
+    site = make_site(Behaviour(working=100, cancelling=20))
+    site.reconcile()
+    site.clock.sleep(50)
+    _change(site, "cancel")
+    assert site.until_done().states == {"job": RunState.CANCELLED}
+    site.check(ids())
+    assert not site.reconcile().changed
+    assert asked(site) == 1
+
+
+def test_a_job_cancelled_before_anything_was_created_ends_at_once(make_site: MakeSite) -> None:
+    from tests.simulation.faults import Refuse, on
+
+    site = make_site()
+    site.world.faults = on("POST", "/batches", *[Refuse()] * 20)
+    site.reconcile()
+    assert asked(site) == 0
+    _change(site, "cancel")
+    assert site.until_done().states == {"job": RunState.CANCELLED}
+    good, bad = site.results()
+    assert (good, bad) == ([], ids())
+    assert asked(site) == 0
+
+
+def test_a_retry_asks_permanent_failures_too_and_only_them(make_site: MakeSite) -> None:
+    site = make_site(
+        Behaviour(answer=first_time({"r1": HttpError(status=400), "r4": HttpError(status=404)}))
+    )
+    assert site.until_done().states == {"job": RunState.PARTIAL}
+    _change(site, "retry")
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    site.check(ids())
+    assert site.world.submissions()[-1].rows == ("r1", "r4")
+
+
+def test_a_lost_ledger_is_no_reason_to_ask_a_retry_again(make_site: MakeSite) -> None:
+    site = make_site(
+        Behaviour(working=50, answer=first_time({"r1": HttpError(status=400)})),
+        Behaviour(working=50),
+    )
+    site.until_done()
+    _change(site, "retry")
+    site.reconcile()
+    assert asked(site) == 2
+    site.drop_ledger()
+    (site.root / "outputs/job/latest/run.json").unlink()
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == 2
+    site.check(ids())
+
+
+def test_an_invalid_job_stops_only_itself(make_site: MakeSite) -> None:
+    site = make_site()
+    (site.root / "bad.jsonl").write_text("{}\n")
+    site.write_spec(
+        SPEC.replace("name: job", "name: bad").replace("requests.jsonl", "bad.jsonl"), name="bad"
+    )
+    report = site.until_done()
+    assert report.states == {"job": RunState.SUCCEEDED}
+    assert {problem.path for problem in report.problems} == {"bad.jsonl"}
+    assert asked(site) == 1
+
+
+def test_an_input_that_changes_between_passes_while_in_doubt_is_not_mixed_up(
+    make_site: MakeSite,
+) -> None:
+    from tests.simulation.faults import Drop, on
+
+    site = make_site()
+    site.world.faults = on("POST", "/batches", Drop(acted=True))
+    site.reconcile()
+    (site.root / "requests.jsonl").write_bytes(request_lines(6, prefix="s"))
+    for _ in range(6):
+        site.clock.sleep(60)
+        site.reconcile()
+    site.world.check_exactly_once()
+    assert asked(site) == 2
+    assert len(list((site.root / "outputs/job").glob("[0-9a-f]*/output.jsonl"))) == 2
+
+
+def test_an_unchanged_input_is_not_read_again(make_site: MakeSite) -> None:
+    site = make_site()
+    site.clock.sleep(time.time() + 60 - site.clock())
+    site.until_done()
+    with Ledger.open(site.root / ".runner/ledger.db", clock=site.clock) as ledger:
+        assert len(ledger.query("SELECT * FROM input_cache")) == 1
+
+
+def test_rows_that_are_never_answered_say_so_in_one_error_line(make_site: MakeSite) -> None:
+    site = make_site(Behaviour(answer=by_id({"r2": HttpError(status=503)})))
+    assert site.until_done().states == {"job": RunState.PARTIAL}
+    assert site.results()[1] == ["r2"]
