@@ -1,0 +1,371 @@
+"""The decision table: what a plan holds for each state of a submission and each thing seen.
+
+No clock, no file, no network: the plan is a function, and each row here is a call of it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runner.batch import Batch, File
+from runner.ledger.records import JobRecord, Key, RunState, SubmissionState
+from runner.reconcile.actions import (
+    Abandon,
+    AdoptBatch,
+    AdoptFile,
+    CancelBatch,
+    CloseWhole,
+    Collect,
+    Doubt,
+    Finish,
+    Lose,
+    NoteMissing,
+    Observe,
+    PointLatest,
+    RelocateRun,
+    ReopenRun,
+    Retract,
+    StartRun,
+    Submit,
+    WholeFailure,
+)
+from runner.reconcile.facts import Facts, Known, Look, Seen, Wish
+from runner.reconcile.follow import whole_failure
+from runner.reconcile.plan import make_plan
+from runner.spec.job import Job, Source
+from runner.spec.project import Provider
+from tests.reconcile.test_standing import EVERY, attempt, run_of, shard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from runner.ledger.records import Run, Submission
+    from runner.reconcile.actions import Plan
+
+NOW = 1000.0
+GRACE = 60.0
+PROVIDER = Provider(name="openai", base_url="https://api.example/v1")
+KEY = Key(job="job", revision="a" * 12, shard=1, attempt=1)
+
+
+def wish(root: Path, **more: Any) -> Wish:  # noqa: ANN401 -- fields of a Wish
+    job = Job(
+        name="job",
+        endpoint="/v1/chat/completions",
+        input=root / "in.jsonl",
+        input_shown="in.jsonl",
+        metadata={},
+        provider=PROVIDER,
+        source=Source(path="specs/job.yaml", line=1, sha256="s", positions={}),
+        document="name: job\n",
+    )
+    values: dict[str, Any] = {
+        "job": job,
+        "revision": "a" * 64,
+        "digest": "d" * 64,
+        "requests": 8,
+        "bytes": 100,
+        "folder": "outputs/job/aaaaaaaaaaaa",
+        "record": RECORD,
+        "shards": (shard(),),
+    }
+    return Wish(**(values | more))
+
+
+RECORD = JobRecord(
+    name="job",
+    wanted="a" * 64,
+    spec_path="specs/job.yaml",
+    spec_line=1,
+    spec_sha256="s",
+    spec_document="name: job\n",
+)
+
+
+def batch(status: str, **more: Any) -> Batch:  # noqa: ANN401 -- fields of a Batch object
+    return Batch.from_api({"id": "batch_1", "status": status, "created_at": 900, **more})
+
+
+def submission(state: SubmissionState, **more: Any) -> Submission:  # noqa: ANN401 -- fields
+    made = attempt(1, EVERY, state, EVERY, EVERY)
+    values: dict[str, Any] = {"transient": None, "permanent": None, "input_file_id": "file-1"}
+    if state is SubmissionState.SUBMITTED:
+        values |= {"batch_id": "batch_1", "batch": batch("in_progress")}
+    return dataclasses.replace(made, **(values | more))
+
+
+def seen(**more: Any) -> Seen:  # noqa: ANN401 -- fields of Seen
+    return Seen(**more)
+
+
+def look(**more: Any) -> Look:  # noqa: ANN401 -- fields of a Look
+    values: dict[str, Any] = {
+        "started_at": NOW,
+        "complete": True,
+        "files": (),
+        "files_complete": True,
+    }
+    return Look(**(values | more))
+
+
+def plan_for(
+    root: Path,
+    *submissions: Submission,
+    at: Seen | None = None,
+    wanted: bool = True,
+    run: Mapping[str, Any] | None = None,
+    facts: Mapping[str, Any] | None = None,
+    wishes: Mapping[str, Any] | None = None,
+) -> Plan:
+    recorded = dataclasses.replace(run_of(submissions), **(run or {}))
+    values: dict[str, Any] = {
+        "now": NOW,
+        "seen": {"openai": at or Seen()},
+        "providers": {"openai": PROVIDER},
+        "living": frozenset({"job"}) if wanted else frozenset(),
+    }
+    return make_plan(
+        [wish(root, **(wishes or {}))] if wanted else [],
+        Known(jobs={"job": RECORD}, runs=(recorded,)),
+        Facts(**(values | dict(facts or {}))),
+    )
+
+
+def kinds(plan: Plan) -> list[type]:
+    return [type(action) for action in plan.actions]
+
+
+TAGGED = batch("in_progress", metadata={"runner": f"{KEY} rows=8 sha256={'0' * 64}"})
+SAME_FILE = batch("in_progress", input_file_id="file-1")
+LATE = NOW - GRACE - 1
+P, U, UP, C, S = (
+    SubmissionState.PREPARED,
+    SubmissionState.UPLOADING,
+    SubmissionState.UPLOADED,
+    SubmissionState.CREATING,
+    SubmissionState.SUBMITTED,
+)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "at", "expected"),
+    [
+        # Nothing was sent yet: send it, but look first.
+        (submission(P), seen(look=look()), [Submit]),
+        (submission(P), seen(look=look(complete=False)), []),
+        (submission(P), seen(look=look(complete=False, offered=False)), [Submit]),
+        (submission(P), seen(), []),
+        (submission(P), seen(failure="out of reach"), []),
+        (submission(P), seen(look=look(batches=(TAGGED,))), [AdoptBatch]),
+        (submission(P, not_before=NOW + 1), seen(look=look()), []),
+        (submission(UP), seen(look=look()), [Submit]),
+        (submission(UP), seen(look=look(batches=(SAME_FILE,))), [AdoptBatch]),
+        # The answer to an upload was lost.
+        (submission(U), seen(look=look()), [Doubt]),
+        (submission(U, doubt_at=NOW - 1), seen(look=look()), []),
+        (submission(U, doubt_at=LATE), seen(look=look()), [Retract]),
+        (submission(U, doubt_at=LATE), seen(look=look(started_at=NOW - 5)), []),
+        (submission(U, doubt_at=LATE), seen(look=look(files_complete=False)), []),
+        (submission(U, doubt_at=LATE), seen(look=look(files=None)), []),
+        (submission(U, doubt_at=NOW - 1), seen(look=look(files_offered=False)), [Retract]),
+        # The answer to a creation was lost: money.
+        (submission(C), seen(look=look()), [Doubt]),
+        (submission(C), seen(look=look(batches=(TAGGED,))), [AdoptBatch]),
+        (submission(C), seen(look=look(batches=(SAME_FILE,))), [AdoptBatch]),
+        (submission(C, doubt_at=NOW - 1), seen(look=look()), []),
+        (submission(C, doubt_at=LATE), seen(look=look()), [Retract]),
+        (submission(C, doubt_at=LATE), seen(look=look(started_at=NOW - 5)), []),
+        (submission(C, doubt_at=LATE), seen(look=look(complete=False)), []),
+        (submission(C, doubt_at=LATE), seen(look=look(complete=False, offered=False)), []),
+        (submission(C, doubt_at=LATE), seen(failure="out of reach"), []),
+        # In flight.
+        (submission(S), seen(batches={"batch_1": batch("in_progress")}), []),
+        (submission(S), seen(batches={"batch_1": batch("finalizing")}), [Observe]),
+        (submission(S), seen(batches={"batch_1": batch("validating")}), []),
+        (submission(S), seen(batches={"batch_1": batch("brewing")}), [Observe]),
+        (submission(S), seen(failure="out of reach"), []),
+        (
+            submission(S),
+            seen(batches={"batch_1": batch("completed", output_file_id="o")}),
+            [Observe, Collect],
+        ),
+        (
+            submission(S),
+            seen(batches={"batch_1": batch("expired", error_file_id="e")}),
+            [Observe, Collect],
+        ),
+        (submission(S), seen(batches={"batch_1": batch("completed")}), [Observe]),
+        (
+            submission(S, terminal_at=LATE),
+            seen(batches={"batch_1": batch("cancelled")}),
+            [Observe, Collect],
+        ),
+        (submission(S), seen(batches={"batch_1": batch("failed")}), [Observe, CloseWhole]),
+        # Not known there any more.
+        (submission(S), seen(missing=frozenset({"batch_1"})), [NoteMissing]),
+        (submission(S, missing_at=NOW - 60), seen(missing=frozenset({"batch_1"})), []),
+        (submission(S, missing_at=NOW - 601), seen(missing=frozenset({"batch_1"})), [Lose]),
+    ],
+)
+def test_what_is_done_about_a_submission(
+    tmp_path: Path, recorded: Submission, at: Seen, expected: list[type]
+) -> None:
+    plan = plan_for(tmp_path, recorded, at=at)
+    assert kinds(plan) == expected
+    assert plan.waits or plan.actions, "what is not done is waited for, in words"
+
+
+@pytest.mark.parametrize(
+    ("recorded", "at", "expected"),
+    [
+        (submission(P), seen(look=look()), [Abandon]),
+        (submission(UP), seen(look=look()), [Abandon]),
+        (submission(U), seen(look=look()), [Abandon]),
+        (submission(C), seen(look=look()), [Doubt]),
+        (submission(C, doubt_at=LATE), seen(look=look()), [Retract]),
+        (submission(S), seen(batches={"batch_1": batch("in_progress")}), []),
+        (
+            submission(S),
+            seen(batches={"batch_1": batch("completed", output_file_id="o")}),
+            [Observe, Collect],
+        ),
+    ],
+)
+def test_what_no_spec_asks_for_is_seen_through_and_nothing_is_submitted(
+    tmp_path: Path, recorded: Submission, at: Seen, expected: list[type]
+) -> None:
+    assert kinds(plan_for(tmp_path, recorded, at=at, wanted=False)) == expected
+
+
+def test_a_cancelled_run_cancels_what_is_in_flight(tmp_path: Path) -> None:
+    at = seen(batches={"batch_1": batch("in_progress")})
+    plan = plan_for(tmp_path, submission(S), at=at, run={"cancel_requested": True})
+    assert kinds(plan) == [CancelBatch]
+    at = seen(batches={"batch_1": batch("cancelling")})
+    plan = plan_for(tmp_path, submission(S), at=at, run={"cancel_requested": True})
+    assert kinds(plan) == [Observe]
+
+
+def test_a_new_job_starts_and_submits_in_one_plan(tmp_path: Path) -> None:
+    facts = Facts(
+        now=NOW,
+        seen={"openai": seen(look=look())},
+        providers={"openai": PROVIDER},
+        living=frozenset({"job"}),
+    )
+    plan = make_plan([wish(tmp_path)], Known(jobs={}, runs=()), facts)
+    assert kinds(plan) == [StartRun, Submit]
+
+
+def test_the_same_questions_under_an_old_name_are_taken_along(tmp_path: Path) -> None:
+    old = dataclasses.replace(
+        run_of([]), job="old", state=RunState.SUCCEEDED, folder="outputs/old/aaaaaaaaaaaa"
+    )
+    facts = Facts(now=NOW, seen={}, providers={}, living=frozenset({"job"}))
+    known = Known(jobs={}, runs=(old,))
+    plan = make_plan([wish(tmp_path)], known, facts)
+    assert RelocateRun in kinds(plan)
+    assert Submit not in kinds(plan)
+    for living in (frozenset({"job", "old"}), None):
+        plan = make_plan([wish(tmp_path)], known, dataclasses.replace(facts, living=living))
+        assert kinds(plan)[0] is StartRun, "the old job lives, or may live"
+
+
+@pytest.mark.parametrize(
+    ("run", "facts", "expected"),
+    [
+        ({"state": RunState.SUCCEEDED}, {}, [Finish]),
+        ({"state": RunState.SUCCEEDED}, {"published": frozenset({1})}, [PointLatest]),
+        (
+            {"state": RunState.PARTIAL},
+            {"published": frozenset({1}), "latest": {"outputs/job": "a" * 12}},
+            [],
+        ),
+        ({"state": RunState.PARTIAL, "superseded": True}, {}, [ReopenRun]),
+    ],
+)
+def test_what_is_done_about_a_finished_run(
+    tmp_path: Path, run: dict[str, Any], facts: dict[str, Any], expected: list[type]
+) -> None:
+    assert kinds(plan_for(tmp_path, run=run, facts=facts)) == expected
+
+
+def ended(*attempts: Submission, **run: Any) -> Run:  # noqa: ANN401 -- fields of a Run
+    return dataclasses.replace(run_of(attempts), **run)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "run", "state"),
+    [
+        ([("collected", "", "")], {}, RunState.SUCCEEDED),
+        ([("collected", "", "3")], {}, RunState.PARTIAL),
+        ([("collected", "3", "")] * 3, {}, RunState.PARTIAL),
+        ([("failed", "", "0-7")], {}, RunState.FAILED),
+        ([("lost", "", "0-7")], {}, RunState.FAILED),
+        ([("collected", "3", "")], {"cancel_requested": True}, RunState.CANCELLED),
+        ([("collected", "", "")], {"cancel_requested": True}, RunState.SUCCEEDED),
+    ],
+)
+def test_what_becomes_of_a_run(
+    tmp_path: Path,
+    attempts: list[tuple[str, str, str]],
+    run: dict[str, Any],
+    state: RunState,
+) -> None:
+    from runner.inputs.rows import RowSet
+
+    rows = EVERY
+    made = []
+    for number, (how, transient, permanent) in enumerate(attempts, 1):
+        left = RowSet.parse(transient)
+        made.append(
+            dataclasses.replace(
+                attempt(number, rows, SubmissionState(how), left, RowSet.parse(permanent)),
+                problem="the provider's words",
+            )
+        )
+        rows = left
+    plan = plan_for(tmp_path, *made, run=run)
+    [finish] = plan.actions
+    assert isinstance(finish, Finish)
+    assert finish.state is state
+
+
+def test_a_file_at_the_provider_is_adopted_only_if_it_arrived_whole(tmp_path: Path) -> None:
+    whole = File.from_api({"id": "file-9", "filename": KEY.filename, "bytes": 1})
+    cut = File.from_api({"id": "file-9", "filename": KEY.filename, "bytes": 0})
+    for file, expected in ((whole, [AdoptFile]), (cut, [Retract])):
+        at = seen(look=look(files=(file,)))
+        assert kinds(plan_for(tmp_path, submission(U, doubt_at=LATE), at=at)) == expected
+
+
+def test_the_same_facts_give_the_same_plan(tmp_path: Path) -> None:
+    at = seen(look=look(batches=(TAGGED,)))
+    assert plan_for(tmp_path, submission(P), at=at) == plan_for(tmp_path, submission(P), at=at)
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "expected"),
+    [
+        ("token_limit_exceeded", "Enqueued token limit reached", WholeFailure.LIMIT),
+        (None, "Enqueued token limit reached for m", WholeFailure.LIMIT),
+        ("insufficient_quota", None, WholeFailure.LIMIT),
+        ("invalid_request", "Cannot find file file-1, or ...", WholeFailure.PASSING),
+        ("internal_error", None, WholeFailure.PASSING),
+        ("invalid_json_line", "not parseable", WholeFailure.LASTING),
+        ("something_new", None, WholeFailure.LASTING),
+    ],
+)
+def test_why_a_batch_was_turned_away(
+    code: str | None, message: str | None, expected: WholeFailure
+) -> None:
+    errors = {"object": "list", "data": [{"code": code, "message": message, "line": 1}]}
+    assert whole_failure(batch("failed", errors=errors)) is expected
+
+
+def test_a_failure_without_a_reason_is_the_providers() -> None:
+    assert whole_failure(batch("failed")) is WholeFailure.PASSING

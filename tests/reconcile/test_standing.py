@@ -1,0 +1,167 @@
+"""The law of the shard: each row is answered, given up or pending, whatever happened to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.inputs.rows import RowSet
+from runner.ledger.records import Key, Run, RunState, ShardRecord, Submission, SubmissionState
+from runner.reconcile.standing import shard_standing
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROWS = 8
+EVERY = RowSet.span(0, ROWS)
+
+
+def shard() -> ShardRecord:
+    return ShardRecord(
+        number=1,
+        model="m",
+        rows=EVERY,
+        requests=ROWS,
+        bytes=100,
+        sha256="0" * 64,
+        offset=0,
+        ids_offset=0,
+        whole=True,
+    )
+
+
+def run_of(submissions: Sequence[Submission], round_: int = 0) -> Run:
+    return Run(
+        id=1,
+        job="job",
+        revision="a" * 64,
+        state=RunState.RUNNING,
+        provider="openai",
+        base_url=None,
+        endpoint="/v1/chat/completions",
+        replicate=1,
+        digest="d" * 64,
+        requests=ROWS,
+        bytes=100,
+        input_path="in.jsonl",
+        folder="outputs/job/aaaaaaaaaaaa",
+        round=round_,
+        created_at=0.0,
+        shards=(shard(),),
+        submissions=tuple(submissions),
+    )
+
+
+def attempt(
+    number: int,
+    rows: RowSet,
+    state: SubmissionState,
+    transient: RowSet,
+    permanent: RowSet,
+    *,
+    counted: bool = True,
+    round_: int = 0,
+) -> Submission:
+    return Submission(
+        key=Key(job="job", revision="a" * 12, shard=1, attempt=number),
+        round=round_,
+        state=state,
+        rows=rows,
+        requests=len(rows),
+        bytes=1,
+        sha256="0" * 64,
+        counted=counted,
+        transient=transient,
+        permanent=permanent,
+    )
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Submission], int]:
+    """Draw attempts as the protocol makes them: each asks only what is still pending."""
+    submissions: list[Submission] = []
+    round_ = 0
+    for number in range(1, draw(st.integers(0, 6)) + 1):
+        if draw(st.integers(0, 5)) == 0:
+            round_ += 1
+        before = shard_standing(run_of(submissions, round_), shard(), 100)
+        if not before.pending:
+            break
+        fates = [draw(st.sampled_from("stp")) for _ in before.pending]
+        rows = list(before.pending)
+        picked = {
+            fate: RowSet.from_iterable(
+                row for row, its in zip(rows, fates, strict=True) if its == fate
+            )
+            for fate in "tp"
+        }
+        submissions.append(
+            attempt(
+                number,
+                before.pending,
+                SubmissionState.COLLECTED,
+                picked["t"],
+                picked["p"],
+                counted=draw(st.booleans()),
+                round_=round_,
+            )
+        )
+    return submissions, round_
+
+
+@given(histories(), st.integers(1, 4))
+def test_every_row_is_in_exactly_one_set(
+    history: tuple[list[Submission], int], attempts: int
+) -> None:
+    submissions, round_ = history
+    standing = shard_standing(run_of(submissions, round_), shard(), attempts)
+    parts = [standing.answered, standing.failed, standing.pending]
+    assert sorted(row for part in parts for row in part) == list(range(ROWS))
+
+
+@given(histories())
+def test_an_answered_row_stays_answered(history: tuple[list[Submission], int]) -> None:
+    submissions, round_ = history
+    answered = RowSet()
+    for end in range(len(submissions) + 1):
+        standing = shard_standing(run_of(submissions[:end], round_), shard(), 3)
+        assert not answered.difference(standing.answered)
+        answered = standing.answered
+
+
+@given(histories())
+def test_a_new_round_asks_everything_unanswered(history: tuple[list[Submission], int]) -> None:
+    submissions, round_ = history
+    standing = shard_standing(run_of(submissions, round_ + 1), shard(), 1)
+    assert standing.pending == EVERY.difference(standing.answered)
+    assert standing.tried == 0
+
+
+def test_attempts_that_do_not_count_leave_their_rows_pending() -> None:
+    turned_away = attempt(1, EVERY, SubmissionState.FAILED, EVERY, RowSet(), counted=False)
+    standing = shard_standing(run_of([turned_away]), shard(), 1)
+    assert (standing.pending, standing.tried) == (EVERY, 0)
+
+
+def test_the_last_counted_attempt_ends_what_is_left() -> None:
+    rest = RowSet.span(5, ROWS)
+    first = attempt(1, EVERY, SubmissionState.COLLECTED, rest, RowSet())
+    standing = shard_standing(run_of([first]), shard(), 1)
+    assert (standing.answered, standing.failed) == (RowSet.span(0, 5), rest)
+
+
+def test_an_open_attempt_keeps_its_rows_pending_even_if_it_is_the_last() -> None:
+    rest = RowSet.span(5, ROWS)
+    first = attempt(1, EVERY, SubmissionState.COLLECTED, rest, RowSet())
+    second = attempt(2, rest, SubmissionState.SUBMITTED, RowSet(), RowSet())
+    standing = shard_standing(run_of([first, second]), shard(), 1)
+    assert standing.open == second
+    assert standing.pending == rest
+
+
+def test_a_lost_batch_breaks_the_shard_and_nothing_is_pending() -> None:
+    lost = attempt(1, EVERY, SubmissionState.LOST, RowSet(), EVERY)
+    standing = shard_standing(run_of([lost]), shard(), 3)
+    assert (standing.failed, len(standing.pending)) == (EVERY, 0)
