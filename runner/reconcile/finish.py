@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runner.errors import LocalFileError
 from runner.ledger import runs as run_steps
 from runner.ledger.records import RunState, SubmissionState
 from runner.reconcile.collect import fetch_again
@@ -40,6 +41,12 @@ def finish(shop: Workshop, action: Finish) -> None:
     publication = prepare(folder, shards)
     try:
         published = publication.published
+        if action.state is RunState.SUCCEEDED and published.failed:
+            raise LocalFileError(
+                f"{published.failed:,} answers of {run.job} that had been collected are not in "
+                f"{run.folder}/raw any more; put its files back, or remove them all to have them "
+                f"downloaded again"
+            )
         record = account(
             shop,
             run,

@@ -1,0 +1,1 @@
+"""The real command in real processes, against real sockets, disks and signals."""

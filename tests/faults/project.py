@@ -1,0 +1,327 @@
+"""A project in a folder of its own, the command run on it in real processes, and what to insist on.
+
+`Project.run` is what a shell or cron would do: a new process of the installed command. `Launcher`
+does the same without the second of start-up, for sweeps (see `launcher.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from tests.simulation.scene import request_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from tests.simulation.http import Server
+    from tests.simulation.world import World
+
+ROOT = Path(__file__).parents[2]
+LAUNCHER = Path(__file__).with_name("launcher.py")
+COMMAND = (sys.executable, "-P", "-c", "from runner.cli import main; main()")
+KEY = "sk-a-secret-that-nobody-may-see"
+PATIENCE = 30.0
+"""Seconds after which a thing that should have happened has not."""
+
+SPEC = """\
+name: job
+endpoint: /v1/chat/completions
+input: requests.jsonl
+"""
+
+Picture: TypeAlias = "dict[str, tuple[int, int, bytes]]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a process ended. A negative `code` is the signal that killed it."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:  # noqa: ANN401 -- decoded JSON
+        """Decode what was printed."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Where a process of the launcher is to kill itself: see `launcher.py`."""
+
+    kind: Literal["commit", "disk"]
+    moment: Literal["before", "after"]
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.moment} {self.kind} {self.number}"
+
+
+@dataclass(kw_only=True)
+class Project:
+    """A folder with specs and inputs; `environment` is all that the command gets to see."""
+
+    root: Path
+    environment: dict[str, str] = field(
+        default_factory=lambda: {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "PYTHONPATH": str(ROOT),
+            "OPENAI_API_KEY": KEY,
+        }
+    )
+
+    @classmethod
+    def at(
+        cls,
+        root: Path,
+        server: Server,
+        *,
+        rows: int = 12,
+        a_shard: int = 5,
+        spec: str = SPEC,
+        config: str = "",
+    ) -> Project:
+        """Make a project with one job of `rows` requests, r0 onwards, on a simulated provider."""
+        project = cls(root=root)
+        project.write(
+            "runner.yaml",
+            f"providers:\n  openai:\n    base_url: {server.base_url}\n    adoption_grace: 0.3\n"
+            f"    max_requests_per_batch: {a_shard}\n{config}",
+        )
+        project.write("specs/job.yaml", spec)
+        project.write("requests.jsonl", request_lines(rows))
+        return project
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """Write a file of the project."""
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    @property
+    def ledger(self) -> Path:
+        return self.root / ".runner" / "ledger.db"
+
+    def start(
+        self,
+        *arguments: str,
+        folder: Path | None = None,
+        command: Sequence[str] = COMMAND,
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
+        """Start the command."""
+        return subprocess.Popen(
+            [*command, *arguments],
+            cwd=folder or self.root,
+            env={**self.environment, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self,
+        *arguments: str,
+        folder: Path | None = None,
+        command: Sequence[str] = COMMAND,
+        environment: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """Run the command to its end."""
+        return ended(
+            self.start(*arguments, folder=folder, command=command, environment=environment)
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Return what `runner status --json` says of the job `job`."""
+        told = self.run("status", "--json")
+        assert told.code == 0, told.err
+        [job] = [each for each in told.json() if each["name"] == "job"]
+        assert isinstance(job, dict)
+        return job
+
+    def picture(self) -> Picture:
+        """Take in everything in the folder: kind, time of change, and content of each name."""
+        found: Picture = {}
+        for path in sorted(self.root.rglob("*")):
+            about = path.lstat()
+            if path.is_symlink():
+                content = os.readlink(path).encode()  # noqa: PTH115 -- bytes are compared
+            elif path.is_file():
+                content = path.read_bytes()
+            else:
+                content = b""
+            mode = stat.S_IFMT(about.st_mode)
+            # The folder of the ledger itself: SQLite makes and removes files beside it.
+            changed = 0 if path == self.ledger.parent else about.st_mtime_ns
+            found[str(path.relative_to(self.root))] = (mode, changed, content)
+        return found
+
+    def finished(self, job: str = "job") -> bool:
+        """Whether the job's results are there, as a script would ask."""
+        return (self.root / "outputs" / job / "latest" / "output.jsonl").exists()
+
+    def results(self, job: str = "job") -> tuple[list[str], list[str]]:
+        """Return the custom_ids in output.jsonl and in errors.jsonl; each line must be whole."""
+        folder = self.root / "outputs" / job / "latest"
+        return lines_of(folder / "output.jsonl"), lines_of(folder / "errors.jsonl")
+
+    def check_results(self, asked: Sequence[str], failed: Sequence[str] = ()) -> None:
+        """Assert that each request is in one of the files, in order, and that the record is true.
+
+        Nothing temporary is left: what a killed process was writing is gone or has its name.
+        """
+        good, bad = self.results()
+        assert good == [name for name in asked if name not in failed]
+        assert bad == list(failed)
+        folder = self.root / "outputs" / "job" / "latest"
+        record = json.loads((folder / "run.json").read_bytes())
+        for name, about in record["outputs"].items():
+            content = (folder / name).read_bytes()
+            assert about["sha256"] == hashlib.sha256(content).hexdigest(), name
+        for shard in record["shards"]:
+            for submission in shard["submissions"]:
+                for result in submission["results"]:
+                    content = (folder / result["path"]).read_bytes()
+                    assert result["sha256"] == hashlib.sha256(content).hexdigest(), result
+        assert self.litter() == []
+
+    def litter(self) -> list[str]:
+        """Return the files that only a process under way should have."""
+        return [
+            str(path.relative_to(self.root))
+            for path in self.root.rglob("*")
+            if path.suffix in (".part", ".partial", ".input") or path.parent.name == "uploads"
+        ]
+
+    def check_nothing_secret(self, *processes: Ended) -> None:
+        """Assert that the key is in no file and was not said by any of these processes."""
+        for path in self.root.rglob("*"):
+            if path.is_file():
+                assert KEY.encode() not in path.read_bytes(), path
+        for process in processes:
+            assert KEY not in process.out + process.err
+
+
+def ended(process: subprocess.Popen[str]) -> Ended:
+    """Wait for a process and return how it ended."""
+    try:
+        out, err = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return Ended(code=process.returncode, out=out, err=err)
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the custom_id of each line of a result file; all must be whole."""
+    content = path.read_bytes()
+    assert content == b"" or content.endswith(b"\n"), path
+    return [json.loads(line)["custom_id"] for line in content.split(b"\n")[:-1]]
+
+
+def ids(count: int) -> list[str]:
+    """Return the custom_ids of `count` requests."""
+    return [f"r{number}" for number in range(count)]
+
+
+def until(condition: Callable[[], object], *, patience: float = PATIENCE) -> None:
+    """Wait for something to become true."""
+    last = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < last, f"waited {patience} s in vain"
+        time.sleep(0.002)
+
+
+def sent(world: World, method: str = "POST") -> list[str]:
+    """Return the paths of the calls that could change something at the provider."""
+    return [each.path for each in world.requests if each.method == method]
+
+
+class Launcher:
+    """A process that runs the command as often as it is told to, one after the other."""
+
+    def __init__(self, process: subprocess.Popen[str], streams: Path) -> None:
+        self._process = process
+        self._out, self._err = streams / "out", streams / "err"
+
+    def run(
+        self,
+        project: Project,
+        *arguments: str,
+        step: Step | None = None,
+        started: Callable[[int], object] = lambda _pid: None,
+    ) -> Ended:
+        """Run the command; `started` is called with its process id as soon as it has one."""
+        order = {
+            "folder": str(project.root),
+            "environment": project.environment,
+            "arguments": arguments,
+            "out": str(self._out),
+            "err": str(self._err),
+            "step": None
+            if step is None
+            else {"kind": step.kind, "moment": step.moment, "number": step.number},
+        }
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        started(self._answer())
+        return Ended(
+            code=self._answer(),
+            out=self._out.read_text(encoding="utf-8"),
+            err=self._err.read_text(encoding="utf-8"),
+        )
+
+    def _answer(self) -> int:
+        assert self._process.stdout is not None
+        return int(self._process.stdout.readline())
+
+    def until_final(self, project: Project) -> list[Ended]:
+        """Make single passes, as cron would, until the job's results are there."""
+        passes: list[Ended] = []
+        last = time.monotonic() + PATIENCE
+        while not project.finished():
+            assert time.monotonic() < last, passes[-1]
+            passes.append(self.run(project, "reconcile"))
+            assert passes[-1].code == 0, passes[-1]
+        return passes
+
+    def check_idle(self, project: Project, world: World | None) -> None:
+        """Assert that a further pass says nothing, asks nobody and changes no file."""
+        before, asked = project.picture(), world and len(world.requests)
+        idle = self.run(project, "reconcile")
+        assert (idle.code, idle.out, idle.err) == (0, "", "")
+        assert asked == (world and len(world.requests)), str(world and world.requests[-1])
+        after = project.picture()
+        assert before.keys() == after.keys()
+        assert [name for name in before if before[name] != after[name]] == []
+
+
+@contextmanager
+def launched() -> Iterator[Launcher]:
+    """Run a launcher for as long as the block lasts."""
+    with (
+        tempfile.TemporaryDirectory() as streams,
+        subprocess.Popen(
+            [sys.executable, "-P", LAUNCHER],
+            env={"PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", os.defpath)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        yield Launcher(process, Path(streams))

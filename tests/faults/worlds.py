@@ -1,0 +1,77 @@
+"""The simulated providers of these tests, and the hand that kills at one of their exchanges."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from tests.faults.project import KEY, PATIENCE
+from tests.simulation.behaviour import Behaviour, Expire
+from tests.simulation.faults import Die
+from tests.simulation.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.simulation.behaviour import Row
+    from tests.simulation.exchange import Request
+
+MORNING = 1_700_000_000.0
+
+
+def stepping_world() -> World:
+    """Make a provider whose clock moves a second with each exchange, and with nothing else.
+
+    So a run takes the same exchanges on a fast machine as on a slow one. Batches work for two
+    seconds; the one that asks r5 for the first time expires with half of its requests done.
+    """
+
+    def now() -> float:
+        return MORNING + len(world.requests)
+
+    def behaviour(_index: int, rows: Sequence[Row]) -> Behaviour:
+        expires = any(row.custom_id == "r5" and not row.earlier for row in rows)
+        if expires:
+            return Behaviour(validating=1, working=2, ending=Expire())
+        return Behaviour(validating=1, working=2)
+
+    world = World(now, behaviour=behaviour, key=KEY)
+    return world
+
+
+class Killer:
+    """A fault that kills the client's process at one exchange, the n-th of the world's life.
+
+    With `acted` the provider carries the request out, and the answer finds nobody.
+    """
+
+    def __init__(self, number: int, *, acted: bool) -> None:
+        self.pid: Future[int] = Future()
+        self._number = number
+        self._acted = acted
+
+    def __call__(self, _request: Request, number: int) -> Die | None:
+        if number != self._number:
+            return None
+        os.kill(self.pid.result(PATIENCE), signal.SIGKILL)
+        return Die(acted=self._acted)
+
+
+class Murderer:
+    """A fault that kills whatever client there is, by chance but the same for the same seed."""
+
+    def __init__(self, seed: int, rate: float) -> None:
+        self.pid: Future[int] = Future()
+        self.deaths = 0
+        self._chance = random.Random(seed)
+        self._rate = rate
+
+    def __call__(self, _request: Request, _number: int) -> Die | None:
+        if self._chance.random() >= self._rate:
+            return None
+        os.kill(self.pid.result(PATIENCE), signal.SIGKILL)
+        self.deaths += 1
+        return Die(acted=self._chance.random() < 0.5)
