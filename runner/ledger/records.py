@@ -219,7 +219,8 @@ class Run:
     """A job's revision and everything done for it.
 
     `shards` and `submissions` are empty where only a summary was asked for (finished runs).
-    `folder` is the run's output folder relative to the project root.
+    `folder` is the run's output folder relative to the project root; `git` where the project's
+    repository stood when the run began, as JSON.
     """
 
     id: int
@@ -236,6 +237,7 @@ class Run:
     bytes: int
     input_path: str
     folder: str
+    git: str | None = None
     round: int = 0
     attempts: int = 3
     succeeded: int = 0

@@ -150,8 +150,8 @@ def _want(change: Change, job: JobRecord) -> None:
 def _insert_run(change: Change, run: Run, shards: Iterable[ShardRecord]) -> int:
     columns = (
         "job", "revision", "state", "reason", "provider", "base_url", "endpoint", "replicate",
-        "digest", "requests", "bytes", "input_path", "folder", "attempts", "succeeded", "failed",
-        "created_at", "finished_at",
+        "digest", "requests", "bytes", "input_path", "folder", "git", "attempts", "succeeded",
+        "failed",         "created_at", "finished_at",
     )  # fmt: skip
     identifier = change.insert("runs", {column: getattr(run, column) for column in columns})
     for shard in shards:

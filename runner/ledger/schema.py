@@ -88,6 +88,7 @@ def _jobs(database: Database) -> None:
             bytes INTEGER NOT NULL,
             input_path TEXT NOT NULL,
             folder TEXT NOT NULL,
+            git TEXT,
             round INTEGER NOT NULL DEFAULT 0,
             attempts INTEGER NOT NULL,
             succeeded INTEGER NOT NULL DEFAULT 0,

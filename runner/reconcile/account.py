@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from runner.inputs.rows import RowSet
-from runner.outputs.origin import git_state, tool_versions
+from runner.outputs.origin import GitState, tool_versions
 from runner.outputs.record import (
     Counts,
     InputRecord,
@@ -87,7 +88,7 @@ def account(
         usage=sum_usage(batches.values()),
         outputs=(published.output, published.errors),
         made_by=tool_versions(),
-        git=git_state(shop.project.root),
+        git=None if run.git is None else GitState(**json.loads(run.git)),
         started_at=timestamp(run.created_at),
         finished_at=timestamp(run.finished_at or shop.clock()),
     )

@@ -110,6 +110,7 @@ class AdoptFile(Step):
 
     key: Key
     file: File
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

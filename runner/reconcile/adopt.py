@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
 from runner.ledger import transitions
 from runner.ledger.records import Submission, SubmissionState, Tag
 from runner.reconcile.requests import rows_of_batch
@@ -36,7 +37,27 @@ def adopt_batch(shop: Workshop, action: AdoptBatch) -> None:
 
 
 def adopt_file(shop: Workshop, action: AdoptFile) -> None:
-    """Record a file found at the provider as the one that was uploaded."""
+    """Record a file found at the provider as the one that was uploaded, if its content is.
+
+    The upload may have met an input that was being written to, so the name and the size are
+    not enough; a provider that does not give inputs back is believed.
+    """
+    path = shop.scratch(action.key).with_suffix(".check")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        download = shop.api(action.run.provider).download(
+            action.file.id, path, expected_bytes=action.file.bytes
+        )
+    except (NotFound, NotOffered, Rejected, Unauthorized):
+        pass
+    else:
+        if download.sha256 != action.sha256:
+            transitions.retract(
+                shop.ledger, action.key, "the file at the provider has another content"
+            )
+            return
+    finally:
+        path.unlink(missing_ok=True)
     transitions.uploaded(shop.ledger, action.key, action.file, adopted=True)
 
 

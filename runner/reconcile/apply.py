@@ -97,7 +97,7 @@ def _name(action: Action) -> str:
 
 def _asks(action: Action) -> bool:
     """Whether carrying this out means calling the provider."""
-    return isinstance(action, Submit | Collect | CancelBatch)
+    return isinstance(action, Submit | AdoptFile | Collect | CancelBatch)
 
 
 def _apply(  # noqa: C901, PLR0912 -- one line a case
@@ -106,6 +106,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
     ledger, run = shop.ledger, action.run
     match action:
         case StartRun():
+            run = dataclasses.replace(run, git=shop.git())
             identifier = run_steps.start_run(ledger, action.job, run, run.shards)
             started[run.job, run.revision] = identifier
         case RestoreRun():
@@ -139,6 +140,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case CancelBatch():
             _cancel(shop, run, action)
         case Abandon():
+            shop.scratch(action.submission.key).unlink(missing_ok=True)
             transitions.close(
                 ledger,
                 action.submission.key,

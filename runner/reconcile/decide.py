@@ -181,7 +181,11 @@ def _resolve_upload(desk: Desk, submission: Submission) -> Steps:
     file = desk.traces.file(submission.key, submission.bytes)
     if file is not None:
         why = "the upload had arrived"
-        return [AdoptFile(run=desk.run, why=why, key=submission.key, file=file)]
+        return [
+            AdoptFile(
+                run=desk.run, why=why, key=submission.key, file=file, sha256=submission.sha256
+            )
+        ]
     if submission.doubt_at is None:
         why = "a pass ended between the upload and its answer"
         return [Doubt(run=desk.run, why=why, key=submission.key)]

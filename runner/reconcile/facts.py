@@ -82,11 +82,13 @@ class Look:
 class Seen:
     """What one provider answered in this pass.
 
-    `failure` is why it could not be asked, in words; then the rest is empty. `batches` holds
+    `failure` is why it could not be asked, in words; `hopeless` that asking again cannot help.
+    What was learned before the failure is kept. `batches` holds
     the in-flight batches that were found, `missing` the ids it says it does not know.
     """
 
     failure: str | None = None
+    hopeless: bool = False
     look: Look | None = None
     batches: Mapping[str, Batch] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()

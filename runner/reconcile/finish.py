@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from runner.ledger.records import FileRecord, Run, ShardRecord, Submission
-    from runner.outputs.publish import ShardAnswers, Unanswered
+    from runner.outputs.publish import Published, ShardAnswers, Unanswered
     from runner.reconcile.actions import Finish, PointLatest
     from runner.reconcile.workshop import Workshop
 
@@ -41,12 +41,7 @@ def finish(shop: Workshop, action: Finish) -> None:
     publication = prepare(folder, shards)
     try:
         published = publication.published
-        if action.state is RunState.SUCCEEDED and published.failed:
-            raise LocalFileError(
-                f"{published.failed:,} answers of {run.job} that had been collected are not in "
-                f"{run.folder}/raw any more; put its files back, or remove them all to have them "
-                f"downloaded again"
-            )
+        _insist(run, action.state, published)
         record = account(
             shop,
             run,
@@ -81,6 +76,16 @@ def finish(shop: Workshop, action: Finish) -> None:
             trouble=action.state in (RunState.PARTIAL, RunState.FAILED) and not action.superseded,
         )
     )
+
+
+def _insist(run: Run, state: RunState, published: Published) -> None:
+    """Refuse to call a run succeeded whose raw files do not hold all answers any more."""
+    if state is RunState.SUCCEEDED and published.failed:
+        raise LocalFileError(
+            f"{published.failed:,} answers of {run.job} that had been collected are not in "
+            f"{run.folder}/raw any more; put its files back, or remove them all to have them "
+            f"downloaded again"
+        )
 
 
 def point(shop: Workshop, action: PointLatest) -> None:

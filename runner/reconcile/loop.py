@@ -49,7 +49,7 @@ def reconcile_until_done(
             report = reconcile_once(shop, specs, everything=everything)
         wait_for_lock = True
         now = shop.clock()
-        if report.settled or report.hopeless:
+        if report.settled or report.in_vain:
             return report
         changed_at = now if report.changed else changed_at
         alone = bool(report.waits) and all(wait.trouble for wait in report.waits)

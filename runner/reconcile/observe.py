@@ -13,7 +13,7 @@ import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import ApiError, NotFound, NotOffered
+from runner.errors import ApiError, NotFound, NotOffered, OutOfMoney, Unauthorized
 from runner.ledger.records import SubmissionState, Tag
 from runner.reconcile.facts import Look, Seen
 
@@ -103,6 +103,7 @@ def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen
     found: dict[str, Batch] = {}
     missing: set[str] = set()
     failure: str | None = None
+    hopeless = False
     try:
         if asked.look:
             look = _look(api, asked, clock)
@@ -110,10 +111,12 @@ def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen
         _follow(api, asked, clock, found, missing)
     except ApiError as error:
         failure = str(error)
+        hopeless = isinstance(error, OutOfMoney | Unauthorized)
     # What a look found besides is kept: it may be adopted, and then it need not be asked again.
     beside = {batch.id: batch for batch in look.batches} if look is not None else {}
     return Seen(
         failure=failure,
+        hopeless=hopeless,
         look=look,
         batches={name: batch for name, batch in beside.items() if name not in missing} | found,
         missing=frozenset(missing),

@@ -37,7 +37,8 @@ class PassReport:
     """What a pass came to.
 
     `states` are those of the selected jobs' wanted runs; a job whose spec or input is invalid
-    is not among them. `changed` says whether anything was done at all.
+    is not among them. `changed` says whether anything was done at all; `hopeless` names
+    the providers that waiting cannot help: no key, no money, a missing extra.
     """
 
     wishes: tuple[Wish, ...]
@@ -46,12 +47,21 @@ class PassReport:
     notes: tuple[str, ...]
     states: Mapping[str, RunState]
     changed: bool
-    hopeless: bool
+    hopeless: frozenset[str]
 
     @property
     def settled(self) -> bool:
         """Whether every selected job is in a final state."""
         return all(state.final for state in self.states.values())
+
+    @property
+    def in_vain(self) -> bool:
+        """Whether every selected job that is not final waits for a provider beyond hope."""
+        return all(
+            wish.job.provider.name in self.hopeless
+            for wish in self.wishes
+            if not self.states[wish.job.name].final
+        )
 
     @property
     def trouble(self) -> bool:
@@ -82,7 +92,7 @@ def reconcile_once(shop: Workshop, specs: Specs, *, everything: bool) -> PassRep
                 run_steps.unwant(shop.ledger, name)
     wishes = with_restorable(shop.project, made.wishes, shop.ledger.runs())
     known = known_of(shop.ledger, wishes, everything=everything)
-    seen, hopeless = _observe(shop, wishes, known)
+    seen = _observe(shop, wishes, known)
     plan, changed = _settle(shop, wishes, known, seen, living, everything=everything)
     states = {wish.job.name: _state(shop, wish) for wish in wishes}
     return PassReport(
@@ -92,7 +102,7 @@ def reconcile_once(shop: Workshop, specs: Specs, *, everything: bool) -> PassRep
         notes=plan.notes,
         states=states,
         changed=changed,
-        hopeless=hopeless or shop.hopeless,
+        hopeless=frozenset(shop.hopeless),
     )
 
 
@@ -136,15 +146,14 @@ def _settle(
         known = known_of(shop.ledger, wishes, everything=everything)
 
 
-def _observe(shop: Workshop, wishes: Sequence[Wish], known: Known) -> tuple[dict[str, Seen], bool]:
-    """Ask every provider that has to be asked; returns whether one is beyond asking."""
+def _observe(shop: Workshop, wishes: Sequence[Wish], known: Known) -> dict[str, Seen]:
+    """Ask every provider that has to be asked."""
     seen: dict[str, Seen] = {}
-    hopeless = False
     for name, asked in questions(wishes, known.runs, shop.ledger.listed_through).items():
         try:
             api = shop.api(name)
         except (ApiError, MissingExtra) as error:
-            hopeless = True
+            shop.hopeless.add(name)
             seen[name] = Seen(failure=str(error))
         else:
             seen[name] = observe(api, asked, shop.clock)
@@ -154,8 +163,10 @@ def _observe(shop: Workshop, wishes: Sequence[Wish], known: Known) -> tuple[dict
             shop.answered.add(name)
         else:
             shop.stopped[name] = failure
+            if seen[name].hopeless:
+                shop.hopeless.add(name)
             shop.tell(Tidings(job="", what=failure, trouble=True))
-    return seen, hopeless
+    return seen
 
 
 def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:

@@ -97,6 +97,7 @@ def _restorable(record: dict[str, Any], wish: Wish) -> Restorable | None:
             bytes=wish.bytes,
             input_path=wish.job.input_shown,
             folder=wish.folder,
+            git=None if record["git"] is None else json.dumps(record["git"]),
             attempts=wish.job.attempts,
             succeeded=record["counts"]["succeeded"],
             failed=record["counts"]["failed"],

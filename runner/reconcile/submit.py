@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 from runner.errors import (
     ApiError,
@@ -22,6 +22,7 @@ from runner.errors import (
     NotFound,
     Rejected,
 )
+from runner.inputs.fingerprint import unchanging
 from runner.inputs.rows import RowSet
 from runner.ledger import transitions
 from runner.ledger.records import SubmissionState
@@ -30,7 +31,7 @@ from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from io import BufferedReader
+    from io import FileIO
     from pathlib import Path
 
     from runner.inputs.cut import Cut
@@ -98,21 +99,25 @@ def _upload(shop: Workshop, action: Submit, submission: Submission) -> str:
     def told(done: int) -> None:
         shop.progress(key.job, "uploading", done, submission.bytes)
 
-    with _content(shop, action, submission) as content:
-        transitions.intend_upload(
-            shop.ledger, key, since=shop.ledger.listed_through(action.run.provider)
-        )
-        try:
+    since = shop.ledger.listed_through(action.run.provider)
+    intended = False
+    try:
+        with _content(action, submission, shop.scratch(key)) as content:
+            transitions.intend_upload(shop.ledger, key, since=since)
+            intended = True
             file = api.upload(content, filename=key.filename, size=submission.bytes, progress=told)
-        except MayHaveActed as error:
-            transitions.doubt(shop.ledger, key, str(error))
-            raise
-        except Rejected as error:
-            _refused(shop, submission, error)
-            raise
-        except (ApiError, LocalFileError) as error:
+    except MayHaveActed as error:
+        transitions.doubt(shop.ledger, key, str(error))
+        raise
+    except Rejected as error:
+        _refused(shop, submission, error)
+        raise
+    except (ApiError, LocalFileError, InputChanged) as error:
+        # An input that changed meanwhile may have been stored half old, half new: it is sent
+        # again, or becomes another revision.
+        if intended:
             transitions.retract(shop.ledger, key, str(error))
-            raise
+        raise
     if file.bytes is not None and file.bytes != submission.bytes:
         transitions.retract(shop.ledger, key, "the provider stored another number of bytes")
         raise LocalFileError(
@@ -188,34 +193,28 @@ def _refused(shop: Workshop, submission: Submission, error: Rejected) -> None:
 
 
 @contextlib.contextmanager
-def _content(shop: Workshop, action: Submit, submission: Submission) -> Iterator[BinaryIO]:
+def _content(action: Submit, submission: Submission, scratch: Path) -> Iterator[FileIO]:
     """Give the bytes to upload, known to be those that were hashed.
 
     A shard that is the whole input is read from where it lies; anything else is cut into a
-    file of its own first. Raises InputChanged if the bytes are not those that were recorded.
+    file of its own first. Raises InputChanged if the bytes are not those that were recorded, or
+    if they change while the block runs.
     """
     whole = action.shard.whole and len(submission.rows) == action.shard.requests
-    path = action.job.input if whole else shop.scratch(submission.key)
+    path = action.job.input if whole else scratch
     if not whole and not path.exists():
         _cut(action.job, action.shard, submission.rows, path)
-    try:
-        with path.open("rb") as content:
-            if _sha256(content) != submission.sha256:
-                if not whole:
-                    path.unlink()
-                raise InputChanged(
-                    f"{action.job.input_shown} is not what was validated and hashed for "
-                    f"{submission.key}; nothing was sent. Restore it, or let the next pass take "
-                    f"it as a new revision"
-                )
-            content.seek(0)
-            yield content
-    except OSError as error:
-        raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
-
-
-def _sha256(content: BufferedReader) -> str:
-    return hashlib.file_digest(content, "sha256").hexdigest()
+    with unchanging(path, shown=action.job.input_shown) as (content, _fingerprint):
+        if hashlib.file_digest(content, "sha256").hexdigest() != submission.sha256:
+            if not whole:
+                path.unlink()
+            raise InputChanged(
+                f"{action.job.input_shown} is not what was validated and hashed for "
+                f"{submission.key}; nothing was sent. Restore it, or let the next pass take it "
+                f"as a new revision"
+            )
+        content.seek(0)
+        yield content
 
 
 def _cut(job: Job, shard: ShardRecord, rows: RowSet, path: Path) -> Cut:

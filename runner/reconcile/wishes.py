@@ -110,7 +110,12 @@ def _wish(
     scanned = scan_input(
         job, ledger.path if ledger is not None and writing else None, progress=progress
     )
-    if writing and ledger is not None and cached is None and scanned.fingerprint.settled(int(ledger.clock() * 1e9)):
+    if (
+        writing
+        and ledger is not None
+        and cached is None
+        and scanned.fingerprint.settled(int(ledger.clock() * 1e9))
+    ):
         transitions.cache_digest(
             ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests
         )

@@ -49,7 +49,8 @@ class Workshop:
             rest of this pass.
         stopped: why a provider is left alone for the rest of this pass.
         answered: the providers that have answered since this program was started.
-        hopeless: whether a key was refused or money has run out: waiting cannot help.
+        hopeless: the providers whose key is refused or where money has run out: waiting for
+            them cannot help.
 
     """
 
@@ -62,7 +63,8 @@ class Workshop:
     trouble: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     answered: set[str] = field(default_factory=set)
-    hopeless: bool = False
+    hopeless: set[str] = field(default_factory=set)
+    _git: list[str | None] = field(default_factory=list)
     _apis: dict[str, BatchApi] = field(default_factory=dict)
 
     def api(self, provider: str) -> BatchApi:
@@ -74,6 +76,18 @@ class Workshop:
     def folder(self, run: Run) -> Path:
         """Return a run's output folder."""
         return self.project.root / run.folder
+
+    def git(self) -> str | None:
+        """Return where the project's repository stands, as JSON; asked once a process."""
+        if not self._git:
+            import dataclasses
+            import json
+
+            from runner.outputs.origin import git_state
+
+            state = git_state(self.project.root)
+            self._git.append(None if state is None else json.dumps(dataclasses.asdict(state)))
+        return self._git[0]
 
     def scratch(self, key: Key) -> Path:
         """Return where the input file of a submission is put together."""
@@ -89,10 +103,10 @@ class Workshop:
         if isinstance(error, OutOfMoney | Unauthorized | Unreachable):
             self.stopped.setdefault(provider, str(error))
         if isinstance(error, OutOfMoney | Unauthorized):
-            self.hopeless = True
+            self.hopeless.add(provider)
 
     def begin_pass(self) -> None:
         """Forget the troubles of the last pass."""
         self.trouble.clear()
         self.stopped.clear()
-        self.hopeless = False
+        self.hopeless.clear()
