@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from runner.errors import ApiError, MissingExtra
 from runner.ledger import runs as run_steps
 from runner.ledger import transitions
-from runner.ledger.records import Tag
+from runner.ledger.records import RunState, Tag
 from runner.reconcile.apply import apply
 from runner.reconcile.facts import Facts, Seen
 from runner.reconcile.observe import observe, questions
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runner.errors import Problem
-    from runner.ledger.records import RunState
     from runner.reconcile.actions import Plan, Wait
     from runner.reconcile.facts import Known, Wish
     from runner.reconcile.workshop import Workshop
@@ -93,8 +92,8 @@ def reconcile_once(shop: Workshop, specs: Specs, *, everything: bool) -> PassRep
     wishes = with_restorable(shop.project, made.wishes, shop.ledger.runs())
     known = known_of(shop.ledger, wishes, everything=everything)
     seen = _observe(shop, wishes, known)
-    plan, changed = _settle(shop, wishes, known, seen, living, everything=everything)
-    states = {wish.job.name: _state(shop, wish) for wish in wishes}
+    plan, known, changed = _settle(shop, wishes, known, seen, living, everything=everything)
+    states = _states(wishes, known)
     return PassReport(
         wishes=wishes,
         problems=made.problems,
@@ -114,8 +113,8 @@ def _settle(
     living: frozenset[str] | None,
     *,
     everything: bool,
-) -> tuple[Plan, bool]:
-    """Plan and apply until the plan holds no more actions."""
+) -> tuple[Plan, Known, bool]:
+    """Plan and apply until the plan holds no more actions; returns what is known then."""
     notes: dict[str, None] = {}
     before: Plan | None = None
     while True:
@@ -138,7 +137,7 @@ def _settle(
                 shop.tell(Tidings(job="", what=note))
             notes[note] = None
         if not plan.actions:
-            return plan, before is not None
+            return plan, known, before is not None
         if before is not None and plan.actions == before.actions:
             raise AssertionError(f"applying the plan changed nothing: {plan.actions[0]}")
         apply(shop, plan.actions)
@@ -190,10 +189,10 @@ def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:
     )
 
 
-def _state(shop: Workshop, wish: Wish) -> RunState:
-    from runner.ledger.records import RunState
-
-    for run in shop.ledger.runs():
-        if run.job == wish.job.name and run.revision == wish.revision:
-            return run.state
-    return RunState.PENDING
+def _states(wishes: Sequence[Wish], known: Known) -> dict[str, RunState]:
+    """Return where each wished run stands; pending where nothing was recorded of it."""
+    states = {(run.job, run.revision): run.state for run in known.runs}
+    return {
+        wish.job.name: states.get((wish.job.name, wish.revision), RunState.PENDING)
+        for wish in wishes
+    }
