@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 COVERAGE ?= 0
+FIRST ?= 0
+MINUTES ?= 5
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +17,7 @@ COMPILE := $(PINS)/bin/uv pip compile --quiet --upgrade --universal --python-ver
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check layout lint types layers format bench pins clean
+.PHONY: help setup demo test docs check layout lint types layers format bench soak pins clean
 
 help: ## say what each target does
 	@echo 'usage: make TARGET [PYTHON=python3.12]'
@@ -26,7 +28,7 @@ setup: $(READY) ## install the pinned requirements and runner itself into .venv
 
 demo: $(READY) ## embed 3,080 questions through a Batch API on this machine; no key, no cost
 	@echo 'The Banking77 test set, embedded by the built-in provider `local`:'
-	@$(BIN)/runner reconcile --wait specs/banking77/embeddings.yaml
+	@$(BIN)/runner reconcile --wait --verbose specs/banking77/embeddings.yaml
 	@$(BIN)/python specs/banking77/accuracy.py
 	@echo
 	@echo 'What the same questions would take at OpenAI (planned only, nothing is sent):'
@@ -34,6 +36,9 @@ demo: $(READY) ## embed 3,080 questions through a Batch API on this machine; no 
 
 test: $(READY) ## run the tests, with branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+
+docs: $(READY) ## write the transcripts of README.md anew, by running what they show
+	@$(BIN)/python docs/transcripts.py
 
 check: layout lint types layers ## run everything that reads the code without running it
 
@@ -54,11 +59,13 @@ format: $(READY) ## lay the code out and mend what can be mended
 	$(BIN)/ruff format --quiet .
 
 bench: $(READY) ## run the benchmarks, each in a process of its own
-	@for benchmark in benchmarks/bench_*.py; do \
-		[ -e "$$benchmark" ] || { echo 'no benchmarks yet'; break; }; \
+	@for benchmark in benchmarks/*.py; do \
 		echo "$$benchmark"; \
 		$(BIN)/python "$$benchmark" || exit; \
 	done
+
+soak: $(READY) ## run the simulated storms for MINUTES, on seeds from FIRST on
+	@$(BIN)/python -m tests.simulation.soak --first $(FIRST) --minutes $(MINUTES)
 
 # The compiler of the pins is pinned too, and lives apart: nobody else needs it.
 pins: ## choose the newest versions that fit, and write them with their hashes

@@ -25,7 +25,7 @@ OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
 EMBEDDED_BASE_URL: Final = "http://local.invalid/v1"
 """What `local` has for an address until it is started: `.invalid` never resolves (RFC 2606)."""
 
-_LOOPBACK_GRACE: Final = 10.0
+_LOOPBACK_GRACE: Final = 5.0
 _REMOTE_GRACE: Final = 60.0
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 ROWS = 12
 IDS = [f"r{number}" for number in range(ROWS)]
-LAG = 9.0
-"""Seconds by which lists and files may lag; below the grace time on loopback, 10 s."""
+LAG = 4.0
+"""Seconds by which lists and files may lag; below the grace time on loopback, 5 s."""
 
 _STORMY_PASSES = 40
 _SETTLING = LAG + 1.0
