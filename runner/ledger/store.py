@@ -181,6 +181,19 @@ class Ledger:
             )
         )
 
+    def in_flight(self) -> list[tuple[str, str | None, int, int]]:
+        """Return what is in flight, or may be: (provider, model, batches, bytes of input)."""
+        return [
+            (row["provider"], row["model"], row["batches"], row["bytes"])
+            for row in self.query(
+                "SELECT runs.provider, shards.model, count(*) AS batches, "
+                "sum(submissions.bytes) AS bytes FROM submissions "
+                "JOIN runs ON runs.id = submissions.run "
+                "JOIN shards ON shards.run = submissions.run AND shards.number = submissions.shard "
+                "WHERE submissions.state IN ('creating', 'submitted') GROUP BY 1, 2"
+            )
+        ]
+
     def cached_digest(self, fingerprint: Fingerprint) -> tuple[str, int] | None:
         """Return (digest, requests) of an input that has not changed since it was hashed."""
         rows = self.query(

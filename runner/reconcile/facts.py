@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from runner.batch import Batch, File
     from runner.ledger.records import FileRecord, JobRecord, Run, ShardRecord
+    from runner.reconcile.admission import Load
     from runner.spec.job import Job
     from runner.spec.project import Provider
 
@@ -51,12 +52,14 @@ class Wish:
 class Known:
     """The ledger's side: jobs, runs, and batches seen earlier that had no submission here.
 
-    Runs in a final state are summaries; the others hold their shards and submissions.
+    `loads` says by provider what is in flight, of all jobs, selected or not. Runs in a final
+    state are summaries; the others hold their shards and submissions.
     """
 
     jobs: Mapping[str, JobRecord]
     runs: tuple[Run, ...]
     tagged: Mapping[str, tuple[Batch, ...]] = field(default_factory=dict)
+    loads: Mapping[str, Load] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from runner.reconcile.actions import (
     StartRun,
     Wait,
 )
+from runner.reconcile.admission import admit
 from runner.reconcile.decide import decide_shard
 from runner.reconcile.desk import Desk
 from runner.reconcile.facts import Traces
@@ -49,8 +50,11 @@ def make_plan(wishes: Sequence[Wish], known: Known, facts: Facts) -> Plan:
         if (run.job, run.revision) not in wanted and run.id not in planner.taken:
             planner.unwished(run)
     planner.note_twins(wishes)
+    actions, turned_away = admit(planner.actions, known.loads, facts.providers)
     return Plan(
-        actions=tuple(planner.actions), waits=tuple(planner.waits), notes=tuple(planner.notes)
+        actions=tuple(actions),
+        waits=(*planner.waits, *turned_away),
+        notes=tuple(planner.notes),
     )
 
 

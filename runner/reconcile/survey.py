@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from runner.batch import Batch
+from runner.reconcile.admission import Load
 from runner.reconcile.facts import Known
 from runner.reconcile.restore import find_restorable
 from runner.reconcile.wishes import job_folder, shown_path
@@ -43,7 +44,19 @@ def known_of(ledger: Ledger, wishes: Sequence[Wish], *, everything: bool) -> Kno
         }
         if busy
         else {},
+        loads=_loads(ledger) if busy else {},
     )
+
+
+def _loads(ledger: Ledger) -> dict[str, Load]:
+    sizes: dict[str, dict[str | None, int]] = {}
+    batches: dict[str, int] = {}
+    for provider, model, count, size in ledger.in_flight():
+        sizes.setdefault(provider, {})[model] = size
+        batches[provider] = batches.get(provider, 0) + count
+    return {
+        provider: Load(batches=count, bytes=sizes[provider]) for provider, count in batches.items()
+    }
 
 
 def published_of(

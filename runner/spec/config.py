@@ -171,6 +171,8 @@ def _provider(name: str, wish: ProviderShape, built_in: Provider | None) -> Prov
             max_line_bytes=wish.max_bytes_per_request or standard.max_line_bytes,
         ),
         adoption_grace=wish.adoption_grace,
+        max_active_batches=wish.max_active_batches,
+        max_enqueued_tokens=wish.max_enqueued_tokens,
         embedded=built_in is not None and built_in.embedded,
     )
 

@@ -83,8 +83,9 @@ class Provider:
     """Somebody with a Batch API: a name in the project, an address, the rules for batches there.
 
     `base_url` has no trailing slash, query or user. `adoption_grace` (seconds) is None where
-    the project does not set it; `grace` then knows the rule. `embedded` marks the built-in
-    `local`, whose address is made up when it is started.
+    the project does not set it; `grace` then knows the rule. `max_active_batches` and
+    `max_enqueued_tokens` (of one model) bound what is in flight at once; None does not.
+    `embedded` marks the built-in `local`, whose address is made up when it is started.
     """
 
     name: str
@@ -92,6 +93,8 @@ class Provider:
     api_key_env: str | None = None
     limits: Limits = Limits()
     adoption_grace: float | None = None
+    max_active_batches: int | None = None
+    max_enqueued_tokens: int | None = None
     embedded: bool = False
 
     def api_key(self, environ: Mapping[str, str]) -> Secret | None:

@@ -95,6 +95,12 @@ class ProviderShape(_Shape):
     max_requests_per_batch: Count | None = None
     max_bytes_per_batch: Size | None = None
     max_bytes_per_request: Size | None = None
+    max_active_batches: Count | None = Field(
+        default=None, description="How many batches may be in flight at once."
+    )
+    max_enqueued_tokens: Count | None = Field(
+        default=None, description="How many prompt tokens of one model may be in flight at once."
+    )
     adoption_grace: Annotated[float, Field(ge=0, le=86_400)] | None = Field(
         default=None, description="Seconds during which a listing may not show what was just made."
     )

@@ -211,3 +211,18 @@ def test_the_record_tells_how_the_answers_came_to_be(make_site: MakeSite) -> Non
     for entry in (first, second):
         for result in entry["results"]:
             assert (site.root / "outputs/job/latest" / result["path"]).is_file()
+
+
+def test_a_thousand_tokens_at_a_time_get_through_a_small_tier(make_site: MakeSite) -> None:
+    site = make_site(Behaviour(working=20), rows=12, shard=1)
+    with (site.root / "runner.yaml").open("a", encoding="utf-8") as config:
+        config.write("    max_enqueued_tokens: 150\n    max_active_batches: 3\n")
+    most = 0
+    for _ in range(40):
+        site.reconcile()
+        flying = [batch for batch in site.world.submissions() if batch.over_at > site.clock()]
+        most = max(most, len(flying))
+        site.clock.sleep(30)
+    assert [view.state for view in site.views()] == [RunState.SUCCEEDED]
+    assert most == 3
+    site.check(ids(12))

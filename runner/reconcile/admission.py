@@ -1,0 +1,83 @@
+"""How much may be in flight at once: what does not fit waits its turn, in the order of the plan.
+
+Providers count the prompt tokens of everything enqueued and turn whole batches away when there are
+too many (fact sheet, failure 11). A project that says what its tier allows is spared that: the
+rest is submitted by later passes, as what is in flight ends. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from runner.reconcile.actions import Submit, Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runner.reconcile.actions import Action
+    from runner.spec.project import Provider
+
+BYTES_A_TOKEN: Final = 3.5
+"""UTF-8 bytes of a request line for each prompt token, on the safe side for English, code and
+Chinese (fact sheet, section 7)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What is in flight at one provider: batches, and bytes of input by model."""
+
+    batches: int = 0
+    bytes: Mapping[str | None, int] = field(default_factory=dict)
+
+
+def tokens(size: int) -> int:
+    """Estimate the prompt tokens of so many bytes of request lines."""
+    return round(size / BYTES_A_TOKEN)
+
+
+def admit(
+    actions: Sequence[Action], loads: Mapping[str, Load], providers: Mapping[str, Provider]
+) -> tuple[list[Action], list[Wait]]:
+    """Keep the submissions that fit and turn the others into waits.
+
+    A submission that alone exceeds the limit goes out when nothing else of its model is in
+    flight: only the provider can say whether it is really too large.
+    """
+    admitted: list[Action] = []
+    waits: list[Wait] = []
+    batches = {name: load.batches for name, load in loads.items()}
+    enqueued = {
+        (name, model): size for name, load in loads.items() for model, size in load.bytes.items()
+    }
+    for action in actions:
+        provider = providers.get(action.run.provider)
+        if not isinstance(action, Submit) or provider is None:
+            admitted.append(action)
+            continue
+        pool = (provider.name, action.shard.model)
+        size = _size(action)
+        active, before = batches.get(provider.name, 0), enqueued.get(pool, 0)
+        why = _full(provider, active, before, size)
+        if why is not None:
+            waits.append(Wait(run=action.run, key=action.submission.key, why=why))
+            continue
+        admitted.append(action)
+        batches[provider.name] = active + 1
+        enqueued[pool] = before + size
+    return admitted, waits
+
+
+def _size(action: Submit) -> int:
+    """Return the bytes a submission will have; an estimate for what is left of a shard."""
+    submission, shard = action.submission, action.shard
+    return submission.bytes or shard.bytes * submission.requests // shard.requests
+
+
+def _full(provider: Provider, active: int, before: int, size: int) -> str | None:
+    if provider.max_active_batches is not None and active >= provider.max_active_batches:
+        return f"{provider.max_active_batches} batches are in flight at {provider.name} already"
+    limit = provider.max_enqueued_tokens
+    if limit is not None and before and tokens(before + size) > limit:
+        return f"about {tokens(before):,} of {limit:,} tokens are enqueued at {provider.name}"
+    return None
