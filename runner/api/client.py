@@ -4,7 +4,7 @@ The methods and their guarantees are those of `runner.api.protocol.BatchApi`. Ho
 reading, deleting and cancelling are repeated after any failure that may pass, because doing
 them twice is doing them once. `upload` and `create_batch` are repeated only where the reply (or
 the lack of a connection) proves that nothing was made; every other doubt is MayHaveActed at
-once, and the caller looks before it acts (DESIGN.md, section 5).
+once, and the caller looks before it acts (docs/design.md, "Exactly once").
 """
 
 from __future__ import annotations

@@ -220,7 +220,8 @@ class Run:
 
     `shards` and `submissions` are empty where only a summary was asked for (finished runs).
     `folder` is the run's output folder relative to the project root; `git` where the project's
-    repository stood when the run began, as JSON.
+    repository stood when the run began, as JSON. `spec_…` is the last document that asked for
+    this revision: a later one may ask for another.
     """
 
     id: int
@@ -238,6 +239,10 @@ class Run:
     input_path: str
     folder: str
     git: str | None = None
+    spec_path: str = ""
+    spec_line: int = 0
+    spec_sha256: str = ""
+    spec_document: str = ""
     round: int = 0
     attempts: int = 3
     succeeded: int = 0

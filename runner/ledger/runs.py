@@ -35,6 +35,7 @@ def start_run(ledger: Ledger, job: JobRecord, run: Run, shards: Iterable[ShardRe
     with ledger.change() as change:
         _want(change, job)
         identifier = _insert_run(change, run, shards)
+        _note_spec(change, job)
         change.tell(
             "run_started",
             job=run.job,
@@ -55,6 +56,7 @@ def restore_run(
     with ledger.change() as change:
         _want(change, job)
         identifier = _insert_run(change, run, run.shards)
+        _note_spec(change, job)
         for submission, batch, files in submissions:
             insert_submission(change, identifier, submission)
             if batch is not None:
@@ -70,6 +72,7 @@ def relocate_run(ledger: Ledger, run: Run, job: JobRecord, folder: str) -> None:
     with ledger.change() as change:
         _want(change, job)
         change.write("UPDATE runs SET job = ?, folder = ? WHERE id = ?", job.name, folder, run.id)
+        _note_spec(change, job)
         change.tell(
             "run_moved", job=job.name, revision=run.short, was_job=run.job, was_folder=run.folder
         )
@@ -145,13 +148,28 @@ def _want(change: Change, job: JobRecord) -> None:
         job.spec_document,
         change.now,
     )
+    _note_spec(change, job)
+
+
+def _note_spec(change: Change, job: JobRecord) -> None:
+    """Let the wanted run hold the document that asks for it; a later one may ask for another."""
+    change.write(
+        "UPDATE runs SET spec_path = ?, spec_line = ?, spec_sha256 = ?, spec_document = ? "
+        "WHERE job = ? AND revision = ?",
+        job.spec_path,
+        job.spec_line,
+        job.spec_sha256,
+        job.spec_document,
+        job.name,
+        job.wanted,
+    )
 
 
 def _insert_run(change: Change, run: Run, shards: Iterable[ShardRecord]) -> int:
     columns = (
         "job", "revision", "state", "reason", "provider", "base_url", "endpoint", "replicate",
         "digest", "requests", "bytes", "input_path", "folder", "git", "attempts", "succeeded",
-        "failed",         "created_at", "finished_at",
+        "failed", "superseded", "created_at", "finished_at",
     )  # fmt: skip
     identifier = change.insert("runs", {column: getattr(run, column) for column in columns})
     for shard in shards:

@@ -217,12 +217,12 @@ class Ledger:
         rows = self.query("SELECT id FROM batches WHERE provider = ?", provider)
         return frozenset(row["id"] for row in rows)
 
-    def foreign_batches(self, provider: str) -> list[dict[str, Any]]:
+    def foreign_batches(self, provider: str) -> list[tuple[Key | None, Batch]]:
         """Return the batches seen at the provider that carry a key of ours but no submission."""
         return [
-            json.loads(row["raw"])
+            (Key.parse(row["tag"] or ""), Batch.from_api(json.loads(row["raw"])))
             for row in self.query(
-                "SELECT raw FROM batches WHERE provider = ? AND submission IS NULL", provider
+                "SELECT tag, raw FROM batches WHERE provider = ? AND submission IS NULL", provider
             )
         ]
 

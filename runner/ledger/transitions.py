@@ -226,7 +226,12 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
 
 
 def listed(
-    ledger: Ledger, provider: str, base_url: str, *, through: int | None, tagged: Sequence[Batch]
+    ledger: Ledger,
+    provider: str,
+    base_url: str,
+    *,
+    through: int | None,
+    tagged: Sequence[tuple[Key, Batch]],
 ) -> None:
     """Record a complete look at a provider, and whatever carried keys like ours.
 
@@ -243,8 +248,8 @@ def listed(
             change.now,
             through,
         )
-        for batch in tagged:
-            upsert_batch(change, provider, batch, None)
+        for key, batch in tagged:
+            upsert_batch(change, provider, batch, None, carries=key)
 
 
 def cache_digest(ledger: Ledger, fingerprint: Fingerprint, *, digest: str, requests: int) -> None:

@@ -57,13 +57,20 @@ def insert_file(change: Change, key: Key, record: FileRecord) -> None:
     )
 
 
-def upsert_batch(change: Change, provider: str, batch: Batch, key: Key | None) -> None:
-    """Store a Batch object, a column for each field of the reference, and the whole of it."""
+def upsert_batch(
+    change: Change, provider: str, batch: Batch, key: Key | None, *, carries: Key | None = None
+) -> None:
+    """Store a Batch object, a column for each field of the reference, and the whole of it.
+
+    `key` is the submission it belongs to, if it is one of this ledger's; `carries` the key that
+    it goes by at the provider, in its metadata or in the name of its file.
+    """
     tag = Tag.of(batch)
+    carries = carries or key or (None if tag is None else tag.key)
     values: dict[str, object] = {
         "provider": provider,
         "submission": None if key is None else str(key),
-        "tag": None if tag is None else str(tag.key),
+        "tag": None if carries is None else str(carries),
         "raw": json.dumps(batch.raw, ensure_ascii=False),
         "first_seen_at": change.now,
         "changed_at": change.now,

@@ -124,7 +124,11 @@ class SubmissionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardRecord:
-    """A slice of the input and its submissions in order; `number` counts from 1."""
+    """A slice of the input and its submissions in order; `number` counts from 1.
+
+    `offset` and `ids_offset` are the bytes at which its first request begins in the input, and
+    its first custom_id in the list of them; `whole` says that the input is this shard as it is.
+    """
 
     number: int
     model: str | None
@@ -132,6 +136,9 @@ class ShardRecord:
     requests: int
     bytes: int
     sha256: str
+    offset: int
+    ids_offset: int
+    whole: bool
     submissions: tuple[SubmissionRecord, ...]
 
 
@@ -147,7 +154,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """A run that has ended.
+    """A run that has ended; `superseded` if it ended early because no spec asked for it any more.
 
     `started_at` and `finished_at` are ISO 8601 in UTC. `usage` sums what the batches reported and
     is None where none did. `outputs` are the final files.
@@ -158,6 +165,7 @@ class RunRecord:
     revision: str
     state: str
     reason: str | None
+    superseded: bool
     spec: SpecRecord
     request: RequestParameters
     input: InputRecord

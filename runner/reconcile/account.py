@@ -20,11 +20,12 @@ from runner.outputs.record import (
     sum_usage,
     timestamp,
 )
+from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.ledger.records import FileRecord, JobRecord, Run, RunState, Submission
+    from runner.ledger.records import FileRecord, Run, RunState, Submission
     from runner.outputs.publish import Published
     from runner.reconcile.workshop import Workshop
     from runner.spec.job import Job
@@ -37,26 +38,32 @@ def account(
     *,
     state: RunState,
     reason: str | None,
+    superseded: bool,
     files: Mapping[str, tuple[FileRecord, ...]],
     published: Published,
 ) -> RunRecord:
     """Gather the record of a run that ends now.
 
-    `job` is the spec as it stands; None if no spec asks for the run any more, then the last
-    one recorded is used and window, metadata and attempts are what the batches show.
+    `job` is the spec as it stands; None if no spec asks for the run any more, then window and
+    metadata are what the batches show, and the document is the last one that asked for it.
     """
-    spec = next(record for record in shop.ledger.jobs() if record.name == run.job)
     batches = dict(shop.ledger.batches(run.id))
     return RunRecord(
         job=run.job,
         revision=run.revision,
         state=str(state),
         reason=reason,
-        spec=_spec(spec),
+        superseded=superseded,
+        spec=SpecRecord(
+            path=run.spec_path,
+            line=run.spec_line,
+            sha256=run.spec_sha256,
+            document=run.spec_document,
+        ),
         request=RequestParameters(
             endpoint=run.endpoint,
             completion_window=_window(job, batches),
-            metadata=dict(job.metadata) if job is not None else {},
+            metadata=dict(job.metadata) if job is not None else _metadata(batches),
             provider=ProviderRecord(name=run.provider, base_url=run.base_url),
             replicate=run.replicate,
             attempts=job.attempts if job is not None else run.attempts,
@@ -72,6 +79,9 @@ def account(
                 requests=shard.requests,
                 bytes=shard.bytes,
                 sha256=shard.sha256,
+                offset=shard.offset,
+                ids_offset=shard.ids_offset,
+                whole=shard.whole,
                 submissions=tuple(
                     _submission(submission, batches, files)
                     for submission in run.shard_submissions(shard.number)
@@ -94,13 +104,13 @@ def account(
     )
 
 
-def _spec(record: JobRecord) -> SpecRecord:
-    return SpecRecord(
-        path=record.spec_path,
-        line=record.spec_line,
-        sha256=record.spec_sha256,
-        document=record.spec_document,
-    )
+def _metadata(batches: Mapping[str, Mapping[str, object]]) -> dict[str, str]:
+    """Return the user's own pairs as the last batch carries them."""
+    shown = [batch["metadata"] for batch in batches.values() if batch.get("metadata")]
+    pairs = shown[-1] if shown else None
+    if not isinstance(pairs, dict):
+        return {}
+    return {str(key): str(value) for key, value in pairs.items() if key != METADATA_KEY}
 
 
 def _window(job: Job | None, batches: Mapping[str, Mapping[str, object]]) -> str:

@@ -207,12 +207,17 @@ def _resolve_create(desk: Desk, standing: Standing, submission: Submission) -> S
         return [Doubt(run=desk.run, why=why, key=submission.key)]
     look = desk.seen.look
     if look is not None and not look.offered:
+        if desk.run.cancel_requested:
+            why = "whether it was created cannot be found out; given up on request"
+            return [Abandon(run=desk.run, why=why, submission=submission)]
         return [
             Wait(
                 run=desk.run,
                 key=submission.key,
                 why="whether the batch was created is unknown, and the provider cannot list "
-                "batches: it is not created again, since that could be paid twice",
+                "batches: it is not created again, since that could be paid twice; to give it up "
+                f"run `runner cancel {desk.run.job}`, then `runner retry {desk.run.job}` asks "
+                "again",
                 trouble=True,
             )
         ]

@@ -58,7 +58,7 @@ class Known:
 
     jobs: Mapping[str, JobRecord]
     runs: tuple[Run, ...]
-    tagged: Mapping[str, tuple[Batch, ...]] = field(default_factory=dict)
+    tagged: Mapping[str, tuple[tuple[Key | None, Batch], ...]] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
 
 
@@ -124,11 +124,13 @@ class Facts:
 class Traces:
     """Whatever carries our keys at one provider, seen now or earlier, ready to be found.
 
-    Of several batches with one key the oldest counts: the others repeat it.
+    Of several batches with one key the oldest counts: the others repeat it. `carried` has all of
+    them with their keys, oldest first.
     """
 
-    def __init__(self, known: Sequence[Batch], seen: Seen) -> None:
-        batches = {batch.id: batch for batch in known}
+    def __init__(self, known: Sequence[tuple[Key | None, Batch]], seen: Seen) -> None:
+        keys = {batch.id: key for key, batch in known if key is not None}
+        batches = {batch.id: batch for _key, batch in known}
         batches |= {batch.id: batch for batch in (seen.look.batches if seen.look else ())}
         batches |= dict(seen.batches)
         self._by_shard: dict[tuple[str, int], dict[Key, Batch]] = {}
@@ -138,20 +140,23 @@ class Traces:
             for file in reversed((seen.look.files if seen.look else None) or ())
             if file.filename is not None
         }
+        # A provider that drops metadata, or a user who left no room: the file's name is the link.
+        names = {file.id: Key.parse_filename(file.filename or "") for file in self._files.values()}
+        for batch in batches.values():
+            key = names.get(batch.input_file_id or "")
+            if key is not None:
+                keys.setdefault(batch.id, key)
         oldest_first = sorted(batches.values(), key=lambda batch: (batch.created_at or 0, batch.id))
+        self.carried: list[tuple[Key, Batch]] = []
         for batch in oldest_first:
             tag = Tag.of(batch)
-            if tag is not None:
-                place = (tag.key.revision, tag.key.shard)
-                self._by_shard.setdefault(place, {}).setdefault(tag.key, batch)
+            carries = tag.key if tag is not None else keys.get(batch.id)
+            if carries is not None:
+                self.carried.append((carries, batch))
+                place = (carries.revision, carries.shard)
+                self._by_shard.setdefault(place, {}).setdefault(carries, batch)
             if batch.input_file_id is not None:
                 self._by_file.setdefault(batch.input_file_id, batch)
-        for filename, file in self._files.items():
-            key = Key.parse_filename(filename)
-            made = self._by_file.get(file.id)
-            if key is not None and made is not None and Tag.of(made) is None:
-                # A provider that drops metadata: the file's name is the link.
-                self._by_shard.setdefault((key.revision, key.shard), {}).setdefault(key, made)
 
     def batch(self, key: Key, input_file_id: str | None = None) -> Batch | None:
         """Find the batch with this key, or else the one that was made from this file."""
@@ -164,6 +169,26 @@ class Traces:
         """Return all attempts at one shard, first to last, under whatever job name."""
         found = self._by_shard.get((revision, shard), {})
         return sorted(found.items(), key=lambda item: (item[0].attempt, item[0].job))
+
+    def misfit(self, run: Run) -> Batch | None:
+        """Find a batch of this revision that was cut otherwise than the run's shards are.
+
+        That is what is left where a ledger was lost and the limits were changed since.
+        """
+        cut = {shard.number: (shard.requests, shard.sha256) for shard in run.shards}
+        for key, batch in self.carried:
+            if key.revision != run.short:
+                continue
+            tag = Tag.of(batch)
+            other = (
+                key.attempt == 1
+                and tag is not None
+                and tag.sha256 is not None
+                and cut.get(key.shard) != (tag.requests, tag.sha256)
+            )
+            if key.shard not in cut or other:
+                return batch
+        return None
 
     def file(self, key: Key, size: int) -> File | None:
         """Find the file with this submission's name, if it arrived whole."""

@@ -48,6 +48,7 @@ def finish(shop: Workshop, action: Finish) -> None:
             action.job,
             state=action.state,
             reason=reason,
+            superseded=action.superseded,
             files=files,
             published=published,
         )

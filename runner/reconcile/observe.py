@@ -125,18 +125,22 @@ def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen
 
 def _look(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Look:
     started_at = clock()
+    batches: tuple[Batch, ...] = ()
+    complete, offered = False, True
     try:
         listing = api.list_batches(enough=lambda seen: _far_enough(seen, asked.since))
     except NotOffered:
-        return Look(started_at=started_at, complete=False, offered=False)
-    complete = listing.complete or (
-        listing.invalid == 0 and listing.descending and _far_enough(listing.batches, asked.since)
-    )
+        offered = False
+    else:
+        batches = listing.batches
+        complete = listing.complete or (
+            listing.invalid == 0 and listing.descending and _far_enough(batches, asked.since)
+        )
     files: tuple[File, ...] | None = None
     files_complete, files_offered = False, True
     # A batch without our tag may still be ours: its provider drops metadata, or the user's
     # own pairs left no room. Then the name of its input file tells.
-    if asked.files or any(Tag.of(batch) is None for batch in listing.batches):
+    if asked.files or any(Tag.of(batch) is None for batch in batches):
         try:
             shown = api.list_files(enough=lambda seen: _far_enough(seen, asked.since))
         except NotOffered:
@@ -149,7 +153,8 @@ def _look(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Look:
     return Look(
         started_at=started_at,
         complete=complete,
-        batches=listing.batches,
+        offered=offered,
+        batches=batches,
         files=files,
         files_complete=files_complete,
         files_offered=files_offered,

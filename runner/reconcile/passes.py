@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from runner.errors import ApiError, MissingExtra
 from runner.ledger import runs as run_steps
 from runner.ledger import transitions
-from runner.ledger.records import RunState, Tag
+from runner.ledger.records import RunState
 from runner.reconcile.apply import apply
-from runner.reconcile.facts import Facts, Seen
+from runner.reconcile.facts import Facts, Seen, Traces
 from runner.reconcile.observe import observe, questions
 from runner.reconcile.plan import make_plan
 from runner.reconcile.survey import known_of, published_of, with_restorable
@@ -182,9 +182,7 @@ def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:
         shop.project.providers[provider].base_url,
         through=max(newest, through or 0) or None,
         tagged=[
-            batch
-            for batch in look.batches
-            if batch.id not in recorded and Tag.of(batch) is not None
+            (key, batch) for key, batch in Traces((), seen).carried if batch.id not in recorded
         ],
     )
 

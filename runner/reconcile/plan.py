@@ -76,6 +76,8 @@ class _Planner:
         run = self._by_identity.get((wish.job.name, wish.revision))
         if run is None:
             run = self._renamed(wish)
+        if self._cut_otherwise(wish, run):
+            return
         if run is None:
             run = self._new(wish)
             if run.state.final:
@@ -92,6 +94,28 @@ class _Planner:
             )
             return
         self._advance(run, wish)
+
+    def _cut_otherwise(self, wish: Wish, run: Run | None) -> bool:
+        """Hold a run whose batches at the provider do not fit its shards; says whether it does."""
+        if wish.restorable is not None or (run is not None and run.submissions):
+            return False
+        if run is not None and run.state.final:
+            return False
+        run = run or self._fresh(wish)
+        other = self._of(run.provider).misfit(run)
+        if other is None:
+            return False
+        self.waits.append(
+            Wait(
+                run=run,
+                key=None,
+                why=f"{other.id} asks requests of this revision in another cut: the ledger was "
+                f"lost, and the limits of provider {run.provider} were changed since. Nothing is "
+                f"submitted, since it could be paid twice: put the limits back as they were",
+                trouble=True,
+            )
+        )
+        return True
 
     def unwished(self, run: Run) -> None:
         """Plan for a run that no spec asks for: see it through, submit nothing new."""
@@ -122,7 +146,21 @@ class _Planner:
                 )
             )
             return wish.restorable.run
-        run = Run(
+        run = self._fresh(wish)
+        before = self.known.jobs.get(wish.job.name)
+        earlier = before is not None and before.wanted not in (None, wish.revision)
+        self.actions.append(
+            StartRun(
+                run=run,
+                why="the spec or its input changed what is asked" if earlier else "a new job",
+                job=wish.record,
+            )
+        )
+        return run
+
+    def _fresh(self, wish: Wish) -> Run:
+        """Return the run that a wish would become."""
+        return Run(
             id=0,
             job=wish.job.name,
             revision=wish.revision,
@@ -140,16 +178,6 @@ class _Planner:
             created_at=self.facts.now,
             shards=wish.shards,
         )
-        before = self.known.jobs.get(wish.job.name)
-        earlier = before is not None and before.wanted not in (None, wish.revision)
-        self.actions.append(
-            StartRun(
-                run=run,
-                why="the spec or its input changed what is asked" if earlier else "a new job",
-                job=wish.record,
-            )
-        )
-        return run
 
     def _up_to_date(self, run: Run, wish: Wish) -> Run:
         if run.job != wish.job.name or run.folder != wish.folder:

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from runner.batch import Batch
 from runner.inputs.rows import RowSet
 from runner.ledger import runs as run_steps
-from runner.ledger.records import FileRecord, Key, Run, RunState, Submission, SubmissionState
+from runner.ledger.records import (
+    FileRecord,
+    Key,
+    Run,
+    RunState,
+    ShardRecord,
+    Submission,
+    SubmissionState,
+)
 from runner.reconcile.facts import Restorable
 from runner.reconcile.workshop import Tidings
 
@@ -29,8 +37,8 @@ if TYPE_CHECKING:
 def find_restorable(root: Path, wish: Wish) -> Restorable | None:
     """Read the finished run of a wish from its output folder, if it is there and whole.
 
-    None if there is no record, if it is of another revision or of other shards, or if an
-    output differs from what the record says of it. Changes nothing.
+    None if there is no record, if it is of another revision, or if an output differs from what
+    the record says of it. Changes nothing.
     """
     folder = root / wish.folder
     try:
@@ -69,8 +77,7 @@ def restore(shop: Workshop, action: RestoreRun) -> None:
 
 
 def _restorable(record: dict[str, Any], wish: Wish) -> Restorable | None:
-    cut = [(shard.number, str(shard.rows), shard.sha256) for shard in wish.shards]
-    if cut != [(shard["number"], shard["rows"], shard["sha256"]) for shard in record["shards"]]:
+    if record["input"]["sha256"] != wish.digest:
         return None
     submissions: list[Submission] = []
     files: dict[str, tuple[FileRecord, ...]] = {}
@@ -97,16 +104,32 @@ def _restorable(record: dict[str, Any], wish: Wish) -> Restorable | None:
             bytes=wish.bytes,
             input_path=wish.job.input_shown,
             folder=wish.folder,
+            superseded=record["superseded"],
             git=None if record["git"] is None else json.dumps(record["git"]),
             attempts=wish.job.attempts,
             succeeded=record["counts"]["succeeded"],
             failed=record["counts"]["failed"],
             created_at=_seconds(record["started_at"]),
             finished_at=_seconds(record["finished_at"]),
-            shards=wish.shards,
+            # As they were cut then: the provider's limits may have been changed since.
+            shards=tuple(_shard(shard) for shard in record["shards"]),
             submissions=tuple(submissions),
         ),
         files=files,
+    )
+
+
+def _shard(entry: dict[str, Any]) -> ShardRecord:
+    return ShardRecord(
+        number=entry["number"],
+        model=entry["model"],
+        rows=RowSet.parse(entry["rows"]),
+        requests=entry["requests"],
+        bytes=entry["bytes"],
+        sha256=entry["sha256"],
+        offset=entry["offset"],
+        ids_offset=entry["ids_offset"],
+        whole=entry["whole"],
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from runner.batch import Batch
 from runner.reconcile.admission import Load
 from runner.reconcile.facts import Known
 from runner.reconcile.restore import find_restorable
@@ -38,10 +37,7 @@ def known_of(ledger: Ledger, wishes: Sequence[Wish], *, everything: bool) -> Kno
     return Known(
         jobs={record.name: record for record in ledger.jobs()},
         runs=tuple(runs),
-        tagged={
-            provider: tuple(Batch.from_api(raw) for raw in ledger.foreign_batches(provider))
-            for provider in providers
-        }
+        tagged={provider: tuple(ledger.foreign_batches(provider)) for provider in providers}
         if busy
         else {},
         loads=_loads(ledger) if busy else {},

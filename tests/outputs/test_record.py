@@ -48,6 +48,7 @@ RECORD = RunRecord(
     revision="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     state="partial",
     reason="1 of 3 requests has no successful response",
+    superseded=False,
     spec=SpecRecord(
         path="specs/sentiment.yaml",
         line=1,
@@ -76,6 +77,9 @@ RECORD = RunRecord(
             requests=3,
             bytes=612,
             sha256="fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9",
+            offset=0,
+            ids_offset=0,
+            whole=True,
             submissions=(
                 SubmissionRecord(
                     key="sentiment/9f86d081884c/1/1",

@@ -259,3 +259,70 @@ def test_rows_that_are_never_answered_say_so_in_one_error_line(make_site: MakeSi
     site = make_site(Behaviour(answer=by_id({"r2": HttpError(status=503)})))
     assert site.until_done().states == {"job": RunState.PARTIAL}
     assert site.results()[1] == ["r2"]
+
+
+def test_a_lost_ledger_and_changed_limits_pay_nothing_twice(make_site: MakeSite) -> None:
+    site = make_site(SLOW, rows=6, shard=6)
+    site.reconcile()
+    site.drop_ledger()
+    config = site.root / "runner.yaml"
+    before = config.read_text()
+    config.write_text(before.replace("max_requests_per_batch: 6", "max_requests_per_batch: 4"))
+    for _ in range(4):
+        site.reconcile()
+        site.clock.sleep(60)
+    report = site.reconcile()
+    assert report.trouble
+    assert "in another cut" in report.waits[0].why
+    assert asked(site) == 1
+    config.write_text(before)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == 1
+
+
+def test_a_finished_run_outlives_its_ledger_whatever_the_limits(make_site: MakeSite) -> None:
+    site = make_site(rows=6, shard=6)
+    site.until_done()
+    site.drop_ledger()
+    config = site.root / "runner.yaml"
+    config.write_text(
+        config.read_text().replace("max_requests_per_batch: 6", "max_requests_per_batch: 4")
+    )
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == 1
+    [view] = site.views()
+    assert (view.total, view.succeeded) == (6, 6)
+
+
+def test_the_record_of_a_superseded_run_holds_the_spec_that_asked_for_it(
+    make_site: MakeSite,
+) -> None:
+    import json
+
+    site = make_site(SLOW)
+    site.reconcile()
+    site.write_spec(SPEC + "replicate: 2\n")
+    site.until_done()
+    documents = {
+        record["request"]["replicate"]: record["spec"]["document"]
+        for record in (
+            json.loads(path.read_text())
+            for path in (site.root / "outputs/job").glob("[0-9a-f]*/run.json")
+        )
+    }
+    assert "replicate" not in documents[1]
+    assert "replicate: 2" in documents[2]
+
+
+def test_a_superseded_run_is_gone_on_with_even_from_its_record(make_site: MakeSite) -> None:
+    site = make_site(Behaviour(working=100, ending=Expire(fraction=0.5)), Behaviour())
+    site.reconcile()
+    site.write_spec(SPEC + "replicate: 2\n")
+    for _ in range(6):
+        site.clock.sleep(60)
+        site.reconcile()
+    site.drop_ledger()
+    site.write_spec(SPEC)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == 3
+    site.check(ids())
