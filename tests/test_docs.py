@@ -22,7 +22,7 @@ from runner.ledger.connection import connect
 from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.store import Ledger
 from runner.spec.load import load_specs
-from runner.spec.project import find_project
+from runner.spec.project import Provider, find_project
 from runner.spec.shapes import CONFIG_KEYS, SPEC_KEYS
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def test_specs_and_project_files_shown_are_valid(block: str, tmp_path: Path) -> 
 
 
 def test_every_key_of_specs_and_project_files_is_shown() -> None:
-    _short, spec, config = blocks(README, "yaml")
+    spec, config = blocks(README, "yaml")
     for keys, block in ((SPEC_KEYS, spec), (CONFIG_KEYS, config)):
         for names in keys.values():
             missing = [name for name in names if not re.search(rf"\b{name}:", block)]
@@ -248,6 +248,18 @@ def test_the_design_names_every_table_view_and_state(tmp_path: Path) -> None:
     assert [state for state in RunState if f"| `{state}` |" not in text] == []
     assert [state for state in SubmissionState if state not in text] == []
     assert [status for status in TERMINAL if status not in text] == []
+
+
+def test_the_design_gives_the_grace_times_of_the_code() -> None:
+    text = DESIGN.read_text("utf-8")
+    remote, near = (
+        Provider(name="lab", base_url=url).grace
+        for url in ("https://example.org/v1", "http://127.0.0.1:8000/v1")
+    )
+    embedded = Provider(name="local", base_url="http://local.invalid/v1", embedded=True).grace
+    assert f"{remote:.0f} s, {near:.0f} s for a provider on this machine" in text
+    assert f"{embedded:.0f} s for `local`" in text
+    assert f"grace time ({remote:.0f} seconds;" in README.read_text("utf-8")
 
 
 def test_facts_cited_in_the_code_are_on_the_fact_sheet() -> None:
