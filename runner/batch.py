@@ -73,6 +73,30 @@ _ORDER: Final = {
 }
 
 
+_SYNONYMS: Final = {
+    "pending": BatchStatus.VALIDATING,
+    "queued": BatchStatus.IN_PROGRESS,
+    "in_queue": BatchStatus.IN_PROGRESS,
+    "progress": BatchStatus.IN_PROGRESS,
+    "running": BatchStatus.IN_PROGRESS,
+    "done": BatchStatus.COMPLETED,
+    "canceling": BatchStatus.CANCELLING,
+    "canceled": BatchStatus.CANCELLED,
+}
+"""What dialects say instead (fact sheet, section 5); capitals do not count."""
+
+_LARGEST: Final = 2**63 - 1
+
+
+def known_status(word: str) -> BatchStatus | None:
+    """Read a provider's word for a status; None for one that nobody knows."""
+    lower = word.strip().lower()
+    try:
+        return BatchStatus(lower)
+    except ValueError:
+        return _SYNONYMS.get(lower)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestCounts:
     """What the API says of its progress. For display only: counts are known to lie."""
@@ -168,11 +192,8 @@ class Batch:
 
     @property
     def known_status(self) -> BatchStatus | None:
-        """The status as one of the eight, or None where the provider has a word of its own."""
-        try:
-            return BatchStatus(self.status)
-        except ValueError:
-            return None
+        """The status as one of the eight, or None where nobody knows the provider's word."""
+        return known_status(self.status)
 
     @property
     def terminal(self) -> bool:
@@ -193,10 +214,8 @@ class Batch:
 
         A stale list is recognised by it. Unknown statuses are neither older nor newer.
         """
-        try:
-            return _ORDER[BatchStatus(self.status)] < _ORDER[BatchStatus(status)]
-        except ValueError:
-            return False
+        mine, its = known_status(self.status), known_status(status)
+        return mine is not None and its is not None and _ORDER[mine] < _ORDER[its]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,10 +265,8 @@ def _text(value: object) -> str | None:
 def _seconds(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    try:
-        return int(value)
-    except (ValueError, OverflowError):
-        return None
+    # Beyond 64 bits it is no time and no size, and SQLite could not hold it; NaN compares false.
+    return int(value) if -_LARGEST <= value <= _LARGEST else None
 
 
 def _counts(value: object) -> RequestCounts:

@@ -6,7 +6,7 @@ at a shard (or at what is left of it) and is the unit that is submitted exactly 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 REVISION_SHOWN: Final = 12
 """How many hex digits of a revision people see, in keys and in folder names."""
+
+
+_LONGEST_COUNT: Final = 12
 
 
 class RunState(StrEnum):
@@ -71,6 +74,11 @@ _CLOSED: Final = frozenset(
 )
 
 
+def _is_count(text: str) -> bool:
+    """Whether a text from outside is a number that we could have written."""
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_COUNT
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Key:
     """The deterministic name of a submission: `<job>/<revision>/<shard>/<attempt>`."""
@@ -113,8 +121,8 @@ class Key:
         if (
             not job
             or len(revision) != REVISION_SHOWN
-            or not (shard.isascii() and shard.isdigit())
-            or not (attempt.isascii() and attempt.isdigit())
+            or not _is_count(shard)
+            or not _is_count(attempt)
         ):
             return None
         return cls(job=job, revision=revision, shard=int(shard), attempt=int(attempt))
@@ -143,7 +151,7 @@ class Tag:
         rows = pairs.get("rows", "")
         return cls(
             key=key,
-            requests=int(rows) if rows.isascii() and rows.isdigit() else None,
+            requests=int(rows) if _is_count(rows) else None,
             sha256=pairs.get("sha256"),
         )
 
@@ -253,6 +261,9 @@ class Run:
     finished_at: float | None = None
     shards: tuple[ShardRecord, ...] = ()
     submissions: tuple[Submission, ...] = ()
+    _by_shard: dict[int, list[Submission]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def short(self) -> str:
@@ -261,9 +272,10 @@ class Run:
 
     def shard_submissions(self, number: int) -> tuple[Submission, ...]:
         """Return the attempts at one shard, first to last."""
-        return tuple(
-            submission for submission in self.submissions if submission.key.shard == number
-        )
+        if not self._by_shard:
+            for submission in self.submissions:
+                self._by_shard.setdefault(submission.key.shard, []).append(submission)
+        return tuple(self._by_shard.get(number, ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runner.errors import LedgerError
 from runner.ledger.records import RunState
 from runner.ledger.writing import insert_file, insert_submission, upsert_batch
 
@@ -31,7 +32,13 @@ def unwant(ledger: Ledger, job: str) -> None:
 
 
 def start_run(ledger: Ledger, job: JobRecord, run: Run, shards: Iterable[ShardRecord]) -> int:
-    """Record a new run with its shards; returns the run's id."""
+    """Record a new run with its shards; returns the run's id.
+
+    Raises LedgerError if the shards do not hold all of its requests: such a run could end
+    without ever having asked.
+    """
+    if sum(len(shard.rows) for shard in run.shards) != run.requests:
+        raise LedgerError(f"run {run.job}/{run.short} has shards that do not hold its requests")
     with ledger.change() as change:
         _want(change, job)
         identifier = _insert_run(change, run, shards)

@@ -13,18 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from runner.batch import Batch
 from runner.errors import LedgerError
-from runner.inputs.rows import RowSet
 from runner.ledger.connection import connect, connect_read_only, transaction, translated
+from runner.ledger.reading import read_run, read_shard, read_submission
 from runner.ledger.records import (
     Event,
     FileRecord,
     JobRecord,
     Key,
-    Run,
-    RunState,
-    ShardRecord,
-    Submission,
-    SubmissionState,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +30,11 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runner.inputs.fingerprint import Fingerprint
+    from runner.ledger.records import (
+        Run,
+        SubmissionState,
+    )
+    from runner.spec.project import Provider
 
 
 class Ledger:
@@ -105,21 +105,21 @@ class Ledger:
 
     def runs(self) -> tuple[Run, ...]:
         """Return a summary of every run (no shards, no submissions), oldest first."""
-        return tuple(_run(row) for row in self.query("SELECT * FROM runs ORDER BY id"))
+        return tuple(read_run(row) for row in self.query("SELECT * FROM runs ORDER BY id"))
 
     def run(self, identifier: int) -> Run:
         """Return one run with its shards and submissions."""
         [row] = self.query("SELECT * FROM runs WHERE id = ?", identifier)
-        return _run(
+        return read_run(
             row,
             shards=tuple(
-                _shard(shard)
+                read_shard(shard)
                 for shard in self.query(
                     "SELECT * FROM shards WHERE run = ? ORDER BY number", identifier
                 )
             ),
             submissions=tuple(
-                _submission(submission)
+                read_submission(submission)
                 for submission in self.query(
                     "SELECT submissions.*, batches.raw AS batch FROM submissions "
                     "LEFT JOIN batches ON batches.submission = submissions.key "
@@ -181,6 +181,16 @@ class Ledger:
             )
         )
 
+    def keys_of(self, revision: str) -> frozenset[Key]:
+        """Return the keys of all submissions of a revision, whichever jobs they were made for."""
+        rows = self.query(
+            "SELECT key FROM submissions JOIN runs ON runs.id = submissions.run "
+            "WHERE runs.revision = ?",
+            revision,
+        )
+        keys = (Key.parse(row["key"]) for row in rows)
+        return frozenset(key for key in keys if key is not None)
+
     def in_flight(self) -> list[tuple[str, str | None, int, int]]:
         """Return what is in flight, or may be: (provider, model, batches, bytes of input)."""
         return [
@@ -207,9 +217,13 @@ class Ledger:
         )
         return (rows[0]["digest"], rows[0]["requests"]) if rows else None
 
-    def listed_through(self, provider: str) -> int | None:
-        """Return the newest `created_at` that a complete listing of the provider has shown."""
-        rows = self.query("SELECT listed_through FROM providers WHERE name = ?", provider)
+    def listed_through(self, provider: Provider) -> int | None:
+        """Return the newest `created_at` that a complete listing at its address has shown."""
+        rows = self.query(
+            "SELECT listed_through FROM providers WHERE name = ? AND base_url = ?",
+            provider.name,
+            provider.base_url,
+        )
         return rows[0]["listed_through"] if rows else None
 
     def batch_ids(self, provider: str) -> frozenset[str]:
@@ -300,45 +314,3 @@ class Change:
                 "detail": json.dumps(detail, ensure_ascii=False, sort_keys=True),
             },
         )
-
-
-def _run(
-    row: sqlite3.Row,
-    shards: tuple[ShardRecord, ...] = (),
-    submissions: tuple[Submission, ...] = (),
-) -> Run:
-    values: dict[str, Any] = {column: row[column] for column in row.keys()}  # noqa: SIM118
-    values |= {
-        "state": RunState(row["state"]),
-        "superseded": bool(row["superseded"]),
-        "cancel_requested": bool(row["cancel_requested"]),
-    }
-    return Run(**values, shards=shards, submissions=submissions)
-
-
-def _shard(row: sqlite3.Row) -> ShardRecord:
-    values: dict[str, Any] = {column: row[column] for column in row.keys() if column != "run"}  # noqa: SIM118
-    values |= {"rows": RowSet.parse(row["rows"]), "whole": bool(row["whole"])}
-    return ShardRecord(**values)
-
-
-def _submission(row: sqlite3.Row) -> Submission:
-    key = Key.parse(row["key"])
-    if key is None:
-        raise LedgerError(f"the ledger holds a submission with an unreadable key: {row['key']!r}")
-    left_out = {"run", "shard", "attempt"}
-    values: dict[str, Any] = {
-        column: row[column]
-        for column in row.keys()  # noqa: SIM118 -- a Row iterates over its values
-        if column not in left_out
-    }
-    values |= {
-        "key": key,
-        "batch": None if row["batch"] is None else Batch.from_api(json.loads(row["batch"])),
-        "state": SubmissionState(row["state"]),
-        "counted": bool(row["counted"]),
-        "rows": RowSet.parse(row["rows"]),
-        "transient": None if row["transient"] is None else RowSet.parse(row["transient"]),
-        "permanent": None if row["permanent"] is None else RowSet.parse(row["permanent"]),
-    }
-    return Submission(**values)

@@ -152,6 +152,8 @@ def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
     """Record what the provider says of a batch now."""
     with ledger.change() as change:
         upsert_batch(change, provider, batch, key)
+        # Some gateways name a batch anew from one poll to the next (fact sheet, failure 25).
+        change.write("UPDATE submissions SET batch_id = ? WHERE key = ?", batch.id, str(key))
         change.write(
             "UPDATE submissions SET missing_at = NULL, terminal_at = CASE WHEN ? THEN "
             "coalesce(terminal_at, ?) ELSE NULL END WHERE key = ?",

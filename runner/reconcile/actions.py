@@ -229,7 +229,8 @@ class Wait:
     """Something that is not to be done now, and why.
 
     `until` is when it is worth looking again (Unix seconds), or None if the provider alone
-    decides. `trouble` marks what a person must see to: a pass that holds it exits with 1.
+    decides. `trouble` marks what a person must see to: a pass that holds it exits with 1. `look`
+    says that the provider's lists must be looked through before anything is submitted.
     """
 
     run: Run
@@ -237,6 +238,7 @@ class Wait:
     why: str
     until: float | None = None
     trouble: bool = False
+    look: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, assert_never
 
-from runner.errors import ApiError, InputChanged, LocalFileError, MissingExtra
+from runner.errors import ApiError, InputChanged, InvalidInput, LocalFileError, MissingExtra
 from runner.inputs.rows import RowSet
 from runner.ledger import runs as run_steps
 from runner.ledger import transitions
@@ -39,6 +39,7 @@ from runner.reconcile.adopt import adopt_batch, adopt_file
 from runner.reconcile.collect import close_whole, collect, lose
 from runner.reconcile.finish import finish, point
 from runner.reconcile.relocate import relocate
+from runner.reconcile.reopen import reopen
 from runner.reconcile.restore import restore
 from runner.reconcile.submit import submit
 from runner.reconcile.workshop import Tidings
@@ -60,7 +61,7 @@ def apply(shop: Workshop, actions: Sequence[Action]) -> None:
     started: dict[tuple[str, str], int] = {}
     for planned in actions:
         action = _with_id(planned, started)
-        name = _name(action)
+        name = action_name(action)
         stopped = shop.stopped.get(action.run.provider) if _asks(action) else None
         if stopped is not None:
             shop.trouble.setdefault(name, stopped)
@@ -72,8 +73,14 @@ def apply(shop: Workshop, actions: Sequence[Action]) -> None:
         except ApiError as error:
             shop.note_provider(action.run.provider, error)
             shop.hold(name, error, job=action.run.job)
-        except (LocalFileError, InputChanged, MissingExtra) as error:
+        except (LocalFileError, InputChanged, InvalidInput, MissingExtra) as error:
             shop.hold(name, error, job=action.run.job)
+        except OSError as error:
+            shop.hold(
+                name,
+                LocalFileError(f"{error.filename}: {error.strerror or error}"),
+                job=action.run.job,
+            )
 
 
 def _with_id(action: Action, started: dict[tuple[str, str], int]) -> Action:
@@ -84,7 +91,7 @@ def _with_id(action: Action, started: dict[tuple[str, str], int]) -> Action:
     return dataclasses.replace(action, run=dataclasses.replace(action.run, id=identifier))
 
 
-def _name(action: Action) -> str:
+def action_name(action: Action) -> str:
     """Name what a failure of this action concerns: its submission, or else its run."""
     match action:
         case Submit() | Lose() | Collect() | CloseWhole() | CancelBatch() | Abandon():
@@ -114,7 +121,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case RelocateRun():
             relocate(shop, action)
         case ReopenRun():
-            run_steps.reopen_run(ledger, run, next_round=False, attempts=action.attempts)
+            reopen(shop, run, next_round=False, attempts=action.attempts)
         case NoteSpec():
             run_steps.want(ledger, action.job)
         case Submit():
@@ -128,6 +135,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case Retract():
             transitions.retract(ledger, action.key, action.why)
         case Observe():
+            shop.noted.add(str(action.key))
             transitions.observed(ledger, action.key, run.provider, action.batch)
         case NoteMissing():
             transitions.missing(ledger, action.key, action.batch_id)
@@ -159,6 +167,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
 
 def _cancel(shop: Workshop, run: Run, action: CancelBatch) -> None:
     submission = action.submission
+    shop.cancelled.add(str(submission.key))
     batch = shop.api(run.provider).cancel_batch(submission.batch_id or "")
     transitions.observed(shop.ledger, submission.key, run.provider, batch)
     shop.tell(Tidings(job=run.job, what=f"asked the provider to cancel {batch.id}: {batch.status}"))

@@ -7,6 +7,7 @@ the plan that calls it.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, assert_never
 
 from runner.ledger.records import Key, Submission, SubmissionState
@@ -19,7 +20,7 @@ from runner.reconcile.actions import (
     Submit,
     Wait,
 )
-from runner.reconcile.follow import follow
+from runner.reconcile.follow import LONGEST_BACKOFF, follow
 
 if TYPE_CHECKING:
     from runner.batch import Batch
@@ -62,17 +63,30 @@ def decide_shard(desk: Desk, standing: Standing) -> Steps:
 
 
 def _adopt_unknown(desk: Desk, standing: Standing) -> Steps:
-    """Take over attempts that the provider knows of and this ledger does not."""
+    """Take over attempts that the provider knows of and this ledger does not.
+
+    One that could not be taken over keeps the shard waiting: it may hold the very answers that
+    another attempt would ask for.
+    """
     shard = standing.shard.number
     mine = {submission.key.attempt for submission in desk.run.shard_submissions(shard)}
+    owned = {submission.batch_id for submission in desk.run.submissions}
     living = desk.facts.living
     found: dict[int, tuple[Key, Batch]] = {}
+    steps: Steps = []
     for key, batch in desk.traces.of_shard(desk.run.short, shard):
-        anothers = key.job != desk.run.job and (living is None or key.job in living)
-        if key.attempt in mine or anothers or str(key) in desk.facts.trouble:
+        anothers = key in desk.taken or (
+            key.job != desk.run.job and (living is None or key.job in living)
+        )
+        if key.attempt in mine or anothers or batch.id in owned:
             continue
-        found.setdefault(key.attempt, (key, batch))
-    return [_adoption(desk, standing, key, None, batch) for key, batch in found.values()]
+        trouble = desk.facts.trouble.get(str(key))
+        if trouble is not None:
+            steps.append(Wait(run=desk.run, key=key, why=trouble, trouble=True))
+        else:
+            found.setdefault(key.attempt, (key, batch))
+    steps += [_adoption(desk, standing, key, None, batch) for key, batch in found.values()]
+    return steps
 
 
 def _next_attempt(desk: Desk, standing: Standing) -> Steps:
@@ -86,13 +100,16 @@ def _next_attempt(desk: Desk, standing: Standing) -> Steps:
         else None
     )
     whole = len(standing.pending) == standing.shard.requests
+    key = Key(
+        job=desk.run.job,
+        revision=desk.run.short,
+        shard=standing.shard.number,
+        attempt=standing.last_attempt + 1,
+    )
+    while key in desk.taken:
+        key = dataclasses.replace(key, attempt=key.attempt + 1)
     submission = Submission(
-        key=Key(
-            job=desk.run.job,
-            revision=desk.run.short,
-            shard=standing.shard.number,
-            attempt=standing.last_attempt + 1,
-        ),
+        key=key,
         round=desk.run.round,
         state=SubmissionState.PREPARED,
         rows=standing.pending,
@@ -103,9 +120,9 @@ def _next_attempt(desk: Desk, standing: Standing) -> Steps:
         input_file_id=turned_away.input_file_id if turned_away else None,
         not_before=turned_away.not_before if turned_away else 0.0,
     )
-    trouble = desk.facts.trouble.get(str(submission.key))
+    trouble = desk.facts.trouble.get(str(key))
     if trouble is not None:
-        return [Wait(run=desk.run, key=submission.key, why=trouble, trouble=True)]
+        return [Wait(run=desk.run, key=key, why=trouble, trouble=True)]
     return _submit(desk, standing, submission, new=True)
 
 
@@ -113,12 +130,12 @@ def _submit(desk: Desk, standing: Standing, submission: Submission, *, new: bool
     """Submit, unless the provider has it already, a limit holds, or nobody could look first."""
     key = submission.key
     # A new attempt may go out with a file that an earlier batch was made from.
-    found = desk.traces.batch(key, None if new else submission.input_file_id)
-    if found is not None and not _belongs_to_another_attempt(desk, submission, found):
+    found = desk.traces.batch(key, None if new else submission.input_file_id, _others(desk, key))
+    if found is not None:
         return [_adoption(desk, standing, key, submission, found)]
     if not desk.may_submit or desk.job is None:
         return [Abandon(run=desk.run, why="it is not wanted any more", submission=submission)]
-    if submission.not_before > desk.facts.now:
+    if desk.facts.now < submission.not_before <= desk.facts.now + LONGEST_BACKOFF:
         return [
             Wait(
                 run=desk.run,
@@ -130,7 +147,10 @@ def _submit(desk: Desk, standing: Standing, submission: Submission, *, new: bool
     if desk.seen.failure is not None:
         return [Wait(run=desk.run, key=key, why=desk.seen.failure, trouble=True)]
     look = desk.seen.look
-    if desk.first and (look is None or not (look.complete or not look.offered)):
+    if look is None:
+        # Another ledger may have been at work on the same specs since the last look.
+        return [Wait(run=desk.run, key=key, why="the provider is looked at first", look=True)]
+    if look.offered and not look.complete:
         return [
             Wait(
                 run=desk.run,
@@ -154,9 +174,12 @@ def _submit(desk: Desk, standing: Standing, submission: Submission, *, new: bool
     ]
 
 
-def _belongs_to_another_attempt(desk: Desk, submission: Submission, batch: Batch) -> bool:
-    return any(
-        other.batch_id == batch.id and other.key != submission.key for other in desk.run.submissions
+def _others(desk: Desk, key: Key) -> frozenset[str]:
+    """Return the batches that other attempts of the run have become."""
+    return frozenset(
+        submission.batch_id
+        for submission in desk.run.submissions
+        if submission.batch_id is not None and submission.key != key
     )
 
 
@@ -199,8 +222,9 @@ def _resolve_upload(desk: Desk, submission: Submission) -> Steps:
 
 def _resolve_create(desk: Desk, standing: Standing, submission: Submission) -> Steps:
     """Find out what became of a creation whose answer was lost: this is where money is."""
-    found = desk.traces.batch(submission.key, submission.input_file_id)
-    if found is not None and not _belongs_to_another_attempt(desk, submission, found):
+    others = _others(desk, submission.key)
+    found = desk.traces.batch(submission.key, submission.input_file_id, others)
+    if found is not None:
         return [_adoption(desk, standing, submission.key, submission, found)]
     if submission.doubt_at is None:
         why = "a pass ended between the creation of the batch and its answer"
@@ -230,7 +254,7 @@ def _settle_doubt(
 ) -> Retract | Wait:
     """Believe that a call had no effect only where a complete look, late enough, shows none."""
     look = desk.seen.look
-    until = (submission.doubt_at or desk.facts.now) + desk.grace
+    until = desk.past(submission.doubt_at) + desk.grace
     if complete and look is not None and look.started_at >= until:
         return Retract(
             run=desk.run,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from runner.ledger.records import Run
+    from runner.ledger.records import Key, Run
     from runner.reconcile.facts import Facts, Seen, Traces
     from runner.spec.job import Job
 
@@ -17,8 +17,8 @@ _UNKNOWN_PROVIDER_GRACE: Final = 60.0
 class Desk:
     """A run, and all that may be known while deciding about it.
 
-    `job` is None for a run that no spec asks for. `first` says that nothing of this run was
-    ever submitted by this ledger, so that it must look before it does.
+    `job` is None for a run that no spec asks for. `taken` are keys under which another run of
+    this ledger has submitted: a name may have been used before.
     """
 
     run: Run
@@ -27,13 +27,32 @@ class Desk:
     seen: Seen
     traces: Traces
     may_submit: bool
-    first: bool
+    taken: frozenset[Key] = frozenset()
 
     @property
     def grace(self) -> float:
         """Seconds after a lost call during which a listing may not show what it made."""
         provider = self.facts.providers.get(self.run.provider)
         return _UNKNOWN_PROVIDER_GRACE if provider is None else provider.grace
+
+    @property
+    def moved(self) -> str | None:
+        """Say that the provider has another address now than when the run began, or None."""
+        provider = self.facts.providers.get(self.run.provider)
+        if provider is None or provider.identity["base_url"] == self.run.base_url:
+            return None
+        return (
+            f"it was submitted to {self.run.base_url}, and provider {self.run.provider} is "
+            f"{provider.base_url} now: put the address back to have its answers collected, or "
+            f"give the new one a name of its own"
+        )
+
+    def past(self, stamp: float | None) -> float:
+        """Return a time that was noted down, or now if that is earlier.
+
+        A clock that was ahead when it was noted must not make anybody wait for years.
+        """
+        return self.facts.now if stamp is None else min(stamp, self.facts.now)
 
     @property
     def loopback(self) -> bool:

@@ -6,7 +6,7 @@ comes from the ledger. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from runner.ledger.records import Key, Tag
@@ -52,13 +52,15 @@ class Wish:
 class Known:
     """The ledger's side: jobs, runs, and batches seen earlier that had no submission here.
 
-    `loads` says by provider what is in flight, of all jobs, selected or not. Runs in a final
-    state are summaries; the others hold their shards and submissions.
+    `loads` says by provider what is in flight, of all jobs, selected or not. `keys` has, for
+    revisions that several jobs ask or have asked for, the keys of every submission. Runs in a
+    final state are summaries; the others hold their shards and submissions.
     """
 
     jobs: Mapping[str, JobRecord]
     runs: tuple[Run, ...]
     tagged: Mapping[str, tuple[tuple[Key | None, Batch], ...]] = field(default_factory=dict)
+    keys: Mapping[str, frozenset[Key]] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
 
 
@@ -105,7 +107,8 @@ class Facts:
     spec file could not be read, so that no name is known to be gone. `published` are the ids
     of final runs whose output is on the disk; `latest` is what each job's link leads to.
     `trouble` maps the keys of submissions (as text) and runs that failed earlier in this pass
-    to the reason: they are left alone until the next.
+    to the reason: they are left alone until the next. `noted` and `cancelled` are the keys of
+    batches that were recorded, or asked to be cancelled, in this pass already.
     """
 
     now: float
@@ -115,6 +118,8 @@ class Facts:
     published: frozenset[int] = frozenset()
     latest: Mapping[str, str] = field(default_factory=dict)
     trouble: Mapping[str, str] = field(default_factory=dict)
+    noted: frozenset[str] = frozenset()
+    cancelled: frozenset[str] = frozenset()
 
     def of(self, provider: str) -> Seen:
         """Return what was seen at a provider; nothing if there was no question for it."""
@@ -134,19 +139,17 @@ class Traces:
         batches |= {batch.id: batch for batch in (seen.look.batches if seen.look else ())}
         batches |= dict(seen.batches)
         self._by_shard: dict[tuple[str, int], dict[Key, Batch]] = {}
-        self._by_file: dict[str, Batch] = {}
+        self._by_file: dict[str, list[Batch]] = {}
         self._files = {
             file.filename: file
             for file in reversed((seen.look.files if seen.look else None) or ())
             if file.filename is not None
         }
-        # A provider that drops metadata, or a user who left no room: the file's name is the link.
-        names = {file.id: Key.parse_filename(file.filename or "") for file in self._files.values()}
-        for batch in batches.values():
-            key = names.get(batch.input_file_id or "")
-            if key is not None:
-                keys.setdefault(batch.id, key)
         oldest_first = sorted(batches.values(), key=lambda batch: (batch.created_at or 0, batch.id))
+        for batch in oldest_first:
+            if batch.input_file_id is not None:
+                self._by_file.setdefault(batch.input_file_id, []).append(batch)
+        keys |= self._keys_by_filename()
         self.carried: list[tuple[Key, Batch]] = []
         for batch in oldest_first:
             tag = Tag.of(batch)
@@ -155,15 +158,33 @@ class Traces:
                 self.carried.append((carries, batch))
                 place = (carries.revision, carries.shard)
                 self._by_shard.setdefault(place, {}).setdefault(carries, batch)
-            if batch.input_file_id is not None:
-                self._by_file.setdefault(batch.input_file_id, batch)
 
-    def batch(self, key: Key, input_file_id: str | None = None) -> Batch | None:
-        """Find the batch with this key, or else the one that was made from this file."""
+    def _keys_by_filename(self) -> dict[str, Key]:
+        """Return keys by batch id, told by the names of files.
+
+        That is the link where a provider drops metadata or a user left no room. A file that met
+        a limit is used again, so the second batch made from it is the next attempt.
+        """
+        keys: dict[str, Key] = {}
+        for file in self._files.values():
+            key = Key.parse_filename(file.filename or "")
+            if key is not None:
+                for number, batch in enumerate(self._by_file.get(file.id, ())):
+                    keys[batch.id] = replace(key, attempt=key.attempt + number)
+        return keys
+
+    def batch(
+        self, key: Key, input_file_id: str | None = None, others: frozenset[str] = frozenset()
+    ) -> Batch | None:
+        """Find the batch with this key, or else one made from this file.
+
+        `others` are the ids of batches that belong to other attempts.
+        """
         found = self._by_shard.get((key.revision, key.shard), {}).get(key)
-        if found is None and input_file_id is not None:
-            found = self._by_file.get(input_file_id)
-        return found
+        if found is not None and found.id not in others:
+            return found
+        made = self._by_file.get(input_file_id or "", ())
+        return next((batch for batch in made if batch.id not in others), None)
 
     def of_shard(self, revision: str, shard: int) -> list[tuple[Key, Batch]]:
         """Return all attempts at one shard, first to last, under whatever job name."""

@@ -27,15 +27,19 @@ if TYPE_CHECKING:
 
 _LIMIT_BACKOFF: Final = 60.0
 _LIMIT_BACKOFF_LOOPBACK: Final = 1.0
-_LIMIT_BACKOFF_CEILING: Final = 3600.0
+LONGEST_BACKOFF: Final = 3600.0
 _LOST_AFTER: Final = 600.0
 """Seconds for which a provider must deny a batch before it is given up; loopback: the grace."""
+_LATE: Final = 900.0
+"""Seconds for which a terminal batch may keep its output file to itself; loopback: the grace."""
 _REASONS_SHOWN: Final = 3
 
 
 def follow(desk: Desk, standing: Standing, submission: Submission) -> Steps:
     """Record what the provider says of a batch, and act on it if it is terminal."""
     batch_id = submission.batch_id or ""
+    if desk.moved is not None:
+        return [Wait(run=desk.run, key=submission.key, why=desk.moved, trouble=True)]
     if batch_id in desk.seen.missing:
         return [_missing(desk, submission, batch_id)]
     batch = desk.seen.batches.get(batch_id)
@@ -55,7 +59,8 @@ def follow(desk: Desk, standing: Standing, submission: Submission) -> Steps:
         # An older view: a stale list, or what was seen before this pass cancelled it.
         batch = recorded
     news = recorded is None or batch.differs(recorded) or submission.missing_at is not None
-    if news or (batch.terminal and submission.terminal_at is None):
+    news = news or (batch.terminal and submission.terminal_at is None)
+    if news and str(submission.key) not in desk.facts.noted:
         why = (
             f"{recorded.status} → {batch.status}"
             if recorded is not None and recorded.status != batch.status
@@ -64,7 +69,11 @@ def follow(desk: Desk, standing: Standing, submission: Submission) -> Steps:
         steps.append(Observe(run=desk.run, why=why, key=submission.key, batch=batch))
     if batch.terminal:
         steps.append(_end(desk, standing, submission, batch))
-    elif desk.run.cancel_requested and batch.known_status is not BatchStatus.CANCELLING:
+    elif (
+        desk.run.cancel_requested
+        and batch.known_status is not BatchStatus.CANCELLING
+        and str(submission.key) not in desk.facts.cancelled
+    ):
         why = "cancelled on request"
         steps.append(CancelBatch(run=desk.run, why=why, submission=submission))
     else:
@@ -80,7 +89,7 @@ def _missing(desk: Desk, submission: Submission, batch_id: str) -> NoteMissing |
             key=submission.key,
             batch_id=batch_id,
         )
-    until = submission.missing_at + (desk.grace if desk.loopback else _LOST_AFTER)
+    until = desk.past(submission.missing_at) + (desk.grace if desk.loopback else _LOST_AFTER)
     if desk.facts.now >= until:
         return Lose(
             run=desk.run,
@@ -113,17 +122,20 @@ def _end(
             failure=failure,
             not_before=desk.facts.now + away if away else 0.0,
         )
-    # Ids may be named minutes after the status (fact sheet, failure 5); counts may lie, so
-    # the wait for what they promise is bounded.
-    owed = not has_files or (batch.request_counts.completed > 0 and batch.output_file_id is None)
-    since = submission.terminal_at
-    if owed and (since is None or desk.facts.now < since + desk.grace):
-        return Wait(
-            run=desk.run,
-            key=submission.key,
-            why=f"{batch.status}, but its files are not named yet",
-            until=(since or desk.facts.now) + desk.grace,
-        )
+    # Ids may be named minutes after the status (fact sheet, failure 5), and an answer that was
+    # not waited for is asked again and lost; counts may lie, so the wait is bounded.
+    counts = batch.request_counts
+    none_answered = batch.error_file_id is not None and counts.total > 0 == counts.completed
+    if batch.output_file_id is None and not none_answered:
+        patience = desk.grace if desk.loopback else max(_LATE, desk.grace)
+        until = desk.past(submission.terminal_at) + patience
+        if submission.terminal_at is None or desk.facts.now < until:
+            return Wait(
+                run=desk.run,
+                key=submission.key,
+                why=f"{batch.status}, but its files are not named yet",
+                until=until,
+            )
     return Collect(
         run=desk.run,
         why=f"the batch is {batch.status}",
@@ -141,7 +153,7 @@ def _limit_backoff(desk: Desk, standing: Standing) -> float:
             break
         refused += 1
     base = _LIMIT_BACKOFF_LOOPBACK if desk.loopback else _LIMIT_BACKOFF
-    return float(min(base * 2.0 ** min(refused, 16), _LIMIT_BACKOFF_CEILING))
+    return float(min(base * 2.0 ** min(refused, 16), LONGEST_BACKOFF))
 
 
 def whole_failure(batch: Batch) -> WholeFailure:

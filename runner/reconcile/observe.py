@@ -10,7 +10,7 @@ by a spot check to be stale.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, NotFound, NotOffered, OutOfMoney, Unauthorized
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from runner.batch import Batch, File
     from runner.ledger.records import Run
     from runner.reconcile.facts import Wish
+    from runner.spec.project import Provider
 
 _PAGE: Final = 100
 _MARGIN: Final = 3600
@@ -52,9 +53,15 @@ class Questions:
 
 
 def questions(
-    wishes: Sequence[Wish], runs: Sequence[Run], listed_through: Callable[[str], int | None]
+    wishes: Sequence[Wish],
+    runs: Sequence[Run],
+    providers: Mapping[str, Provider],
+    listed_through: Callable[[Provider], int | None],
 ) -> dict[str, Questions]:
-    """Work out what has to be asked of which provider; nothing for finished runs."""
+    """Work out what has to be asked of which provider; nothing for finished runs.
+
+    A run whose provider has another address now asks nothing: the new one knows nothing of it.
+    """
     in_flight: dict[str, dict[str, Batch | None]] = {}
     bounds: dict[str, list[int | None]] = {}
     files: set[str] = set()
@@ -64,10 +71,12 @@ def questions(
     for wish in wishes:
         name = wish.job.provider.name
         if (wish.job.name, wish.revision) not in recorded and wish.restorable is None:
-            bounds.setdefault(name, []).append(listed_through(name))
+            bounds.setdefault(name, []).append(listed_through(wish.job.provider))
     wanted = {(wish.job.name, wish.revision) for wish in wishes}
     for run in runs:
-        if run.state.final:
+        provider = providers.get(run.provider)
+        elsewhere = provider is not None and provider.identity["base_url"] != run.base_url
+        if run.state.final or elsewhere:
             continue
         started = False
         for submission in run.submissions:
@@ -79,8 +88,8 @@ def questions(
             elif submission.state is SubmissionState.UPLOADING:
                 bounds.setdefault(run.provider, []).append(submission.since)
                 files.add(run.provider)
-        if not started and (run.job, run.revision) in wanted:
-            bounds.setdefault(run.provider, []).append(listed_through(run.provider))
+        if not started and provider is not None and (run.job, run.revision) in wanted:
+            bounds.setdefault(run.provider, []).append(listed_through(provider))
     return {
         name: Questions(
             in_flight=in_flight.get(name, {}),
@@ -121,6 +130,20 @@ def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen
         batches={name: batch for name, batch in beside.items() if name not in missing} | found,
         missing=frozenset(missing),
     )
+
+
+def look_again(api: BatchApi, seen: Seen, since: int | None, clock: Callable[[], float]) -> Seen:
+    """Look before submitting what nobody knew of when the pass began; adds to what was seen."""
+    try:
+        look = _look(api, Questions(look=True, since=since), clock)
+    except ApiError as error:
+        return replace(
+            seen,
+            failure=str(error),
+            hopeless=isinstance(error, OutOfMoney | Unauthorized),
+        )
+    beside = {batch.id: batch for batch in look.batches if batch.id not in seen.missing}
+    return replace(seen, look=look, batches=beside | dict(seen.batches))
 
 
 def _look(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Look:
@@ -170,6 +193,8 @@ def _far_enough(seen: Sequence[Batch] | Sequence[File], since: int | None) -> bo
     if any(later < earlier for later, earlier in itertools.pairwise(known)):
         return False
     newest = known[0]
+    if newest == known[-1]:
+        return False  # all of one second: nothing shows in which order they come
     bound = newest - _LIFE_OF_RESULTS if since is None else since
     return known[-1] < bound - _MARGIN
 

@@ -13,9 +13,9 @@ from runner.errors import ApiError, MissingExtra
 from runner.ledger import runs as run_steps
 from runner.ledger import transitions
 from runner.ledger.records import RunState
-from runner.reconcile.apply import apply
+from runner.reconcile.apply import action_name, apply
 from runner.reconcile.facts import Facts, Seen, Traces
-from runner.reconcile.observe import observe, questions
+from runner.reconcile.observe import look_again, observe, questions
 from runner.reconcile.plan import make_plan
 from runner.reconcile.survey import known_of, published_of, with_restorable
 from runner.reconcile.wishes import make_wishes
@@ -109,13 +109,14 @@ def _settle(
     shop: Workshop,
     wishes: Sequence[Wish],
     known: Known,
-    seen: Mapping[str, Seen],
+    seen: dict[str, Seen],
     living: frozenset[str] | None,
     *,
     everything: bool,
 ) -> tuple[Plan, Known, bool]:
     """Plan and apply until the plan holds no more actions; returns what is known then."""
     notes: dict[str, None] = {}
+    looked: set[str] = set()
     before: Plan | None = None
     while True:
         published, latest = published_of(shop.project, wishes, known)
@@ -130,16 +131,26 @@ def _settle(
                 published=published,
                 latest=latest,
                 trouble=shop.trouble,
+                noted=frozenset(shop.noted),
+                cancelled=frozenset(shop.cancelled),
             ),
         )
         for note in plan.notes:
             if note not in notes:
                 shop.tell(Tidings(job="", what=note))
             notes[note] = None
+        unseen = {wait.run.provider for wait in plan.waits if wait.look} - looked
+        if unseen:
+            for name in sorted(unseen):
+                _look(shop, name, seen)
+            looked |= unseen
+            continue
         if not plan.actions:
             return plan, known, before is not None
         if before is not None and plan.actions == before.actions:
-            raise AssertionError(f"applying the plan changed nothing: {plan.actions[0]}")
+            # A bug of ours or an answer nobody foresaw: one job's trouble, not everybody's.
+            for action in plan.actions:
+                shop.leave(action_name(action), "it was done and nothing changed; please report it")
         apply(shop, plan.actions)
         before = plan
         known = known_of(shop.ledger, wishes, everything=everything)
@@ -148,7 +159,9 @@ def _settle(
 def _observe(shop: Workshop, wishes: Sequence[Wish], known: Known) -> dict[str, Seen]:
     """Ask every provider that has to be asked."""
     seen: dict[str, Seen] = {}
-    for name, asked in questions(wishes, known.runs, shop.ledger.listed_through).items():
+    for name, asked in questions(
+        wishes, known.runs, shop.project.providers, shop.ledger.listed_through
+    ).items():
         try:
             api = shop.api(name)
         except (ApiError, MissingExtra) as error:
@@ -157,15 +170,33 @@ def _observe(shop: Workshop, wishes: Sequence[Wish], known: Known) -> dict[str, 
         else:
             seen[name] = observe(api, asked, shop.clock)
             _remember_look(shop, name, seen[name])
-        failure = seen[name].failure
-        if failure is None:
-            shop.answered.add(name)
-        else:
-            shop.stopped[name] = failure
-            if seen[name].hopeless:
-                shop.hopeless.add(name)
-            shop.tell(Tidings(job="", what=failure, trouble=True))
+        _note_failure(shop, name, seen[name])
     return seen
+
+
+def _look(shop: Workshop, provider: str, seen: dict[str, Seen]) -> None:
+    """Look through a provider's lists in mid-pass, because there is something to submit."""
+    configured = shop.project.providers.get(provider)
+    since = None if configured is None else shop.ledger.listed_through(configured)
+    try:
+        api = shop.api(provider)
+    except (ApiError, MissingExtra) as error:
+        shop.hopeless.add(provider)
+        seen[provider] = Seen(failure=str(error), hopeless=True)
+    else:
+        seen[provider] = look_again(api, seen.get(provider, Seen()), since, shop.clock)
+        _remember_look(shop, provider, seen[provider])
+    _note_failure(shop, provider, seen[provider])
+
+
+def _note_failure(shop: Workshop, provider: str, seen: Seen) -> None:
+    if seen.failure is None:
+        shop.answered.add(provider)
+        return
+    shop.stopped[provider] = seen.failure
+    if seen.hopeless:
+        shop.hopeless.add(provider)
+    shop.tell(Tidings(job="", what=seen.failure, trouble=True))
 
 
 def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:
@@ -173,7 +204,7 @@ def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:
     look = seen.look
     if look is None or not look.complete:
         return
-    through = shop.ledger.listed_through(provider)
+    through = shop.ledger.listed_through(shop.project.providers[provider])
     newest = max((batch.created_at or 0 for batch in look.batches), default=0)
     recorded = shop.ledger.batch_ids(provider)
     transitions.listed(

@@ -42,8 +42,8 @@ def make_plan(wishes: Sequence[Wish], known: Known, facts: Facts) -> Plan:
     `wishes` are the selected jobs; `known.runs` holds, besides theirs, those runs that no
     spec asks for any more and that are to be seen through (they are paid for).
     """
-    planner = _Planner(known, facts)
-    for wish in wishes:
+    planner = _Planner(wishes, known, facts)
+    for wish in sorted(wishes, key=planner.is_new):
         planner.wished(wish)
     wanted = {(wish.job.name, wish.revision) for wish in wishes}
     for run in known.runs:
@@ -61,7 +61,8 @@ def make_plan(wishes: Sequence[Wish], known: Known, facts: Facts) -> Plan:
 class _Planner:
     """A plan in the making."""
 
-    def __init__(self, known: Known, facts: Facts) -> None:
+    def __init__(self, wishes: Sequence[Wish], known: Known, facts: Facts) -> None:
+        self._wanted = {wish.job.name: wish.revision for wish in wishes}
         self.known = known
         self.facts = facts
         self.actions: list[Action] = []
@@ -71,12 +72,16 @@ class _Planner:
         self._by_identity = {(run.job, run.revision): run for run in known.runs}
         self._traces: dict[str, Traces] = {}
 
+    def is_new(self, wish: Wish) -> bool:
+        """Whether a job has no run of its own; those that have come first."""
+        return (wish.job.name, wish.revision) not in self._by_identity
+
     def wished(self, wish: Wish) -> None:
         """Plan for a job that a spec asks for."""
         run = self._by_identity.get((wish.job.name, wish.revision))
         if run is None:
             run = self._renamed(wish)
-        if self._cut_otherwise(wish, run):
+        if (run is None and self._unsure(wish)) or self._cut_otherwise(wish, run):
             return
         if run is None:
             run = self._new(wish)
@@ -84,6 +89,8 @@ class _Planner:
                 return
         else:
             self.taken.add(run.id)
+            if self._blocked(run, wish):
+                return
             run = self._up_to_date(run, wish)
         if run.state.final and not run.superseded:
             self._final(run, wish)
@@ -123,17 +130,40 @@ class _Planner:
             self._advance(run, None)
 
     def _renamed(self, wish: Wish) -> Run | None:
-        """Find the run that this job had under a name that no spec bears any more."""
-        if self.facts.living is None:
-            return None
+        """Find the run of these very questions that no job asks for under its own name."""
         for run in reversed(self.known.runs):
-            if (
-                run.revision == wish.revision
-                and run.job not in self.facts.living
-                and run.id not in self.taken
-            ):
+            if run.revision == wish.revision and run.id not in self.taken and self._free(run):
                 return run
         return None
+
+    def _free(self, run: Run) -> bool:
+        """Whether the job that a run belongs to is gone, or asks for something else now."""
+        if run.job in self._wanted:
+            return self._wanted[run.job] != run.revision
+        if self.facts.living is None:
+            return False
+        if run.job not in self.facts.living:
+            return True
+        record = self.known.jobs.get(run.job)
+        return record is not None and record.wanted != run.revision
+
+    def _unsure(self, wish: Wish) -> bool:
+        """Hold a job whose questions were asked under a name that may be its old one."""
+        if self.facts.living is not None:
+            return False
+        for run in self.known.runs:
+            if run.revision == wish.revision and run.job not in self._wanted:
+                self.waits.append(
+                    Wait(
+                        run=self._fresh(wish),
+                        key=None,
+                        why=f"job {run.job} has asked the same; while some spec cannot be read, "
+                        f"nobody knows whether this is {run.job} under a new name",
+                        trouble=True,
+                    )
+                )
+                return True
+        return False
 
     def _new(self, wish: Wish) -> Run:
         if wish.restorable is not None:
@@ -178,6 +208,14 @@ class _Planner:
             created_at=self.facts.now,
             shards=wish.shards,
         )
+
+    def _blocked(self, run: Run, wish: Wish) -> bool:
+        """Hold a run that has to move and could not."""
+        trouble = self.facts.trouble.get(f"{run.job}/{run.short}")
+        if trouble is None or (run.job == wish.job.name and run.folder == wish.folder):
+            return False
+        self.waits.append(Wait(run=run, key=None, why=trouble, trouble=True))
+        return True
 
     def _up_to_date(self, run: Run, wish: Wish) -> Run:
         if run.job != wish.job.name or run.folder != wish.folder:
@@ -243,7 +281,8 @@ class _Planner:
             seen=self.facts.of(run.provider),
             traces=self._of(run.provider),
             may_submit=wish is not None and not run.cancel_requested and broken is None,
-            first=not any(submission.batch_id for submission in run.submissions),
+            taken=self.known.keys.get(run.revision, frozenset())
+            - {submission.key for submission in run.submissions},
         )
         steps = [step for standing in standings for step in decide_shard(desk, standing)]
         for step in steps:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runner.reconcile.facts import Wish
     from runner.reconcile.observe import Questions
     from runner.spec.job import Specs
-    from runner.spec.project import Project
+    from runner.spec.project import Project, Provider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,7 @@ def preview(
     seen: dict[str, Seen] = {}
     unasked: dict[str, str] = {}
     failed = False
-    for name, asked in questions(wishes, known.runs, through).items():
+    for name, asked in questions(wishes, known.runs, project.providers, through).items():
         seen[name], why, broken = _ask(project, name, asked, open_api, clock)
         failed = failed or broken
         if why is not None:
@@ -89,7 +89,7 @@ def preview(
     return Preview(plan=plan, wishes=wishes, problems=made.problems, unasked=unasked, failed=failed)
 
 
-def _never_listed(_provider: str) -> int | None:
+def _never_listed(_provider: Provider) -> int | None:
     return None
 
 

@@ -99,7 +99,7 @@ def _upload(shop: Workshop, action: Submit, submission: Submission) -> str:
     def told(done: int) -> None:
         shop.progress(key.job, "uploading", done, submission.bytes)
 
-    since = shop.ledger.listed_through(action.run.provider)
+    since = shop.ledger.listed_through(action.job.provider)
     intended = False
     try:
         with _content(action, submission, shop.scratch(key)) as content:
@@ -135,7 +135,7 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
     transitions.intend_create(
         shop.ledger,
         key,
-        since=shop.ledger.listed_through(action.run.provider),
+        since=shop.ledger.listed_through(action.job.provider),
         completion_window=action.job.completion_window,
     )
     try:

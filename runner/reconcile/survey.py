@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from runner.reconcile.admission import Load
@@ -33,13 +34,25 @@ def known_of(ledger: Ledger, wishes: Sequence[Wish], *, everything: bool) -> Kno
             continue
         runs.append(run if run.state.final else ledger.run(run.id))
     providers = {wish.job.provider.name for wish in wishes} | {run.provider for run in runs}
-    busy = any(not run.state.final for run in runs) or len(revisions) > len(runs)
+    own = {(run.job, run.revision) for run in runs}
+    busy = any(not run.state.final for run in runs) or any(
+        (wish.job.name, wish.revision) not in own for wish in wishes
+    )
+    shared = [
+        revision
+        for revision, count in Counter(run.revision for run in runs).items()
+        if count > 1
+        or any(
+            wish.revision == revision and (wish.job.name, revision) not in own for wish in wishes
+        )
+    ]
     return Known(
         jobs={record.name: record for record in ledger.jobs()},
         runs=tuple(runs),
         tagged={provider: tuple(ledger.foreign_batches(provider)) for provider in providers}
         if busy
         else {},
+        keys={revision: ledger.keys_of(revision) for revision in shared} if busy else {},
         loads=_loads(ledger) if busy else {},
     )
 

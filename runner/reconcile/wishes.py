@@ -104,7 +104,8 @@ def _wish(
     if cached is not None:
         digest, requests = cached
         wanted = revision(job, digest)
-        run = by_identity.get((job.name, wanted)) or orphans.get(wanted)
+        # An orphan is claimed once: a second job that asks the same needs its own shards.
+        run = by_identity.get((job.name, wanted)) or orphans.pop(wanted, None)
         if run is not None:
             return _made(project, job, wanted, digest, requests, run.bytes, None)
     scanned = scan_input(

@@ -48,6 +48,8 @@ class Workshop:
         trouble: why a submission (by key) or a run (`job/revision`) is left alone for the
             rest of this pass.
         stopped: why a provider is left alone for the rest of this pass.
+        noted, cancelled: the keys of submissions whose batch was recorded, or asked to be
+            cancelled, in this pass: once is enough, whatever the provider then says.
         answered: the providers that have answered since this program was started.
         hopeless: the providers whose key is refused or where money has run out: waiting for
             them cannot help.
@@ -62,6 +64,8 @@ class Workshop:
     progress: Callable[[str, str, int, int], None] = silent
     trouble: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
+    noted: set[str] = field(default_factory=set)
+    cancelled: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
     hopeless: set[str] = field(default_factory=set)
     _git: list[str | None] = field(default_factory=list)
@@ -95,8 +99,12 @@ class Workshop:
 
     def hold(self, name: str, error: Exception, *, job: str) -> None:
         """Leave a submission or a run alone for the rest of this pass, and say why."""
-        self.trouble[name] = str(error)
+        self.leave(name, str(error))
         self.tell(Tidings(job=job, what=str(error), trouble=True))
+
+    def leave(self, name: str, why: str) -> None:
+        """Leave a submission or a run alone for the rest of this pass without a word."""
+        self.trouble[name] = why
 
     def note_provider(self, provider: str, error: ApiError) -> None:
         """Leave a provider alone for the rest of this pass if asking again cannot help."""
@@ -109,4 +117,6 @@ class Workshop:
         """Forget the troubles of the last pass."""
         self.trouble.clear()
         self.stopped.clear()
+        self.noted.clear()
+        self.cancelled.clear()
         self.hopeless.clear()

@@ -121,7 +121,8 @@ def plan_for(
     facts: Mapping[str, Any] | None = None,
     wishes: Mapping[str, Any] | None = None,
 ) -> Plan:
-    recorded = dataclasses.replace(run_of(submissions), **(run or {}))
+    address = {"base_url": PROVIDER.base_url}
+    recorded = dataclasses.replace(run_of(submissions), **(address | dict(run or {})))
     values: dict[str, Any] = {
         "now": NOW,
         "seen": {"openai": at or Seen()},
@@ -195,12 +196,16 @@ P, U, UP, C, S = (
         ),
         (
             submission(S),
-            seen(batches={"batch_1": batch("expired", error_file_id="e")}),
+            seen(
+                batches={
+                    "batch_1": batch("expired", error_file_id="e", request_counts={"total": 8})
+                }
+            ),
             [Observe, Collect],
         ),
         (submission(S), seen(batches={"batch_1": batch("completed")}), [Observe]),
         (
-            submission(S, terminal_at=LATE),
+            submission(S, terminal_at=NOW - 901),
             seen(batches={"batch_1": batch("cancelled")}),
             [Observe, Collect],
         ),
@@ -270,9 +275,12 @@ def test_the_same_questions_under_an_old_name_are_taken_along(tmp_path: Path) ->
     plan = make_plan([wish(tmp_path)], known, facts)
     assert RelocateRun in kinds(plan)
     assert Submit not in kinds(plan)
-    for living in (frozenset({"job", "old"}), None):
-        plan = make_plan([wish(tmp_path)], known, dataclasses.replace(facts, living=living))
-        assert kinds(plan)[0] is StartRun, "the old job lives, or may live"
+    both = frozenset({"job", "old"})
+    plan = make_plan([wish(tmp_path)], known, dataclasses.replace(facts, living=both))
+    assert kinds(plan) == [StartRun], "the old job lives: these are twins"
+    plan = make_plan([wish(tmp_path)], known, dataclasses.replace(facts, living=None))
+    assert kinds(plan) == [], "nobody knows whether it lives"
+    assert plan.waits[0].trouble
 
 
 @pytest.mark.parametrize(

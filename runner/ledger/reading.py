@@ -1,0 +1,59 @@
+"""How rows become values again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from runner.batch import Batch
+from runner.errors import LedgerError
+from runner.inputs.rows import RowSet
+from runner.ledger.records import Key, Run, RunState, ShardRecord, Submission, SubmissionState
+
+if TYPE_CHECKING:
+    import sqlite3
+
+
+def read_run(
+    row: sqlite3.Row,
+    shards: tuple[ShardRecord, ...] = (),
+    submissions: tuple[Submission, ...] = (),
+) -> Run:
+    """Read a run; its parts are given where they were asked for."""
+    values: dict[str, Any] = {column: row[column] for column in row.keys()}  # noqa: SIM118
+    values |= {
+        "state": RunState(row["state"]),
+        "superseded": bool(row["superseded"]),
+        "cancel_requested": bool(row["cancel_requested"]),
+    }
+    return Run(**values, shards=shards, submissions=submissions)
+
+
+def read_shard(row: sqlite3.Row) -> ShardRecord:
+    """Read a shard."""
+    values: dict[str, Any] = {column: row[column] for column in row.keys() if column != "run"}  # noqa: SIM118
+    values |= {"rows": RowSet.parse(row["rows"]), "whole": bool(row["whole"])}
+    return ShardRecord(**values)
+
+
+def read_submission(row: sqlite3.Row) -> Submission:
+    """Read a submission, with the Batch object as last recorded; raises LedgerError."""
+    key = Key.parse(row["key"])
+    if key is None:
+        raise LedgerError(f"the ledger holds a submission with an unreadable key: {row['key']!r}")
+    left_out = {"run", "shard", "attempt"}
+    values: dict[str, Any] = {
+        column: row[column]
+        for column in row.keys()  # noqa: SIM118 -- a Row iterates over its values
+        if column not in left_out
+    }
+    values |= {
+        "key": key,
+        "batch": None if row["batch"] is None else Batch.from_api(json.loads(row["batch"])),
+        "state": SubmissionState(row["state"]),
+        "counted": bool(row["counted"]),
+        "rows": RowSet.parse(row["rows"]),
+        "transient": None if row["transient"] is None else RowSet.parse(row["transient"]),
+        "permanent": None if row["permanent"] is None else RowSet.parse(row["permanent"]),
+    }
+    return Submission(**values)
