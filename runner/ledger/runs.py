@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import LedgerError
-from runner.ledger.records import RunState
+from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.writing import insert_file, insert_submission, upsert_batch
 
 if TYPE_CHECKING:
@@ -95,6 +95,15 @@ def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> 
             int(next_round),
             attempts,
             run.id,
+        )
+        # A batch that was given up may be back (another key, another address): it is looked for
+        # once more before anybody pays again.
+        change.write(
+            "UPDATE submissions SET state = ?, transient = NULL, permanent = NULL "
+            "WHERE run = ? AND state = ?",
+            SubmissionState.SUBMITTED,
+            run.id,
+            SubmissionState.LOST,
         )
         change.tell("run_reopened", job=run.job, revision=run.short, asked=next_round)
 

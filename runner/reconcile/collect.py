@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from runner.reconcile.actions import CloseWhole, Collect, Lose
     from runner.reconcile.workshop import Workshop
 
+_GONE_AFTER: Final = 3600.0
+"""Seconds after the end of a batch during which a result file may still turn up."""
 _TRIES: Final = 3
 """How often a file is fetched whose end looks cut off, before it is taken as it is."""
 
@@ -42,7 +44,15 @@ def collect(shop: Workshop, action: Collect) -> None:
 
     submission, key = action.submission, action.submission.key
     kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
-    fetched = [_fetch(shop, action.run, key, kind, file_id) for kind, file_id in kinds if file_id]
+    try:
+        fetched = [
+            _fetch(shop, action.run, key, kind, file_id) for kind, file_id in kinds if file_id
+        ]
+    except NotFound as error:
+        if not _given_up(shop, action):
+            raise
+        _results_gone(shop, action, error)
+        return
     ids = custom_ids(shop, action.run, action.shard, submission)
     settled = settle([one.path for one in fetched], ids())
     if settled.missing and not all(one.sure for one in fetched):
@@ -80,6 +90,34 @@ def collect(shop: Workshop, action: Collect) -> None:
             + (f"; {unanswered:,} without success" if unanswered else ""),
         )
     )
+
+
+def _given_up(shop: Workshop, action: Collect) -> bool:
+    """Whether a result file has been missing for so long that it will not come any more."""
+    provider = shop.project.providers[action.run.provider]
+    since = action.submission.terminal_at
+    patience = provider.grace if provider.loopback else _GONE_AFTER
+    return since is not None and shop.clock() >= since + patience
+
+
+def _results_gone(shop: Workshop, action: Collect, error: NotFound) -> None:
+    """Close a batch whose answers were deleted or have expired (fact sheet, failure 27)."""
+    problem = (
+        f"the results of {action.batch.id} are gone from the provider ({error}); to ask its "
+        f"{action.submission.requests:,} requests again, and pay for them again, run "
+        f"`runner retry {action.run.job}`"
+    )
+    # A person who has asked again since has decided that they are worth paying for.
+    again = action.submission.round < action.run.round
+    transitions.close(
+        shop.ledger,
+        action.submission.key,
+        state=SubmissionState.LOST,
+        transient=action.submission.rows if again else RowSet(),
+        permanent=RowSet() if again else action.submission.rows,
+        problem=problem,
+    )
+    shop.tell(Tidings(job=action.run.job, what=problem, trouble=not again))
 
 
 def fetch_again(shop: Workshop, run: Run, key: Key, record: FileRecord) -> None:
@@ -120,8 +158,21 @@ def close_whole(shop: Workshop, action: CloseWhole) -> None:
 
 
 def lose(shop: Workshop, action: Lose) -> None:
-    """Give up a batch that the provider has denied for too long."""
+    """Give up a batch that the provider has denied for too long.
+
+    Where a person has asked again since it was submitted, its rows may be asked anew.
+    """
     submission = action.submission
+    if submission.round < action.run.round:
+        transitions.close(
+            shop.ledger,
+            submission.key,
+            state=SubmissionState.LOST,
+            transient=submission.rows,
+            permanent=RowSet(),
+            problem=f"{submission.batch_id} is still unknown at the provider",
+        )
+        return
     problem = (
         f"{submission.batch_id} has vanished: the provider does not know it. If the key belongs "
         f"to another project now, put the right one back; to ask its {submission.requests:,} "
@@ -160,7 +211,15 @@ def _fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> _Fetc
     def told(done: int) -> None:
         shop.progress(run.job, "downloading", done, expected or 0)
 
-    download = api.download(file_id, part, expected_bytes=expected, progress=told)
+    try:
+        download = api.download(file_id, part, expected_bytes=expected, progress=told)
+    except UnexpectedReply:
+        if expected is None:
+            raise
+        # Twice the same content, of another size than the provider says the file has: it is
+        # the provider's count that is wrong, unless the content is cut off.
+        expected = None
+        download = api.download(file_id, part, expected_bytes=None, progress=told)
     for _again in range(_TRIES - 1):
         if expected is not None or verify_download(part) is None:
             # Of the right length, so a broken last line is the provider's own: a row's error.

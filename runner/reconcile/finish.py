@@ -101,7 +101,8 @@ def _bring_back(shop: Workshop, run: Run, files: Mapping[str, tuple[FileRecord, 
     folder = shop.folder(run)
     for submission in run.submissions:
         for record in files.get(str(submission.key), ()):
-            if not (folder / record.path).exists():
+            path = folder / record.path
+            if not path.exists() or path.stat().st_size != record.bytes:
                 fetch_again(shop, run, submission.key, record)
 
 

@@ -36,13 +36,15 @@ class PassReport:
     """What a pass came to.
 
     `states` are those of the selected jobs' wanted runs; a job whose spec or input is invalid
-    is not among them. `changed` says whether anything was done at all; `hopeless` names
-    the providers that waiting cannot help: no key, no money, a missing extra.
+    is not among them, nor are the `unread`, whose input could not be read this time. `changed`
+    says whether anything was done at all; `hopeless` names the providers that waiting cannot
+    help: no key, no money, a missing extra.
     """
 
     wishes: tuple[Wish, ...]
     problems: tuple[Problem, ...]
     waits: tuple[Wait, ...]
+    unread: frozenset[str]
     notes: tuple[str, ...]
     states: Mapping[str, RunState]
     changed: bool
@@ -51,7 +53,7 @@ class PassReport:
     @property
     def settled(self) -> bool:
         """Whether every selected job is in a final state."""
-        return all(state.final for state in self.states.values())
+        return not self.unread and all(state.final for state in self.states.values())
 
     @property
     def in_vain(self) -> bool:
@@ -65,7 +67,7 @@ class PassReport:
     @property
     def trouble(self) -> bool:
         """Whether something could not be done that a person should know of."""
-        return any(wait.trouble for wait in self.waits)
+        return bool(self.unread) or any(wait.trouble for wait in self.waits)
 
 
 def reconcile_once(shop: Workshop, specs: Specs, *, everything: bool) -> PassReport:
@@ -89,6 +91,8 @@ def reconcile_once(shop: Workshop, specs: Specs, *, everything: bool) -> PassRep
         for name, job in {record.name: record for record in shop.ledger.jobs()}.items():
             if job.wanted is not None and name not in living:
                 run_steps.unwant(shop.ledger, name)
+    for name, why in made.unread.items():
+        shop.tell(Tidings(job=name, what=why, trouble=True))
     wishes = with_restorable(shop.project, made.wishes, shop.ledger.runs())
     known = known_of(shop.ledger, wishes, everything=everything)
     seen = _observe(shop, wishes, known)
@@ -98,6 +102,7 @@ def reconcile_once(shop: Workshop, specs: Specs, *, everything: bool) -> PassRep
         wishes=wishes,
         problems=made.problems,
         waits=plan.waits,
+        unread=frozenset(made.unread),
         notes=plan.notes,
         states=states,
         changed=changed,

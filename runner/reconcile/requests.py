@@ -7,6 +7,7 @@ made again from the input, as long as that is still the one that was asked.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
@@ -82,7 +83,8 @@ def rows_of_batch(shop: Workshop, run: Run, shard: ShardRecord, batch: Batch) ->
 
     if batch.input_file_id is None:
         raise LocalFileError(f"{batch.id} does not say which file it was made from")
-    path = ids_path(shop.ledger.path, batch.input_file_id.replace("/", "_")).with_suffix(".input")
+    name = hashlib.sha256(batch.input_file_id.encode(errors="replace")).hexdigest()
+    path = ids_path(shop.ledger.path, name).with_suffix(".input")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         download = shop.api(run.provider).download(batch.input_file_id, path, expected_bytes=None)

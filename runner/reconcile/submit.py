@@ -7,10 +7,6 @@ later pass looks before it acts.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import hashlib
-import os
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import (
@@ -22,20 +18,15 @@ from runner.errors import (
     NotFound,
     Rejected,
 )
-from runner.inputs.fingerprint import unchanging
 from runner.inputs.rows import RowSet
 from runner.ledger import transitions
 from runner.ledger.records import SubmissionState
+from runner.reconcile.cutting import content, cut_rest
 from runner.reconcile.workshop import Tidings
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from io import FileIO
-    from pathlib import Path
-
-    from runner.inputs.cut import Cut
-    from runner.ledger.records import ShardRecord, Submission
+    from runner.ledger.records import Submission
     from runner.reconcile.actions import Submit
     from runner.reconcile.workshop import Workshop
     from runner.spec.job import Job
@@ -71,11 +62,7 @@ def _prepare(shop: Workshop, action: Submit) -> Submission:
     """Record a new attempt; what is left of a shard is cut first, to know its digest."""
     submission = action.submission
     if not submission.sha256:
-        path = shop.scratch(submission.key)
-        made = _cut(action.job, action.shard, submission.rows, path)
-        submission = dataclasses.replace(
-            submission, requests=made.requests, bytes=made.bytes, sha256=made.sha256
-        )
+        submission = cut_rest(shop, action)
     transitions.prepare(shop.ledger, action.run, submission)
     return submission
 
@@ -102,10 +89,10 @@ def _upload(shop: Workshop, action: Submit, submission: Submission) -> str:
     since = shop.ledger.listed_through(action.job.provider)
     intended = False
     try:
-        with _content(action, submission, shop.scratch(key)) as content:
+        with content(action, submission, shop.scratch(key)) as source:
             transitions.intend_upload(shop.ledger, key, since=since)
             intended = True
-            file = api.upload(content, filename=key.filename, size=submission.bytes, progress=told)
+            file = api.upload(source, filename=key.filename, size=submission.bytes, progress=told)
     except MayHaveActed as error:
         transitions.doubt(shop.ledger, key, str(error))
         raise
@@ -190,46 +177,3 @@ def _refused(shop: Workshop, submission: Submission, error: Rejected) -> None:
         permanent=submission.rows,
         problem=str(error),
     )
-
-
-@contextlib.contextmanager
-def _content(action: Submit, submission: Submission, scratch: Path) -> Iterator[FileIO]:
-    """Give the bytes to upload, known to be those that were hashed.
-
-    A shard that is the whole input is read from where it lies; anything else is cut into a
-    file of its own first. Raises InputChanged if the bytes are not those that were recorded, or
-    if they change while the block runs.
-    """
-    whole = action.shard.whole and len(submission.rows) == action.shard.requests
-    path = action.job.input if whole else scratch
-    if not whole and not path.exists():
-        _cut(action.job, action.shard, submission.rows, path)
-    with unchanging(path, shown=action.job.input_shown) as (content, _fingerprint):
-        if hashlib.file_digest(content, "sha256").hexdigest() != submission.sha256:
-            if not whole:
-                path.unlink()
-            raise InputChanged(
-                f"{action.job.input_shown} is not what was validated and hashed for "
-                f"{submission.key}; nothing was sent. Restore it, or let the next pass take it "
-                f"as a new revision"
-            )
-        content.seek(0)
-        yield content
-
-
-def _cut(job: Job, shard: ShardRecord, rows: RowSet, path: Path) -> Cut:
-    """Write some rows of a shard to a file of their own, whole or not at all."""
-    from runner.inputs.cut import cut
-
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as destination:
-            made = cut(job.input, shard=shard, rows=rows, destination=destination)
-            destination.flush()
-            os.fsync(destination.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
-    return made

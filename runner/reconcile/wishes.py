@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import InvalidInput, LocalFileError
+from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import transitions
 from runner.ledger.records import REVISION_SHOWN, JobRecord, ShardRecord
@@ -22,7 +22,7 @@ from runner.reconcile.facts import Wish
 from runner.spec.identity import revision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import BinaryIO
 
     from runner.errors import Problem
@@ -35,10 +35,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
-    """What the selected specs ask for, and what is wrong with those that ask for nothing."""
+    """What the selected specs ask for, and what is wrong with those that ask for nothing.
+
+    `unread` says by job why an input could not be read this time: it was being written to, or
+    the disk failed. That is nobody's mistake in a spec, and the next pass tries again.
+    """
 
     wishes: tuple[Wish, ...]
     problems: tuple[Problem, ...]
+    unread: Mapping[str, str]
 
 
 def make_wishes(
@@ -61,6 +66,7 @@ def make_wishes(
     """
     wishes: list[Wish] = []
     problems: list[Problem] = []
+    unread: dict[str, str] = {}
     by_identity = {(run.job, run.revision): run for run in runs}
     orphans = {run.revision: run for run in runs if living is not None and run.job not in living}
     for job in jobs:
@@ -68,7 +74,9 @@ def make_wishes(
             wishes.append(_wish(project, job, by_identity, orphans, ledger, writing, progress))
         except InvalidInput as error:
             problems.extend(error.problems)
-    return Wishes(wishes=tuple(wishes), problems=tuple(problems))
+        except (InputChanged, LocalFileError) as error:
+            unread[job.name] = str(error)
+    return Wishes(wishes=tuple(wishes), problems=tuple(problems), unread=unread)
 
 
 def job_folder(project: Project, job: Job) -> Path:

@@ -326,3 +326,153 @@ def test_a_superseded_run_is_gone_on_with_even_from_its_record(make_site: MakeSi
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert asked(site) == 3
     site.check(ids())
+
+
+def test_the_same_rows_in_another_file_are_still_the_right_rows(make_site: MakeSite) -> None:
+    site = make_site(
+        Behaviour(working=50, answer=first_time({"r15": HttpError(status=500)})), rows=40, shard=10
+    )
+    site.reconcile()
+    path = site.root / "requests.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf\n" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    site.check(ids(40))
+    assert site.world.submissions()[-1].rows == ("r15",)
+
+
+def test_a_whole_input_rewritten_before_its_upload_is_cut_anew(make_site: MakeSite) -> None:
+    from tests.simulation.faults import Refuse, on
+
+    site = make_site()
+    site.world.faults = on("POST", "/files", *[Refuse()] * 5)
+    site.reconcile()
+    path = site.root / "requests.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    site.check(ids())
+
+
+def test_names_that_are_swapped_take_their_runs_along(make_site: MakeSite) -> None:
+    site = make_site(SLOW)
+    (site.root / "other.jsonl").write_bytes(request_lines(4, prefix="s"))
+    other = SPEC.replace("requests.jsonl", "other.jsonl")
+    site.write_spec(other.replace("name: job", "name: other"), name="other")
+    site.reconcile()
+    site.write_spec(SPEC.replace("name: job", "name: other"))
+    site.write_spec(other, name="other")
+    assert set(site.until_done().states.values()) == {RunState.SUCCEEDED}
+    assert asked(site) == 2
+    site.check(ids(), job="other")
+
+
+def test_a_rename_while_another_spec_is_broken_waits(make_site: MakeSite) -> None:
+    site = make_site(SLOW)
+    site.reconcile()
+    site.write_spec("broken: [", name="broken")
+    site.write_spec(SPEC.replace("name: job", "name: other"))
+    report = site.reconcile()
+    assert report.trouble
+    assert asked(site) == 1
+    (site.root / "specs/broken.yaml").unlink()
+    assert site.until_done().states == {"other": RunState.SUCCEEDED}
+    assert asked(site) == 1
+
+
+def test_a_name_that_is_used_again_starts_a_run_of_its_own(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    site.write_spec(SPEC.replace("name: job", "name: other"))
+    site.until_done()
+    site.write_spec(SPEC, name="again")
+    assert set(site.until_done().states.values()) == {RunState.SUCCEEDED}
+    assert asked(site) == 2, "two living jobs each run"
+
+
+def test_a_deleted_job_that_comes_back_twice_is_asked_once_more_only(make_site: MakeSite) -> None:
+    site = make_site()
+    site.clock.sleep(time.time() + 60 - site.clock())
+    site.until_done()
+    site.reconcile()
+    (site.root / "specs/job.yaml").unlink()
+    for name in ("b", "c"):
+        site.write_spec(SPEC.replace("name: job", f"name: {name}"), name=name)
+    assert set(site.until_done().states.values()) == {RunState.SUCCEEDED}
+    assert asked(site) == 2
+    for view in site.views():
+        assert (view.total, view.succeeded) == (6, 6)
+
+
+def test_an_address_edited_in_flight_loses_nothing(make_site: MakeSite) -> None:
+    site = make_site(SLOW)
+    site.reconcile()
+    config = site.root / "runner.yaml"
+    before = config.read_text()
+    config.write_text(before.replace("127.0.0.1:9", "127.0.0.1:8"))
+    site.write_spec(SPEC.replace("name: job", "name: elsewhere"))
+    for _ in range(3):
+        site.clock.sleep(700)
+        site.reconcile()
+    config.write_text(before)
+    site.write_spec(SPEC)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    site.check(ids())
+
+
+def test_a_second_ledger_asks_nothing_that_the_first_has_asked(make_site: MakeSite) -> None:
+    import shutil
+
+    site = make_site(
+        Behaviour(working=50, ending=Expire(fraction=0.5)), Behaviour(working=50), Behaviour()
+    )
+    site.reconcile()
+    mine, theirs = site.root / ".runner", site.root.parent / "theirs"
+    for _ in range(8):
+        for _machine in range(2):
+            site.reconcile()
+            swap = site.root.parent / "swap"
+            mine.rename(swap)
+            if theirs.exists():
+                theirs.rename(mine)
+            swap.rename(theirs)
+            shutil.rmtree(site.root / "outputs", ignore_errors=True)
+            site.clock.sleep(60)
+    site.world.check_exactly_once()
+    assert asked(site) == 2
+
+
+def test_a_batch_lost_for_want_of_the_right_key_comes_back_on_retry(make_site: MakeSite) -> None:
+    site = make_site(Behaviour(working=1000))
+    site.reconcile()
+    [batch] = site.world.submissions()
+    from tests.simulation.faults import Status
+
+    site.world.faults = lambda request, _number: (
+        Status(status=404, message="No batch found")
+        if request.path.startswith("/batches/")
+        else None
+    )
+    assert site.until_done().states == {"job": RunState.FAILED}
+    site.world.faults = lambda _request, _number: None
+    site.clock.sleep(2000)
+    _change(site, "retry")
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == 1
+    assert batch.key is not None
+
+
+def test_results_that_are_gone_end_the_job_and_a_retry_asks_again(make_site: MakeSite) -> None:
+    from tests.simulation.faults import Status
+
+    site = make_site()
+    site.world.faults = lambda request, _number: (
+        Status(status=410, message="deleted") if request.path.endswith("/content") else None
+    )
+    assert site.until_done().states == {"job": RunState.FAILED}
+    site.world.faults = lambda request, _number: (
+        Status(status=410, message="deleted")
+        if request.path.endswith("/content") and asked(site) == 1
+        else None
+    )
+    _change(site, "retry")
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == 2
