@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner.cli.look import print_problems
-from runner.cli.project import find_job, open_project, open_specs, providers
-from runner.errors import LockHeld, UsageError
+from runner.cli.answer import print_problems
+from runner.cli.project import find_job, open_project, open_specs
+from runner.cli.work import all_passes, conclude, one_pass, patiently, workshop
+from runner.errors import InvalidInput, LockHeld, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from runner.cli.project import Providers
-    from runner.cli.voice import Voice
+    from runner.ledger.records import Run
+    from runner.ledger.store import Ledger
     from runner.reconcile.passes import PassReport
-    from runner.reconcile.workshop import Workshop
     from runner.spec.job import Specs
     from runner.spec.project import Project
 
-_LOCAL_SLICE = 5.0
-"""Seconds that the embedded provider gets to work after a pass that does not wait."""
+
+_LONGEST_POLL: Final = 86_400.0
+"""Seconds; a day."""
+
+
+def _finite(
+    context: click.Context, parameter: click.Parameter, seconds: float | None
+) -> float | None:
+    """Refuse what is a number to Python and no time to a clock."""
+    if seconds is not None and not seconds <= _LONGEST_POLL:
+        raise click.BadParameter(f"{seconds} is longer than a day", context, parameter)
+    return seconds
 
 
 @click.command()
@@ -33,7 +42,8 @@ _LOCAL_SLICE = 5.0
 @click.option(
     "--poll-interval",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, max=86_400, min_open=True),
+    callback=_finite,
     help="Seconds between passes with --wait; default: adaptive.",
 )
 @click.option(
@@ -65,24 +75,30 @@ def reconcile(
     project = open_project(directory)
     specs = open_specs(project, selectors, directory)
     print_problems(specs.problems)
-    with _workshop(project, quiet=quiet, verbose=verbose) as (shop, opened, voice):
+    with workshop(project, quiet=quiet, verbose=verbose) as (shop, opened, voice):
+
+        def passes() -> PassReport:
+            everything, after = not selectors, if_locked == "wait"
+            if wait:
+                return all_passes(
+                    shop,
+                    opened,
+                    voice,
+                    specs,
+                    everything=everything,
+                    wait_for_lock=after,
+                    poll_interval=poll_interval,
+                )
+            return one_pass(shop, opened, voice, specs, everything=everything, wait_for_lock=after)
+
         try:
-            report = _passes(
-                shop,
-                opened,
-                voice,
-                specs,
-                everything=not selectors,
-                wait=wait,
-                poll_interval=poll_interval,
-                if_locked=if_locked,
-            )
+            report = patiently(passes) if if_locked == "wait" else passes()
         except LockHeld as error:
             if if_locked == "fail":
                 raise
-            voice.say(f"{error}; skipped")
+            voice.idle(f"{error}; skipped")
             return 2 if specs.problems else 0
-        return _conclude(report, specs, voice)
+        return conclude(report, specs, voice)
 
 
 @click.command()
@@ -92,31 +108,42 @@ def cancel(directory: Path, job: str) -> int:
     """Cancel what is in flight of JOB and collect what was answered."""
     from runner.ledger import runs as run_steps
     from runner.ledger.records import RunState
+    from runner.reconcile.lock import locked
 
     project = open_project(directory)
     specs, name = _one_job(project, job, directory)
-    with _workshop(project) as (shop, opened, voice):
-        from runner.reconcile.lock import locked
-
+    with workshop(project) as (shop, opened, voice):
         with locked(project.ledger, wait=True):
-            open_runs = [
-                run for run in shop.ledger.runs() if run.job == name and not run.state.final
-            ]
-            for run in open_runs:
+            runs = _open_runs(shop.ledger, name)
+            for run in runs:
                 run_steps.request_cancel(shop.ledger, run)
-        if not open_runs:
+        if not runs:
             voice.say(f"{name}: nothing is in flight")
             return 0
-        report = _passes(shop, opened, voice, specs, everything=False, wait=False, if_locked="wait")
-        left = [run for run in shop.ledger.runs() if run.job == name and not run.state.final]
-        if left:
+        try:
+            asked = _asked_for(project, specs, shop.ledger, runs)
+        except InvalidInput:
+            asked = None
+        if asked is None:
+            # A pass would begin with what the spec asks for now.
+            voice.say(
+                f"{name}: its spec or input has changed since it began, or is gone; "
+                f"`runner reconcile` cancels it"
+            )
+            return 0
+        try:
+            report = one_pass(shop, opened, voice, specs)
+        except LockHeld:
+            voice.say(f"{name}: the reconcile at work cancels it")
+            return 0
+        if _open_runs(shop.ledger, name):
             voice.say(
                 f"{name}: the provider may take some minutes; `runner reconcile` collects what "
                 f"was answered"
             )
-        elif report.states.get(name) is RunState.CANCELLED:
-            voice.say(f"{name}: cancelled")
-        return _conclude(report, specs, voice)
+        elif (state := report.states.get(name)) not in (None, RunState.CANCELLED):
+            voice.say(f"{name}: {state} before it could be cancelled")
+        return conclude(report, specs, voice)
 
 
 @click.command()
@@ -124,148 +151,65 @@ def cancel(directory: Path, job: str) -> int:
 @click.pass_obj
 def retry(directory: Path, job: str) -> int:
     """Ask the unanswered requests of JOB again, permanent failures included."""
-    from runner.ledger import runs as run_steps
-    from runner.reconcile.overview import overview
+    from runner.reconcile.lock import locked
+    from runner.reconcile.reopen import reopen
 
     project = open_project(directory)
     specs, wanted = find_job(project, job, directory)
-    with _workshop(project) as (shop, opened, voice):
-        from runner.reconcile.lock import locked
-
+    name = wanted.name
+    with workshop(project) as (shop, opened, voice):
         with locked(project.ledger, wait=True):
-            [view] = overview(project, [wanted], shop.ledger)
-            run = next(
-                (
-                    run
-                    for run in shop.ledger.runs()
-                    if run.job == wanted.name and run.short == view.revision
-                ),
-                None,
-            )
+            run = _asked_for(project, specs, shop.ledger, shop.ledger.runs())
             if run is None:
                 raise UsageError(
-                    f"{wanted.name} has never been run as its spec stands; run "
-                    f"`runner reconcile {wanted.name}`"
+                    f"{name} has never been run as its spec stands; run `runner reconcile {name}`"
                 )
             if not run.state.final:
-                voice.say(f"{wanted.name}: still {run.state}; it goes on by itself")
+                voice.say(f"{name}: still {run.state}; it goes on by itself")
             elif run.succeeded == run.requests:
-                voice.say(f"{wanted.name}: every request is answered; nothing to ask again")
+                voice.say(f"{name}: every request is answered; nothing to ask again")
                 return 0
             else:
-                run_steps.reopen_run(shop.ledger, run, next_round=True, attempts=wanted.attempts)
-        report = _passes(shop, opened, voice, specs, everything=False, wait=False, if_locked="wait")
-        return _conclude(report, specs, voice)
+                reopen(shop, run, next_round=True, attempts=wanted.attempts)
+        try:
+            report = one_pass(shop, opened, voice, specs)
+        except LockHeld:
+            voice.say(f"{name}: the reconcile at work goes on with it")
+            return 0
+        return conclude(report, specs, voice)
+
+
+def _open_runs(ledger: Ledger, job: str) -> list[Run]:
+    return [run for run in ledger.runs() if run.job == job and not run.state.final]
+
+
+def _asked_for(project: Project, specs: Specs, ledger: Ledger, runs: Sequence[Run]) -> Run | None:
+    """Return that of these runs which the selected spec asks for as it stands, if any.
+
+    Raises InvalidInput if its input has become invalid.
+    """
+    from runner.reconcile.wishes import make_wishes
+
+    made = make_wishes(project, specs.selected, runs, None, ledger, writing=False)
+    if made.problems:
+        raise InvalidInput(made.problems)
+    asked = {(wish.job.name, wish.revision) for wish in made.wishes}
+    return next((run for run in runs if (run.job, run.revision) in asked), None)
 
 
 def _one_job(project: Project, job: str, directory: Path) -> tuple[Specs, str]:
     """Return the specs that select a job; one whose spec is gone selects nothing but its name."""
+    from runner.ledger.store import Ledger
+    from runner.spec.job import Specs
+
     try:
         specs, wanted = find_job(project, job, directory)
     except UsageError:
-        from runner.ledger.store import Ledger
-        from runner.spec.job import Specs
-
         ledger = Ledger.open_read_only(project.ledger, clock=time.time)
         if ledger is None:
             raise
         with ledger:
             if not any(run.job == job for run in ledger.runs()):
                 raise
-        everything = open_specs(project, (), directory)
-        return (
-            Specs(jobs=everything.jobs, selected=(), problems=(), complete=everything.complete),
-            job,
-        )
+        return Specs(jobs=(), selected=(), problems=(), complete=False), job
     return specs, wanted.name
-
-
-@contextlib.contextmanager
-def _workshop(
-    project: Project, *, quiet: bool = False, verbose: bool = False
-) -> Iterator[tuple[Workshop, Providers, Voice]]:
-    from runner.cli.voice import Voice
-    from runner.ledger.store import Ledger
-    from runner.reconcile.workshop import Workshop
-
-    voice = Voice(quiet=quiet, verbose=verbose)
-    with (
-        voice,
-        Ledger.open(project.ledger, clock=time.time) as ledger,
-        providers(project) as opened,
-    ):
-        yield (
-            Workshop(
-                project=project,
-                ledger=ledger,
-                open_api=opened.open,
-                clock=time.time,
-                tell=voice.tell,
-                progress=voice.progress,
-            ),
-            opened,
-            voice,
-        )
-
-
-def _passes(
-    shop: Workshop,
-    opened: Providers,
-    voice: Voice,
-    specs: Specs,
-    *,
-    everything: bool,
-    wait: bool,
-    if_locked: str,
-    poll_interval: float | None = None,
-) -> PassReport:
-    """Make one pass, or passes to the end; the embedded provider gets time to work."""
-    from runner.reconcile.lock import locked
-    from runner.reconcile.loop import reconcile_until_done
-    from runner.reconcile.passes import reconcile_once
-
-    if wait:
-        return reconcile_until_done(
-            shop,
-            specs,
-            everything=everything,
-            sleep=_sleeper(opened),
-            poll_interval=poll_interval,
-            wait_for_lock=if_locked == "wait",
-            waiting=voice.waiting,
-        )
-    with locked(shop.ledger.path, wait=if_locked == "wait"):
-        report = reconcile_once(shop, specs, everything=everything)
-        if opened.embedded is not None and not report.settled:
-            opened.embedded.work(_LOCAL_SLICE)
-            report = reconcile_once(shop, specs, everything=everything)
-    return report
-
-
-def _sleeper(opened: Providers) -> Callable[[float], None]:
-    """Return a sleep that ends early when the embedded provider has nothing left to do."""
-
-    def sleep(seconds: float) -> None:
-        if opened.embedded is None or opened.embedded.work(seconds):
-            time.sleep(seconds if opened.embedded is None else 0)
-
-    return sleep
-
-
-def _conclude(report: PassReport, specs: Specs, voice: Voice) -> int:
-    """Say what is left to say, and choose the exit code."""
-    from runner.ledger.records import RunState
-    from runner.report.words import plural
-
-    print_problems(report.problems)
-    states = list(report.states.values())
-    if not report.changed and not report.trouble:
-        voice.idle(
-            f"nothing to do: {plural(len(states), 'job')} as the specs ask for"
-            if report.settled
-            else f"nothing to do now: {plural(len(report.waits), 'batch')} in flight"
-        )
-    if specs.problems or report.problems:
-        return 2
-    bad = any(state in (RunState.FAILED, RunState.PARTIAL) for state in states)
-    return int(bad or report.trouble)

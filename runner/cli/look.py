@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import time
 from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.answer import (
+    answer,
+    answer_json,
+    note,
+    paint,
+    print_error,
+    print_problems,
+    width,
+)
 from runner.cli.project import find_job, open_project, open_specs, providers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from runner.errors import Problem
+    from runner.ledger.store import Ledger
+    from runner.spec.job import Job
+    from runner.spec.project import Project
 
 _SELECTORS = click.argument("selectors", metavar="[SPEC]...", nargs=-1)
 
@@ -28,6 +39,7 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     SPEC is a spec file, a folder or a job name; all specs without one. Prints one line for each
     problem on stderr and exits with 2; nothing is sent anywhere.
     """
+    from runner.cli.voice import Voice
     from runner.errors import InvalidInput
     from runner.reconcile.wishes import scan_input
 
@@ -35,19 +47,22 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     specs = open_specs(project, selectors, directory)
     problems = list(specs.problems)
     requests = 0
-    for job in specs.selected:
-        try:
-            requests += scan_input(job, None).requests
-        except InvalidInput as error:
-            problems.extend(error.problems)
+    with Voice() as voice:
+        for job in specs.selected:
+            try:
+                requests += scan_input(
+                    job,
+                    None,
+                    progress=lambda name, done, size: voice.progress(name, "reading", done, size),
+                ).requests
+            except InvalidInput as error:
+                problems.extend(error.problems)
     print_problems(problems)
     if problems:
         return 2
     from runner.report.words import plural
 
-    click.echo(
-        f"valid: {plural(len(specs.selected), 'job')}, {plural(requests, 'request')}", err=True
-    )
+    note(f"valid: {plural(len(specs.selected), 'job')}, {plural(requests, 'request')}")
     return 0
 
 
@@ -67,34 +82,43 @@ def plan(directory: Path, selectors: tuple[str, ...], *, as_json: bool, detailed
     SPEC is a spec file, a folder or a job name; all specs without one. Providers are asked what
     they have, nothing is sent that changes anything.
     """
-    from runner.ledger.store import Ledger
+    from runner.errors import RunnerError
+
+    try:
+        return _plan(directory, selectors, as_json=as_json, detailed=detailed)
+    except RunnerError as error:
+        if detailed and error.exit_code != 1:
+            # 2 would say that changes are pending.
+            print_error(error)
+            return 1
+        raise
+
+
+def _plan(directory: Path, selectors: tuple[str, ...], *, as_json: bool, detailed: bool) -> int:
     from runner.reconcile.preview import preview
-    from runner.report.shapes import plan_shape
-    from runner.report.text import render_plan
-    from runner.report.words import is_change
+    from runner.report.steps import is_change
 
     project = open_project(directory)
     specs = open_specs(project, selectors, directory)
-    ledger = Ledger.open_read_only(project.ledger, clock=time.time)
-    with providers(project) as opened:
-        try:
-            made = preview(
-                project,
-                specs,
-                ledger,
-                opened.open,
-                everything=not selectors,
-                clock=time.time,
-            )
-        finally:
-            if ledger is not None:
-                ledger.close()
+    with _recorded(project) as ledger, providers(project) as opened:
+        made = preview(
+            project,
+            specs,
+            ledger,
+            opened.open,
+            everything=not selectors,
+            clock=time.time,
+        )
     problems = (*specs.problems, *made.problems)
-    if as_json:
-        _print_json(plan_shape(made, problems))
-    else:
-        click.echo(render_plan(made), nl=False)
     print_problems(problems)
+    if as_json:
+        from runner.report.plan_shape import plan_shape
+
+        answer_json(plan_shape(made, problems))
+    else:
+        from runner.report.plan import render_plan
+
+        answer(render_plan(made, width=width(), paint=paint()))
     changes = any(is_change(action) for action in made.plan.actions)
     if detailed:
         return 1 if problems or made.failed else 2 if changes else 0
@@ -107,24 +131,23 @@ def plan(directory: Path, selectors: tuple[str, ...], *, as_json: bool, detailed
 @click.pass_obj
 def status(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
     """Show where each job stands; asks nobody, changes nothing."""
-    from runner.ledger.store import Ledger
     from runner.reconcile.overview import overview
-    from runner.report.shapes import job_shape
-    from runner.report.text import render_status
 
     project = open_project(directory)
     specs = open_specs(project, jobs, directory)
-    ledger = Ledger.open_read_only(project.ledger, clock=time.time)
-    try:
+    with _recorded(project) as ledger:
         views = overview(project, specs.selected, ledger)
-    finally:
-        if ledger is not None:
-            ledger.close()
-    if as_json:
-        _print_json([job_shape(view) for view in views])
-    else:
-        click.echo(render_status(views), nl=False)
     print_problems(specs.problems)
+    if as_json:
+        from runner.report.shapes import job_shape
+
+        answer_json([job_shape(view) for view in views])
+    elif views:
+        from runner.report.status import render_status
+
+        answer(render_status(views, width=width(), paint=paint()))
+    elif not specs.problems:
+        note("no jobs yet: there is no spec")
     return 2 if specs.problems else 0
 
 
@@ -134,43 +157,59 @@ def status(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
 @click.pass_obj
 def show(directory: Path, job: str, *, as_json: bool) -> int:
     """Tell the whole story of one job: its batches, its revisions, all that happened."""
-    from runner.errors import UsageError
-    from runner.ledger.store import Ledger
-    from runner.reconcile.overview import shown_folder, story
-    from runner.report.shapes import story_shape
-    from runner.report.text import render_story
+    from runner.reconcile.overview import JobStory, overview, shown_folder, story
 
     project = open_project(directory)
-    ledger = Ledger.open_read_only(project.ledger, clock=time.time)
-    try:
-        wanted = None
-        try:
-            _specs, wanted = find_job(project, job, directory)
-            name = wanted.name
-        except UsageError:
-            # A job whose spec is gone still has its story, if the ledger knows it.
-            if ledger is None or not any(known.name == job for known in ledger.jobs()):
-                raise
-            name = job
-        told = None if ledger is None else story(project, wanted, name, ledger)
-    finally:
-        if ledger is not None:
-            ledger.close()
+    with _recorded(project) as ledger:
+        wanted = _wanted(project, job, directory, ledger)
+        name = job if wanted is None else wanted.name
+        told = story(project, wanted, name, ledger) if ledger is not None else None
+        if told is None and wanted is not None:
+            [view] = overview(project, [wanted], ledger)
+            told = JobStory(view=view, runs=(), events=())
     if told is None:
-        click.echo(f"{name} has not been reconciled yet", err=True)
+        note(f"{job}: no spec asks for it, and nothing was ever run for it")
         return 0
     if as_json:
-        _print_json(story_shape(told))
+        from runner.report.shapes import story_shape
+
+        answer_json(story_shape(told))
     else:
-        click.echo(render_story(told, shown_folder(project, told.view)), nl=False)
+        from runner.report.story import render_story
+
+        answer(
+            render_story(
+                told,
+                folder=shown_folder(project, told.view),
+                now=time.time(),
+                spec_gone=wanted is None,
+                width=width(),
+                paint=paint(),
+            )
+        )
     return 0
 
 
-def print_problems(problems: Iterable[Problem]) -> None:
-    """Print one line for each problem on stderr, as editors and CI read them."""
-    for problem in sorted(problems):
-        click.echo(str(problem), err=True)
+def _wanted(project: Project, name: str, directory: Path, ledger: Ledger | None) -> Job | None:
+    """Return the job of this name; None if its spec is gone, but the ledger knows it."""
+    from runner.errors import UsageError
+
+    try:
+        return find_job(project, name, directory)[1]
+    except UsageError:
+        if ledger is None or not any(known.name == name for known in ledger.jobs()):
+            raise
+        return None
 
 
-def _print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+@contextlib.contextmanager
+def _recorded(project: Project) -> Iterator[Ledger | None]:
+    """Open the ledger for looking only; None if there is none yet."""
+    from runner.ledger.store import Ledger
+
+    ledger = Ledger.open_read_only(project.ledger, clock=time.time)
+    if ledger is None:
+        yield None
+        return
+    with ledger:
+        yield ledger

@@ -6,20 +6,21 @@ and shell completion load nothing but click.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
 from runner import __version__
-from runner.errors import InvalidInput, RunnerError
+from runner.cli.answer import NobodyListensError, abandon, note, print_error
+from runner.errors import RunnerError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
 _COMMANDS: Final = {
@@ -33,17 +34,16 @@ _COMMANDS: Final = {
     "retry": ("runner.cli.act", "Ask the unanswered requests of a job again."),
 }
 
-_EXIT_CODES: Final = """\b
-Exit codes:
-  0    fine; work in flight, nothing to do, or another reconcile at work
-  1    a job failed or ended partial, or something could not be done
-  2    usage error, or invalid spec or input: nothing was sent for it
-  75   another reconcile holds the lock, with --if-locked fail
-  130  interrupted (143: terminated); the next pass goes on
-"""
+_EXIT_CODES: Final = (
+    ("0", "Fine; work in flight, nothing to do, or another reconcile at work."),
+    ("1", "A job failed or ended partial, or something could not be done."),
+    ("2", "Usage error, or invalid spec or input: nothing was sent for it."),
+    ("75", "Another reconcile holds the lock, with --if-locked fail."),
+    ("130", "Interrupted (143: terminated); the next pass goes on."),
+)
 
 
-class Interrupted(BaseException):
+class InterruptedBySignal(BaseException):
     """SIGTERM, raised where the program stands, so that everything is closed on the way out."""
 
 
@@ -59,14 +59,50 @@ class _Lazy(click.Group):
         command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            raise click.UsageError(f"No such command {name!r}.{_suggestion(name)}", ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Exit codes"):
+            formatter.write_dl(_EXIT_CODES)
+
+    def make_context(self, *args: Any, **more: Any) -> click.Context:  # noqa: ANN401 -- as click's
+        with _help_is_an_answer():
+            return super().make_context(*args, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- as click's
+        with _help_is_an_answer():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _help_is_an_answer() -> Iterator[None]:
+    """Treat a reader of the help who has gone as one of an answer; click would exit with 1."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        abandon(sys.stdout)
+        raise NobodyListensError from error
+
+
+def _suggestion(name: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, _COMMANDS, n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
 
 @click.group(
     cls=_Lazy,
-    epilog=_EXIT_CODES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="runner")
@@ -82,47 +118,67 @@ class _Lazy(click.Group):
 def cli(context: click.Context, directory: Path) -> None:
     """Run declarative, crash-safe, traceable jobs on LLM Batch APIs.
 
-    Jobs are YAML specs in git. `runner reconcile`, by hand or from cron, makes them so.
+    Jobs are YAML specs in git. `runner reconcile`, by hand or from cron, makes them so;
+    `runner init DIR` makes a project to begin with.
     """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise UsageError(f"the current folder is gone ({error.strerror})") from error
     context.obj = directory
 
 
 def main() -> NoReturn:
-    """Run the command line and exit; every error that a person can cause is a sentence."""
+    """Run the command line of this process and exit."""
     signal.signal(signal.SIGTERM, _terminated)
-    sys.exit(_guarded(lambda: cli.main(standalone_mode=False)))
+    sys.exit(run(sys.argv[1:]))
 
 
-def _guarded(run: Callable[[], object]) -> int:
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code.
+
+    Every error that a person can cause is a sentence on stderr; any other exception is a bug.
+    """
     try:
-        code = run()
-        sys.stdout.flush()
+        code = cli.main(list(arguments), prog_name="runner", standalone_mode=False)
     except click.exceptions.Abort:
         return _interrupted(130)
     except click.ClickException as error:
-        error.show()
+        _refuse(error)
         return error.exit_code
-    except click.exceptions.Exit as done:
-        return done.exit_code
     except RunnerError as error:
-        prefix = "" if isinstance(error, InvalidInput) else "error: "
-        click.echo(f"{prefix}{error}", err=True)
+        print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
         return _interrupted(130)
-    except Interrupted:
+    except InterruptedBySignal:
         return _interrupted(143)
-    except BrokenPipeError:
-        # Whoever read our answer has had enough; there is nobody left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except NobodyListensError:
         return 0
     return code if isinstance(code, int) else 0
 
 
+def _refuse(error: click.ClickException) -> None:
+    """Say what is wrong with a command line; one that is empty gets the help."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    message = error.format_message()
+    if context is None:
+        note(f"error: {message}")
+    elif message == context.get_help():
+        error.show()
+    else:
+        note(context.get_usage())
+        note(f"error: {message}")
+        note(f"`{context.command_path} --help` tells more.")
+
+
 def _interrupted(code: int) -> int:
-    click.echo("interrupted; what was done is in the ledger, the next pass goes on", err=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # We are on the way out, and a second signal would only turn it into a traceback.
+        signal.signal(number, signal.SIG_IGN)
+    note("interrupted; what was done is in the ledger, the next pass goes on")
     return code
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise Interrupted
+    raise InterruptedBySignal

@@ -88,7 +88,7 @@ class Providers:
                 provider=name,
                 call="open",
             )
-        return self._stack.enter_context(Client(provider, key))
+        return self._stack.enter_context(Client(provider, key, sleep=time.sleep))
 
 
 @contextlib.contextmanager

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from pathlib import Path
 from typing import Final
 
 import click
 
+from runner.cli.answer import note
 from runner.errors import LocalFileError
 
-_TEMPLATE: Final = ("runner.yaml", "specs/hello.yaml", "data/hello.jsonl")
-_IGNORED: Final = (".runner/", "outputs/")
+_PROJECT: Final = "runner.yaml"
+_TEMPLATE: Final = ("data/hello.jsonl", "specs/hello.yaml", _PROJECT)
+"""The project file comes last: where it is, everything is."""
+
+_IGNORED: Final = (b".runner/", b"outputs/")
 
 
 @click.command()
@@ -20,39 +25,46 @@ _IGNORED: Final = (".runner/", "outputs/")
 def init(directory: Path, folder: Path | None) -> int:
     """Make a project in DIR (default: here) that runs at once on the local provider.
 
-    Files that are there already are kept as they are.
+    Files that are there already are kept as they are, and a folder that is a project already
+    gets no example job.
     """
     root = directory / folder if folder is not None else directory
-    source = resources.files("runner.cli").joinpath("template")
     try:
-        for name in _TEMPLATE:
-            target = root / name
-            if target.exists():
-                click.echo(f"kept     {target}", err=True)
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
-                file.write(source.joinpath(name).read_bytes())
-            click.echo(f"created  {target}", err=True)
+        if (root / _PROJECT).exists():
+            note(f"kept     {root / _PROJECT}: this is a project already")
+        else:
+            for name in _TEMPLATE:
+                _make(root / name, name)
         _ignore(root / ".gitignore")
     except OSError as error:
         raise LocalFileError(
             f"{error.filename or root} cannot be written: {error.strerror or error}"
         ) from error
-    go = "" if root.resolve() == Path.cwd() else f"cd {root} && "
-    click.echo(f"next: {go}runner reconcile --wait", err=True)
+    go = "" if root.resolve() == Path.cwd() else f"cd {shlex.quote(str(root))} && "
+    note(f"next: {go}runner reconcile --wait")
     return 0
+
+
+def _make(target: Path, name: str) -> None:
+    if target.exists():
+        note(f"kept     {target}")
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = resources.files("runner.cli").joinpath("template", name).read_bytes()
+    with target.open("xb") as file:
+        file.write(content)
+    note(f"created  {target}")
 
 
 def _ignore(path: Path) -> None:
     """Let git leave out what runner makes; lines that are there already are kept."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    missing = [entry for entry in _IGNORED if entry not in text.splitlines()]
+    content = path.read_bytes() if path.exists() else b""
+    missing = [entry for entry in _IGNORED if entry not in content.splitlines()]
     if not missing:
-        click.echo(f"kept     {path}", err=True)
+        note(f"kept     {path}")
         return
-    with path.open("a", encoding="utf-8") as file:
-        if text and not text.endswith("\n"):
-            file.write("\n")
-        file.writelines(f"{entry}\n" for entry in missing)
-    click.echo(f"{'extended' if text else 'created '} {path}", err=True)
+    with path.open("ab") as file:
+        if content and not content.endswith(b"\n"):
+            file.write(b"\n")
+        file.writelines(entry + b"\n" for entry in missing)
+    note(f"{'extended' if content else 'created '} {path}")

@@ -6,38 +6,44 @@ on is shown only to somebody who is watching, once it has taken longer than a se
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from runner.report.text import plain
-from runner.report.words import plural, size
+from runner.cli.answer import is_terminal, note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
-    from rich.status import Status
-
+    from runner.cli.display import Display
     from runner.reconcile.passes import PassReport
     from runner.reconcile.workshop import Tidings
+    from runner.report.progress import Standing, Transfer
 
 _PATIENCE: Final = 1.0
 """Seconds before anything is shown of what is going on."""
+
+_LEFT_FREE: Final = 4
+"""Lines of the terminal that stay to what was said."""
 
 
 class Voice:
     """Speaks on stderr; a context manager that clears the display at its end."""
 
-    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self._quiet = quiet
-        self._watched = sys.stderr.isatty() and not quiet
+        self._watched = is_terminal(sys.stderr) and not quiet
+        self._draws = self._watched and os.environ.get("TERM") != "dumb"
         self._verbose = verbose or self._watched
-        self._said: set[str] = set()
-        self._display: Status | None = None
-        self._since = time.monotonic()
+        self._said: set[tuple[str, str]] = set()
+        self._display: Display | None = None
+        self._began = time.time()
+        self._quiet_since = time.monotonic()
+        self._transfer: Transfer | None = None
+        self._waiting: Sequence[Standing] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -48,7 +54,13 @@ class Voice:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._clear()
+        self.rest()
+
+    def rest(self) -> None:
+        """Take away what shows what is going on."""
+        if self._display is not None:
+            self._display.stop()
+            self._display = None
 
     def say(self, sentence: str) -> None:
         """Say something that a person asked for; not with --quiet."""
@@ -63,51 +75,75 @@ class Voice:
     def tell(self, tidings: Tidings) -> None:
         """Tell what was done, or what went wrong; the same trouble only once."""
         if tidings.trouble:
-            if tidings.what in self._said:
+            if {("", tidings.what), (tidings.job, tidings.what)} & self._said:
                 return
-            self._said.add(tidings.what)
+            self._said.add((tidings.job, tidings.what))
         elif self._quiet:
             return
         prefix = f"{tidings.job}: " if tidings.job else ""
         self._print(f"{prefix}{tidings.what}")
 
+    def troubles(self, report: PassReport) -> None:
+        """Tell what a pass could not do and nobody was told of yet."""
+        from runner.reconcile.workshop import Tidings
+
+        for wait in report.waits:
+            if wait.trouble:
+                self.tell(Tidings(job=wait.run.job, what=wait.why, trouble=True))
+
     def progress(self, job: str, what: str, done: int, total: int) -> None:
         """Show how far a file has come, in terminals."""
-        of = f" of {size(total)}" if total else ""
-        self._show(f"{job}: {what} {size(done)}{of}")
-
-    def waiting(self, report: PassReport, pause: float) -> None:  # noqa: ARG002
-        """Show what is being waited for, in terminals."""
-        if not self._watched:
+        if not self._draws:
             return
-        running = [name for name, state in report.states.items() if not state.final]
-        phases: dict[str, int] = {}
-        for wait in report.waits:
-            phases[wait.why] = phases.get(wait.why, 0) + 1
-        told = ", ".join(f"{count} {why}" for why, count in sorted(phases.items()))
-        self._show(f"waiting for {plural(len(running), 'job')}: {told}")
+        from runner.report.progress import Transfer
 
-    def _show(self, text: str) -> None:
-        if not self._watched:
+        self._transfer = Transfer.after(
+            self._transfer, job=job, what=what, done=done, total=total, now=time.monotonic()
+        )
+        self._show()
+
+    def waiting(self, report: PassReport, pause: float) -> None:
+        """Show what is being waited for, in terminals; `pause` is until the next look."""
+        self.troubles(report)
+        if not self._draws:
             return
-        if self._display is None:
-            if time.monotonic() - self._since < _PATIENCE:
-                return
-            from rich.console import Console
-            from rich.status import Status
+        from runner.report.progress import standings
 
-            self._display = Status("", console=Console(stderr=True))
-            self._display.start()
-        from rich.text import Text
+        self._transfer = None
+        self._waiting = standings(report.waits)
+        self._show(soon=pause >= _PATIENCE)
 
-        self._display.update(Text(plain(text), overflow="ellipsis", no_wrap=True))
-
-    def _clear(self) -> None:
+    def _show(self, *, soon: bool = False) -> None:
+        """Begin to draw, once it has taken long enough or is about to (`soon`)."""
         if self._display is not None:
-            self._display.stop()
-            self._display = None
+            return
+        if soon or time.monotonic() - self._quiet_since >= _PATIENCE:
+            from runner.cli.display import Display
+
+            self._display = Display(self._lines)
+
+    def _lines(self) -> list[str]:
+        """Return what is going on now; called by the display, from its own thread."""
+        from runner.report.plain import plain
+        from runner.report.progress import waiting_lines
+
+        transfer, display = self._transfer, self._display
+        if transfer is not None:
+            return [plain(transfer.told(time.monotonic()))]
+        width, height = display.size if display is not None else (0, 0)
+        return waiting_lines(
+            self._waiting,
+            now=time.time(),
+            began=self._began,
+            most=max(height - _LEFT_FREE, 1),
+            width=width,
+        )
 
     def _print(self, sentence: str) -> None:
-        self._clear()
-        self._since = time.monotonic()
-        click.echo(plain(sentence), err=True)
+        if self._display is None:
+            note(sentence)
+            self._quiet_since = time.monotonic()
+            return
+        from runner.report.plain import plain
+
+        self._display.say(plain(sentence))

@@ -37,7 +37,8 @@ def start_run(ledger: Ledger, job: JobRecord, run: Run, shards: Iterable[ShardRe
     Raises LedgerError if the shards do not hold all of its requests: such a run could end
     without ever having asked.
     """
-    if sum(len(shard.rows) for shard in run.shards) != run.requests:
+    shards = tuple(shards)
+    if sum(len(shard.rows) for shard in shards) != run.requests:
         raise LedgerError(f"run {run.job}/{run.short} has shards that do not hold its requests")
     with ledger.change() as change:
         _want(change, job)

@@ -1,27 +1,30 @@
-"""The JSON shapes of the command line. Stable: a field is added, never changed or removed."""
+"""The JSON shapes of `status` and `show`. Stable: a field is added, never changed or removed."""
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.reconcile.actions import (
-    AdoptBatch,
-    CloseWhole,
-    Collect,
-    NoteMissing,
-    Observe,
-    Submit,
-)
-from runner.report.words import action_word, is_change, subject
-
 if TYPE_CHECKING:
-    from runner.errors import Problem
     from runner.ledger.records import Event
-    from runner.reconcile.actions import Action
     from runner.reconcile.overview import JobStory, JobView
-    from runner.reconcile.preview import Preview
 
-PLAN_FORMAT: Final = 1
+_UNSHOWABLE: Final = re.compile(
+    r"[\x7f-\x9f\xad\u0600-\u0605\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+"""What JSON need not escape but a terminal should never see: control, direction, surrogates."""
+
+
+def as_json(value: object, *, ascii_only: bool = False) -> str:
+    """Write JSON for scripts that people look at as well: readable, and safe in a terminal.
+
+    Characters that a terminal obeys instead of showing are escaped, which is the same JSON;
+    with `ascii_only` so is everything that is not ASCII.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
+    return _UNSHOWABLE.sub(lambda match: json.dumps(match[0])[1:-1], text) + "\n"
 
 
 def job_shape(view: JobView) -> dict[str, Any]:
@@ -62,46 +65,3 @@ def _event_shape(event: Event) -> dict[str, Any]:
         "batch": event.batch,
         "detail": dict(event.detail),
     }
-
-
-def plan_shape(preview: Preview, problems: tuple[Problem, ...]) -> dict[str, Any]:
-    """Return `plan --json`."""
-    plan = preview.plan
-    return {
-        "format_version": PLAN_FORMAT,
-        "changes": any(is_change(action) for action in plan.actions),
-        "actions": [_action_shape(action) for action in plan.actions],
-        "waits": [
-            {
-                "job": wait.run.job,
-                "revision": wait.run.short,
-                "submission": None if wait.key is None else str(wait.key),
-                "why": wait.why,
-                "until": wait.until,
-                "trouble": wait.trouble,
-            }
-            for wait in plan.waits
-        ],
-        "notes": list(plan.notes),
-        "unasked": dict(preview.unasked),
-        "problems": [str(problem) for problem in problems],
-    }
-
-
-def _action_shape(action: Action) -> dict[str, Any]:
-    shape: dict[str, Any] = {
-        "action": action_word(action),
-        "job": action.run.job,
-        "revision": action.run.short,
-        "submission": subject(action),
-        "why": action.why,
-    }
-    if isinstance(action, Submit):
-        shape["requests"] = action.submission.requests
-        shape["bytes"] = action.submission.bytes or None
-        shape["attempt"] = action.submission.key.attempt
-    if isinstance(action, AdoptBatch | Observe | Collect | CloseWhole):
-        shape["batch"] = action.batch.id
-    if isinstance(action, NoteMissing):
-        shape["batch"] = action.batch_id
-    return shape

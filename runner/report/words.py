@@ -1,86 +1,14 @@
-"""The words and signs for what a plan holds: one place, so that all renderings agree."""
+"""Numbers, sizes, spans and moments in words: one place, so that all renderings agree."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from datetime import UTC, datetime
+from typing import Final
 
-from runner.reconcile.actions import (
-    Abandon,
-    AdoptBatch,
-    AdoptFile,
-    CancelBatch,
-    CloseWhole,
-    Collect,
-    Doubt,
-    Finish,
-    Lose,
-    NoteMissing,
-    NoteSpec,
-    Observe,
-    PointLatest,
-    RelocateRun,
-    ReopenRun,
-    RestoreRun,
-    Retract,
-    StartRun,
-    Submit,
-)
-
-if TYPE_CHECKING:
-    from runner.reconcile.actions import (
-        Action,
-    )
-
-_WORDS: Final[dict[type[Action], tuple[str, str]]] = {
-    StartRun: ("+", "start"),
-    RestoreRun: ("<", "restore"),
-    RelocateRun: ("~", "move"),
-    ReopenRun: ("+", "reopen"),
-    NoteSpec: (" ", "note"),
-    Submit: ("+", "submit"),
-    AdoptBatch: ("<", "adopt"),
-    AdoptFile: ("<", "adopt_file"),
-    Doubt: ("?", "doubt"),
-    Retract: (" ", "retract"),
-    Observe: (" ", "observe"),
-    NoteMissing: ("?", "missing"),
-    Lose: ("!", "lose"),
-    Collect: ("<", "collect"),
-    CloseWhole: ("!", "close"),
-    CancelBatch: ("-", "cancel"),
-    Abandon: ("-", "abandon"),
-    Finish: ("=", "publish"),
-    PointLatest: ("=", "point_latest"),
-}
-
-_BOOKKEEPING: Final = (Observe, Doubt, NoteMissing, NoteSpec)
-"""What only the ledger notices: no change that a plan should ask attention for."""
-
-
-def action_word(action: Action) -> str:
-    """Return the one word for an action, as `plan --json` has it."""
-    return _WORDS[type(action)][1]
-
-
-def action_sign(action: Action) -> str:
-    """Return the one sign for an action, as `plan` prints it."""
-    return _WORDS[type(action)][0]
-
-
-def is_change(action: Action) -> bool:
-    """Whether carrying this out changes more than what the ledger has noticed."""
-    return not isinstance(action, _BOOKKEEPING)
-
-
-def subject(action: Action) -> str | None:
-    """Return the key of the submission that an action is about, or None for a whole run."""
-    match action:
-        case Submit() | Lose() | Collect() | CloseWhole() | CancelBatch() | Abandon():
-            return str(action.submission.key)
-        case AdoptBatch() | AdoptFile() | Doubt() | Retract() | Observe() | NoteMissing():
-            return str(action.key)
-        case _:
-            return None
+_MINUTE: Final = 60
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+_SPANS: Final = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s"))
 
 
 def plural(count: int, noun: str) -> str:
@@ -90,11 +18,45 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
-def size(count: int) -> str:
+def listed(items: list[str], *, most: int = 3) -> str:
+    """Name the first few of some things and count the rest: `a, b, c and 7 more`."""
+    if len(items) <= most:
+        return ", ".join(items)
+    return f"{', '.join(items[:most])} and {len(items) - most:,} more"
+
+
+def size(count: float) -> str:
     """Write bytes in decimal units, as providers state their limits: `1.2 MB`."""
+    if count < 999.5:  # noqa: PLR2004 -- what would be written as 1000
+        return f"{count:.0f} B"
     value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":  # noqa: PLR2004 -- decimal units
-            return f"{count} B" if unit == "B" else f"{value:.1f} {unit}"
+    for unit in ("kB", "MB", "GB"):
         value /= 1000
-    raise AssertionError("unreachable")
+        if value < 999.95:  # noqa: PLR2004 -- what would be written as 1000.0
+            return f"{value:.1f} {unit}"
+    return f"{value / 1000:,.1f} TB"
+
+
+def span(seconds: float) -> str:
+    """Write a span of time in its two largest units: `12 s`, `3 min 20 s`, `1 d 3 h`."""
+    whole = max(int(seconds), 0)
+    for number, (length, unit) in enumerate(_SPANS[:-1]):
+        if whole >= length:
+            smaller, its_unit = _SPANS[number + 1]
+            rest = whole % length // smaller
+            return f"{whole // length} {unit}" + (f" {rest} {its_unit}" if rest else "")
+    return f"{whole} s"
+
+
+def moment(at: float) -> str:
+    """Write a moment, given in Unix seconds, as date and time in UTC."""
+    try:
+        return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        # A server's idea of a time may be no time at all.
+        return f"{at:.0f} s"
+
+
+def clock_time(at: float) -> str:
+    """Write a moment, given in Unix seconds, as the time of day in UTC."""
+    return moment(at)[-8:]

@@ -11,6 +11,7 @@ from runner.errors import LedgerError
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import runs, transitions
 from runner.ledger.records import RunState, SubmissionState
+from runner.spec.project import Provider
 from tests.ledger.entries import (
     JOB,
     KEY,
@@ -35,10 +36,21 @@ if TYPE_CHECKING:
     from tests.ledger.entries import Clock
 
 
+LAB = Provider(name=PROVIDER, base_url="http://lab/v1")
+
+
 def test_a_run_is_read_back_as_it_was_written(ledger: Ledger) -> None:
     run = start(ledger)
 
-    assert run == dataclasses.replace(RUN, id=run.id, shards=SHARDS)
+    assert run == dataclasses.replace(
+        RUN,
+        id=run.id,
+        shards=SHARDS,
+        spec_path=JOB.spec_path,
+        spec_line=JOB.spec_line,
+        spec_sha256=JOB.spec_sha256,
+        spec_document=JOB.spec_document,
+    )
     assert ledger.runs() == (dataclasses.replace(run, shards=()),)
     assert ledger.jobs() == (JOB,)
     assert kinds(ledger) == ["run_started"]
@@ -172,21 +184,21 @@ def test_batches_are_read_back_verbatim_in_order_of_submission(ledger: Ledger) -
 
 
 def test_a_look_is_remembered_with_what_belongs_to_nobody_yet(ledger: Ledger) -> None:
-    assert ledger.listed_through(PROVIDER) is None
+    assert ledger.listed_through(LAB) is None
 
-    transitions.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[batch()])
+    transitions.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
 
-    assert ledger.listed_through(PROVIDER) == 950
-    assert ledger.foreign_batches(PROVIDER) == [batch().raw]
+    assert ledger.listed_through(LAB) == 950
+    assert ledger.foreign_batches(PROVIDER) == [(KEY, batch())]
     assert ledger.batch_ids(PROVIDER) == {"batch_1"}
 
 
 def test_a_batch_that_was_nobodys_is_found_its_submission(ledger: Ledger) -> None:
     bring_to(ledger, SubmissionState.PREPARED)
-    transitions.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[batch()])
+    transitions.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
 
     transitions.submitted(ledger, KEY, PROVIDER, batch(), adopted=True)
-    transitions.listed(ledger, PROVIDER, "http://lab/v1", through=960, tagged=[batch()])
+    transitions.listed(ledger, PROVIDER, "http://lab/v1", through=960, tagged=[(KEY, batch())])
 
     assert ledger.foreign_batches(PROVIDER) == []
     assert attempt(ledger).batch_id == "batch_1"
@@ -194,7 +206,7 @@ def test_a_batch_that_was_nobodys_is_found_its_submission(ledger: Ledger) -> Non
 
 def test_two_providers_may_use_one_batch_id(ledger: Ledger) -> None:
     for provider in ("lab", "other"):
-        transitions.listed(ledger, provider, "http://x/v1", through=1, tagged=[batch()])
+        transitions.listed(ledger, provider, "http://x/v1", through=1, tagged=[(KEY, batch())])
 
     assert ledger.batch_ids("lab") == ledger.batch_ids("other") == {"batch_1"}
 

@@ -1,0 +1,169 @@
+"""What the acting commands share: the workshop they act in, their passes, how they conclude."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING, Final
+
+from runner.cli.answer import print_problems
+from runner.cli.project import providers
+from runner.errors import LockHeld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runner.cli.project import Providers
+    from runner.cli.voice import Voice
+    from runner.reconcile.passes import PassReport
+    from runner.reconcile.workshop import Workshop
+    from runner.spec.job import Specs
+    from runner.spec.project import Project
+
+_LOCAL_SLICE: Final = 5.0
+"""Seconds that the embedded provider gets to work after a pass that does not wait."""
+
+_LOCAL_BUSY: Final = 0.5
+"""Seconds between tries while another process uses the embedded provider."""
+
+
+@contextlib.contextmanager
+def workshop(
+    project: Project, *, quiet: bool = False, verbose: bool = False
+) -> Iterator[tuple[Workshop, Providers, Voice]]:
+    """Open what acting needs, and close it. Raises LedgerError."""
+    from runner.cli.voice import Voice
+    from runner.ledger.store import Ledger
+    from runner.reconcile.workshop import Workshop
+
+    voice = Voice(quiet=quiet, verbose=verbose)
+    with (
+        voice,
+        Ledger.open(project.ledger, clock=time.time) as ledger,
+        providers(project) as opened,
+    ):
+        yield (
+            Workshop(
+                project=project,
+                ledger=ledger,
+                open_api=opened.open,
+                clock=time.time,
+                tell=voice.tell,
+                progress=voice.progress,
+            ),
+            opened,
+            voice,
+        )
+
+
+def one_pass(
+    shop: Workshop,
+    opened: Providers,
+    voice: Voice,
+    specs: Specs,
+    *,
+    everything: bool = False,
+    wait_for_lock: bool = True,
+) -> PassReport:
+    """Make one pass; the embedded provider gets time to work, and a second pass collects.
+
+    Raises LockHeld where another process uses the embedded provider, and unless
+    `wait_for_lock` where another reconcile is at work.
+    """
+    from runner.reconcile.lock import locked
+    from runner.reconcile.passes import reconcile_once
+
+    with locked(shop.ledger.path, wait=wait_for_lock):
+        report = reconcile_once(shop, specs, everything=everything)
+        if opened.embedded is not None and not report.settled:
+            voice.waiting(report, _LOCAL_SLICE)
+            opened.embedded.work(_LOCAL_SLICE)
+            report = reconcile_once(shop, specs, everything=everything)
+    return report
+
+
+def all_passes(
+    shop: Workshop,
+    opened: Providers,
+    voice: Voice,
+    specs: Specs,
+    *,
+    everything: bool,
+    wait_for_lock: bool,
+    poll_interval: float | None,
+) -> PassReport:
+    """Make passes until every selected job is final. Raises LockHeld as `one_pass` does."""
+    from runner.reconcile.loop import reconcile_until_done
+
+    return reconcile_until_done(
+        shop,
+        specs,
+        everything=everything,
+        sleep=_sleeper(opened),
+        poll_interval=poll_interval,
+        wait_for_lock=wait_for_lock,
+        waiting=voice.waiting,
+    )
+
+
+def patiently(passes: Callable[[], PassReport]) -> PassReport:
+    """Make passes after whoever uses the embedded provider now.
+
+    Whoever does may need the ledger's lock to come to its end, so that one is not held while
+    waiting.
+    """
+    while True:
+        try:
+            return passes()
+        except LockHeld:
+            time.sleep(_LOCAL_BUSY)
+
+
+def _sleeper(opened: Providers) -> Callable[[float], None]:
+    """Return a sleep that ends early when the embedded provider has done all it had to do.
+
+    Only once, though: what is still being waited for after another look is elsewhere.
+    """
+    looked = False
+
+    def sleep(seconds: float) -> None:
+        nonlocal looked
+        embedded = opened.embedded
+        if embedded is not None and not embedded.work(0):
+            embedded.work(seconds)
+            looked = False
+        elif embedded is not None and not looked:
+            looked = True
+        else:
+            time.sleep(seconds)
+
+    return sleep
+
+
+def conclude(report: PassReport, specs: Specs, voice: Voice) -> int:
+    """Say what is left to say, and choose the exit code."""
+    from runner.ledger.records import RunState
+
+    voice.rest()
+    voice.troubles(report)
+    print_problems(report.problems)
+    if not report.changed and not report.trouble:
+        voice.idle(_nothing_done(report))
+    if specs.problems or report.problems:
+        return 2
+    bad = any(state in (RunState.FAILED, RunState.PARTIAL) for state in report.states.values())
+    return int(bad or report.trouble)
+
+
+def _nothing_done(report: PassReport) -> str:
+    from runner.ledger.records import RunState
+    from runner.report.words import listed, plural
+
+    if not report.settled:
+        return f"nothing to do now: {plural(len(report.waits), 'batch')} in flight"
+    told = f"nothing to do: {plural(len(report.states), 'job')} as the specs ask for"
+    for state in (RunState.FAILED, RunState.PARTIAL, RunState.CANCELLED):
+        names = [name for name, its_state in report.states.items() if its_state is state]
+        if names:
+            told += f"; {state}: {listed(names)}"
+    return told

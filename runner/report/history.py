@@ -1,0 +1,134 @@
+"""The history of a job in words: a line an event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.ledger.records import Key
+from runner.report.plain import plain, wrap
+from runner.report.words import moment, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from runner.ledger.records import Event
+
+_INDENT = 39
+"""Two spaces, a moment, two spaces, the longest kind, two spaces."""
+
+
+def history_lines(events: Sequence[Event], *, width: int | None) -> Iterator[str]:
+    """Yield the history, oldest first; looks at a batch that show the same status are one line."""
+    for event, looks in _folded(events):
+        said = told(event)
+        if looks > 1:
+            said += f" (the last of {looks:,} looks)"
+        line = f"  {moment(event.at)}  {event.kind:<16}{said}"
+        yield wrap(plain(line).rstrip(), width, indent=_INDENT)
+
+
+def _folded(events: Sequence[Event]) -> Iterator[tuple[Event, int]]:
+    """Yield the events with how often each was seen, the last one standing for its like."""
+    last = {
+        fold: number for number, event in enumerate(events) if (fold := _fold(event)) is not None
+    }
+    looks: dict[tuple[str | None, object], int] = {}
+    for number, event in enumerate(events):
+        fold = _fold(event)
+        if fold is None:
+            yield event, 1
+            continue
+        looks[fold] = looks.get(fold, 0) + 1
+        if last[fold] == number:
+            yield event, looks[fold]
+
+
+def _fold(event: Event) -> tuple[str | None, object] | None:
+    return (event.batch, event.detail.get("status")) if event.kind == "batch_changed" else None
+
+
+def told(event: Event) -> str:
+    """Say what an event tells, besides its kind."""
+    match event.kind:
+        case "run_started" | "run_restored" | "run_moved" | "run_reopened" | "run_finished":
+            return _of_run(event)
+        case "spec_gone":
+            return "no spec asks for the job any more"
+        case "cancel_requested":
+            return f"of {event.revision}"
+        case _:
+            return ": ".join(part for part in (_place(event), _of_submission(event)) if part)
+
+
+def _of_run(event: Event) -> str:
+    revision, detail = event.revision, event.detail
+    match event.kind:
+        case "run_started":
+            return f"{revision}: {_requests(detail)} from {detail.get('input')}"
+        case "run_restored":
+            return f"{revision}, {detail.get('state')}, from its record on the disk"
+        case "run_moved":
+            return f"{revision}, from job {detail.get('was_job')} in {detail.get('was_folder')}"
+        case "run_reopened":
+            return f"{revision}, " + (
+                "to ask what is unanswered again" if detail.get("asked") else "its spec is back"
+            )
+        case _:
+            reason = f": {detail['reason']}" if detail.get("reason") else ""
+            return (
+                f"{revision} {detail.get('state')}, {_number(detail, 'succeeded')} answered, "
+                f"{_number(detail, 'failed')} failed{reason}"
+            )
+
+
+def _of_submission(event: Event) -> str:
+    detail, batch = event.detail, event.batch
+    match event.kind:
+        case "prepared":
+            said = _requests(detail)
+        case "uploaded" | "file_adopted":
+            said = str(detail.get("file"))
+        case "creating":
+            said = f"window {detail.get('completion_window')}"
+        case "submitted" | "batch_adopted":
+            said = f"{batch}, {detail.get('status')}"
+        case "batch_changed":
+            said = (
+                f"{batch}, {detail.get('status')}, {_number(detail, 'completed')} of "
+                f"{_number(detail, 'total')} done, {_number(detail, 'failed')} failed"
+            )
+        case "batch_not_found":
+            said = str(batch)
+        case "downloaded":
+            said = f"{detail.get('kind_of_file')} file {detail.get('file')}"
+        case "collected":
+            outcome = detail.get("outcome")
+            said = (
+                f"{_number(outcome if isinstance(outcome, dict) else {}, 'succeeded')} answered, "
+                f"{_number(detail, 'transient')} could be asked again, "
+                f"{_number(detail, 'permanent')} failed for good"
+            )
+        case _:
+            said = str(detail.get("problem") or "") or ", ".join(_pairs(detail))
+    return said
+
+
+def _place(event: Event) -> str:
+    key = Key.parse(event.submission) if event.submission is not None else None
+    if key is None:
+        return ""
+    return f"shard {key.shard}" + (f", attempt {key.attempt}" if key.attempt > 1 else "")
+
+
+def _requests(detail: Mapping[str, object]) -> str:
+    count = detail.get("requests")
+    return plural(count, "request") if isinstance(count, int) else "requests"
+
+
+def _number(detail: Mapping[str, object], name: str) -> str:
+    value = detail.get(name)
+    return f"{value:,}" if isinstance(value, int) else "?"
+
+
+def _pairs(detail: Mapping[str, object]) -> Iterable[str]:
+    return (f"{name} {value}" for name, value in detail.items() if value not in (None, "", {}))

@@ -1,0 +1,272 @@
+"""A plan as people read it: a block a run, a sign and a reason for each step, one summary line.
+
+Steps of one kind and for one reason stand on one line once there are many of them, so that a
+plan for a thousand shards still fits a screen; `plan --json` names each.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, Final, assert_never
+
+from runner.reconcile.actions import (
+    AdoptBatch,
+    AdoptFile,
+    CancelBatch,
+    CloseWhole,
+    Collect,
+    Finish,
+    Lose,
+    Observe,
+    PointLatest,
+    RelocateRun,
+    ReopenRun,
+    RestoreRun,
+    StartRun,
+    Submit,
+)
+from runner.report.paint import NO_PAINT
+from runner.report.plain import pad, plain, wrap
+from runner.report.steps import action_sign, action_word, batch_of, is_change, subject
+from runner.report.words import listed, moment, plural, size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.ledger.records import Key, Run
+    from runner.reconcile.actions import Action, Plan, Wait
+    from runner.reconcile.preview import Preview
+    from runner.report.paint import Paint
+
+_TOGETHER: Final = 4
+"""From how many on steps that differ only in their subject share a line."""
+
+_INDENT: Final = 13
+"""Where the words of a step begin: two spaces, sign, space, the longest word, a space or two."""
+
+_SHORT_WORDS: Final = {"adopt_file": "adopt", "point_latest": "latest"}
+
+
+def render_plan(preview: Preview, *, width: int | None = None, paint: Paint = NO_PAINT) -> str:
+    """Render a plan; `width` is the number of columns to keep to, None for no limit."""
+    plan = preview.plan
+    lines: list[str] = []
+    for run, actions, waits in _blocks(plan):
+        head = f"{run.job}  {run.short}  {run.endpoint} on {run.provider}"
+        lines.append(paint.bold(wrap(plain(head), width, indent=2)))
+        lines += [_step(group, width, paint) for group in _groups(_worth_telling(actions, waits))]
+        lines += [_wait(group, width, paint) for group in _wait_groups(waits)]
+        lines.append("")
+    notes = [
+        *plan.notes,
+        *(
+            f"{provider} was not asked what it has already: {why}"
+            for provider, why in preview.unasked.items()
+        ),
+    ]
+    lines += [wrap(plain(f"note: {note}"), width, indent=6) for note in notes]
+    if notes:
+        lines.append("")
+    lines.append(wrap(_summary(preview), width, indent=2))
+    return "\n".join(lines) + "\n"
+
+
+def _blocks(plan: Plan) -> list[tuple[Run, list[Action], list[Wait]]]:
+    """Sort steps and waits by the run they belong to, in the order of the plan."""
+    blocks: dict[tuple[str, str], tuple[Run, list[Action], list[Wait]]] = {}
+    moved: dict[str, str] = {}
+    for action in plan.actions:
+        run = action.run
+        if isinstance(action, RelocateRun):
+            # What follows belongs to the run under its new name.
+            moved[run.revision] = action.job.name
+        job = moved.get(run.revision, run.job)
+        blocks.setdefault((job, run.revision), (run, [], []))[1].append(action)
+    for wait in plan.waits:
+        run = wait.run
+        job = moved.get(run.revision, run.job)
+        blocks.setdefault((job, run.revision), (run, [], []))[2].append(wait)
+    return list(blocks.values())
+
+
+def _worth_telling(actions: Sequence[Action], waits: Sequence[Wait]) -> list[Action]:
+    """Leave out looks at batches of which something else is said anyway."""
+    told = {subject(action) for action in actions if not isinstance(action, Observe)}
+    told |= {wait.key for wait in waits}
+    return [
+        action for action in actions if not isinstance(action, Observe) or action.key not in told
+    ]
+
+
+def _groups(actions: Sequence[Action]) -> list[list[Action]]:
+    """Put neighbours together that differ only in what they are about."""
+    groups: list[list[Action]] = []
+    for _like, found in groupby(actions, key=_likeness):
+        alike = list(found)
+        groups += [alike] if len(alike) >= _TOGETHER else [[action] for action in alike]
+    return groups
+
+
+def _likeness(action: Action) -> tuple[str, str, int]:
+    attempt = action.submission.key.attempt if isinstance(action, Submit) else 0
+    return action_word(action), action.why, attempt
+
+
+def _step(group: Sequence[Action], width: int | None, paint: Paint) -> str:
+    first = group[0]
+    sign, word = action_sign(first), _SHORT_WORDS.get(action_word(first), action_word(first))
+    what = _what(first) if len(group) == 1 else _what_of_all(group)
+    said = f"{what} — {first.why}" if what else first.why
+    text = wrap(plain(f"  {sign} {pad(word, _INDENT - 5)} {said}"), width, indent=_INDENT)
+    match sign:
+        case "+" | "<" | "=":
+            return paint.good(text)
+        case "!" | "-":
+            return paint.bad(text)
+        case "?" | "~":
+            return paint.warning(text)
+        case _:
+            return paint.faint(text)
+
+
+def _what(action: Action) -> str:
+    """Say what a step is about; its reason follows."""
+    match action:
+        case StartRun() | RestoreRun() | RelocateRun() | ReopenRun() | Finish() | PointLatest():
+            return _what_of_run(action)
+        case Submit():
+            return f"{_place(action.submission.key)}: {_load(action)}"
+        case AdoptBatch():
+            return f"{action.batch.id} for {_place(action.key)}"
+        case AdoptFile():
+            return f"{action.file.id} for {_place(action.key)}"
+        case Collect() | CloseWhole() | Lose() | CancelBatch():
+            return f"{batch_of(action)}, {plural(action.submission.requests, 'request')}"
+        case _:
+            key = subject(action)
+            return batch_of(action) or ("" if key is None else _place(key))
+
+
+def _what_of_run(
+    action: StartRun | RestoreRun | RelocateRun | ReopenRun | Finish | PointLatest,
+) -> str:
+    run = action.run
+    match action:
+        case StartRun():
+            return (
+                f"{plural(run.requests, 'request')} from {run.input_path}, {size(run.bytes)}, "
+                f"in {plural(len(run.shards), 'shard')}"
+            )
+        case RestoreRun():
+            return f"as {run.state}: {run.succeeded:,} of {run.requests:,} requests answered"
+        case RelocateRun():
+            return f"to {action.folder}"
+        case ReopenRun():
+            return f"{plural(run.requests, 'request')} in all"
+        case Finish():
+            return f"as {action.state}"
+        case PointLatest():
+            return f"to {run.short}"
+        case _:
+            assert_never(action)
+
+
+def _what_of_all(group: Sequence[Action]) -> str:
+    """Say what several like steps are about."""
+    submits = [action for action in group if isinstance(action, Submit)]
+    if submits:
+        attempt = submits[0].submission.key.attempt
+        again = f", attempt {attempt}" if attempt > 1 else ""
+        shards = f"{plural(len(submits), 'shard')}{again}"
+        return f"{shards}: {_total_load(submits)}"
+    return plural(len(group), "shard" if batch_of(group[0]) is None else "batch")
+
+
+def _place(key: Key) -> str:
+    return f"shard {key.shard}" + (f", attempt {key.attempt}" if key.attempt > 1 else "")
+
+
+def _load(action: Submit) -> str:
+    """Say how much is sent: the size of a part of a shard is known once it is cut."""
+    submission = action.submission
+    if submission.requests < action.shard.requests:
+        return f"{submission.requests:,} of its {plural(action.shard.requests, 'request')}"
+    return _total_load([action])
+
+
+def _total_load(submits: Sequence[Submit]) -> str:
+    requests = plural(sum(action.submission.requests for action in submits), "request")
+    sizes = [action.submission.bytes for action in submits]
+    return f"{requests}, {size(sum(sizes))}" if all(sizes) else requests
+
+
+def _wait_groups(waits: Sequence[Wait]) -> list[list[Wait]]:
+    groups: dict[tuple[str, bool], list[Wait]] = {}
+    for wait in waits:
+        groups.setdefault((wait.why, wait.trouble), []).append(wait)
+    return list(groups.values())
+
+
+def _wait(group: Sequence[Wait], width: int | None, paint: Paint) -> str:
+    first = group[0]
+    keys = [wait.key for wait in group if wait.key is not None]
+    what = (
+        listed([_place(key) for key in keys])
+        if len(keys) < _TOGETHER
+        else plural(len(keys), "shard")
+    )
+    said = f"{what} — {first.why}" if what else first.why
+    untils = [wait.until for wait in group if wait.until is not None]
+    if untils:
+        said += f" (until {moment(min(untils))} UTC)"
+    sign, word = ("!", "stuck") if first.trouble else (".", "wait")
+    text = wrap(plain(f"  {sign} {pad(word, _INDENT - 5)} {said}"), width, indent=_INDENT)
+    return paint.bad(text) if first.trouble else paint.busy(text)
+
+
+def _summary(preview: Preview) -> str:
+    """Sum a plan up in one line: what would be done, then what is waited for."""
+    plan = preview.plan
+    waiting = sum(not wait.trouble for wait in plan.waits)
+    stuck = len(plan.waits) - waiting
+    after = [
+        *([f"{plural(waiting, 'shard')} to wait for"] if waiting else []),
+        *([f"{stuck:,} stuck"] if stuck else []),
+    ]
+    does = _deeds(plan)
+    if does:
+        return f"Plan: {', '.join(does)}" + "".join(f"; {part}" for part in after) + "."
+    if after:
+        return f"Nothing to do now: {', '.join(after)}."
+    if preview.problems and not preview.wishes:
+        return "Nothing to do: no valid job."
+    return f"Nothing to do: {plural(len(preview.wishes), 'job')} up to date."
+
+
+def _deeds(plan: Plan) -> list[str]:
+    changes = [action for action in plan.actions if is_change(action)]
+    submits = [action for action in changes if isinstance(action, Submit)]
+    counted = {
+        "submit": "batch",
+        "adopt": "batch",
+        "collect": "batch",
+        "close": "batch",
+        "lose": "batch",
+        "cancel": "batch",
+        "restore": "run",
+        "move": "run",
+        "publish": "run",
+    }
+    words = [action_word(action) for action in changes]
+    does = [
+        f"{word} {plural(count, noun)}" + (f" ({_total_load(submits)})" if word == "submit" else "")
+        for word, noun in counted.items()
+        if (count := words.count(word))
+    ]
+    if changes and not does:
+        return ["settle what is unknown" if _unsettled(words) else "tidy up"]
+    return does
+
+
+def _unsettled(words: Sequence[str]) -> bool:
+    return any(word in ("adopt_file", "retract") for word in words)

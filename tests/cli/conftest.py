@@ -1,0 +1,106 @@
+"""Projects to run command lines in, and a simulated provider for those that need one."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from runner.cli.main import run as run_command_line
+from tests.cli.shell import Done, Folder
+from tests.simulation.http import serve
+from tests.simulation.world import VirtualClock, World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.simulation.http import Server
+
+KEY = "sk-test-0123456789abcdef"
+
+
+FINISH = ("reconcile", "--wait", "--poll-interval", "0.01")
+"""The command line that sees all jobs through."""
+
+
+class Run(Protocol):
+    """Runs a command line in this process, in the project's folder."""
+
+    def __call__(self, *arguments: str) -> Done:
+        """Run it."""
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, clock: VirtualClock) -> VirtualClock:
+    """Let command lines in this process sleep by the clock of the world: no time at all."""
+    monkeypatch.setattr(time, "sleep", clock.sleep)
+    return clock
+
+
+@pytest.fixture
+def world(clock: VirtualClock) -> World:
+    return World(clock, key=KEY)
+
+
+@pytest.fixture
+def server(world: World) -> Iterator[Server]:
+    with serve(world) as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """Make an empty project for the local provider."""
+    folder = Folder(tmp_path / "project")
+    folder.write("runner.yaml", "default_provider: local\n")
+    (folder.root / "specs").mkdir()
+    return folder
+
+
+@pytest.fixture
+def lab(folder: Folder, server: Server) -> Folder:
+    """Make an empty project for the simulated provider."""
+    folder.write(
+        "runner.yaml",
+        "default_provider: lab\n"
+        "providers:\n"
+        "  lab:\n"
+        f"    base_url: {server.base_url}\n"
+        "    api_key_env: LAB_KEY\n",
+    )
+    folder.env["LAB_KEY"] = KEY
+    return folder
+
+
+@pytest.fixture
+def finished(lab: Folder, run: Run) -> Folder:
+    """Make a project of one job in which everything is done."""
+    lab.job()
+    assert run(*FINISH).code == 0
+    return lab
+
+
+@pytest.fixture
+def run(folder: Folder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    for name in ("NO_COLOR", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(folder.root)
+
+    def run(*arguments: str) -> Done:
+        for name, value in folder.env.items():
+            monkeypatch.setenv(name, value)
+        code = run_command_line(arguments)
+        sys.stdout.flush()
+        out, err = capfd.readouterr()
+        return Done(code=code, out=out, err=err)
+
+    return run

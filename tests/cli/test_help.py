@@ -1,0 +1,117 @@
+"""What the command line says of itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import runner
+from tests.report.golden_files import check_golden
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+GOLDEN = Path(__file__).parent / "golden"
+COMMANDS = ("init", "validate", "plan", "reconcile", "status", "show", "cancel", "retry")
+
+
+def test_help(run: Run) -> None:
+    done = run("--help")
+
+    assert (done.code, done.err) == (0, "")
+    check_golden(GOLDEN / "help.txt", done.out)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command(run: Run, command: str) -> None:
+    done = run(command, "--help")
+
+    assert (done.code, done.err) == (0, "")
+    check_golden(GOLDEN / f"help-{command}.txt", done.out)
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.iterdir()))
+def test_help_fits_a_narrow_terminal(name: str) -> None:
+    lines = (GOLDEN / name).read_text("utf-8").splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if line != line.rstrip()]
+
+
+def test_every_command_is_in_the_help(run: Run) -> None:
+    section = run("--help").out.partition("Commands:\n")[2].partition("\n\n")[0]
+
+    assert tuple(re.findall(r"^  (\w+)", section, re.MULTILINE)) == COMMANDS
+
+
+def test_the_short_option_says_the_same(run: Run) -> None:
+    assert run("-h") == run("--help")
+    assert run("plan", "-h") == run("plan", "--help")
+
+
+def test_without_a_command_there_is_help_and_an_error(run: Run) -> None:
+    done = run()
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("Usage: runner [OPTIONS] COMMAND [ARGS]...")
+    assert "Commands:" in done.err
+
+
+def test_version(run: Run) -> None:
+    done = run("--version")
+
+    assert (done.code, done.out, done.err) == (0, f"runner, version {runner.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("statsu", "status"), ("reconcil", "reconcile"), ("Plan", "plan"), ("valdate", "validate")],
+)
+def test_a_slip_of_the_finger_is_understood(run: Run, typed: str, meant: str) -> None:
+    done = run(typed)
+
+    assert (done.code, done.out) == (2, "")
+    assert f"No such command '{typed}'. Did you mean '{meant}'?" in done.err
+
+
+def test_an_unknown_command_is_an_error(run: Run) -> None:
+    done = run("frobnicate")
+
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "Usage: runner [OPTIONS] COMMAND [ARGS]...\n"
+        "error: No such command 'frobnicate'.\n"
+        "`runner --help` tells more.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--nonsense",),
+        ("plan", "--nonsense"),
+        ("show",),
+        ("show", "a", "b"),
+        ("cancel",),
+        ("retry",),
+        ("reconcile", "--poll-interval", "0"),
+        ("reconcile", "--poll-interval", "-1"),
+        ("reconcile", "--poll-interval", "soon"),
+        ("reconcile", "--poll-interval", "nan"),
+        ("reconcile", "--poll-interval", "inf"),
+        ("reconcile", "--poll-interval", "1e300"),
+        ("reconcile", "--if-locked", "panic"),
+        ("reconcile", "--wait=3"),
+        ("init", "a", "b"),
+        ("-C",),
+    ],
+    ids=" ".join,
+)
+def test_a_command_line_that_makes_no_sense_is_an_error(run: Run, arguments: tuple[str]) -> None:
+    done = run(*arguments)
+
+    assert (done.code, done.out) == (2, "")
+    assert re.search(r"^error: \S", done.err, re.MULTILINE)

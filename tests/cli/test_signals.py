@@ -1,0 +1,85 @@
+"""Interruptions: a sentence, an exit code, and a state with which the next pass goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.conftest import FINISH
+from tests.cli.shell import PATIENCE, begin
+from tests.simulation.behaviour import Behaviour
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+    from tests.cli.shell import Folder
+    from tests.simulation.world import World
+
+TOLD = "interrupted; what was done is in the ledger, the next pass goes on"
+CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
+
+
+@pytest.fixture
+def waiting(lab: Folder, world: World) -> Iterator[subprocess.Popen[str]]:
+    """Start a reconcile that waits for a batch that is never done."""
+    world._ground.clock = world.clock = time.time
+    world.behaviour = Behaviour(working=10_000)
+    lab.job("one")
+    process = begin("reconcile", "--wait", "--poll-interval", "0.2", cwd=lab.root, env=lab.env)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("one: submitted 3 requests")
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
+def test_an_interruption_is_a_sentence_and_the_next_pass_goes_on(
+    waiting: subprocess.Popen[str], lab: Folder, world: World, number: signal.Signals, code: int
+) -> None:
+    waiting.send_signal(number)
+    out, err = waiting.communicate(timeout=PATIENCE)
+
+    assert (waiting.returncode, out) == (code, "")
+    assert err.strip() == TOLD
+    world.behaviour = Behaviour()
+    now = time.time() + 20_000
+    world._ground.clock = world.clock = lambda: now
+    assert lab.sh(*FINISH).code == 0
+    [shape] = json.loads(lab.sh("status", "--json").out)
+    assert shape["state"] == "succeeded"
+    assert len(world.calls("POST", "/batches")) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_makes_no_traceback(
+    waiting: subprocess.Popen[str], number: signal.Signals
+) -> None:
+    waiting.send_signal(number)
+    waiting.send_signal(signal.SIGINT)
+    _out, err = waiting.communicate(timeout=PATIENCE)
+
+    assert waiting.returncode in (130, 143)
+    assert "Traceback" not in err
+
+
+def test_the_local_provider_is_interrupted_as_well(folder: Folder) -> None:
+    folder.job("one", rows=15_000)
+    process = begin("reconcile", "--wait", cwd=folder.root)
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("one: submitted")
+
+    process.terminate()
+    _out, err = process.communicate(timeout=PATIENCE)
+
+    assert process.returncode == 143
+    assert err.strip().splitlines()[-1] == TOLD
+    assert "Traceback" not in err
+    assert folder.sh("reconcile", "--wait").code == 0
+    [shape] = json.loads(folder.sh("status", "--json").out)
+    assert (shape["state"], len(shape["batches"])) == ("succeeded", 1)

@@ -1,0 +1,86 @@
+"""Start-up time is a feature: what a command does not need it does not load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.cli.shell import PATIENCE, environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.shell import Folder
+
+HEAVY: Final = frozenset(
+    {
+        "httpx",
+        "msgspec",
+        "numpy",
+        "pydantic",
+        "rich",
+        "sqlite_utils",
+        "starlette",
+        "tenacity",
+        "tokenizers",
+        "uvicorn",
+        "yaml",
+    }
+)
+READS_SPECS: Final = frozenset({"pydantic", "yaml"})
+
+
+def loaded(folder: Path, *arguments: str) -> frozenset[str]:
+    """Return which heavy libraries a command line has loaded when it ends."""
+    script = (
+        "import json, sys\n"
+        "from runner.cli.main import run\n"
+        f"code = run({arguments!r})\n"
+        "sys.stdout.flush()\n"
+        "print(json.dumps([code, sorted(sys.modules)]), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+    *told, last = done.stderr.splitlines()
+    code, modules = json.loads(last)
+    assert code == 0, told
+    assert "click" in modules
+    return HEAVY & {module.partition(".")[0] for module in modules}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--help",), ("--version",), ("reconcile", "--help"), ("plan", "--help"), ("init", "new")],
+    ids=" ".join,
+)
+def test_help_and_init_load_nothing_heavy(folder: Folder, arguments: tuple[str, ...]) -> None:
+    assert loaded(folder.root, *arguments) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("reconcile",), ("reconcile", "-v"), ("status",), ("status", "--json"), ("show", "hello"),
+     ("plan",)],
+    ids=" ".join,
+)  # fmt: skip
+def test_where_nothing_is_to_do_nothing_is_loaded_for_it(
+    finished: Folder, arguments: tuple[str, ...]
+) -> None:
+    assert loaded(finished.root, *arguments) <= READS_SPECS
+
+
+def test_a_command_that_has_something_to_do_loads_what_it_needs(folder: Folder) -> None:
+    folder.job("one")
+
+    assert loaded(folder.root, "reconcile") >= {"httpx", "sqlite_utils", "starlette", "tenacity"}

@@ -1,0 +1,414 @@
+"""What the renderings are shown: jobs, plans and stories as the rest of the program makes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from runner.batch import Batch, File
+from runner.inputs.rows import RowSet
+from runner.ledger.records import (
+    Event,
+    JobRecord,
+    Key,
+    Run,
+    RunState,
+    ShardRecord,
+    Submission,
+    SubmissionState,
+)
+from runner.reconcile import actions as steps
+from runner.reconcile.actions import Plan, Wait, WholeFailure
+from runner.reconcile.facts import Restorable, Wish
+from runner.reconcile.overview import JobStory, JobView
+from runner.reconcile.preview import Preview
+from runner.spec.job import Job, Source
+from runner.spec.project import Provider
+
+NOW: Final = 1_700_000_000.0
+PROVIDER: Final = Provider(name="openai", base_url="https://api.openai.com/v1", api_key_env=None)
+REVISIONS: Final = {
+    "sentiment": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "banking77-intents": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+    "summaries": "fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9",
+    "old-name": "486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7",
+}
+HOSTILE: Final = (
+    "\x1b[2J\x1b]0;owned\x07 \u202eright to left\u2066 \x9b31m nul\0 line\nbreak\u2028end"
+)
+"""What a server might send to a terminal that shows its words unseen."""
+
+
+def view(name: str = "sentiment", state: str = "succeeded", **values: Any) -> JobView:  # noqa: ANN401
+    """Return a job as people see it."""
+    return JobView(
+        **{
+            "name": name,
+            "revision": REVISIONS.get(name, "0" * 64)[:12],
+            "state": RunState(state),
+            "total": 3080,
+            "succeeded": 3080 if state == "succeeded" else 0,
+            "failed": 0,
+            "output_dir": f"/project/outputs/{name}",
+            "provider": "openai",
+            "endpoint": "/v1/chat/completions",
+            "note": None,
+            "batches": (),
+            **values,
+        }
+    )
+
+
+def raw_batch(number: int = 1, status: str = "completed", **fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a Batch object as the API shows it."""
+    return {
+        "id": f"batch_68f0c3a1d4b88190a7{number:06}",
+        "object": "batch",
+        "status": status,
+        "created_at": int(NOW) - 7200,
+        "expires_at": int(NOW) + 79200,
+        "request_counts": {"total": 3080, "completed": 3080, "failed": 0},
+        "metadata": {},
+        **fields,
+    }
+
+
+def batch(number: int = 1, status: str = "completed", **fields: Any) -> Batch:  # noqa: ANN401
+    """Return the same as a value."""
+    return Batch.from_api(raw_batch(number, status, **fields))
+
+
+def shard(number: int = 1, requests: int = 3080) -> ShardRecord:
+    """Return a shard of so many requests."""
+    start = (number - 1) * requests
+    return ShardRecord(
+        number=number,
+        model="gpt-4.1-mini",
+        rows=RowSet.span(start, start + requests),
+        requests=requests,
+        bytes=requests * 400,
+        sha256="5" * 64,
+        offset=0,
+        ids_offset=0,
+        whole=True,
+    )
+
+
+def run(job: str = "sentiment", *, shards: int = 1, requests: int = 3080, **values: Any) -> Run:  # noqa: ANN401
+    """Return a run of a job."""
+    return Run(
+        **{
+            "id": list(REVISIONS).index(job) + 1,
+            "job": job,
+            "revision": REVISIONS[job],
+            "state": RunState.RUNNING,
+            "provider": "openai",
+            "base_url": None,
+            "endpoint": "/v1/chat/completions",
+            "replicate": 1,
+            "digest": "d" * 64,
+            "requests": shards * requests,
+            "bytes": shards * requests * 400,
+            "input_path": f"data/{job}.jsonl",
+            "folder": f"outputs/{job}/{REVISIONS[job][:12]}",
+            "created_at": NOW,
+            "shards": tuple(shard(number, requests) for number in range(1, shards + 1)),
+            **values,
+        }
+    )
+
+
+def submission(of: Run, number: int = 1, attempt: int = 1, **values: Any) -> Submission:  # noqa: ANN401
+    """Return an attempt at a shard of a run."""
+    its = of.shards[number - 1]
+    return Submission(
+        **{
+            "key": Key(job=of.job, revision=of.short, shard=number, attempt=attempt),
+            "state": SubmissionState.PREPARED,
+            "rows": its.rows,
+            "requests": its.requests,
+            "bytes": its.bytes,
+            "sha256": its.sha256,
+            **values,
+        }
+    )
+
+
+def job(name: str = "sentiment") -> Job:
+    """Return a job as its spec has it."""
+    return Job(
+        name=name,
+        endpoint="/v1/chat/completions",
+        input=Path(f"/project/data/{name}.jsonl"),
+        input_shown=f"data/{name}.jsonl",
+        metadata={},
+        provider=PROVIDER,
+        source=Source(path=f"specs/{name}.yaml", line=1, sha256="5" * 64, positions={}),
+        document="",
+    )
+
+
+def record(name: str = "sentiment") -> JobRecord:
+    """Return a job as the ledger has it."""
+    return JobRecord(
+        name=name,
+        wanted=REVISIONS["sentiment"],
+        spec_path=f"specs/{name}.yaml",
+        spec_line=1,
+        spec_sha256="5" * 64,
+        spec_document="",
+    )
+
+
+def wish(name: str = "sentiment") -> Wish:
+    """Return what a spec asks for."""
+    return Wish(
+        job=job(name),
+        revision=REVISIONS[name],
+        digest="d" * 64,
+        requests=3080,
+        bytes=1_232_000,
+        folder=f"outputs/{name}",
+        record=record(name),
+    )
+
+
+def preview(*what: steps.Action | Wait, notes: tuple[str, ...] = (), **values: Any) -> Preview:  # noqa: ANN401
+    """Return a plan of these steps and waits."""
+    return Preview(
+        **{
+            "plan": Plan(
+                actions=tuple(one for one in what if not isinstance(one, Wait)),
+                waits=tuple(one for one in what if isinstance(one, Wait)),
+                notes=notes,
+            ),
+            "wishes": (wish(),),
+            "problems": (),
+            "unasked": {},
+            "failed": False,
+            **values,
+        }
+    )
+
+
+def submit(of: Run, number: int = 1, attempt: int = 1, **values: Any) -> steps.Submit:  # noqa: ANN401
+    """Return the step that submits an attempt."""
+    again = "its requests ended without an answer, and trying again can help"
+    return steps.Submit(
+        run=of,
+        why="its requests have not been asked" if attempt == 1 else again,
+        job=job(of.job),
+        shard=of.shards[number - 1],
+        submission=submission(of, number, attempt, **values),
+        new=True,
+    )
+
+
+def every_step(of: Run | None = None) -> list[steps.Action]:
+    """Return one of each kind of step, in the order in which the module defines them."""
+    of = of or run()
+    key, attempt = submission(of).key, submission(of, batch_id=batch().id)
+    return [
+        steps.StartRun(run=of, why="a new job", job=record()),
+        steps.RestoreRun(
+            run=run("summaries", state=RunState.SUCCEEDED, succeeded=3080),
+            why="its outputs and record are on the disk, the ledger does not know it",
+            job=record(),
+            restorable=Restorable(run=of, files={}),
+        ),
+        steps.RelocateRun(
+            run=run("old-name"),
+            why="job old-name is now called sentiment",
+            job=record(),
+            folder="outputs/sentiment/486ea46224d1",
+        ),
+        steps.ReopenRun(run=of, why="its spec is back", attempts=3),
+        steps.NoteSpec(
+            run=of, why="the spec changed in what cannot change an answer", job=record()
+        ),
+        submit(of),
+        steps.AdoptBatch(
+            run=of,
+            why="the provider has it already, under this key",
+            key=key,
+            shard=of.shards[0],
+            submission=attempt,
+            batch=batch(),
+        ),
+        steps.AdoptFile(
+            run=of,
+            why="the upload had arrived",
+            key=key,
+            file=File.from_api({"id": "file-abc"}),
+            sha256="5" * 64,
+        ),
+        steps.Doubt(run=of, why="a pass ended between the upload and its answer", key=key),
+        steps.Retract(
+            run=of, why="a complete listing shows that the upload did not happen", key=key
+        ),
+        steps.Observe(run=of, why="validating → in_progress", key=key, batch=batch()),
+        steps.NoteMissing(
+            run=of,
+            why="the provider does not know the batch any more",
+            key=key,
+            batch_id=batch().id,
+        ),
+        steps.Lose(
+            run=of,
+            why="the provider has not known the batch for too long",
+            submission=attempt,
+        ),
+        steps.Collect(
+            run=of,
+            why="the batch is completed",
+            shard=of.shards[0],
+            submission=attempt,
+            batch=batch(),
+        ),
+        steps.CloseWhole(
+            run=of,
+            why="batch_1 failed: line 1: The provided model 'gpt-0' is not supported by the Batch "
+            "API. (model_not_found)",
+            submission=attempt,
+            batch=batch(status="failed"),
+            failure=WholeFailure.LASTING,
+            not_before=0.0,
+        ),
+        steps.CancelBatch(run=of, why="cancelled on request", submission=attempt),
+        steps.Abandon(run=of, why="it is not wanted any more", submission=attempt),
+        steps.Finish(
+            run=of,
+            why="every request is answered",
+            job=job(),
+            state=RunState.SUCCEEDED,
+            superseded=False,
+        ),
+        steps.PointLatest(run=of, why="the spec asks for this finished revision"),
+    ]
+
+
+def event(seconds: float, kind: str, **values: Any) -> Event:  # noqa: ANN401
+    """Return an event of the sentiment job, so long after the first."""
+    detail = {
+        name: value
+        for name, value in values.items()
+        if name not in ("submission", "batch", "revision")
+    }
+    return Event(
+        at=NOW - 7300 + seconds,
+        kind=kind,
+        job="sentiment",
+        revision=values.get("revision", REVISIONS["sentiment"][:12]),
+        submission=values.get("submission"),
+        batch=values.get("batch"),
+        detail=detail,
+    )
+
+
+def attempt_events(
+    shard_number: int, attempt: int, begun: float, *, batch_number: int, requests: int
+) -> list[Event]:
+    """Return what happens between the preparation of an attempt and the end of its batch."""
+    key = f"sentiment/{REVISIONS['sentiment'][:12]}/{shard_number:04}/{attempt}"
+    name = batch(batch_number).id
+    return [
+        event(begun, "prepared", submission=key, requests=requests),
+        event(begun + 1, "uploading", submission=key),
+        event(begun + 3, "uploaded", submission=key, file=f"file-{batch_number:04}"),
+        event(begun + 3, "creating", submission=key, completion_window="24h"),
+        event(begun + 4, "submitted", submission=key, batch=name, status="validating"),
+        *(
+            event(
+                begun + 60 * look,
+                "batch_changed",
+                submission=key,
+                batch=name,
+                status="in_progress" if look < 4 else "completed",
+                completed=requests * look // 4,
+                failed=0,
+                total=requests,
+            )
+            for look in range(1, 5)
+        ),
+        event(begun + 241, "downloaded", submission=key, kind_of_file="output", file="file-output"),
+    ]
+
+
+def partial_story(
+    message: str = "Rate limit reached for gpt-4.1-mini on tokens per min.",
+) -> JobStory:
+    """Return the story of a job of two shards that ended partial."""
+    first, again = ("sentiment/9f86d081884c/0001/1", "sentiment/9f86d081884c/0001/2")
+    second = "sentiment/9f86d081884c/0002/1"
+    outcome = {
+        "succeeded": 3060,
+        "missing": 4,
+        "unknown": 1,
+        "malformed": 2,
+        "duplicates": 0,
+        "codes": {"rate_limit_exceeded": 13, "invalid_request": 1},
+        "examples": {
+            "rate_limit_exceeded": [message, "Another message of the same kind."],
+            "invalid_request": ["Invalid 'messages[0].content': the string is too long."],
+        },
+    }
+    events = [
+        event(0, "run_started", requests=6160, input="data/sentiment.jsonl"),
+        *attempt_events(1, 1, 10, batch_number=1, requests=3080),
+        event(
+            252, "collected", submission=first, transient=19, permanent=1, problem=None,
+            outcome=outcome,
+        ),
+        *attempt_events(1, 2, 300, batch_number=2, requests=19),
+        event(
+            552, "collected", submission=again, transient=0, permanent=0, problem=None,
+            outcome={"succeeded": 19, "codes": {}, "examples": {}},
+        ),
+        *attempt_events(2, 1, 600, batch_number=3, requests=3080)[:5],
+        event(
+            700, "failed", submission=second, transient=0, permanent=3080, outcome={},
+            problem="batch_3 failed: line 1: The provided model 'gpt-0' is not supported by the "
+            "Batch API. (model_not_found)",
+        ),
+        event(
+            710, "run_finished", state="partial", succeeded=3079, failed=3081,
+            reason="3081 of 6160 requests ended without a successful response",
+        ),
+    ]  # fmt: skip
+    ended: dict[str, Any] = {"completed_at": int(NOW) - 6960}
+    now = view(
+        state="partial",
+        total=6160,
+        succeeded=3079,
+        failed=3081,
+        note="3081 of 6160 requests ended without a successful response",
+        batches=(
+            raw_batch(1, **ended),
+            raw_batch(
+                2, **ended, request_counts={"total": 19, "completed": 19, "failed": 0}
+            ),
+            raw_batch(
+                3, "failed", failed_at=int(NOW) - 7190,
+                request_counts={"total": 0, "completed": 0, "failed": 0},
+            ),
+        ),
+    )  # fmt: skip
+    before = view(
+        revision="2c26b46b68ff", state="partial", succeeded=3000, failed=80, note="superseded"
+    )
+    return JobStory(view=now, runs=(before, now), events=tuple(events))
+
+
+def running_story() -> JobStory:
+    """Return the story of a job whose only batch is at work."""
+    events = [
+        event(0, "run_started", requests=3080, input="data/sentiment.jsonl"),
+        *attempt_events(1, 1, 100, batch_number=1, requests=3080)[:7],
+    ]
+    counts = {"total": 3080, "completed": 1540, "failed": 2}
+    now = view(
+        state="running",
+        succeeded=0,
+        batches=(raw_batch(1, "in_progress", request_counts=counts),),
+    )
+    return JobStory(view=now, runs=(now,), events=tuple(events))

@@ -1,0 +1,208 @@
+"""Attempts, put together from their events; and the JSON shapes that scripts rely on."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.ledger.records import SubmissionState
+from runner.reconcile.overview import JobStory
+from runner.report.attempts import Failure, read_attempts
+from runner.report.history import told
+from runner.report.plan_shape import plan_shape
+from runner.report.shapes import as_json, job_shape, story_shape
+from runner.report.steps import action_sign, action_word, is_change
+from runner.report.story import render_story
+from tests.report.scenes import (
+    NOW,
+    attempt_events,
+    event,
+    every_step,
+    partial_story,
+    preview,
+    raw_batch,
+    run,
+    submit,
+    view,
+)
+
+if TYPE_CHECKING:
+    from runner.reconcile.actions import Action
+
+REVISION = "9f86d081884c"
+
+
+def test_attempts_are_told_in_order_with_all_that_is_known() -> None:
+    story = partial_story("Slow down.")
+
+    first, again, second = read_attempts(story.events, story.view.batches, REVISION)
+
+    assert (first.key.shard, first.key.attempt) == (1, 1)
+    assert (first.requests, first.answered, first.unanswered) == (3080, 3060, 20)
+    assert first.failures == (
+        Failure(
+            code="rate_limit_exceeded",
+            count=13,
+            examples=("Slow down.", "Another message of the same kind."),
+        ),
+        Failure(
+            code="invalid_request",
+            count=1,
+            examples=("Invalid 'messages[0].content': the string is too long.",),
+        ),
+    )
+    assert first.oddities["in neither file"] == 4
+    assert first.batch is not None
+    assert first.batch.status == "completed"
+    assert again.clean
+    assert not first.clean
+    assert (second.state, second.unanswered) == (SubmissionState.FAILED, 3080)
+
+
+def test_another_revision_is_another_story() -> None:
+    story = partial_story()
+
+    assert read_attempts(story.events, (), "2c26b46b68ff") == ()
+    assert read_attempts(story.events, (), None) == ()
+
+
+def test_a_run_that_was_restored_has_its_batches() -> None:
+    tag = {"runner": f"sentiment/{REVISION}/0007/2 rows=12 sha256=abc"}
+
+    [attempt] = read_attempts(
+        [event(0, "run_restored", state="succeeded")],
+        [raw_batch(metadata=tag), raw_batch(2), {"no": "batch"}],
+        REVISION,
+    )
+
+    assert (attempt.key.shard, attempt.key.attempt, attempt.requests) == (7, 2, 12)
+    assert attempt.state is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        ("prepared", "prepared"),
+        ("uploading", "uploading"),
+        ("uploaded", "uploaded"),
+        ("file_adopted", "uploaded"),
+        ("creating", "creating"),
+        ("submitted", "submitted"),
+        ("batch_adopted", "submitted"),
+        ("collected", "collected"),
+        ("failed", "failed"),
+        ("lost", "lost"),
+        ("abandoned", "abandoned"),
+    ],
+)
+def test_each_event_leaves_its_attempt_somewhere(kind: str, state: str) -> None:
+    key = f"sentiment/{REVISION}/0001/1"
+
+    [attempt] = read_attempts([event(0, kind, submission=key, outcome={})], (), REVISION)
+
+    assert attempt.state == state
+
+
+@pytest.mark.parametrize("detail", [{}, {"outcome": None}, {"outcome": {}}, {"outcome": 3}])
+def test_an_event_of_an_older_version_may_say_less(detail: dict[str, object]) -> None:
+    key = f"sentiment/{REVISION}/0001/1"
+    events = (event(0, "collected", submission=key, **detail),)
+
+    [attempt] = read_attempts(events, (), REVISION)
+
+    assert attempt.failures == ()
+    assert render_story(JobStory(view=view(), runs=(), events=events), folder="outputs/x", now=NOW)
+
+
+def test_of_very_many_attempts_only_those_with_trouble_are_told() -> None:
+    events = []
+    for number in range(1, 31):
+        key = f"sentiment/{REVISION}/{number:04}/1"
+        missing = 3 if number == 17 else 0
+        events += attempt_events(number, 1, number, batch_number=number, requests=10)
+        events.append(
+            event(
+                number + 300, "collected", submission=key, transient=missing, permanent=0,
+                outcome={"succeeded": 10 - missing, "missing": missing},
+            )
+        )  # fmt: skip
+    story = JobStory(view=view(), runs=(), events=tuple(events))
+
+    text = render_story(story, folder="outputs/x", now=NOW).partition("\n\nHistory")[0]
+
+    assert text.partition("Attempts\n")[2].splitlines() == [
+        "  shard 17, attempt 1: 10 requests, 7 answered, 3 without success",
+        "    3 requests in neither file",
+        "  29 attempts more, every request answered",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "words"),
+    [
+        ("run_started", {"requests": 3, "input": "x"}, "9f86d081884c: 3 requests from x"),
+        ("run_restored", {"state": "failed"}, "9f86d081884c, failed, from its record on the disk"),
+        ("run_moved", {"was_job": "a", "was_folder": "b"}, "9f86d081884c, from job a in b"),
+        ("run_reopened", {"asked": True}, "9f86d081884c, to ask what is unanswered again"),
+        ("run_reopened", {"asked": False}, "9f86d081884c, its spec is back"),
+        ("spec_gone", {}, "no spec asks for the job any more"),
+        ("cancel_requested", {}, "of 9f86d081884c"),
+        ("outcome_unknown", {"problem": "timed out"}, "timed out"),
+        ("not_sent", {"problem": "refused"}, "refused"),
+        ("something_of_tomorrow", {"a": 1, "b": None, "c": "x"}, "a 1, c x"),
+        ("something_of_tomorrow", {}, ""),
+    ],
+)  # fmt: skip
+def test_each_event_has_words(kind: str, detail: dict[str, object], words: str) -> None:
+    assert told(event(0, kind, **detail)) == words
+
+
+def test_status_json_has_what_the_contract_says() -> None:
+    batch = raw_batch(a_field_of_tomorrow={"x": [1]})
+
+    shape = json.loads(as_json([job_shape(view(state="partial", failed=80, batches=(batch,)))]))
+
+    assert shape[0] | {"provider": "openai", "endpoint": "/v1/chat/completions"} == shape[0]
+    assert {
+        name: shape[0][name]
+        for name in ("name", "revision", "state", "requests", "output_dir", "batches")
+    } == {
+        "name": "sentiment",
+        "revision": "9f86d081884c",
+        "state": "partial",
+        "requests": {"total": 3080, "succeeded": 0, "failed": 80, "pending": 3000},
+        "output_dir": "/project/outputs/sentiment",
+        "batches": [batch],
+    }
+
+
+def test_show_json_has_the_runs_and_the_events() -> None:
+    shape = story_shape(partial_story())
+
+    assert shape["name"] == "sentiment"
+    assert [run["revision"] for run in shape["runs"]] == ["2c26b46b68ff", REVISION]
+    assert {"at", "kind", "revision", "submission", "batch", "detail"} == shape["events"][0].keys()
+
+
+def test_plan_json_names_every_step() -> None:
+    shape = json.loads(as_json(plan_shape(preview(*every_step(), submit(run())), ())))
+
+    assert shape["format_version"] == 1
+    assert shape["changes"] is True
+    assert [action["action"] for action in shape["actions"]] == [
+        "start", "restore", "move", "reopen", "note", "submit", "adopt", "adopt_file", "doubt",
+        "retract", "observe", "missing", "lose", "collect", "close", "cancel", "abandon",
+        "publish", "point_latest", "submit",
+    ]  # fmt: skip
+    submitted = shape["actions"][-1]
+    assert submitted["submission"] == "sentiment/9f86d081884c/0001/1"
+    assert (submitted["requests"], submitted["bytes"], submitted["attempt"]) == (3080, 1_232_000, 1)
+    assert shape["actions"][13]["batch"] == "batch_68f0c3a1d4b88190a7000001"
+
+
+@pytest.mark.parametrize("action", every_step(), ids=action_word)
+def test_every_step_has_a_sign(action: Action) -> None:
+    assert action_sign(action) in "+<~? !-="
+    assert is_change(action) is (action_word(action) not in ("observe", "doubt", "missing", "note"))

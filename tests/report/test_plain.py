@@ -1,0 +1,183 @@
+"""What no text from outside may do to a terminal, and how text is made to fit."""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from runner.errors import Problem
+from runner.ledger.records import RunState
+from runner.reconcile.actions import Finish, Wait
+from runner.report.paint import Paint
+from runner.report.plain import columns, fit, pad, plain, wrap
+from runner.report.plan import render_plan
+from runner.report.plan_shape import plan_shape
+from runner.report.progress import standings, waiting_lines
+from runner.report.shapes import as_json, job_shape, story_shape
+from runner.report.status import render_status
+from runner.report.story import render_story
+from tests.report.scenes import (
+    HOSTILE,
+    NOW,
+    every_step,
+    job,
+    partial_story,
+    preview,
+    raw_batch,
+    run,
+    view,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+DANGEROUS = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
+)
+"""Controls (but for the line feeds that a rendering is made of) and changes of direction."""
+
+
+@given(st.text())
+@example(HOSTILE)
+def test_plain_text_is_one_line_of_visible_characters(text: str) -> None:
+    shown = plain(text)
+
+    assert len(shown) == len(text)
+    assert not DANGEROUS.search(shown)
+    assert "\n" not in shown
+    assert all(
+        unicodedata.category(character)[0] != "C" or character in "\u200c\u200d"
+        for character in shown
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["grün, 日本語, עברית, हिन्दी, ☂", "👩\u200d🔬", "ﻡ\u200cﻙ", "e\u0301"]
+)
+def test_every_language_stays_as_it_is(text: str) -> None:
+    assert plain(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("two\nlines\tand a tab\r", "two lines and a tab "),
+        ("\x1b[31mred", "�[31mred"),
+        ("\u202eabc\u2069", "�abc�"),
+        ("no\u00a0break", "no break"),
+        ("\ud800", "�"),
+    ],
+)
+def test_what_is_not_to_be_seen_is_replaced(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "width"), [("abc", 3), ("日本", 4), ("e\u0301", 1), ("", 0), ("👍", 2)]
+)
+def test_columns_are_counted_as_a_terminal_does(text: str, width: int) -> None:
+    assert columns(text) == width
+    assert columns(pad(text, 9)) == 9
+
+
+@given(st.text().map(plain), st.integers(1, 30))
+def test_what_is_fitted_fits_and_says_that_it_was_cut(text: str, width: int) -> None:
+    fitted = fit(text, width)
+
+    assert columns(fitted) <= width
+    assert fitted == text or fitted.endswith("…")
+    assert text.startswith(fitted.removesuffix("…"))
+    assert fit(text, None) == text
+
+
+@given(st.text(), st.integers(10, 60), st.integers(0, 6))
+def test_wrapping_loses_nothing_but_spaces(text: str, width: int, indent: int) -> None:
+    text = plain(text)
+
+    wrapped = wrap(text, width, indent=indent)
+
+    assert "".join(wrapped.split()) == "".join(text.split())
+    for line in wrapped.split("\n"):
+        assert columns(line) <= width or " " not in line.strip()
+    assert wrap(text, None, indent=indent) == text
+
+
+def test_wrapped_lines_hang() -> None:
+    assert wrap("  + one two three", 11, indent=4) == "  + one two\n    three"
+
+
+def hostile_renderings() -> dict[str, str]:
+    """Return everything people read, with a server's words in every place they can come to."""
+    story = partial_story(HOSTILE)
+    bad = view(
+        note=HOSTILE,
+        endpoint=HOSTILE,
+        provider=HOSTILE,
+        batches=(raw_batch(status=HOSTILE, id=HOSTILE),),
+    )
+    plan = preview(
+        *every_step(run(endpoint=HOSTILE, input_path=HOSTILE)),
+        Finish(run=run(), why=HOSTILE, job=job(), state=RunState.FAILED, superseded=False),
+        Wait(run=run(), key=None, why=HOSTILE, trouble=True),
+        notes=(HOSTILE,),
+        unasked={HOSTILE: HOSTILE},
+    )
+    waits = [Wait(run=run(job="sentiment"), key=None, why=HOSTILE, trouble=True)]
+    lines = waiting_lines(standings(waits), now=NOW, began=NOW, most=9, width=80)
+    return {
+        "status": render_status([bad]),
+        "show": render_story(story, folder=HOSTILE, now=NOW),
+        "plan": render_plan(plan),
+        "progress": "\n".join(lines),
+        "status --json": as_json([job_shape(bad)]),
+        "show --json": as_json(story_shape(story)),
+        "plan --json": as_json(plan_shape(plan, (Problem(path="x", message=HOSTILE),))),
+    }
+
+
+@pytest.mark.parametrize("name", hostile_renderings())
+def test_a_server_cannot_command_a_terminal(name: str) -> None:
+    text = hostile_renderings()[name]
+
+    assert "right to left" in text
+    assert not DANGEROUS.search(text)
+
+
+@given(st.text())
+@example(HOSTILE)
+@example("\U000e0041 \ud83d")
+def test_json_that_is_safe_is_the_same_json(text: str) -> None:
+    for ascii_only in (False, True):
+        written = as_json({"text": text}, ascii_only=ascii_only)
+
+        assert json.loads(written) == json.loads(json.dumps({"text": text}))
+        assert not DANGEROUS.search(written)
+        assert written.isascii() or not ascii_only
+        written.encode("utf-8")
+
+
+def test_colour_adds_nothing_but_colour() -> None:
+    paint = Paint(on=True)
+    renderings: list[Callable[[Paint], str]] = [
+        (lambda ink: render_status([view(state="failed", note="why")], paint=ink)),
+        (lambda ink: render_plan(preview(*every_step()), paint=ink)),
+        (lambda ink: render_story(partial_story(), folder="x", now=NOW, paint=ink)),
+    ]
+    for render in renderings:
+        coloured = render(paint)
+
+        assert "\x1b[" in coloured
+        assert re.sub(r"\x1b\[\d+m", "", coloured) == render(Paint())
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_every_state_can_be_painted(state: RunState) -> None:
+    painted = Paint(on=True).state(state, str(state))
+
+    assert re.sub(r"\x1b\[\d+m", "", painted) == str(state)

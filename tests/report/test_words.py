@@ -1,0 +1,84 @@
+"""Numbers, sizes, spans and moments in words."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.report.words import clock_time, listed, moment, plural, size, span
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "said"),
+    [
+        (0, "request", "0 requests"),
+        (1, "request", "1 request"),
+        (3080, "request", "3,080 requests"),
+        (1, "batch", "1 batch"),
+        (2, "batch", "2 batches"),
+    ],
+)
+def test_plural(count: int, noun: str, said: str) -> None:
+    assert plural(count, noun) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 kB"),
+        (999_949, "999.9 kB"),
+        (999_950, "1.0 MB"),
+        (200_000_000, "200.0 MB"),
+        (1_000_000_000, "1.0 GB"),
+        (10**15, "1,000.0 TB"),
+    ],
+)
+def test_size(count: int, said: str) -> None:
+    assert size(count) == said
+
+
+@given(st.floats(0, 1e15))
+def test_a_size_is_short(count: float) -> None:
+    assert re.fullmatch(r"\d{1,3} B|\d{1,3}\.\d (kB|MB|GB)|[\d,]+\.\d TB", size(count))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (-3, "0 s"),
+        (0.9, "0 s"),
+        (59.9, "59 s"),
+        (60, "1 min"),
+        (200, "3 min 20 s"),
+        (3600, "1 h"),
+        (3599, "59 min 59 s"),
+        (7325, "2 h 2 min"),
+        (86_400 + 3 * 3600, "1 d 3 h"),
+        (86_400 * 40, "40 d"),
+    ],
+)
+def test_span(seconds: float, said: str) -> None:
+    assert span(seconds) == said
+
+
+def test_moment() -> None:
+    assert moment(1_700_000_000) == "2023-11-14 22:13:20"
+    assert clock_time(1_700_000_000) == "22:13:20"
+
+
+@given(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False)))
+def test_any_number_that_a_server_calls_a_time_can_be_written(at: float) -> None:
+    assert moment(at)
+
+
+@pytest.mark.parametrize(
+    ("items", "said"),
+    [(["a"], "a"), (["a", "b", "c"], "a, b, c"), (list("abcdefg"), "a, b, c and 4 more")],
+)
+def test_listed(items: list[str], said: str) -> None:
+    assert listed(items) == said
