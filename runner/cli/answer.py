@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from runner.report.paint import Paint
 
 
-class NobodyListensError(Exception):
+class NobodyListens(Exception):
     """Whoever read the answer has had enough of it: there is nobody left to tell."""
 
 
 def answer(text: str) -> None:
     """Write the answer.
 
-    Raises NobodyListensError if the reader has gone, LocalFileError if it cannot be written.
+    Raises NobodyListens if the reader has gone, LocalFileError if it cannot be written.
     """
     if sys.stdout is None:
         return
@@ -36,7 +36,7 @@ def answer(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError as error:
         abandon(sys.stdout)
-        raise NobodyListensError from error
+        raise NobodyListens from error
     except OSError as error:
         abandon(sys.stdout)
         raise LocalFileError(f"the answer cannot be written: {error.strerror or error}") from error

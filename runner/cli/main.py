@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from runner import __version__
-from runner.cli.answer import NobodyListensError, abandon, note, print_error
+from runner.cli.answer import NobodyListens, abandon, note, print_error
 from runner.errors import RunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _EXIT_CODES: Final = (
 )
 
 
-class InterruptedBySignal(BaseException):
+class Terminated(BaseException):
     """SIGTERM, raised where the program stands, so that everything is closed on the way out."""
 
 
@@ -91,7 +91,7 @@ def _help_is_an_answer() -> Iterator[None]:
         yield
     except BrokenPipeError as error:
         abandon(sys.stdout)
-        raise NobodyListensError from error
+        raise NobodyListens from error
 
 
 def _suggestion(name: str) -> str:
@@ -151,9 +151,9 @@ def run(arguments: Sequence[str]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return _interrupted(130)
-    except InterruptedBySignal:
+    except Terminated:
         return _interrupted(143)
-    except NobodyListensError:
+    except NobodyListens:
         return 0
     return code if isinstance(code, int) else 0
 
@@ -181,4 +181,4 @@ def _interrupted(code: int) -> int:
 
 
 def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise InterruptedBySignal
+    raise Terminated

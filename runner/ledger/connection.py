@@ -11,6 +11,8 @@ before the call that it announces is made.
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -42,33 +44,71 @@ def connect(path: Path) -> sqlite3.Connection:
             _prepare(connection, path)
             version = _version(connection, path)
             if version < len(MIGRATIONS):
-                mode = "DELETE" if on_network_file_system(path) else "WAL"
-                connection.execute(f"PRAGMA journal_mode = {mode}")
-                apply_migrations(connection, after=version)
+                with _alone(path.parent):
+                    mode = "DELETE" if on_network_file_system(path) else "WAL"
+                    connection.execute(f"PRAGMA journal_mode = {mode}")
+                    apply_migrations(connection, after=version)
         except BaseException:
             connection.close()
             raise
         return connection
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time make or migrate a ledger; the kernel ends the lock with it.
+
+    SQLite does not wait its turn to change the journal mode: it fails at once.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def connect_read_only(path: Path) -> sqlite3.Connection | None:
-    """Open the ledger for looking only; None if there is none yet. Creates nothing."""
+    """Open the ledger for looking only; None if there is none yet. Leaves nothing behind.
+
+    A ledger in a place that may not be written to is read as it lies there.
+    """
     if not path.exists():
         return None
     with translated(path):
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", timeout=BUSY_TIMEOUT, uri=True
-        )
         try:
-            _prepare(connection, path)
+            connection = _look(path, "mode=rw")
+        except sqlite3.OperationalError as error:
+            refused = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+            if error.sqlite_errorcode & 0xFF not in refused:
+                raise
+            connection = _look(path, "mode=ro&immutable=1")
+        try:
             version = _version(connection, path)
         except BaseException:
             connection.close()
             raise
-        if version == len(MIGRATIONS):
-            return connection
+    if version == len(MIGRATIONS):
+        return connection
+    connection.close()
+    return connect(path) if version else None
+
+
+def _look(path: Path, how: str) -> sqlite3.Connection:
+    """Open a ledger so that nothing can be written through it.
+
+    Not by `mode=ro`, which leaves the files of the write-ahead log lying about.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{how}", timeout=BUSY_TIMEOUT, uri=True
+    )
+    try:
+        _prepare(connection, path)
+        connection.execute("PRAGMA query_only = ON")
+    except BaseException:
         connection.close()
-        return connect(path) if version else None
+        raise
+    return connection
 
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -221,6 +221,11 @@ def _observations(database: Database) -> None:
         BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
     """)
     database.execute("""
+        CREATE TRIGGER events_are_new BEFORE INSERT ON events
+        WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id)
+        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
+    """)
+    database.execute("""
         CREATE TRIGGER events_are_kept BEFORE DELETE ON events
         BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
     """)

@@ -291,6 +291,26 @@ class Change:
                 f"another process is at work on this ledger"
             )
 
+    def insist(self, key: Key, allowed: Sequence[SubmissionState]) -> None:
+        """Refuse the change with a LedgerError unless the submission is in one of the states."""
+        marks = ", ".join("?" * len(allowed))
+        found = self._connection.execute(
+            f"SELECT 1 FROM submissions WHERE key = ? AND state IN ({marks})",  # noqa: S608
+            (str(key), *allowed),
+        ).fetchone()
+        if found is None:
+            raise LedgerError(
+                f"submission {key} is not {' or '.join(allowed)}: another process is at work on "
+                f"this ledger"
+            )
+
+    def status(self, provider: str, batch: str) -> str | None:
+        """Return the status of a batch as recorded, None if it is not."""
+        row = self._connection.execute(
+            "SELECT status FROM batches WHERE provider = ? AND id = ?", (provider, batch)
+        ).fetchone()
+        return None if row is None else row["status"]
+
     def tell(
         self,
         kind: str,

@@ -113,6 +113,7 @@ def submitted(
 def doubt(ledger: Ledger, key: Key, problem: str) -> None:
     """Note that the outcome of the intended call is unknown; the first note counts."""
     with ledger.change() as change:
+        change.insist(key, (SubmissionState.UPLOADING, SubmissionState.CREATING))
         changed = change.write(
             "UPDATE submissions SET doubt_at = ?, problem = ? WHERE key = ? AND doubt_at IS NULL",
             change.now,
@@ -151,6 +152,8 @@ def retract(ledger: Ledger, key: Key, problem: str, *, file_gone: bool = False) 
 def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
     """Record what the provider says of a batch now."""
     with ledger.change() as change:
+        change.insist(key, (SubmissionState.SUBMITTED,))
+        before = change.status(provider, batch.id)
         upsert_batch(change, provider, batch, key)
         # Some gateways name a batch anew from one poll to the next (fact sheet, failure 25).
         change.write("UPDATE submissions SET batch_id = ? WHERE key = ?", batch.id, str(key))
@@ -161,6 +164,8 @@ def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
             change.now,
             str(key),
         )
+        if before == batch.status:
+            return  # counts move all the time; that is no history
         counts = batch.request_counts
         change.tell(
             "batch_changed",
@@ -176,6 +181,7 @@ def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
 def missing(ledger: Ledger, key: Key, batch_id: str) -> None:
     """Note that the provider does not know a batch it had made for us."""
     with ledger.change() as change:
+        change.insist(key, (SubmissionState.SUBMITTED,))
         change.write(
             "UPDATE submissions SET missing_at = coalesce(missing_at, ?) WHERE key = ?",
             change.now,
@@ -187,6 +193,7 @@ def missing(ledger: Ledger, key: Key, batch_id: str) -> None:
 def downloaded(ledger: Ledger, key: Key, record: FileRecord) -> None:
     """Record that a result file lies on this disk, whole."""
     with ledger.change() as change:
+        change.insist(key, (SubmissionState.SUBMITTED,))
         insert_file(change, key, record)
         change.tell("downloaded", key=key, kind_of_file=record.kind, file=record.file_id)
 
@@ -204,6 +211,8 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
     detail: dict[str, object] | None = None,
 ) -> None:
     """End an attempt: which of its rows have no success, and why."""
+    if not state.closed:
+        raise ValueError(f"{state} is no end of a submission")
     with ledger.change() as change:
         change.move(
             key,

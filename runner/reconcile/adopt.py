@@ -8,7 +8,7 @@ from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
 from runner.ledger import transitions
 from runner.ledger.records import Submission, SubmissionState, Tag
 from runner.reconcile.requests import rows_of_batch
-from runner.reconcile.workshop import Tidings
+from runner.reconcile.workshop import Tidings, count
 
 if TYPE_CHECKING:
     from runner.reconcile.actions import AdoptBatch, AdoptFile
@@ -30,7 +30,7 @@ def adopt_batch(shop: Workshop, action: AdoptBatch) -> None:
     shop.tell(
         Tidings(
             job=action.run.job,
-            what=f"found {action.batch.id} at the provider ({submission.requests:,} requests, "
+            what=f"found {action.batch.id} at the provider ({count(submission.requests)}, "
             f"{action.batch.status}) and took it over; nothing was submitted",
         )
     )

@@ -72,11 +72,20 @@ def finish(shop: Workshop, action: Finish) -> None:
         Tidings(
             job=run.job,
             what=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests answered"
-            + (f", {published.failed:,} without success ({action.why})" if published.failed else "")
+            + (
+                f", {published.failed:,} without success{_because(action, run)}"
+                if published.failed
+                else ""
+            )
             + f"; see {run.folder}",
             trouble=action.state in (RunState.PARTIAL, RunState.FAILED) and not action.superseded,
         )
     )
+
+
+def _because(action: Finish, run: Run) -> str:
+    """Return the reason in brackets, unless it only repeats the count."""
+    return "" if f" of {run.requests} requests ended" in action.why else f" ({action.why})"
 
 
 def _insist(run: Run, state: RunState, published: Published) -> None:

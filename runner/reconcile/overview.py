@@ -69,7 +69,7 @@ def overview(project: Project, jobs: Sequence[Job], ledger: Ledger | None) -> tu
         if asked is None:
             asked = wanted.get(job.name)
             if asked is not None:
-                note = "the input has changed since the last reconcile"
+                note = "the input may have changed since the last reconcile"
         run = runs.get((job.name, asked)) if asked is not None else None
         if run is None or ledger is None:
             views.append(_unstarted(project, job, asked))

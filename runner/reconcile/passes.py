@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.errors import ApiError, MissingExtra
+from runner.errors import ApiError, LocalFileError, MissingExtra
 from runner.ledger import runs as run_steps
 from runner.ledger import transitions
 from runner.ledger.records import RunState
@@ -169,7 +169,7 @@ def _observe(shop: Workshop, wishes: Sequence[Wish], known: Known) -> dict[str, 
     ).items():
         try:
             api = shop.api(name)
-        except (ApiError, MissingExtra) as error:
+        except (ApiError, LocalFileError, MissingExtra) as error:
             shop.hopeless.add(name)
             seen[name] = Seen(failure=str(error))
         else:
@@ -185,7 +185,7 @@ def _look(shop: Workshop, provider: str, seen: dict[str, Seen]) -> None:
     since = None if configured is None else shop.ledger.listed_through(configured)
     try:
         api = shop.api(provider)
-    except (ApiError, MissingExtra) as error:
+    except (ApiError, LocalFileError, MissingExtra) as error:
         shop.hopeless.add(provider)
         seen[provider] = Seen(failure=str(error), hopeless=True)
     else:

@@ -22,7 +22,7 @@ from runner.inputs.rows import RowSet
 from runner.ledger import transitions
 from runner.ledger.records import SubmissionState
 from runner.reconcile.cutting import content, cut_rest
-from runner.reconcile.workshop import Tidings
+from runner.reconcile.workshop import Tidings, count
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
     shop.tell(
         Tidings(
             job=key.job,
-            what=f"submitted {submission.requests:,} requests as {batch.id}",
+            what=f"submitted {count(submission.requests)} as {batch.id}",
         )
     )
 

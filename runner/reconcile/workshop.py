@@ -27,6 +27,11 @@ class Tidings:
     trouble: bool = False
 
 
+def count(requests: int) -> str:
+    """Write a number of requests: `1 request`, `3,080 requests`."""
+    return "1 request" if requests == 1 else f"{requests:,} requests"
+
+
 def silent(_job: str, _what: str, _done: int, _total: int) -> None:
     """Show no progress."""
 

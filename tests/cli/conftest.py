@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from typing import TYPE_CHECKING, Protocol
@@ -31,6 +32,11 @@ class Run(Protocol):
 
     def __call__(self, *arguments: str) -> Done:
         """Run it."""
+
+
+def states(run: Run) -> dict[str, str]:
+    """Return the state of each job, as `runner status` tells it."""
+    return {shape["name"]: shape["state"] for shape in json.loads(run("status", "--json").out)}
 
 
 @pytest.fixture

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.conftest import FINISH, KEY
+from tests.cli.conftest import FINISH, KEY, states
 from tests.cli.shell import begin
 from tests.simulation.behaviour import (
     MODEL_NOT_FOUND,
     Behaviour,
     Fail,
     HttpError,
-    Stuck,
     by_id,
     first_time,
 )
@@ -42,10 +41,6 @@ def somebody_at_work(folder: Folder) -> Iterator[None]:
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def states(run: Run) -> dict[str, str]:
-    return {shape["name"]: shape["state"] for shape in json.loads(run("status", "--json").out)}
 
 
 def test_a_pass_says_once_what_it_did_and_then_nothing(run: Run, lab: Folder) -> None:
@@ -272,77 +267,39 @@ def test_waiting_to_the_end(lab: Folder, world: World) -> None:
     assert "two: succeeded: 2 of 2 requests answered" in done.err
 
 
-def test_cancel(run: Run, lab: Folder, world: World, clock: VirtualClock) -> None:
+@pytest.mark.parametrize("command", ["cancel", "retry", "show"])
+def test_a_file_of_several_jobs_is_no_job(run: Run, lab: Folder, command: str) -> None:
     lab.job("one")
-    world.behaviour = Behaviour(working=1000, cancelling=50)
-    run("reconcile")
+    spec = (lab.root / "specs" / "one.yaml").read_text("utf-8")
+    lab.write("specs/one.yaml", f"{spec}---\n{spec.replace('name: one', 'name: two')}")
 
-    done = run("cancel", "one")
+    done = run(command, "specs/one.yaml")
 
-    assert (done.code, done.out) == (0, "")
-    assert "asked the provider to cancel batch_" in done.err
-    assert "the provider may take some minutes; `runner reconcile` collects" in done.err
-    clock.sleep(100)
-    assert run("reconcile").code == 0
-    assert states(run) == {"one": "cancelled"}
-    assert run("cancel", "one").err == "one: nothing is in flight\n"
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: specs/one.yaml names 2 jobs; name one\n"
 
 
-def test_cancel_of_a_job_that_has_just_ended(
-    run: Run, lab: Folder, world: World, clock: VirtualClock
-) -> None:
+@pytest.mark.parametrize("command", ["cancel", "retry", "show"])
+def test_a_job_with_an_invalid_spec(run: Run, lab: Folder, command: str) -> None:
+    lab.write("specs/bad.yaml", BAD_SPEC)
+
+    done = run(command, "bad")
+
+    assert (done.code, done.out) == (2, "")
+    assert "specs/bad.yaml:3:1: " in done.err
+
+
+def test_a_provider_that_is_gone_from_the_project(run: Run, lab: Folder, world: World) -> None:
     lab.job("one")
-    world.behaviour = Behaviour(working=100)
-    run("reconcile")
-    clock.sleep(200)
-
-    done = run("cancel", "one")
-
-    assert done.code == 0
-    assert done.err.endswith("one: succeeded before it could be cancelled\n")
-
-
-@pytest.mark.parametrize("change", ["another", "invalid"])
-def test_cancel_submits_nothing_even_if_the_input_has_changed(
-    run: Run, lab: Folder, world: World, clock: VirtualClock, change: str
-) -> None:
-    lab.job("one", rows=3)
     world.behaviour = Behaviour(working=1000)
     run("reconcile")
-    if change == "another":
-        lab.job("one", rows=4)
-    else:
-        lab.write("data/one.jsonl", "nonsense")
-
-    done = run("cancel", "one")
-
-    assert (done.code, done.out) == (0, "")
-    assert "its spec or input has changed since it began" in done.err
-    assert len(world.calls("POST", "/batches")) == 1
-    run("reconcile")
-    clock.sleep(100)
-    run("reconcile")
-    assert "cancelled, 0 of 3 answered" in run("show", "one").out
-
-
-def test_cancel_of_a_job_whose_spec_is_gone(
-    run: Run, lab: Folder, world: World, clock: VirtualClock
-) -> None:
-    lab.job("one")
-    lab.job("two")
-    world.behaviour = Behaviour(working=1000)
-    run("reconcile")
+    lab.write("runner.yaml", "default_provider: openai\n")
     (lab.root / "specs" / "one.yaml").unlink()
 
-    done = run("cancel", "one")
+    done = run("reconcile")
 
-    assert done.code == 0
-    assert "its spec or input has changed since it began, or is gone" in done.err
-    run("reconcile")
-    clock.sleep(100)
-    run("reconcile")
-    assert "one  cancelled" in run("show", "one").out
-    assert states(run) == {"two": "running"}
+    assert (done.code, done.out) == (1, "")
+    assert "provider lab is not configured in runner.yaml any more; put it back" in done.err
 
 
 @pytest.mark.parametrize("command", ["cancel", "retry", "show"])
@@ -353,57 +310,6 @@ def test_a_job_that_nobody_knows(run: Run, lab: Folder, command: str) -> None:
 
     assert (done.code, done.out) == (2, "")
     assert "nobody" in done.err
-
-
-def test_retry(run: Run, lab: Folder, world: World) -> None:
-    lab.job("one", rows=3)
-    assert run("retry", "one").code == 2
-    world.behaviour = Behaviour(
-        answer=first_time({"one-1": HttpError(status=400, code="bad_value")})
-    )
-    assert run(*FINISH).code == 1
-
-    done = run("retry", "one")
-
-    assert (done.code, done.out) == (0, "")
-    assert "one: submitted 1 requests as" in done.err
-    assert run(*FINISH).code == 0
-    assert states(run) == {"one": "succeeded"}
-    again = run("retry", "one")
-    assert (again.code, again.err) == (
-        0,
-        "one: every request is answered; nothing to ask again\n",
-    )
-
-
-def test_retry_of_a_job_whose_input_has_changed_submits_nothing(
-    run: Run, lab: Folder, world: World
-) -> None:
-    lab.job("one", rows=3)
-    world.behaviour = Behaviour(answer=by_id({"one-1": HttpError(status=400, code="bad_value")}))
-    run(*FINISH)
-    lab.job("one", rows=4)
-
-    done = run("retry", "one")
-
-    assert (done.code, done.out) == (2, "")
-    assert "has never been run as its spec stands; run `runner reconcile one`" in done.err
-    assert len(world.calls("POST", "/batches")) == 1
-    lab.write("data/one.jsonl", b"nonsense\n")
-    invalid = run("retry", "one")
-    assert invalid.code == 2
-    assert invalid.err.startswith("data/one.jsonl:1:1: ")
-
-
-def test_retry_of_a_job_that_is_still_running(run: Run, lab: Folder, world: World) -> None:
-    lab.job("one")
-    world.behaviour = Behaviour(ending=Stuck())
-    run("reconcile")
-
-    done = run("retry", "one")
-
-    assert (done.code, done.err) == (0, "one: still running; it goes on by itself\n")
-    assert len(world.calls("POST", "/batches")) == 1
 
 
 def test_neither_secrets_nor_prompts_are_kept_by_the_ledger(

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from runner.errors import Problem
 from runner.ledger.records import SubmissionState
+from runner.reconcile.actions import Wait
 from runner.reconcile.overview import JobStory
 from runner.report.attempts import Failure, read_attempts
 from runner.report.history import told
+from runner.report.plan import render_plan
 from runner.report.plan_shape import plan_shape
 from runner.report.shapes import as_json, job_shape, story_shape
 from runner.report.steps import action_sign, action_word, is_change
 from runner.report.story import render_story
-from tests.report.scenes import (
-    NOW,
-    attempt_events,
-    event,
-    every_step,
-    partial_story,
-    preview,
-    raw_batch,
-    run,
-    submit,
-    view,
-)
+from tests.report.scenes import NOW, every_step, preview, raw_batch, run, submission, submit, view
+from tests.report.stories import attempt_events, event, partial_story
 
 if TYPE_CHECKING:
     from runner.reconcile.actions import Action
@@ -206,3 +199,62 @@ def test_plan_json_names_every_step() -> None:
 def test_every_step_has_a_sign(action: Action) -> None:
     assert action_sign(action) in "+<~? !-="
     assert is_change(action) is (action_word(action) not in ("observe", "doubt", "missing", "note"))
+
+
+@pytest.mark.parametrize(
+    ("words", "summary"),
+    [
+        (["point_latest"], "Plan: tidy up."),
+        (["adopt_file"], "Plan: settle what is unknown."),
+        (["retract"], "Plan: settle what is unknown."),
+        (["submit", "collect"], "Plan: submit 1 batch (3,080 requests, 1.2 MB), collect 1 batch."),
+        (["observe"], "Nothing to do: 1 job up to date."),
+        (["stuck"], "Nothing to do now: 1 stuck."),
+        (["publish", "wait", "stuck"], "Plan: publish 1 run; 1 shard to wait for; 1 stuck."),
+    ],
+    ids=str,
+)
+def test_a_plan_is_summed_up_in_a_line(words: list[str], summary: str) -> None:
+    steps: list[Action | Wait] = [step for step in every_step() if action_word(step) in words]
+    if "wait" in words:
+        steps.append(Wait(run=run(), key=submission(run()).key, why="in flight"))
+    if "stuck" in words:
+        steps.append(Wait(run=run(), key=None, why="the disk is full", trouble=True))
+
+    assert render_plan(preview(*steps)).splitlines()[-1] == summary
+
+
+def test_a_plan_of_nothing_valid_says_so() -> None:
+    nothing = preview(wishes=(), problems=(Problem(path="x", message="y"),))
+
+    assert render_plan(nothing) == "Nothing to do: no valid job.\n"
+
+
+DONE = ", 3,080 of 3,080 done, 0 failed"
+UNCOUNTED: dict[str, Any] = {"request_counts": None, "expires_at": None}
+
+
+@pytest.mark.parametrize(
+    ("batch", "told"),
+    [
+        ({"created_at": None}, f"completed{DONE}"),
+        ({"completed_at": None}, f"completed{DONE}"),
+        ({"completed_at": int(NOW)}, f"completed{DONE}, after 2 h"),
+        ({"status": "expired", "expired_at": int(NOW)}, f"expired{DONE}, after 2 h"),
+        ({"status": "failed", "failed_at": int(NOW) - 7100}, f"failed{DONE}, after 1 min 40 s"),
+        ({"status": "cancelled", "cancelled_at": int(NOW)}, f"cancelled{DONE}, after 2 h"),
+        ({"status": "validating"} | UNCOUNTED, "validating, for 2 h now"),
+        ({"status": "of_tomorrow"} | UNCOUNTED, "of_tomorrow, for 2 h now"),
+    ],
+    ids=str,
+)
+def test_a_batch_says_how_long_it_took(batch: dict[str, Any], told: str) -> None:
+    key = f"sentiment/{REVISION}/0001/1"
+    shown = raw_batch(**batch)
+    events = (event(0, "submitted", submission=key, batch=shown["id"], status="validating"),)
+
+    text = render_story(
+        JobStory(view=view(batches=(shown,)), runs=(), events=events), folder="x", now=NOW
+    )
+
+    assert f"    {shown['id']}  {told}" in text.splitlines()

@@ -20,15 +20,14 @@ from tests.report.scenes import (
     NOW,
     batch,
     every_step,
-    partial_story,
     preview,
     raw_batch,
     run,
-    running_story,
     submission,
     submit,
     view,
 )
+from tests.report.stories import partial_story, running_story
 
 if TYPE_CHECKING:
     from runner.reconcile.overview import JobView

@@ -22,17 +22,8 @@ from runner.report.progress import standings, waiting_lines
 from runner.report.shapes import as_json, job_shape, story_shape
 from runner.report.status import render_status
 from runner.report.story import render_story
-from tests.report.scenes import (
-    HOSTILE,
-    NOW,
-    every_step,
-    job,
-    partial_story,
-    preview,
-    raw_batch,
-    run,
-    view,
-)
+from tests.report.scenes import HOSTILE, NOW, every_step, job, preview, raw_batch, run, view
+from tests.report.stories import partial_story
 
 if TYPE_CHECKING:
     from collections.abc import Callable
