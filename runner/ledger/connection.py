@@ -38,6 +38,7 @@ def connect(path: Path) -> sqlite3.Connection:
     full disk, and LedgerTooNew for one that a later version has written.
     """
     with translated(path):
+        _no_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
         try:
@@ -75,6 +76,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection | None:
     """
     if not path.exists():
         return None
+    _no_folder(path)
     with translated(path):
         try:
             connection = _look(path, "mode=rw")
@@ -92,6 +94,11 @@ def connect_read_only(path: Path) -> sqlite3.Connection | None:
         return connection
     connection.close()
     return connect(path) if version else None
+
+
+def _no_folder(path: Path) -> None:
+    if path.is_dir():
+        raise LedgerError(f"the ledger {path} cannot be opened: it is a folder")
 
 
 def _look(path: Path, how: str) -> sqlite3.Connection:

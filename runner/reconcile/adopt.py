@@ -59,6 +59,7 @@ def adopt_file(shop: Workshop, action: AdoptFile) -> None:
     finally:
         path.unlink(missing_ok=True)
     transitions.uploaded(shop.ledger, action.key, action.file, adopted=True)
+    shop.scratch(action.key).unlink(missing_ok=True)
 
 
 def _recorded(shop: Workshop, action: AdoptBatch, submission: Submission) -> bool:

@@ -52,13 +52,14 @@ if TYPE_CHECKING:
     from runner.reconcile.workshop import Workshop
 
 
-def apply(shop: Workshop, actions: Sequence[Action]) -> None:
-    """Carry out the actions in order.
+def apply(shop: Workshop, actions: Sequence[Action]) -> int:
+    """Carry out the actions in order; returns how many were carried out.
 
     Errors of the provider, the disk or the input are told and held (`shop.trouble`);
     LedgerError ends the pass, since nothing may be done that cannot be written down.
     """
     started: dict[tuple[str, str], int] = {}
+    done = 0
     for planned in actions:
         action = _with_id(planned, started)
         name = action_name(action)
@@ -81,6 +82,9 @@ def apply(shop: Workshop, actions: Sequence[Action]) -> None:
                 LocalFileError(f"{error.filename}: {error.strerror or error}"),
                 job=action.run.job,
             )
+        else:
+            done += 1
+    return done
 
 
 def _with_id(action: Action, started: dict[tuple[str, str], int]) -> Action:

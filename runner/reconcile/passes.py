@@ -122,6 +122,7 @@ def _settle(
     """Plan and apply until the plan holds no more actions; returns what is known then."""
     notes: dict[str, None] = {}
     looked: set[str] = set()
+    done = 0
     before: Plan | None = None
     while True:
         published, latest = published_of(shop.project, wishes, known)
@@ -151,12 +152,12 @@ def _settle(
             looked |= unseen
             continue
         if not plan.actions:
-            return plan, known, before is not None
+            return plan, known, done > 0
         if before is not None and plan.actions == before.actions:
             # A bug of ours or an answer nobody foresaw: one job's trouble, not everybody's.
             for action in plan.actions:
                 shop.leave(action_name(action), "it was done and nothing changed; please report it")
-        apply(shop, plan.actions)
+        done += apply(shop, plan.actions)
         before = plan
         known = known_of(shop.ledger, wishes, everything=everything)
 

@@ -147,6 +147,7 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
         transitions.retract(shop.ledger, key, str(error))
         raise
     transitions.submitted(shop.ledger, key, action.run.provider, batch)
+    shop.scratch(key).unlink(missing_ok=True)
     shop.tell(
         Tidings(
             job=key.job,

@@ -185,6 +185,9 @@ def kept_ids(
     temporary: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(".*.part"):
+            # Of a pass that died; the lock says that no other is at work.
+            left.unlink(missing_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
