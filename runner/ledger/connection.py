@@ -98,7 +98,9 @@ def connect_read_only(path: Path) -> sqlite3.Connection | None:
 
 def _no_folder(path: Path) -> None:
     if path.is_dir():
-        raise LedgerError(f"the ledger {path} cannot be opened: it is a folder")
+        raise LedgerError(
+            f"the ledger {path} cannot be opened: it is a folder; nothing was submitted"
+        )
 
 
 def _look(path: Path, how: str) -> sqlite3.Connection:

@@ -14,6 +14,7 @@ before or after that is done.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -22,34 +23,40 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-# What the command would import while it runs.
-import httpx  # noqa: F401
-import rich.console  # noqa: F401
-import sqlite_utils  # noqa: F401
-import starlette.applications  # noqa: F401
-import uvicorn  # noqa: F401
-
-import runner.api.client
-import runner.cli.act
-import runner.cli.look
-import runner.cli.main
-import runner.cli.voice
-import runner.ledger.store
-import runner.local.app
-import runner.local.provider
-import runner.local.server
-import runner.local.worker
-import runner.outputs.publish
-import runner.outputs.record
-import runner.reconcile.account
-import runner.reconcile.loop
-import runner.reconcile.passes
-import runner.spec.document
-import runner.spec.load
-import runner.spec.shapes  # noqa: F401
+from runner.cli import main as command
+from runner.spec import shapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+LOADED = (
+    "encodings.idna",
+    "h11",
+    "httpcore",
+    "httpx",
+    "runner.api.client",
+    "runner.cli.act",
+    "runner.cli.look",
+    "runner.cli.voice",
+    "runner.inputs.cut",
+    "runner.inputs.ids",
+    "runner.inputs.scan",
+    "runner.ledger.store",
+    "runner.local.app",
+    "runner.local.provider",
+    "runner.local.server",
+    "runner.local.worker",
+    "runner.outputs.publish",
+    "runner.outputs.record",
+    "runner.reconcile.account",
+    "runner.reconcile.loop",
+    "runner.reconcile.passes",
+    "runner.spec.config",
+    "runner.spec.document",
+    "runner.spec.load",
+    "sqlite_utils",
+)
+"""What the command would import while it runs."""
 
 ON_DISK = ("fsync", "replace", "rename", "unlink", "symlink")
 
@@ -59,19 +66,20 @@ class Countdown:
 
     def __init__(self, number: int, moment: str) -> None:
         self._left = number
-        self._moment = moment
+        self._before = moment == "before"
 
     def around(self, step: Callable[..., Any]) -> Callable[..., Any]:
         """Return `step`, deadly when its turn has come."""
 
         def deadly(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 -- any step at all
             turn, self._left = self._left, self._left - 1
-            if turn == 0 and self._moment == "before":
+            if turn == 0 and self._before:
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = step(*arguments, **options)
-            if turn == 0 and self._moment == "after":
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            try:
+                return step(*arguments, **options)
+            finally:
+                if turn == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         return deadly
 
@@ -112,7 +120,7 @@ def become(order: Mapping[str, Any]) -> int:
     if order["step"] is not None:
         arm(**order["step"])
     try:
-        runner.cli.main.main()
+        command()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 -- what the interpreter itself would do
@@ -122,6 +130,10 @@ def become(order: Mapping[str, Any]) -> int:
 
 def main() -> None:
     """Take orders until there are no more."""
+    for name in LOADED:
+        importlib.import_module(name)
+    shapes.config_adapter()
+    shapes.spec_adapter()
     orders, endings = sys.stdin, sys.stdout
     for line in orders:
         order = json.loads(line)

@@ -1,7 +1,7 @@
 """A project in a folder of its own, the command run on it in real processes, and what to insist on.
 
-`Project.run` is what a shell or cron would do: a new process of the installed command. `Launcher`
-does the same without the second of start-up, for sweeps (see `launcher.py`).
+`Project.run` is what a shell or cron would do: a new process of the installed command. For the
+same without the second of start-up see `launching.py`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ import os
 import stat
 import subprocess
 import sys
-import tempfile
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from tests.simulation.scene import request_lines
+from tests.simulation.scene import request_line, request_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from tests.faults.wire import Wire
     from tests.simulation.http import Server
     from tests.simulation.world import World
 
 ROOT = Path(__file__).parents[2]
-LAUNCHER = Path(__file__).with_name("launcher.py")
 COMMAND = (sys.executable, "-P", "-c", "from runner.cli import main; main()")
 KEY = "sk-a-secret-that-nobody-may-see"
+WAITING = ("reconcile", "--wait", "--poll-interval", "0.01")
 PATIENCE = 30.0
 """Seconds after which a thing that should have happened has not."""
 
@@ -56,18 +55,6 @@ class Ended:
         return json.loads(self.out)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """Where a process of the launcher is to kill itself: see `launcher.py`."""
-
-    kind: Literal["commit", "disk"]
-    moment: Literal["before", "after"]
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.moment} {self.kind} {self.number}"
-
-
 @dataclass(kw_only=True)
 class Project:
     """A folder with specs and inputs; `environment` is all that the command gets to see."""
@@ -85,10 +72,11 @@ class Project:
     def at(
         cls,
         root: Path,
-        server: Server,
+        server: Server | Wire,
         *,
         rows: int = 12,
         a_shard: int = 5,
+        grace: float = 0.1,
         spec: str = SPEC,
         config: str = "",
     ) -> Project:
@@ -96,11 +84,25 @@ class Project:
         project = cls(root=root)
         project.write(
             "runner.yaml",
-            f"providers:\n  openai:\n    base_url: {server.base_url}\n    adoption_grace: 0.3\n"
+            f"providers:\n  openai:\n    base_url: {server.base_url}\n    adoption_grace: {grace}\n"
             f"    max_requests_per_batch: {a_shard}\n{config}",
         )
         project.write("specs/job.yaml", spec)
         project.write("requests.jsonl", request_lines(rows))
+        return project
+
+    @classmethod
+    def at_home(cls, root: Path, *, rows: int = 12, a_shard: int = 5) -> Project:
+        """Make a project with one job of `rows` requests, r0 onwards, on the embedded provider."""
+        project = cls(root=root)
+        project.write(
+            "runner.yaml",
+            "default_provider: local\n"
+            f"providers:\n  local:\n    max_requests_per_batch: {a_shard}\n",
+        )
+        project.write("specs/job.yaml", SPEC)
+        lines = (request_line(name, model="echo") for name in ids(rows))
+        project.write("requests.jsonl", b"".join(lines))
         return project
 
     def write(self, name: str, content: str | bytes) -> Path:
@@ -169,6 +171,14 @@ class Project:
             found[str(path.relative_to(self.root))] = (mode, changed, content)
         return found
 
+    def outputs(self) -> dict[str, bytes]:
+        """Return the content of each file below `outputs`, links followed."""
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in sorted((self.root / "outputs").rglob("*"))
+            if path.is_file()
+        }
+
     def finished(self, job: str = "job") -> bool:
         """Whether the job's results are there, as a script would ask."""
         return (self.root / "outputs" / job / "latest" / "output.jsonl").exists()
@@ -179,10 +189,7 @@ class Project:
         return lines_of(folder / "output.jsonl"), lines_of(folder / "errors.jsonl")
 
     def check_results(self, asked: Sequence[str], failed: Sequence[str] = ()) -> None:
-        """Assert that each request is in one of the files, in order, and that the record is true.
-
-        Nothing temporary is left: what a killed process was writing is gone or has its name.
-        """
+        """Assert that each request is in its file, in order, and that the record is true."""
         good, bad = self.results()
         assert good == [name for name in asked if name not in failed]
         assert bad == list(failed)
@@ -196,10 +203,9 @@ class Project:
                 for result in submission["results"]:
                     content = (folder / result["path"]).read_bytes()
                     assert result["sha256"] == hashlib.sha256(content).hexdigest(), result
-        assert self.litter() == []
 
     def litter(self) -> list[str]:
-        """Return the files that only a process under way should have."""
+        """Return the files that only a process under way has any use for."""
         return [
             str(path.relative_to(self.root))
             for path in self.root.rglob("*")
@@ -246,82 +252,43 @@ def until(condition: Callable[[], object], *, patience: float = PATIENCE) -> Non
         time.sleep(0.002)
 
 
+def has_open(pid: int, name: str) -> bool:
+    """Whether a process has a file of this name open."""
+    try:
+        return name in [link.readlink().name for link in Path(f"/proc/{pid}/fd").iterdir()]
+    except FileNotFoundError:  # it has ended, or closed that very file
+        return False
+
+
+def long_lines(count: int, length: int) -> bytes:
+    """Return `count` request lines, r0 onwards, each of about so many bytes."""
+    long = [{"role": "system", "content": "x" * length}]
+    body = {"model": "gpt-4o-mini", "messages": long}
+    lines = [
+        {"custom_id": name, "method": "POST", "url": "/v1/chat/completions", "body": body}
+        for name in ids(count)
+    ]
+    return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+
 def sent(world: World, method: str = "POST") -> list[str]:
     """Return the paths of the calls that could change something at the provider."""
     return [each.path for each in world.requests if each.method == method]
 
 
-class Launcher:
-    """A process that runs the command as often as it is told to, one after the other."""
+def sweep(die_at: Callable[[int], bool]) -> int:
+    """Call `die_at` with 0, 1, 2, ... until it says that nobody died; return how many did.
 
-    def __init__(self, process: subprocess.Popen[str], streams: Path) -> None:
-        self._process = process
-        self._out, self._err = streams / "out", streams / "err"
-
-    def run(
-        self,
-        project: Project,
-        *arguments: str,
-        step: Step | None = None,
-        started: Callable[[int], object] = lambda _pid: None,
-    ) -> Ended:
-        """Run the command; `started` is called with its process id as soon as it has one."""
-        order = {
-            "folder": str(project.root),
-            "environment": project.environment,
-            "arguments": arguments,
-            "out": str(self._out),
-            "err": str(self._err),
-            "step": None
-            if step is None
-            else {"kind": step.kind, "moment": step.moment, "number": step.number},
-        }
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        started(self._answer())
-        return Ended(
-            code=self._answer(),
-            out=self._out.read_text(encoding="utf-8"),
-            err=self._err.read_text(encoding="utf-8"),
-        )
-
-    def _answer(self) -> int:
-        assert self._process.stdout is not None
-        return int(self._process.stdout.readline())
-
-    def until_final(self, project: Project) -> list[Ended]:
-        """Make single passes, as cron would, until the job's results are there."""
-        passes: list[Ended] = []
-        last = time.monotonic() + PATIENCE
-        while not project.finished():
-            assert time.monotonic() < last, passes[-1]
-            passes.append(self.run(project, "reconcile"))
-            assert passes[-1].code == 0, passes[-1]
-        return passes
-
-    def check_idle(self, project: Project, world: World | None) -> None:
-        """Assert that a further pass says nothing, asks nobody and changes no file."""
-        before, asked = project.picture(), world and len(world.requests)
-        idle = self.run(project, "reconcile")
-        assert (idle.code, idle.out, idle.err) == (0, "", "")
-        assert asked == (world and len(world.requests)), str(world and world.requests[-1])
-        after = project.picture()
-        assert before.keys() == after.keys()
-        assert [name for name in before if before[name] != after[name]] == []
-
-
-@contextmanager
-def launched() -> Iterator[Launcher]:
-    """Run a launcher for as long as the block lasts."""
-    with (
-        tempfile.TemporaryDirectory() as streams,
-        subprocess.Popen(
-            [sys.executable, "-P", LAUNCHER],
-            env={"PYTHONPATH": str(ROOT), "PATH": os.environ.get("PATH", os.defpath)},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        ) as process,
-    ):
-        yield Launcher(process, Path(streams))
+    Raises AssertionError with what went wrong at any of them, at the fifth without going on.
+    """
+    wrong: list[str] = []
+    number = 0
+    while len(wrong) < 5:
+        try:
+            if not die_at(number):
+                break
+        except AssertionError as error:
+            wrong.append(f"death {number}: {error}")
+        number += 1
+    assert not wrong, "\n\n".join(wrong)
+    return number

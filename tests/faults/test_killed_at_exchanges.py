@@ -7,49 +7,139 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.project import Project, ids
-from tests.faults.worlds import Killer, stepping_world
+from tests.faults.project import PATIENCE, WAITING, Project, ended, ids, long_lines, sweep
+from tests.faults.wire import DOWNLOAD, UPLOAD, wired
+from tests.faults.worlds import Killer, Murderer, check_all_asked_once, stepping_world
+from tests.simulation.behaviour import Behaviour, HttpError, Stuck, first_time
+from tests.simulation.faults import never
 from tests.simulation.http import serve
 
 if TYPE_CHECKING:
+    import re
     from pathlib import Path
 
-    from tests.faults.project import Launcher
+    from tests.faults.launching import Launcher
 
-WAITING = ("reconcile", "--wait", "--poll-interval", "0.01")
 FEWEST = 20
 """Three shards and a resubmission: the exchanges without which there are no results."""
 
 
 @pytest.mark.parametrize("acted", [False, True], ids=["before", "after"])
 def test_a_death_at_any_exchange_costs_and_loses_nothing(
-    launcher: Launcher, tmp_path: Path, acted: bool
+    launcher: Launcher, memory_path: Path, *, acted: bool
 ) -> None:
-    wrong: list[str] = []
-    number, dying = 0, True
-    while dying:
-        try:
-            dying = _die_at(launcher, tmp_path / str(number), number, acted=acted)
-        except AssertionError as error:
-            wrong.append(f"killed at exchange {number}: {error}")
-        number += 1
-    assert not wrong, "\n\n".join(wrong)
-    assert number > FEWEST
+    litter: list[str] = []
+
+    def die_at(number: int) -> bool:
+        world = stepping_world()
+        world.faults = killer = Killer(number, acted=acted)
+        with serve(world) as server:
+            project = Project.at(memory_path / str(number), server)
+            killed = launcher.run(project, *WAITING, started=killer.pid.set_result)
+            world.faults = never
+            assert killed.code in (0, -signal.SIGKILL), killed
+            launcher.until_final(project)
+            check_all_asked_once(world, ids(12), batches=4)
+            launcher.check_idle(project, world)
+            project.check_results(ids(12))
+            litter.extend(f"death {number}: {name}" for name in project.litter())
+        return killed.code != 0
+
+    assert sweep(die_at) > FEWEST
+    assert not litter, "\n".join(litter)
 
 
-def _die_at(launcher: Launcher, root: Path, number: int, *, acted: bool) -> bool:
-    """Kill the command at an exchange and see the job through; False if there was none such."""
+@pytest.mark.parametrize("seed", range(6))
+def test_a_command_that_dies_again_and_again_gets_there_all_the_same(
+    launcher: Launcher, memory_path: Path, seed: int
+) -> None:
     world = stepping_world()
-    world.faults = killer = Killer(number, acted=acted)
+    deaths = 0
     with serve(world) as server:
-        project = Project.at(root, server)
-        killed = launcher.run(project, *WAITING, started=killer.pid.set_result)
-        assert killed.code in (0, -signal.SIGKILL), killed
+        project = Project.at(memory_path / "project", server)
+        while not project.finished() and deaths < 100:
+            world.faults = murderer = Murderer(1000 * seed + deaths, rate=0.3)
+            killed = launcher.run(project, *WAITING, started=murderer.pid.set_result)
+            assert killed.code in (0, -signal.SIGKILL), killed
+            deaths += killed.code != 0
+        world.faults = never
+        check_all_asked_once(world, ids(12), batches=4)
         launcher.until_final(project)
-        project.check_results(ids(12))
-        world.check_exactly_once()
-        world.check_nothing_lost(ids(12))
-        world.check_uploads_once()
-        assert len(world.submissions()) == 4
         launcher.check_idle(project, world)
-    return killed.code != 0
+        project.check_results(ids(12))
+    assert deaths > 3
+
+
+@pytest.mark.parametrize("after", [0, 700], ids=["nothing", "a piece"])
+@pytest.mark.parametrize(
+    ("message", "back"), [(UPLOAD, False), (DOWNLOAD, True)], ids=["up", "down"]
+)
+def test_a_death_in_the_middle_of_a_file(
+    launcher: Launcher,
+    memory_path: Path,
+    message: re.Pattern[bytes],
+    back: bool,  # noqa: FBT001 -- pytest passes it
+    after: int,
+) -> None:
+    world = stepping_world()
+    with serve(world) as server, wired(server) as wire:
+        project = Project.at(memory_path / "project", wire)
+        project.write("requests.jsonl", long_lines(12, 1_000_000))
+        wire.hold(message, after=after, back=back)
+        process = project.start(*WAITING)
+        assert wire.held.wait(PATIENCE)
+        process.kill()
+        assert ended(process).code == -signal.SIGKILL
+        launcher.until_final(project)
+        check_all_asked_once(world, ids(12), batches=4)
+        launcher.check_idle(project, world)
+        project.check_results(ids(12))
+
+
+@pytest.mark.parametrize("acted", [False, True], ids=["before", "after"])
+def test_a_death_while_cancelling(launcher: Launcher, memory_path: Path, *, acted: bool) -> None:
+    def die_at(number: int) -> bool:
+        world = stepping_world()
+        world.behaviour = Behaviour(ending=Stuck(fraction=0.5), cancelling=1)
+        with serve(world) as server:
+            project = Project.at(memory_path / str(number), server)
+            assert launcher.run(project, "reconcile").code == 0
+            world.faults = killer = Killer(len(world.requests) + number, acted=acted)
+            killed = launcher.run(project, "cancel", "job", started=killer.pid.set_result)
+            world.faults = never
+            assert killed.code in (0, -signal.SIGKILL), killed
+            again = launcher.run(project, "cancel", "job")
+            assert again.code == 0, again
+            launcher.until_final(project)
+            good, bad = project.results()
+            assert (len(good), sorted(good + bad)) == (5, sorted(ids(12)))
+            check_all_asked_once(world, ids(12), batches=3)
+            assert {each.status for each in world.submissions()} == {"cancelled"}
+            launcher.check_idle(project, world)
+        return killed.code != 0
+
+    assert sweep(die_at) > 3
+
+
+@pytest.mark.parametrize("acted", [False, True], ids=["before", "after"])
+def test_a_death_while_asking_again(launcher: Launcher, memory_path: Path, *, acted: bool) -> None:
+    refused = HttpError(status=400, code="invalid_value")
+
+    def die_at(number: int) -> bool:
+        world = stepping_world()
+        world.behaviour = Behaviour(answer=first_time({"r3": refused, "r7": refused}))
+        with serve(world) as server:
+            project = Project.at(memory_path / str(number), server)
+            assert launcher.run(project, *WAITING).code == 1
+            world.faults = killer = Killer(len(world.requests) + number, acted=acted)
+            killed = launcher.run(project, "retry", "job", started=killer.pid.set_result)
+            world.faults = never
+            assert killed.code in (0, -signal.SIGKILL), killed
+            last = launcher.run(project, *WAITING)
+            assert last.code == 0, last
+            project.check_results(ids(12))
+            check_all_asked_once(world, ids(12), batches=5)
+            launcher.check_idle(project, world)
+        return killed.code != 0
+
+    assert sweep(die_at) > 3

@@ -42,6 +42,14 @@ def stepping_world() -> World:
     return world
 
 
+def check_all_asked_once(world: World, asked: Sequence[str], *, batches: int) -> None:
+    """Assert that every request was asked, none in vain, and with no batch too many."""
+    world.check_exactly_once()
+    world.check_nothing_lost(asked)
+    world.check_uploads_once()
+    assert len(world.submissions()) == batches
+
+
 class Killer:
     """A fault that kills the client's process at one exchange, the n-th of the world's life.
 
@@ -61,11 +69,10 @@ class Killer:
 
 
 class Murderer:
-    """A fault that kills whatever client there is, by chance but the same for the same seed."""
+    """A fault that kills the client's process by chance, but the same for the same seed."""
 
     def __init__(self, seed: int, rate: float) -> None:
         self.pid: Future[int] = Future()
-        self.deaths = 0
         self._chance = random.Random(seed)
         self._rate = rate
 
@@ -73,5 +80,4 @@ class Murderer:
         if self._chance.random() >= self._rate:
             return None
         os.kill(self.pid.result(PATIENCE), signal.SIGKILL)
-        self.deaths += 1
         return Die(acted=self._chance.random() < 0.5)

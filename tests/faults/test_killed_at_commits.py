@@ -1,0 +1,81 @@
+"""SIGKILL at every commit of the ledger, and at everything that is done to last on the disk."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from tests.faults.launching import Step
+from tests.faults.project import WAITING, Project, ids, sweep
+from tests.faults.worlds import check_all_asked_once, stepping_world
+from tests.simulation.http import serve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.faults.launching import Launcher
+
+FEWEST = {"commit": 30, "disk": 30}
+"""Steps without which four batches cannot be submitted, collected and published."""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("kind", ["commit", "disk"])
+def test_a_death_at_any_step_costs_and_loses_nothing(
+    launcher: Launcher,
+    memory_path: Path,
+    kind: Literal["commit", "disk"],
+    moment: Literal["before", "after"],
+) -> None:
+    litter: list[str] = []
+
+    def die_at(number: int) -> bool:
+        world = stepping_world()
+        with serve(world) as server:
+            project = Project.at(memory_path / str(number), server)
+            step = Step(kind=kind, moment=moment, number=number)
+            killed = launcher.run(project, *WAITING, step=step)
+            assert killed.code in (0, -signal.SIGKILL), killed
+            mended = launcher.run(project, *WAITING)
+            assert mended.code == 0, mended
+            check_all_asked_once(world, ids(12), batches=4)
+            launcher.check_idle(project, world)
+            project.check_results(ids(12))
+            litter.extend(f"death {number}: {name}" for name in project.litter())
+        return killed.code != 0
+
+    assert sweep(die_at) > FEWEST[kind]
+    assert not litter, "\n".join(litter)
+
+
+def test_the_embedded_provider_dies_with_the_command_and_comes_back_with_it(
+    launcher: Launcher, memory_path: Path
+) -> None:
+    def die_at(number: int) -> bool:
+        project = Project.at_home(memory_path / str(number), rows=6, a_shard=3)
+        moment: Literal["before", "after"] = "after" if number % 2 else "before"
+        step = Step(kind="commit", moment=moment, number=number)
+        killed = launcher.run(project, *WAITING, step=step)
+        assert killed.code in (0, -signal.SIGKILL), killed
+        mended = launcher.run(project, *WAITING)
+        assert mended.code == 0, mended
+        assert keys_at_home(project) == [1, 2]
+        launcher.check_idle(project, None)
+        project.check_results(ids(6))
+        return killed.code != 0
+
+    assert sweep(die_at) > FEWEST["commit"]
+
+
+def keys_at_home(project: Project) -> list[int]:
+    """Return the shard of each batch that the embedded provider ever made."""
+    path = project.ledger.parent / "local" / "server.db"
+    with closing(sqlite3.connect(path)) as database:
+        found = database.execute("SELECT metadata FROM batches ORDER BY sequence").fetchall()
+    keys = [json.loads(metadata)["runner"].split(" ")[0] for (metadata,) in found]
+    return sorted(int(key.split("/")[2]) for key in keys)
