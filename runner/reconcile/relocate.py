@@ -9,6 +9,8 @@ from runner.ledger import runs as run_steps
 from runner.reconcile.workshop import Tidings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runner.reconcile.actions import RelocateRun
     from runner.reconcile.workshop import Workshop
 
@@ -28,14 +30,23 @@ def relocate(shop: Workshop, action: RelocateRun) -> None:
                 )
             new.parent.mkdir(parents=True, exist_ok=True)
             old.replace(new)
-            latest = old.parent / "latest"
-            if latest.is_symlink() and not latest.exists():
-                latest.unlink()
-            if not any(old.parent.iterdir()):
-                old.parent.rmdir()
+        if old.parent != new.parent and old.parent.is_dir():
+            _tidy(old.parent)
     except OSError as error:
         raise LocalFileError(
             f"{action.run.folder} cannot be moved to {action.folder}: {error.strerror or error}"
         ) from error
     run_steps.relocate_run(shop.ledger, action.run, action.job, action.folder)
     shop.tell(Tidings(job=action.job.name, what=f"{action.why}; outputs are in {action.folder}"))
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a moved run leaves behind: a link that leads nowhere, an empty folder.
+
+    Also where an earlier pass died between moving the run and doing this.
+    """
+    latest = folder / "latest"
+    if latest.is_symlink() and not latest.exists():
+        latest.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()

@@ -229,7 +229,7 @@ def ended(process: subprocess.Popen[str]) -> Ended:
         process.kill()
         process.communicate()
         raise
-    return Ended(code=process.returncode, out=out, err=err)
+    return Ended(code=process.returncode, out=out or "", err=err)
 
 
 def lines_of(path: Path) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.project import SPEC, WAITING, Project, ids, sent
+from tests.faults.project import SPEC, WAITING, Project, ended, ids, sent
 from tests.faults.worlds import check_all_asked_once
 from tests.simulation import faults as trouble
 from tests.simulation.behaviour import (
@@ -291,6 +291,17 @@ def test_a_token_limit_is_waited_for(run: Run, project: Project, world: World) -
     run(*WAITING)
     project.check_results(ids(12))
     world.check_uploads_once()
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(run: Run, project: Project) -> None:
+    run(*WAITING)
+    for command in (("status", "--json"), ("show", "job"), ("plan",), ("--help",)):
+        process = project.start(*command)
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        end = ended(process)
+        assert (end.code, end.err) == (0, ""), command
 
 
 # where it works -------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ FEWEST = {"commit": 30, "disk": 30}
 """Steps without which four batches cannot be submitted, collected and published."""
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-@pytest.mark.parametrize("kind", ["commit", "disk"])
+@pytest.mark.parametrize(
+    ("moment", "kind"), [("before", "commit"), ("after", "commit"), ("before", "disk")]
+)
 def test_a_death_at_any_step_costs_and_loses_nothing(
     launcher: Launcher,
     memory_path: Path,

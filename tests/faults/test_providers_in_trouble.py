@@ -79,6 +79,17 @@ def test_a_rate_limit_of_an_hour_is_left_to_a_later_pass(
     project.check_results(ids(12))
 
 
+@pytest.mark.parametrize("call", ["POST /files", "POST /batches", "GET /files/*"])
+def test_waiting_outlasts_a_provider_that_asks_for_patience(
+    run: Run, project: Project, world: World, call: str
+) -> None:
+    # A wait this long is not made within a call, so each of these ends a pass.
+    world.faults = trouble.on(*call.split(), *[trouble.rate_limited("90")] * 8)
+    run(*WAITING)
+    project.check_results(ids(12))
+    check_all_asked_once(world, ids(12), batches=4)
+
+
 @pytest.mark.parametrize("call", ["GET /batches", "POST /files", "POST /batches"])
 def test_without_money_nothing_is_tried_again(
     run: Run, project: Project, world: World, call: str

@@ -94,8 +94,15 @@ def check_clean(end: Ended, code: int, project: Project, world: World, launcher:
     launcher.check_idle(project, world)
 
 
-@pytest.mark.parametrize("acted", [True, False], ids=["acted", "lost"])
-@pytest.mark.parametrize("call", ["GET /batches", "POST /files", "POST /batches"])
+@pytest.mark.parametrize(
+    ("call", "acted"),
+    [
+        ("GET /batches", True),
+        ("POST /files", True),
+        ("POST /batches", True),
+        ("POST /batches", False),
+    ],
+)
 def test_while_an_answer_is_awaited(
     project: Project,
     world: World,

@@ -12,8 +12,10 @@ import pytest
 
 from tests.faults.project import PATIENCE, ROOT, WAITING, ended, has_open, ids, until
 from tests.faults.worlds import check_all_asked_once
+from tests.simulation.behaviour import Behaviour, Stuck
 
 if TYPE_CHECKING:
+    from tests.faults.launching import Launcher
     from tests.faults.project import Project
     from tests.simulation.exchange import Request
     from tests.simulation.world import World
@@ -104,6 +106,21 @@ def test_all_waiting_at_once_until_the_end(project: Project, world: World) -> No
     assert [each.err for each in endings if each.code != 0] == []
     project.check_results(ids(12))
     check_all_asked_once(world, ids(12), batches=4)
+
+
+def test_a_command_that_waits_lets_others_have_their_turn(
+    project: Project, world: World, launcher: Launcher
+) -> None:
+    world.behaviour = Behaviour(ending=Stuck(fraction=0.5))
+    waiting = project.start(*WAITING)
+    until(lambda: len(world.submissions()) == 3)
+    cancelled = launcher.run(project, "cancel", "job")
+    assert cancelled.code == 0, cancelled
+    end = ended(waiting)
+    assert end.code == 0, end
+    good, bad = project.results()
+    assert (len(good), sorted(good + bad)) == (5, sorted(ids(12)))
+    check_all_asked_once(world, ids(12), batches=3)
 
 
 def test_a_new_ledger_opened_by_many_in_the_same_instant(tmp_path: Path) -> None:
