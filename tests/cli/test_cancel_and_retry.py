@@ -99,7 +99,7 @@ def test_retry(run: Run, lab: Folder, world: World) -> None:
     done = run("retry", "one")
 
     assert (done.code, done.out) == (0, "")
-    assert "one: submitted 1 requests as" in done.err
+    assert "one: submitted 1 request as" in done.err
     assert run(*FINISH).code == 0
     assert states(run) == {"one": "succeeded"}
     again = run("retry", "one")

@@ -84,7 +84,8 @@ def test_waiting_outlasts_a_provider_that_asks_for_patience(
     run: Run, project: Project, world: World, call: str
 ) -> None:
     # A wait this long is not made within a call, so each of these ends a pass.
-    world.faults = trouble.on(*call.split(), *[trouble.rate_limited("90")] * 8)
+    method, path = call.split()
+    world.faults = trouble.on(method, path, *[trouble.rate_limited("90")] * 16)
     run(*WAITING)
     project.check_results(ids(12))
     check_all_asked_once(world, ids(12), batches=4)

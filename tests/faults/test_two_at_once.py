@@ -125,7 +125,7 @@ def test_a_command_that_waits_lets_others_have_their_turn(
 
 def test_a_new_ledger_opened_by_many_in_the_same_instant(tmp_path: Path) -> None:
     opened = subprocess.run(
-        [sys.executable, "-P", OPENERS, tmp_path, "8", "40"],
+        [sys.executable, "-P", OPENERS, tmp_path, "8", "80"],
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
