@@ -37,10 +37,10 @@ def reconcile_until_done(
     The lock is held during a pass and not between passes, so that other reconciles get their
     turn. Without `poll_interval` (seconds) the pause is a tenth of the time in which nothing
     has changed, between 5 s (0.2 s on this machine) and a minute. A provider that has answered
-    before is waited for through any outage; a refused key, a lack of money or a missing extra
-    ends the wait, and so does trouble alone, three passes in a row. `waiting` hears of each
-    pause. Raises LockHeld, at the first pass only and unless `wait_for_lock`, if another
-    reconcile is at work.
+    before, or that asks for patience, is waited for as long as it takes; a refused key, a lack
+    of money or a missing extra ends the wait, and so does trouble alone, three passes in a row.
+    `waiting` hears of each pause. Raises LockHeld, at the first pass only and unless
+    `wait_for_lock`, if another reconcile is at work.
     """
     changed_at = shop.clock()
     fruitless = 0
@@ -54,10 +54,15 @@ def reconcile_until_done(
         changed_at = now if report.changed else changed_at
         alone = bool(report.waits) and all(wait.trouble for wait in report.waits)
         outage = bool(shop.stopped) and shop.stopped.keys() <= shop.answered
-        fruitless = fruitless + 1 if alone and not outage and not report.changed else 0
+        asked = shop.patience_until > 0
+        fruitless = (
+            fruitless + 1 if alone and not outage and not asked and not report.changed else 0
+        )
         if fruitless >= _PATIENCE:
             return report
-        pause = poll_interval or _pause(shop, report, now - changed_at)
+        pause = poll_interval or max(
+            _pause(shop, report, now - changed_at), shop.patience_until - now
+        )
         untils = [wait.until for wait in report.waits if wait.until is not None]
         if untils:
             pause = min(pause, max(min(untils) - now, _SOONEST))

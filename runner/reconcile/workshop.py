@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from runner.errors import OutOfMoney, Unauthorized, Unreachable
+from runner.errors import OutOfMoney, RateLimited, Unauthorized, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +56,7 @@ class Workshop:
         noted, cancelled: the keys of submissions whose batch was recorded, or asked to be
             cancelled, in this pass: once is enough, whatever the provider then says.
         answered: the providers that have answered since this program was started.
+        patience_until: until when a provider has asked for patience in this pass, or 0.
         hopeless: the providers whose key is refused or where money has run out: waiting for
             them cannot help.
 
@@ -73,6 +74,7 @@ class Workshop:
     cancelled: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
     hopeless: set[str] = field(default_factory=set)
+    patience_until: float = 0.0
     _git: list[str | None] = field(default_factory=list)
     _apis: dict[str, BatchApi] = field(default_factory=dict)
 
@@ -117,6 +119,10 @@ class Workshop:
             self.stopped.setdefault(provider, str(error))
         if isinstance(error, OutOfMoney | Unauthorized):
             self.hopeless.add(provider)
+        if isinstance(error, RateLimited):
+            self.patience_until = max(
+                self.patience_until, self.clock() + (error.retry_after or 0.0)
+            )
 
     def begin_pass(self) -> None:
         """Forget the troubles of the last pass."""
@@ -125,3 +131,4 @@ class Workshop:
         self.noted.clear()
         self.cancelled.clear()
         self.hopeless.clear()
+        self.patience_until = 0.0
