@@ -2,7 +2,7 @@
 # Python (3.11 to 3.13), make, and a package registry in reach.
 
 PYTHON ?= python3
-COVERAGE ?= 0
+COVERAGE ?= 94
 FIRST ?= 0
 MINUTES ?= 5
 
