@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from runner.errors import OutOfMoney, RateLimited, Unauthorized, Unreachable
+from runner.errors import (
+    OutOfMoney,
+    RateLimited,
+    Transient,
+    Unauthorized,
+    UnexpectedReply,
+    Unreachable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +63,7 @@ class Workshop:
         noted, cancelled: the keys of submissions whose batch was recorded, or asked to be
             cancelled, in this pass: once is enough, whatever the provider then says.
         answered: the providers that have answered since this program was started.
-        patience_until: until when a provider has asked for patience in this pass, or 0.
+        patience_until: until when a provider that does answer needs patience, or 0.
         hopeless: the providers whose key is refused or where money has run out: waiting for
             them cannot help.
 
@@ -119,7 +126,8 @@ class Workshop:
             self.stopped.setdefault(provider, str(error))
         if isinstance(error, OutOfMoney | Unauthorized):
             self.hopeless.add(provider)
-        if isinstance(error, RateLimited):
+        passing = isinstance(error, Transient | UnexpectedReply) and provider in self.answered
+        if passing or isinstance(error, RateLimited):
             self.patience_until = max(
                 self.patience_until, self.clock() + (error.retry_after or 0.0)
             )

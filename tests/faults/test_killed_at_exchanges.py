@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.project import PATIENCE, WAITING, Project, ended, ids, long_lines, sweep
 from tests.faults.wire import DOWNLOAD, UPLOAD, wired
-from tests.faults.worlds import Killer, Murderer, check_all_asked_once, stepping_world
+from tests.faults.worlds import Killer, KillerByChance, check_all_asked_once, stepping_world
 from tests.simulation.behaviour import Behaviour, HttpError, Stuck, first_time
 from tests.simulation.faults import never
 from tests.simulation.http import serve
@@ -58,8 +58,8 @@ def test_a_command_that_dies_again_and_again_gets_there_all_the_same(
     with serve(world) as server:
         project = Project.at(memory_path / "project", server)
         while not project.finished() and deaths < 100:
-            world.faults = murderer = Murderer(1000 * seed + deaths, rate=0.3)
-            killed = launcher.run(project, *WAITING, started=murderer.pid.set_result)
+            world.faults = killer = KillerByChance(1000 * seed + deaths, rate=0.3)
+            killed = launcher.run(project, *WAITING, started=killer.pid.set_result)
             assert killed.code in (0, -signal.SIGKILL), killed
             deaths += killed.code != 0
         world.faults = never

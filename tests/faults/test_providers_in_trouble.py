@@ -79,13 +79,15 @@ def test_a_rate_limit_of_an_hour_is_left_to_a_later_pass(
     project.check_results(ids(12))
 
 
+@pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("call", ["POST /files", "POST /batches", "GET /files/*"])
 def test_waiting_outlasts_a_provider_that_asks_for_patience(
-    run: Run, project: Project, world: World, call: str
+    run: Run, project: Project, world: World, call: str, status: int
 ) -> None:
     # A wait this long is not made within a call, so each of these ends a pass.
+    busy = trouble.Status(status=status, headers={"retry-after": "90"})
     method, path = call.split()
-    world.faults = trouble.on(method, path, *[trouble.rate_limited("90")] * 16)
+    world.faults = trouble.on(method, path, *[busy] * 16)
     run(*WAITING)
     project.check_results(ids(12))
     check_all_asked_once(world, ids(12), batches=4)

@@ -68,7 +68,7 @@ class Killer:
         return Die(acted=self._acted)
 
 
-class Murderer:
+class KillerByChance:
     """A fault that kills the client's process by chance, but the same for the same seed."""
 
     def __init__(self, seed: int, rate: float) -> None:
