@@ -126,8 +126,10 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     if path.stat().st_size == 0:
         return
+    # The tables first: another process may make the ledger between the two questions.
+    used = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-    if not ours and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+    if used and not ours:
         raise LedgerError(f"{path} is a SQLite file of another program, not a ledger of runner's")
 
 
