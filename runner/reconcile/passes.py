@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runner.errors import Problem
-    from runner.reconcile.actions import Plan, Wait
+    from runner.reconcile.actions import Action, Plan, Wait
     from runner.reconcile.facts import Known, Wish
     from runner.reconcile.workshop import Workshop
     from runner.spec.job import Specs
@@ -123,7 +123,7 @@ def _settle(
     notes: dict[str, None] = {}
     looked: set[str] = set()
     done = 0
-    before: Plan | None = None
+    earlier: list[tuple[Action, ...]] = []
     while True:
         published, latest = published_of(shop.project, wishes, known)
         plan = make_plan(
@@ -153,12 +153,12 @@ def _settle(
             continue
         if not plan.actions:
             return plan, known, done > 0
-        if before is not None and plan.actions == before.actions:
+        if plan.actions in earlier:
             # A bug of ours or an answer nobody foresaw: one job's trouble, not everybody's.
             for action in plan.actions:
                 shop.leave(action_name(action), "it was done and nothing changed; please report it")
         done += apply(shop, plan.actions)
-        before = plan
+        earlier.append(plan.actions)
         known = known_of(shop.ledger, wishes, everything=everything)
 
 
