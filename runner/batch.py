@@ -42,6 +42,18 @@ CLASSIC_FIELDS: Final = (
 NEWER_FIELDS: Final = ("model", "usage")
 """Added in 2025; absent from most dialects."""
 
+MONEY_CODES: Final = frozenset(
+    {
+        "billing_hard_limit_reached",
+        "credit_balance_exhausted",
+        "insufficient_quota",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "project_spend_limit_exceeded",
+    }
+)
+"""Codes that only a person with a credit card can change, of a reply or of a whole batch."""
+
 
 class BatchStatus(StrEnum):
     """The eight statuses of the reference, spelt as the API spells them."""

@@ -23,6 +23,7 @@ exception outside it is by definition a bug in runner:
         ├── NotFound                the object is not there (or not this key's)
         ├── NotOffered              the provider has no such call
         ├── Rejected                any other 4xx: the request itself is wrong
+        │   └── TooLarge            the file has more bytes than the provider takes
         └── UnexpectedReply         a reply that is not the API's: HTML, no id, cut short
 """
 
@@ -187,6 +188,10 @@ class NotOffered(ApiError):
 
 class Rejected(ApiError):
     """The provider refuses the request as such; sending it again would not help."""
+
+
+class TooLarge(Rejected):
+    """The provider takes no file of this size; smaller ones may do (fact sheet, failure 12)."""
 
 
 class UnexpectedReply(ApiError):

@@ -102,7 +102,14 @@ class Client:
         return self._read(
             call,
             File.from_api,
-            lambda: form(source, start=start, size=size, filename=filename, progress=progress),
+            lambda: form(
+                source,
+                start=start,
+                size=size,
+                filename=filename,
+                life=self._wire.provider.input_expires_after,
+                progress=progress,
+            ),
         )
 
     def create_batch(
@@ -121,6 +128,9 @@ class Client:
         }
         if metadata:
             wanted["metadata"] = dict(metadata)
+        life = self._wire.provider.output_expires_after
+        if life is not None:
+            wanted["output_expires_after"] = {"anchor": "created_at", "seconds": life}
         content = msgspec.json.encode(wanted)
         body = Body(content_type="application/json", length=len(content), content=content)
         return self._read(

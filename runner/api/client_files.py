@@ -41,19 +41,25 @@ def form(
     start: int,
     size: int,
     filename: str,
+    life: int | None,
     progress: Callable[[int], None] | None,
 ) -> Body:
     """Return the form that uploads bytes `start` to `start + size` of `source`.
 
+    `life` is how many seconds the provider is to keep the file, or None to leave that to it.
     Its content raises LocalFileError, before the end of the form is sent, where `source` cannot
     be read or does not end exactly there.
     """
     boundary = secrets.token_hex(16)
     quoted = filename.translate({ord('"'): "%22", ord("\r"): "%0D", ord("\n"): "%0A"})
-    head = (
-        f"--{boundary}\r\n"
-        'Content-Disposition: form-data; name="purpose"\r\n\r\n'
-        "batch\r\n"
+    fields = {"purpose": "batch"}
+    if life is not None:
+        fields |= {"expires_after[anchor]": "created_at", "expires_after[seconds]": str(life)}
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in fields.items()
+    ).encode()
+    head += (
         f"--{boundary}\r\n"
         f'Content-Disposition: form-data; name="file"; filename="{quoted}"\r\n'
         "Content-Type: application/jsonl\r\n\r\n"

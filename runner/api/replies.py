@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 from urllib.parse import urlsplit
 
 from runner.api.complaints import decode_json, describe_text, read_complaint, shown
+from runner.batch import MONEY_CODES
 from runner.errors import (
     ApiError,
     FileNotVisible,
@@ -27,6 +28,7 @@ from runner.errors import (
     OutOfMoney,
     RateLimited,
     Rejected,
+    TooLarge,
     Transient,
     Unauthorized,
     UnexpectedReply,
@@ -39,18 +41,6 @@ if TYPE_CHECKING:
     from runner.spec.project import Provider, Secret
 
 _Error = TypeVar("_Error", bound=ApiError)
-
-MONEY_CODES: Final = frozenset(
-    {
-        "billing_hard_limit_reached",
-        "credit_balance_exhausted",
-        "insufficient_quota",
-        "organization_spend_limit_exceeded",
-        "organization_usage_limit_exceeded",
-        "project_spend_limit_exceeded",
-    }
-)
-"""Values of `code` or `type` that only a person with a credit card can change."""
 
 _MONEY_STATUSES: Final = frozenset({400, 403, 429})
 _PLAIN_MEANINGS: Final[Mapping[int, type[ApiError]]] = {
@@ -67,6 +57,7 @@ _ADVICE: Final[Mapping[type[ApiError], str]] = {
     NotOffered: "is base_url really that of a Batch API?",
     OutOfMoney: "add credit or raise the limit; no retry can help",
     RateLimited: "too many requests for now",
+    TooLarge: "smaller files may do: set max_bytes_per_batch",
     Rejected: "sending the same again would not help",
     Transient: "trying again can help",
 }
@@ -74,6 +65,9 @@ _FILE_PARAMS: Final = frozenset({"file_id", "input_file_id"})
 _FILE_NOT_VISIBLE: Final = re.compile(
     r"cannot find file|\bfile\b.*\b(not found|not (yet )?processed|does not exist)|no such file",
     re.IGNORECASE,
+)
+_TOO_LARGE: Final = re.compile(
+    r"\b(too large|too big|exceeds the (maximum|limit)|maximum (file )?size)", re.IGNORECASE
 )
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d+)?", re.ASCII)
 
@@ -208,6 +202,11 @@ def _meaning(call: Call, reply: Reply, complaint: Complaint) -> type[ApiError]:
         status in _MONEY_STATUSES and MONEY_CODES & {complaint.code, complaint.type}
     ):
         return OutOfMoney
+    if call.kind is Kind.UPLOAD and (
+        status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        or (status == HTTPStatus.BAD_REQUEST and _TOO_LARGE.search(complaint.text))
+    ):
+        return TooLarge
     if call.kind is Kind.CREATION and _file_not_visible(status, complaint):
         return FileNotVisible
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
@@ -269,7 +268,7 @@ def public_url(url: str) -> str:
 def _unix_time(value: str) -> float | None:
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter: a year or zone of twenty digits
         return None
     # An HTTP date is in GMT by definition; "-0000" reads as a time without a zone.
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import time
 from typing import TYPE_CHECKING
 
@@ -22,9 +21,10 @@ if TYPE_CHECKING:
 
 def open_project(directory: Path) -> Project:
     """Find the project that a folder belongs to. Raises UsageError or InvalidInput."""
+    from runner.spec.keys import Environment
     from runner.spec.project import find_project
 
-    return find_project(directory, os.environ)
+    return find_project(directory, Environment())
 
 
 def open_specs(project: Project, selectors: Sequence[str], directory: Path) -> Specs:
@@ -60,8 +60,8 @@ class Providers:
     def open(self, name: str) -> Client:
         """Open a provider.
 
-        Raises Unauthorized where its key is not set, MissingExtra where the embedded one lacks
-        its libraries, UsageError where the project does not know it (any more).
+        Raises Unauthorized where its key cannot be had or the project does not know it (any
+        more), MissingExtra where the embedded one lacks its libraries.
         """
         from runner.api.client import Client
 
@@ -94,8 +94,10 @@ class Providers:
 @contextlib.contextmanager
 def providers(project: Project) -> Iterator[Providers]:
     """Give a way to open the project's providers; closes what was opened."""
+    from runner.spec.keys import Environment
+
     with contextlib.ExitStack() as stack:
-        yield Providers(project, environ=os.environ, stack=stack)
+        yield Providers(project, environ=Environment(), stack=stack)
 
 
 def clock() -> Callable[[], float]:

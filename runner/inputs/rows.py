@@ -95,6 +95,16 @@ class RowSet:
             raise ValueError("an empty set of rows has no last row")
         return self._bounds[-1] - 1
 
+    def head(self, count: int) -> RowSet:
+        """Return the lowest `count` rows, or all of them where there are no more."""
+        bounds: array[int] = array("q")
+        for start, stop in self.ranges():
+            if count <= 0:
+                break
+            bounds.extend((start, min(stop, start + count)))
+            count -= stop - start
+        return RowSet(bounds)
+
     def union(self, other: RowSet) -> RowSet:
         """Return the rows in either set."""
         return self._combine(other, lambda mine, theirs: mine or theirs)

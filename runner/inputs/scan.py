@@ -165,7 +165,8 @@ class _Walk:
         self._ids.offset()
         same = self.sharder.flush(block.data if block.ended else b"")
         marked = block.number == 1 and block.offset > 0
-        self.verbatim = self.verbatim and same and not marked
+        # A blank line without an end is none of the rows, and no less a part of the file.
+        self.verbatim = self.verbatim and same and block.ended and not marked
 
     def _look_closely(self, line: bytes, number: int) -> Request | None:
         row = canonical(line)

@@ -130,15 +130,20 @@ class Key:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
-    """What our metadata pair says of a batch: its key, and what was in its file."""
+    """What our metadata pair says of a batch: its key, and what was in its file.
+
+    `part_of` is the digest of the shard where the file holds only some of it.
+    """
 
     key: Key
     requests: int | None = None
     sha256: str | None = None
+    part_of: str | None = None
 
     def __str__(self) -> str:
         """Write the value of the metadata pair; at most 512 characters by construction."""
-        return f"{self.key} rows={self.requests} sha256={self.sha256}"
+        part = "" if self.part_of is None else f" part_of={self.part_of}"
+        return f"{self.key} rows={self.requests} sha256={self.sha256}{part}"
 
     @classmethod
     def of(cls, batch: Batch) -> Tag | None:
@@ -153,6 +158,7 @@ class Tag:
             key=key,
             requests=int(rows) if _is_count(rows) else None,
             sha256=pairs.get("sha256"),
+            part_of=pairs.get("part_of"),
         )
 
 
@@ -161,7 +167,8 @@ class ShardRecord:
     """A slice of a run's requests, as it was cut when the run began.
 
     `rows` are 0-based indexes of the whole input; `offset` and `ids_offset` are the byte
-    positions of the first of them in the input and in the file of custom_ids.
+    positions of the first of them in the input and in the file of custom_ids. `tokens` is what
+    an exact counter made of the prompts, None where they are only estimated.
     """
 
     number: int
@@ -173,6 +180,7 @@ class ShardRecord:
     offset: int
     ids_offset: int
     whole: bool
+    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +195,9 @@ class Submission:
         intent_at: when the POST was about to be sent; Unix seconds, this machine's clock.
         doubt_at: when a pass first knew that the outcome of that POST is unknown.
         not_before: do not submit earlier than this (backoff after a limit), or 0.
+        too_large: whether the provider refused the file for its size.
+        overdue_at: when the batch was first found to take longer than it should.
+        tidied_at: when its files were deleted at the provider.
         terminal_at: when the batch was first seen in a terminal status.
         missing_at: when the provider first said that it does not know the batch.
         transient, permanent: the rows that ended without a success; known once closed.
@@ -211,15 +222,22 @@ class Submission:
     submitted_at: float | None = None
     terminal_at: float | None = None
     missing_at: float | None = None
+    too_large: bool = False
+    overdue_at: float | None = None
+    tidied_at: float | None = None
     transient: RowSet | None = None
     permanent: RowSet | None = None
     problem: str | None = None
     batch: Batch | None = None
 
-    @property
-    def tag(self) -> Tag:
-        """What the batch's metadata says of it."""
-        return Tag(key=self.key, requests=self.requests, sha256=self.sha256)
+    def tag(self, shard: ShardRecord) -> Tag:
+        """Return what the batch's metadata says of it."""
+        return Tag(
+            key=self.key,
+            requests=self.requests,
+            sha256=self.sha256,
+            part_of=None if self.sha256 == shard.sha256 else shard.sha256,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +277,7 @@ class Run:
     cancel_requested: bool = False
     created_at: float
     finished_at: float | None = None
+    tidied_at: float | None = None
     shards: tuple[ShardRecord, ...] = ()
     submissions: tuple[Submission, ...] = ()
     _by_shard: dict[int, list[Submission]] = field(

@@ -9,10 +9,17 @@ from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.writing import insert_file, insert_submission, upsert_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from runner.batch import Batch
-    from runner.ledger.records import FileRecord, JobRecord, Run, ShardRecord, Submission
+    from runner.ledger.records import (
+        FileRecord,
+        JobRecord,
+        Key,
+        Run,
+        ShardRecord,
+        Submission,
+    )
     from runner.ledger.store import Change, Ledger
 
 
@@ -91,7 +98,7 @@ def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> 
     with ledger.change() as change:
         change.write(
             "UPDATE runs SET state = ?, reason = NULL, superseded = 0, cancel_requested = 0, "
-            "finished_at = NULL, round = round + ?, attempts = ? WHERE id = ?",
+            "finished_at = NULL, tidied_at = NULL, round = round + ?, attempts = ? WHERE id = ?",
             RunState.RUNNING,
             int(next_round),
             attempts,
@@ -148,6 +155,24 @@ def finish_run(
             succeeded=succeeded,
             failed=failed,
         )
+
+
+def tidied_submission(
+    ledger: Ledger, key: Key, *, deleted: Sequence[str], left: Mapping[str, str]
+) -> None:
+    """Record that the files of a submission were deleted at the provider.
+
+    `left` says by file id why one could not be: deleting is best effort (fact sheet, failure 33).
+    """
+    with ledger.change() as change:
+        change.write("UPDATE submissions SET tidied_at = ? WHERE key = ?", change.now, str(key))
+        change.tell("tidied", key=key, deleted=list(deleted), left=dict(left))
+
+
+def tidied_run(ledger: Ledger, run: Run) -> None:
+    """Record that nothing of a run is left at the provider that could be deleted."""
+    with ledger.change() as change:
+        change.write("UPDATE runs SET tidied_at = ? WHERE id = ?", change.now, run.id)
 
 
 def _want(change: Change, job: JobRecord) -> None:

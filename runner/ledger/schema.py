@@ -276,5 +276,17 @@ def _views(database: Database) -> None:
     )
 
 
-MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_first,)
+def _second(database: Database) -> None:
+    """Know what is overdue, what was too large to be taken, and what was tidied up."""
+    for statement in (
+        "ALTER TABLE shards ADD COLUMN tokens INTEGER",
+        "ALTER TABLE submissions ADD COLUMN too_large INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE submissions ADD COLUMN overdue_at REAL",
+        "ALTER TABLE submissions ADD COLUMN tidied_at REAL",
+        "ALTER TABLE runs ADD COLUMN tidied_at REAL",
+    ):
+        database.execute(statement)
+
+
+MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_first, _second)
 """All schema versions, oldest first; a ledger of version n has the first n applied."""

@@ -190,6 +190,18 @@ def missing(ledger: Ledger, key: Key, batch_id: str) -> None:
         change.tell("batch_not_found", key=key, batch=batch_id)
 
 
+def overdue(ledger: Ledger, key: Key, problem: str) -> None:
+    """Note that a batch takes longer than it should; the first note counts."""
+    with ledger.change() as change:
+        change.insist(key, (SubmissionState.SUBMITTED,))
+        change.write(
+            "UPDATE submissions SET overdue_at = coalesce(overdue_at, ?) WHERE key = ?",
+            change.now,
+            str(key),
+        )
+        change.tell("overdue", key=key, problem=problem)
+
+
 def downloaded(ledger: Ledger, key: Key, record: FileRecord) -> None:
     """Record that a result file lies on this disk, whole."""
     with ledger.change() as change:
@@ -208,6 +220,7 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
     problem: str | None,
     counted: bool = True,
     not_before: float = 0.0,
+    too_large: bool = False,
     detail: dict[str, object] | None = None,
 ) -> None:
     """End an attempt: which of its rows have no success, and why."""
@@ -224,6 +237,7 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
                 "problem": problem,
                 "counted": int(counted),
                 "not_before": not_before,
+                "too_large": int(too_large),
             },
         )
         change.tell(

@@ -23,6 +23,9 @@ class WholeFailure(StrEnum):
     LIMIT = "limit"
     """A token or queue limit: the same file goes in again later, and this does not count."""
 
+    MONEY = "money"
+    """No credit, or a hard limit: as above, and a person must see to it."""
+
     PASSING = "passing"
     """The provider's own trouble (file not found, internal error): a bounded resubmission."""
 
@@ -170,8 +173,16 @@ class CloseWhole(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoteOverdue(Step):
+    """Record, and say, that a batch takes longer than it should."""
+
+    key: Key
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelBatch(Step):
-    """Ask the provider to stop a batch that a person no longer wants."""
+    """Ask the provider to stop a batch: a person no longer wants it, or it is overdue."""
 
     submission: Submission
 
@@ -201,6 +212,11 @@ class PointLatest(Step):
     """Let `latest` lead to the revision that the spec asks for."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tidy(Step):
+    """Delete a finished run's files at the provider; its results are here."""
+
+
 Action = (
     StartRun
     | RestoreRun
@@ -214,6 +230,7 @@ Action = (
     | Retract
     | Observe
     | NoteMissing
+    | NoteOverdue
     | Lose
     | Collect
     | CloseWhole
@@ -221,6 +238,7 @@ Action = (
     | Abandon
     | Finish
     | PointLatest
+    | Tidy
 )
 
 

@@ -25,6 +25,7 @@ from runner.reconcile.actions import (
     Finish,
     Lose,
     NoteMissing,
+    NoteOverdue,
     NoteSpec,
     Observe,
     PointLatest,
@@ -34,6 +35,7 @@ from runner.reconcile.actions import (
     Retract,
     StartRun,
     Submit,
+    Tidy,
 )
 from runner.reconcile.adopt import adopt_batch, adopt_file
 from runner.reconcile.collect import close_whole, collect, lose
@@ -42,6 +44,7 @@ from runner.reconcile.relocate import relocate
 from runner.reconcile.reopen import reopen
 from runner.reconcile.restore import restore
 from runner.reconcile.submit import submit
+from runner.reconcile.tidy import tidy
 from runner.reconcile.workshop import Tidings
 
 if TYPE_CHECKING:
@@ -100,7 +103,15 @@ def action_name(action: Action) -> str:
     match action:
         case Submit() | Lose() | Collect() | CloseWhole() | CancelBatch() | Abandon():
             return str(action.submission.key)
-        case AdoptBatch() | AdoptFile() | Doubt() | Retract() | Observe() | NoteMissing():
+        case (
+            AdoptBatch()
+            | AdoptFile()
+            | Doubt()
+            | Retract()
+            | Observe()
+            | NoteMissing()
+            | NoteOverdue()
+        ):
             return str(action.key)
         case _:
             return f"{action.run.job}/{action.run.short}"
@@ -108,10 +119,10 @@ def action_name(action: Action) -> str:
 
 def _asks(action: Action) -> bool:
     """Whether carrying this out means calling the provider."""
-    return isinstance(action, Submit | AdoptFile | Collect | CancelBatch)
+    return isinstance(action, Submit | AdoptFile | Collect | CancelBatch | Tidy)
 
 
-def _apply(  # noqa: C901, PLR0912 -- one line a case
+def _apply(  # noqa: C901, PLR0912, PLR0915 -- one line a case
     shop: Workshop, action: Action, started: dict[tuple[str, str], int]
 ) -> None:
     ledger, run = shop.ledger, action.run
@@ -143,6 +154,9 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             transitions.observed(ledger, action.key, run.provider, action.batch)
         case NoteMissing():
             transitions.missing(ledger, action.key, action.batch_id)
+        case NoteOverdue():
+            transitions.overdue(ledger, action.key, action.why)
+            shop.tell(Tidings(job=run.job, what=action.why, trouble=True))
         case Lose():
             lose(shop, action)
         case Collect():
@@ -165,6 +179,8 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             finish(shop, action)
         case PointLatest():
             point(shop, action)
+        case Tidy():
+            tidy(shop, action)
         case _:
             assert_never(action)
 

@@ -10,6 +10,7 @@ from runner.inputs.rows import RowSet
 from runner.ledger import transitions
 from runner.ledger.records import FileRecord, SubmissionState
 from runner.reconcile.actions import WholeFailure
+from runner.reconcile.follow import UNCOUNTED
 from runner.reconcile.requests import custom_ids
 from runner.reconcile.workshop import Tidings
 
@@ -142,6 +143,11 @@ def fetch_again(shop: Workshop, run: Run, key: Key, record: FileRecord) -> None:
 def close_whole(shop: Workshop, action: CloseWhole) -> None:
     """Close a submission whose batch was turned away as a whole."""
     lasting = action.failure is WholeFailure.LASTING
+    money = action.failure is WholeFailure.MONEY
+    problem = action.why + _whose_trouble(shop, action)
+    if money:
+        shop.stopped.setdefault(action.run.provider, problem)
+        shop.hopeless.add(action.run.provider)
     nothing = RowSet.parse("")
     rows = action.submission.rows
     transitions.close(
@@ -150,11 +156,27 @@ def close_whole(shop: Workshop, action: CloseWhole) -> None:
         state=SubmissionState.FAILED,
         transient=nothing if lasting else rows,
         permanent=rows if lasting else nothing,
-        problem=action.why,
-        counted=action.failure is not WholeFailure.LIMIT,
+        problem=problem,
+        counted=action.failure not in UNCOUNTED,
         not_before=action.not_before,
     )
-    shop.tell(Tidings(job=action.run.job, what=action.why, trouble=lasting))
+    shop.tell(Tidings(job=action.run.job, what=problem, trouble=lasting or money))
+
+
+def _whose_trouble(shop: Workshop, action: CloseWhole) -> str:
+    """Say whether the provider has the file that it could not find (fact sheet, failure 10)."""
+    file_id = action.batch.input_file_id
+    about_file = any("file" in (error.message or "").lower() for error in action.batch.errors)
+    if action.failure is not WholeFailure.PASSING or file_id is None or not about_file:
+        return ""
+    try:
+        file = shop.api(action.run.provider).retrieve_file(file_id)
+    except NotFound:
+        return f"; the provider does not have {file_id} any more, so it is uploaded again"
+    except ApiError:
+        # Which of the two it is stays open; the requests are asked again either way.
+        return ""
+    return f"; the provider does show {file.id} ({file.bytes} bytes), so the trouble is on its side"
 
 
 def lose(shop: Workshop, action: Lose) -> None:

@@ -19,8 +19,9 @@ from runner.reconcile.actions import (
     Retract,
     Submit,
     Wait,
+    WholeFailure,
 )
-from runner.reconcile.follow import LONGEST_BACKOFF, follow
+from runner.reconcile.follow import LONGEST_BACKOFF, follow, whole_failure
 
 if TYPE_CHECKING:
     from runner.batch import Batch
@@ -93,13 +94,12 @@ def _next_attempt(desk: Desk, standing: Standing) -> Steps:
     """Ask what is still to be asked, in a new attempt."""
     if not standing.pending or not desk.may_submit:
         return []
-    before = desk.run.shard_submissions(standing.shard.number)
-    turned_away = (
-        before[-1]
-        if before and before[-1].state is SubmissionState.FAILED and not before[-1].counted
-        else None
-    )
-    whole = len(standing.pending) == standing.shard.requests
+    rows = desk.portions.of(standing)
+    if not rows:
+        portion = desk.portions.by_shard[standing.shard.number]
+        return [Wait(run=desk.run, key=None, why=portion.why)]
+    turned_away = _turned_away(desk, standing)
+    whole = len(rows) == standing.shard.requests
     key = Key(
         job=desk.run.job,
         revision=desk.run.short,
@@ -112,18 +112,28 @@ def _next_attempt(desk: Desk, standing: Standing) -> Steps:
         key=key,
         round=desk.run.round,
         state=SubmissionState.PREPARED,
-        rows=standing.pending,
-        requests=len(standing.pending),
+        rows=rows,
+        requests=len(rows),
         bytes=standing.shard.bytes if whole else 0,
         sha256=standing.shard.sha256 if whole else "",
         # A file that met a limit is used again: nothing was wrong with it.
-        input_file_id=turned_away.input_file_id if turned_away else None,
+        input_file_id=turned_away.input_file_id
+        if turned_away and turned_away.rows == rows
+        else None,
         not_before=turned_away.not_before if turned_away else 0.0,
     )
     trouble = desk.facts.trouble.get(str(key))
     if trouble is not None:
         return [Wait(run=desk.run, key=key, why=trouble, trouble=True)]
     return _submit(desk, standing, submission, new=True)
+
+
+def _turned_away(desk: Desk, standing: Standing) -> Submission | None:
+    """Return the last attempt if it was refused for nothing that its requests could help."""
+    before = desk.run.shard_submissions(standing.shard.number)
+    last = next((attempt for attempt in reversed(before) if attempt.state.closed), None)
+    refused = last is not None and last.state is SubmissionState.FAILED and not last.counted
+    return last if refused else None
 
 
 def _submit(desk: Desk, standing: Standing, submission: Submission, *, new: bool) -> Steps:
@@ -136,14 +146,7 @@ def _submit(desk: Desk, standing: Standing, submission: Submission, *, new: bool
     if not desk.may_submit or desk.job is None:
         return [Abandon(run=desk.run, why="it is not wanted any more", submission=submission)]
     if desk.facts.now < submission.not_before <= desk.facts.now + LONGEST_BACKOFF:
-        return [
-            Wait(
-                run=desk.run,
-                key=key,
-                why="the provider's limit was reached",
-                until=submission.not_before,
-            )
-        ]
+        return [_patience(desk, standing, submission)]
     if desk.seen.failure is not None:
         return [Wait(run=desk.run, key=key, why=desk.seen.failure, trouble=True)]
     look = desk.seen.look
@@ -172,6 +175,21 @@ def _submit(desk: Desk, standing: Standing, submission: Submission, *, new: bool
             new=new,
         )
     ]
+
+
+def _patience(desk: Desk, standing: Standing, submission: Submission) -> Wait:
+    """Wait for a limit to pass, or for somebody to pay."""
+    last = _turned_away(desk, standing)
+    money = last is not None and last.batch is not None and whole_failure(last.batch)
+    return Wait(
+        run=desk.run,
+        key=submission.key,
+        why=f"{last.problem}; add credit or raise the limit, and it is submitted again"
+        if last is not None and money is WholeFailure.MONEY
+        else "the provider's limit was reached",
+        until=submission.not_before,
+        trouble=money is WholeFailure.MONEY,
+    )
 
 
 def _others(desk: Desk, key: Key) -> frozenset[str]:

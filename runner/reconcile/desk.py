@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from runner.spec.job import Deadline
+
 if TYPE_CHECKING:
     from runner.ledger.records import Key, Run
     from runner.reconcile.facts import Facts, Seen, Traces
+    from runner.reconcile.portions import Portions
     from runner.spec.job import Job
 
 _UNKNOWN_PROVIDER_GRACE: Final = 60.0
@@ -17,7 +20,8 @@ _UNKNOWN_PROVIDER_GRACE: Final = 60.0
 class Desk:
     """A run, and all that may be known while deciding about it.
 
-    `job` is None for a run that no spec asks for. `taken` are keys under which another run of
+    `job` is None for a run that no spec asks for. `portions` says how much of a shard may go out
+    at once. `taken` are keys under which another run of
     this ledger has submitted: a name may have been used before.
     """
 
@@ -26,8 +30,14 @@ class Desk:
     facts: Facts
     seen: Seen
     traces: Traces
+    portions: Portions
     may_submit: bool
     taken: frozenset[Key] = frozenset()
+
+    @property
+    def deadline(self) -> Deadline:
+        """When a batch of this run is overdue; of one that no spec asks for, people are told."""
+        return Deadline() if self.job is None else self.job.deadline
 
     @property
     def grace(self) -> float:

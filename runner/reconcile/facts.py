@@ -200,14 +200,7 @@ class Traces:
         for key, batch in self.carried:
             if key.revision != run.short:
                 continue
-            tag = Tag.of(batch)
-            other = (
-                key.attempt == 1
-                and tag is not None
-                and tag.sha256 is not None
-                and cut.get(key.shard) != (tag.requests, tag.sha256)
-            )
-            if key.shard not in cut or other:
+            if key.shard not in cut or _of_another_cut(key, Tag.of(batch), *cut[key.shard]):
                 return batch
         return None
 
@@ -215,3 +208,12 @@ class Traces:
         """Find the file with this submission's name, if it arrived whole."""
         file = self._files.get(key.filename)
         return file if file is not None and file.bytes in (None, size) else None
+
+
+def _of_another_cut(key: Key, tag: Tag | None, requests: int, sha256: str) -> bool:
+    """Whether a tag speaks of a shard with another content than this."""
+    if tag is None or tag.sha256 is None:
+        return False
+    if tag.part_of is not None:
+        return tag.part_of != sha256
+    return key.attempt == 1 and (tag.requests, tag.sha256) != (requests, sha256)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.batch import BatchStatus
+from runner.batch import MONEY_CODES, BatchStatus
 from runner.reconcile.actions import (
     CancelBatch,
     CloseWhole,
     Collect,
     Lose,
     NoteMissing,
+    NoteOverdue,
     Observe,
     Wait,
     WholeFailure,
 )
+from runner.reconcile.overdue import overdue
+from runner.spec.job import DeadlineAction
 
 if TYPE_CHECKING:
     from runner.batch import Batch
@@ -33,6 +36,8 @@ _LOST_AFTER: Final = 600.0
 _LATE: Final = 900.0
 """Seconds for which a terminal batch may keep its output file to itself; loopback: the grace."""
 _REASONS_SHOWN: Final = 3
+UNCOUNTED: Final = frozenset({WholeFailure.LIMIT, WholeFailure.MONEY})
+"""Failures of which nothing is the requests' fault: they do not count as an attempt."""
 
 
 def follow(desk: Desk, standing: Standing, submission: Submission) -> Steps:
@@ -69,15 +74,33 @@ def follow(desk: Desk, standing: Standing, submission: Submission) -> Steps:
         steps.append(Observe(run=desk.run, why=why, key=submission.key, batch=batch))
     if batch.terminal:
         steps.append(_end(desk, standing, submission, batch))
-    elif (
-        desk.run.cancel_requested
+    else:
+        steps += _in_flight(desk, submission, batch)
+    return steps
+
+
+def _in_flight(desk: Desk, submission: Submission, batch: Batch) -> Steps:
+    """Wait for a batch, unless somebody wants it stopped or it takes too long."""
+    steps: Steps = []
+    waiting = f"in flight, {batch.status}"
+    late = overdue(desk, submission, batch)
+    if late is not None:
+        waiting = f"{waiting}, overdue"
+        if submission.overdue_at is None:
+            steps.append(
+                NoteOverdue(run=desk.run, why=late, key=submission.key, batch_id=batch.id)
+            )
+    unwanted = "cancelled on request" if desk.run.cancel_requested else None
+    if late is not None and desk.deadline.action is DeadlineAction.RESUBMIT:
+        unwanted = unwanted or "it is overdue; what it leaves is asked again"
+    if (
+        unwanted is not None
         and batch.known_status is not BatchStatus.CANCELLING
         and str(submission.key) not in desk.facts.cancelled
     ):
-        why = "cancelled on request"
-        steps.append(CancelBatch(run=desk.run, why=why, submission=submission))
+        steps.append(CancelBatch(run=desk.run, why=unwanted, submission=submission))
     else:
-        steps.append(Wait(run=desk.run, key=submission.key, why=f"in flight, {batch.status}"))
+        steps.append(Wait(run=desk.run, key=submission.key, why=waiting))
     return steps
 
 
@@ -113,7 +136,7 @@ def _end(
     has_files = batch.output_file_id is not None or batch.error_file_id is not None
     if failed and not has_files:
         failure = whole_failure(batch)
-        away = _limit_backoff(desk, standing) if failure is WholeFailure.LIMIT else 0.0
+        away = _limit_backoff(desk, standing) if failure in UNCOUNTED else 0.0
         return CloseWhole(
             run=desk.run,
             why=whole_reason(batch),
@@ -164,15 +187,18 @@ def whole_failure(batch: Batch) -> WholeFailure:
     kinds = set()
     for error in batch.errors:
         code, message = (error.code or "").lower(), (error.message or "").lower()
-        if "token_limit" in code or "quota" in code or "enqueued token limit" in message:
+        if code in MONEY_CODES:
+            kinds.add(WholeFailure.MONEY)
+        elif "token_limit" in code or "quota" in code or "enqueued token limit" in message:
             kinds.add(WholeFailure.LIMIT)
         elif "cannot find file" in message or code in ("internal_error", "output_failed"):
             kinds.add(WholeFailure.PASSING)
         else:
             kinds.add(WholeFailure.LASTING)
-    if WholeFailure.LASTING in kinds:
-        return WholeFailure.LASTING
-    return WholeFailure.LIMIT if WholeFailure.LIMIT in kinds else WholeFailure.PASSING
+    for kind in (WholeFailure.LASTING, WholeFailure.MONEY, WholeFailure.LIMIT):
+        if kind in kinds:
+            return kind
+    return WholeFailure.PASSING
 
 
 def whole_reason(batch: Batch) -> str:

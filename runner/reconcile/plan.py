@@ -20,20 +20,24 @@ from runner.reconcile.actions import (
     ReopenRun,
     RestoreRun,
     StartRun,
+    Tidy,
     Wait,
 )
 from runner.reconcile.admission import admit
 from runner.reconcile.decide import decide_shard
 from runner.reconcile.desk import Desk
+from runner.reconcile.ending import ended
 from runner.reconcile.facts import Traces
+from runner.reconcile.overdue import expiring
+from runner.reconcile.portions import portions
 from runner.reconcile.standing import shard_standing
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from runner.reconcile.actions import Action
     from runner.reconcile.facts import Facts, Known, Wish
-    from runner.reconcile.standing import Standing
+    from runner.spec.job import Job
 
 
 def make_plan(wishes: Sequence[Wish], known: Known, facts: Facts) -> Plan:
@@ -49,7 +53,9 @@ def make_plan(wishes: Sequence[Wish], known: Known, facts: Facts) -> Plan:
     for run in known.runs:
         if (run.job, run.revision) not in wanted and run.id not in planner.taken:
             planner.unwished(run)
-    planner.note_twins(wishes)
+    planner.notes += twins(wishes, known)
+    for run in known.runs:
+        planner.notes += expiring(run, facts)
     actions, turned_away = admit(planner.actions, known.loads, facts.providers)
     return Plan(
         actions=tuple(actions),
@@ -63,6 +69,7 @@ class _Planner:
 
     def __init__(self, wishes: Sequence[Wish], known: Known, facts: Facts) -> None:
         self._wanted = {wish.job.name: wish.revision for wish in wishes}
+        self._jobs = {wish.job.name: wish.job for wish in wishes}
         self.known = known
         self.facts = facts
         self.actions: list[Action] = []
@@ -128,6 +135,8 @@ class _Planner:
         """Plan for a run that no spec asks for: see it through, submit nothing new."""
         if not run.state.final:
             self._advance(run, None)
+        elif run.job in self._jobs:
+            self._tidied(run, self._jobs[run.job])
 
     def _renamed(self, wish: Wish) -> Run | None:
         """Find the run of these very questions that no job asks for under its own name."""
@@ -262,8 +271,16 @@ class _Planner:
             self._unless_troubled(
                 PointLatest(run=run, why="the spec asks for this finished revision")
             )
+        else:
+            self._tidied(run, wish.job)
 
-    def _unless_troubled(self, action: Finish | PointLatest) -> None:
+    def _tidied(self, run: Run, job: Job) -> None:
+        """Leave nothing at the provider, once everything is here, if the spec says so."""
+        if not job.keep_remote and run.tidied_at is None:
+            why = "its results are here, and the spec says keep_remote: false"
+            self._unless_troubled(Tidy(run=run, why=why))
+
+    def _unless_troubled(self, action: Finish | PointLatest | Tidy) -> None:
         trouble = self.facts.trouble.get(f"{action.run.job}/{action.run.short}")
         if trouble is None:
             self.actions.append(action)
@@ -273,13 +290,16 @@ class _Planner:
     def _advance(self, run: Run, wish: Wish | None) -> None:
         attempts = wish.job.attempts if wish is not None else run.attempts
         standings = [shard_standing(run, shard, attempts) for shard in run.shards]
-        broken = next((standing.broken for standing in standings if standing.broken), None)
+        job = None if wish is None else wish.job
+        parts = portions(run, standings, job.canary if job is not None else None)
+        broken = next((standing.broken for standing in standings if standing.broken), parts.broken)
         desk = Desk(
             run=run,
-            job=None if wish is None else wish.job,
+            job=job,
             facts=self.facts,
             seen=self.facts.of(run.provider),
             traces=self._of(run.provider),
+            portions=parts,
             may_submit=wish is not None and not run.cancel_requested and broken is None,
             taken=self.known.keys.get(run.revision, frozenset())
             - {submission.key for submission in run.submissions},
@@ -291,7 +311,7 @@ class _Planner:
             else:
                 self.actions.append(step)
         if not steps:
-            self._unless_troubled(self._ended(run, wish, standings, broken))
+            self._unless_troubled(ended(run, desk.job, standings, broken))
 
     def _of(self, provider: str) -> Traces:
         if provider not in self._traces:
@@ -300,41 +320,15 @@ class _Planner:
             )
         return self._traces[provider]
 
-    def _ended(
-        self, run: Run, wish: Wish | None, standings: Sequence[Standing], broken: str | None
-    ) -> Finish:
-        """Nothing is under way and nothing may be submitted: say what has become of the run."""
-        unanswered = sum(
-            len(standing.shard.rows) - len(standing.answered) for standing in standings
-        )
-        could_go_on = any(len(standing.pending) for standing in standings)
-        if unanswered == 0:
-            state, why = RunState.SUCCEEDED, "every request is answered"
-        elif run.cancel_requested:
-            state, why = RunState.CANCELLED, "cancelled on request"
-        elif broken is not None:
-            state, why = RunState.FAILED, broken
-        elif wish is None and could_go_on:
-            state = RunState.PARTIAL
-            why = f"no spec asks for it any more; {unanswered} requests stay without an answer"
-        else:
-            state = RunState.PARTIAL
-            why = f"{unanswered} of {run.requests} requests ended without a successful response"
-        return Finish(
-            run=run,
-            why=why,
-            job=None if wish is None else wish.job,
-            state=state,
-            superseded=wish is None and could_go_on and not run.cancel_requested,
-        )
 
-    def note_twins(self, wishes: Sequence[Wish]) -> None:
-        """Warn of jobs that ask the very same questions."""
-        first: dict[str, str] = {}
-        for wish in wishes:
-            other = first.setdefault(wish.revision, wish.job.name)
-            if other != wish.job.name and (wish.job.name, wish.revision) not in self._by_identity:
-                self.notes.append(
-                    f"{wish.job.name}: asks the same questions as {other} again (revision "
-                    f"{wish.revision[:12]}); if you want another sample, say `replicate: 2`"
-                )
+def twins(wishes: Sequence[Wish], known: Known) -> Iterator[str]:
+    """Warn of jobs that are about to ask the very same questions as another."""
+    first: dict[str, str] = {}
+    recorded = {(run.job, run.revision) for run in known.runs}
+    for wish in wishes:
+        other = first.setdefault(wish.revision, wish.job.name)
+        if other != wish.job.name and (wish.job.name, wish.revision) not in recorded:
+            yield (
+                f"{wish.job.name}: asks the same questions as {other} again (revision "
+                f"{wish.revision[:12]}); if you want another sample, say `replicate: 2`"
+            )

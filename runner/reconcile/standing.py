@@ -25,7 +25,6 @@ class Standing:
         failed: rows that nothing asks again by itself.
         pending: rows that another attempt may ask, or that the open one is asking.
         open: the attempt under way, or None.
-        tried: how many attempts of this round counted.
         last_attempt: the highest attempt number so far, 0 before the first.
         broken: why the shard as a whole cannot go on, or None.
 
@@ -36,47 +35,56 @@ class Standing:
     failed: RowSet
     pending: RowSet
     open: Submission | None
-    tried: int
     last_attempt: int
     broken: str | None
 
 
 def shard_standing(run: Run, shard: ShardRecord, attempts: int) -> Standing:
     """Sum up one shard; `attempts` is how many counted attempts a row may have."""
-    answered = RowSet.parse("")
-    given_up = RowSet.parse("")
+    answered = given_up = RowSet()
     open_one: Submission | None = None
     broken: str | None = None
-    tried = last = 0
+    last = 0
+    asked: list[RowSet] = []
     for submission in run.shard_submissions(shard.number):
         last = submission.key.attempt
-        current = submission.round == run.round
         if not submission.state.closed:
             open_one = submission
             continue
-        transient = submission.transient or RowSet.parse("")
-        permanent = submission.permanent or RowSet.parse("")
+        transient = submission.transient or RowSet()
+        permanent = submission.permanent or RowSet()
         answered = answered.union(submission.rows.difference(transient).difference(permanent))
-        if current:
-            given_up = given_up.union(permanent)
-            tried += int(submission.counted and submission.state is not SubmissionState.ABANDONED)
-            if submission.state is SubmissionState.LOST or (
-                submission.state is SubmissionState.FAILED and permanent
-            ):
-                broken = submission.problem
+        if submission.round != run.round:
+            continue
+        given_up = given_up.union(permanent)
+        if submission.counted and submission.state is not SubmissionState.ABANDONED:
+            _count(asked, submission.rows)
+        if submission.state is SubmissionState.LOST or (
+            submission.state is SubmissionState.FAILED and permanent
+        ):
+            broken = submission.problem
     left = shard.rows.difference(answered)
-    failed = (
-        left
-        if open_one is None and tried >= attempts
-        else left.difference(left.difference(given_up))
-    )
+    exhausted = asked[attempts - 1] if len(asked) >= attempts else RowSet()
+    if open_one is not None:
+        exhausted = exhausted.difference(open_one.rows)
+    failed = left.intersection(given_up.union(exhausted))
     return Standing(
         shard=shard,
         answered=answered,
         failed=failed,
         pending=left.difference(failed),
         open=open_one,
-        tried=tried,
         last_attempt=last,
         broken=broken,
     )
+
+
+def _count(asked: list[RowSet], rows: RowSet) -> None:
+    """Count one more attempt at these rows: `asked[n]` are those with more than n attempts."""
+    for level, before in enumerate(asked):
+        again = rows.intersection(before)
+        asked[level] = before.union(rows)
+        rows = again
+        if not rows:
+            return
+    asked.append(rows)

@@ -17,6 +17,7 @@ from runner.errors import (
     MayHaveActed,
     NotFound,
     Rejected,
+    TooLarge,
 )
 from runner.inputs.rows import RowSet
 from runner.ledger import transitions
@@ -26,7 +27,7 @@ from runner.reconcile.workshop import Tidings, count
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
-    from runner.ledger.records import Submission
+    from runner.ledger.records import ShardRecord, Submission
     from runner.reconcile.actions import Submit
     from runner.reconcile.workshop import Workshop
     from runner.spec.job import Job
@@ -46,15 +47,16 @@ def submit(shop: Workshop, action: Submit) -> None:
     if submission.state is SubmissionState.PREPARED:
         file_id = _reused(shop, action, submission) or _upload(shop, action, submission)
     else:
-        file_id = submission.input_file_id or ""
-    _create(shop, action, submission, file_id)
+        file_id = submission.input_file_id
+    if file_id is not None:
+        _create(shop, action, submission, file_id)
 
 
-def metadata(job: Job, submission: Submission) -> dict[str, str]:
+def metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
     """Return the pairs that go out with a batch: the user's, and ours where there is room."""
     pairs = dict(job.metadata)
     if len(pairs) < MAX_METADATA_PAIRS:
-        pairs[METADATA_KEY] = str(submission.tag)
+        pairs[METADATA_KEY] = str(submission.tag(shard))
     return pairs
 
 
@@ -79,7 +81,8 @@ def _reused(shop: Workshop, action: Submit, submission: Submission) -> str | Non
     return file.id
 
 
-def _upload(shop: Workshop, action: Submit, submission: Submission) -> str:
+def _upload(shop: Workshop, action: Submit, submission: Submission) -> str | None:
+    """Upload the file of a submission; None if it is too large and has to go out in parts."""
     api = shop.api(action.run.provider)
     key = submission.key
 
@@ -96,6 +99,12 @@ def _upload(shop: Workshop, action: Submit, submission: Submission) -> str:
     except MayHaveActed as error:
         transitions.doubt(shop.ledger, key, str(error))
         raise
+    except TooLarge as error:
+        if submission.requests == 1:
+            _refused(shop, submission, error)
+            raise
+        _too_large(shop, submission, error)
+        return None
     except Rejected as error:
         _refused(shop, submission, error)
         raise
@@ -130,7 +139,7 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
             input_file_id=file_id,
             endpoint=action.run.endpoint,
             completion_window=action.job.completion_window,
-            metadata=metadata(action.job, submission),
+            metadata=metadata(action.job, action.shard, submission),
         )
     except MayHaveActed as error:
         transitions.doubt(shop.ledger, key, str(error))
@@ -166,6 +175,29 @@ def _gone(shop: Workshop, provider: str, file_id: str) -> bool:
         # Whether it is there cannot be told now; the next pass tries to use it once more.
         return False
     return False
+
+
+def _too_large(shop: Workshop, submission: Submission, error: TooLarge) -> None:
+    """Close an attempt that is refused for its size; its requests go out in smaller files."""
+    transitions.close(
+        shop.ledger,
+        submission.key,
+        state=SubmissionState.FAILED,
+        transient=submission.rows,
+        permanent=RowSet(),
+        problem=str(error),
+        counted=False,
+        too_large=True,
+    )
+    shop.scratch(submission.key).unlink(missing_ok=True)
+    shop.tell(
+        Tidings(
+            job=submission.key.job,
+            what=f"the provider takes no file of {submission.bytes:,} bytes; its "
+            f"{count(submission.requests)} go out in smaller ones "
+            f"(max_bytes_per_batch in runner.yaml spares the detour)",
+        )
+    )
 
 
 def _refused(shop: Workshop, submission: Submission, error: Rejected) -> None:

@@ -15,6 +15,7 @@ from runner.reconcile.actions import (
     Finish,
     Lose,
     NoteMissing,
+    NoteOverdue,
     NoteSpec,
     Observe,
     PointLatest,
@@ -24,6 +25,7 @@ from runner.reconcile.actions import (
     Retract,
     StartRun,
     Submit,
+    Tidy,
 )
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ _WORDS: Final[dict[type[Action], tuple[str, str]]] = {
     Retract: (" ", "retract"),
     Observe: (" ", "observe"),
     NoteMissing: ("?", "missing"),
+    NoteOverdue: ("!", "overdue"),
     Lose: ("!", "lose"),
     Collect: ("<", "collect"),
     CloseWhole: ("!", "close"),
@@ -50,9 +53,10 @@ _WORDS: Final[dict[type[Action], tuple[str, str]]] = {
     Abandon: ("-", "abandon"),
     Finish: ("=", "publish"),
     PointLatest: ("=", "point_latest"),
+    Tidy: ("-", "tidy"),
 }
 
-_BOOKKEEPING: Final = (Observe, Doubt, NoteMissing, NoteSpec)
+_BOOKKEEPING: Final = (Observe, Doubt, NoteMissing, NoteOverdue, NoteSpec)
 """What only the ledger notices: no change that a plan should ask attention for."""
 
 
@@ -76,7 +80,9 @@ def subject(action: Action) -> Key | None:
     match action:
         case Submit() | Lose() | Collect() | CloseWhole() | CancelBatch() | Abandon():
             return action.submission.key
-        case AdoptBatch() | AdoptFile() | Doubt() | Retract() | Observe() | NoteMissing():
+        case AdoptBatch() | AdoptFile() | Doubt() | Retract() | Observe():
+            return action.key
+        case NoteMissing() | NoteOverdue():
             return action.key
         case _:
             return None
@@ -87,7 +93,7 @@ def batch_of(action: Action) -> str | None:
     match action:
         case AdoptBatch() | Observe() | Collect() | CloseWhole():
             return action.batch.id
-        case NoteMissing():
+        case NoteMissing() | NoteOverdue():
             return action.batch_id
         case CancelBatch() | Lose():
             return action.submission.batch_id

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -13,8 +15,11 @@ from runner.spec.files import read_file
 from runner.spec.nodes import Table, dotted, plain, step_into
 from runner.spec.project import (
     EMBEDDED_BASE_URL,
+    LONGEST_LIFE,
     OPENAI_BASE_URL,
+    OPENAI_HOST,
     PROJECT_FILE,
+    KeyCommand,
     Limits,
     Project,
     Provider,
@@ -23,7 +28,6 @@ from runner.spec.scalars import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from runner.spec import nodes
     from runner.spec.document import Document
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 _UNFIT: Final = re.compile(r"[^\x21-\x7e]")
 _EXAMPLE: Final = "such as http://127.0.0.1:8000/v1"
 _PORTS: Final = {"http": 80, "https": 443}
+
+_PLACES: Final = ("api_key_env", "api_key_file", "api_key_command")
 
 
 def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> Project:
@@ -42,12 +48,16 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
     problems: list[Problem] = []
     document = _only_document(config, problems) if config else None
     shape = _shape(document, problems)
-    providers = _providers(document, shape, environ, problems)
+    providers = _providers(root, document, shape, environ, problems)
     default = shape.default_provider if shape else "openai"
     if default not in providers:
         words = one_of(default, sorted(providers), "there are")
         message = f'"{shown(default)}" is no provider of this project; {words}'
         problems.append(_at(document, ("default_provider",), message))
+    if document is not None and document.root is not None:
+        from runner.spec.keys import without_keys
+
+        problems = without_keys(document.root, problems)
     if problems:
         raise InvalidInput(problems)
     return Project(
@@ -116,11 +126,17 @@ def _shape(document: Document | None, problems: list[Problem]) -> ConfigShape | 
     try:
         return config_adapter().validate_python(plain(document.root))
     except ValidationError as error:
-        problems += [problem for _, problem in explain_errors(error, document, CONFIG_KEYS)]
+        for path, problem in explain_errors(error, document, CONFIG_KEYS):
+            if path[2:3] == ("api_key_command",):
+                words = "expected a list of texts, such as [pass, show, lab]"
+                problem = _at(document, path[:3], words)  # noqa: PLW2901
+            if problem not in problems:
+                problems.append(problem)
         return None
 
 
 def _providers(
+    root: Path,
     document: Document | None,
     shape: ConfigShape | None,
     environ: Mapping[str, str],
@@ -141,13 +157,63 @@ def _providers(
             providers["openai"] = replace(providers["openai"], base_url=base_url)
     for name, wish in wishes.items():
         try:
-            providers[name] = _provider(name, wish, providers.get(name))
+            provider = _provider(name, wish, providers.get(name))
+            providers[name] = _with_key(root, document, wish, provider, problems)
         except ValueError as error:
             path = ("providers", name, "base_url")
             if not _unreadable(document, path):
                 problems.append(_at(document, path, str(error)))
             providers.setdefault(name, Provider(name=name, base_url=EMBEDDED_BASE_URL))
-    return providers
+    return {name: _with_lives(provider) for name, provider in providers.items()}
+
+
+def _with_lives(provider: Provider) -> Provider:
+    """Let files at OpenAI expire, which would keep results for ever; others may not know how."""
+    if provider.host != OPENAI_HOST:
+        return provider
+    return replace(
+        provider,
+        input_expires_after=provider.input_expires_after or LONGEST_LIFE,
+        output_expires_after=provider.output_expires_after or LONGEST_LIFE,
+    )
+
+
+def _with_key(
+    root: Path,
+    document: Document | None,
+    wish: ProviderShape,
+    provider: Provider,
+    problems: list[Problem],
+) -> Provider:
+    """Put the one place of its key into a provider; the last one written where there are more."""
+    named = [place for place in _PLACES if getattr(wish, place) is not None]
+    if len(named) > 1:
+        words = f"the key has a place already, in {named[0]}; keep one of them"
+        problems.append(_at(document, ("providers", provider.name, named[1]), words))
+    try:
+        if wish.api_key_file is not None:
+            file = root / Path(wish.api_key_file).expanduser()
+            return replace(provider, api_key_env=None, api_key_file=file)
+        if wish.api_key_command is not None:
+            command = KeyCommand(arguments=_arguments(wish.api_key_command), folder=root)
+            return replace(provider, api_key_env=None, api_key_command=command)
+    except (ValueError, RuntimeError) as error:
+        problems.append(_at(document, ("providers", provider.name, named[-1]), str(error)))
+    return provider
+
+
+def _arguments(command: str | list[str]) -> tuple[str, ...]:
+    """Split a command as a shell would, which then is not asked; a list is split already.
+
+    Raises ValueError, without the text.
+    """
+    try:
+        arguments = shlex.split(command) if isinstance(command, str) else command
+    except ValueError:
+        arguments = []
+    if not arguments:
+        raise ValueError("is no command; write a list of arguments, such as [pass, show, lab]")
+    return tuple(arguments)
 
 
 def _provider(name: str, wish: ProviderShape, built_in: Provider | None) -> Provider:
@@ -173,6 +239,8 @@ def _provider(name: str, wish: ProviderShape, built_in: Provider | None) -> Prov
         adoption_grace=wish.adoption_grace,
         max_active_batches=wish.max_active_batches,
         max_enqueued_tokens=wish.max_enqueued_tokens,
+        input_expires_after=wish.input_expires_after,
+        output_expires_after=wish.output_expires_after,
         embedded=built_in is not None and built_in.embedded,
     )
 

@@ -32,6 +32,7 @@ _MISSING: Final = {
 }
 _PATTERNS: Final = {
     "completion_window": 'is no time span; write hours or days, such as "24h"',
+    "after": "is no time; write minutes, hours or days, such as 30h",
     "api_key_env": "expected the name of an environment variable in capitals, such as LAB_KEY;"
     " the key itself must never be written here",
     "name": f"is no name; {NAME_RULE}",
@@ -39,16 +40,18 @@ _PATTERNS: Final = {
 _EXAMPLES: Final = {
     "metadata": 'expected keys and values below it, such as "project: acl"',
     "retry": 'expected "attempts: 3" below it',
+    "deadline": 'expected "after: 30h" or "action: resubmit" below it',
     "providers": "expected the names of providers below it",
 }
+_TIMES: Final = frozenset({"completion_window", "deadline.after"})
 _LONGEST_GUESS: Final = 64
 _HOUR: Final = re.compile(r"([1-9][0-9]{0,4})(:00)?", re.ASCII)
 
 
 def remedy(key: str, text: str) -> str | None:
-    """Know that an hour in `completion_window` was meant as a number of hours."""
+    """Know that a number where a time belongs was meant as a number of hours."""
     hour = _HOUR.fullmatch(text)
-    return f'"{hour[1]}h" in quotes' if key == "completion_window" and hour else None
+    return f'"{hour[1]}h" in quotes' if key in _TIMES and hour else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
@@ -140,8 +143,17 @@ def _about_value(detail: ErrorDetails, path: Path, node: Node | None) -> str:
             return words if field in _CONFIDENTIAL else f'"{text}" {words}'
         case "value_error":
             return f'"{text}" {detail["ctx"]["error"]}'
+        case "literal_error":
+            return f'"{text}" is none of these: {_choices(detail)}'
+        case "bool_type":
+            return f"{text} is neither true nor false; write one of them, without quotes"
         case _:
             return _out_of_bounds(kind, detail, text)
+
+
+def _choices(detail: ErrorDetails) -> str:
+    """Write the values that would do, without pydantic's quotes."""
+    return str(detail["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
 
 
 def _out_of_bounds(kind: str, detail: ErrorDetails, text: str) -> str:

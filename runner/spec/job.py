@@ -7,6 +7,7 @@ so that one bad spec stops only itself.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import Problem
@@ -31,6 +32,26 @@ OPENAI_ENDPOINTS: Final = (
 
 METADATA_KEY: Final = "runner"
 """The metadata key that runner finds its own batches by; specs may not use it."""
+
+
+class DeadlineAction(StrEnum):
+    """What is done about a batch that takes longer than it should."""
+
+    WARN = "warn"
+    RESUBMIT = "resubmit"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """When a batch is overdue, and what is done about it.
+
+    `after` counts seconds from the batch's creation; None means an hour after the provider
+    should have let it expire.
+    """
+
+    after: int | None = None
+    action: DeadlineAction = DeadlineAction.WARN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +82,9 @@ class Job:
     `input` is absolute and existed as a regular file when the spec was read; `input_shown` is
     as the person wrote it. `attempts` counts submissions of a request, the first included.
     `output` is the folder for the results, relative to the project's root, or None for
-    `<outputs>/<name>`. `document` is the text of the spec, comments included, for the record.
+    `<outputs>/<name>`. `canary` is how many requests of each model are asked before the others,
+    or None; `keep_remote` whether the provider may keep the files of a job whose results are
+    here. `document` is the text of the spec, comments included, for the record.
     """
 
     name: str
@@ -73,6 +96,9 @@ class Job:
     provider: Provider
     replicate: int = 1
     attempts: int = 3
+    deadline: Deadline = Deadline()
+    canary: int | None = None
+    keep_remote: bool = True
     output: str | None = None
     source: Source
     document: str

@@ -3,9 +3,9 @@
 The folder with `runner.yaml` is the project; without that file the current folder is one, and
 everything has a default, so that a spec, an input and `OPENAI_API_KEY` are enough to begin.
 
-A key is never part of a project. A provider knows the *name* of the environment variable that
-holds its key, and the value is wrapped in `Secret` from the moment it is read, so that no
-message, repr or log can show it by accident.
+A key is never part of a project. A provider knows where its key is to be found (the *name* of a
+variable, a file, a command), and the key is wrapped in `Secret` from the moment it is read, so
+that no message, repr or log can show it by accident.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PROJECT_FILE: Final = "runner.yaml"
-OPENAI_BASE_URL: Final = "https://api.openai.com/v1"
+OPENAI_HOST: Final = "api.openai.com"
+OPENAI_BASE_URL: Final = f"https://{OPENAI_HOST}/v1"
+LONGEST_LIFE: Final = 30 * 86_400
+"""Seconds: the longest that `expires_after` can say (fact sheet, section 2)."""
 EMBEDDED_BASE_URL: Final = "http://local.invalid/v1"
 """What `local` has for an address until it is started: `.invalid` never resolves (RFC 2606)."""
 
@@ -79,28 +82,66 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCommand:
+    """A command that prints a key: its arguments, without a shell, and where it runs."""
+
+    arguments: tuple[str, ...]
+    folder: Path
+
+    def __str__(self) -> str:
+        """Name the program alone: an argument may be what should not be shown."""
+        return Path(self.arguments[0]).name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """Somebody with a Batch API: a name in the project, an address, the rules for batches there.
 
     `base_url` has no trailing slash, query or user. `adoption_grace` (seconds) is None where
     the project does not set it; `grace` then knows the rule. `max_active_batches` and
     `max_enqueued_tokens` (of one model) bound what is in flight at once; None does not.
+    `…_expires_after` (seconds) is what a provider is told about the life of files; None says
+    nothing, and leaves it to the provider; at OpenAI's own address it is 30 days.
     `embedded` marks the built-in `local`, whose address is made up when it is started.
     """
 
     name: str
     base_url: str
     api_key_env: str | None = None
+    api_key_file: Path | None = None
+    api_key_command: KeyCommand | None = None
     limits: Limits = Limits()
     adoption_grace: float | None = None
     max_active_batches: int | None = None
     max_enqueued_tokens: int | None = None
+    input_expires_after: int | None = None
+    output_expires_after: int | None = None
     embedded: bool = False
 
     def api_key(self, environ: Mapping[str, str]) -> Secret | None:
-        """Read the key from the variable that the project names; unset and blank are None."""
+        """Read the key from where the project says; a variable that is unset or blank is None.
+
+        Raises Unauthorized where a file or a command gives no key. A command runs once a process.
+        """
+        if self.api_key_file is not None:
+            from runner.spec.keys import key_of_file
+
+            return key_of_file(self.api_key_file, provider=self.name)
+        if self.api_key_command is not None:
+            from runner.spec.keys import key_of_command
+
+            return key_of_command(self.api_key_command, environ, provider=self.name)
         value = environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         return Secret(value) if value else None
+
+    @property
+    def key_source(self) -> str | None:
+        """Where the key comes from, as messages name it; None where none is configured."""
+        if self.api_key_file is not None:
+            return str(self.api_key_file)
+        if self.api_key_command is not None:
+            return f"what {self.api_key_command} prints"
+        return self.api_key_env
 
     @property
     def host(self) -> str:
@@ -111,11 +152,16 @@ class Provider:
 
     @property
     def loopback(self) -> bool:
-        """Whether the provider is on this machine."""
+        """Whether the provider is on this machine, whoever answers for names.
+
+        `localhost` stands in the hosts file of every system. `lab.localhost` should be looked up
+        nowhere else either (RFC 6761, section 6.3), but many resolvers ask the network for it,
+        where anybody may answer: it gets no key in the clear.
+        """
         from ipaddress import ip_address
 
         host = self.host
-        if self.embedded or host == "localhost" or host.endswith(".localhost"):
+        if self.embedded or host == "localhost":
             return True
         try:
             return ip_address(host).is_loopback

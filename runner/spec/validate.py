@@ -18,8 +18,16 @@ from runner.errors import Problem
 from runner.spec.compose import MAX_PROBLEMS
 from runner.spec.explain import NAME_RULE, did_you_mean, explain_errors, one_of
 from runner.spec.files import reason
-from runner.spec.job import METADATA_KEY, OPENAI_ENDPOINTS, Job, Source
+from runner.spec.job import (
+    METADATA_KEY,
+    OPENAI_ENDPOINTS,
+    Deadline,
+    DeadlineAction,
+    Job,
+    Source,
+)
 from runner.spec.nodes import Key, Scalar, Table, places, plain
+from runner.spec.project import OPENAI_HOST
 from runner.spec.scalars import shown
 
 if TYPE_CHECKING:
@@ -32,7 +40,6 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _ENDPOINT: Final = re.compile(r"/[!-\"$-~]*")
-_OPENAI_HOST: Final = "api.openai.com"
 _CLOSED: Final = frozenset({"openai", "local"})
 """Providers whose endpoints are OpenAI's; others have paths of their own."""
 
@@ -182,10 +189,10 @@ class _Validation:
         window = self._text("completion_window")
         if window is None or window == "24h" or provider is None or provider.embedded:
             return
-        if provider.host == _OPENAI_HOST:
+        if provider.host == OPENAI_HOST:
             self._say(
                 "completion_window",
-                f'"{shown(window)}" is not offered by {_OPENAI_HOST}; write "24h"',
+                f'"{shown(window)}" is not offered by {OPENAI_HOST}; write "24h"',
             )
 
     def _metadata(self, root: Table) -> None:
@@ -253,9 +260,22 @@ def _job(
         provider=provider,
         replicate=shape.replicate,
         attempts=shape.retry.attempts,
+        deadline=_deadline(shape),
+        canary=shape.canary,
+        keep_remote=shape.keep_remote,
         output=None if shape.output is None else str(PurePosixPath(shape.output)),
         source=source,
         document=document.text,
+    )
+
+
+def _deadline(shape: SpecShape) -> Deadline:
+    from runner.spec.shapes import duration
+
+    after = shape.deadline.after
+    return Deadline(
+        after=None if after is None else duration(after),
+        action=DeadlineAction(shape.deadline.action),
     )
 
 

@@ -19,6 +19,7 @@ from runner.errors import (
     OutOfMoney,
     RateLimited,
     Rejected,
+    TooLarge,
     Transient,
     Unauthorized,
     Unreachable,
@@ -259,7 +260,6 @@ def test_a_wait_of_an_hour_is_left_to_a_later_pass(
         (404, {}, NotOffered),
         (405, {}, NotOffered),
         (409, {}, Rejected),
-        (413, "<html><title>413</title>", Rejected),
         (422, {"detail": [{"msg": "bad"}]}, Rejected),
         (429, {"error": {"message": "quota", "type": "insufficient_quota"}}, OutOfMoney),
         (501, {}, NotOffered),
@@ -284,6 +284,20 @@ def test_a_refusal_is_reported_once(
     assert KEY not in str(caught.value)
     if place:
         assert f"base_url redirects to {world.server.origin}/v2/batches" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (413, "<html><title>413</title>"),
+        (400, {"error": {"message": "File is too large."}}),
+    ],
+)
+def test_an_upload_may_be_too_large(world: World, status: int, body: object) -> None:
+    world.server.will(answer(status, body))
+    with pytest.raises(TooLarge, match="max_bytes_per_batch"):
+        upload(world.client())
+    assert len(world.server.received) == 1
 
 
 @ACTS

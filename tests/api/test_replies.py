@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from runner.api.complaints import LONGEST_TEXT, decode_json, read_complaint, shown
 from runner.api.replies import (
-    MONEY_CODES,
     Call,
     Kind,
     Reply,
@@ -19,6 +18,7 @@ from runner.api.replies import (
     retry_after,
     unusable,
 )
+from runner.batch import MONEY_CODES
 from runner.errors import (
     ApiError,
     FileNotVisible,
@@ -28,6 +28,7 @@ from runner.errors import (
     OutOfMoney,
     RateLimited,
     Rejected,
+    TooLarge,
     Transient,
     Unauthorized,
     UnexpectedReply,
@@ -74,7 +75,6 @@ OPEN = (408, 500, 502, 503, 504, 520, 599)
         (403, Unauthorized),
         (405, NotOffered),
         (409, Rejected),
-        (413, Rejected),
         (415, Rejected),
         (422, Rejected),
         (429, RateLimited),
@@ -86,6 +86,12 @@ def test_what_a_status_means_for_every_call(
     kind: Kind, status: int, expected: type[ApiError]
 ) -> None:
     assert type(refused(kind, status, fault())) is expected
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_only_an_upload_can_be_too_large(kind: Kind) -> None:
+    expected = TooLarge if kind is Kind.UPLOAD else Rejected
+    assert type(refused(kind, 413)) is expected
 
 
 @pytest.mark.parametrize("status", OPEN)

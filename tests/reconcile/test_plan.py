@@ -361,7 +361,7 @@ def test_the_same_facts_give_the_same_plan(tmp_path: Path) -> None:
     [
         ("token_limit_exceeded", "Enqueued token limit reached", WholeFailure.LIMIT),
         (None, "Enqueued token limit reached for m", WholeFailure.LIMIT),
-        ("insufficient_quota", None, WholeFailure.LIMIT),
+        ("insufficient_quota", None, WholeFailure.MONEY),
         ("invalid_request", "Cannot find file file-1, or ...", WholeFailure.PASSING),
         ("internal_error", None, WholeFailure.PASSING),
         ("invalid_json_line", "not parseable", WholeFailure.LASTING),

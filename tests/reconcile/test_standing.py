@@ -136,13 +136,22 @@ def test_a_new_round_asks_everything_unanswered(history: tuple[list[Submission],
     submissions, round_ = history
     standing = shard_standing(run_of(submissions, round_ + 1), shard(), 1)
     assert standing.pending == EVERY.difference(standing.answered)
-    assert standing.tried == 0
 
 
 def test_attempts_that_do_not_count_leave_their_rows_pending() -> None:
     turned_away = attempt(1, EVERY, SubmissionState.FAILED, EVERY, RowSet(), counted=False)
     standing = shard_standing(run_of([turned_away]), shard(), 1)
-    assert (standing.pending, standing.tried) == (EVERY, 0)
+    assert standing.pending == EVERY
+
+
+def test_rows_that_were_not_asked_are_not_counted_as_asked() -> None:
+    part, rest = RowSet.span(0, 5), RowSet.span(5, ROWS)
+    first = attempt(1, part, SubmissionState.COLLECTED, part, RowSet())
+    second = attempt(2, rest, SubmissionState.COLLECTED, rest, RowSet())
+    assert shard_standing(run_of([first, second]), shard(), 2).pending == EVERY
+    third = attempt(3, part, SubmissionState.COLLECTED, part, RowSet())
+    standing = shard_standing(run_of([first, second, third]), shard(), 2)
+    assert (standing.failed, standing.pending) == (part, rest)
 
 
 def test_the_last_counted_attempt_ends_what_is_left() -> None:

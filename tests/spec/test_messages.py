@@ -116,8 +116,23 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
             "zzz: x",
             (
                 "3:1: zzz: unknown key; there are: name, endpoint, input, completion_window,"
-                " metadata, provider, replicate, retry, output"
+                " metadata, provider, replicate, retry, deadline, canary, keep_remote, output"
             ),
+        ),
+        ("deadline: 30h", '3:11: deadline: expected "after: 30h" or "action: resubmit" below it'),
+        ("deadline: {after: 30}", '3:19: deadline.after: 30 is a number; write "30h" in quotes'),
+        (
+            "deadline: {after: 30x}",
+            '3:19: deadline.after: "30x" is no time; write minutes, hours or days, such as 30h',
+        ),
+        (
+            "deadline: {action: warm}",
+            '3:20: deadline.action: "warm" is none of these: warn, resubmit, wait',
+        ),
+        ("canary: 0", "3:9: canary: 0 is too small; write at least 1"),
+        (
+            "keep_remote: 1",
+            "3:14: keep_remote: 1 is neither true nor false; write one of them, without quotes",
         ),
         ('output: ""', "3:9: output: is empty; write a value, or remove the line"),
         (

@@ -1,0 +1,88 @@
+"""Leaving nothing lying about: a finished run's files at the provider, deleted.
+
+What cannot be fetched again is deleted last: only after the final files stand, and each raw file
+on this disk has been read once more and found to be what was downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from runner.errors import LocalFileError, NotFound, NotOffered, Rejected, Unauthorized
+from runner.ledger import runs as run_steps
+from runner.reconcile.workshop import Tidings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from runner.ledger.records import FileRecord, Submission
+    from runner.reconcile.actions import Tidy
+    from runner.reconcile.workshop import Workshop
+
+
+def tidy(shop: Workshop, action: Tidy) -> None:
+    """Delete the input and result files of a run at its provider, as far as it lets us.
+
+    Raises LocalFileError, with nothing more deleted, if a result on this disk is not what was
+    downloaded; ApiError if the provider cannot be asked now. Doing it again is safe.
+    """
+    run = shop.ledger.run(action.run.id)
+    files = shop.ledger.files(run.id)
+    results = {record.file_id for records in files.values() for record in records}
+    api = shop.api(run.provider)
+    gone = 0
+    kept: dict[str, str] = {}
+    for submission in run.submissions:
+        records = files.get(str(submission.key), ())
+        if submission.tidied_at is not None:
+            continue
+        _insist(shop.folder(run), records)
+        deleted: list[str] = []
+        left: dict[str, str] = {}
+        for file_id in _remote(submission, results):
+            try:
+                api.delete_file(file_id)
+            except NotFound:
+                deleted.append(file_id)
+            except (NotOffered, Rejected, Unauthorized) as error:
+                left[file_id] = str(error)
+            else:
+                deleted.append(file_id)
+        run_steps.tidied_submission(shop.ledger, submission.key, deleted=deleted, left=left)
+        gone += len(deleted)
+        kept |= left
+    run_steps.tidied_run(shop.ledger, run)
+    told = f"deleted {gone:,} files at the provider, as keep_remote: false says"
+    if kept:
+        file_id, why = next(iter(kept.items()))
+        told += f"; {len(kept):,} could not be deleted, {file_id} for one: {why}"
+    shop.tell(Tidings(job=run.job, what=told, trouble=bool(kept)))
+
+
+def _remote(submission: Submission, results: set[str]) -> list[str]:
+    """Return the ids of a submission's files at the provider; results only if they are here."""
+    batch = submission.batch
+    outputs = () if batch is None else (batch.output_file_id, batch.error_file_id)
+    found = [submission.input_file_id, *(name for name in outputs if name in results)]
+    return list(dict.fromkeys(name for name in found if name))
+
+
+def _insist(folder: Path, records: Sequence[FileRecord]) -> None:
+    """Refuse to go on unless the results on this disk are those that were downloaded."""
+    for record in records:
+        path = folder / record.path
+        try:
+            with path.open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise LocalFileError(
+                f"{path} cannot be read, so nothing is deleted at the provider: "
+                f"{error.strerror or error}"
+            ) from error
+        if found != record.sha256:
+            raise LocalFileError(
+                f"{path} is not what was downloaded, so nothing is deleted at the provider; "
+                f"remove it, and the next pass downloads it again"
+            )

@@ -1,0 +1,234 @@
+"""What runner does so that nothing is wasted: canary, deadline, smaller files, tidying up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.ledger.records import RunState
+from tests.reconcile.conftest import ids
+from tests.simulation.behaviour import (
+    Behaviour,
+    Conditions,
+    Expire,
+    Fail,
+    HttpError,
+    Problem,
+    Stuck,
+    by_id,
+)
+from tests.simulation.site import SPEC
+
+if TYPE_CHECKING:
+    from tests.reconcile.conftest import MakeSite
+    from tests.simulation.site import Site
+
+GOOD = Behaviour()
+HOUR = 3600.0
+
+
+def sizes(site: Site) -> list[int]:
+    """Return how many requests each batch asked, in order."""
+    return [len(batch.rows) for batch in site.world.submissions()]
+
+
+def refusing(*rows: str) -> Behaviour:
+    return Behaviour(answer=by_id({row: HttpError(status=400) for row in rows}))
+
+
+# The canary ------------------------------------------------------------------------------------
+
+
+def test_a_canary_goes_ahead_and_the_rest_follows(make_site: MakeSite) -> None:
+    site = make_site(rows=12, shard=5, spec=SPEC + "canary: 2\n")
+    site.reconcile()
+    assert sizes(site) == [2]
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert sizes(site) == [2, 3, 5, 2]
+    site.check(ids(12))
+
+
+def test_a_canary_that_fails_stops_the_job_before_the_rest_is_paid(make_site: MakeSite) -> None:
+    site = make_site(refusing("r0", "r1", "r2"), rows=12, shard=5, spec=SPEC + "canary: 4\n")
+    assert site.until_done().states == {"job": RunState.FAILED}
+    assert sizes(site) == [4]
+    assert "the canary has failed: 1 of its 4 requests" in " ".join(site.told)
+    site.check(ids(12))
+    assert site.results()[0] == ["r3"]
+
+
+def test_a_canary_that_half_succeeds_is_good_enough(make_site: MakeSite) -> None:
+    site = make_site(refusing("r0", "r1"), rows=12, spec=SPEC + "canary: 4\n")
+    assert site.until_done().states == {"job": RunState.PARTIAL}
+    assert sizes(site) == [4, 8]
+
+
+def test_a_canary_may_need_several_attempts(make_site: MakeSite) -> None:
+    site = make_site(
+        Behaviour(ending=Expire(fraction=0.0)), GOOD, rows=12, spec=SPEC + "canary: 4\n"
+    )
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert sizes(site) == [4, 4, 8]
+    site.check(ids(12))
+
+
+def test_a_canary_said_too_late_is_none(make_site: MakeSite) -> None:
+    site = make_site(Behaviour(ending=Expire(fraction=0.5)), GOOD, rows=12, shard=6)
+    site.reconcile()
+    site.write_spec(SPEC + "canary: 1\n")
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert sizes(site) == [6, 6, 3]
+
+
+def test_a_ledger_lost_behind_a_canary_is_found_again(make_site: MakeSite) -> None:
+    site = make_site(Behaviour(working=100), rows=12, spec=SPEC + "canary: 3\n")
+    site.reconcile()
+    site.drop_ledger()
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert sizes(site) == [3, 9]
+    site.check(ids(12))
+
+
+# Files that are too large ----------------------------------------------------------------------
+
+
+def test_a_file_that_is_too_large_goes_out_in_parts(make_site: MakeSite) -> None:
+    site = make_site(rows=12)
+    whole = len(site.lines)
+    site.world.conditions = Conditions(max_bytes=whole // 3)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert sizes(site) == [2] * 6
+    site.check(ids(12))
+    assert "go out in smaller ones" in " ".join(site.told)
+
+
+def test_what_one_shard_learned_spares_the_others(make_site: MakeSite) -> None:
+    site = make_site(rows=12, shard=6)
+    site.world.conditions = Conditions(max_bytes=len(site.lines) // 3)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    refused = len(site.world.calls("POST", "/files")) - len(sizes(site))
+    assert refused == 2, "both were on their way in the first pass; none afterwards"
+    site.check(ids(12))
+
+
+def test_one_request_that_is_too_large_is_the_users_to_mend(make_site: MakeSite) -> None:
+    site = make_site(rows=2)
+    site.world.conditions = Conditions(max_bytes=10)
+    assert site.until_done().states == {"job": RunState.FAILED}
+    assert sizes(site) == []
+
+
+# Batches that take too long --------------------------------------------------------------------
+
+STUCK = Behaviour(ending=Stuck())
+
+
+def test_an_overdue_batch_is_told_of_once(make_site: MakeSite) -> None:
+    site = make_site(STUCK)
+    site.reconcile()
+    site.clock.sleep(24.5 * HOUR)
+    site.reconcile()
+    assert "overdue" not in " ".join(site.told)
+    site.clock.sleep(HOUR)
+    for _ in range(3):
+        site.reconcile()
+    told = [words for words in site.told if "overdue" in words]
+    assert len(told) == 1
+    assert "runner cancel job" in told[0]
+    assert sizes(site) == [6]
+
+
+def test_an_overdue_batch_is_cancelled_and_the_rest_asked_again(make_site: MakeSite) -> None:
+    site = make_site(STUCK, GOOD, spec=SPEC + "deadline: {after: 90m, action: resubmit}\n")
+    site.reconcile()
+    site.clock.sleep(HOUR)
+    site.reconcile()
+    assert not site.world.calls("POST", "/batches/*")
+    site.clock.sleep(HOUR)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert len(sizes(site)) == 2
+    site.check(ids())
+
+
+def test_somebody_may_want_to_wait(make_site: MakeSite) -> None:
+    site = make_site(STUCK, spec=SPEC + "deadline: {action: wait}\n")
+    site.reconcile()
+    site.clock.sleep(100 * HOUR)
+    site.reconcile()
+    assert "overdue" not in " ".join(site.told)
+
+
+def test_results_that_will_be_gone_soon_are_warned_of(make_site: MakeSite) -> None:
+    site = make_site()
+    (site.root / "outputs").write_text("in the way")
+    site.reconcile()
+    site.clock.sleep(HOUR)
+    site.reconcile()
+    assert "may delete them" not in " ".join(site.told)
+    site.clock.sleep(25 * 24 * HOUR)
+    site.reconcile()
+    assert "the provider may delete them in 5 days" in " ".join(site.told)
+
+
+# Money -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["insufficient_quota", "billing_hard_limit_reached"])
+def test_a_batch_without_credit_stops_the_provider_and_goes_on_when_there_is_some(
+    make_site: MakeSite, code: str
+) -> None:
+    broke = Behaviour(ending=Fail(problems=(Problem(code=code, message="No credit."),)))
+    site = make_site(broke, GOOD, rows=12, shard=6)
+    site.reconcile()
+    site.clock.sleep(60)
+    report = site.reconcile()
+    assert report.trouble
+    assert report.hopeless == {"openai"}
+    assert "No credit." in " ".join(site.told)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    site.check(ids(12))
+
+
+# Leaving nothing behind ------------------------------------------------------------------------
+
+
+def test_remote_files_stay_unless_the_spec_says_otherwise(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    site.reconcile()
+    assert not site.world.calls("DELETE", "/files/*")
+
+
+def test_remote_files_are_deleted_once_the_results_are_here(make_site: MakeSite) -> None:
+    site = make_site(
+        Behaviour(ending=Expire(fraction=0.5)), GOOD, spec=SPEC + "keep_remote: false\n"
+    )
+    site.until_done()
+    site.reconcile()
+    assert [file for file in site.world.files() if file.deleted is None] == []
+    before = len(site.world.requests)
+    assert not site.reconcile().changed
+    assert len(site.world.requests) == before
+    site.check(ids())
+
+
+def test_said_later_it_holds_for_what_is_finished(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    site.write_spec(SPEC + "keep_remote: false\n")
+    site.reconcile()
+    assert [file for file in site.world.files() if file.deleted is None] == []
+
+
+def test_nothing_is_deleted_while_a_result_here_is_not_what_was_downloaded(
+    make_site: MakeSite,
+) -> None:
+    site = make_site()
+    site.until_done()
+    [raw] = (site.root / "outputs/job/latest/raw").glob("*.output.jsonl")
+    raw.write_bytes(raw.read_bytes() + b" ")
+    site.write_spec(SPEC + "keep_remote: false\n")
+    assert site.reconcile().trouble
+    assert not site.world.calls("DELETE", "/files/*")
+    assert "is not what was downloaded" in " ".join(site.told)
