@@ -8,6 +8,7 @@ exception outside it is by definition a bug in runner:
     ├── UsageError                  exit 2; the command line asks for something that is not there
     ├── LockHeld                    exit 75; another reconcile is at work
     ├── LedgerError                 the ledger cannot be used (corrupt, full, read-only, ...)
+    │   ├── LedgerDamaged           no database, or one that does not hang together
     │   └── LedgerTooNew            written by a later version of runner
     ├── LocalFileError              a file of ours cannot be read or written (disk full, ...)
     ├── InputChanged                the input is no longer what was validated
@@ -96,6 +97,10 @@ class LockHeld(RunnerError):
 
 class LedgerError(RunnerError):
     """The ledger cannot be read or written; nothing was submitted because of it."""
+
+
+class LedgerDamaged(LedgerError):
+    """The ledger's file is no database, or one that does not hang together any more."""
 
 
 class LedgerTooNew(LedgerError):

@@ -23,7 +23,8 @@ LONGEST_TEXT: Final = 500
 _LONGEST_NAME: Final = 200
 _LONGEST_PAGE: Final = 64 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_TITLE: Final = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
+"""Looks at no character twice, however many titles begin and do not end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

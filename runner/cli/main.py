@@ -30,8 +30,12 @@ _COMMANDS: Final = {
     "reconcile": ("runner.cli.act", "Bring jobs nearer to what their specs ask for."),
     "status": ("runner.cli.look", "Show where each job stands."),
     "show": ("runner.cli.look", "Tell the whole story of one job."),
+    "verify": ("runner.cli.check", "Check that results are still what was recorded."),
     "cancel": ("runner.cli.act", "Cancel what is in flight, collect what was answered."),
     "retry": ("runner.cli.act", "Ask the unanswered requests of a job again."),
+    "adopt": ("runner.cli.recover", "Take over a batch that was made elsewhere."),
+    "rebuild": ("runner.cli.recover", "Make the ledger anew from outputs and providers."),
+    "orphans": ("runner.cli.recover", "List what lies at providers and belongs to no job."),
 }
 
 _EXIT_CODES: Final = (

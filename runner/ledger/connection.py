@@ -17,7 +17,7 @@ import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import LedgerError, LedgerTooNew
+from runner.errors import LedgerDamaged, LedgerError, LedgerTooNew
 from runner.ledger.schema import APPLICATION_ID, MIGRATIONS, apply_migrations
 
 if TYPE_CHECKING:
@@ -173,30 +173,36 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise LedgerError(_in_words(error, path)) from error
+        raise _in_words(error, path) from error
     except OSError as error:
         raise LedgerError(
             f"the ledger {path} cannot be opened: {error.strerror or error}; nothing was submitted"
         ) from error
 
 
-def _in_words(error: sqlite3.DatabaseError, path: Path) -> str:
+def _in_words(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     match code:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return (
-                f"the ledger {path} is damaged ({error}); nothing was submitted. Move the file "
-                f"away and run `runner reconcile`: the new ledger is rebuilt from the outputs on "
-                f"disk and from what the provider lists, and nothing is submitted twice"
-            )
+            return damaged(path, str(error))
         case sqlite3.SQLITE_FULL:
-            return f"the disk that holds the ledger {path} is full; nothing more was submitted"
+            why = f"the disk that holds the ledger {path} is full; nothing more was submitted"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
-            return f"the ledger {path} cannot be opened or written ({error}); nothing was submitted"
+            why = f"the ledger {path} cannot be opened or written ({error}); nothing was submitted"
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return f"the ledger {path} has been locked by another program for {BUSY_TIMEOUT:.0f} s"
+            why = f"the ledger {path} has been locked by another program for {BUSY_TIMEOUT:.0f} s"
         case _:
-            return f"the ledger {path} cannot be used ({error}); nothing more was submitted"
+            why = f"the ledger {path} cannot be used ({error}); nothing more was submitted"
+    return LedgerError(why)
+
+
+def damaged(path: Path, how: str) -> LedgerDamaged:
+    """Return the error that says that a ledger is damaged, and what to do about it."""
+    return LedgerDamaged(
+        f"the ledger {path} is damaged ({how}); nothing was submitted. Run `runner rebuild`: it "
+        f"puts the file aside and makes a new ledger from the outputs on disk and from what the "
+        f"providers list, and nothing is submitted twice"
+    )
 
 
 def on_network_file_system(path: Path) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from runner.batch import Batch
+    from runner.ledger.change import Change
     from runner.ledger.records import (
         FileRecord,
         JobRecord,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
         ShardRecord,
         Submission,
     )
-    from runner.ledger.store import Change, Ledger
+    from runner.ledger.store import Ledger
 
 
 def want(ledger: Ledger, job: JobRecord) -> None:
@@ -70,15 +71,44 @@ def restore_run(
     """Record a run that another ledger finished, as its record on disk tells it."""
     with ledger.change() as change:
         _want(change, job)
-        identifier = _insert_run(change, run, run.shards)
+        identifier = _restore(change, run, submissions)
         _note_spec(change, job)
-        for submission, batch, files in submissions:
-            insert_submission(change, identifier, submission)
-            if batch is not None:
-                upsert_batch(change, run.provider, batch, submission.key)
-            for record in files:
-                insert_file(change, submission.key, record)
-        change.tell("run_restored", job=run.job, revision=run.short, state=run.state)
+    return identifier
+
+
+def restore_history(
+    ledger: Ledger,
+    run: Run,
+    submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
+) -> int:
+    """Record a finished run of another ledger without saying that its job asks for it now."""
+    with ledger.change() as change:
+        change.write(
+            "INSERT INTO jobs (name, spec_path, spec_line, spec_sha256, spec_document, "
+            "updated_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+            run.job,
+            run.spec_path,
+            run.spec_line,
+            run.spec_sha256,
+            run.spec_document,
+            change.now,
+        )
+        return _restore(change, run, submissions)
+
+
+def _restore(
+    change: Change,
+    run: Run,
+    submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
+) -> int:
+    identifier = _insert_run(change, run, run.shards)
+    for submission, batch, files in submissions:
+        insert_submission(change, identifier, submission)
+        if batch is not None:
+            upsert_batch(change, run.provider, batch, submission.key)
+        for record in files:
+            insert_file(change, submission.key, record)
+    change.tell("run_restored", job=run.job, revision=run.short, state=run.state)
     return identifier
 
 
@@ -210,8 +240,9 @@ def _note_spec(change: Change, job: JobRecord) -> None:
 def _insert_run(change: Change, run: Run, shards: Iterable[ShardRecord]) -> int:
     columns = (
         "job", "revision", "state", "reason", "provider", "base_url", "endpoint", "replicate",
-        "digest", "requests", "bytes", "input_path", "folder", "git", "attempts", "succeeded",
-        "failed", "superseded", "created_at", "finished_at",
+        "digest", "requests", "bytes", "input_path", "folder", "git", "spec_path", "spec_line",
+        "spec_sha256", "spec_document", "attempts", "succeeded", "failed", "superseded",
+        "created_at", "finished_at",
     )  # fmt: skip
     identifier = change.insert("runs", {column: getattr(run, column) for column in columns})
     for shard in shards:

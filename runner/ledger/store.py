@@ -12,8 +12,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from runner.batch import Batch
-from runner.errors import LedgerError
-from runner.ledger.connection import connect, connect_read_only, transaction, translated
+from runner.ledger.change import Change
+from runner.ledger.connection import (
+    connect,
+    connect_read_only,
+    damaged,
+    transaction,
+    translated,
+)
 from runner.ledger.reading import read_run, read_shard, read_submission
 from runner.ledger.records import (
     Event,
@@ -24,16 +30,13 @@ from runner.ledger.records import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
     from runner.inputs.fingerprint import Fingerprint
-    from runner.ledger.records import (
-        Run,
-        SubmissionState,
-    )
+    from runner.ledger.records import Run
     from runner.spec.project import Provider
 
 
@@ -86,6 +89,12 @@ class Ledger:
         """Run one read; raises LedgerError in words if the file is damaged."""
         with translated(self.path):
             return self._connection.execute(sql, parameters).fetchall()
+
+    def check(self) -> None:
+        """Read the whole file and see whether it hangs together; raises LedgerError if not."""
+        [row] = self.query("PRAGMA quick_check(1)")
+        if row[0] != "ok":
+            raise damaged(self.path, row[0])
 
     # Reading -------------------------------------------------------------------------------
 
@@ -231,6 +240,23 @@ class Ledger:
         rows = self.query("SELECT id FROM batches WHERE provider = ?", provider)
         return frozenset(row["id"] for row in rows)
 
+    def owned(self, provider: str) -> dict[str, str]:
+        """Return the batches of a provider that are attempts of this ledger: id to key."""
+        rows = self.query(
+            "SELECT id, submission FROM batches WHERE provider = ? AND submission IS NOT NULL",
+            provider,
+        )
+        return {row["id"]: row["submission"] for row in rows}
+
+    def input_files(self, provider: str) -> dict[str, str]:
+        """Return the input files at a provider that attempts of this ledger have: id to key."""
+        rows = self.query(
+            "SELECT input_file_id, key FROM submissions JOIN runs ON runs.id = submissions.run "
+            "WHERE provider = ? AND input_file_id IS NOT NULL",
+            provider,
+        )
+        return {row["input_file_id"]: row["key"] for row in rows}
+
     def foreign_batches(self, provider: str) -> list[tuple[Key | None, Batch]]:
         """Return the batches seen at the provider that carry a key of ours but no submission."""
         return [
@@ -239,98 +265,3 @@ class Ledger:
                 "SELECT tag, raw FROM batches WHERE provider = ? AND submission IS NULL", provider
             )
         ]
-
-
-class Change:
-    """A transaction under way: the writes that one transition consists of."""
-
-    def __init__(self, connection: sqlite3.Connection, now: float) -> None:
-        self._connection = connection
-        self.now = now
-
-    def write(self, sql: str, *parameters: object) -> int:
-        """Run one statement and return how many rows it changed."""
-        return self._connection.execute(sql, parameters).rowcount
-
-    def insert(self, table: str, values: dict[str, object]) -> int:
-        """Insert one row and return its row id."""
-        columns, marks = ", ".join(values), ", ".join("?" * len(values))
-        cursor = self._connection.execute(
-            f"INSERT INTO {table} ({columns}) VALUES ({marks})",  # noqa: S608 -- our own names
-            tuple(values.values()),
-        )
-        return cursor.lastrowid or 0
-
-    def move(
-        self,
-        key: Key,
-        *,
-        to: SubmissionState,
-        allowed: Sequence[SubmissionState],
-        values: dict[str, object] | None = None,
-    ) -> None:
-        """Take a submission from one of the allowed states to the next.
-
-        Raises LedgerError if it is in none of them: the step was taken by someone else, or
-        this program is about to go backwards.
-        """
-        values = values or {}
-        columns = "".join(f", {column} = ?" for column in values)
-        marks = ", ".join("?" * len(allowed))
-        changed = self.write(
-            f"UPDATE submissions SET state = ?{columns} "  # noqa: S608 -- our own names
-            f"WHERE key = ? AND state IN ({marks})",
-            to,
-            *values.values(),
-            str(key),
-            *allowed,
-        )
-        if changed != 1:
-            raise LedgerError(
-                f"submission {key} cannot become {to}: it is not {' or '.join(allowed)}; "
-                f"another process is at work on this ledger"
-            )
-
-    def insist(self, key: Key, allowed: Sequence[SubmissionState]) -> None:
-        """Refuse the change with a LedgerError unless the submission is in one of the states."""
-        marks = ", ".join("?" * len(allowed))
-        found = self._connection.execute(
-            f"SELECT 1 FROM submissions WHERE key = ? AND state IN ({marks})",  # noqa: S608
-            (str(key), *allowed),
-        ).fetchone()
-        if found is None:
-            raise LedgerError(
-                f"submission {key} is not {' or '.join(allowed)}: another process is at work on "
-                f"this ledger"
-            )
-
-    def status(self, provider: str, batch: str) -> str | None:
-        """Return the status of a batch as recorded, None if it is not."""
-        row = self._connection.execute(
-            "SELECT status FROM batches WHERE provider = ? AND id = ?", (provider, batch)
-        ).fetchone()
-        return None if row is None else row["status"]
-
-    def tell(
-        self,
-        kind: str,
-        *,
-        job: str | None = None,
-        revision: str | None = None,
-        key: Key | None = None,
-        batch: str | None = None,
-        **detail: object,
-    ) -> None:
-        """Append one event to the history."""
-        self.insert(
-            "events",
-            {
-                "at": self.now,
-                "kind": kind,
-                "job": job if key is None else key.job,
-                "revision": revision if key is None else key.revision,
-                "submission": None if key is None else str(key),
-                "batch": batch,
-                "detail": json.dumps(detail, ensure_ascii=False, sort_keys=True),
-            },
-        )

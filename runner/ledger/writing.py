@@ -10,8 +10,8 @@ from runner.ledger.records import Tag
 
 if TYPE_CHECKING:
     from runner.batch import Batch
+    from runner.ledger.change import Change
     from runner.ledger.records import FileRecord, Key, Submission
-    from runner.ledger.store import Change
 
 
 def insert_submission(change: Change, run: int, submission: Submission) -> None:

@@ -107,7 +107,8 @@ class Facts:
     spec file could not be read, so that no name is known to be gone. `published` are the ids
     of final runs whose output is on the disk; `latest` is what each job's link leads to.
     `trouble` maps the keys of submissions (as text) and runs that failed earlier in this pass
-    to the reason: they are left alone until the next. `noted` and `cancelled` are the keys of
+    to the reason: they are left alone until the next. With `restoring` the plan only writes down
+    what there is already. `noted` and `cancelled` are the keys of
     batches that were recorded, or asked to be cancelled, in this pass already.
     """
 
@@ -118,6 +119,7 @@ class Facts:
     published: frozenset[int] = frozenset()
     latest: Mapping[str, str] = field(default_factory=dict)
     trouble: Mapping[str, str] = field(default_factory=dict)
+    restoring: bool = False
     noted: frozenset[str] = frozenset()
     cancelled: frozenset[str] = frozenset()
 

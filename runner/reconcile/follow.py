@@ -87,9 +87,7 @@ def _in_flight(desk: Desk, submission: Submission, batch: Batch) -> Steps:
     if late is not None:
         waiting = f"{waiting}, overdue"
         if submission.overdue_at is None:
-            steps.append(
-                NoteOverdue(run=desk.run, why=late, key=submission.key, batch_id=batch.id)
-            )
+            steps.append(NoteOverdue(run=desk.run, why=late, key=submission.key, batch_id=batch.id))
     unwanted = "cancelled on request" if desk.run.cancel_requested else None
     if late is not None and desk.deadline.action is DeadlineAction.RESUBMIT:
         unwanted = unwanted or "it is overdue; what it leaves is asked again"

@@ -1,7 +1,7 @@
-"""When a batch takes longer than it should, and when its results will be gone. Pure.
+"""When a batch takes longer than it should. Pure.
 
 Providers are to expire a batch at the end of its window; some never do (fact sheet, failure 7), so
-that a job would wait for ever. And nobody keeps results for ever (failure 27).
+that a job would wait for ever.
 """
 
 from __future__ import annotations
@@ -9,22 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from runner.ledger.records import SubmissionState
 from runner.spec.job import DeadlineAction
-from runner.spec.project import LONGEST_LIFE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from runner.batch import Batch
-    from runner.ledger.records import Run, Submission
+    from runner.ledger.records import Submission
     from runner.reconcile.desk import Desk
-    from runner.reconcile.facts import Facts
 
 _LEEWAY: Final = 3600.0
 """Seconds after the end of its window that a batch may still take to come to its end."""
-_WARNING: Final = 7 * 86_400.0
-"""Seconds before results are gone from which on people are warned."""
 _WINDOW: Final = re.compile(r"([1-9][0-9]{0,5})(m|h|d)")
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -42,7 +35,7 @@ def overdue(desk: Desk, submission: Submission, batch: Batch) -> str | None:
         else f"`runner cancel {desk.run.job}` collects what it has answered; "
         f"`deadline: {{action: resubmit}}` in the spec cancels it and asks the rest again"
     )
-    late = _span(desk.facts.now - due)
+    late = span(desk.facts.now - due)
     return f"{batch.id} is overdue: {batch.status}, and due {late} ago; {done}"
 
 
@@ -65,27 +58,7 @@ def _due(desk: Desk, submission: Submission, batch: Batch) -> float | None:
     return began + int(window[1]) * _UNITS[window[2]] + _LEEWAY
 
 
-def expiring(run: Run, facts: Facts) -> Iterator[str]:
-    """Warn of results that lie at the provider, are not here, and will be gone before long."""
-    provider = facts.providers.get(run.provider)
-    life = (provider and provider.output_expires_after) or LONGEST_LIFE
-    for submission in run.submissions:
-        began = submission.submitted_at
-        if (
-            submission.state is not SubmissionState.SUBMITTED
-            or submission.terminal_at is None
-            or began is None
-        ):
-            continue
-        gone = began + life  # at the earliest: the files are younger than that
-        if gone - _WARNING <= facts.now < gone:
-            yield (
-                f"{run.job}: the results of {submission.batch_id} are not here yet, and the provider may "
-                f"delete them in {_span(gone - facts.now)}"
-            )
-
-
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Write a span of time in its largest whole unit: 40 min, 5 h, 3 days."""
     if seconds < _HOUR:
         return f"{seconds / 60:.0f} min"

@@ -6,7 +6,9 @@ but nothing waits for the provider.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from runner.errors import ApiError, LocalFileError, MissingExtra
@@ -22,8 +24,9 @@ from runner.reconcile.wishes import make_wishes
 from runner.reconcile.workshop import Tidings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from runner.api.protocol import BatchApi
     from runner.errors import Problem
     from runner.reconcile.actions import Action, Plan, Wait
     from runner.reconcile.facts import Known, Wish
@@ -70,9 +73,12 @@ class PassReport:
         return bool(self.unread) or any(wait.trouble for wait in self.waits)
 
 
-def reconcile_once(shop: Workshop, specs: Specs, *, everything: bool) -> PassReport:
+def reconcile_once(
+    shop: Workshop, specs: Specs, *, everything: bool, restoring: bool = False
+) -> PassReport:
     """Make one pass over the selected jobs.
 
+    With `restoring` it only writes down what is at the providers and on the disk already.
     `everything` says that no selection was made: runs that no spec asks for any more are then
     seen through as well. Never waits for the provider's work. Raises LedgerError.
     """
@@ -96,7 +102,9 @@ def reconcile_once(shop: Workshop, specs: Specs, *, everything: bool) -> PassRep
     wishes = with_restorable(shop.project, made.wishes, shop.ledger.runs())
     known = known_of(shop.ledger, wishes, everything=everything)
     seen = _observe(shop, wishes, known)
-    plan, known, changed = _settle(shop, wishes, known, seen, living, everything=everything)
+    plan, known, changed = _settle(
+        shop, wishes, known, seen, living, everything=everything, restoring=restoring
+    )
     states = _states(wishes, known)
     return PassReport(
         wishes=wishes,
@@ -118,6 +126,7 @@ def _settle(
     living: frozenset[str] | None,
     *,
     everything: bool,
+    restoring: bool,
 ) -> tuple[Plan, Known, bool]:
     """Plan and apply until the plan holds no more actions; returns what is known then."""
     notes: dict[str, None] = {}
@@ -137,6 +146,7 @@ def _settle(
                 published=published,
                 latest=latest,
                 trouble=shop.trouble,
+                restoring=restoring,
                 noted=frozenset(shop.noted),
                 cancelled=frozenset(shop.cancelled),
             ),
@@ -148,7 +158,7 @@ def _settle(
         unseen = {wait.run.provider for wait in plan.waits if wait.look} - looked
         if unseen:
             for name in sorted(unseen):
-                _look(shop, name, seen)
+                seen[name] = _look(shop, name, seen.get(name, Seen()))
             looked |= unseen
             continue
         if not plan.actions:
@@ -168,41 +178,35 @@ def _observe(shop: Workshop, wishes: Sequence[Wish], known: Known) -> dict[str, 
     for name, asked in questions(
         wishes, known.runs, shop.project.providers, shop.ledger.listed_through
     ).items():
-        try:
-            api = shop.api(name)
-        except (ApiError, LocalFileError, MissingExtra) as error:
-            shop.hopeless.add(name)
-            seen[name] = Seen(failure=str(error))
-        else:
-            seen[name] = observe(api, asked, shop.clock)
-            _remember_look(shop, name, seen[name])
-        _note_failure(shop, name, seen[name])
+        seen[name] = _seen(shop, name, Seen(), partial(observe, asked=asked, clock=shop.clock))
     return seen
 
 
-def _look(shop: Workshop, provider: str, seen: dict[str, Seen]) -> None:
+def _look(shop: Workshop, provider: str, before: Seen) -> Seen:
     """Look through a provider's lists in mid-pass, because there is something to submit."""
     configured = shop.project.providers.get(provider)
     since = None if configured is None else shop.ledger.listed_through(configured)
+    look = partial(look_again, seen=before, since=since, clock=shop.clock)
+    return _seen(shop, provider, before, look)
+
+
+def _seen(shop: Workshop, provider: str, before: Seen, ask: Callable[[BatchApi], Seen]) -> Seen:
+    """Ask one provider, and keep what a complete look has shown; a failure is told of."""
     try:
         api = shop.api(provider)
     except (ApiError, LocalFileError, MissingExtra) as error:
-        shop.hopeless.add(provider)
-        seen[provider] = Seen(failure=str(error), hopeless=True)
+        seen = dataclasses.replace(before, failure=str(error), hopeless=True)
     else:
-        seen[provider] = look_again(api, seen.get(provider, Seen()), since, shop.clock)
-        _remember_look(shop, provider, seen[provider])
-    _note_failure(shop, provider, seen[provider])
-
-
-def _note_failure(shop: Workshop, provider: str, seen: Seen) -> None:
+        seen = ask(api)
+        _remember_look(shop, provider, seen)
     if seen.failure is None:
         shop.answered.add(provider)
-        return
+        return seen
     shop.stopped[provider] = seen.failure
     if seen.hopeless:
         shop.hopeless.add(provider)
     shop.tell(Tidings(job="", what=seen.failure, trouble=True))
+    return seen
 
 
 def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:

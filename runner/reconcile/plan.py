@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from runner.ledger.records import Run, RunState
 from runner.reconcile.actions import (
+    AdoptBatch,
     Finish,
     NoteSpec,
+    Observe,
     Plan,
     PointLatest,
     RelocateRun,
@@ -28,12 +30,12 @@ from runner.reconcile.decide import decide_shard
 from runner.reconcile.desk import Desk
 from runner.reconcile.ending import ended
 from runner.reconcile.facts import Traces
-from runner.reconcile.overdue import expiring
 from runner.reconcile.portions import portions
+from runner.reconcile.remarks import expiring, twins
 from runner.reconcile.standing import shard_standing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from runner.reconcile.actions import Action
     from runner.reconcile.facts import Facts, Known, Wish
@@ -56,11 +58,25 @@ def make_plan(wishes: Sequence[Wish], known: Known, facts: Facts) -> Plan:
     planner.notes += twins(wishes, known)
     for run in known.runs:
         planner.notes += expiring(run, facts)
+    if facts.restoring:
+        return Plan(actions=_restorations(planner.actions), waits=tuple(planner.waits), notes=())
     actions, turned_away = admit(planner.actions, known.loads, facts.providers)
     return Plan(
         actions=tuple(actions),
         waits=(*planner.waits, *turned_away),
         notes=tuple(planner.notes),
+    )
+
+
+def _restorations(actions: Sequence[Action]) -> tuple[Action, ...]:
+    """Keep what writes down what there is already; a run only begins where batches of it are."""
+    found = {action.run.revision for action in actions if isinstance(action, AdoptBatch)}
+    kept = (AdoptBatch, NoteSpec, Observe, RestoreRun)
+    return tuple(
+        action
+        for action in actions
+        if isinstance(action, kept)
+        or (isinstance(action, StartRun) and action.run.revision in found)
     )
 
 
@@ -319,16 +335,3 @@ class _Planner:
                 self.known.tagged.get(provider, ()), self.facts.of(provider)
             )
         return self._traces[provider]
-
-
-def twins(wishes: Sequence[Wish], known: Known) -> Iterator[str]:
-    """Warn of jobs that are about to ask the very same questions as another."""
-    first: dict[str, str] = {}
-    recorded = {(run.job, run.revision) for run in known.runs}
-    for wish in wishes:
-        other = first.setdefault(wish.revision, wish.job.name)
-        if other != wish.job.name and (wish.job.name, wish.revision) not in recorded:
-            yield (
-                f"{wish.job.name}: asks the same questions as {other} again (revision "
-                f"{wish.revision[:12]}); if you want another sample, say `replicate: 2`"
-            )

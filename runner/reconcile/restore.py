@@ -6,10 +6,11 @@ and a run whose outputs are there, byte for byte, is not asked for again.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from runner.batch import Batch
 from runner.inputs.rows import RowSet
@@ -23,15 +24,19 @@ from runner.ledger.records import (
     Submission,
     SubmissionState,
 )
+from runner.outputs.recorded import Unfit, is_ours, open_file
 from runner.reconcile.facts import Restorable
 from runner.reconcile.workshop import Tidings
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
     from runner.reconcile.actions import RestoreRun
     from runner.reconcile.facts import Wish
     from runner.reconcile.workshop import Workshop
+
+_PIECE: Final = 1024 * 1024
 
 
 def find_restorable(root: Path, wish: Wish) -> Restorable | None:
@@ -40,33 +45,50 @@ def find_restorable(root: Path, wish: Wish) -> Restorable | None:
     None if there is no record, if it is of another revision, or if an output differs from what
     the record says of it. Changes nothing.
     """
-    folder = root / wish.folder
+    found = read_restorable(root, wish.folder)
+    if found is None or found.run.revision != wish.revision or found.run.digest != wish.digest:
+        return None
+    # As the spec has it now: another name, the input in another place.
+    run = dataclasses.replace(
+        found.run,
+        job=wish.job.name,
+        input_path=wish.job.input_shown,
+        attempts=wish.job.attempts,
+    )
+    return dataclasses.replace(found, run=run)
+
+
+def read_restorable(root: Path, shown: str) -> Restorable | None:
+    """Read the finished run that a folder below `root` holds.
+
+    None if there is no record, or if an output is not what it says. Changes nothing.
+    """
+    folder = root / shown
     try:
         record = json.loads((folder / "run.json").read_bytes())
-        if record["format_version"] != 1 or record["revision"] != wish.revision:
+        if record["format_version"] != 1:
             return None
         for name, output in record["outputs"].items():
-            with (folder / name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != output["sha256"]:
+            with open_file(folder, name) as file:
+                if _sha256(file) != output["sha256"]:
                     return None
-        return _restorable(record, wish)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return _restorable(record, shown)
+    except (Unfit, OSError, ValueError, KeyError, TypeError, AttributeError):
         # Whatever is wrong with it, it is no proof that the questions were answered.
         return None
+
+
+def _sha256(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def restore(shop: Workshop, action: RestoreRun) -> None:
     """Put a finished run and everything its record holds back into the ledger."""
     restorable = action.restorable
-    run_steps.restore_run(
-        shop.ledger,
-        action.job,
-        restorable.run,
-        [
-            (submission, submission.batch, restorable.files.get(str(submission.key), ()))
-            for submission in restorable.run.submissions
-        ],
-    )
+    run_steps.restore_run(shop.ledger, action.job, restorable.run, _parts(restorable))
     run = restorable.run
     shop.tell(
         Tidings(
@@ -76,37 +98,56 @@ def restore(shop: Workshop, action: RestoreRun) -> None:
     )
 
 
-def _restorable(record: dict[str, Any], wish: Wish) -> Restorable | None:
-    if record["input"]["sha256"] != wish.digest:
-        return None
+def restore_history(shop: Workshop, restorable: Restorable) -> None:
+    """Put a finished run back that its job may or may not ask for any more."""
+    run_steps.restore_history(shop.ledger, restorable.run, _parts(restorable))
+
+
+def _parts(
+    restorable: Restorable,
+) -> list[tuple[Submission, Batch | None, tuple[FileRecord, ...]]]:
+    return [
+        (submission, submission.batch, restorable.files.get(str(submission.key), ()))
+        for submission in restorable.run.submissions
+    ]
+
+
+def _restorable(record: dict[str, Any], folder: str) -> Restorable | None:
+    request, source, spec = record["request"], record["input"], record["spec"]
     submissions: list[Submission] = []
     files: dict[str, tuple[FileRecord, ...]] = {}
     for shard in record["shards"]:
         for entry in shard["submissions"]:
             submissions.append(_submission(entry))
             files[entry["key"]] = tuple(FileRecord(**result) for result in entry["results"])
+    if not all(is_ours(result.path) for results in files.values() for result in results):
+        return None
     state = RunState(record["state"])
     if not state.final:
         return None
     return Restorable(
         run=Run(
             id=0,
-            job=wish.job.name,
-            revision=wish.revision,
+            job=record["job"],
+            revision=record["revision"],
             state=state,
             reason=record["reason"],
-            provider=wish.job.provider.name,
-            base_url=wish.job.provider.identity["base_url"],
-            endpoint=wish.job.endpoint,
-            replicate=wish.job.replicate,
-            digest=wish.digest,
-            requests=wish.requests,
-            bytes=wish.bytes,
-            input_path=wish.job.input_shown,
-            folder=wish.folder,
+            provider=request["provider"]["name"],
+            base_url=request["provider"]["base_url"],
+            endpoint=request["endpoint"],
+            replicate=request["replicate"],
+            digest=source["sha256"],
+            requests=source["requests"],
+            bytes=source["bytes"],
+            input_path=source["path"],
+            folder=folder,
             superseded=record["superseded"],
             git=None if record["git"] is None else json.dumps(record["git"]),
-            attempts=wish.job.attempts,
+            spec_path=spec["path"],
+            spec_line=spec["line"],
+            spec_sha256=spec["sha256"],
+            spec_document=spec["document"],
+            attempts=request["attempts"],
             succeeded=record["counts"]["succeeded"],
             failed=record["counts"]["failed"],
             created_at=_seconds(record["started_at"]),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from runner.errors import LocalFileError, NotFound, NotOffered, Rejected, Unauthorized
+from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
 from runner.ledger import runs as run_steps
 from runner.reconcile.workshop import Tidings
 
@@ -43,13 +43,12 @@ def tidy(shop: Workshop, action: Tidy) -> None:
         left: dict[str, str] = {}
         for file_id in _remote(submission, results):
             try:
-                api.delete_file(file_id)
-            except NotFound:
-                deleted.append(file_id)
+                if api.delete_file(file_id):
+                    deleted.append(file_id)
+                else:
+                    left[file_id] = "the provider says that it was not deleted"
             except (NotOffered, Rejected, Unauthorized) as error:
                 left[file_id] = str(error)
-            else:
-                deleted.append(file_id)
         run_steps.tidied_submission(shop.ledger, submission.key, deleted=deleted, left=left)
         gone += len(deleted)
         kept |= left

@@ -31,6 +31,9 @@ MAX_VALUES: Final = 20_000
 MAX_COPIES: Final = 1_000
 MAX_PROBLEMS: Final = 20
 
+_LONGEST_STEP: Final = 100
+"""Characters of a key that paths of messages hold: a key may be as long as its file."""
+
 _DIRECTIVE: Final = re.compile(r"([ \t]*(#.*)?\r?\n)*%")
 _NO_DIRECTIVES: Final = 'lines that begin with "%" (directives) are not needed; remove them'
 _NO_VALUE: Final = "has no value; write one, or remove the line"
@@ -117,10 +120,12 @@ class _Composer:
     remedy: Callable[[str, str], str | None]
     mistakes: list[Mistake] = field(default_factory=list)
     anchors: dict[str, _Anchored] = field(default_factory=dict)
+    last_line: int = 0
     values: int = 0
     copies: int = 0
 
     def compose(self) -> Composed:
+        self.last_line = self.first_line + self.text.count("\n")
         root: Node | None = None
         empty = False
         if directive := _DIRECTIVE.match(self.text):
@@ -150,9 +155,7 @@ class _Composer:
         """Read the node that begins with `event`; None if it could not be understood."""
         if isinstance(event, yaml.AliasEvent):
             return self._copy(event, path)
-        self.values += 1
-        if self.values > MAX_VALUES:
-            self._stop(event, f"more than {MAX_VALUES:,} values; split the document")
+        self._count(event)
         if len(path) > MAX_DEPTH:
             self._stop(event, f"more than {MAX_DEPTH} levels deep; nothing here goes so deep")
         refused = event.tag is not None
@@ -172,6 +175,12 @@ class _Composer:
             node = self._table(parser, event, path)
         anchored.node, anchored.size = node, self.values - before + 1
         return None if refused else node
+
+    def _count(self, event: _Event) -> None:
+        """Count a key or a value, be it missing or refused: what is said of each takes time."""
+        self.values += 1
+        if self.values > MAX_VALUES:
+            self._stop(event, f"more than {MAX_VALUES:,} values; split the document")
 
     def _copy(self, event: yaml.AliasEvent, path: Path) -> Node | None:
         name = shown(event.anchor or "")
@@ -223,10 +232,11 @@ class _Composer:
         while not isinstance(key_event := parser.get_event(), yaml.MappingEndEvent):
             key = self._key(parser, key_event, path)
             before = len(self.mistakes)
-            value_path = (*path, "?" if key is None else key)
+            value_path = (*path, "?" if key is None else key[:_LONGEST_STEP])
             value_event = parser.get_event()
             value = None
             if _says_nothing(value_event):
+                self._count(value_event)
                 # At the key: parsers put what is not there wherever they notice it.
                 self._mistake(key_event, _at(value_path, _NO_VALUE))
             else:
@@ -237,7 +247,7 @@ class _Composer:
             line, column = self._place(key_event)
             if first := keys.get(key):
                 words = f"is written twice, first at line {first.line}; keep one of the two"
-                self._mistake(key_event, _at((*path, key), words))
+                self._mistake(key_event, _at(value_path, words))
                 continue
             keys[key] = Key(line=line, column=column)
             if value is not None:
@@ -249,6 +259,7 @@ class _Composer:
         """Read a key; None, with a mistake on record, for what cannot be one."""
         plain = isinstance(event, yaml.ScalarEvent) and event.implicit[0]
         if plain and (words := _no_key(event.value)):
+            self._count(event)
             self._mistake(event, _at(path, words))
             return None
         before = len(self.mistakes)
@@ -266,9 +277,8 @@ class _Composer:
 
     def _mistake(self, event: _Event, message: str) -> None:
         line, column = self._place(event)
-        last = self.first_line + self.text.count("\n")
-        if line > last:  # parsers put what is not there behind the end
-            line, column = last, 0
+        if line > self.last_line:  # parsers put what is not there behind the end
+            line, column = self.last_line, 0
         self.mistakes.append(Mistake(line=line, column=column, message=message))
 
     def _stop(self, event: _Event, message: str) -> None:

@@ -50,7 +50,6 @@ class Checked:
 
     name: str | None
     name_place: Key
-    source: Source
     job: Job | None
     problems: tuple[Problem, ...]
 
@@ -87,22 +86,22 @@ class _Validation:
             path = self._input()
         else:
             provider = path = None
-        source = Source(
-            path=document.path,
-            line=document.line,
-            sha256=document.sha256,
-            positions=dict(places(root)) if root else {},
-        )
         place = root.values.get("name") if root else None
         job = None
-        if shape and name and provider and path and not self.problems:
+        if root and shape and name and provider and path and not self.problems:
+            # Not before: what fits the shape has few places, and they have short names.
+            source = Source(
+                path=document.path,
+                line=document.line,
+                sha256=document.sha256,
+                positions=dict(places(root)),
+            )
             job = _job(name, shape, provider, path, document, source)
         return Checked(
             name=name,
             name_place=Key(line=place.line, column=place.column)
             if place
             else Key(line=document.line, column=0),
-            source=source,
             job=job,
             problems=_bounded(sorted(self.problems)),
         )

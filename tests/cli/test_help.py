@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
 GOLDEN = Path(__file__).parent / "golden"
-COMMANDS = ("init", "validate", "plan", "reconcile", "status", "show", "cancel", "retry")
+COMMANDS = (
+    "init",
+    "validate",
+    "plan",
+    "reconcile",
+    "status",
+    "show",
+    "verify",
+    "cancel",
+    "retry",
+    "adopt",
+    "rebuild",
+    "orphans",
+)
 
 
 def test_help(run: Run) -> None:

@@ -1,0 +1,73 @@
+"""The list of `runner orphans`: what lies at providers and belongs to no job here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from runner.report.paint import NO_PAINT
+from runner.report.plain import fit, plain
+from runner.report.words import plural
+
+if TYPE_CHECKING:
+    from runner.reconcile.orphans import Orphan, Orphans
+    from runner.report.paint import Paint
+
+ORPHANS_FORMAT: Final = 1
+
+
+def render_orphans(found: Orphans, *, width: int | None = None, paint: Paint = NO_PAINT) -> str:
+    """Render the list, two lines an orphan; `width` is the number of columns to keep to."""
+    if not found.found:
+        return "" if found.unasked else "nothing: all that carries a key of runner's is known\n"
+    lines: list[str] = []
+    for orphan in found.found:
+        lines.append(paint.bold(fit(plain(_headline(orphan)), width)))
+        lines.append(fit(plain(f"  {orphan.key}: {orphan.why}"), width))
+    batches = sum(orphan.kind == "batch" for orphan in found.found)
+    files = sum(max(1, len(orphan.files)) for orphan in found.found)
+    lines += ["", f"{plural(batches, 'batch')} and {plural(files, 'file')} of theirs or alone"]
+    return "\n".join(lines) + "\n"
+
+
+def _headline(orphan: Orphan) -> str:
+    parts = [orphan.provider, orphan.kind, orphan.id]
+    if orphan.status is not None:
+        parts.append(orphan.status)
+    if orphan.size is not None:
+        unit = "request" if orphan.kind == "batch" else "byte"
+        parts.append(plural(orphan.size, unit))
+    if orphan.created_at is not None:
+        parts.append(_day(orphan.created_at))
+    return "  ".join(parts)
+
+
+def _day(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):
+        return f"created_at {seconds}"
+
+
+def orphans_shape(found: Orphans) -> dict[str, Any]:
+    """Return `orphans --json`."""
+    return {
+        "format_version": ORPHANS_FORMAT,
+        "orphans": [
+            {
+                "provider": orphan.provider,
+                "kind": orphan.kind,
+                "id": orphan.id,
+                "key": str(orphan.key),
+                "job": orphan.key.job,
+                "revision": orphan.key.revision,
+                "created_at": orphan.created_at,
+                "status": orphan.status,
+                "size": orphan.size,
+                "files": list(orphan.files),
+                "why": orphan.why,
+            }
+            for orphan in found.found
+        ],
+        "unasked": dict(found.unasked),
+    }

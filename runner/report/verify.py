@@ -1,0 +1,159 @@
+"""What `runner verify` found: a line for each revision that is whole, the details of others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from runner.outputs.verify import Match
+from runner.report.paint import NO_PAINT
+from runner.report.plain import plain, wrap
+from runner.report.words import plural, size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runner.outputs.verify import FileCheck
+    from runner.reconcile.source import InputCheck
+    from runner.reconcile.verify import RevisionCheck, Verification
+    from runner.report.paint import Paint
+
+VERIFY_FORMAT: Final = 1
+_INDENT: Final = 6
+_RAW: Final = "raw/"
+
+
+def render_verification(
+    verification: Verification, *, width: int | None = None, paint: Paint = NO_PAINT
+) -> str:
+    """Render `runner verify`; `width` is the number of columns to keep to, None for no limit."""
+    checks = verification.revisions
+    lines: list[str] = []
+    for check in checks:
+        lines += _revision(check, width, paint)
+    for name in verification.unfinished:
+        lines.append(wrap(plain(f"{name}: nothing has been finished yet"), width, indent=_INDENT))
+    good = sum(check.matches for check in checks)
+    if good == len(checks):
+        summary = f"{plural(good, 'revision')} checked: all as recorded"
+        painted = paint.good if checks else paint.faint
+    else:
+        summary = (
+            f"{plural(len(checks), 'revision')} checked: {len(checks) - good:,} not as recorded"
+        )
+        painted = paint.bad
+    return "\n".join([*lines, *([""] if lines else []), painted(summary)]) + "\n"
+
+
+def _revision(check: RevisionCheck, width: int | None, paint: Paint) -> Iterator[str]:
+    head = f"{plain(check.job)}  {plain(check.revision)}"
+    if check.matches:
+        yield f"{paint.bold(head)}  {paint.good('ok')}: {_summed(check)}"
+    else:
+        yield f"{paint.bold(head)}  {paint.bad('does not match')}  {plain(check.folder)}"
+    for text in _findings(check):
+        yield paint.bad(wrap(plain(f"  {text}"), width, indent=_INDENT))
+    for text in (*check.notes, *check.content.notes, *_changed(check.input)):
+        yield paint.faint(wrap(plain(f"  note: {text}"), width, indent=_INDENT))
+
+
+def _summed(check: RevisionCheck) -> str:
+    """Name what was found as it should be."""
+    files = check.content.files
+    raw = sum(file.name.startswith(_RAW) for file in files)
+    parts = ["input"] if check.input is not None and check.input.match is Match.OK else []
+    parts.append(plural(raw, "raw file"))
+    parts += [
+        f"{plain(file.name)} {plural(file.lines or 0, 'line')}"
+        for file in files
+        if not file.name.startswith(_RAW)
+    ]
+    return ", ".join(parts)
+
+
+def _findings(check: RevisionCheck) -> Iterator[str]:
+    """Yield everything that speaks against a revision."""
+    for file in check.content.files:
+        if file.match is not Match.OK:
+            yield f"{file.name} {_file(file)}"
+    source = check.input
+    if source is not None and source.bad:
+        found = f": expected {source.expected_sha256}, found {source.found_sha256}"
+        yield f"input {source.path} {source.why}{found if source.found_sha256 else ''}"
+    yield from check.content.problems
+    yield from check.problems
+
+
+def _file(file: FileCheck) -> str:
+    match file.match:
+        case Match.DIFFERS:
+            return (
+                f"differs: expected {file.expected_sha256} ({_bytes(file.expected_bytes)}), "
+                f"found {file.found_sha256} ({_bytes(file.found_bytes)})"
+            )
+        case Match.MISSING:
+            return f"is missing: expected {file.expected_sha256} ({_bytes(file.expected_bytes)})"
+        case Match.STRAY:
+            return "is not in the record"
+        case _:
+            return file.why or str(file.match)
+
+
+def _bytes(count: int | None) -> str:
+    return "?" if count is None else f"{count:,} B" if count < 10**6 else size(count)
+
+
+def _changed(source: InputCheck | None) -> Iterator[str]:
+    """Yield what there is to say of an input that speaks against nothing."""
+    if source is not None and not source.bad and source.match is not Match.OK:
+        yield f"input {source.path} {source.why}"
+
+
+def verification_shape(
+    verification: Verification, problems: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return `verify --json`; stable: a field is added, never changed or removed."""
+    return {
+        "format_version": VERIFY_FORMAT,
+        "matches": verification.matches,
+        "revisions": [_revision_shape(check) for check in verification.revisions],
+        "unfinished": list(verification.unfinished),
+        "problems": list(problems),
+    }
+
+
+def _revision_shape(check: RevisionCheck) -> dict[str, Any]:
+    record, source = check.content.record, check.input
+    return {
+        "job": check.job,
+        "revision": check.revision,
+        "folder": check.folder,
+        "matches": check.matches,
+        "state": None if record is None else record.state,
+        "files": [
+            {
+                "name": file.name,
+                "match": str(file.match),
+                "expected": _digest_shape(file.expected_sha256, file.expected_bytes),
+                "found": _digest_shape(file.found_sha256, file.found_bytes),
+                "lines": file.lines,
+                "why": file.why,
+            }
+            for file in check.content.files
+        ],
+        "input": None
+        if source is None
+        else {
+            "path": source.path,
+            "match": str(source.match),
+            "against_the_run": source.bad,
+            "expected_sha256": source.expected_sha256,
+            "found_sha256": source.found_sha256,
+            "why": source.why,
+        },
+        "problems": [*check.content.problems, *check.problems],
+        "notes": [*check.content.notes, *check.notes],
+    }
+
+
+def _digest_shape(sha256: str | None, count: int | None) -> dict[str, Any] | None:
+    return None if sha256 is None else {"sha256": sha256, "bytes": count}
