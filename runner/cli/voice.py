@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Final
 
@@ -43,6 +44,7 @@ class Voice:
         self._began = time.time()
         self._quiet_since = time.monotonic()
         self._transfer: Transfer | None = None
+        self._lock = threading.Lock()
         self._waiting: Sequence[Standing] = ()
 
     def __enter__(self) -> Self:
@@ -97,10 +99,11 @@ class Voice:
             return
         from runner.report.progress import Transfer
 
-        self._transfer = Transfer.after(
-            self._transfer, job=job, what=what, done=done, total=total, now=time.monotonic()
-        )
-        self._show()
+        with self._lock:  # several files may be on their way, each in a thread of its own
+            self._transfer = Transfer.after(
+                self._transfer, job=job, what=what, done=done, total=total, now=time.monotonic()
+            )
+            self._show()
 
     def waiting(self, report: PassReport, pause: float) -> None:
         """Show what is being waited for, in terminals; `pause` is until the next look."""

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _LOCAL_SLICE: Final = 5.0
 """Seconds that the embedded provider gets to work after a pass that does not wait."""
 
+_AT_ONCE: Final = 8
+"""Calls that may be under way at once."""
+
 _LOCAL_BUSY: Final = 0.5
 """Seconds between tries while another process uses the embedded provider."""
 
@@ -34,6 +37,7 @@ def workshop(
     """Open what acting needs, and close it. Raises LedgerError."""
     from runner.cli.voice import Voice
     from runner.ledger.store import Ledger
+    from runner.reconcile.crew import Threads
     from runner.reconcile.workshop import Workshop
 
     voice = Voice(quiet=quiet, verbose=verbose)
@@ -50,6 +54,7 @@ def workshop(
                 clock=time.time,
                 tell=voice.tell,
                 progress=voice.progress,
+                hands=Threads(_AT_ONCE),
             ),
             opened,
             voice,

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from runner.inputs.duplicates import Suspects
     from runner.inputs.fingerprint import Fingerprint
     from runner.inputs.requests import Request
+    from runner.inputs.tokens import TokenCounter
     from runner.spec.project import Limits
 
 __all__ = ["Scan", "Shard", "scan"]
@@ -74,17 +75,19 @@ def scan(
     limits: Limits,
     ids: BinaryIO | None = None,
     progress: Callable[[int], None] | None = None,
+    counter: TokenCounter | None = None,
 ) -> Scan:
     """Check the input at `path` and cut it into shards for batches of `endpoint`.
 
     `shown` is the path as problems name it. The custom_id of each row is written to `ids`, a new
     binary file, as one JSON string a line. `progress` is told the number of bytes read so far.
+    With a `counter` each shard's prompt tokens are counted, which takes most of the time then.
     Raises InvalidInput with every problem (1000 at most, and how many more), InputChanged where
     the file changes meanwhile, LocalFileError where reading or writing `ids` fails.
     """
     with unchanging(path, shown=shown) as (file, identity):
         _insist_on_text(file, shown)
-        walk = _Walk(shown=shown, endpoint=endpoint, limits=limits, ids=ids)
+        walk = _Walk(shown=shown, endpoint=endpoint, limits=limits, ids=ids, counter=counter)
         for part in read_blocks(file, longest=walk.longest + 1, shown=shown):
             walk.take(part)
             if progress is not None:
@@ -105,7 +108,15 @@ def scan(
 class _Walk:
     """One reading of an input: what was found in it so far."""
 
-    def __init__(self, *, shown: str, endpoint: str, limits: Limits, ids: BinaryIO | None) -> None:
+    def __init__(
+        self,
+        *,
+        shown: str,
+        endpoint: str,
+        limits: Limits,
+        ids: BinaryIO | None,
+        counter: TokenCounter | None,
+    ) -> None:
         self._shown = shown
         self._endpoint = endpoint
         self._limits = limits
@@ -116,7 +127,7 @@ class _Walk:
         if limits.max_line_bytes is not None:
             self.longest = min(self.longest, limits.max_line_bytes)
         self.findings = Findings(shown)
-        self.sharder = Sharder(limits, self._ids.offset)
+        self.sharder = Sharder(limits, self._ids.offset, counter)
         self.verbatim = True
 
     def take(self, part: Block | Overlong) -> None:

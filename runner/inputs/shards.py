@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from runner.inputs.requests import Request
     from runner.inputs.rows import RowSet
+    from runner.inputs.tokens import TokenCounter
     from runner.spec.project import Limits
 
 
@@ -29,7 +30,8 @@ class Shard:
     `number` counts from 1 in the order of first rows. `bytes` and `sha256` are those of the
     file to upload: each row and one line feed. `offset` is where the first row begins in the input,
     `ids_offset` where the line of its custom_id begins in the ids file. `whole` says that the
-    input is byte for byte this file and can be uploaded as it is.
+    input is byte for byte this file and can be uploaded as it is. `tokens` are those of its
+    prompts, None where they were not counted or cannot be told.
     """
 
     number: int
@@ -41,6 +43,7 @@ class Shard:
     offset: int
     ids_offset: int
     whole: bool
+    tokens: int | None = None
 
 
 class Sharder:
@@ -50,9 +53,15 @@ class Sharder:
     once, and only when a second shard begins do the two digests part.
     """
 
-    def __init__(self, limits: Limits, ids_offset: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        ids_offset: Callable[[], int],
+        counter: TokenCounter | None = None,
+    ) -> None:
         self._limits = limits
         self._ids_offset = ids_offset
+        self._counter = counter
         self._open: dict[str | None, _Growing] = {}
         self._all: list[_Growing] = []
         self._touched: list[_Growing] = []
@@ -80,7 +89,7 @@ class Sharder:
         self.bytes += size
 
     def flush(self, text: bytes = b"") -> bool:
-        """Hash the rows added since the last time.
+        """Hash the rows added since the last time, and count their tokens if that is wanted.
 
         `text` is the whole lines they were taken from; say whether they are all of it, byte for
         byte. Each row adds at most what its line takes, so equal sums mean equal bytes.
@@ -94,6 +103,9 @@ class Sharder:
         if len(self._all) > 1:
             for shard in self._touched:
                 shard.digest.update(lines if len(self._touched) == 1 else _lines(shard.pending))
+        if self._counter is not None:
+            for shard in self._touched:
+                shard.count(self._counter)
         for shard in self._touched:
             shard.pending.clear()
         self._touched.clear()
@@ -121,6 +133,7 @@ class Sharder:
                 offset=shard.offset,
                 ids_offset=shard.ids_offset,
                 whole=verbatim and len(self._all) == 1,
+                tokens=None if self._counter is None else shard.tokens,
             )
             for number, shard in enumerate(self._all, start=1)
         )
@@ -136,7 +149,10 @@ class Sharder:
 
 
 class _Growing:
-    """A shard that may still take rows; `pending` are those not hashed yet."""
+    """A shard that may still take rows; `pending` are those not hashed yet.
+
+    `tokens` are those of the hashed ones, None once a row could not be counted.
+    """
 
     __slots__ = (
         "bytes",
@@ -148,6 +164,7 @@ class _Growing:
         "pending",
         "requests",
         "rows",
+        "tokens",
     )
 
     def __init__(self, model: str | None, offset: int, ids_offset: int) -> None:
@@ -158,6 +175,7 @@ class _Growing:
         self.requests = 0
         self.bytes = 0
         self.inputs = 0
+        self.tokens: int | None = 0
         self.pending: list[bytes] = []
         self.digest = hashlib.sha256()
 
@@ -167,6 +185,11 @@ class _Growing:
             and self.bytes + size <= limits.max_bytes
             and self.inputs + inputs <= limits.max_embedding_inputs
         )
+
+    def count(self, counter: TokenCounter) -> None:
+        if self.tokens is not None:
+            counted = counter.count(self.model, self.pending)
+            self.tokens = None if counted is None else self.tokens + counted
 
 
 def _lines(rows: list[bytes]) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.batch import Batch
@@ -12,6 +13,22 @@ from runner.ledger.records import Key, Run, RunState, ShardRecord, Submission, S
 
 if TYPE_CHECKING:
     import sqlite3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InFlight:
+    """What is in flight, or may be, for one model at one provider.
+
+    `tokens` are those of shards that were counted, `uncounted_bytes` the size of the others.
+    `exact` says that all was counted, and none of it taken as a part of its shard's tokens.
+    """
+
+    provider: str
+    model: str | None
+    batches: int
+    tokens: int
+    uncounted_bytes: int
+    exact: bool
 
 
 def read_run(
@@ -34,6 +51,12 @@ def read_shard(row: sqlite3.Row) -> ShardRecord:
     values: dict[str, Any] = {column: row[column] for column in row.keys() if column != "run"}  # noqa: SIM118
     values |= {"rows": RowSet.parse(row["rows"]), "whole": bool(row["whole"])}
     return ShardRecord(**values)
+
+
+def read_in_flight(row: sqlite3.Row) -> InFlight:
+    """Read a sum over submissions."""
+    values: dict[str, Any] = {column: row[column] for column in row.keys()}  # noqa: SIM118
+    return InFlight(**values | {"exact": bool(row["exact"])})
 
 
 def read_submission(row: sqlite3.Row) -> Submission:

@@ -259,6 +259,7 @@ def _insert_run(change: Change, run: Run, shards: Iterable[ShardRecord]) -> int:
                 "offset": shard.offset,
                 "ids_offset": shard.ids_offset,
                 "whole": int(shard.whole),
+                "tokens": shard.tokens,
             },
         )
     return identifier

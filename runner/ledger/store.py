@@ -20,7 +20,7 @@ from runner.ledger.connection import (
     transaction,
     translated,
 )
-from runner.ledger.reading import read_run, read_shard, read_submission
+from runner.ledger.reading import read_in_flight, read_run, read_shard, read_submission
 from runner.ledger.records import (
     Event,
     FileRecord,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runner.inputs.fingerprint import Fingerprint
+    from runner.ledger.reading import InFlight
     from runner.ledger.records import Run
     from runner.spec.project import Provider
 
@@ -200,13 +201,18 @@ class Ledger:
         keys = (Key.parse(row["key"]) for row in rows)
         return frozenset(key for key in keys if key is not None)
 
-    def in_flight(self) -> list[tuple[str, str | None, int, int]]:
-        """Return what is in flight, or may be: (provider, model, batches, bytes of input)."""
+    def in_flight(self) -> list[InFlight]:
+        """Return what is in flight, or may be, by provider and model."""
         return [
-            (row["provider"], row["model"], row["batches"], row["bytes"])
+            read_in_flight(row)
             for row in self.query(
+                # What is left of a shard is taken to have its part of the tokens, rounded up.
                 "SELECT runs.provider, shards.model, count(*) AS batches, "
-                "sum(submissions.bytes) AS bytes FROM submissions "
+                "coalesce(sum((shards.tokens * submissions.requests + shards.requests - 1) "
+                "/ shards.requests), 0) AS tokens, "
+                "sum(iif(shards.tokens IS NULL, submissions.bytes, 0)) AS uncounted_bytes, "
+                "min(shards.tokens IS NOT NULL AND submissions.requests = shards.requests) "
+                "AS exact FROM submissions "
                 "JOIN runs ON runs.id = submissions.run "
                 "JOIN shards ON shards.run = submissions.run AND shards.number = submissions.shard "
                 "WHERE submissions.state IN ('creating', 'submitted') GROUP BY 1, 2"

@@ -217,13 +217,12 @@ class Tidy(Step):
     """Delete a finished run's files at the provider; its results are here."""
 
 
-Action = (
+Alone = (
     StartRun
     | RestoreRun
     | RelocateRun
     | ReopenRun
     | NoteSpec
-    | Submit
     | AdoptBatch
     | AdoptFile
     | Doubt
@@ -232,7 +231,6 @@ Action = (
     | NoteMissing
     | NoteOverdue
     | Lose
-    | Collect
     | CloseWhole
     | CancelBatch
     | Abandon
@@ -240,6 +238,10 @@ Action = (
     | PointLatest
     | Tidy
 )
+"""Actions that are carried out one after the other."""
+
+Action = Alone | Submit | Collect
+"""Any action; submitting and collecting, which wait for the network, go on side by side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 Providers count the prompt tokens of everything enqueued and turn whole batches away when there are
 too many (fact sheet, failure 11). A project that says what its tier allows is spared that: the
-rest is submitted by later passes, as what is in flight ends. Pure.
+rest is submitted by later passes, as what is in flight ends. Tokens are those that were counted
+when the run began, and where they were not, an estimate from the bytes. Pure.
 """
 
 from __future__ import annotations
@@ -24,11 +25,39 @@ Chinese (fact sheet, section 7)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueued:
+    """Prompt tokens: those that were counted, and the bytes of requests that were not.
+
+    `exact` says that nothing of it is an estimate.
+    """
+
+    counted: int = 0
+    uncounted_bytes: int = 0
+    exact: bool = True
+
+    @property
+    def tokens(self) -> int:
+        """All of them, as well as they are known."""
+        return self.counted + tokens(self.uncounted_bytes)
+
+    def __add__(self, other: Enqueued) -> Enqueued:
+        """Put two together: bytes are rounded to tokens once, in the sum."""
+        return Enqueued(
+            counted=self.counted + other.counted,
+            uncounted_bytes=self.uncounted_bytes + other.uncounted_bytes,
+            exact=self.exact and other.exact,
+        )
+
+    def __str__(self) -> str:
+        return f"{'' if self.exact else 'about '}{self.tokens:,}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What is in flight at one provider: batches, and bytes of input by model."""
+    """What is in flight at one provider: batches, and prompt tokens by model."""
 
     batches: int = 0
-    bytes: Mapping[str | None, int] = field(default_factory=dict)
+    enqueued: Mapping[str | None, Enqueued] = field(default_factory=dict)
 
 
 def tokens(size: int) -> int:
@@ -48,7 +77,9 @@ def admit(
     waits: list[Wait] = []
     batches = {name: load.batches for name, load in loads.items()}
     enqueued = {
-        (name, model): size for name, load in loads.items() for model, size in load.bytes.items()
+        (name, model): known
+        for name, load in loads.items()
+        for model, known in load.enqueued.items()
     }
     for action in actions:
         provider = providers.get(action.run.provider)
@@ -57,7 +88,7 @@ def admit(
             continue
         pool = (provider.name, action.shard.model)
         size = _size(action)
-        active, before = batches.get(provider.name, 0), enqueued.get(pool, 0)
+        active, before = batches.get(provider.name, 0), enqueued.get(pool, Enqueued())
         why = _full(provider, active, before, size)
         if why is not None:
             waits.append(Wait(run=action.run, key=action.submission.key, why=why))
@@ -68,16 +99,22 @@ def admit(
     return admitted, waits
 
 
-def _size(action: Submit) -> int:
-    """Return the bytes a submission will have; an estimate for what is left of a shard."""
+def _size(action: Submit) -> Enqueued:
+    """Return what a submission adds; in proportion to its requests for what is left of a shard."""
     submission, shard = action.submission, action.shard
-    return submission.bytes or shard.bytes * submission.requests // shard.requests
+    if shard.tokens is None:
+        size = submission.bytes or shard.bytes * submission.requests // shard.requests
+        return Enqueued(uncounted_bytes=size, exact=False)
+    return Enqueued(
+        counted=-(-shard.tokens * submission.requests // shard.requests),
+        exact=submission.requests == shard.requests,
+    )
 
 
-def _full(provider: Provider, active: int, before: int, size: int) -> str | None:
+def _full(provider: Provider, active: int, before: Enqueued, size: Enqueued) -> str | None:
     if provider.max_active_batches is not None and active >= provider.max_active_batches:
         return f"{provider.max_active_batches} batches are in flight at {provider.name} already"
     limit = provider.max_enqueued_tokens
-    if limit is not None and before and tokens(before + size) > limit:
-        return f"about {tokens(before):,} of {limit:,} tokens are enqueued at {provider.name}"
+    if limit is not None and before.tokens and (before + size).tokens > limit:
+        return f"{before} of {limit:,} tokens are enqueued at {provider.name}"
     return None

@@ -7,6 +7,7 @@ again cannot help; everything else goes on.
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from runner.errors import ApiError, InputChanged, InvalidInput, LocalFileError, MissingExtra
@@ -39,6 +40,7 @@ from runner.reconcile.actions import (
 )
 from runner.reconcile.adopt import adopt_batch, adopt_file
 from runner.reconcile.collect import close_whole, collect, lose
+from runner.reconcile.crew import Crew
 from runner.reconcile.finish import finish, point
 from runner.reconcile.relocate import relocate
 from runner.reconcile.reopen import reopen
@@ -51,43 +53,75 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.ledger.records import Run
-    from runner.reconcile.actions import Action
+    from runner.reconcile.actions import Action, Alone
     from runner.reconcile.workshop import Workshop
 
 
 def apply(shop: Workshop, actions: Sequence[Action]) -> int:
     """Carry out the actions in order; returns how many were carried out.
 
-    Errors of the provider, the disk or the input are told and held (`shop.trouble`);
-    LedgerError ends the pass, since nothing may be done that cannot be written down.
+    What waits for the network longest, submitting and collecting, is done side by side as far as
+    `shop.hands` reach. Errors of the provider, the disk or the input are told and held
+    (`shop.trouble`); LedgerError ends the pass, since nothing may be done that cannot be written
+    down.
     """
     started: dict[tuple[str, str], int] = {}
+    crew = Crew(shop.hands)
     done = 0
+
+    def ended(action: Action, error: Exception | None) -> None:
+        nonlocal done
+        if error is None:
+            done += 1
+        else:
+            _hold(shop, action, error)
+
     for planned in actions:
         action = _with_id(planned, started)
-        name = action_name(action)
-        stopped = shop.stopped.get(action.run.provider) if _asks(action) else None
-        if stopped is not None:
-            shop.trouble.setdefault(name, stopped)
+        if _left_alone(shop, action):
             continue
-        if name in shop.trouble:
+        if not isinstance(action, Submit | Collect):
+            try:
+                _apply(shop, action, started)
+            except Exception as error:  # noqa: BLE001 -- judged, and raised if it is none of ours
+                ended(action, error)
+            else:
+                ended(action, None)
             continue
-        try:
-            _apply(shop, action, started)
-        except ApiError as error:
-            shop.note_provider(action.run.provider, error)
-            shop.hold(name, error, job=action.run.job)
-        except (LocalFileError, InputChanged, InvalidInput, MissingExtra) as error:
-            shop.hold(name, error, job=action.run.job)
-        except OSError as error:
-            shop.hold(
-                name,
-                LocalFileError(f"{error.filename}: {error.strerror or error}"),
-                job=action.run.job,
-            )
-        else:
-            done += 1
+        size = action.submission.bytes if isinstance(action, Submit) else 0
+        crew.room(size)
+        if isinstance(action, Submit) and action.run.provider not in shop.proven:
+            crew.finish()
+        # What has ended meanwhile may have shown that there is no use in asking.
+        if not _left_alone(shop, action):
+            steps = submit(shop, action) if isinstance(action, Submit) else collect(shop, action)
+            crew.begin(steps, size=size, ended=partial(ended, action))
+    crew.finish()
     return done
+
+
+def _left_alone(shop: Workshop, action: Action) -> bool:
+    """Whether there is no use in carrying an action out now; the reason is kept."""
+    name = action_name(action)
+    stopped = shop.stopped.get(action.run.provider) if _asks(action) else None
+    if stopped is not None:
+        shop.trouble.setdefault(name, stopped)
+    return name in shop.trouble
+
+
+def _hold(shop: Workshop, action: Action, error: Exception) -> None:
+    """Keep what went wrong for the rest of the pass; raises what is no trouble but a bug."""
+    name, job = action_name(action), action.run.job
+    if isinstance(error, ApiError):
+        shop.note_provider(action.run.provider, error)
+        shop.hold(name, error, job=job)
+    elif isinstance(error, LocalFileError | InputChanged | InvalidInput | MissingExtra):
+        shop.hold(name, error, job=job)
+    elif isinstance(error, OSError):
+        told = LocalFileError(f"{error.filename}: {error.strerror or error}")
+        shop.hold(name, told, job=job)
+    else:
+        raise error
 
 
 def _with_id(action: Action, started: dict[tuple[str, str], int]) -> Action:
@@ -122,8 +156,8 @@ def _asks(action: Action) -> bool:
     return isinstance(action, Submit | AdoptFile | Collect | CancelBatch | Tidy)
 
 
-def _apply(  # noqa: C901, PLR0912, PLR0915 -- one line a case
-    shop: Workshop, action: Action, started: dict[tuple[str, str], int]
+def _apply(  # noqa: C901, PLR0912 -- one line a case
+    shop: Workshop, action: Alone, started: dict[tuple[str, str], int]
 ) -> None:
     ledger, run = shop.ledger, action.run
     match action:
@@ -139,8 +173,6 @@ def _apply(  # noqa: C901, PLR0912, PLR0915 -- one line a case
             reopen(shop, run, next_round=False, attempts=action.attempts)
         case NoteSpec():
             run_steps.want(ledger, action.job)
-        case Submit():
-            submit(shop, action)
         case AdoptBatch():
             adopt_batch(shop, action)
         case AdoptFile():
@@ -159,8 +191,6 @@ def _apply(  # noqa: C901, PLR0912, PLR0915 -- one line a case
             shop.tell(Tidings(job=run.job, what=action.why, trouble=True))
         case Lose():
             lose(shop, action)
-        case Collect():
-            collect(shop, action)
         case CloseWhole():
             close_whole(shop, action)
         case CancelBatch():

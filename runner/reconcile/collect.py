@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from runner.ledger.records import Key, Run
     from runner.outputs.results import Settled
     from runner.reconcile.actions import CloseWhole, Collect, Lose
+    from runner.reconcile.crew import Steps
     from runner.reconcile.workshop import Workshop
 
 _GONE_AFTER: Final = 3600.0
@@ -36,19 +38,20 @@ class _Fetched:
     """Whether the provider had said how long the file is."""
 
 
-def collect(shop: Workshop, action: Collect) -> None:
+def collect(shop: Workshop, action: Collect) -> Steps:
     """Download what a terminal batch has and settle its rows.
 
-    Raises ApiError or LocalFileError with nothing settled; doing it again is safe.
+    The steps raise ApiError or LocalFileError with nothing settled; doing it again is safe.
     """
     from runner.outputs.results import settle
 
     submission, key = action.submission, action.submission.key
     kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
     try:
-        fetched = [
-            _fetch(shop, action.run, key, kind, file_id) for kind, file_id in kinds if file_id
-        ]
+        fetched = []
+        for kind, file_id in kinds:
+            if file_id:
+                fetched.append((yield partial(_fetch, shop, action.run, key, kind, file_id)))
     except NotFound as error:
         if not _given_up(shop, action):
             raise
@@ -59,9 +62,12 @@ def collect(shop: Workshop, action: Collect) -> None:
     if settled.missing and not all(one.sure for one in fetched):
         # A body of unannounced length can end early and look clean; rows that are missing
         # for that reason would be asked, and paid, a second time.
-        fetched = [
-            _fetch(shop, action.run, key, one.record.kind, one.record.file_id) for one in fetched
-        ]
+        records = [one.record for one in fetched]
+        fetched = []
+        for record in records:
+            fetched.append(
+                (yield partial(_fetch, shop, action.run, key, record.kind, record.file_id))
+            )
         settled = settle([one.path for one in fetched], ids())
     for one in fetched:
         transitions.downloaded(shop.ledger, key, one.record)

@@ -7,7 +7,8 @@ later pass looks before it acts.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from runner.errors import (
     ApiError,
@@ -27,8 +28,13 @@ from runner.reconcile.workshop import Tidings, count
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from runner.api.protocol import BatchApi
+    from runner.batch import Batch, File
     from runner.ledger.records import ShardRecord, Submission
     from runner.reconcile.actions import Submit
+    from runner.reconcile.crew import Call, Steps
     from runner.reconcile.workshop import Workshop
     from runner.spec.job import Job
 
@@ -36,20 +42,22 @@ MAX_METADATA_PAIRS: Final = 16
 """How many pairs the API takes (fact sheet, section 1)."""
 
 
-def submit(shop: Workshop, action: Submit) -> None:
+def submit(shop: Workshop, action: Submit) -> Steps:
     """Take a submission as far as it will go: prepared, uploaded, submitted.
 
-    Raises ApiError, InputChanged or LocalFileError; the ledger then says how far it got.
+    The steps raise ApiError, InputChanged or LocalFileError; the ledger then says how far it got.
     """
     submission = action.submission
     if action.new:
         submission = _prepare(shop, action)
     if submission.state is SubmissionState.PREPARED:
-        file_id = _reused(shop, action, submission) or _upload(shop, action, submission)
+        file_id = yield from _reused(shop, action, submission)
+        if file_id is None:
+            file_id = yield from _upload(shop, action, submission)
     else:
         file_id = submission.input_file_id
     if file_id is not None:
-        _create(shop, action, submission, file_id)
+        yield from _create(shop, action, submission, file_id)
 
 
 def metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
@@ -69,19 +77,25 @@ def _prepare(shop: Workshop, action: Submit) -> Submission:
     return submission
 
 
-def _reused(shop: Workshop, action: Submit, submission: Submission) -> str | None:
+def _reused(
+    shop: Workshop, action: Submit, submission: Submission
+) -> Generator[Call, Any, str | None]:
     """Take the file of an earlier attempt again, if the provider still has it."""
     if submission.input_file_id is None:
         return None
     try:
-        file = shop.api(action.run.provider).retrieve_file(submission.input_file_id)
+        file: File = yield partial(
+            shop.api(action.run.provider).retrieve_file, submission.input_file_id
+        )
     except NotFound:
         return None
     transitions.uploaded(shop.ledger, submission.key, file, adopted=True)
     return file.id
 
 
-def _upload(shop: Workshop, action: Submit, submission: Submission) -> str | None:
+def _upload(
+    shop: Workshop, action: Submit, submission: Submission
+) -> Generator[Call, Any, str | None]:
     """Upload the file of a submission; None if it is too large and has to go out in parts."""
     api = shop.api(action.run.provider)
     key = submission.key
@@ -95,7 +109,9 @@ def _upload(shop: Workshop, action: Submit, submission: Submission) -> str | Non
         with content(action, submission, shop.scratch(key)) as source:
             transitions.intend_upload(shop.ledger, key, since=since)
             intended = True
-            file = api.upload(source, filename=key.filename, size=submission.bytes, progress=told)
+            file: File = yield partial(
+                api.upload, source, filename=key.filename, size=submission.bytes, progress=told
+            )
     except MayHaveActed as error:
         transitions.doubt(shop.ledger, key, str(error))
         raise
@@ -125,7 +141,7 @@ def _upload(shop: Workshop, action: Submit, submission: Submission) -> str | Non
     return file.id
 
 
-def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str) -> None:
+def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str) -> Steps:
     api = shop.api(action.run.provider)
     key = submission.key
     transitions.intend_create(
@@ -135,7 +151,8 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
         completion_window=action.job.completion_window,
     )
     try:
-        batch = api.create_batch(
+        batch: Batch = yield partial(
+            api.create_batch,
             input_file_id=file_id,
             endpoint=action.run.endpoint,
             completion_window=action.job.completion_window,
@@ -145,9 +162,8 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
         transitions.doubt(shop.ledger, key, str(error))
         raise
     except FileNotVisible as error:
-        transitions.retract(
-            shop.ledger, key, str(error), file_gone=_gone(shop, action.run.provider, file_id)
-        )
+        gone = yield partial(_gone, api, file_id)
+        transitions.retract(shop.ledger, key, str(error), file_gone=gone)
         raise
     except Rejected as error:
         _refused(shop, submission, error)
@@ -156,6 +172,7 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
         transitions.retract(shop.ledger, key, str(error))
         raise
     transitions.submitted(shop.ledger, key, action.run.provider, batch)
+    shop.proven.add(action.run.provider)
     shop.scratch(key).unlink(missing_ok=True)
     shop.tell(
         Tidings(
@@ -165,10 +182,10 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
     )
 
 
-def _gone(shop: Workshop, provider: str, file_id: str) -> bool:
+def _gone(api: BatchApi, file_id: str) -> bool:
     """Whether a file that a batch could not be made from is really not there any more."""
     try:
-        shop.api(provider).retrieve_file(file_id)
+        api.retrieve_file(file_id)
     except NotFound:
         return True
     except ApiError:

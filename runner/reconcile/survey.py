@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from runner.reconcile.admission import Load
+from runner.reconcile.admission import Enqueued, Load
 from runner.reconcile.facts import Known
 from runner.reconcile.restore import find_restorable
 from runner.reconcile.wishes import job_folder, shown_path
@@ -58,13 +58,16 @@ def known_of(ledger: Ledger, wishes: Sequence[Wish], *, everything: bool) -> Kno
 
 
 def _loads(ledger: Ledger) -> dict[str, Load]:
-    sizes: dict[str, dict[str | None, int]] = {}
+    enqueued: dict[str, dict[str | None, Enqueued]] = {}
     batches: dict[str, int] = {}
-    for provider, model, count, size in ledger.in_flight():
-        sizes.setdefault(provider, {})[model] = size
-        batches[provider] = batches.get(provider, 0) + count
+    for found in ledger.in_flight():
+        enqueued.setdefault(found.provider, {})[found.model] = Enqueued(
+            counted=found.tokens, uncounted_bytes=found.uncounted_bytes, exact=found.exact
+        )
+        batches[found.provider] = batches.get(found.provider, 0) + found.batches
     return {
-        provider: Load(batches=count, bytes=sizes[provider]) for provider, count in batches.items()
+        provider: Load(batches=count, enqueued=enqueued[provider])
+        for provider, count in batches.items()
     }
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from runner.outputs.disk import explained
-from runner.outputs.publish import RECORD
+from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.verify import Match, check_folder
 from runner.reconcile.source import Inputs
 from runner.reconcile.wishes import job_folder, shown_path
@@ -216,7 +216,13 @@ def _against_ledger(ledger: Ledger, run: Run, content: FolderCheck) -> tuple[Fol
     """Hold a record against the ledger; what a run under way has fetched since is no stray."""
     record = content.record
     if not run.state.final:
-        kept = tuple(file for file in content.files if file.match is not Match.STRAY)
+        # Beginning again takes the final files away, until they are whole once more.
+        expected = {(OUTPUT, Match.MISSING), (ERRORS, Match.MISSING)}
+        kept = tuple(
+            file
+            for file in content.files
+            if file.match is not Match.STRAY and (file.name, file.match) not in expected
+        )
         note = f"the run goes on ({run.state}); its record is that of the end before"
         return replace(content, files=kept), _Said(notes=(note,))
     if record is None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from runner.errors import Problem
     from runner.inputs.scan import Scan
+    from runner.inputs.tokens import TokenCounter
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
     from runner.spec.job import Job
@@ -117,7 +118,10 @@ def _wish(
         if run is not None:
             return _made(project, job, wanted, digest, requests, run.bytes, None)
     scanned = scan_input(
-        job, ledger.path if ledger is not None and writing else None, progress=progress
+        job,
+        ledger.path if ledger is not None and writing else None,
+        progress=progress,
+        counter=_counter(job),
     )
     if (
         writing
@@ -139,15 +143,26 @@ def _wish(
     )
 
 
+def _counter(job: Job) -> TokenCounter | None:
+    """Give what counts a job's prompt tokens; None where nobody asks or the extra is missing."""
+    if job.provider.max_enqueued_tokens is None:
+        return None
+    from runner.inputs.tokens import token_counter
+
+    return token_counter(job.endpoint)
+
+
 def scan_input(
     job: Job,
     ledger_path: Path | None,
     *,
     progress: Callable[[str, int, int], None] | None = None,
+    counter: TokenCounter | None = None,
 ) -> Scan:
     """Validate, hash and cut a job's input in one pass; keep its custom_ids beside the ledger.
 
-    `ledger_path` None keeps nothing. Raises InvalidInput with every problem of the input.
+    `ledger_path` None keeps nothing. With a `counter` the shards' prompt tokens are counted.
+    Raises InvalidInput with every problem of the input.
     """
     from runner.inputs.scan import scan
 
@@ -165,6 +180,7 @@ def scan_input(
             limits=job.provider.limits,
             ids=ids,
             progress=told,
+            counter=counter,
         )
         keep(scanned.digest)
     return scanned
@@ -245,6 +261,7 @@ def _made(
                 offset=shard.offset,
                 ids_offset=shard.ids_offset,
                 whole=shard.whole,
+                tokens=shard.tokens,
             )
             for shard in scanned.shards
         ),

@@ -13,6 +13,7 @@ from runner.errors import (
     UnexpectedReply,
     Unreachable,
 )
+from runner.reconcile.crew import NoHands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from runner.errors import ApiError
     from runner.ledger.records import Key, Run
     from runner.ledger.store import Ledger
+    from runner.reconcile.crew import Hands
     from runner.spec.project import Project
 
 
@@ -64,6 +66,9 @@ class Workshop:
             cancelled, in this pass: once is enough, whatever the provider then says.
         answered: the providers that have answered since this program was started.
         patience_until: until when a provider that does answer needs patience, or 0.
+        proven: the providers that have taken a batch in this pass: before the first, nobody
+            knows whether they take any, and one try is enough to find out.
+        hands: who makes the calls that may be made side by side.
         hopeless: the providers whose key is refused or where money has run out: waiting for
             them cannot help.
 
@@ -81,6 +86,8 @@ class Workshop:
     cancelled: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
     hopeless: set[str] = field(default_factory=set)
+    proven: set[str] = field(default_factory=set)
+    hands: Hands = field(default_factory=NoHands)
     patience_until: float = 0.0
     _git: list[str | None] = field(default_factory=list)
     _apis: dict[str, BatchApi] = field(default_factory=dict)
@@ -139,4 +146,5 @@ class Workshop:
         self.noted.clear()
         self.cancelled.clear()
         self.hopeless.clear()
+        self.proven.clear()
         self.patience_until = 0.0

@@ -1,8 +1,8 @@
 """A project on a disk, and reconciles of it against a simulated world: the real code, virtual time.
 
 Each pass is a process of its own: it opens the ledger, works, and closes it. `Death`, raised by
-the world at an exchange or by the ledger at a commit, ends a pass as SIGKILL would: nothing runs
-after it but the closing of files, which the kernel would do.
+the world at an exchange or by `Disk` at a commit or a file operation, ends a pass as SIGKILL
+would: nothing runs after it but the closing of files, which the kernel would do.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.api.client import Client
 from runner.ledger.store import Ledger
+from runner.reconcile.crew import NoHands
 from runner.reconcile.overview import overview
 from runner.reconcile.passes import reconcile_once
 from runner.reconcile.workshop import Workshop
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from runner.reconcile.crew import Hands
     from runner.reconcile.overview import JobView
     from runner.reconcile.passes import PassReport
+    from runner.spec.job import Specs
+    from runner.spec.project import Project
     from tests.simulation.world import World
 
 SPEC = """\
@@ -43,7 +47,10 @@ class Site:
     """A project folder and the world it works against.
 
     `told` collects what passes said. `root` is made with one job of the given request lines,
-    `max_requests` a shard.
+    `max_requests` a shard. `skew` is by how many seconds the clock of this machine is ahead of
+    the world's. With `frozen`, specs and configuration are read once and not at every pass:
+    whoever makes thousands of passes says so, and changes neither. `hands` make the calls that
+    may be made side by side.
     """
 
     root: Path
@@ -52,6 +59,10 @@ class Site:
     max_requests: int = 50_000
     spec: str = SPEC
     told: list[str] = field(default_factory=list)
+    skew: float = 0.0
+    frozen: bool = False
+    hands: Hands = field(default_factory=NoHands)
+    _read: dict[tuple[str, ...], tuple[Project, Specs]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Write the project's files."""
@@ -70,6 +81,15 @@ class Site:
         assert isinstance(self.world.clock, VirtualClock)
         return self.world.clock
 
+    def wall_clock(self) -> float:
+        """Tell the time as this machine has it."""
+        return self.clock() + self.skew
+
+    @property
+    def ledger(self) -> Path:
+        """Where the ledger of this project is, or will be."""
+        return self._specs(())[0].ledger
+
     def write_spec(self, text: str, name: str = "job") -> None:
         """Write one spec file."""
         (self.root / "specs" / f"{name}.yaml").write_text(text, encoding="utf-8")
@@ -80,10 +100,9 @@ class Site:
 
     def reconcile(self, selectors: Sequence[str] = ()) -> PassReport:
         """Make one pass, as a process of its own."""
-        project = find_project(self.root, {"KEY": "sk-test"})
-        specs = load_specs(project, selectors, start=self.root)
+        project, specs = self._specs(tuple(selectors))
         with contextlib.ExitStack() as stack:
-            ledger = stack.enter_context(Ledger.open(project.ledger, clock=self.clock))
+            ledger = stack.enter_context(Ledger.open(project.ledger, clock=self.wall_clock))
 
             def open_api(name: str) -> Client:
                 provider = project.providers[name]
@@ -92,7 +111,7 @@ class Site:
                         provider,
                         provider.api_key({"KEY": "sk-test"}),
                         transport=WorldTransport(self.world, sleep=self.clock.sleep, latency=0.01),
-                        clock=self.clock,
+                        clock=self.wall_clock,
                         sleep=self.clock.sleep,
                         random=lambda: 0.5,
                     )
@@ -102,10 +121,17 @@ class Site:
                 project=project,
                 ledger=ledger,
                 open_api=open_api,
-                clock=self.clock,
+                clock=self.wall_clock,
+                hands=self.hands,
                 tell=lambda tidings: self.told.append(f"{tidings.job}: {tidings.what}"),
             )
             return reconcile_once(shop, specs, everything=not selectors)
+
+    def _specs(self, selectors: tuple[str, ...]) -> tuple[Project, Specs]:
+        if not self.frozen or selectors not in self._read:
+            project = find_project(self.root, {"KEY": "sk-test"})
+            self._read[selectors] = (project, load_specs(project, selectors, start=self.root))
+        return self._read[selectors]
 
     def until_done(self, *, passes: int = 60, pause: float = 30.0) -> PassReport:
         """Make passes, a pause apart, until all jobs are final; fails after too many."""

@@ -1,0 +1,279 @@
+"""How many prompt tokens requests have, counted exactly where that is possible.
+
+Providers bound the prompt tokens that may be enqueued for a model (fact sheet, failure 11). Their
+number can be estimated from bytes, and the estimate errs by as much as a quarter; the optional
+extra `tokens` brings the vocabularies, and then it is counted. Counting is some ten times slower
+than checking an input, and the first count in a process waits for a vocabulary to be loaded
+(about half a second, 64 MB), so it is done only where somebody asks.
+
+What is counted is the text that the model is given, and the few tokens around each message that
+OpenAI's cookbook documents. Tool definitions and answer schemas count as compact JSON, since how
+the models are shown them is not published; that is rather more than less. A request that holds
+anything else (images, audio, files, an earlier conversation, tools of the provider's own) is not
+counted, and with it the shard it is in is not: half a count would look like a whole one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never
+
+import msgspec
+
+from runner.inputs.requests import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_VOCABULARIES: Final = (
+    (
+        "o200k_base",
+        re.compile(r"(chatgpt-4o|gpt-4o|gpt-4\.1|gpt-4\.5|gpt-5(\.\d+)?|o1|o3|o4)(-.*)?"),
+    ),
+    (
+        "cl100k_base",
+        re.compile(r"(gpt-4|gpt-3\.5|text-embedding-(3|ada-002)|davinci-002|babbage-002)(-.*)?"),
+    ),
+)
+"""Which models read which vocabulary. A model that is not named here may have one of its own."""
+
+_AROUND_MESSAGE: Final = 3
+_AROUND_NAME: Final = 1
+_BEFORE_ANSWER: Final = 3
+
+_TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
+_SILENT_FIELDS: Final = frozenset({"type", "id", "status", "phase", "tool_call_id", "annotations"})
+"""Fields of a message that tell programs something and the model nothing."""
+
+_OWN_TOOLS: Final = frozenset({"function", "custom"})
+"""Tools whose definition the request holds; the others are the provider's, and so are theirs."""
+
+
+class _Count(Protocol):
+    """What the library does: count the tokens of each text."""
+
+    def __call__(self, texts: Sequence[str], encoding: str, *, threads: int) -> list[int]: ...
+
+
+class _Line(msgspec.Struct, frozen=True, gc=False):
+    body: dict[str, Any]
+
+
+class _NotUnderstoodError(Exception):
+    """A request holds something whose tokens cannot be told."""
+
+
+class TokenCounter:
+    """Counts the prompt tokens of an input's rows, all for one endpoint. Keeps nothing."""
+
+    def __init__(self, endpoint: str, count: _Count) -> None:
+        self._read = _reader_of(Kind.of(endpoint))
+        self._count = count
+        self._decode = msgspec.json.Decoder(_Line).decode
+
+    def count(self, model: str | None, rows: Sequence[bytes]) -> int | None:
+        """Count the prompt tokens of some request lines to `model`.
+
+        None where they cannot be told: an unknown model, or a row that holds more than text.
+        Never raises, whatever the rows are.
+        """
+        encoding = None if model is None else encoding_of(model)
+        if encoding is None or self._read is None:
+            return None
+        prompt = _Prompt()
+        try:
+            for row in rows:
+                self._read(prompt, self._decode(row).body)
+            # On this thread: the work comes in blocks too small to be worth a pool of them.
+            return prompt.tokens + sum(self._count(prompt.texts, encoding, threads=1))
+        except (_NotUnderstoodError, msgspec.DecodeError, RecursionError, UnicodeError):
+            return None
+
+
+def token_counter(endpoint: str) -> TokenCounter | None:
+    """Make a counter for the requests of `endpoint`; None without the extra `tokens`."""
+    try:
+        from toktok import batch_count
+    except ImportError:
+        return None
+    return TokenCounter(endpoint, batch_count)
+
+
+def encoding_of(model: str) -> str | None:
+    """Name the vocabulary that a model reads; a fine-tuned model reads its base's."""
+    if model.startswith("ft:"):
+        model = model.split(":")[1]
+    for encoding, models in _VOCABULARIES:
+        if models.fullmatch(model):
+            return encoding
+    return None
+
+
+class _Prompt:
+    """What some requests put before their model: texts, and tokens that no text stands for."""
+
+    __slots__ = ("texts", "tokens")
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.tokens = 0
+
+    def add_chat(self, body: dict[str, Any]) -> None:
+        _insist_on_absence(body, "web_search_options")
+        for message in _listed(body.get("messages")):
+            self._add_message(message)
+        self._add_tools(body.get("tools"))
+        self._add_json(body.get("functions"))
+        self._add_schema(body.get("response_format"))
+        self.tokens += _BEFORE_ANSWER
+
+    def add_response(self, body: dict[str, Any]) -> None:
+        _insist_on_absence(body, "previous_response_id", "conversation", "prompt")
+        if body.get("instructions") is not None:
+            self._add_message({"role": "system", "content": body["instructions"]})
+        asked = body.get("input")
+        if isinstance(asked, str):
+            self._add_message({"role": "user", "content": asked})
+        else:
+            for item in _listed(asked):
+                self._add_item(item)
+        self._add_tools(body.get("tools"))
+        text = body.get("text")
+        self._add_schema(text.get("format") if isinstance(text, dict) else text)
+        self.tokens += _BEFORE_ANSWER
+
+    def add_completion(self, body: dict[str, Any]) -> None:
+        self._add_inputs(body.get("prompt"))
+        self._add_optional(body.get("suffix"))
+
+    def add_embedding(self, body: dict[str, Any]) -> None:
+        self._add_inputs(body.get("input"))
+
+    def _add_inputs(self, value: object) -> None:
+        """Add a text, the numbers of its tokens, or several of either."""
+        if isinstance(value, str):
+            self.texts.append(value)
+            return
+        values = _listed(value)
+        kinds = set(map(type, values))
+        if kinds <= {str}:
+            self.texts += values
+        elif kinds == {int}:
+            self.tokens += len(values)
+        elif kinds == {list} and {type(number) for each in values for number in each} <= {int}:
+            self.tokens += sum(map(len, values))
+        else:
+            raise _NotUnderstoodError
+
+    def _add_message(self, message: object) -> None:
+        if not isinstance(message, dict):
+            raise _NotUnderstoodError
+        for field, value in message.items():
+            match field:
+                case "content":
+                    self._add_content(value)
+                case "role" | "refusal":
+                    self._add_optional(value)
+                case "name":
+                    self._add_optional(value)
+                    self.tokens += _AROUND_NAME
+                case "tool_calls" | "function_call":
+                    self._add_json(value)
+                case _ if field not in _SILENT_FIELDS and value:
+                    raise _NotUnderstoodError
+        self.tokens += _AROUND_MESSAGE
+
+    def _add_item(self, item: object) -> None:
+        """Add one item of a Responses input: a message, a call of a tool or what came of it."""
+        if not isinstance(item, dict):
+            raise _NotUnderstoodError
+        fields: tuple[str, ...]
+        match item.get("type", "message"):
+            case "message":
+                self._add_message(item)
+                return
+            case "function_call":
+                fields = ("name", "arguments")
+            case "custom_tool_call":
+                fields = ("name", "input")
+            case "function_call_output" | "custom_tool_call_output":
+                fields = ("output",)
+            case _:
+                raise _NotUnderstoodError
+        for field in fields:
+            self._add_content(item.get(field))
+        self.tokens += _AROUND_MESSAGE
+
+    def _add_content(self, content: object) -> None:
+        if content is None or isinstance(content, str):
+            self._add_optional(content)
+            return
+        for part in _listed(content):
+            match part:
+                case {"type": str(kind), "text": str(text)} if kind in _TEXT_PARTS:
+                    self.texts.append(text)
+                case {"type": "refusal", "refusal": str(text)}:
+                    self.texts.append(text)
+                case _:
+                    raise _NotUnderstoodError
+
+    def _add_tools(self, tools: object) -> None:
+        if tools is None:
+            return
+        for tool in _listed(tools):
+            match tool:
+                case {"type": str(kind)} if kind in _OWN_TOOLS:
+                    self._add_json(tool)
+                case _:
+                    raise _NotUnderstoodError
+
+    def _add_schema(self, wanted: object) -> None:
+        match wanted:
+            case None:
+                pass
+            case {"type": "json_schema"}:
+                self._add_json(wanted)
+            case {"type": "text" | "json_object"}:
+                pass
+            case dict() if "type" not in wanted:
+                pass
+            case _:
+                raise _NotUnderstoodError
+
+    def _add_json(self, value: object) -> None:
+        if value:
+            self.texts.append(msgspec.json.encode(value).decode())
+
+    def _add_optional(self, text: object) -> None:
+        if isinstance(text, str):
+            self.texts.append(text)
+        elif text is not None:
+            raise _NotUnderstoodError
+
+
+def _reader_of(kind: Kind) -> Callable[[_Prompt, dict[str, Any]], None] | None:
+    match kind:
+        case Kind.CHAT:
+            return _Prompt.add_chat
+        case Kind.COMPLETIONS:
+            return _Prompt.add_completion
+        case Kind.RESPONSES:
+            return _Prompt.add_response
+        case Kind.EMBEDDINGS:
+            return _Prompt.add_embedding
+        case Kind.MODERATIONS | Kind.OTHER:
+            return None
+        case _:
+            assert_never(kind)
+
+
+def _listed(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise _NotUnderstoodError
+    return value
+
+
+def _insist_on_absence(body: dict[str, Any], *fields: str) -> None:
+    """Refuse a request that leads to text which it does not hold."""
+    if any(body.get(field) is not None for field in fields):
+        raise _NotUnderstoodError
