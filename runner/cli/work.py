@@ -43,7 +43,7 @@ def workshop(
     voice = Voice(quiet=quiet, verbose=verbose)
     with (
         voice,
-        Ledger.open(project.ledger, clock=time.time) as ledger,
+        Ledger.open(project.ledger, clock=time.time, warn=voice.say) as ledger,
         providers(project) as opened,
     ):
         yield (

@@ -21,7 +21,7 @@ from runner.errors import LedgerDamaged, LedgerError, LedgerTooNew
 from runner.ledger.schema import APPLICATION_ID, MIGRATIONS, apply_migrations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 BUSY_TIMEOUT: Final = 30.0
 """Seconds a write waits for another process's short transaction."""
@@ -31,9 +31,10 @@ _NETWORK_FILE_SYSTEMS: Final = frozenset(
 )
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, *, warn: Callable[[str], None] | None = None) -> sqlite3.Connection:
     """Open the ledger for reading and writing, creating it or bringing it up to date.
 
+    `warn` is told, once, if the file lies where SQLite can do less for it than elsewhere.
     Raises LedgerError in words for a file that is not a ledger, is damaged, read-only or on a
     full disk, and LedgerTooNew for one that a later version has written.
     """
@@ -44,15 +45,39 @@ def connect(path: Path) -> sqlite3.Connection:
         try:
             _prepare(connection, path)
             version = _version(connection, path)
+            afar = on_network_file_system(path)
             if version < len(MIGRATIONS):
                 with _alone(path.parent):
-                    mode = "DELETE" if on_network_file_system(path) else "WAL"
-                    connection.execute(f"PRAGMA journal_mode = {mode}")
+                    if not afar:
+                        connection.execute("PRAGMA journal_mode = WAL")
                     apply_migrations(connection, after=version)
+            if afar:
+                _keep_afar(connection, path, warn, new=version == 0)
         except BaseException:
             connection.close()
             raise
         return connection
+
+
+def _keep_afar(
+    connection: sqlite3.Connection,
+    path: Path,
+    warn: Callable[[str], None] | None,
+    *,
+    new: bool,
+) -> None:
+    """Let a ledger on a network file system do without a write-ahead log, and say so once."""
+    mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    if mode == "wal":
+        # It was made on a disk of its own, and moved here with its log.
+        with _alone(path.parent):
+            connection.execute("PRAGMA journal_mode = DELETE")
+    if warn is not None and (new or mode == "wal"):
+        warn(
+            f"the ledger {path} is on a network file system: its write-ahead log is switched off "
+            f"there, and whether two machines may use it at once depends on the file system's "
+            f"locks; a ledger on a local disk is safer (`ledger:` in runner.yaml)"
+        )
 
 
 @contextlib.contextmanager

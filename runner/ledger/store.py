@@ -55,9 +55,18 @@ class Ledger:
         self.clock = clock
 
     @classmethod
-    def open(cls, path: Path, *, clock: Callable[[], float]) -> Ledger:
-        """Open for reading and writing; made or migrated if need be. Raises LedgerError."""
-        return cls(connect(path), path, clock=clock)
+    def open(
+        cls,
+        path: Path,
+        *,
+        clock: Callable[[], float],
+        warn: Callable[[str], None] | None = None,
+    ) -> Ledger:
+        """Open for reading and writing; made or migrated if need be. Raises LedgerError.
+
+        `warn` is told, once, if the file lies where it is less safe than elsewhere.
+        """
+        return cls(connect(path, warn=warn), path, clock=clock)
 
     @classmethod
     def open_read_only(cls, path: Path, *, clock: Callable[[], float]) -> Ledger | None:

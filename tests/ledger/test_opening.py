@@ -202,3 +202,33 @@ def test_a_commit_is_on_the_disk_when_it_returns(ledger: Ledger) -> None:
     [row] = ledger.query("PRAGMA synchronous")
 
     assert row[0] == 2  # FULL
+
+
+def test_a_network_file_system_is_warned_of_once(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "on_network_file_system", lambda _path: True)
+    told: list[str] = []
+    for _ in range(2):
+        Ledger.open(path, clock=Clock(), warn=told.append).close()
+    [warning] = told
+    assert "network file system" in warning
+
+
+def test_a_ledger_that_moved_to_a_network_file_system_loses_its_log(
+    closed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pragma(closed, "journal_mode") == "wal"
+    monkeypatch.setattr(connecting, "on_network_file_system", lambda _path: True)
+    told: list[str] = []
+    for _ in range(2):
+        with Ledger.open(closed, clock=Clock(), warn=told.append) as ledger:
+            assert len(ledger.runs()) == 1
+    assert pragma(closed, "journal_mode") == "delete"
+    assert len(told) == 1
+
+
+def test_a_disk_of_its_own_is_not_warned_of(path: Path) -> None:
+    told: list[str] = []
+    Ledger.open(path, clock=Clock(), warn=told.append).close()
+    assert told == []
