@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.errors import LedgerError, LedgerTooNew
+from runner.errors import LedgerDamaged, LedgerError, LedgerTooNew
 from runner.ledger import connection as connecting
 from runner.ledger.schema import APPLICATION_ID, MIGRATIONS
 from runner.ledger.store import Ledger
@@ -150,7 +150,7 @@ def test_damage_is_told_in_words_with_what_to_do(
         with ledger:
             ledger.runs()
 
-    with pytest.raises(LedgerError, match=r"is damaged .*Move the file away"):
+    with pytest.raises(LedgerDamaged, match=r"is damaged .*Run `runner rebuild`"):
         look()
 
 
