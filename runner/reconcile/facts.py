@@ -34,7 +34,8 @@ class Wish:
     """One job as its spec wants it, with the identity of its answers.
 
     `shards` is empty where the run is recorded already: its shards were cut when it began.
-    `restorable` is a finished run read from its record on disk, for a ledger that lacks it.
+    `restorable` is a finished run read from its record on disk, for a ledger that lacks it;
+    `claims` are the keys, by batch id, of batches of elsewhere that were taken over for it.
     """
 
     job: Job
@@ -46,6 +47,7 @@ class Wish:
     record: JobRecord
     shards: tuple[ShardRecord, ...] = ()
     restorable: Restorable | None = None
+    claims: Mapping[str, Key] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,11 +134,16 @@ class Traces:
     """Whatever carries our keys at one provider, seen now or earlier, ready to be found.
 
     Of several batches with one key the oldest counts: the others repeat it. `carried` has all of
-    them with their keys, oldest first.
+    them with their keys, oldest first. `claims` are the keys of batches that carry none.
     """
 
-    def __init__(self, known: Sequence[tuple[Key | None, Batch]], seen: Seen) -> None:
-        keys = {batch.id: key for key, batch in known if key is not None}
+    def __init__(
+        self,
+        known: Sequence[tuple[Key | None, Batch]],
+        seen: Seen,
+        claims: Mapping[str, Key] | None = None,
+    ) -> None:
+        keys = {batch.id: key for key, batch in known if key is not None} | dict(claims or {})
         batches = {batch.id: batch for _key, batch in known}
         batches |= {batch.id: batch for batch in (seen.look.batches if seen.look else ())}
         batches |= dict(seen.batches)

@@ -19,7 +19,7 @@ from runner.reconcile.apply import action_name, apply
 from runner.reconcile.facts import Facts, Seen, Traces
 from runner.reconcile.observe import look_again, observe, questions
 from runner.reconcile.plan import make_plan
-from runner.reconcile.survey import known_of, published_of, with_restorable
+from runner.reconcile.survey import known_of, published_of, with_traces
 from runner.reconcile.wishes import make_wishes
 from runner.reconcile.workshop import Tidings
 
@@ -99,7 +99,9 @@ def reconcile_once(
                 run_steps.unwant(shop.ledger, name)
     for name, why in made.unread.items():
         shop.tell(Tidings(job=name, what=why, trouble=True))
-    wishes = with_restorable(shop.project, made.wishes, shop.ledger.runs())
+    wishes = with_traces(shop.project, made.wishes, shop.ledger.runs())
+    for wish in wishes:
+        shop.claims.update(wish.claims)
     known = known_of(shop.ledger, wishes, everything=everything)
     seen = _observe(shop, wishes, known)
     plan, known, changed = _settle(
@@ -223,7 +225,9 @@ def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:
         shop.project.providers[provider].base_url,
         through=max(newest, through or 0) or None,
         tagged=[
-            (key, batch) for key, batch in Traces((), seen).carried if batch.id not in recorded
+            (key, batch)
+            for key, batch in Traces((), seen, shop.claims).carried
+            if batch.id not in recorded
         ],
     )
 

@@ -84,6 +84,7 @@ class _Planner:
     """A plan in the making."""
 
     def __init__(self, wishes: Sequence[Wish], known: Known, facts: Facts) -> None:
+        self._wishes = wishes
         self._wanted = {wish.job.name: wish.revision for wish in wishes}
         self._jobs = {wish.job.name: wish.job for wish in wishes}
         self.known = known
@@ -331,7 +332,13 @@ class _Planner:
 
     def _of(self, provider: str) -> Traces:
         if provider not in self._traces:
+            claims = {
+                name: key
+                for wish in self._wishes
+                if wish.job.provider.name == provider
+                for name, key in wish.claims.items()
+            }
             self._traces[provider] = Traces(
-                self.known.tagged.get(provider, ()), self.facts.of(provider)
+                self.known.tagged.get(provider, ()), self.facts.of(provider), claims
             )
         return self._traces[provider]

@@ -14,7 +14,7 @@ from runner.errors import ApiError, MissingExtra, Unauthorized
 from runner.reconcile.facts import Facts, Known, Look, Seen
 from runner.reconcile.observe import observe, questions
 from runner.reconcile.plan import make_plan
-from runner.reconcile.survey import known_of, published_of, with_restorable
+from runner.reconcile.survey import known_of, published_of, with_traces
 from runner.reconcile.wishes import make_wishes
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def preview(
     living = frozenset(job.name for job in specs.jobs) if specs.complete else None
     runs = ledger.runs() if ledger is not None else ()
     made = make_wishes(project, specs.selected, runs, living, ledger, writing=False)
-    wishes = with_restorable(project, made.wishes, runs)
+    wishes = with_traces(project, made.wishes, runs)
     known = (
         known_of(ledger, wishes, everything=everything)
         if ledger is not None

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from runner.reconcile.admission import Enqueued, Load
+from runner.reconcile.claims import read_claims
 from runner.reconcile.facts import Known
 from runner.reconcile.restore import find_restorable
 from runner.reconcile.wishes import job_folder, shown_path
@@ -97,13 +98,15 @@ def published_of(
     return frozenset(published), latest
 
 
-def with_restorable(
-    project: Project, wishes: Sequence[Wish], runs: Sequence[Run]
-) -> tuple[Wish, ...]:
-    """Add, to wishes that the ledger has no run for, the finished run found on the disk."""
+def with_traces(project: Project, wishes: Sequence[Wish], runs: Sequence[Run]) -> tuple[Wish, ...]:
+    """Add, to wishes that the ledger has no run for, what their output folders tell of one."""
     recorded = {(run.job, run.revision) for run in runs}
     return tuple(
-        dataclasses.replace(wish, restorable=find_restorable(project.root, wish))
+        dataclasses.replace(
+            wish,
+            restorable=find_restorable(project.root, wish),
+            claims=read_claims(project.root / wish.folder),
+        )
         if wish.shards and (wish.job.name, wish.revision) not in recorded
         else wish
         for wish in wishes

@@ -17,6 +17,7 @@ from runner.inputs.rows import RowSet
 from runner.ledger import runs as run_steps
 from runner.ledger import transitions
 from runner.ledger.records import Key, Run, RunState, Submission, SubmissionState
+from runner.reconcile.claims import read_claims, write_claims
 from runner.reconcile.facts import Seen, Traces
 from runner.reconcile.observe import look_again
 from runner.reconcile.requests import custom_ids
@@ -67,6 +68,8 @@ def take_over(shop: Workshop, wish: Wish, batch_id: str) -> Submission:
         bytes=size,
         sha256=sha256,
     )
+    folder = shop.folder(run)
+    write_claims(folder, {**read_claims(folder), batch.id: submission.key})
     transitions.prepare(shop.ledger, run, submission)
     transitions.submitted(shop.ledger, submission.key, run.provider, batch, adopted=True)
     shop.tell(

@@ -151,6 +151,21 @@ def test_adopt(run: Run, lab: Folder, world: World) -> None:
     assert len((lab.root / "outputs/hello/latest/output.jsonl").read_bytes().splitlines()) == 3
 
 
+@pytest.mark.parametrize("way", ["reconcile", "rebuild"])
+def test_an_adopted_batch_is_known_without_a_ledger(
+    run: Run, lab: Folder, world: World, way: str
+) -> None:
+    lab.job(rows=3)
+    world.behaviour = SLOW
+    mine = submit(world, lines("hello-0", "hello-1", "hello-2"))
+    assert run("adopt", mine, "--job", "hello").code == 0
+    shutil.rmtree(lab.root / ".runner")
+    assert run(way).code == 0
+    assert states(run) == {"hello": "running"}
+    assert run("reconcile").code == 0
+    assert len(world.submissions()) == 1
+
+
 def test_what_an_adopted_batch_leaves_is_asked_by_runner(
     run: Run, lab: Folder, world: World
 ) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import traceback
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from runner.cli.project import open_project
+from runner.errors import InvalidInput
 from tests.cli.conftest import FINISH
 from tests.simulation.exchange import Content, Response
 from tests.simulation.faults import Drop, on_the_wire
@@ -175,8 +178,9 @@ def test_a_redirect(
     assert asked == []
 
 
+@pytest.mark.usefixtures("keyed")
 def test_a_redirect_of_results(
-    run: Run, keyed: Folder, world: Echo, elsewhere: tuple[Server, list[Request]]
+    run: Run, world: Echo, elsewhere: tuple[Server, list[Request]]
 ) -> None:
     server, asked = elsewhere
     world.moved_to = server.base_url
@@ -187,3 +191,61 @@ def test_a_redirect_of_results(
     assert [request.path for request in asked if request.path.endswith("/content")]
     assert not [request for request in asked if SECRET in repr(request)]
     assert not [request for request in asked if "authorization" in request.headers]
+
+
+# Keys from elsewhere, and dumps of what went wrong.
+
+
+def config(lab: Folder, key: str) -> None:
+    """Put another place for the key into the project's file."""
+    path = lab.root / "runner.yaml"
+    path.write_text(path.read_text("utf-8").replace("api_key_env: LAB_KEY", key), "utf-8")
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("key", ["api_key_file: key", "api_key_command: [cat, key]"])
+def test_a_key_from_a_file_or_a_command_is_used(run: Run, keyed: Folder, key: str) -> None:
+    keyed.write("key", SECRET + "\n").chmod(0o600)
+    config(keyed, key)
+    del keyed.env["LAB_KEY"]
+
+    assert run(*FINISH).code == 0
+    (keyed.root / "key").unlink()
+    sweep(run, keyed)
+
+
+@pytest.mark.parametrize("command", [("plan",), ("reconcile",), ("reconcile", "--wait")])
+def test_a_key_file_that_is_open_to_others_is_not_used(
+    run: Run, keyed: Folder, world: Echo, command: tuple[str, ...]
+) -> None:
+    keyed.write("key", SECRET).chmod(0o644)
+    config(keyed, "api_key_file: key")
+
+    done = run(*command)
+
+    assert f"run `chmod 600 {keyed.root}/key`" in " ".join((done.out + done.err).split())
+    assert done.code == (0 if command == ("plan",) else 1)
+    assert world.requests == []
+
+
+@pytest.mark.parametrize("command", [("validate",), ("status",), ("show", "hello"), ("verify",)])
+def test_what_needs_no_key_asks_for_none(run: Run, keyed: Folder, command: tuple[str, ...]) -> None:
+    config(keyed, "api_key_command: [touch, asked]")
+
+    assert run(*command).code == 0
+    assert not (keyed.root / "asked").exists()
+
+
+def test_a_dump_of_a_failure_shows_no_variable_of_the_environment(
+    keyed: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAB_KEY", SECRET)
+    keyed.write("runner.yaml", "nonsense: 1")
+
+    with pytest.raises(InvalidInput) as caught:
+        open_project(keyed.root)
+
+    dump = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    shown = [frame for frame in dump.stack if "cli/test_secrets" not in frame.filename]
+    assert [frame for frame in shown if "environ" in (frame.locals or {})]
+    assert not [frame for frame in shown if SECRET in str(frame.locals)]

@@ -277,3 +277,30 @@ def test_as_json(run: Run, mixed: Folder) -> None:
     }
     assert found["input"]["match"] == "ok"
     assert shape["unfinished"] == []
+
+
+def test_in_a_terminal_it_has_colours(run: Run, finished: Folder) -> None:
+    assert "\x1b[32mok\x1b[0m: input" in finished.terminal("verify").text
+    assert "\x1b" not in run("verify").out
+    flip(revision(finished) / "output.jsonl")
+
+    painted = finished.terminal("verify", columns=60).text
+
+    assert "\x1b[31mdoes not match\x1b[0m" in painted
+    assert "\x1b[31m1 revision checked: 1 not as recorded\x1b[0m" in painted
+
+
+def test_what_a_retry_has_fetched_meanwhile_is_no_stray(
+    lab: Folder, run: Run, world: World
+) -> None:
+    lab.job(rows=3, more="retry: {attempts: 1}\n")
+    world.behaviour = Behaviour(answer=first_time({"hello-2": HttpError(status=500)}))
+    assert run(*FINISH).code == 1
+    world.behaviour = Behaviour(working=10_000)
+    assert run("retry", "hello").code == 0
+    (revision(lab) / "raw/0001-2.output.jsonl").write_bytes(b"")
+
+    done = run("verify")
+
+    assert done.code == 0
+    assert "note: the run goes on (running); its record is that of the end before" in done.out

@@ -27,6 +27,11 @@ def mixed(lab: Folder, run: Run, world: World) -> Folder:
     return finish_mixed(lab, run, world)
 
 
+def said(text: str) -> str:
+    """Return what was said, whatever the columns of the terminal."""
+    return " ".join(text.split())
+
+
 def forge(folder: Path, change: Callable[[bytes], bytes], name: str = "output.jsonl") -> None:
     """Change a final file and the record with it, so that the digests agree."""
     data = change((folder / name).read_bytes())
@@ -214,6 +219,12 @@ def test_a_name_in_a_record_leads_nowhere_else(
     done = run("verify")
 
     assert done.code == 1
+    why = {
+        "raw/link": "is a link and was not opened",
+        "raw/pipe": "is not a regular file",
+        "raw/" + "x" * 10_000: "cannot be read: File name too long",
+    }
+    assert why.get(name, "is not a file of this folder and was not opened") in said(done.out)
     assert "hush" not in done.out
     if name != "raw/link":  # asked for, and refused by the kernel
         assert str(secret) not in opened
