@@ -14,7 +14,6 @@ clear to another machine. Proxies of the environment are honoured except for loo
 
 from __future__ import annotations
 
-import re
 import ssl
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import httpx
 from runner import __version__
 from runner.api.complaints import shown
 from runner.api.replies import Call, Reply, public_url, refusal, unusable
+from runner.api.secrecy import Bearer, sendable, without_frames
 from runner.errors import MayHaveActed, Rejected, Transient, Unauthorized, Unreachable
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ _NOTHING_SENT: Final = (
     httpx.ProxyError,
 )
 _ADDRESS_UNUSABLE: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
-_HEADER_SAFE: Final = re.compile(r"[\x21-\x7e]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +129,7 @@ class Wire:
         """
         pool = _Pool.ACTING if call.method == "POST" else _Pool.READING
         url = self._url(call)
-        headers = {"Accept": "application/json", **self._authorization(call)}
+        headers = {"Accept": "application/json"}
         if body is not None:
             headers |= {"Content-Type": body.content_type, "Content-Length": str(body.length)}
         with self._response(
@@ -138,6 +137,7 @@ class Wire:
             pool,
             url,
             headers=headers,
+            auth=self._authorization(call),
             parameters=parameters,
             content=body.content if body is not None else None,
         ) as response:
@@ -155,8 +155,8 @@ class Wire:
         elsewhere = False
         for _ in range(MOST_REDIRECTS + 1):
             pool = _Pool.ELSEWHERE if elsewhere else _Pool.READING
-            own = {} if elsewhere else self._authorization(call)
-            with self._response(call, pool, url, headers={**headers, **own}) as response:
+            auth = None if elsewhere else self._authorization(call)
+            with self._response(call, pool, url, headers=headers, auth=auth) as response:
                 following = response.next_request
                 if following is None:
                     self._require_success(call, response, elsewhere=elsewhere)
@@ -180,6 +180,7 @@ class Wire:
         url: httpx.URL,
         *,
         headers: Mapping[str, str],
+        auth: Bearer | None,
         parameters: Mapping[str, str] | None = None,
         content: bytes | Iterator[bytes] | None = None,
     ) -> Iterator[httpx.Response]:
@@ -194,15 +195,15 @@ class Wire:
                 content=content,
                 timeout=self._timeout(call),
             )
-            response = client.send(request, stream=True, follow_redirects=False)
+            response = client.send(request, auth=auth, stream=True, follow_redirects=False)
         except _ADDRESS_UNUSABLE as error:
-            raise self._unsendable(call, error) from error
+            raise self._unsendable(call, error) from without_frames(error)
         except httpx.RequestError as error:
-            raise self._broken(call, error) from error
+            raise self._broken(call, error) from without_frames(error)
         try:
             yield response
         except httpx.RequestError as error:
-            raise self._broken(call, error) from error
+            raise self._broken(call, error) from without_frames(error)
         finally:
             response.close()
 
@@ -216,26 +217,25 @@ class Wire:
             raise unusable(call, f"a redirect to {place}, which refused it", reply)
         raise refusal(call, reply, now=self.clock())
 
-    def _authorization(self, call: Call) -> dict[str, str]:
-        """Return the header that carries the key; raises Unauthorized where it must not go."""
+    def _authorization(self, call: Call) -> Bearer | None:
+        """Return what puts the key into a request; raises Unauthorized where it must not go."""
         if self._key is None:
-            return {}
+            return None
         scheme = public_url(self.provider.base_url).partition("://")[0].lower()
         if scheme != "https" and not self.provider.loopback:
             raise self._refused_here(
                 call,
                 f"the key of {self.provider.name} is not sent over plain http to"
                 f" {public_url(self.provider.base_url)}, where others can read it:"
-                " use https, or no api_key_env",
+                " use https, or no key",
             )
-        key = self._key.reveal()
-        if not _HEADER_SAFE.fullmatch(key):
+        if not sendable(self._key):
             raise self._refused_here(
                 call,
-                f"the key in {self.provider.api_key_env} is empty or holds spaces, line breaks or"
+                f"the key in {self.provider.key_source} is empty or holds spaces, line breaks or"
                 " other characters that no key has",
             )
-        return {"Authorization": f"Bearer {key}"}
+        return Bearer(self._key)
 
     def _refused_here(self, call: Call, text: str) -> Unauthorized:
         return Unauthorized(text, provider=self.provider.name, call=str(call))

@@ -9,7 +9,7 @@ call that makes something: is it *known* that nothing was made? A 4xx and a redi
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
@@ -69,6 +69,9 @@ _FILE_NOT_VISIBLE: Final = re.compile(
 _TOO_LARGE: Final = re.compile(
     r"\b(too large|too big|exceeds the (maximum|limit)|maximum (file )?size)", re.IGNORECASE
 )
+_SHORTEST_KEY: Final = 12
+"""Characters below which a key is no secret but a placeholder (`EMPTY`, `none`), and may be a
+word that a Batch object holds for other reasons."""
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d+)?", re.ASCII)
 
 
@@ -120,12 +123,13 @@ class Call:
 class Reply:
     """A reply as received; header names are in lower case.
 
-    `whole` is False where the connection ended, or the reader stopped, before the body did.
+    `whole` is False where the connection ended, or the reader stopped, before the body did. Its
+    repr shows no headers and no body, since a server may echo the key in either.
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
     whole: bool = True
 
     @property
@@ -144,11 +148,21 @@ def decoded(call: Call, reply: Reply, *, now: float) -> object:
         raise refusal(call, reply, now=now)
     if not reply.whole:
         raise unusable(call, f"a body too long to be read ({len(reply.body):,} bytes)", reply)
+    body = _without_key(reply.body, call.secret)
     try:
-        return decode_json(reply.body)
+        return decode_json(body)
     except ValueError as error:
-        what = describe_text(reply.body) or "an empty body"
+        what = describe_text(body) or "an empty body"
         raise unusable(call, f"what is not JSON ({error}): {what}", reply) from error
+
+
+def _without_key(body: bytes, secret: Secret | None) -> bytes:
+    """Cut the key out of JSON that is kept as it is: a Batch object may hold what it was told."""
+    key = secret.reveal().encode() if secret is not None else b""
+    if len(key) < _SHORTEST_KEY:
+        return body
+    # PHP, for one, writes a slash as \\/ (RFC 8259, section 7).
+    return body.replace(key, b"***").replace(key.replace(b"/", b"\\/"), b"***")
 
 
 def unusable(call: Call, what: str, reply: Reply) -> ApiError:
@@ -240,11 +254,12 @@ def _file_not_visible(status: int, complaint: Complaint) -> bool:
 
 
 def _key_advice(call: Call) -> str:
-    if call.provider.api_key_env is None:
-        return "this provider has no api_key_env: no key was sent"
+    source = call.provider.key_source
+    if source is None:
+        return "this provider has no api_key_env, api_key_file or api_key_command: no key was sent"
     if call.secret is None:
-        return f"no key was sent: set {call.provider.api_key_env}"
-    return f"check that the key in {call.provider.api_key_env} is right and may do this"
+        return f"no key was sent: set {source}"
+    return f"check that the key in {source} is right and may do this"
 
 
 def _redirect_advice(call: Call, reply: Reply) -> str:

@@ -1,16 +1,16 @@
 """How many prompt tokens requests have, counted exactly where that is possible.
 
 Providers bound the prompt tokens that may be enqueued for a model (fact sheet, failure 11). Their
-number can be estimated from bytes, and the estimate errs by as much as a quarter; the optional
-extra `tokens` brings the vocabularies, and then it is counted. Counting is some ten times slower
-than checking an input, and the first count in a process waits for a vocabulary to be loaded
-(about half a second, 64 MB), so it is done only where somebody asks.
+number can be estimated from bytes, and the estimate may be far off: short questions have more
+JSON around them than text. The optional extra `tokens` brings the vocabularies, and then they are
+counted. That makes reading an input some four times slower, and the first count in a process
+waits for a vocabulary to be loaded (most of a second, 64 MB), so only who asks for it pays.
 
-What is counted is the text that the model is given, and the few tokens around each message that
-OpenAI's cookbook documents. Tool definitions and answer schemas count as compact JSON, since how
-the models are shown them is not published; that is rather more than less. A request that holds
-anything else (images, audio, files, an earlier conversation, tools of the provider's own) is not
-counted, and with it the shard it is in is not: half a count would look like a whole one.
+What is counted is the text that the model is given, and the few tokens around each message (fact
+sheet, section 7). Tool definitions, calls and answer schemas count as compact JSON, since how the
+models are shown them is not published. A request that holds anything else (images, audio, files,
+an earlier conversation, tools of the provider's own) is not counted, and then neither is the
+shard it is in: half a count would look like a whole one.
 """
 
 from __future__ import annotations

@@ -25,6 +25,8 @@ MALFORMED: Final = "malformed_line"
 
 _LONGEST_MESSAGE: Final = 300
 _LONGEST_CODE: Final = 100
+_LONGEST_INTEGER: Final = 20
+"""Digits of any number that means something here."""
 
 _STATUSES: Final = range(1000)
 _OK: Final = range(200, 300)
@@ -136,7 +138,7 @@ def unreadable(head: bytes, reason: str) -> Verdict:
 
 def _judge_slowly(line: bytes) -> Verdict:
     try:
-        value = json.loads(line.decode(), parse_constant=_refuse_constant)
+        value = json.loads(line.decode(), parse_int=_integer, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
         return _malformed(line, problem)
     if not isinstance(value, dict):
@@ -272,6 +274,11 @@ def _clean(text: str, longest: int) -> str:
     text = "".join(character if character.isprintable() else " " for character in text)
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def _integer(digits: str) -> float:
+    """Read an integer of any length: Python refuses thousands of digits, JSON does not."""
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)
 
 
 def _refuse_constant(name: str) -> NoReturn:

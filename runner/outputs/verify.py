@@ -22,7 +22,7 @@ from runner.spec.identity import canonical
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
     from runner.outputs.recorded import Record, Shard, Submission
@@ -75,11 +75,17 @@ class FolderCheck:
 
 
 def check_folder(
-    folder: Path, *, progress: Callable[[int, int], None] | None = None
+    folder: Path,
+    *,
+    adopted: Collection[str] = (),
+    beside: Collection[str] = (),
+    progress: Callable[[int, int], None] | None = None,
 ) -> FolderCheck:
     """Hold everything in a run's folder against its `run.json`.
 
-    `progress` is called with the bytes hashed and those to be hashed in all.
+    `adopted` are the ids of batches that were made elsewhere, of other files and under no mark
+    or another; `beside` names further files of ours in the folder. `progress` is called with
+    the bytes hashed and those to be hashed in all.
     """
     try:
         record = read_record(folder)
@@ -97,10 +103,10 @@ def check_folder(
         done += size
         if progress is not None:
             progress(done, total)
-    problems = [*_contradictions(folder, record, files)]
+    problems = [*_contradictions(folder, record, files, adopted)]
     notes: list[str] = []
     try:
-        strays, notes = _strays(folder, set(expected))
+        strays, notes = _strays(folder, {*expected, *beside})
         files += strays
         problems += _untraced(folder, record, files)
     except LocalFileError as problem:
@@ -174,7 +180,9 @@ def _untraced(folder: Path, record: Record, files: list[FileCheck]) -> Iterator[
     yield from trace(folder, raw, lines=lines)
 
 
-def _contradictions(folder: Path, record: Record, files: list[FileCheck]) -> Iterator[str]:
+def _contradictions(
+    folder: Path, record: Record, files: list[FileCheck], adopted: Collection[str]
+) -> Iterator[str]:
     """Yield where the record contradicts itself, its folder's name or what the files hold."""
     if not record.revision.startswith(folder.name) or len(folder.name) != _REVISION_SHOWN:
         yield f"the record is of revision {record.revision[:_REVISION_SHOWN]}, not of this folder"
@@ -200,7 +208,7 @@ def _contradictions(folder: Path, record: Record, files: list[FileCheck]) -> Ite
     for file in files:
         if file.name in said and file.lines is not None and file.lines != said[file.name]:
             yield f"{file.name} has {file.lines:,} lines, the record says {said[file.name]:,}"
-    yield from _of_shards(record)
+    yield from _of_shards(record, adopted)
 
 
 def _identity(record: Record) -> str:
@@ -219,7 +227,7 @@ def _identity(record: Record) -> str:
     ).hexdigest()
 
 
-def _of_shards(record: Record) -> Iterator[str]:
+def _of_shards(record: Record, adopted: Collection[str]) -> Iterator[str]:
     covered = RowSet()
     keys: set[str] = set()
     batches: set[str] = set()
@@ -234,7 +242,8 @@ def _of_shards(record: Record) -> Iterator[str]:
             if submission.key in keys:
                 yield f"{named} is recorded twice"
             keys.add(submission.key)
-            yield from (f"{named}: {what}" for what in _of_attempt(record, shard, rows, submission))
+            said = _of_attempt(record, shard, rows, submission, adopted)
+            yield from (f"{named}: {what}" for what in said)
             batch = submission.batch
             if batch is not None and (identifier := str(batch.get("id"))) in batches:
                 yield f"{named}: batch {identifier} belongs to another attempt"
@@ -243,25 +252,30 @@ def _of_shards(record: Record) -> Iterator[str]:
 
 
 def _of_attempt(
-    record: Record, shard: Shard, rows: RowSet, submission: Submission
+    record: Record,
+    shard: Shard,
+    rows: RowSet,
+    submission: Submission,
+    adopted: Collection[str],
 ) -> Iterator[str]:
     mine = _rows(submission.rows)
     parts = submission.key.rsplit("/", 3)
     expected = [record.revision[:_REVISION_SHOWN], f"{shard.number:04d}", str(submission.attempt)]
     if parts[1:] != expected:
         yield f"its key is {submission.key}"
+    batch = submission.batch
+    ours = batch is None or str(batch.get("id")) not in adopted
     if mine is None or mine.difference(rows) or len(mine) != submission.requests:
         yield f"its rows are not {submission.requests:,} of the shard's"
-    elif mine == rows and submission.sha256 != shard.sha256:
+    elif ours and mine == rows and submission.sha256 != shard.sha256:
         yield "it asked all of the shard with another file than the shard's"
-    batch = submission.batch
     if batch is None:
         if submission.results:
             yield "there are results and no batch"
         return
     metadata = batch.get("metadata")
     mark = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
-    if isinstance(mark, str) and mark.split(" ")[0] != submission.key:
+    if ours and isinstance(mark, str) and mark.split(" ")[0] != submission.key:
         yield f"batch {batch.get('id')} carries the mark of {mark.split(' ')[0]}"
     ids = {"output": batch.get("output_file_id"), "error": batch.get("error_file_id")}
     for result in submission.results:

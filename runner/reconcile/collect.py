@@ -224,6 +224,7 @@ def raw_name(key: Key, kind: str) -> str:
 
 def _fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> _Fetched:
     """Download one result file under a temporary name, check it, and name it."""
+    from runner.outputs.disk import sync_folder
     from runner.outputs.results import verify_download
 
     api = shop.api(run.provider)
@@ -257,6 +258,8 @@ def _fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> _Fetc
         part.replace(path)
     except OSError as error:
         raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
+    # Its name is to be as durable as what the ledger says next: that it is there.
+    sync_folder(path.parent)
     return _Fetched(
         record=FileRecord(
             kind=kind,

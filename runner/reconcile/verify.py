@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from runner.outputs.disk import explained
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.verify import Match, check_folder
+from runner.reconcile.claims import CLAIMS, read_claims
 from runner.reconcile.source import Inputs
 from runner.reconcile.wishes import job_folder, shown_path
 from runner.spec.identity import revision as revision_of
@@ -111,7 +112,12 @@ def verify(
             found.setdefault(folder, (run.job, job))
     inputs = Inputs(project, _about("reading", progress))
     contents = {
-        folder: check_folder(folder, progress=_of(name, _about("hashing", progress)))
+        folder: check_folder(
+            folder,
+            adopted=_adopted(folder),
+            beside=(CLAIMS,),
+            progress=_of(name, _about("hashing", progress)),
+        )
         for folder, (name, _) in found.items()
     }
     checks = []
@@ -148,6 +154,13 @@ class _Said:
 
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def _adopted(folder: Path) -> frozenset[str]:
+    """Return the batches that a person has taken over for a run; no pipe is waited for."""
+    if not os.path.isfile(folder / CLAIMS):  # noqa: PTH113 -- it never raises
+        return frozenset()
+    return frozenset(read_claims(folder))
 
 
 def _folders(

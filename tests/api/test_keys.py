@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from runner.errors import ApiError, Rejected, Transient, Unauthorized
+from runner.spec.project import KeyCommand
 from tests.api.scripted import KEY, answer, batch, drop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runner.api.client import Client
     from tests.api.scripted import Handler, Server, World
+
+
+def create(client: Client) -> None:
+    client.create_batch(
+        input_file_id="file-1", endpoint="/v1/x", completion_window="24h", metadata={}
+    )
 
 
 def unused(_: httpx.Request) -> httpx.Response:
@@ -106,6 +116,107 @@ def test_no_error_repr_traceback_or_log_shows_the_key(
         caplog.text,
     ]
     assert not [text for text in seen if KEY in text]
+
+
+def dump(error: BaseException) -> str:
+    """Return a traceback with the local variables of every frame, as crash reporters send it."""
+    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+
+
+ECHOES = [
+    answer(401, {"error": {"message": f"Incorrect key {KEY}"}}, {"X-Echo": f"Bearer {KEY}"}),
+    answer(500, f"<html>Bearer {KEY}</html>", {"X-Request-Id": KEY}),
+    answer(200, f"<html>{KEY}</html>"),
+    answer(302, None, {"Location": f"https://x.example/{KEY}"}),
+    answer(404, {"error": KEY}, announced=1000),
+    drop(),
+]
+
+
+@pytest.mark.parametrize("reply", ECHOES)
+@pytest.mark.parametrize("call", [create, lambda client: client.retrieve_batch("b")])
+def test_no_variable_of_a_frame_shows_the_key(
+    world: World, reply: Callable[[Handler], None], call: Callable[[Client], object]
+) -> None:
+    world.server.will(*[reply] * 9)
+    client = world.client()
+    with pytest.raises(ApiError) as caught:
+        call(client)
+    assert KEY not in dump(caught.value)
+
+
+@pytest.mark.parametrize("failure", [httpx.WriteError, httpx.ReadError, httpx.ConnectError])
+def test_no_variable_of_the_http_library_shows_the_key(
+    world: World, failure: type[httpx.RequestError]
+) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        sent = dict(request.headers)
+        assert sent["authorization"] == f"Bearer {KEY}"
+        raise failure("broken")
+
+    client = world.client(transport=httpx.MockTransport(handle))
+    with pytest.raises(ApiError) as caught:
+        client.retrieve_batch("b")
+    assert isinstance(caught.value.__cause__, failure)
+    assert KEY not in dump(caught.value)
+
+
+def test_a_bug_below_shows_no_key_in_frames_of_ours(world: World) -> None:
+    def handle(_: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError
+
+    client = world.client(transport=httpx.MockTransport(handle))
+    with pytest.raises(ZeroDivisionError) as caught:
+        client.retrieve_batch("b")
+    shown = dump(caught.value)
+    assert "client_wire.py" in shown
+    assert KEY not in shown
+
+
+def test_what_the_http_libraries_log_shows_no_key(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    world.server.will(
+        answer(200, batch(), {"X-Echo": f"Bearer {KEY}"}),
+        answer(401, {"error": KEY}, {f"X-{KEY}": KEY}),
+    )
+    client = world.client()
+    client.retrieve_batch("b")
+    with pytest.raises(Unauthorized):
+        client.retrieve_batch("b")
+    assert "receive_response_headers.complete" in caplog.text
+    assert "x-echo" in caplog.text.lower()
+    assert KEY not in caplog.text
+    assert not [record for record in caplog.records if KEY in repr(vars(record))]
+
+
+def test_an_object_that_is_kept_holds_no_key(world: World) -> None:
+    key = "sk-with/slashes+0123456789"
+    told = json.dumps(batch("batch_1", "failed", errors={"data": [{"message": f"bad {key}"}]}))
+    for text in (told, told.replace("/", "\\/")):
+        world.server.will(answer(200, text))
+        found = world.client(key).retrieve_batch("b")
+        assert found.raw["errors"] == {"data": [{"message": "bad ***"}]}
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ({"api_key_file": Path("/somewhere/lab.key")}, "the key in /somewhere/lab.key is right"),
+        (
+            {"api_key_command": KeyCommand(arguments=("/bin/pass", "x"), folder=Path("/"))},
+            "the key in what pass prints is right",
+        ),
+        ({"api_key_env": "LAB_KEY"}, "the key in LAB_KEY is right"),
+    ],
+)
+def test_a_refused_key_is_named_by_where_it_comes_from(
+    world: World, place: dict[str, object], said: str
+) -> None:
+    world.server.will(answer(401, {"error": "no"}))
+    with pytest.raises(Unauthorized, match=said):
+        world.client(provider=world.provider(**{"api_key_env": None, **place})).retrieve_batch("b")
 
 
 def test_a_client_is_not_pickled_with_its_key(world: World) -> None:

@@ -163,6 +163,7 @@ def test_other_wrong_requests_are_not_blamed_on_the_file(body: object) -> None:
         (b"upstream error", "upstream error", None, None),
         (b"\xff\xfe", "\N{REPLACEMENT CHARACTER}" * 2, None, None),
         (b"\xef\xbb\xbf" + b'{"error":"marked"}', "marked", None, None),
+        (b"<title><title>a</title>", "an HTML page titled ''", None, None),
         (b"<html><TITLE >502\n Bad</TITLE>", "an HTML page titled '502\\n Bad'", None, None),
         (b"<p>hm</p>", "a page: <p>hm</p>", None, None),
     ],
@@ -260,6 +261,7 @@ LATER = "Fri, 15 Jan 2027 08:00:30 GMT"
         ({"retry-after": "٣"}, None),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "Fri, 99 Jan 2027 08:00:30 GMT"}, None),
+        ({"retry-after": f"Fri, 15 Jan {'9' * 20} 08:00:30 GMT"}, None),
     ],
 )
 def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:

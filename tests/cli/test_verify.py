@@ -12,6 +12,7 @@ import pytest
 from tests.cli.conftest import FINISH
 from tests.cli.records import edit, finish_mixed, flip, revision
 from tests.simulation.behaviour import Behaviour, HttpError, first_time
+from tests.simulation.scene import request_line, submit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -304,3 +305,27 @@ def test_what_a_retry_has_fetched_meanwhile_is_no_stray(
 
     assert done.code == 0
     assert "note: the run goes on (running); its record is that of the end before" in done.out
+
+
+def test_a_batch_that_was_made_elsewhere_is_as_good(run: Run, lab: Folder, world: World) -> None:
+    lab.job(rows=3)
+    names = ("hello-2", "hello-0", "hello-1")
+    mine = submit(world, b"".join(request_line(name, model="echo") for name in names))
+    assert run("adopt", mine, "--job", "hello").code == 0
+    assert run(*FINISH).code == 0
+
+    done = run("verify")
+
+    assert done.code == 0
+    assert "note" not in done.out
+
+
+@pytest.mark.parametrize("more", ["canary: 1\n", "keep_remote: false\n"])
+def test_whatever_a_spec_may_ask_for_is_whole(run: Run, lab: Folder, more: str) -> None:
+    lab.job(rows=4, more=more)
+    assert run(*FINISH).code == 0
+
+    done = run("verify")
+
+    assert done.code == 0
+    assert "note" not in done.out

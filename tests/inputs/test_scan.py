@@ -45,6 +45,7 @@ PLAIN = A + b"\n" + B + b"\n"
         pytest.param(A + b"\n" + B + b"\r", 0, False, id="carriage-return-at-the-end"),
         pytest.param(b"\xef\xbb\xbf" + PLAIN, 3, False, id="byte-order-mark"),
         pytest.param(b"\n \t\r\n" + A + b"\n\n" + B + b"\n\n", 5, False, id="blank-lines"),
+        pytest.param(PLAIN + b" ", 0, False, id="a-blank-line-without-a-line-feed"),
     ],
 )
 def test_what_is_sent_does_not_hang_on_how_lines_are_set(

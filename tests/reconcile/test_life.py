@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -226,3 +228,19 @@ def test_a_thousand_tokens_at_a_time_get_through_a_small_tier(make_site: MakeSit
     assert [view.state for view in site.views()] == [RunState.SUCCEEDED]
     assert most == 3
     site.check(ids(12))
+
+
+def test_names_of_raw_files_are_durable_before_they_count_as_collected(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_site()
+    synced: list[str] = []
+    really = os.fsync
+
+    def watched(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    site.until_done()
+    assert [path for path in synced if path.endswith("/raw")]

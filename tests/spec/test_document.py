@@ -252,6 +252,12 @@ def test_what_is_refused_is_told_in_words(text: str | bytes, expected: str) -> N
     assert said(text) == [expected]
 
 
+@pytest.mark.parametrize("line", ["?\n", "NO: 1\n", "? a\n", "NO:\n"])
+def test_mistakes_are_bounded_as_values_are(line: str) -> None:
+    # Each costs time, and nobody reads on: a key that is missing or refused counts as a value.
+    assert said(line * 42_000) == said(line * 21_000)
+
+
 def test_an_escape_that_no_character_has_is_told() -> None:
     (problem,) = said('a: "\\q"\n')
     assert "a backslash between double quotes begins an escape" in problem

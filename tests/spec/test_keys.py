@@ -310,6 +310,7 @@ def test_openai_may_have_its_key_elsewhere(tmp_path: Path) -> None:
         f"providers: {{openai: {{api_key_command: echo {KEY}}}}}",
         f"providers: {{openai: {{base_url: https://lab.example/{KEY}/v1}}}}",
         f"providers: {{{KEY}: {{base_url: http://x}}}}",
+        f"providers: {{{KEY}: {{base_url: x, api_key_file: 7}}}}",
         f"openai_api_key: {KEY}",
         f"key: {KEY}",
         f"specs: {KEY}\ndefault_provider: {KEY}",
