@@ -4,6 +4,7 @@
 PYTHON ?= python3
 COVERAGE ?= 94
 FIRST ?= 0
+JOBS ?= 2
 MINUTES ?= 5
 
 VENV := .venv
@@ -58,14 +59,11 @@ format: $(READY) ## lay the code out and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-bench: $(READY) ## run the benchmarks, each in a process of its own
-	@for benchmark in benchmarks/*.py; do \
-		echo "$$benchmark"; \
-		$(BIN)/python "$$benchmark" || exit; \
-	done
+bench: $(READY) ## measure runner beside curl and the SDK; BENCH='--case large' for one
+	@$(BIN)/python -m benchmarks $(BENCH)
 
-soak: $(READY) ## run the simulated storms for MINUTES, on seeds from FIRST on
-	@$(BIN)/python -m tests.simulation.soak --first $(FIRST) --minutes $(MINUTES)
+soak: $(READY) ## run the simulated storms for MINUTES, on seeds from FIRST on, JOBS at once
+	@$(BIN)/python -m tests.simulation.soak --first $(FIRST) --minutes $(MINUTES) --jobs $(JOBS)
 
 # The compiler of the pins is pinned too, and lives apart: nobody else needs it.
 pins: ## choose the newest versions that fit, and write them with their hashes

@@ -41,6 +41,7 @@ BREACHES: Final = [
     pytest.param("door-spec", "inputs/__init__.py", "import yaml", id="yaml"),
     pytest.param("door-local", "api/__init__.py", "import uvicorn", id="uvicorn"),
     pytest.param("door-local", "outputs/__init__.py", "from numpy import array", id="numpy"),
+    pytest.param("door-tokens", "reconcile/wishes.py", "import toktok", id="toktok"),
     pytest.param("without", "local/__init__.py", "import wordllama", id="wordllama"),
     pytest.param("without", "outputs/__init__.py", "import pandas", id="pandas"),
     pytest.param("door-command-line", "report/__init__.py", "import click", id="click"),

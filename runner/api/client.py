@@ -274,19 +274,32 @@ class Client:
         """Walk through a list, without parameters where the provider refuses them."""
         call = self._wire.call(Kind.LISTING, "GET", path)
         accepted = dict(parameters)
+        silent = False
 
         def fetch(cursor: str | None) -> tuple[Page, int | None]:
+            nonlocal silent
             after = {} if cursor is None else {"after": cursor}
             try:
                 page = self._read(call, Page.from_api, parameters={**accepted, **after})
             except Rejected as refused:
-                if cursor is not None or refused.status not in _BAD_PARAMETERS:
+                if refused.status not in _BAD_PARAMETERS:
+                    raise
+                if cursor is not None and silent and not accepted:
+                    # It has no pages: no parameter is taken, and nothing was said of more.
+                    return Page(entries=(), cursor=None, more=False), None
+                if cursor is not None:
                     raise
                 accepted.clear()
                 page = self._read(call, Page.from_api)
+            silent = page.more is None
             return page, int(accepted["limit"]) if accepted else None
 
-        return walk(fetch, read=read, enough=enough)
+        seen = walk(fetch, read=read, enough=enough)
+        if seen.doubtful and accepted:
+            # In pages of another size the last one is not full, or the hole is somewhere else.
+            accepted["limit"] = str(int(accepted["limit"]) - 1)
+            seen = walk(fetch, read=read, enough=enough)
+        return seen
 
     def _persist(self, attempt: Callable[[], _Value]) -> _Value:
         return persist(attempt, sleep=self._sleep, random=self._random)

@@ -86,15 +86,19 @@ class Page:
         Some say that there is more after the last entry, with an empty page or the same one
         again (fact sheet, failure 24). A page that is not full has nothing behind it.
         """
-        return not self.entries or (limit is not None and len(self.entries) < limit)
+        return len(self.entries) < limit if limit is not None else not self.entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk(Generic[Entry]):
-    """What a walk has seen; the members are those of `protocol.BatchListing`."""
+    """What a walk has seen; the members are those of `protocol.BatchListing`.
+
+    `doubtful`: it came, after a full page, to an empty one that promised more.
+    """
 
     entries: tuple[Entry, ...]
     complete: bool
+    doubtful: bool = False
     descending: bool
     requests: int
     invalid: int
@@ -117,7 +121,7 @@ def walk(
     cursors: set[str] = set()
     cursor: str | None = None
     invalid = requests = 0
-    ended = False
+    ended = full = doubtful = False
     while requests < page_cap:
         page, limit = fetch(cursor)
         requests += 1
@@ -132,8 +136,11 @@ def walk(
                 seen[entry.id] = entry
         nothing_new = len(seen) == known
         if page.last(limit=limit) or (nothing_new and page.short(limit=limit)):
-            ended = True
+            # An empty page that promises more may be a hole, if the page before it was full.
+            doubtful = full and not page.entries and page.more is True
+            ended = not doubtful
             break
+        full = limit is not None and len(page.entries) >= limit
         stuck = nothing_new or page.cursor is None or page.cursor in cursors
         if stuck or enough(tuple(seen.values())):
             break
@@ -142,6 +149,7 @@ def walk(
     return Walk(
         entries=tuple(seen.values()),
         complete=ended and not invalid,
+        doubtful=doubtful,
         descending=_descending(seen.values()),
         requests=requests,
         invalid=invalid,

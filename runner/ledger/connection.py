@@ -4,8 +4,9 @@ Why not sqlite-utils' own: its `atomic()` opens a deferred transaction, which fa
 write when another connection has written since (668 of 800 contended writes when tried). Every
 change here starts with BEGIN IMMEDIATE and waits its turn.
 
-`synchronous=FULL` makes a commit mean what it says after a power cut: an intent is on the disk
-before the call that it announces is made.
+`synchronous=FULL` makes a commit survive a power cut: an intent is on the disk before the call that
+it announces is made. What can be observed once more is not worth a wait for the disk, and is
+committed in order all the same: the next intent takes it along.
 """
 
 from __future__ import annotations
@@ -169,9 +170,16 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 @contextlib.contextmanager
-def transaction(connection: sqlite3.Connection, path: Path) -> Iterator[sqlite3.Connection]:
-    """Run the body as one write transaction: all of it is on the disk afterwards, or none."""
+def transaction(
+    connection: sqlite3.Connection, path: Path, *, durable: bool = False
+) -> Iterator[sqlite3.Connection]:
+    """Run the body as one write transaction: all of it is done afterwards, or none.
+
+    With `durable` it, and everything committed before it, survives a power cut. Without, a power
+    cut may take it back, but never what came before it and not it.
+    """
     with translated(path):
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield connection
@@ -240,13 +248,13 @@ def on_network_file_system(path: Path) -> bool:
         mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    folder = path.parent.resolve()
+    folder = f"{path.parent.resolve()}/"
     best, kind = -1, ""
     for line in mounts.splitlines():
-        parts = line.split(" ")
+        parts = line.split(" ", 3)
         if len(parts) < 3:  # noqa: PLR2004 -- device, mount point, type
             continue
-        mount = Path(parts[1].replace("\\040", " "))
-        if (folder == mount or mount in folder.parents) and len(mount.parts) >= best:
-            best, kind = len(mount.parts), parts[2]
+        mount = parts[1].replace("\\040", " ").rstrip("/") + "/"
+        if folder.startswith(mount) and len(mount) >= best:
+            best, kind = len(mount), parts[2]
     return kind in _NETWORK_FILE_SYSTEMS

@@ -75,7 +75,6 @@ def read_submission(row: sqlite3.Row) -> Submission:
         "batch": None if row["batch"] is None else Batch.from_api(json.loads(row["batch"])),
         "state": SubmissionState(row["state"]),
         "counted": bool(row["counted"]),
-        "too_large": bool(row["too_large"]),
         "rows": RowSet.parse(row["rows"]),
         "transient": None if row["transient"] is None else RowSet.parse(row["transient"]),
         "permanent": None if row["permanent"] is None else RowSet.parse(row["permanent"]),

@@ -195,7 +195,6 @@ class Submission:
         intent_at: when the POST was about to be sent; Unix seconds, this machine's clock.
         doubt_at: when a pass first knew that the outcome of that POST is unknown.
         not_before: do not submit earlier than this (backoff after a limit), or 0.
-        too_large: whether the provider refused the file for its size.
         overdue_at: when the batch was first found to take longer than it should.
         tidied_at: when its files were deleted at the provider.
         terminal_at: when the batch was first seen in a terminal status.
@@ -222,7 +221,6 @@ class Submission:
     submitted_at: float | None = None
     terminal_at: float | None = None
     missing_at: float | None = None
-    too_large: bool = False
     overdue_at: float | None = None
     tidied_at: float | None = None
     transient: RowSet | None = None
@@ -247,7 +245,8 @@ class Run:
     `shards` and `submissions` are empty where only a summary was asked for (finished runs).
     `folder` is the run's output folder relative to the project root; `git` where the project's
     repository stood when the run began, as JSON. `spec_…` is the last document that asked for
-    this revision: a later one may ask for another.
+    this revision: a later one may ask for another. `ceiling` is how many bytes a file may have,
+    learned from one that was refused for its size.
     """
 
     id: int
@@ -278,6 +277,7 @@ class Run:
     created_at: float
     finished_at: float | None = None
     tidied_at: float | None = None
+    ceiling: int | None = None
     shards: tuple[ShardRecord, ...] = ()
     submissions: tuple[Submission, ...] = ()
     _by_shard: dict[int, list[Submission]] = field(

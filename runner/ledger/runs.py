@@ -125,7 +125,7 @@ def relocate_run(ledger: Ledger, run: Run, job: JobRecord, folder: str) -> None:
 
 def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> None:
     """Let a finished run go on: its spec is back, or a person asked again (`next_round`)."""
-    with ledger.change() as change:
+    with ledger.change(durable=True) as change:
         change.write(
             "UPDATE runs SET state = ?, reason = NULL, superseded = 0, cancel_requested = 0, "
             "finished_at = NULL, tidied_at = NULL, round = round + ?, attempts = ? WHERE id = ?",
@@ -148,7 +148,7 @@ def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> 
 
 def request_cancel(ledger: Ledger, run: Run) -> None:
     """Note that a person wants a run to stop."""
-    with ledger.change() as change:
+    with ledger.change(durable=True) as change:
         change.write("UPDATE runs SET cancel_requested = 1 WHERE id = ?", run.id)
         change.tell("cancel_requested", job=run.job, revision=run.short)
 
@@ -164,7 +164,7 @@ def finish_run(
     superseded: bool,
 ) -> None:
     """Record that the final files of a run are in place."""
-    with ledger.change() as change:
+    with ledger.change(durable=True) as change:
         change.write(
             "UPDATE runs SET state = ?, reason = ?, succeeded = ?, failed = ?, superseded = ?, "
             "finished_at = ? WHERE id = ?",

@@ -90,9 +90,13 @@ class Ledger:
         self._connection.close()
 
     @contextlib.contextmanager
-    def change(self) -> Iterator[Change]:
-        """Make one change: everything the body writes is committed together, or nothing is."""
-        with transaction(self._connection, self.path) as connection:
+    def change(self, *, durable: bool = False) -> Iterator[Change]:
+        """Make one change: everything the body writes is committed together, or nothing is.
+
+        `durable` is for what must not be forgotten, not even by a power cut: intents, what a
+        person asked for, and that results are in place.
+        """
+        with transaction(self._connection, self.path, durable=durable) as connection:
             yield Change(connection, self.clock())
 
     def query(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
@@ -199,6 +203,16 @@ class Ledger:
                 job,
             )
         )
+
+    def uploaded_at(self, key: Key) -> float | None:
+        """Return when the file of a submission was last uploaded, or found at the provider."""
+        [row] = self.query(
+            "SELECT max(at) AS at FROM events WHERE job = ? AND submission = ? "
+            "AND kind IN ('uploaded', 'file_adopted')",
+            key.job,
+            str(key),
+        )
+        return None if row["at"] is None else float(row["at"])
 
     def keys_of(self, revision: str) -> frozenset[Key]:
         """Return the keys of all submissions of a revision, whichever jobs they were made for."""

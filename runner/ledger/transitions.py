@@ -45,7 +45,7 @@ def prepare(ledger: Ledger, run: Run, submission: Submission) -> None:
 
 def intend_upload(ledger: Ledger, key: Key, *, since: int | None) -> None:
     """Commit to uploading: what follows may reach the provider even if we never hear of it."""
-    with ledger.change() as change:
+    with ledger.change(durable=True) as change:
         change.move(
             key,
             to=SubmissionState.UPLOADING,
@@ -69,7 +69,7 @@ def uploaded(ledger: Ledger, key: Key, file: File, *, adopted: bool = False) -> 
 
 def intend_create(ledger: Ledger, key: Key, *, since: int | None, completion_window: str) -> None:
     """Commit to creating the batch: from here on it may exist, and cost, unheard of."""
-    with ledger.change() as change:
+    with ledger.change(durable=True) as change:
         change.move(
             key,
             to=SubmissionState.CREATING,
@@ -111,14 +111,19 @@ def submitted(
 
 
 def doubt(ledger: Ledger, key: Key, problem: str) -> None:
-    """Note that the outcome of the intended call is unknown; the first note counts."""
+    """Note that the outcome of the intended call is unknown; the first note counts.
+
+    Unless it was made by a clock that was ahead.
+    """
     with ledger.change() as change:
         change.insist(key, (SubmissionState.UPLOADING, SubmissionState.CREATING))
         changed = change.write(
-            "UPDATE submissions SET doubt_at = ?, problem = ? WHERE key = ? AND doubt_at IS NULL",
+            "UPDATE submissions SET doubt_at = ?, problem = ? WHERE key = ? "
+            "AND (doubt_at IS NULL OR doubt_at > ?)",
             change.now,
             problem,
             str(key),
+            change.now,
         )
         if changed:
             change.tell("outcome_unknown", key=key, problem=problem)
@@ -149,6 +154,24 @@ def retract(ledger: Ledger, key: Key, problem: str, *, file_gone: bool = False) 
         change.tell("not_sent", key=key, problem=problem)
 
 
+def too_large(ledger: Ledger, run: Run, key: Key, *, ceiling: int, problem: str) -> None:
+    """Undo an attempt whose file the provider refuses for its size; `ceiling` bounds the next.
+
+    It never existed there, so its number is free: what goes out under it is smaller. Two ledgers
+    that learn this at different times agree on what attempt 1 is.
+    """
+    with ledger.change() as change:
+        change.insist(key, (SubmissionState.UPLOADING,))
+        change.write("DELETE FROM submissions WHERE key = ?", str(key))
+        change.write(
+            "UPDATE runs SET ceiling = min(coalesce(ceiling, ?), ?) WHERE id = ?",
+            ceiling,
+            ceiling,
+            run.id,
+        )
+        change.tell("too_large", key=key, ceiling=ceiling, problem=problem)
+
+
 def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
     """Record what the provider says of a batch now."""
     with ledger.change() as change:
@@ -159,8 +182,9 @@ def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
         change.write("UPDATE submissions SET batch_id = ? WHERE key = ?", batch.id, str(key))
         change.write(
             "UPDATE submissions SET missing_at = NULL, terminal_at = CASE WHEN ? THEN "
-            "coalesce(terminal_at, ?) ELSE NULL END WHERE key = ?",
+            "min(coalesce(terminal_at, ?), ?) ELSE NULL END WHERE key = ?",
             int(batch.terminal),
+            change.now,
             change.now,
             str(key),
         )
@@ -183,7 +207,8 @@ def missing(ledger: Ledger, key: Key, batch_id: str) -> None:
     with ledger.change() as change:
         change.insist(key, (SubmissionState.SUBMITTED,))
         change.write(
-            "UPDATE submissions SET missing_at = coalesce(missing_at, ?) WHERE key = ?",
+            "UPDATE submissions SET missing_at = min(coalesce(missing_at, ?), ?) WHERE key = ?",
+            change.now,
             change.now,
             str(key),
         )
@@ -220,7 +245,6 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
     problem: str | None,
     counted: bool = True,
     not_before: float = 0.0,
-    too_large: bool = False,
     detail: dict[str, object] | None = None,
 ) -> None:
     """End an attempt: which of its rows have no success, and why."""
@@ -237,7 +261,6 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
                 "problem": problem,
                 "counted": int(counted),
                 "not_before": not_before,
-                "too_large": int(too_large),
             },
         )
         change.tell(

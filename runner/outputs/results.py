@@ -126,6 +126,7 @@ def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes, bool
     position = 0
     while line := file.readline(longest + 1):
         start, position = position, position + len(line)
+        blank = line.removeprefix(_MARK).isspace()
         content = line.rstrip(b"\r\n")
         length = len(content)
         whole = len(line) <= longest or line.endswith(b"\n")
@@ -134,11 +135,12 @@ def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes, bool
             end = line[-1:]
             while not end.endswith(b"\n") and (more := file.readline(_BLOCK)):
                 position += len(more)
+                blank = blank and more.isspace()
                 end = end[-1:] + more  # a carriage return may stand at the end of a block
             length = position - start - len(end) + len(end.rstrip(b"\r\n"))
         if content.startswith(_MARK):
             start, length, content = start + len(_MARK), length - len(_MARK), content[len(_MARK) :]
-        if content and not content.isspace():
+        if content and not blank:
             yield start, length, content, whole
 
 

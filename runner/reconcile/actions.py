@@ -155,11 +155,16 @@ class Lose(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collect(Step):
-    """Download both files of a terminal batch and settle each of its rows."""
+    """Download both files of a terminal batch and settle each of its rows.
+
+    With `early` its output file may still be named: it is then settled only if the error file
+    alone has a line for every request.
+    """
 
     shard: ShardRecord
     submission: Submission
     batch: Batch
+    early: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

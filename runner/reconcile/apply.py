@@ -93,11 +93,21 @@ def apply(shop: Workshop, actions: Sequence[Action]) -> int:
         if isinstance(action, Submit) and action.run.provider not in shop.proven:
             crew.finish()
         # What has ended meanwhile may have shown that there is no use in asking.
-        if not _left_alone(shop, action):
+        if not _left_alone(shop, action) and not _outgrown(shop, action):
             steps = submit(shop, action) if isinstance(action, Submit) else collect(shop, action)
             crew.begin(steps, size=size, ended=partial(ended, action))
     crew.finish()
     return done
+
+
+def _outgrown(shop: Workshop, action: Action) -> bool:
+    """Whether this pass has learned that a file is too large; the next plan has a smaller one."""
+    if not isinstance(action, Submit) or action.submission.requests == 1:
+        return False
+    ceiling = shop.ceilings.get(action.run.id)
+    submission, shard = action.submission, action.shard
+    size = submission.bytes or shard.bytes * submission.requests // shard.requests
+    return ceiling is not None and size > ceiling
 
 
 def _left_alone(shop: Workshop, action: Action) -> bool:

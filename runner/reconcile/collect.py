@@ -35,7 +35,10 @@ class _Fetched:
     record: FileRecord
     path: Path
     sure: bool
-    """Whether the provider had said how long the file is."""
+    """Whether it is as long as the provider had said."""
+
+    contradicted: bool
+    """Whether it is not."""
 
 
 def collect(shop: Workshop, action: Collect) -> Steps:
@@ -69,6 +72,22 @@ def collect(shop: Workshop, action: Collect) -> Steps:
                 (yield partial(_fetch, shop, action.run, key, record.kind, record.file_id))
             )
         settled = settle([one.path for one in fetched], ids())
+    if settled.missing and action.early:
+        raise UnexpectedReply(
+            f"{action.batch.id} is {action.batch.status} and names no output file, but its error "
+            f"file lacks {len(settled.missing):,} requests; it is looked at again later",
+            provider=action.run.provider,
+            call="GET /files",
+        )
+    if settled.missing and any(one.contradicted for one in fetched) and not _given_up(shop, action):
+        # What came in place of answers may be an error page. Asking for them once more is free;
+        # asking the questions once more is not.
+        raise UnexpectedReply(
+            f"a result file of {action.batch.id} is not as long as the provider says, and "
+            f"{len(settled.missing):,} requests are in neither; it is fetched again later",
+            provider=action.run.provider,
+            call="GET /files",
+        )
     for one in fetched:
         transitions.downloaded(shop.ledger, key, one.record)
     transitions.close(
@@ -236,6 +255,7 @@ def _fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> _Fetc
     except OSError as error:
         raise LocalFileError(f"{path.parent} cannot be made: {error.strerror or error}") from error
     expected = _expected_bytes(shop, run, file_id)
+    contradicted = False
 
     def told(done: int) -> None:
         shop.progress(run.job, "downloading", done, expected or 0)
@@ -247,7 +267,7 @@ def _fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> _Fetc
             raise
         # Twice the same content, of another size than the provider says the file has: it is
         # the provider's count that is wrong, unless the content is cut off.
-        expected = None
+        expected, contradicted = None, True
         download = api.download(file_id, part, expected_bytes=None, progress=told)
     for _again in range(_TRIES - 1):
         if expected is not None or verify_download(part) is None:
@@ -270,6 +290,7 @@ def _fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> _Fetc
         ),
         path=path,
         sure=expected is not None,
+        contradicted=contradicted,
     )
 
 

@@ -227,7 +227,7 @@ def _resolve_upload(desk: Desk, submission: Submission) -> Steps:
                 run=desk.run, why=why, key=submission.key, file=file, sha256=submission.sha256
             )
         ]
-    if submission.doubt_at is None:
+    if desk.unset(submission.doubt_at):
         why = "a pass ended between the upload and its answer"
         return [Doubt(run=desk.run, why=why, key=submission.key)]
     look = desk.seen.look
@@ -244,7 +244,7 @@ def _resolve_create(desk: Desk, standing: Standing, submission: Submission) -> S
     found = desk.traces.batch(submission.key, submission.input_file_id, others)
     if found is not None:
         return [_adoption(desk, standing, submission.key, submission, found)]
-    if submission.doubt_at is None:
+    if desk.unset(submission.doubt_at):
         why = "a pass ended between the creation of the batch and its answer"
         return [Doubt(run=desk.run, why=why, key=submission.key)]
     look = desk.seen.look
@@ -272,7 +272,7 @@ def _settle_doubt(
 ) -> Retract | Wait:
     """Believe that a call had no effect only where a complete look, late enough, shows none."""
     look = desk.seen.look
-    until = desk.past(submission.doubt_at) + desk.grace
+    until = (submission.doubt_at or 0.0) + desk.grace
     if complete and look is not None and look.started_at >= until:
         return Retract(
             run=desk.run,

@@ -57,12 +57,17 @@ class Desk:
             f"give the new one a name of its own"
         )
 
-    def past(self, stamp: float | None) -> float:
-        """Return a time that was noted down, or now if that is earlier.
+    def unset(self, stamp: float | None) -> bool:
+        """Whether a time has not been noted down, or by a clock that was ahead of now.
 
-        A clock that was ahead when it was noted must not make anybody wait for years.
+        Such a stamp is made anew: nobody shall wait for a clock to catch up with it.
         """
-        return self.facts.now if stamp is None else min(stamp, self.facts.now)
+        return stamp is None or stamp > self.facts.now
+
+    @property
+    def seen_at(self) -> float:
+        """Return when the provider was asked: a pass may have worked for hours since."""
+        return self.facts.now if self.seen.asked_at is None else self.seen.asked_at
 
     @property
     def loopback(self) -> bool:

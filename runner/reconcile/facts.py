@@ -91,7 +91,8 @@ class Seen:
 
     `failure` is why it could not be asked, in words; `hopeless` that asking again cannot help.
     What was learned before the failure is kept. `batches` holds
-    the in-flight batches that were found, `missing` the ids it says it does not know.
+    the in-flight batches that were found, `missing` the ids it says it does not know. `asked_at`
+    (Unix seconds) is when the asking began: what is missing was missing then.
     """
 
     failure: str | None = None
@@ -99,6 +100,7 @@ class Seen:
     look: Look | None = None
     batches: Mapping[str, Batch] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
+    asked_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,22 +151,24 @@ class Traces:
         batches |= dict(seen.batches)
         self._by_shard: dict[tuple[str, int], dict[Key, Batch]] = {}
         self._by_file: dict[str, list[Batch]] = {}
-        self._files = {
-            file.filename: file
-            for file in reversed((seen.look.files if seen.look else None) or ())
-            if file.filename is not None
-        }
+        # Oldest last in the list, so that of several files with one name the newest counts.
+        self._listed = tuple(reversed((seen.look.files if seen.look else None) or ()))
+        self._files = {file.filename: file for file in self._listed if file.filename is not None}
         oldest_first = sorted(batches.values(), key=lambda batch: (batch.created_at or 0, batch.id))
         for batch in oldest_first:
             if batch.input_file_id is not None:
                 self._by_file.setdefault(batch.input_file_id, []).append(batch)
         keys |= self._keys_by_filename()
+        self._carries: dict[str, Key] = {}
         self.carried: list[tuple[Key, Batch]] = []
+        self._by_revision: dict[str, list[tuple[Key, Batch]]] = {}
         for batch in oldest_first:
             tag = Tag.of(batch)
             carries = tag.key if tag is not None else keys.get(batch.id)
             if carries is not None:
+                self._carries[batch.id] = carries
                 self.carried.append((carries, batch))
+                self._by_revision.setdefault(carries.revision, []).append((carries, batch))
                 place = (carries.revision, carries.shard)
                 self._by_shard.setdefault(place, {}).setdefault(carries, batch)
 
@@ -175,7 +179,7 @@ class Traces:
         a limit is used again, so the second batch made from it is the next attempt.
         """
         keys: dict[str, Key] = {}
-        for file in self._files.values():
+        for file in self._listed:
             key = Key.parse_filename(file.filename or "")
             if key is not None:
                 for number, batch in enumerate(self._by_file.get(file.id, ())):
@@ -187,13 +191,21 @@ class Traces:
     ) -> Batch | None:
         """Find the batch with this key, or else one made from this file.
 
-        `others` are the ids of batches that belong to other attempts.
+        `others` are the ids of batches that belong to other attempts. A batch that carries another
+        key belongs to one as well, whatever it is called this time (fact sheet, failure 25).
         """
         found = self._by_shard.get((key.revision, key.shard), {}).get(key)
         if found is not None and found.id not in others:
             return found
         made = self._by_file.get(input_file_id or "", ())
-        return next((batch for batch in made if batch.id not in others), None)
+        return next(
+            (
+                batch
+                for batch in made
+                if batch.id not in others and self._carries.get(batch.id, key) == key
+            ),
+            None,
+        )
 
     def of_shard(self, revision: str, shard: int) -> list[tuple[Key, Batch]]:
         """Return all attempts at one shard, first to last, under whatever job name."""
@@ -206,9 +218,7 @@ class Traces:
         That is what is left where a ledger was lost and the limits were changed since.
         """
         cut = {shard.number: (shard.requests, shard.sha256) for shard in run.shards}
-        for key, batch in self.carried:
-            if key.revision != run.short:
-                continue
+        for key, batch in self._by_revision.get(run.short, ()):
             if key.shard not in cut or _of_another_cut(key, Tag.of(batch), *cut[key.shard]):
                 return batch
         return None

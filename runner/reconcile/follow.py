@@ -64,7 +64,7 @@ def follow(desk: Desk, standing: Standing, submission: Submission) -> Steps:
         # An older view: a stale list, or what was seen before this pass cancelled it.
         batch = recorded
     news = recorded is None or batch.differs(recorded) or submission.missing_at is not None
-    news = news or (batch.terminal and submission.terminal_at is None)
+    news = news or (batch.terminal and desk.unset(submission.terminal_at))
     if news and str(submission.key) not in desk.facts.noted:
         why = (
             f"{recorded.status} → {batch.status}"
@@ -103,15 +103,15 @@ def _in_flight(desk: Desk, submission: Submission, batch: Batch) -> Steps:
 
 
 def _missing(desk: Desk, submission: Submission, batch_id: str) -> NoteMissing | Lose | Wait:
-    if submission.missing_at is None:
+    if desk.unset(submission.missing_at):
         return NoteMissing(
             run=desk.run,
             why="the provider does not know the batch any more",
             key=submission.key,
             batch_id=batch_id,
         )
-    until = desk.past(submission.missing_at) + (desk.grace if desk.loopback else _LOST_AFTER)
-    if desk.facts.now >= until:
+    until = (submission.missing_at or 0.0) + (desk.grace if desk.loopback else _LOST_AFTER)
+    if desk.seen_at >= until:
         return Lose(
             run=desk.run,
             why="the provider has not known the batch for too long",
@@ -144,13 +144,16 @@ def _end(
             not_before=desk.facts.now + away if away else 0.0,
         )
     # Ids may be named minutes after the status (fact sheet, failure 5), and an answer that was
-    # not waited for is asked again and lost; counts may lie, so the wait is bounded.
-    counts = batch.request_counts
-    none_answered = batch.error_file_id is not None and counts.total > 0 == counts.completed
-    if batch.output_file_id is None and not none_answered:
+    # not waited for is asked again and lost. Counts lie, but that nothing was answered can be
+    # seen from an error file that has a line for each request; the wait is bounded.
+    early = False
+    if batch.output_file_id is None:
         patience = desk.grace if desk.loopback else max(_LATE, desk.grace)
-        until = desk.past(submission.terminal_at) + patience
-        if submission.terminal_at is None or desk.facts.now < until:
+        until = (submission.terminal_at or desk.facts.now) + patience
+        early = desk.unset(submission.terminal_at) or desk.seen_at < until
+        counts = batch.request_counts
+        none_answered = batch.error_file_id is not None and counts.total > 0 == counts.completed
+        if early and not none_answered:
             return Wait(
                 run=desk.run,
                 key=submission.key,
@@ -163,6 +166,7 @@ def _end(
         shard=standing.shard,
         submission=submission,
         batch=batch,
+        early=early,
     )
 
 

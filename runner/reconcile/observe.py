@@ -108,6 +108,7 @@ def _earliest(bounds: Iterable[int | None]) -> int | None:
 
 def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen:
     """Ask one provider; a failure half-way keeps what was learned before it."""
+    asked_at = clock()
     look: Look | None = None
     found: dict[str, Batch] = {}
     missing: set[str] = set()
@@ -129,6 +130,7 @@ def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen
         look=look,
         batches={name: batch for name, batch in beside.items() if name not in missing} | found,
         missing=frozenset(missing),
+        asked_at=asked_at,
     )
 
 

@@ -3,7 +3,7 @@
 A provider may refuse a file for its size, whatever its documentation says (fact sheet, failure
 12): then what it refused bounds what the run sends from there on. And a job may send a canary
 ahead (failure 32): what is accepted live may be refused in a batch, and it is better to learn that
-from ten requests than from a million. Both are read off the ledger's submissions. Pure.
+from ten requests than from a million. Both are read off the ledger. Pure.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Portions:
 def portions(run: Run, standings: Sequence[Standing], canary: int | None) -> Portions:
     """Work out what may go out of each shard of a run next."""
     by_shard: dict[int, Portion] = {}
-    ceiling = _ceiling(run)
+    ceiling = run.ceiling
     if ceiling is not None:
         for standing in standings:
             fits = _fitting(standing.shard, ceiling)
@@ -60,12 +60,6 @@ def portions(run: Run, standings: Sequence[Standing], canary: int | None) -> Por
         for group in _by_model(standings):
             broken = _send_ahead(run, group, canary, by_shard) or broken
     return Portions(by_shard=by_shard, broken=broken)
-
-
-def _ceiling(run: Run) -> int | None:
-    """Return the bytes that a file may have, half of the smallest that was refused."""
-    refused = [submission.bytes for submission in run.submissions if submission.too_large]
-    return min(refused) // 2 if refused else None
 
 
 def _fitting(shard: ShardRecord, ceiling: int) -> int:
@@ -90,7 +84,7 @@ def _send_ahead(
         return None
     for standing in group:
         for submission in run.shard_submissions(standing.shard.number):
-            if submission.rows.difference(ahead) and not submission.too_large:
+            if submission.rows.difference(ahead):
                 return None  # the others are under way already
     model = f" of {first.shard.model}" if first.shard.model is not None else ""
     if first.pending.intersection(ahead) or first.open is not None:

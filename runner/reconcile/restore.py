@@ -24,7 +24,6 @@ from runner.ledger.records import (
     Submission,
     SubmissionState,
 )
-from runner.outputs.recorded import Unfit, is_ours, open_file
 from runner.reconcile.facts import Restorable
 from runner.reconcile.workshop import Tidings
 
@@ -63,6 +62,8 @@ def read_restorable(root: Path, shown: str) -> Restorable | None:
 
     None if there is no record, or if an output is not what it says. Changes nothing.
     """
+    from runner.outputs.recorded import Unfit, open_file
+
     folder = root / shown
     try:
         record = json.loads((folder / "run.json").read_bytes())
@@ -113,6 +114,8 @@ def _parts(
 
 
 def _restorable(record: dict[str, Any], folder: str) -> Restorable | None:
+    from runner.outputs.recorded import is_ours
+
     request, source, spec = record["request"], record["input"], record["spec"]
     submissions: list[Submission] = []
     files: dict[str, tuple[FileRecord, ...]] = {}

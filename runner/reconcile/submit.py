@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 MAX_METADATA_PAIRS: Final = 16
 """How many pairs the API takes (fact sheet, section 1)."""
+_KNOWN_AFTER: Final = 600.0
+"""Seconds after its upload from which on a file that GET denies is gone; loopback: the grace."""
 
 
 def submit(shop: Workshop, action: Submit) -> Steps:
@@ -119,7 +121,7 @@ def _upload(
         if submission.requests == 1:
             _refused(shop, submission, error)
             raise
-        _too_large(shop, submission, error)
+        _too_large(shop, action, submission, error)
         return None
     except Rejected as error:
         _refused(shop, submission, error)
@@ -162,7 +164,7 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
         transitions.doubt(shop.ledger, key, str(error))
         raise
     except FileNotVisible as error:
-        gone = yield partial(_gone, api, file_id)
+        gone = (yield partial(_gone, api, file_id)) and not _new(shop, action)
         transitions.retract(shop.ledger, key, str(error), file_gone=gone)
         raise
     except Rejected as error:
@@ -194,18 +196,24 @@ def _gone(api: BatchApi, file_id: str) -> bool:
     return False
 
 
-def _too_large(shop: Workshop, submission: Submission, error: TooLarge) -> None:
-    """Close an attempt that is refused for its size; its requests go out in smaller files."""
-    transitions.close(
-        shop.ledger,
-        submission.key,
-        state=SubmissionState.FAILED,
-        transient=submission.rows,
-        permanent=RowSet(),
-        problem=str(error),
-        counted=False,
-        too_large=True,
+def _new(shop: Workshop, action: Submit) -> bool:
+    """Whether a file was uploaded so lately that GET may deny it too (fact sheet, failure 9).
+
+    Another upload would only be newer still, and as little known.
+    """
+    provider = action.job.provider
+    patience = provider.grace if provider.loopback else _KNOWN_AFTER
+    uploaded = shop.ledger.uploaded_at(action.submission.key)
+    return uploaded is not None and uploaded <= shop.clock() < uploaded + patience
+
+
+def _too_large(shop: Workshop, action: Submit, submission: Submission, error: TooLarge) -> None:
+    """Give an attempt up that is refused for its size; its requests go out in smaller files."""
+    ceiling = submission.bytes // 2
+    transitions.too_large(
+        shop.ledger, action.run, submission.key, ceiling=ceiling, problem=str(error)
     )
+    shop.ceilings[action.run.id] = ceiling
     shop.scratch(submission.key).unlink(missing_ok=True)
     shop.tell(
         Tidings(

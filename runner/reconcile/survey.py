@@ -39,13 +39,11 @@ def known_of(ledger: Ledger, wishes: Sequence[Wish], *, everything: bool) -> Kno
     busy = any(not run.state.final for run in runs) or any(
         (wish.job.name, wish.revision) not in own for wish in wishes
     )
+    newly_asked = {wish.revision for wish in wishes if (wish.job.name, wish.revision) not in own}
     shared = [
         revision
         for revision, count in Counter(run.revision for run in runs).items()
-        if count > 1
-        or any(
-            wish.revision == revision and (wish.job.name, revision) not in own for wish in wishes
-        )
+        if count > 1 or revision in newly_asked
     ]
     return Known(
         jobs={record.name: record for record in ledger.jobs()},

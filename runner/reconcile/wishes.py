@@ -65,6 +65,8 @@ def make_wishes(
     specs, or None where they are not all known: a run of a job that is gone may be one of these
     under a new name.
     """
+    if writing and ledger is not None:
+        _sweep(ledger.path)
     wishes: list[Wish] = []
     problems: list[Problem] = []
     unread: dict[str, str] = {}
@@ -78,6 +80,13 @@ def make_wishes(
         except (InputChanged, LocalFileError) as error:
             unread[job.name] = str(error)
     return Wishes(wishes=tuple(wishes), problems=tuple(problems), unread=unread)
+
+
+def _sweep(ledger_path: Path) -> None:
+    """Remove what a pass that died has left; the lock says that no other is at work."""
+    for left in ids_path(ledger_path, "").parent.glob(".*.part"):
+        with contextlib.suppress(OSError):  # a disk that cannot be written to says so soon enough
+            left.unlink(missing_ok=True)
 
 
 def job_folder(project: Project, job: Job) -> Path:
@@ -201,9 +210,6 @@ def kept_ids(
     temporary: Path | None = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(".*.part"):
-            # Of a pass that died; the lock says that no other is at work.
-            left.unlink(missing_ok=True)
         handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:

@@ -68,6 +68,7 @@ class Workshop:
         patience_until: until when a provider that does answer needs patience, or 0.
         proven: the providers that have taken a batch in this pass: before the first, nobody
             knows whether they take any, and one try is enough to find out.
+        ceilings: how many bytes a file of a run may have, by the run's id, as this pass learned.
         claims: the keys of batches, by id, that were taken over from elsewhere.
         hands: who makes the calls that may be made side by side.
         hopeless: the providers whose key is refused or where money has run out: waiting for
@@ -89,6 +90,7 @@ class Workshop:
     hopeless: set[str] = field(default_factory=set)
     proven: set[str] = field(default_factory=set)
     hands: Hands = field(default_factory=NoHands)
+    ceilings: dict[int, int] = field(default_factory=dict)
     claims: dict[str, Key] = field(default_factory=dict)
     patience_until: float = 0.0
     _git: list[str | None] = field(default_factory=list)
@@ -149,4 +151,5 @@ class Workshop:
         self.cancelled.clear()
         self.hopeless.clear()
         self.proven.clear()
+        self.ceilings.clear()
         self.patience_until = 0.0

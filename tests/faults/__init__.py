@@ -2,5 +2,5 @@
 
 import pytest
 
-for name in ("launching", "project", "worlds"):
+for name in ("launching", "project", "relay", "sweeping", "worlds"):
     pytest.register_assert_rewrite(f"tests.faults.{name}")

@@ -7,19 +7,47 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults import sweeping
 from tests.faults.launching import Run, launched
 from tests.faults.project import Project
 from tests.faults.worlds import stepping_world
 from tests.simulation.http import serve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.faults.launching import Launcher
+    from tests.faults.sweeping import Sweep
     from tests.simulation.http import Server
     from tests.simulation.world import World
 
 MEMORY = Path("/dev/shm")
+POINTS = pytest.StashKey[dict[str, int]]()
+"""How many points each sweep has struck, by the name of its test."""
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how many points were struck: these figures are what the documentation quotes."""
+    points = config.stash.get(POINTS, {})
+    if points:
+        terminalreporter.section("points struck in sweeps, all of them hit")
+        for name, count in points.items():
+            terminalreporter.line(f"{count:5} {name}")
+        terminalreporter.line(f"{sum(points.values()):5} in all")
+
+
+@pytest.fixture
+def sweep(request: pytest.FixtureRequest) -> Sweep:
+    """Strike at each point of a story, and remember how many these were."""
+
+    def told(points: int, strike_at: Callable[[int], bool]) -> None:
+        found = sweeping.sweep(points, strike_at)
+        request.config.stash.setdefault(POINTS, {})[request.node.name] = found
+        request.node.user_properties.append(("points", found))
+
+    return told
 
 
 @pytest.fixture(scope="package")

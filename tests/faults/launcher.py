@@ -1,33 +1,32 @@
 """Run the command again and again, each time in a process of its own, without its start-up.
 
-    launcher.py < ORDERS > ENDINGS
+    launcher.py < ORDERS > WORD
 
 A sweep over some hundred deaths would spend all of its time on imports. So this process imports
 what the command needs, once, and forks: the child is a process like any other, with its own
-files, locks and sockets, and it can be killed. An order is a line of JSON (`Order` in
-`project.py`); the answer is the child's pid, one line, and its exit code when it has ended.
+files, locks and sockets, and it can be killed. An order is a line of JSON (`Launcher.start` in
+`launching.py`); the word of it is the child's pid, and when it has ended the kilobytes of memory
+it needed and its exit code, a line each. Several may be under way at once.
 
-An order may name a *step* at which the child kills itself: the n-th commit of any SQLite file,
-or the n-th time the disk is told something that lasts (fsync, a rename, a removal, a link),
-before or after that is done.
+What an order may arrange besides is in `mishaps.py`.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
 import signal
-import sqlite3
 import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from runner.cli import main as command
-from runner.spec import shapes
+# Before anything of runner: it binds the clock of this machine when it is imported.
+from tests.faults.mishaps import Clock, Countdown, hurry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 LOADED = (
     "encodings.idna",
@@ -58,53 +57,7 @@ LOADED = (
 )
 """What the command would import while it runs."""
 
-ON_DISK = ("fsync", "replace", "rename", "unlink", "symlink")
-
-
-class Countdown:
-    """Kills this process at the n-th step, counted from 0."""
-
-    def __init__(self, number: int, moment: str) -> None:
-        self._left = number
-        self._before = moment == "before"
-
-    def around(self, step: Callable[..., Any]) -> Callable[..., Any]:
-        """Return `step`, deadly when its turn has come."""
-
-        def deadly(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 -- any step at all
-            turn, self._left = self._left, self._left - 1
-            if turn == 0 and self._before:
-                os.kill(os.getpid(), signal.SIGKILL)
-            try:
-                return step(*arguments, **options)
-            finally:
-                if turn == 0:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        return deadly
-
-
-def arm(kind: str, moment: str, number: int) -> None:
-    """Make the n-th step of a kind deadly."""
-    countdown = Countdown(number, moment)
-    if kind == "disk":
-        for name in ON_DISK:
-            setattr(os, name, countdown.around(getattr(os, name)))
-        return
-    commit = countdown.around(sqlite3.Connection.execute)
-
-    class Connection(sqlite3.Connection):
-        def execute(self, sql: str, /, *parameters: Any) -> sqlite3.Cursor:  # noqa: ANN401
-            run = commit if sql == "COMMIT" else sqlite3.Connection.execute
-            cursor: sqlite3.Cursor = run(self, sql, *parameters)
-            return cursor
-
-    connect = sqlite3.connect
-
-    def connect_deadly(*arguments: Any, **options: Any) -> sqlite3.Connection:  # noqa: ANN401
-        return connect(*arguments, factory=Connection, **options)
-
-    sqlite3.connect = connect_deadly  # type: ignore[assignment]
+CLOCK = Clock()
 
 
 def become(order: Mapping[str, Any]) -> int:
@@ -117,35 +70,61 @@ def become(order: Mapping[str, Any]) -> int:
         os.dup2(descriptor, number)
         os.close(descriptor)
     sys.argv = ["runner", *order["arguments"]]
+    if order["clock"] is not None:
+        CLOCK.follow(order["clock"])
+    if order["hurry"] is not None:
+        hurry(order["hurry"])
+    countdown = None
     if order["step"] is not None:
-        arm(**order["step"])
+        countdown = Countdown(**order["step"])
+        countdown.begin(order["folder"])
+    command = importlib.import_module("runner.cli").main
+    code = 1
     try:
         command()
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
+        code = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 -- what the interpreter itself would do
         traceback.print_exc()
-    return 1
+    if countdown is not None:
+        countdown.write(order["steps"])
+    return code
+
+
+def keep(order: Mapping[str, Any]) -> None:
+    """Have a child carry out an order, and send word of it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    pid = os.fork()
+    if pid == 0:
+        code = become(order)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    send(order["number"], "began", pid)
+    _, status, used = os.wait4(pid, 0)
+    send(order["number"], "needed", used.ru_maxrss)
+    send(order["number"], "ended", os.waitstatus_to_exitcode(status))
+    os._exit(0)
+
+
+def send(number: int, what: str, value: int) -> None:
+    """Write one line of word; so short a one is never mixed with another's."""
+    os.write(1, f"{number} {what} {value}\n".encode())
 
 
 def main() -> None:
     """Take orders until there are no more."""
     for name in LOADED:
         importlib.import_module(name)
+    shapes = importlib.import_module("runner.spec.shapes")
     shapes.config_adapter()
     shapes.spec_adapter()
-    orders, endings = sys.stdin, sys.stdout
-    for line in orders:
-        order = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            code = become(order)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-        print(pid, file=endings, flush=True)
-        _, status = os.waitpid(pid, 0)
-        print(os.waitstatus_to_exitcode(status), file=endings, flush=True)
+    gc.collect()
+    gc.freeze()  # what is here already is never looked through again, and so not copied
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those who keep an order
+    for line in sys.stdin:
+        if os.fork() == 0:
+            keep(json.loads(line))
 
 
 if __name__ == "__main__":

@@ -9,10 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
+import sqlite3
 import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -80,8 +83,13 @@ class Project:
         spec: str = SPEC,
         config: str = "",
     ) -> Project:
-        """Make a project with one job of `rows` requests, r0 onwards, on a simulated provider."""
+        """Make a project with one job of `rows` requests, r0 onwards, on a simulated provider.
+
+        It takes the place of one that was there before.
+        """
         project = cls(root=root)
+        if (root / "runner.yaml").exists():
+            shutil.rmtree(root)
         project.write(
             "runner.yaml",
             f"providers:\n  openai:\n    base_url: {server.base_url}\n    adoption_grace: {grace}\n"
@@ -92,9 +100,16 @@ class Project:
         return project
 
     @classmethod
+    def small(cls, root: Path, server: Server) -> Project:
+        """Make a project of one batch, and another for what it leaves: all there is, in little."""
+        return cls.at(root, server, rows=6, a_shard=6)
+
+    @classmethod
     def at_home(cls, root: Path, *, rows: int = 12, a_shard: int = 5) -> Project:
         """Make a project with one job of `rows` requests, r0 onwards, on the embedded provider."""
         project = cls(root=root)
+        if (root / "runner.yaml").exists():
+            shutil.rmtree(root)
         project.write(
             "runner.yaml",
             "default_provider: local\n"
@@ -204,6 +219,12 @@ class Project:
                     content = (folder / result["path"]).read_bytes()
                     assert result["sha256"] == hashlib.sha256(content).hexdigest(), result
 
+    def check_ledger(self) -> None:
+        """Assert that the ledger is whole, in the words of SQLite, and nobody's."""
+        with closing(sqlite3.connect(self.ledger)) as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+
     def litter(self) -> list[str]:
         """Return the files that only a process under way has any use for."""
         return [
@@ -234,8 +255,12 @@ def ended(process: subprocess.Popen[str]) -> Ended:
 
 def lines_of(path: Path) -> list[str]:
     """Return the custom_id of each line of a result file; all must be whole."""
-    content = path.read_bytes()
-    assert content == b"" or content.endswith(b"\n"), path
+    return lines_in(path.read_bytes())
+
+
+def lines_in(content: bytes) -> list[str]:
+    """Return the custom_id of each line; all must be whole."""
+    assert content == b"" or content.endswith(b"\n"), content[-100:]
     return [json.loads(line)["custom_id"] for line in content.split(b"\n")[:-1]]
 
 
@@ -274,21 +299,3 @@ def long_lines(count: int, length: int) -> bytes:
 def sent(world: World, method: str = "POST") -> list[str]:
     """Return the paths of the calls that could change something at the provider."""
     return [each.path for each in world.requests if each.method == method]
-
-
-def sweep(die_at: Callable[[int], bool]) -> int:
-    """Call `die_at` with 0, 1, 2, ... until it says that nobody died; return how many did.
-
-    Raises AssertionError with what went wrong at any of them, at the fifth without going on.
-    """
-    wrong: list[str] = []
-    number = 0
-    while len(wrong) < 5:
-        try:
-            if not die_at(number):
-                break
-        except AssertionError as error:
-            wrong.append(f"death {number}: {error}")
-        number += 1
-    assert not wrong, "\n\n".join(wrong)
-    return number

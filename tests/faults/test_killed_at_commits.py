@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tests.faults.launching import Step
-from tests.faults.project import WAITING, Project, ids, sweep
+from tests.faults.project import WAITING, Project, ids
 from tests.faults.worlds import check_all_asked_once, stepping_world
 from tests.simulation.http import serve
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.faults.launching import Launcher
+    from tests.faults.sweeping import Sweep
 
-FEWEST = {"commit": 30, "disk": 30}
+FEWEST = 30
 """Steps without which four batches cannot be submitted, collected and published."""
 
 
@@ -30,11 +31,10 @@ FEWEST = {"commit": 30, "disk": 30}
 def test_a_death_at_any_step_costs_and_loses_nothing(
     launcher: Launcher,
     memory_path: Path,
+    sweep: Sweep,
     kind: Literal["commit", "disk"],
     moment: Literal["before", "after"],
 ) -> None:
-    litter: list[str] = []
-
     def die_at(number: int) -> bool:
         world = stepping_world()
         with serve(world) as server:
@@ -42,35 +42,38 @@ def test_a_death_at_any_step_costs_and_loses_nothing(
             step = Step(kind=kind, moment=moment, number=number)
             killed = launcher.run(project, *WAITING, step=step)
             assert killed.code in (0, -signal.SIGKILL), killed
-            mended = launcher.run(project, *WAITING)
-            assert mended.code == 0, mended
+            launcher.finish(project)
             check_all_asked_once(world, ids(12), batches=4)
             launcher.check_idle(project, world)
             project.check_results(ids(12))
-            litter.extend(f"death {number}: {name}" for name in project.litter())
+            project.check_ledger()
+            assert project.litter() == []
         return killed.code != 0
 
-    assert sweep(die_at) > FEWEST[kind]
-    assert not litter, "\n".join(litter)
+    with serve(stepping_world()) as server:
+        clean = Project.at(memory_path / "clean", server)
+        points = launcher.steps(clean, Step(kind=kind, number=0), *WAITING)
+    assert points > FEWEST
+    sweep(points, die_at)
 
 
 def test_the_embedded_provider_dies_with_the_command_and_comes_back_with_it(
-    launcher: Launcher, memory_path: Path
+    launcher: Launcher, memory_path: Path, sweep: Sweep
 ) -> None:
     def die_at(number: int) -> bool:
         project = Project.at_home(memory_path / str(number), rows=6, a_shard=3)
-        moment: Literal["before", "after"] = "after" if number % 2 else "before"
-        step = Step(kind="commit", moment=moment, number=number)
-        killed = launcher.run(project, *WAITING, step=step)
+        killed = launcher.run(project, *WAITING, step=Step(kind="commit", number=number))
         assert killed.code in (0, -signal.SIGKILL), killed
-        mended = launcher.run(project, *WAITING)
-        assert mended.code == 0, mended
+        launcher.finish(project)
         assert keys_at_home(project) == [1, 2]
         launcher.check_idle(project, None)
         project.check_results(ids(6))
         return killed.code != 0
 
-    assert sweep(die_at) > FEWEST["commit"]
+    clean = Project.at_home(memory_path / "clean", rows=6, a_shard=3)
+    points = launcher.steps(clean, Step(kind="commit", number=0), *WAITING)
+    assert points > FEWEST
+    sweep(points, die_at)
 
 
 def keys_at_home(project: Project) -> list[int]:

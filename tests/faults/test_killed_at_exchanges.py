@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.project import PATIENCE, WAITING, Project, ended, ids, long_lines, sweep
+from tests.faults.project import PATIENCE, WAITING, Project, ids, long_lines
 from tests.faults.wire import DOWNLOAD, UPLOAD, wired
 from tests.faults.worlds import Killer, KillerByChance, check_all_asked_once, stepping_world
 from tests.simulation.behaviour import Behaviour, HttpError, Stuck, first_time
@@ -16,9 +16,12 @@ from tests.simulation.http import serve
 
 if TYPE_CHECKING:
     import re
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.faults.launching import Launcher
+    from tests.faults.sweeping import Sweep
+    from tests.simulation.world import World
 
 FEWEST = 20
 """Three shards and a resubmission: the exchanges without which there are no results."""
@@ -26,10 +29,8 @@ FEWEST = 20
 
 @pytest.mark.parametrize("acted", [False, True], ids=["before", "after"])
 def test_a_death_at_any_exchange_costs_and_loses_nothing(
-    launcher: Launcher, memory_path: Path, *, acted: bool
+    launcher: Launcher, memory_path: Path, sweep: Sweep, *, acted: bool
 ) -> None:
-    litter: list[str] = []
-
     def die_at(number: int) -> bool:
         world = stepping_world()
         world.faults = killer = Killer(number, acted=acted)
@@ -42,11 +43,15 @@ def test_a_death_at_any_exchange_costs_and_loses_nothing(
             check_all_asked_once(world, ids(12), batches=4)
             launcher.check_idle(project, world)
             project.check_results(ids(12))
-            litter.extend(f"death {number}: {name}" for name in project.litter())
+            project.check_ledger()
+            assert project.litter() == []
         return killed.code != 0
 
-    assert sweep(die_at) > FEWEST
-    assert not litter, "\n".join(litter)
+    world = stepping_world()
+    with serve(world) as server:
+        launcher.finish(Project.at(memory_path / "clean", server))
+    assert len(world.requests) > FEWEST
+    sweep(len(world.requests), die_at)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -86,10 +91,10 @@ def test_a_death_in_the_middle_of_a_file(
         project = Project.at(memory_path / "project", wire)
         project.write("requests.jsonl", long_lines(12, 1_000_000))
         wire.hold(message, after=after, back=back)
-        process = project.start(*WAITING)
+        process = launcher.start(project, *WAITING)
         assert wire.held.wait(PATIENCE)
-        process.kill()
-        assert ended(process).code == -signal.SIGKILL
+        process.send_signal(signal.SIGKILL)
+        assert process.ended().code == -signal.SIGKILL
         launcher.until_final(project)
         check_all_asked_once(world, ids(12), batches=4)
         launcher.check_idle(project, world)
@@ -97,13 +102,18 @@ def test_a_death_in_the_middle_of_a_file(
 
 
 @pytest.mark.parametrize("acted", [False, True], ids=["before", "after"])
-def test_a_death_while_cancelling(launcher: Launcher, memory_path: Path, *, acted: bool) -> None:
+def test_a_death_while_cancelling(
+    launcher: Launcher, memory_path: Path, sweep: Sweep, *, acted: bool
+) -> None:
+    def begin(world: World, project: Project) -> None:
+        world.behaviour = Behaviour(ending=Stuck(fraction=0.5), cancelling=1)
+        assert launcher.run(project, "reconcile").code == 0
+
     def die_at(number: int) -> bool:
         world = stepping_world()
-        world.behaviour = Behaviour(ending=Stuck(fraction=0.5), cancelling=1)
         with serve(world) as server:
             project = Project.at(memory_path / str(number), server)
-            assert launcher.run(project, "reconcile").code == 0
+            begin(world, project)
             world.faults = killer = Killer(len(world.requests) + number, acted=acted)
             killed = launcher.run(project, "cancel", "job", started=killer.pid.set_result)
             world.faults = never
@@ -118,19 +128,24 @@ def test_a_death_while_cancelling(launcher: Launcher, memory_path: Path, *, acte
             launcher.check_idle(project, world)
         return killed.code != 0
 
-    assert sweep(die_at) > 3
+    sweep(asked_by(launcher, memory_path, begin, "cancel"), die_at)
 
 
 @pytest.mark.parametrize("acted", [False, True], ids=["before", "after"])
-def test_a_death_while_asking_again(launcher: Launcher, memory_path: Path, *, acted: bool) -> None:
+def test_a_death_while_asking_again(
+    launcher: Launcher, memory_path: Path, sweep: Sweep, *, acted: bool
+) -> None:
     refused = HttpError(status=400, code="invalid_value")
+
+    def begin(world: World, project: Project) -> None:
+        world.behaviour = Behaviour(answer=first_time({"r3": refused, "r7": refused}))
+        assert launcher.run(project, *WAITING).code == 1
 
     def die_at(number: int) -> bool:
         world = stepping_world()
-        world.behaviour = Behaviour(answer=first_time({"r3": refused, "r7": refused}))
         with serve(world) as server:
             project = Project.at(memory_path / str(number), server)
-            assert launcher.run(project, *WAITING).code == 1
+            begin(world, project)
             world.faults = killer = Killer(len(world.requests) + number, acted=acted)
             killed = launcher.run(project, "retry", "job", started=killer.pid.set_result)
             world.faults = never
@@ -142,4 +157,23 @@ def test_a_death_while_asking_again(launcher: Launcher, memory_path: Path, *, ac
             launcher.check_idle(project, world)
         return killed.code != 0
 
-    assert sweep(die_at) > 3
+    sweep(asked_by(launcher, memory_path, begin, "retry"), die_at)
+
+
+def asked_by(
+    launcher: Launcher,
+    folder: Path,
+    begin: Callable[[World, Project], None],
+    command: str,
+) -> int:
+    """Return how many exchanges a command takes when nothing happens to it."""
+    world = stepping_world()
+    with serve(world) as server:
+        project = Project.at(folder / "clean", server)
+        begin(world, project)
+        before = len(world.requests)
+        end = launcher.run(project, command, "job")
+        assert end.code == 0, end
+    asked = len(world.requests) - before
+    assert asked > 3
+    return asked

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Literal
 import pytest
 
 from tests.faults.launching import Step
-from tests.faults.project import SPEC, WAITING, Project, ids, lines_of, sent, sweep
+from tests.faults.project import SPEC, WAITING, Project, ids, lines_of, sent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from tests.faults.launching import Launcher
+    from tests.faults.sweeping import Sweep
     from tests.simulation.world import World
 
 
@@ -45,7 +46,6 @@ def lose_the_outputs(project: Project) -> Path:
     return project.root / "outputs" / "job"
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize(
     ("change", "kind", "fewest"),
     [
@@ -66,29 +66,30 @@ def test_a_death_changes_nothing_of_what_comes_in_the_end(
     change: Callable[[Project], Path],
     kind: Literal["commit", "disk"],
     fewest: int,
-    moment: Literal["before", "after"],
+    sweep: Sweep,
 ) -> None:
     assert launcher.run(project, *WAITING).code == 0
     asked = sent(world)
-    litter: list[str] = []
+
+    def changed(name: str) -> tuple[Project, Path]:
+        copy = Project(root=memory_path / name, environment=project.environment)
+        shutil.rmtree(copy.root, ignore_errors=True)
+        shutil.copytree(project.root, copy.root, symlinks=True)
+        return copy, change(copy)
 
     def die_at(number: int) -> bool:
-        copy = Project(root=memory_path / str(number), environment=project.environment)
-        shutil.copytree(project.root, copy.root, symlinks=True)
-        place = change(copy)
-        step = Step(kind=kind, moment=moment, number=number)
-        killed = launcher.run(copy, "reconcile", step=step)
+        copy, place = changed(str(number))
+        killed = launcher.run(copy, "reconcile", step=Step(kind=kind, number=number))
         assert killed.code in (0, -signal.SIGKILL), killed
         mended = launcher.run(copy, *WAITING)
         assert mended.code == 0, mended
         assert sent(world) == asked
         assert lines_of(place / "latest" / "output.jsonl") == ids(12)
         assert lines_of(place / "latest" / "errors.jsonl") == []
-        launcher.check_idle(copy, world)
-        left = [path.name for path in place.parent.iterdir() if path != place]
-        if left:
-            litter.append(f"death {number}: {left} beside {place.name}")
+        launcher.check_idle(copy, None)
+        assert [path.name for path in place.parent.iterdir()] == [place.name]
         return killed.code != 0
 
-    assert sweep(die_at) >= fewest
-    assert not litter, "\n".join(litter)
+    points = launcher.steps(changed("clean")[0], Step(kind=kind, number=0), "reconcile")
+    assert points >= fewest
+    sweep(points, die_at)

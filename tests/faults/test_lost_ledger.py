@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.project import WAITING, Project, ids, sent, sweep
+from tests.faults.project import WAITING, Project, ids, sent
 from tests.faults.worlds import Killer, stepping_world
 from tests.simulation.faults import never
 from tests.simulation.http import serve
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.faults.launching import Launcher
+    from tests.faults.sweeping import Sweep
     from tests.simulation.world import World
 
 BATCHES = 4
@@ -50,7 +51,7 @@ def check_batches(world: World) -> None:
 
 
 def test_the_ledger_is_lost_with_the_process_at_any_exchange(
-    launcher: Launcher, memory_path: Path
+    launcher: Launcher, memory_path: Path, sweep: Sweep
 ) -> None:
     def die_at(number: int) -> bool:
         world = stepping_world()
@@ -66,7 +67,11 @@ def test_the_ledger_is_lost_with_the_process_at_any_exchange(
             launcher.check_idle(project, world)
         return killed.code != 0
 
-    assert sweep(die_at) > 20
+    world = stepping_world()
+    with serve(world) as server:
+        finish(launcher, Project.at(memory_path / "clean", server))
+    assert len(world.requests) > 20
+    sweep(len(world.requests), die_at)
 
 
 @pytest.mark.parametrize("passes", [1, 2, 3, 4])

@@ -13,16 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.project import (
-    PATIENCE,
-    WAITING,
-    Project,
-    ended,
-    has_open,
-    ids,
-    long_lines,
-    until,
-)
+from tests.faults.project import PATIENCE, WAITING, Project, has_open, ids, long_lines, until
 from tests.faults.wire import DOWNLOAD, UPLOAD, wired
 from tests.faults.worlds import check_all_asked_once
 from tests.simulation.faults import Delay, Drop, Status, never, rate_limited
@@ -30,13 +21,10 @@ from tests.simulation.http import serve
 
 if TYPE_CHECKING:
     import re
-    import subprocess
     from pathlib import Path
 
-    from tests.faults.launching import Launcher
-    from tests.faults.project import (
-        Ended,
-    )
+    from tests.faults.launching import Launcher, Process
+    from tests.faults.project import Ended
     from tests.simulation.exchange import Request
     from tests.simulation.faults import Fault
     from tests.simulation.world import World
@@ -69,13 +57,15 @@ class Ambush:
         return self._fault
 
 
-def interrupt(process: subprocess.Popen[str], sent: signal.Signals) -> Ended:
-    """Send a signal and insist on an end within seconds."""
+def interrupt(process: Process, *sent: signal.Signals, pause: float = 0.0) -> Ended:
+    """Send a signal, and others after a pause, and insist on an end within seconds."""
     assert process.poll() is None
     asked = time.monotonic()
-    process.send_signal(sent)
-    end = ended(process)
-    assert time.monotonic() - asked < SOON
+    for number in sent:
+        process.send_signal(number)
+        time.sleep(pause)
+    end = process.ended()
+    assert time.monotonic() - asked < SOON + pause
     return end
 
 
@@ -85,6 +75,8 @@ def check_clean(end: Ended, code: int, project: Project, world: World, launcher:
     assert "interrupted" in end.err
     assert "Traceback" not in end.err
     world.faults = never
+    if project.ledger.exists():
+        project.check_ledger()
     told = launcher.run(project, "status", "--json")
     assert told.code == 0, told
     last = launcher.run(project, *WAITING)
@@ -92,6 +84,7 @@ def check_clean(end: Ended, code: int, project: Project, world: World, launcher:
     project.check_results(ids(12))
     check_all_asked_once(world, ids(12), batches=4)
     launcher.check_idle(project, world)
+    assert project.litter() == []
 
 
 @pytest.mark.parametrize(
@@ -115,7 +108,7 @@ def test_while_an_answer_is_awaited(
     slow = Delay(seconds=AGES, then=None if acted else Drop(acted=False))
     # The second shard of three: one is under way, one has not begun.
     world.faults = ambush = Ambush(call, slow, nth=0 if call == "GET /batches" else 1)
-    process = project.start("reconcile")
+    process = launcher.start(project, "reconcile")
     assert ambush.reached.wait(PATIENCE)
     check_clean(interrupt(process, sent), code, project, world, launcher)
 
@@ -136,7 +129,7 @@ def test_in_the_middle_of_a_file(
         project = Project.at(tmp_path, wire)
         project.write("requests.jsonl", long_lines(12, 1_000_000))
         wire.hold(message, after=1000, back=back)
-        process = project.start(*WAITING)
+        process = launcher.start(project, *WAITING)
         assert wire.held.wait(PATIENCE)
         check_clean(interrupt(process, sent), code, project, world, launcher)
 
@@ -144,7 +137,7 @@ def test_in_the_middle_of_a_file(
 def test_between_two_passes(
     project: Project, world: World, launcher: Launcher, sent: signal.Signals, code: int
 ) -> None:
-    process = project.start("reconcile", "--wait", "--poll-interval", str(AGES))
+    process = launcher.start(project, "reconcile", "--wait", "--poll-interval", str(AGES))
     until(lambda: len(world.submissions()) == 3 and lock_is_free(project))
     check_clean(interrupt(process, sent), code, project, world, launcher)
 
@@ -167,7 +160,7 @@ def test_before_another_try(
     refusal: Status,
 ) -> None:
     world.faults = ambush = Ambush(call, refusal)
-    process = project.start("reconcile")
+    process = launcher.start(project, "reconcile")
     assert ambush.reached.wait(PATIENCE)
     check_clean(interrupt(process, sent), code, project, world, launcher)
 
@@ -176,7 +169,7 @@ def test_while_the_embedded_provider_works(
     tmp_path: Path, launcher: Launcher, sent: signal.Signals, code: int
 ) -> None:
     project = Project.at_home(tmp_path, rows=20_000, a_shard=10_000)
-    process = project.start("reconcile", "--wait")
+    process = launcher.start(project, "reconcile", "--wait")
     log = project.ledger.parent / "local" / "server.db"
     until(lambda: log.exists() and statuses(log).count("in_progress"))
     end = interrupt(process, sent)
@@ -194,11 +187,59 @@ def test_while_waiting_for_the_lock(
     project.ledger.parent.mkdir()
     with project.ledger.with_name("ledger.db.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        process = project.start("reconcile", "--if-locked", "wait")
+        process = launcher.start(project, "reconcile", "--if-locked", "wait")
         until(lambda: has_open(process.pid, "ledger.db.lock"))
         end = interrupt(process, sent)
     assert world.requests == []
     check_clean(end, code, project, world, launcher)
+
+
+def test_while_the_input_is_read(
+    tmp_path: Path, world: World, launcher: Launcher, sent: signal.Signals, code: int
+) -> None:
+    with serve(world) as server:
+        project = Project.at(tmp_path, server)
+        project.write("requests.jsonl", long_lines(12, 8_000_000))
+        process = launcher.start(project, "reconcile")
+        until(lambda: has_open(process.pid, "requests.jsonl"))
+        end = interrupt(process, sent)
+        assert world.requests == []
+        check_clean(end, code, project, world, launcher)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.01, 0.1])
+def test_a_second_time_on_the_way_out(
+    tmp_path: Path,
+    world: World,
+    launcher: Launcher,
+    sent: signal.Signals,
+    code: int,
+    pause: float,
+) -> None:
+    with serve(world) as server, wired(server) as wire:
+        project = Project.at(tmp_path, wire)
+        wire.hold(DOWNLOAD, after=100, back=True)
+        process = launcher.start(project, *WAITING)
+        assert wire.held.wait(PATIENCE)
+        end = interrupt(process, sent, sent, sent, pause=pause)
+        check_clean(end, code, project, world, launcher)
+
+
+@pytest.mark.parametrize("pause", [0.01, 0.2])
+def test_a_second_time_while_the_embedded_provider_ends(
+    tmp_path: Path, launcher: Launcher, sent: signal.Signals, code: int, pause: float
+) -> None:
+    project = Project.at_home(tmp_path, rows=4_000, a_shard=2_000)
+    process = launcher.start(project, "reconcile", "--wait")
+    log = project.ledger.parent / "local" / "server.db"
+    until(lambda: log.exists() and statuses(log).count("in_progress"))
+    end = interrupt(process, sent, sent, sent, pause=pause)
+    assert (end.code, end.out) == (code, "")
+    assert "Traceback" not in end.err, end.err
+    project.check_ledger()
+    launcher.finish(project)
+    project.check_results(ids(4_000))
+    assert len(statuses(log)) == 2
 
 
 def statuses(database: Path) -> list[str]:

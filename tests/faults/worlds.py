@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from tests.faults.project import KEY, PATIENCE
-from tests.simulation.behaviour import Behaviour, Expire
+from tests.simulation.behaviour import Behaviour, Expire, Succeed
 from tests.simulation.faults import Die
 from tests.simulation.world import World
 
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 MORNING = 1_700_000_000.0
 
 
-def stepping_world() -> World:
+def stepping_world(*, text: str = "") -> World:
     """Make a provider whose clock moves a second with each exchange, and with nothing else.
 
     So a run takes the same exchanges on a fast machine as on a slow one. Batches work for two
     seconds; the one that asks r5 for the first time expires with half of its requests done.
+    Each answer is longer by `text`.
     """
 
     def now() -> float:
@@ -35,8 +36,11 @@ def stepping_world() -> World:
     def behaviour(_index: int, rows: Sequence[Row]) -> Behaviour:
         expires = any(row.custom_id == "r5" and not row.earlier for row in rows)
         if expires:
-            return Behaviour(validating=1, working=2, ending=Expire())
-        return Behaviour(validating=1, working=2)
+            return Behaviour(validating=1, working=2, ending=Expire(), answer=answer)
+        return Behaviour(validating=1, working=2, answer=answer)
+
+    def answer(_row: Row) -> Succeed:
+        return Succeed(text=text)
 
     world = World(now, behaviour=behaviour, key=KEY)
     return world

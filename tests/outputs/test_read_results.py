@@ -83,6 +83,15 @@ def test_an_endless_line_is_passed_over(file: Path, end: bytes, extra: int) -> N
     assert [line.custom_id for line in rest] == (["b"] if end else [])
 
 
+@pytest.mark.parametrize("mark", [b"", MARK])
+@pytest.mark.parametrize("spaces", [300, 3 * 1024 * 1024])
+def test_an_endless_line_is_blank_only_as_a_whole(file: Path, mark: bytes, spaces: int) -> None:
+    blank = mark + b" " * spaces
+    file.write_bytes(blank + b"\n" + blank + success("a") + b"\n" + blank)
+    (only,) = read_results(file, longest=200)
+    assert only.code == "malformed_line"
+
+
 def test_a_missing_file_is_said_in_words(file: Path) -> None:
     with pytest.raises(LocalFileError, match=r"output\.jsonl cannot be read: there is no such"):
         list(read_results(file))
@@ -124,8 +133,9 @@ def test_any_bytes_give_lines_at_their_true_places(content: bytes) -> None:
         success("a", "\u2028" * 10),
         b'{"v":NaN}\n',
         b'{"v":"\xff"}\n',
+        b'{"v":1%s}\n' % (b"0" * 5000),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_a_whole_download_passes(file: Path, content: bytes) -> None:
     file.write_bytes(content)

@@ -134,6 +134,11 @@ TABLE = {
     "a number for a custom_id": (b'{"custom_id":1}', AGAIN, MALFORMED),
     "nothing JSON": (b"<html>", AGAIN, MALFORMED),
     "two values": (b'{"custom_id":"a"}{"custom_id":"b"}', AGAIN, MALFORMED),
+    "a very long integer": (
+        b'{"custom_id":"a","response":{"status_code":200,"body":{"n":1%s}}}' % (b"0" * 5000),
+        OK,
+        None,
+    ),
     "very deep": (
         b'{"custom_id":"a","response":{"status_code":200,"body":{"id":' + b"[" * 100_000,
         AGAIN,

@@ -103,18 +103,22 @@ def check_exactly_once(
 ) -> None:
     """Assert that nothing was asked, within a run, that need not have been asked.
 
-    - No two batches carry the same submission key.
+    - No two batches carry the same submission key, unless the provider had forgotten the first
+      when the second was made.
     - No request is asked while an earlier batch of the run that asks it can still answer.
     - No request is asked again whose good answer could be downloaded by then, or had been.
 
     A request is a line of an input file, byte for byte. Batches without a key count as one run.
     """
     wrong: list[str] = []
-    keys = Counter(each.key for each in submissions if each.key is not None)
-    for key, count in keys.items():
-        if count > 1:
-            twins = ", ".join(str(each) for each in submissions if each.key == key)
-            wrong.append(f"{count} batches carry the submission key {key!r}: {twins}")
+    carriers: dict[str, list[Submission]] = defaultdict(list)
+    for each in submissions:
+        if each.key is not None:
+            carriers[each.key].append(each)
+    for key, twins in carriers.items():
+        if any(second.created < first.gone_at for first, second in combinations(twins, 2)):
+            named = ", ".join(map(str, twins))
+            wrong.append(f"{len(twins)} batches carry the submission key {key!r}: {named}")
     for first, second, name in _asked_again(submissions, run):
         if first.in_flight(second.created):
             wrong.append(f"{name!r} is asked by {second} while {first} is still at work on it")

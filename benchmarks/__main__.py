@@ -1,0 +1,95 @@
+"""Measure runner beside the least that could do the work and beside the official SDK.
+
+    python -m benchmarks                    everything, written to RESULTS.md and growth.svg
+    python -m benchmarks --case large       one case; the others in RESULTS.md stay
+    python -m benchmarks --quick            a look at whether it all works; writes nothing
+
+It judges nothing: bars are printed beside the figures, met or not met, and people compare.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks import machine
+from benchmarks.cases import JOBS, Bench
+from benchmarks.costs import Failed
+from benchmarks.fleet import FLEETS
+from benchmarks.growth import grow
+from benchmarks.plot import svg
+from benchmarks.report import HEAD, case_block, growth_block, put
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE: Final = Path(__file__).resolve().parent
+RESULTS: Final = HERE / "RESULTS.md"
+PLOT: Final = HERE / "growth.svg"
+GROWTH: Final = "growth"
+CASES: Final = {case.name: case for case in (*JOBS, *FLEETS)}
+_QUICK_PAIRS: Final = 1
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what was asked for; returns the exit code."""
+    chosen = _options().parse_args(arguments)
+    missing = [name for name in ("curl", "sha256sum") if shutil.which(name) is None]
+    if missing:
+        sys.exit(f"the floor needs {' and '.join(missing)}")
+    pairs = chosen.pairs or (_QUICK_PAIRS if chosen.quick else 3)
+    for name in chosen.case or [*CASES, GROWTH]:
+        stamp = machine.stamp()
+        print(f"… {name}", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory(prefix="benchmark-", dir=chosen.scratch) as scratch:
+            bench = Bench(scratch=Path(scratch), pairs=pairs, quick=chosen.quick)
+            try:
+                block, plot = _run(bench, name, full=chosen.full, stamp=stamp)
+            except Failed as failure:
+                print(f"{name}: {failure}", file=sys.stderr)
+                return 1
+        print(block, flush=True)
+        if not chosen.quick:
+            _write(name, block, plot)
+    return 0
+
+
+def _run(bench: Bench, name: str, *, full: bool, stamp: str) -> tuple[str, str | None]:
+    """Run one case, or the growth; returns its block and its plot."""
+    if name == GROWTH:
+        found = grow(bench, full=full, tell=lambda what: print(what, file=sys.stderr, flush=True))
+        return growth_block(found, f"{stamp}; each size once."), svg(found.panels())
+    figures = CASES[name].run(bench)
+    rounds = len(next(iter(figures.rounds.values())))
+    told = "1 round" if rounds == 1 else f"{rounds} rounds"
+    return case_block(CASES[name], figures, f"{stamp}; {told}."), None
+
+
+def _write(name: str, block: str, plot: str | None) -> None:
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else HEAD
+    text = put(text, "machine", machine.describe())
+    RESULTS.write_text(put(text, name, block), encoding="utf-8")
+    if plot is not None:
+        PLOT.write_text(plot, encoding="utf-8")
+
+
+def _options() -> argparse.ArgumentParser:
+    options = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure runner beside the floor and the SDK."
+    )
+    options.add_argument(
+        "--case", action="append", choices=[*CASES, GROWTH], help="only this one; may be repeated"
+    )
+    options.add_argument("--pairs", type=int, help="rounds of each case (3)")
+    options.add_argument("--full", action="store_true", help="growth to 10 million rows")
+    options.add_argument("--quick", action="store_true", help="a hundredth of it; write nothing")
+    options.add_argument("--scratch", type=Path, help="where to put some gigabytes meanwhile")
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Cases with many jobs, and the cold start: what runner costs beside the work itself.
+
+Nothing but runner is in them: a script by hand has no passes to compare with.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.account import Account, environment
+from benchmarks.cases import Case, in_turn
+from benchmarks.costs import Bar, measure
+from benchmarks.projects import PAUSE, expect, many_jobs
+
+if TYPE_CHECKING:
+    from benchmarks.cases import Bench
+    from benchmarks.costs import Cost, Figures
+
+_JOBS: Final = 2_000
+_FINISHED: Final = 1_000
+_FEW: Final = 10
+_A_PAGE: Final = 100
+
+
+def submitting(bench: Bench) -> Figures:
+    """Submit many jobs that are new, in one pass."""
+    jobs = bench.sized(_JOBS)
+
+    def one(_: str) -> Cost:
+        folder = bench.scratch / "round"
+        folder.mkdir()
+        try:
+            with Account(folder / "account") as account:
+                account.hold(held=True)
+                cost = many_jobs(folder / "project", account, jobs).run("reconcile", "--quiet")
+            expect(found=cost.counts.get("POST /batches", 0), wanted=jobs, what="batches")
+            return cost
+        finally:
+            shutil.rmtree(folder)
+
+    return in_turn(bench.pairs, ["runner"], one)
+
+
+def polling(bench: Bench) -> Figures:
+    """Look where many batches stand that are all in flight."""
+    jobs = bench.sized(_JOBS)
+    with Account(bench.scratch / "account") as account:
+        account.hold(held=True)
+        project = many_jobs(bench.scratch / "project", account, jobs)
+        project.run("reconcile", "--quiet")
+        project.run("reconcile", "--quiet")  # the first look finds all of them changed
+        return in_turn(bench.pairs, ["runner"], lambda _: project.run("reconcile", "--quiet"))
+
+
+def idle(bench: Bench) -> Figures:
+    """Find nothing to do for many jobs that are finished."""
+    jobs = bench.sized(_FINISHED)
+    with Account(bench.scratch / "account") as account:
+        project = many_jobs(bench.scratch / "project", account, jobs)
+        project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
+        expect(found=project.answered(), wanted=jobs, what="answers")
+        project.run("reconcile", "--quiet")  # inputs that were new at the first pass are read again
+        return in_turn(bench.pairs, ["runner"], lambda _: project.run("reconcile", "--quiet"))
+
+
+def rebuilding(bench: Bench) -> Figures:
+    """Make a lost ledger anew from what the provider lists."""
+    jobs = bench.sized(_JOBS)
+    with Account(bench.scratch / "account") as account:
+        account.hold(held=True)
+        project = many_jobs(bench.scratch / "project", account, jobs)
+        project.run("reconcile", "--quiet")
+
+        def one(_: str) -> Cost:
+            shutil.rmtree(project.folder / ".runner")
+            return project.run("rebuild")
+
+        figures = in_turn(bench.pairs, ["runner"], one)
+        after = project.run("reconcile", "--quiet")
+        expect(found=after.counts.get("POST /batches", 0), wanted=0, what="batches made again")
+        return figures
+
+
+_COMMANDS: Final = {
+    "runner --help": ("--help",),
+    "runner --version": ("--version",),
+    "runner validate": ("validate",),
+    "runner plan": ("plan",),
+    "runner status": ("status",),
+    "runner show": ("show", "job-00000"),
+    "runner reconcile": ("reconcile",),
+    "runner verify": ("verify",),
+    "runner orphans": ("orphans",),
+}
+
+
+def starting(bench: Bench) -> Figures:
+    """Run each command in a project of ten finished jobs, beside a bare start of Python."""
+    with Account(bench.scratch / "account") as account:
+        project = many_jobs(bench.scratch / "project", account, _FEW)
+        project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
+        expect(found=project.answered(), wanted=_FEW, what="answers")
+        project.run("reconcile", "--quiet")
+
+        def one(name: str) -> Cost:
+            if name in _COMMANDS:
+                return project.run(*_COMMANDS[name])
+            bare = [sys.executable, "-c", "pass"]
+            return measure(bare, folder=project.folder, account=account, environ=environment())
+
+        names = ["bare Python", *_COMMANDS]
+        in_turn(1, names, one)  # so that none pays for reading modules from a cold disk
+        # They take little, so that more rounds cost little and steady the medians.
+        return in_turn(bench.pairs if bench.quick else bench.pairs * 3, names, one)
+
+
+FLEETS: Final = (
+    Case(
+        name="polling",
+        title="A polling pass: 2,000 jobs with a batch each in flight",
+        run=polling,
+        bars=(
+            Bar(name="runner", what="listings", limit=_JOBS // _A_PAGE + 1),
+            Bar(name="runner", what="wall", limit=3),
+        ),
+    ),
+    Case(
+        name="submitting",
+        title="A submitting pass: 2,000 new jobs of one row",
+        run=submitting,
+        bars=(
+            Bar(name="runner", what="wall", limit=60),
+            Bar(name="runner", what="listings", limit=1),
+        ),
+    ),
+    Case(
+        name="idle",
+        title="An idle pass: 1,000 finished jobs",
+        run=idle,
+        bars=(
+            Bar(name="runner", what="requests", limit=0),
+            Bar(name="runner", what="wall", limit=0.8),
+        ),
+    ),
+    Case(
+        name="start",
+        title="Cold start, with 10 finished jobs",
+        run=starting,
+        baseline="bare Python",
+        bars=(
+            Bar(name="runner --help", what="wall", limit=0.15),
+            Bar(name="runner status", what="wall", limit=0.35),
+        ),
+    ),
+    Case(
+        name="rebuild",
+        title="Rebuilding a lost ledger: 2,000 batches in flight",
+        run=rebuilding,
+        bars=(Bar(name="runner", what="wall", limit=10),),
+    ),
+)

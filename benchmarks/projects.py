@@ -1,0 +1,92 @@
+"""Projects of runner for the benchmarks, and the commands that are run in them."""
+
+from __future__ import annotations
+
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.account import environment
+from benchmarks.costs import Failed, measure
+from benchmarks.rows import Rows, custom_id
+
+if TYPE_CHECKING:
+    from benchmarks.account import Account
+    from benchmarks.costs import Cost
+
+RUNNER: Final = Path(sysconfig.get_path("scripts")) / "runner"
+"""The command as pip installs it for this Python."""
+
+PAUSE: Final = "0.05"
+"""Seconds between passes with --wait: the provider is done, so that this is no work of anyone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project in `folder`, at an account."""
+
+    folder: Path
+    account: Account
+
+    def run(self, *arguments: str) -> Cost:
+        """Run `runner` with these arguments; raises Failed."""
+        return measure(
+            [str(RUNNER), *arguments],
+            folder=self.folder,
+            account=self.account,
+            environ=environment(),
+        )
+
+    def answered(self) -> int:
+        """Count the lines of all outputs."""
+        return sum(count_lines(path) for path in self.folder.glob("outputs/*/latest/output.jsonl"))
+
+
+def one_job(folder: Path, account: Account, *, source: Path, endpoint: str) -> Project:
+    """Make a project with one job, whose input lies elsewhere."""
+    project = _project(folder, account)
+    _spec(folder, "job", endpoint, str(source))
+    return project
+
+
+def many_jobs(folder: Path, account: Account, jobs: int) -> Project:
+    """Make a project with so many jobs of one request each: a spec and an input for each."""
+    project = _project(folder, account)
+    (folder / "data").mkdir()
+    for number in range(jobs):
+        name = f"job-{number:05}"
+        _spec(folder, name, Rows(count=1).endpoint, f"data/{name}.jsonl")
+        rows = Rows(count=1)
+        path = folder / "data" / f"{name}.jsonl"
+        rows.write_requests(path)
+        # Of one's own id, so that no two jobs ask the same.
+        text = path.read_text().replace(custom_id(0), custom_id(number))
+        path.write_text(text)
+    return project
+
+
+def count_lines(path: Path) -> int:
+    """Count the lines of a file, a megabyte at a time."""
+    with path.open("rb") as file:
+        return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
+
+
+def expect(*, found: int, wanted: int, what: str) -> None:
+    """Raise Failed unless that many were found: what does less is not faster."""
+    if found != wanted:
+        raise Failed(f"{what}: {found:,} instead of {wanted:,}")
+
+
+def _project(folder: Path, account: Account) -> Project:
+    (folder / "specs").mkdir(parents=True)
+    (folder / "runner.yaml").write_text(
+        "default_provider: benchmark\n"
+        f"providers:\n  benchmark:\n    base_url: {account.url}\n    api_key_env: OPENAI_API_KEY\n"
+    )
+    return Project(folder=folder, account=account)
+
+
+def _spec(folder: Path, name: str, endpoint: str, source: str) -> None:
+    text = f"endpoint: {endpoint}\ninput: {source}\n"
+    (folder / "specs" / f"{name}.yaml").write_text(text)

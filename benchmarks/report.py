@@ -1,0 +1,101 @@
+"""Laying figures out: tables in Markdown, which terminals show well enough, and RESULTS.md.
+
+RESULTS.md is a row of blocks, one a case, so that one case can be run anew and the others keep
+their figures; each block says when, at which commit and on how busy a machine it was measured.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.costs import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from benchmarks.cases import Case
+    from benchmarks.costs import Bar, Cost, Figures
+    from benchmarks.growth import Growth, Step
+
+HEAD: Final = """\
+# Results
+
+Written by `make bench`; README.md beside this file says what is measured and how. Figures are
+medians of rounds in turn; ratios are medians of the rounds' ratios.
+"""
+
+
+def case_block(case: Case, figures: Figures, stamp: str) -> str:
+    """Lay out one case: its table, its bars, when it was measured."""
+    lines = [f"## {case.title}", "", *_table(case, figures), ""]
+    if case.bars:
+        lines += [*(f"- {_verdict(bar, figures)}" for bar in case.bars), ""]
+    return "\n".join([*lines, stamp, ""])
+
+
+def growth_block(growth: Growth, stamp: str) -> str:
+    """Lay out what grows how: the plot, and its numbers."""
+    lines = ["## Growth", "", "![wall clock and peak memory, by rows and by jobs](growth.svg)", ""]
+    lines += [*_steps("rows", growth.rows), "", *_steps("jobs", growth.jobs), ""]
+    return "\n".join([*lines, stamp, ""])
+
+
+def put(text: str, name: str, block: str) -> str:
+    """Return a document with this block in the place of the one of the same name, or at its end."""
+    marked = f"<!-- {name} -->\n{block.rstrip()}\n<!-- end -->\n"
+    pattern = re.compile(rf"<!-- {re.escape(name)} -->\n.*?<!-- end -->\n", re.DOTALL)
+    if pattern.search(text):
+        return pattern.sub(lambda _: marked, text)
+    return f"{text.rstrip()}\n\n{marked}"
+
+
+def _table(case: Case, figures: Figures) -> Iterator[str]:
+    base = case.baseline
+    head = ["", *NAMES.values(), "provider CPU s"]
+    if base is not None:
+        head += [f"wall ÷ {base}", f"CPU ÷ {base}"]
+    yield _row(head)
+    yield _row(["---", *["--:"] * (len(head) - 1)])
+    for name, costs in figures.rounds.items():
+        cells = [
+            name,
+            f"{figures.median(name, 'wall'):.3f}",
+            f"{figures.median(name, 'cpu'):.3f}",
+            _peak(figures, name),
+            f"{figures.median(name, 'requests'):,.0f}",
+            f"{figures.median(name, 'listings'):,.0f}",
+            f"{sorted(cost.provider_cpu for cost in costs)[len(costs) // 2]:.3f}",
+        ]
+        if base is not None:
+            cells += [f"{figures.ratio(name, base, what):.2f}" for what in ("wall", "cpu")]
+        yield _row(cells)
+
+
+def _peak(figures: Figures, name: str) -> str:
+    peak = figures.median(name, "peak_mb")
+    floor = max(cost.peak_floor for cost in figures.rounds[name])
+    return f"{peak:,.0f}" if peak > floor else f"≤ {floor:.0f}"
+
+
+def _verdict(bar: Bar, figures: Figures) -> str:
+    value = f"{bar.value(figures):,.3f}".rstrip("0").rstrip(".")
+    return f"{'met' if bar.met(figures) else '**not met**'}: {bar} (measured: {value})"
+
+
+def _steps(across: str, steps: Sequence[Step]) -> Iterator[str]:
+    names = list(steps[0].costs) if steps else []
+    kinds = ("wall s", "peak MB", "list requests")
+    yield _row([across, *(f"{name}: {kind}" for name in names for kind in kinds)])
+    yield _row(["--:"] * (1 + len(names) * len(kinds)))
+    for step in steps:
+        cells = [cell for name in names for cell in _cells(step.costs[name])]
+        yield _row([f"{step.size:,}", *cells])
+
+
+def _cells(cost: Cost) -> tuple[str, str, str]:
+    return f"{cost.wall:.2f}", f"{cost.peak_mb:.0f}", f"{cost.of('listings'):.0f}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

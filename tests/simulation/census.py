@@ -1,0 +1,102 @@
+"""Which of all that can go wrong a story has met, by name: so that none is forgotten unseen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.simulation.behaviour import Counts, ListFault, ListShape, NoFile, Several
+from tests.simulation.mishaps import Mishap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.simulation.behaviour import Behaviour, Row
+    from tests.simulation.story import Story
+
+EVERYTHING = frozenset(
+    {
+        *(mishap.value for mishap in Mishap),
+        *(f"lists: {fault.name}" for fault in ListFault if fault is not ListFault.NONE),
+        *(f"lists: {shape.name}" for shape in ListShape),
+        "lists lag",
+        "lists are stale",
+        "lists run upwards",
+        "lists of files know no parameters",
+        "new files are invisible",
+        "new files are unknown to creations",
+        "metadata are dropped",
+        "a dialect of statuses",
+        "contents declare no length",
+        *(f"a batch: {name}" for name in ("Complete", "Expire", "Cancelled", "Fail", "Stuck")),
+        "a batch: Vanish",
+        *(f"counts: {counts.name}" for counts in Counts),
+        *(f"no output file: {how.name}" for how in NoFile),
+        *(f"no error file: {how.name}" for how in NoFile),
+        "ids of files come late",
+        "contents of files come late",
+        "lines out of order",
+        *(
+            f"a row: {name}"
+            for name in (
+                "HttpError", "NotRun", "ErrorInBody", "Missing", "Malformed", "Several", "Empty"
+            )
+        ),
+        *(
+            f"{end} at a {where}"
+            for end in ("killed", "power cut")
+            for where in ("commit", "file operation")
+        ),
+        "clock put forward",
+        "clock put back",
+        "ledger deleted",
+        "ledger deleted after the end",
+        "two processes on one ledger",
+        "two machines take turns",
+        "cancelled by somebody else",
+        "calls side by side",
+    }
+)  # fmt: skip
+"""Everything that the stories of continuous integration have to meet at least once."""
+
+
+def befallen(story: Story) -> Iterator[str]:
+    """Name what holds for a story's provider as a whole."""
+    conditions = story.conditions
+    if conditions.list_fault is not ListFault.NONE and story.healed > 0:
+        yield f"lists: {conditions.list_fault.name}"
+    yield f"lists: {conditions.list_shape.name}"
+    if story.hands > 1:
+        yield "calls side by side"
+    for name, holds in (
+        ("lists lag", conditions.list_lag),
+        ("lists are stale", conditions.list_stale),
+        ("lists run upwards", conditions.oldest_first),
+        ("lists of files know no parameters", not conditions.list_parameters),
+        ("new files are invisible", conditions.file_blind),
+        ("new files are unknown to creations", conditions.create_blind),
+        ("metadata are dropped", not conditions.metadata),
+        ("a dialect of statuses", conditions.status_words),
+        ("contents declare no length", conditions.chunked),
+    ):
+        if holds:
+            yield name
+
+
+def marked(behaviour: Behaviour, rows: Sequence[Row]) -> Iterator[str]:
+    """Name what becomes of a batch that has been created with these rows."""
+    yield f"a batch: {type(behaviour.ending).__name__}"
+    yield f"counts: {behaviour.counts.name}"
+    yield f"no output file: {behaviour.no_output.name}"
+    yield f"no error file: {behaviour.no_error.name}"
+    if behaviour.files_after:
+        yield "ids of files come late"
+    if behaviour.content_after:
+        yield "contents of files come late"
+    if behaviour.shuffled and len(rows) > 1:
+        yield "lines out of order"
+    for row in rows:
+        answer = behaviour.answer(row)
+        if isinstance(answer, Several) or type(answer).__name__ != "Succeed":
+            yield f"a row: {type(answer).__name__}"
+        elif getattr(answer, "body", None) == {}:
+            yield "a row: Empty"

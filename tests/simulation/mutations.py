@@ -1,0 +1,109 @@
+"""The reconciler with a part taken out: what trials have to notice, or they show nothing."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from runner.ledger import connection, store, transitions
+from runner.ledger.records import SubmissionState
+from runner.outputs import copying, publish
+from runner.reconcile import lock
+from runner.reconcile.facts import Traces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pytest
+
+    from runner.ledger.records import Key
+    from runner.ledger.store import Ledger
+
+
+def without_adoption(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Traces, "batch", lambda *_: None)
+    monkeypatch.setattr(Traces, "of_shard", lambda *_: [])
+
+
+def with_a_blind_second_creation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forget(ledger: Ledger, key: Key, problem: str) -> None:
+        transitions.retract(ledger, key, problem)
+
+    monkeypatch.setattr(transitions, "doubt", forget)
+
+
+def without_the_intent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transitions, "intend_create", lambda *_args, **_more: None)
+
+
+def settling_only_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    from runner.outputs import results
+
+    settle = results.settle
+    monkeypatch.setattr(results, "settle", lambda files, ids: settle(files[:0], ids))
+
+
+def counting_what_was_turned_away_as_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    close: Callable[..., None] = transitions.close
+
+    def careless(ledger: Ledger, key: Key, **more: Any) -> None:  # noqa: ANN401
+        if more["state"] is SubmissionState.COLLECTED:
+            more["transient"] = more["permanent"]
+        close(ledger, key, **more)
+
+    monkeypatch.setattr(transitions, "close", careless)
+
+
+def committing_without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave commits to the kernel: they survive a SIGKILL, but not a power cut."""
+    transaction: Callable[..., Any] = connection.transaction
+
+    def careless(ledger: object, path: object, **_durable: bool) -> Any:  # noqa: ANN401
+        return transaction(ledger, path)
+
+    monkeypatch.setattr(store, "transaction", careless)
+
+
+class _OsWithoutFsync:
+    """`os`, but fsync does nothing."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(os, name)
+
+    def fsync(self, _descriptor: int) -> None:
+        """Promise, and do nothing."""
+
+
+def renaming_without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Name final files whose content is not on the disk yet."""
+    monkeypatch.setattr(copying, "os", _OsWithoutFsync())
+
+
+def naming_without_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave it to the disk which of the final files gets its name first."""
+    monkeypatch.setattr(publish, "sync_folder", lambda _folder: None)
+
+
+def without_the_lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unlocked:
+        """`fcntl`, but every lock is free."""
+
+        LOCK_EX = LOCK_NB = 0
+
+        def flock(self, _descriptor: int, _how: int) -> None:
+            """Let everybody in."""
+
+    monkeypatch.setattr(lock, "fcntl", Unlocked())
+
+
+MUTATIONS = (
+    without_adoption,
+    with_a_blind_second_creation,
+    without_the_intent,
+    settling_only_one_file,
+    counting_what_was_turned_away_as_answered,
+    committing_without_fsync,
+    renaming_without_fsync,
+    naming_without_order,
+    without_the_lock,
+)
