@@ -154,22 +154,40 @@ def retract(ledger: Ledger, key: Key, problem: str, *, file_gone: bool = False) 
         change.tell("not_sent", key=key, problem=problem)
 
 
-def too_large(ledger: Ledger, run: Run, key: Key, *, ceiling: int, problem: str) -> None:
-    """Undo an attempt whose file the provider refuses for its size; `ceiling` bounds the next.
+def too_large(ledger: Ledger, run: Run, smaller: Submission, *, ceiling: int, problem: str) -> None:
+    """Put a smaller file in the place of one that the provider refuses for its size.
 
-    It never existed there, so its number is free: what goes out under it is smaller. Two ledgers
-    that learn this at different times agree on what attempt 1 is.
+    The attempt never existed there, so it keeps its number: two ledgers that learn this at
+    different times agree on what attempt 1 is. `ceiling` bounds all other files of the run.
     """
     with ledger.change() as change:
-        change.insist(key, (SubmissionState.UPLOADING,))
-        change.write("DELETE FROM submissions WHERE key = ?", str(key))
+        change.move(
+            smaller.key,
+            to=SubmissionState.PREPARED,
+            allowed=(SubmissionState.UPLOADING,),
+            values={
+                "rows": str(smaller.rows),
+                "requests": smaller.requests,
+                "bytes": smaller.bytes,
+                "sha256": smaller.sha256,
+                "intent_at": None,
+                "doubt_at": None,
+                "problem": problem,
+            },
+        )
         change.write(
             "UPDATE runs SET ceiling = min(coalesce(ceiling, ?), ?) WHERE id = ?",
             ceiling,
             ceiling,
             run.id,
         )
-        change.tell("too_large", key=key, ceiling=ceiling, problem=problem)
+        change.tell(
+            "too_large",
+            key=smaller.key,
+            ceiling=ceiling,
+            requests=smaller.requests,
+            problem=problem,
+        )
 
 
 def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:

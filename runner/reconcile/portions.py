@@ -50,7 +50,7 @@ def portions(run: Run, standings: Sequence[Standing], canary: int | None) -> Por
     ceiling = run.ceiling
     if ceiling is not None:
         for standing in standings:
-            fits = _fitting(standing.shard, ceiling)
+            fits = fitting(standing.shard, ceiling)
             if len(standing.pending) > fits:
                 by_shard[standing.shard.number] = Portion(
                     rows=standing.pending.head(fits), why="the provider refused a larger file"
@@ -62,7 +62,7 @@ def portions(run: Run, standings: Sequence[Standing], canary: int | None) -> Por
     return Portions(by_shard=by_shard, broken=broken)
 
 
-def _fitting(shard: ShardRecord, ceiling: int) -> int:
+def fitting(shard: ShardRecord, ceiling: int) -> int:
     """Return how many rows of a shard will do; at least one."""
     return max(1, shard.requests * ceiling // shard.bytes)
 

@@ -7,6 +7,7 @@ later pass looks before it acts.
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +25,7 @@ from runner.inputs.rows import RowSet
 from runner.ledger import transitions
 from runner.ledger.records import SubmissionState
 from runner.reconcile.cutting import content, cut_rest
+from runner.reconcile.portions import fitting
 from runner.reconcile.workshop import Tidings, count
 from runner.spec.job import METADATA_KEY
 
@@ -208,13 +210,15 @@ def _new(shop: Workshop, action: Submit) -> bool:
 
 
 def _too_large(shop: Workshop, action: Submit, submission: Submission, error: TooLarge) -> None:
-    """Give an attempt up that is refused for its size; its requests go out in smaller files."""
+    """Let an attempt that is refused for its size ask fewer requests; the others follow it."""
     ceiling = submission.bytes // 2
-    transitions.too_large(
-        shop.ledger, action.run, submission.key, ceiling=ceiling, problem=str(error)
+    rows = submission.rows.head(
+        min(fitting(action.shard, ceiling), max(1, submission.requests // 2))
     )
+    smaller = dataclasses.replace(submission, rows=rows, requests=len(rows))
+    smaller = cut_rest(shop, dataclasses.replace(action, submission=smaller))
+    transitions.too_large(shop.ledger, action.run, smaller, ceiling=ceiling, problem=str(error))
     shop.ceilings[action.run.id] = ceiling
-    shop.scratch(submission.key).unlink(missing_ok=True)
     shop.tell(
         Tidings(
             job=submission.key.job,
