@@ -18,7 +18,7 @@ COMPILE := $(PINS)/bin/uv pip compile --quiet --upgrade --universal --python-ver
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test docs check layout lint types layers format bench soak pins clean
+.PHONY: help setup demo test docs check layout lint types layers format bench soak fuzz pins clean
 
 help: ## say what each target does
 	@echo 'usage: make TARGET [PYTHON=python3.12]'
@@ -64,6 +64,11 @@ bench: $(READY) ## measure runner beside curl and the SDK; BENCH='--case large' 
 
 soak: $(READY) ## run the simulated storms for MINUTES, on seeds from FIRST on, JOBS at once
 	@$(BIN)/python -m tests.simulation.soak --first $(FIRST) --minutes $(MINUTES) --jobs $(JOBS)
+
+fuzz: $(READY) ## feed nonsense to the four parsers, MINUTES each
+	@for target in specs inputs outputs replies; do \
+		$(BIN)/python -m tests.fuzz $$target --minutes $(MINUTES) || exit; \
+	done
 
 # The compiler of the pins is pinned too, and lives apart: nobody else needs it.
 pins: ## choose the newest versions that fit, and write them with their hashes
