@@ -80,9 +80,18 @@ def intend_create(ledger: Ledger, key: Key, *, since: int | None, completion_win
 
 
 def submitted(
-    ledger: Ledger, key: Key, provider: str, batch: Batch, *, adopted: bool = False
+    ledger: Ledger,
+    key: Key,
+    provider: str,
+    batch: Batch,
+    *,
+    adopted: bool = False,
+    asks: Submission | None = None,
 ) -> None:
-    """Record the batch that a submission has become."""
+    """Record the batch that a submission has become.
+
+    `asks` is what it asks, where that is not what was meant.
+    """
     with ledger.change() as change:
         change.move(
             key,
@@ -99,6 +108,16 @@ def submitted(
             change.write(
                 "UPDATE submissions SET input_file_id = ? WHERE key = ?",
                 batch.input_file_id,
+                str(key),
+            )
+        if asks is not None:
+            change.write(
+                "UPDATE submissions SET rows = ?, requests = ?, bytes = ?, sha256 = ? "
+                "WHERE key = ?",
+                str(asks.rows),
+                asks.requests,
+                asks.bytes,
+                asks.sha256,
                 str(key),
             )
         upsert_batch(change, provider, batch, key)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_OPEN: Final = 64
 _PIECE: Final = 1024 * 1024
+_GATHERED: Final = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,8 @@ class Copy:
         self._bytes = 0
         self._lines = 0
         self._piece: tuple[Path, int, int] | None = None  # file, start, end; without a line end
+        self._pending: list[bytes] = []
+        self._pending_bytes = 0
         with explained(path, doing="written"):
             self._file: Final = path.open("xb", buffering=_PIECE)
 
@@ -117,6 +120,7 @@ class Copy:
     def finish(self, name: str) -> FileDigest:
         """Write out, sync and close the file, and return its digest under its final `name`."""
         self._flush_piece()
+        self._flush()
         with explained(self._path, doing="written"):
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -147,6 +151,16 @@ class Copy:
         self._write(self._sources.read(path, start, end - start) + b"\n")
 
     def _write(self, data: bytes) -> None:
+        self._pending.append(data)
+        self._pending_bytes += len(data)
+        if self._pending_bytes >= _GATHERED:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Hand what has gathered to the system: many short lines cost as little as a long one."""
+        data = b"".join(self._pending)
+        self._pending.clear()
+        self._pending_bytes = 0
         self._digest.update(data)
         self._bytes += len(data)
         try:

@@ -80,13 +80,15 @@ class ShardAnswers:
     """The rows of a shard and everything the provider wrote about them.
 
     `ids` gives (row, custom_id) of all the rows in row order, anew at each call. `unanswered` is
-    asked only for rows of which no file has a line.
+    asked only for rows of which no file has a line. `places` is what reading the files has shown
+    already, where somebody has just done it.
     """
 
     rows: RowSet
     ids: Callable[[], Iterable[tuple[int, str]]]
     answers: tuple[Answers, ...]
     unanswered: Callable[[int], Unanswered] = never_answered
+    places: Places | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,8 +242,11 @@ def _merged(shards: Sequence[ShardAnswers]) -> Iterator[tuple[ShardAnswers, Plac
 
 
 def _places(shard: ShardAnswers) -> Places:
+    if shard.places is not None:
+        return shard.places
     attempts = sorted(shard.answers, key=attrgetter("attempt"))
-    return Places(shard.rows, shard.ids, [file for each in attempts for file in each.files])
+    files = [file for each in attempts for file in each.files]
+    return Places(shard.ids(), files, rows=shard.rows)
 
 
 def _temporary(folder: Path, name: str) -> Path:

@@ -2,8 +2,8 @@
 
 A batch is a means; what must finish are requests. So both files of a terminal batch are read
 alike, row by row, and joined on `custom_id` with what was asked; the provider's own counts are
-never consulted (fact sheet, failures 1 to 5). Memory is bounded by one line while reading and by
-one shard while settling. What is wrong with a line stays with that line.
+never consulted (fact sheet, failures 1 to 5). Memory is bounded by one line. What is wrong with
+a line stays with that line.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runner.inputs.rows import RowSet
 from runner.outputs.disk import explained
-from runner.outputs.tally import Tally
 from runner.outputs.verdict import MALFORMED, Outcome, judge, unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from runner.outputs.verdict import Verdict
 
 __all__ = [
     "Outcome",
     "ResultLine",
-    "Settled",
     "Standing",
     "displaces",
+    "lines",
+    "overlong",
     "read_results",
-    "settle",
     "verify_download",
 ]
 
@@ -73,28 +73,6 @@ class ResultLine:
         return Standing.MALFORMED if self.code == MALFORMED else Standing.FAILED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """What one submission's files say about the requests that were in it.
-
-    `succeeded`, `transient` and `permanent` are disjoint and together all rows that were asked;
-    `missing` is the part of `transient` of which no file has a line. `unknown`, `malformed` and
-    `duplicates` count lines: of custom_ids never asked, unreadable, and beyond a request's first.
-    `codes` counts failed rows by code, missing ones apart; `examples` has up to three messages
-    of each.
-    """
-
-    succeeded: RowSet
-    transient: RowSet
-    permanent: RowSet
-    missing: RowSet
-    unknown: int
-    malformed: int
-    duplicates: int
-    codes: Mapping[str, int]
-    examples: Mapping[str, tuple[str, ...]]
-
-
 def read_results(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[ResultLine]:
     r"""Yield every line of an output or error file that is not blank, in file order.
 
@@ -102,30 +80,40 @@ def read_results(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[ResultL
     line needs no end; byte order marks are passed over. A line with more than `longest` bytes
     before its line feed is malformed. Raises LocalFileError when the file itself cannot be read.
     """
+    for offset, length, content, whole in lines(path, longest=longest):
+        verdict = judge(content) if whole else overlong(content, longest)
+        yield ResultLine(
+            custom_id=verdict.custom_id,
+            outcome=verdict.outcome,
+            code=verdict.code,
+            message=verdict.message,
+            offset=offset,
+            length=length,
+        )
+
+
+def overlong(head: bytes, longest: int = LONGEST_LINE) -> Verdict:
+    """Judge a line of which only the beginning was read."""
+    return unreadable(head, f"the line is longer than {longest} bytes")
+
+
+def lines(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[tuple[int, int, bytes, bool]]:
+    """Yield (offset, length, content, whole) of each line of a file that is not blank.
+
+    Of a line of more than `longest` bytes the content is only its beginning, and `whole` False.
+    Raises LocalFileError.
+    """
     with explained(path, doing="read"), path.open("rb", buffering=_BLOCK) as file:
-        for offset, length, content, whole in _lines(file, longest):
-            if whole:
-                verdict = judge(content)
-            else:
-                verdict = unreadable(content, f"the line is longer than {longest} bytes")
-            yield ResultLine(
-                custom_id=verdict.custom_id,
-                outcome=verdict.outcome,
-                code=verdict.code,
-                message=verdict.message,
-                offset=offset,
-                length=length,
-            )
+        yield from _lines(file, longest)
 
 
 def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes, bool]]:
-    """Yield (offset, length, content, whole) of each line that is not blank.
-
-    Of a line of more than `longest` bytes the content is only its beginning, and `whole` False.
-    """
     position = 0
     while line := file.readline(longest + 1):
         start, position = position, position + len(line)
+        if line.endswith(b"}\n") and line.startswith(b"{"):  # nearly all of them
+            yield start, len(line) - 1, line[:-1], True
+            continue
         blank = line.removeprefix(_MARK).isspace()
         content = line.rstrip(b"\r\n")
         length = len(content)
@@ -152,66 +140,6 @@ def displaces(new: Standing, held: Standing) -> bool:
     request, but an unreadable line never displaces a readable one.
     """
     return new >= held and held is not Standing.SUCCEEDED
-
-
-def settle(files: Sequence[Path], ids: Iterable[tuple[int, str]]) -> Settled:
-    """Join the files of one submission with what it asked.
-
-    `files` are its output and error file, those that exist, in any order: dialects put failures
-    in either. `ids` are the rows it asked with their custom_ids, each once. Raises LocalFileError
-    when a file cannot be read, and ValueError when a custom_id was asked twice.
-    """
-    asked: dict[str, int] = {}
-    for row, custom_id in ids:
-        if asked.setdefault(custom_id, row) != row:
-            raise ValueError(f"custom_id {custom_id!r} was asked twice, in rows up to {row}")
-    held: dict[str, ResultLine] = {}
-    unknown = malformed = duplicates = 0
-    for file in files:
-        for line in read_results(file):
-            unreadable_line = line.standing is Standing.MALFORMED
-            malformed += unreadable_line
-            if line.custom_id is None or line.custom_id not in asked:
-                unknown += not unreadable_line
-                continue
-            old = held.get(line.custom_id)
-            duplicates += old is not None
-            if old is None or displaces(line.standing, old.standing):
-                held[line.custom_id] = line
-    return _settled(asked, held, unknown=unknown, malformed=malformed, duplicates=duplicates)
-
-
-def _settled(
-    asked: Mapping[str, int],
-    held: Mapping[str, ResultLine],
-    *,
-    unknown: int,
-    malformed: int,
-    duplicates: int,
-) -> Settled:
-    rows: dict[Outcome, list[int]] = {outcome: [] for outcome in Outcome}
-    missing: list[int] = []
-    tally = Tally()
-    for custom_id, row in asked.items():
-        line = held.get(custom_id)
-        if line is None:
-            missing.append(row)
-            continue
-        rows[line.outcome].append(row)
-        if line.code is not None:
-            tally.add(line.code, line.message)
-    absent = RowSet.from_iterable(missing)
-    return Settled(
-        succeeded=RowSet.from_iterable(rows[Outcome.SUCCEEDED]),
-        transient=RowSet.from_iterable(rows[Outcome.TRANSIENT]).union(absent),
-        permanent=RowSet.from_iterable(rows[Outcome.PERMANENT]),
-        missing=absent,
-        unknown=unknown,
-        malformed=malformed,
-        duplicates=duplicates,
-        codes=tally.counts,
-        examples=tally.examples,
-    )
 
 
 def verify_download(path: Path, *, longest: int = LONGEST_LINE) -> str | None:

@@ -108,19 +108,27 @@ def judge(line: bytes) -> Verdict:
     executed and lines that cannot be read; every other failure is permanent. An exhausted quota
     is transient here: it says nothing against the request.
     """
+    custom_id = answered(line)
+    if custom_id is not None:
+        return Verdict(custom_id=custom_id, outcome=Outcome.SUCCEEDED)
+    return _judge_slowly(line)
+
+
+def answered(line: bytes) -> str | None:
+    """Return the custom_id of a success of the documented form; None calls for a closer look."""
     try:
         success = _SUCCESS.decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return _judge_slowly(line)
+        return None
     body = success.response.body
     if body.id is msgspec.UNSET and body.object is msgspec.UNSET:
-        return _judge_slowly(line)
+        return None
     if not line.isascii():  # the decoder does not look inside the strings that it skips
         try:
             line.decode()
-        except UnicodeDecodeError as problem:
-            return _malformed(line, problem)
-    return Verdict(custom_id=success.custom_id, outcome=Outcome.SUCCEEDED)
+        except UnicodeDecodeError:
+            return None
+    return success.custom_id
 
 
 def unreadable(head: bytes, reason: str) -> Verdict:
@@ -286,4 +294,4 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-__all__ = ["MALFORMED", "Outcome", "Verdict", "judge", "unreadable"]
+__all__ = ["MALFORMED", "Outcome", "Verdict", "answered", "judge", "unreadable"]

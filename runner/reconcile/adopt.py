@@ -18,13 +18,22 @@ if TYPE_CHECKING:
 def adopt_batch(shop: Workshop, action: AdoptBatch) -> None:
     """Record a batch found at the provider as what a submission has become.
 
-    Raises ApiError or LocalFileError where it cannot be told which rows the batch asks.
+    Another ledger may have made other parts of a shard than this one meant to: what the batch
+    asks is what counts. Raises ApiError or LocalFileError where it cannot be told which rows that
+    is.
     """
-    submission = action.submission or _unknown(shop, action)
-    if action.submission is None or not _recorded(shop, action, submission):
+    meant = action.submission
+    submission = meant if meant is not None and _the_same(meant, action) else _told(shop, action)
+    recorded = meant is not None and _recorded(shop, action, meant)
+    if not recorded:
         transitions.prepare(shop.ledger, action.run, submission)
     transitions.submitted(
-        shop.ledger, submission.key, action.run.provider, action.batch, adopted=True
+        shop.ledger,
+        submission.key,
+        action.run.provider,
+        action.batch,
+        adopted=True,
+        asks=submission if recorded and submission is not meant else None,
     )
     shop.scratch(submission.key).unlink(missing_ok=True)
     shop.tell(
@@ -34,6 +43,15 @@ def adopt_batch(shop: Workshop, action: AdoptBatch) -> None:
             f"{action.batch.status}) and took it over; nothing was submitted",
         )
     )
+
+
+def _the_same(submission: Submission, action: AdoptBatch) -> bool:
+    """Whether a batch is known to ask what a submission meant to ask."""
+    tag = Tag.of(action.batch)
+    if tag is not None and tag.sha256 is not None:
+        return tag.sha256 == submission.sha256
+    made_from = action.batch.input_file_id
+    return made_from is not None and made_from == submission.input_file_id
 
 
 def adopt_file(shop: Workshop, action: AdoptFile) -> None:
@@ -67,7 +85,7 @@ def _recorded(shop: Workshop, action: AdoptBatch, submission: Submission) -> boo
     return any(known.key == submission.key for known in run.submissions)
 
 
-def _unknown(shop: Workshop, action: AdoptBatch) -> Submission:
+def _told(shop: Workshop, action: AdoptBatch) -> Submission:
     """Work out a submission of which only the batch is left, from its tag or its file."""
     shard, tag = action.shard, Tag.of(action.batch)
     rows, size, sha256 = shard.rows, shard.bytes, shard.sha256

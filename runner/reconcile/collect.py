@@ -16,10 +16,11 @@ from runner.reconcile.requests import custom_ids
 from runner.reconcile.workshop import Tidings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from runner.ledger.records import Key, Run
-    from runner.outputs.results import Settled
+    from runner.ledger.records import Key, Run, Submission
+    from runner.outputs.places import Settled
     from runner.reconcile.actions import CloseWhole, Collect, Lose
     from runner.reconcile.crew import Steps
     from runner.reconcile.workshop import Workshop
@@ -46,7 +47,7 @@ def collect(shop: Workshop, action: Collect) -> Steps:
 
     The steps raise ApiError or LocalFileError with nothing settled; doing it again is safe.
     """
-    from runner.outputs.results import settle
+    from runner.outputs.places import Places
 
     submission, key = action.submission, action.submission.key
     kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
@@ -61,8 +62,8 @@ def collect(shop: Workshop, action: Collect) -> Steps:
         _results_gone(shop, action, error)
         return
     ids = custom_ids(shop, action.run, action.shard, submission)
-    settled = settle([one.path for one in fetched], ids())
-    if settled.missing and not all(one.sure for one in fetched):
+    places = Places(ids(), [one.path for one in fetched])
+    if places.settled.missing and not all(one.sure for one in fetched):
         # A body of unannounced length can end early and look clean; rows that are missing
         # for that reason would be asked, and paid, a second time.
         records = [one.record for one in fetched]
@@ -71,23 +72,10 @@ def collect(shop: Workshop, action: Collect) -> Steps:
             fetched.append(
                 (yield partial(_fetch, shop, action.run, key, record.kind, record.file_id))
             )
-        settled = settle([one.path for one in fetched], ids())
-    if settled.missing and action.early:
-        raise UnexpectedReply(
-            f"{action.batch.id} is {action.batch.status} and names no output file, but its error "
-            f"file lacks {len(settled.missing):,} requests; it is looked at again later",
-            provider=action.run.provider,
-            call="GET /files",
-        )
-    if settled.missing and any(one.contradicted for one in fetched) and not _given_up(shop, action):
-        # What came in place of answers may be an error page. Asking for them once more is free;
-        # asking the questions once more is not.
-        raise UnexpectedReply(
-            f"a result file of {action.batch.id} is not as long as the provider says, and "
-            f"{len(settled.missing):,} requests are in neither; it is fetched again later",
-            provider=action.run.provider,
-            call="GET /files",
-        )
+        places = Places(ids(), [one.path for one in fetched])
+    settled = places.settled
+    if settled.missing:
+        _insist_there_is_no_more(shop, action, fetched, len(settled.missing))
     for one in fetched:
         transitions.downloaded(shop.ledger, key, one.record)
     transitions.close(
@@ -107,6 +95,8 @@ def collect(shop: Workshop, action: Collect) -> Steps:
             "examples": {code: list(texts) for code, texts in settled.examples.items()},
         },
     )
+    if not settled.transient:
+        shop.remember(key, places)
     unanswered = len(settled.transient) + len(settled.permanent)
     shop.tell(
         Tidings(
@@ -116,6 +106,28 @@ def collect(shop: Workshop, action: Collect) -> Steps:
             + (f"; {unanswered:,} without success" if unanswered else ""),
         )
     )
+
+
+def _insist_there_is_no_more(
+    shop: Workshop, action: Collect, fetched: Sequence[_Fetched], missing: int
+) -> None:
+    """Raise UnexpectedReply while requests without a line may have one that is not here yet.
+
+    Asking for files once more is free; asking the questions once more is not.
+    """
+    why = None
+    if action.early:
+        why = "it names no output file, and its error file"
+    elif any(one.contradicted for one in fetched) and not _given_up(shop, action):
+        # What came in place of answers may be an error page.
+        why = "a result file is not as long as the provider says, and"
+    if why is not None:
+        raise UnexpectedReply(
+            f"{action.batch.id} is {action.batch.status}, but {why} lacks {missing:,} requests; it "
+            f"is looked at again later",
+            provider=action.run.provider,
+            call="GET /files",
+        )
 
 
 def _given_up(shop: Workshop, action: Collect) -> bool:
@@ -207,33 +219,44 @@ def _whose_trouble(shop: Workshop, action: CloseWhole) -> str:
 def lose(shop: Workshop, action: Lose) -> None:
     """Give up a batch that the provider has denied for too long.
 
-    Where a person has asked again since it was submitted, its rows may be asked anew.
+    What was downloaded of it before counts. Where a person has asked again since it was
+    submitted, its other rows may be asked anew.
     """
     submission = action.submission
-    if submission.round < action.run.round:
-        transitions.close(
-            shop.ledger,
-            submission.key,
-            state=SubmissionState.LOST,
-            transient=submission.rows,
-            permanent=RowSet(),
-            problem=f"{submission.batch_id} is still unknown at the provider",
-        )
-        return
+    left = submission.rows.difference(_already_here(shop, action.run, submission))
+    again = submission.round < action.run.round
     problem = (
         f"{submission.batch_id} has vanished: the provider does not know it. If the key belongs "
-        f"to another project now, put the right one back; to ask its {submission.requests:,} "
+        f"to another project now, put the right one back; to ask its {len(left):,} "
         f"requests again, and perhaps pay them twice, run `runner retry {action.run.job}`"
     )
     transitions.close(
         shop.ledger,
         submission.key,
-        state=SubmissionState.LOST,
-        transient=RowSet.parse(""),
-        permanent=submission.rows,
-        problem=problem,
+        state=SubmissionState.LOST if left else SubmissionState.COLLECTED,
+        transient=left if again else RowSet(),
+        permanent=RowSet() if again else left,
+        problem=problem if left else f"{submission.batch_id} has vanished since; all is here",
     )
-    shop.tell(Tidings(job=action.run.job, what=problem, trouble=True))
+    if left and not again:
+        shop.tell(Tidings(job=action.run.job, what=problem, trouble=True))
+
+
+def _already_here(shop: Workshop, run: Run, submission: Submission) -> RowSet:
+    """Return the rows whose answers lie on this disk though their batch was never settled."""
+    from runner.outputs.places import Places
+
+    records = shop.ledger.files(run.id).get(str(submission.key), ())
+    paths = [shop.folder(run) / record.path for record in records]
+    whole = [
+        path
+        for path, record in zip(paths, records, strict=True)
+        if path.exists() and path.stat().st_size == record.bytes
+    ]
+    if not whole:
+        return RowSet()
+    shard = next(shard for shard in run.shards if shard.number == submission.key.shard)
+    return Places(custom_ids(shop, run, shard, submission)(), whole).settled.succeeded
 
 
 def raw_name(key: Key, kind: str) -> str:

@@ -125,6 +125,7 @@ def _answers(
     from runner.outputs.publish import Answers, ShardAnswers
 
     submissions = run.shard_submissions(shard.number)
+    only = submissions[0] if len(submissions) == 1 else None
     folder = shop.folder(run)
     return ShardAnswers(
         rows=shard.rows,
@@ -137,6 +138,7 @@ def _answers(
             for submission in submissions
         ),
         unanswered=_reasons(submissions, state),
+        places=shop.recall(only.key) if only is not None and only.rows == shard.rows else None,
     )
 
 

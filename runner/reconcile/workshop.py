@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runner.errors import (
     OutOfMoney,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runner.errors import ApiError
     from runner.ledger.records import Key, Run
     from runner.ledger.store import Ledger
+    from runner.outputs.places import Places
     from runner.reconcile.crew import Hands
     from runner.spec.project import Project
 
@@ -34,6 +35,10 @@ class Tidings:
     job: str
     what: str
     trouble: bool = False
+
+
+_PLACES_KEPT: Final = 500_000
+"""Rows whose answers' places are kept between collecting and publishing; some 20 MB."""
 
 
 def count(requests: int) -> str:
@@ -95,12 +100,25 @@ class Workshop:
     patience_until: float = 0.0
     _git: list[str | None] = field(default_factory=list)
     _apis: dict[str, BatchApi] = field(default_factory=dict)
+    _places: dict[str, Places] = field(default_factory=dict)
 
     def api(self, provider: str) -> BatchApi:
         """Return the provider's API, opening it if this is the first time."""
         if provider not in self._apis:
             self._apis[provider] = self.open_api(provider)
         return self._apis[provider]
+
+    def remember(self, key: Key, places: Places) -> None:
+        """Keep where the answers of a submission are, for when its run is published.
+
+        As many as memory may hold; whatever is not kept is read once more.
+        """
+        if sum(map(len, self._places.values())) + len(places) <= _PLACES_KEPT:
+            self._places[str(key)] = places
+
+    def recall(self, key: Key) -> Places | None:
+        """Return where the answers of a submission are, if it was kept; once."""
+        return self._places.pop(str(key), None)
 
     def folder(self, run: Run) -> Path:
         """Return a run's output folder."""
@@ -152,4 +170,5 @@ class Workshop:
         self.hopeless.clear()
         self.proven.clear()
         self.ceilings.clear()
+        self._places.clear()
         self.patience_until = 0.0

@@ -13,16 +13,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner.inputs.rows import RowSet
+from runner.outputs.places import settle
 from runner.outputs.publish import ERRORS, OUTPUT, Answers, ShardAnswers, prepare
-from runner.outputs.results import Outcome, read_results, settle, verify_download
+from runner.outputs.results import Outcome, read_results, verify_download
 from runner.outputs.verdict import _judge_slowly, judge
 from tests.fuzz.target import BETWEEN, Target, assert_readable, joined
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runner.outputs.places import Settled
     from runner.outputs.publish import Published
-    from runner.outputs.results import Settled
 
 _MARK: Final = b"\xef\xbb\xbf"
 _MOST_FILES: Final = 4

@@ -16,7 +16,8 @@ import pytest
 from runner.api.complaints import decode_json, read_complaint
 from runner.errors import RunnerError
 from runner.inputs.scan import scan
-from runner.outputs.results import settle, verify_download
+from runner.outputs.places import settle
+from runner.outputs.results import verify_download
 from runner.spec.load import load_specs
 from runner.spec.project import Limits, Secret, find_project
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.inputs.rows import RowSet
-from runner.outputs.results import Outcome, settle
+from runner.outputs.places import settle
+from runner.outputs.results import Outcome
 from runner.outputs.tally import OTHER, Tally
 
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from runner.ledger import connection, store, transitions
 from runner.ledger.records import SubmissionState
 from runner.outputs import copying, publish
+from runner.outputs.places import Places
 from runner.reconcile import lock
 from runner.reconcile.facts import Traces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     import pytest
 
@@ -36,11 +38,14 @@ def without_the_intent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transitions, "intend_create", lambda *_args, **_more: None)
 
 
-def settling_only_one_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    from runner.outputs import results
+def leaving_a_file_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Places._read
 
-    settle = results.settle
-    monkeypatch.setattr(results, "settle", lambda files, ids: settle(files[:0], ids))
+    def careless(self: Places, number: int, file: Path, positions: Mapping[str, int]) -> None:
+        if number:
+            read(self, number, file, positions)
+
+    monkeypatch.setattr(Places, "_read", careless)
 
 
 def counting_what_was_turned_away_as_answered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +105,7 @@ MUTATIONS = (
     without_adoption,
     with_a_blind_second_creation,
     without_the_intent,
-    settling_only_one_file,
+    leaving_a_file_unread,
     counting_what_was_turned_away_as_answered,
     committing_without_fsync,
     renaming_without_fsync,
