@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, LocalFileError
-from runner.inputs.fingerprint import unchanging
+from runner.inputs.fingerprint import Fingerprint, unchanging
 from runner.inputs.rows import RowSet
 from runner.reconcile.requests import custom_ids
 
@@ -52,7 +52,7 @@ def cut_rest(shop: Workshop, action: Submit) -> Submission:
 
 
 @contextlib.contextmanager
-def content(action: Submit, submission: Submission, scratch: Path) -> Iterator[FileIO]:
+def content(shop: Workshop, action: Submit, submission: Submission) -> Iterator[FileIO]:
     """Give the bytes to upload, known to be those that were recorded.
 
     A shard that is the whole input is read from where it lies; anything else is cut into a file
@@ -60,10 +60,10 @@ def content(action: Submit, submission: Submission, scratch: Path) -> Iterator[F
     change while the block runs; InvalidInput or LocalFileError.
     """
     whole = action.shard.whole and len(submission.rows) == action.shard.requests
-    if whole and _sha256(action.job.input) == submission.sha256:
+    if whole and _is_still(shop, action.job.input, submission.sha256):
         path = action.job.input
     else:
-        path = scratch
+        path = shop.scratch(submission.key)
         if not path.exists() or _sha256(path) != submission.sha256:
             _cut(
                 action.job,
@@ -74,6 +74,14 @@ def content(action: Submit, submission: Submission, scratch: Path) -> Iterator[F
             )
     with unchanging(path, shown=action.job.input_shown) as (file, _fingerprint):
         yield file
+
+
+def _is_still(shop: Workshop, path: Path, sha256: str) -> bool:
+    """Whether a file has this digest; one that was read in this pass is only looked at."""
+    fresh = shop.fresh.get(path)
+    if fresh is not None and fresh == (Fingerprint.of(path), sha256):
+        return True
+    return _sha256(path) == sha256
 
 
 def _sha256(path: Path) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runner.batch import Batch, File
+    from runner.inputs.fingerprint import Fingerprint
     from runner.ledger.records import FileRecord, JobRecord, Run, ShardRecord
     from runner.reconcile.admission import Load
     from runner.spec.job import Job
@@ -36,6 +37,7 @@ class Wish:
     `shards` is empty where the run is recorded already: its shards were cut when it began.
     `restorable` is a finished run read from its record on disk, for a ledger that lacks it;
     `claims` are the keys, by batch id, of batches of elsewhere that were taken over for it.
+    `scanned` is the input as it was just read, where a later write could not go unnoticed.
     """
 
     job: Job
@@ -48,6 +50,7 @@ class Wish:
     shards: tuple[ShardRecord, ...] = ()
     restorable: Restorable | None = None
     claims: Mapping[str, Key] = field(default_factory=dict)
+    scanned: Fingerprint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

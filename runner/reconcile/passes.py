@@ -102,6 +102,8 @@ def reconcile_once(
     wishes = with_traces(shop.project, made.wishes, shop.ledger.runs())
     for wish in wishes:
         shop.claims.update(wish.claims)
+        if wish.scanned is not None and len(wish.shards) == 1 and wish.shards[0].whole:
+            shop.fresh[wish.job.input] = (wish.scanned, wish.shards[0].sha256)
     known = known_of(shop.ledger, wishes, everything=everything)
     seen = _observe(shop, wishes, known)
     plan, known, changed = _settle(

@@ -110,7 +110,7 @@ def _upload(
     since = shop.ledger.listed_through(action.job.provider)
     intended = False
     try:
-        with content(action, submission, shop.scratch(key)) as source:
+        with content(shop, action, submission) as source:
             transitions.intend_upload(shop.ledger, key, since=since)
             intended = True
             file: File = yield partial(

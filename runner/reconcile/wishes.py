@@ -132,12 +132,8 @@ def _wish(
         progress=progress,
         counter=_counter(job),
     )
-    if (
-        writing
-        and ledger is not None
-        and cached is None
-        and scanned.fingerprint.settled(int(ledger.clock() * 1e9))
-    ):
+    settled = ledger is not None and scanned.fingerprint.settled(int(ledger.clock() * 1e9))
+    if writing and ledger is not None and cached is None and settled:
         transitions.cache_digest(
             ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests
         )
@@ -149,6 +145,7 @@ def _wish(
         scanned.requests,
         scanned.bytes,
         scanned,
+        settled=settled,
     )
 
 
@@ -237,6 +234,8 @@ def _made(
     requests: int,
     size: int,
     scanned: Scan | None,
+    *,
+    settled: bool = False,
 ) -> Wish:
     folder = job_folder(project, job) / wanted[:REVISION_SHOWN]
     return Wish(
@@ -254,6 +253,7 @@ def _made(
             spec_sha256=job.source.sha256,
             spec_document=job.document,
         ),
+        scanned=scanned.fingerprint if scanned is not None and settled else None,
         shards=()
         if scanned is None
         else tuple(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from runner.api.protocol import BatchApi
     from runner.errors import ApiError
+    from runner.inputs.fingerprint import Fingerprint
     from runner.ledger.records import Key, Run
     from runner.ledger.store import Ledger
     from runner.outputs.places import Places
@@ -74,6 +75,8 @@ class Workshop:
         proven: the providers that have taken a batch in this pass: before the first, nobody
             knows whether they take any, and one try is enough to find out.
         ceilings: how many bytes a file of a run may have, by the run's id, as this pass learned.
+        fresh: inputs that this pass has read, and their digests, where the file as it lies is
+            what is uploaded: what has not been touched since need not be hashed once more.
         claims: the keys of batches, by id, that were taken over from elsewhere.
         hands: who makes the calls that may be made side by side.
         hopeless: the providers whose key is refused or where money has run out: waiting for
@@ -96,6 +99,7 @@ class Workshop:
     proven: set[str] = field(default_factory=set)
     hands: Hands = field(default_factory=NoHands)
     ceilings: dict[int, int] = field(default_factory=dict)
+    fresh: dict[Path, tuple[Fingerprint, str]] = field(default_factory=dict)
     claims: dict[str, Key] = field(default_factory=dict)
     patience_until: float = 0.0
     _git: list[str | None] = field(default_factory=list)
@@ -170,5 +174,6 @@ class Workshop:
         self.hopeless.clear()
         self.proven.clear()
         self.ceilings.clear()
+        self.fresh.clear()
         self._places.clear()
         self.patience_until = 0.0
