@@ -1,7 +1,8 @@
 """Sweeps: the same story told again and again, with a mishap at each point of it in turn.
 
 A clean run counts the points. Then each of them must be hit, so that none is passed over in
-silence, and the sweep goes on until there is nothing to hit any more.
+silence, and the sweep goes on until there is nothing to hit any more. How often a provider was
+looked at depends on the time of day, so a run may have a few points fewer, at its end.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ AT_ONCE = 2
 """Stories told at the same time: each has a provider and a project of its own."""
 TRIES = 3
 """How often a point may be passed by, because calls at the same time came in another order."""
+FEWER = 3
+"""By how many points at its end a story may be shorter than the clean run was."""
 ENOUGH = 5
 """Failures after which the rest of a sweep would tell nothing new."""
 
@@ -52,8 +55,10 @@ def sweep(points: int, strike_at: Callable[[int], bool]) -> int:
     while not wrong and strike(points, 1):
         points += 1
     assert not wrong, "\n\n".join(wrong)
-    assert not missed, f"never hit, of {points} points: {sorted(missed)}"
-    return points
+    last = points - len(missed)
+    shorter = len(missed) <= FEWER and sorted(missed) == list(range(last, points))
+    assert shorter, f"never hit, of {points} points: {sorted(missed)}"
+    return last
 
 
 def check_words(end: Ended, *, code: int = 1) -> None:
