@@ -14,10 +14,7 @@ from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.writing import insert_file, insert_submission, upsert_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from runner.batch import Batch, File
-    from runner.inputs.fingerprint import Fingerprint
     from runner.inputs.rows import RowSet
     from runner.ledger.records import FileRecord, Key, Run, Submission
     from runner.ledger.store import Ledger
@@ -307,47 +304,4 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
             transient=len(transient),
             permanent=len(permanent),
             outcome=detail or {},
-        )
-
-
-def listed(
-    ledger: Ledger,
-    provider: str,
-    base_url: str,
-    *,
-    through: int | None,
-    tagged: Sequence[tuple[Key, Batch]],
-) -> None:
-    """Record a complete look at a provider, and whatever carried keys like ours.
-
-    Batches that belong to no submission here are kept: the next look goes back no further
-    than this one, and a spec that arrives later must still find them.
-    """
-    with ledger.change() as change:
-        change.write(
-            "INSERT INTO providers (name, base_url, listed_at, listed_through) VALUES (?, ?, ?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET base_url = excluded.base_url, "
-            "listed_at = excluded.listed_at, listed_through = excluded.listed_through",
-            provider,
-            base_url,
-            change.now,
-            through,
-        )
-        for key, batch in tagged:
-            upsert_batch(change, provider, batch, None, carries=key)
-
-
-def cache_digest(ledger: Ledger, fingerprint: Fingerprint, *, digest: str, requests: int) -> None:
-    """Remember an input's digest for as long as the file does not change."""
-    with ledger.change() as change:
-        change.write(
-            "INSERT OR REPLACE INTO input_cache (path, size, mtime_ns, ctime_ns, inode, digest, "
-            "requests) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            fingerprint.path,
-            fingerprint.size,
-            fingerprint.mtime_ns,
-            fingerprint.ctime_ns,
-            fingerprint.inode,
-            digest,
-            requests,
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runner.batch import Batch, File
     from runner.inputs.fingerprint import Fingerprint
     from runner.ledger.records import FileRecord, JobRecord, Run, ShardRecord
-    from runner.reconcile.admission import Load
+    from runner.reconcile.loads import Load
     from runner.spec.job import Job
     from runner.spec.project import Provider
 

@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from runner.errors import ApiError, LocalFileError, MissingExtra
+from runner.ledger import notes
 from runner.ledger import runs as run_steps
-from runner.ledger import transitions
 from runner.ledger.records import RunState
 from runner.reconcile.apply import action_name, apply
 from runner.reconcile.facts import Facts, Seen, Traces
@@ -221,7 +221,7 @@ def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:
     through = shop.ledger.listed_through(shop.project.providers[provider])
     newest = max((batch.created_at or 0 for batch in look.batches), default=0)
     recorded = shop.ledger.batch_ids(provider)
-    transitions.listed(
+    notes.listed(
         shop.ledger,
         provider,
         shop.project.providers[provider].base_url,

@@ -6,9 +6,9 @@ import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from runner.reconcile.admission import Enqueued, Load
 from runner.reconcile.claims import read_claims
 from runner.reconcile.facts import Known
+from runner.reconcile.loads import Enqueued, Load
 from runner.reconcile.restore import find_restorable
 from runner.reconcile.wishes import job_folder, shown_path
 

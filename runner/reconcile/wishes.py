@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.fingerprint import Fingerprint
-from runner.ledger import transitions
+from runner.ledger import notes
 from runner.ledger.records import REVISION_SHOWN, JobRecord, ShardRecord
 from runner.reconcile.facts import Wish
 from runner.spec.identity import revision
@@ -134,7 +134,7 @@ def _wish(
     )
     settled = ledger is not None and scanned.fingerprint.settled(int(ledger.clock() * 1e9))
     if writing and ledger is not None and cached is None and settled:
-        transitions.cache_digest(
+        notes.cache_digest(
             ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests
         )
     return _made(

@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import LedgerError
 from runner.inputs.fingerprint import Fingerprint
-from runner.ledger import runs, transitions
+from runner.ledger import notes, runs, transitions
 from runner.ledger.records import RunState, SubmissionState
 from runner.spec.project import Provider
 from tests.ledger.entries import (
@@ -186,7 +186,7 @@ def test_batches_are_read_back_verbatim_in_order_of_submission(ledger: Ledger) -
 def test_a_look_is_remembered_with_what_belongs_to_nobody_yet(ledger: Ledger) -> None:
     assert ledger.listed_through(LAB) is None
 
-    transitions.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
+    notes.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
 
     assert ledger.listed_through(LAB) == 950
     assert ledger.foreign_batches(PROVIDER) == [(KEY, batch())]
@@ -195,10 +195,10 @@ def test_a_look_is_remembered_with_what_belongs_to_nobody_yet(ledger: Ledger) ->
 
 def test_a_batch_that_was_nobodys_is_found_its_submission(ledger: Ledger) -> None:
     bring_to(ledger, SubmissionState.PREPARED)
-    transitions.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
+    notes.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
 
     transitions.submitted(ledger, KEY, PROVIDER, batch(), adopted=True)
-    transitions.listed(ledger, PROVIDER, "http://lab/v1", through=960, tagged=[(KEY, batch())])
+    notes.listed(ledger, PROVIDER, "http://lab/v1", through=960, tagged=[(KEY, batch())])
 
     assert ledger.foreign_batches(PROVIDER) == []
     assert attempt(ledger).batch_id == "batch_1"
@@ -206,7 +206,7 @@ def test_a_batch_that_was_nobodys_is_found_its_submission(ledger: Ledger) -> Non
 
 def test_two_providers_may_use_one_batch_id(ledger: Ledger) -> None:
     for provider in ("lab", "other"):
-        transitions.listed(ledger, provider, "http://x/v1", through=1, tagged=[(KEY, batch())])
+        notes.listed(ledger, provider, "http://x/v1", through=1, tagged=[(KEY, batch())])
 
     assert ledger.batch_ids("lab") == ledger.batch_ids("other") == {"batch_1"}
 
@@ -219,7 +219,7 @@ def test_a_digest_is_known_while_the_file_is_the_same(
     source.write_bytes(b"{}\n")
     fingerprint = Fingerprint.of(source)
 
-    transitions.cache_digest(ledger, fingerprint, digest=REVISION, requests=1)
+    notes.cache_digest(ledger, fingerprint, digest=REVISION, requests=1)
 
     assert ledger.cached_digest(fingerprint) == (REVISION, 1)
     other: Any = "y" if field == "path" else getattr(fingerprint, field) + 1

@@ -17,7 +17,8 @@ from runner.inputs.rows import RowSet
 from runner.ledger.records import SubmissionState
 from runner.ledger.store import Ledger
 from runner.reconcile.actions import Submit
-from runner.reconcile.admission import Enqueued, Load, admit, tokens
+from runner.reconcile.admission import admit
+from runner.reconcile.loads import Enqueued, Load, tokens
 from runner.reconcile.survey import known_of
 from tests.inputs.writing import chat
 from tests.reconcile.test_plan import PROVIDER, wish
