@@ -17,11 +17,12 @@ from urllib.parse import quote
 import msgspec
 
 from runner.api.client_files import WrongLength, form, position, store
-from runner.api.client_wire import DEFAULT_TIMEOUTS, Body, Wire
+from runner.api.client_wire import Body, Wire
 from runner.api.listing import Page, walk
 from runner.api.protocol import BatchListing, FileListing
 from runner.api.replies import Kind, decoded, unusable
 from runner.api.retry import persist
+from runner.api.timeouts import DEFAULT_TIMEOUTS
 from runner.batch import Batch, BatchStatus, File
 from runner.errors import NotFound, Rejected, UnexpectedReply
 
@@ -32,10 +33,10 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from runner.api.client_wire import Timeouts
     from runner.api.listing import Entry, Walk
     from runner.api.protocol import Download
     from runner.api.replies import Call, Reply
+    from runner.api.timeouts import Timeouts
     from runner.spec.project import Provider, Secret
 
 _Value = TypeVar("_Value")

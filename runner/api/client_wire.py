@@ -15,6 +15,7 @@ clear to another machine. Proxies of the environment are honoured except for loo
 from __future__ import annotations
 
 import ssl
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from runner.api.replies import Kind
+    from runner.api.timeouts import Timeouts
     from runner.errors import ApiError
     from runner.spec.project import Provider, Secret
 
@@ -48,24 +50,6 @@ _NOTHING_SENT: Final = (
     httpx.ProxyError,
 )
 _ADDRESS_UNUSABLE: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
-    """Seconds without any progress after which an exchange is given up.
-
-    `act` takes the place of `read` for requests that make something: their outcome is worth
-    waiting for, since giving up leaves it unknown.
-    """
-
-    connect: float = 10.0
-    read: float = 60.0
-    write: float = 60.0
-    pool: float = 60.0
-    act: float = 600.0
-
-
-DEFAULT_TIMEOUTS: Final = Timeouts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +70,7 @@ class _Pool(Enum):
 
 
 class Wire:
-    """Exchanges with one provider, one at a time; connections are opened on first use."""
+    """Exchanges with one provider, from any thread; connections are opened on first use."""
 
     def __init__(
         self,
@@ -103,6 +87,7 @@ class Wire:
         self._transport = transport
         self._timeouts = timeouts
         self._pools: dict[_Pool, httpx.Client] = {}
+        self._opening = threading.Lock()
         self._certificates: ssl.SSLContext | None = None
 
     def close(self) -> None:
@@ -274,19 +259,20 @@ class Wire:
         return kind(text, provider=self.provider.name, call=str(call))
 
     def _client(self, call: Call, pool: _Pool) -> httpx.Client:
-        if pool not in self._pools:
-            try:
-                self._pools[pool] = self._open(pool)
-            except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
-                # Only the kind of error: its text may hold a proxy's password.
-                raise Rejected(
-                    "the proxy or certificate settings of this environment cannot be used"
-                    f" ({type(error).__name__}): look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY,"
-                    " NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
-                    provider=self.provider.name,
-                    call=str(call),
-                ) from None
-        return self._pools[pool]
+        try:
+            with self._opening:
+                if pool not in self._pools:
+                    self._pools[pool] = self._open(pool)
+                return self._pools[pool]
+        except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+            # Only the kind of error: its text may hold a proxy's password.
+            raise Rejected(
+                "the proxy or certificate settings of this environment cannot be used"
+                f" ({type(error).__name__}): look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY,"
+                " NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
+                provider=self.provider.name,
+                call=str(call),
+            ) from None
 
     def _open(self, pool: _Pool) -> httpx.Client:
         return httpx.Client(
