@@ -322,10 +322,11 @@ def _read(response: httpx.Response) -> Reply:
         if response.is_success:
             raise
         whole = False
+    del body[limit:]
     return Reply(
         status=response.status_code,
         headers={name.lower(): value for name, value in response.headers.items()},
-        body=bytes(body[:limit]),
+        body=bytes(body),
         whole=whole,
     )
 
