@@ -16,7 +16,6 @@ from runner.reconcile.requests import custom_ids
 from runner.reconcile.workshop import Tidings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     from runner.ledger.records import Key, Run, Submission
@@ -49,6 +48,7 @@ def collect(shop: Workshop, action: Collect) -> Steps:
     """
     from runner.outputs.places import Places
 
+    asked_at = shop.clock()
     submission, key = action.submission, action.submission.key
     kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
     try:
@@ -57,7 +57,7 @@ def collect(shop: Workshop, action: Collect) -> Steps:
             if file_id:
                 fetched.append((yield partial(_fetch, shop, action.run, key, kind, file_id)))
     except NotFound as error:
-        if not _given_up(shop, action):
+        if not _given_up(shop, action, asked_at):
             raise
         _results_gone(shop, action, error)
         return
@@ -75,7 +75,12 @@ def collect(shop: Workshop, action: Collect) -> Steps:
         places = Places(ids(), [one.path for one in fetched])
     settled = places.settled
     if settled.missing:
-        _insist_there_is_no_more(shop, action, fetched, len(settled.missing))
+        _insist_there_is_no_more(
+            action,
+            len(settled.missing),
+            contradicted=any(one.contradicted for one in fetched)
+            and not _given_up(shop, action, asked_at),
+        )
     for one in fetched:
         transitions.downloaded(shop.ledger, key, one.record)
     transitions.close(
@@ -108,9 +113,7 @@ def collect(shop: Workshop, action: Collect) -> Steps:
     )
 
 
-def _insist_there_is_no_more(
-    shop: Workshop, action: Collect, fetched: Sequence[_Fetched], missing: int
-) -> None:
+def _insist_there_is_no_more(action: Collect, missing: int, *, contradicted: bool) -> None:
     """Raise UnexpectedReply while requests without a line may have one that is not here yet.
 
     Asking for files once more is free; asking the questions once more is not.
@@ -118,7 +121,7 @@ def _insist_there_is_no_more(
     why = None
     if action.early:
         why = "it names no output file, and its error file"
-    elif any(one.contradicted for one in fetched) and not _given_up(shop, action):
+    elif contradicted:
         # What came in place of answers may be an error page.
         why = "a result file is not as long as the provider says, and"
     if why is not None:
@@ -130,12 +133,15 @@ def _insist_there_is_no_more(
         )
 
 
-def _given_up(shop: Workshop, action: Collect) -> bool:
-    """Whether a result file has been missing for so long that it will not come any more."""
+def _given_up(shop: Workshop, action: Collect, asked_at: float) -> bool:
+    """Whether a result file has been missing for so long that it will not come any more.
+
+    What counts is when it was asked for: an answer may have been long on its way.
+    """
     provider = shop.project.providers[action.run.provider]
     since = action.submission.terminal_at
     patience = provider.grace if provider.loopback else _GONE_AFTER
-    return since is not None and shop.clock() >= since + patience
+    return since is not None and asked_at >= since + patience
 
 
 def _results_gone(shop: Workshop, action: Collect, error: NotFound) -> None:

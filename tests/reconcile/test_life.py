@@ -31,6 +31,7 @@ from tests.simulation.behaviour import (
     by_id,
     first_time,
 )
+from tests.simulation.faults import Delay, on
 
 if TYPE_CHECKING:
     from tests.reconcile.conftest import MakeSite
@@ -244,3 +245,15 @@ def test_names_of_raw_files_are_durable_before_they_count_as_collected(
     monkeypatch.setattr(os, "fsync", watched)
     site.until_done()
     assert [path for path in synced if path.endswith("/raw")]
+
+
+def test_an_answer_that_was_long_on_its_way_is_no_long_denial(make_site: MakeSite) -> None:
+    site = make_site(Behaviour(content_after=4))
+    site.reconcile()
+    site.clock.sleep(1)
+    site.reconcile()
+    site.clock.sleep(1)
+    site.world.faults = on("GET", "/files/*", None, Delay(seconds=20))
+    site.reconcile()
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    site.check(ids())
