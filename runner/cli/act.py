@@ -114,6 +114,7 @@ def cancel(directory: Path, job: str) -> int:
     specs, name = _one_job(project, job, directory)
     with workshop(project) as (shop, opened, voice):
         with locked(project.ledger, wait=True):
+            shop.ledger.insist_in_place()
             runs = _open_runs(shop.ledger, name)
             for run in runs:
                 run_steps.request_cancel(shop.ledger, run)
@@ -159,6 +160,7 @@ def retry(directory: Path, job: str) -> int:
     name = wanted.name
     with workshop(project) as (shop, opened, voice):
         with locked(project.ledger, wait=True):
+            shop.ledger.insist_in_place()
             run = _asked_for(project, specs, shop.ledger, shop.ledger.runs())
             if run is None:
                 raise UsageError(

@@ -36,12 +36,15 @@ def adopt(directory: Path, batch_id: str, *, job: str) -> int:
     from runner.reconcile.lock import locked
     from runner.reconcile.takeover import take_over
 
+    if not batch_id.isprintable() or not batch_id.strip():
+        raise UsageError("BATCH_ID is no id of a batch: it is empty or holds strange characters")
     project = open_project(directory)
     specs, _wanted = find_job(project, job, directory)
     with (
         workshop(project) as (shop, _opened, _voice),
         locked(project.ledger, wait=True),
     ):
+        shop.ledger.insist_in_place()
         take_over(shop, _wish(shop, specs), batch_id)
     return 0
 
@@ -88,21 +91,22 @@ def rebuild(directory: Path, *, force: bool) -> int:
                 f"aside and make a new one all the same, say --force"
             )
         aside = set_aside(project.ledger, now=time.time())
+        if aside is not None:
+            note(f"the ledger that was there is {aside} now")
         with workshop(project) as (shop, _opened, voice):
-            report, restored = fill(shop, specs)
+            made = fill(shop, specs)
+            report = made.report
             voice.rest()
             voice.troubles(report)
             print_problems(report.problems)
     found = sum(1 for state in report.states.values() if not state.final and state != "pending")
     note(
-        f"rebuilt {project.ledger}: {plural(restored, 'finished run')} from the outputs, "
+        f"rebuilt {project.ledger}: {plural(made.restored, 'finished run')} from the outputs, "
         f"{plural(found, 'job')} with batches at a provider; nothing was submitted"
     )
-    if aside is not None:
-        note(f"what was there before is {aside}")
     if specs.problems or report.problems:
         return 2
-    return int(report.trouble)
+    return int(report.trouble or made.left_out > 0)
 
 
 def _sound(project: Project) -> int | None:
@@ -143,7 +147,10 @@ def orphans(directory: Path, *, as_json: bool) -> int:
         made = make_wishes(project, specs.selected, runs, None, ledger, writing=False)
         print_problems(made.problems)
         names = {job.provider.name for job in specs.selected} | {run.provider for run in runs}
-        asked = sorted(names & project.providers.keys())
+        named = {
+            name for name, provider in project.providers.items() if name not in ("openai", "local")
+        }
+        asked = sorted((names | named) & project.providers.keys()) or [project.default_provider]
         opened = stack.enter_context(providers(project))
         found = find_orphans(made.wishes, ledger, asked, opened.open)
     for name, why in found.unasked.items():

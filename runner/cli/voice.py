@@ -56,7 +56,9 @@ class Voice:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.rest()
+        with self._lock:
+            self._draws = False  # a call that was left behind may still tell of its progress
+            self.rest()
 
     def rest(self) -> None:
         """Take away what shows what is going on."""
@@ -95,11 +97,11 @@ class Voice:
 
     def progress(self, job: str, what: str, done: int, total: int) -> None:
         """Show how far a file has come, in terminals."""
-        if not self._draws:
-            return
         from runner.report.progress import Transfer
 
         with self._lock:  # several files may be on their way, each in a thread of its own
+            if not self._draws:
+                return
             self._transfer = Transfer.after(
                 self._transfer, job=job, what=what, done=done, total=total, now=time.monotonic()
             )

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from runner.batch import Batch
+from runner.errors import LedgerError
 from runner.ledger.change import Change
 from runner.ledger.connection import (
     connect,
@@ -41,6 +42,14 @@ if TYPE_CHECKING:
     from runner.spec.project import Provider
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Ledger:
     """One open ledger file; a context manager that closes it.
 
@@ -53,6 +62,7 @@ class Ledger:
         self._connection = connection
         self.path = path
         self.clock = clock
+        self._file = _identity(path)
 
     @classmethod
     def open(
@@ -98,6 +108,14 @@ class Ledger:
         """
         with transaction(self._connection, self.path, durable=durable) as connection:
             yield Change(connection, self.clock())
+
+    def insist_in_place(self) -> None:
+        """Raise LedgerError if another file has this ledger's name by now, or none."""
+        if _identity(self.path) != self._file:
+            raise LedgerError(
+                f"the ledger {self.path} was put aside or deleted while this was running; nothing "
+                f"more was submitted, start it again"
+            )
 
     def query(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
         """Run one read; raises LedgerError in words if the file is damaged."""

@@ -102,7 +102,7 @@ def apply(shop: Workshop, actions: Sequence[Action]) -> int:
 
 def _outgrown(shop: Workshop, action: Action) -> bool:
     """Whether this pass has learned that a file is too large; the next plan has a smaller one."""
-    if not isinstance(action, Submit) or action.submission.requests == 1:
+    if not isinstance(action, Submit) or not action.new or action.submission.requests == 1:
         return False
     ceiling = shop.ceilings.get(action.run.id)
     submission, shard = action.submission, action.shard

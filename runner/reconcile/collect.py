@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
+from runner.errors import ApiError, NotFound, UnexpectedReply
 from runner.inputs.rows import RowSet
 from runner.ledger import transitions
-from runner.ledger.records import FileRecord, SubmissionState
+from runner.ledger.records import SubmissionState
 from runner.reconcile.actions import WholeFailure
+from runner.reconcile.fetching import fetch
 from runner.reconcile.follow import UNCOUNTED
 from runner.reconcile.requests import custom_ids
-from runner.reconcile.workshop import Tidings
+from runner.reconcile.workshop import Tidings, count
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Generator
 
-    from runner.ledger.records import Key, Run, Submission
+    from runner.ledger.records import Run, Submission
     from runner.outputs.places import Settled
     from runner.reconcile.actions import CloseWhole, Collect, Lose
-    from runner.reconcile.crew import Steps
+    from runner.reconcile.crew import Call, Steps
+    from runner.reconcile.fetching import Fetched
     from runner.reconcile.workshop import Workshop
 
 _GONE_AFTER: Final = 3600.0
 """Seconds after the end of a batch during which a result file may still turn up."""
-_TRIES: Final = 3
-"""How often a file is fetched whose end looks cut off, before it is taken as it is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fetched:
-    record: FileRecord
-    path: Path
-    sure: bool
-    """Whether it is as long as the provider had said."""
-
-    contradicted: bool
-    """Whether it is not."""
 
 
 def collect(shop: Workshop, action: Collect) -> Steps:
@@ -50,17 +38,7 @@ def collect(shop: Workshop, action: Collect) -> Steps:
 
     asked_at = shop.clock()
     submission, key = action.submission, action.submission.key
-    kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
-    try:
-        fetched = []
-        for kind, file_id in kinds:
-            if file_id:
-                fetched.append((yield partial(_fetch, shop, action.run, key, kind, file_id)))
-    except NotFound as error:
-        if not _given_up(shop, action, asked_at):
-            raise
-        _results_gone(shop, action, error)
-        return
+    fetched, gone = yield from _files(shop, action, asked_at)
     ids = custom_ids(shop, action.run, action.shard, submission)
     places = Places(ids(), [one.path for one in fetched])
     if places.settled.missing and not all(one.sure for one in fetched):
@@ -70,11 +48,11 @@ def collect(shop: Workshop, action: Collect) -> Steps:
         fetched = []
         for record in records:
             fetched.append(
-                (yield partial(_fetch, shop, action.run, key, record.kind, record.file_id))
+                (yield partial(fetch, shop, action.run, key, record.kind, record.file_id))
             )
         places = Places(ids(), [one.path for one in fetched])
     settled = places.settled
-    if settled.missing:
+    if settled.missing and gone is None:
         _insist_there_is_no_more(
             action,
             len(settled.missing),
@@ -83,6 +61,9 @@ def collect(shop: Workshop, action: Collect) -> Steps:
         )
     for one in fetched:
         transitions.downloaded(shop.ledger, key, one.record)
+    if settled.missing and gone is not None:
+        _results_gone(shop, action, settled, gone)
+        return
     transitions.close(
         shop.ledger,
         key,
@@ -133,6 +114,27 @@ def _insist_there_is_no_more(action: Collect, missing: int, *, contradicted: boo
         )
 
 
+def _files(
+    shop: Workshop, action: Collect, asked_at: float
+) -> Generator[Call, Any, tuple[list[Fetched], NotFound | None]]:
+    """Fetch both files; the second value is why one of them will not come any more, or None."""
+    key, fetched = action.submission.key, []
+    gone: NotFound | None = None
+    kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
+    for kind, file_id in kinds:
+        if not file_id:
+            continue
+        try:
+            one: Fetched = yield partial(fetch, shop, action.run, key, kind, file_id)
+        except NotFound as error:
+            if not _given_up(shop, action, asked_at):
+                raise
+            gone = error
+        else:
+            fetched.append(one)
+    return fetched, gone
+
+
 def _given_up(shop: Workshop, action: Collect, asked_at: float) -> bool:
     """Whether a result file has been missing for so long that it will not come any more.
 
@@ -144,11 +146,14 @@ def _given_up(shop: Workshop, action: Collect, asked_at: float) -> bool:
     return since is not None and asked_at >= since + patience
 
 
-def _results_gone(shop: Workshop, action: Collect, error: NotFound) -> None:
-    """Close a batch whose answers were deleted or have expired (fact sheet, failure 27)."""
+def _results_gone(shop: Workshop, action: Collect, settled: Settled, error: NotFound) -> None:
+    """Close a batch of whose answers some were deleted or have expired (fact sheet, failure 27).
+
+    What the other file holds counts.
+    """
     problem = (
-        f"the results of {action.batch.id} are gone from the provider ({error}); to ask its "
-        f"{action.submission.requests:,} requests again, and pay for them again, run "
+        f"results of {action.batch.id} are gone from the provider ({error}); to ask its "
+        f"{count(len(settled.missing))} without a line again, and pay for them again, run "
         f"`runner retry {action.run.job}`"
     )
     # A person who has asked again since has decided that they are worth paying for.
@@ -157,30 +162,11 @@ def _results_gone(shop: Workshop, action: Collect, error: NotFound) -> None:
         shop.ledger,
         action.submission.key,
         state=SubmissionState.LOST,
-        transient=action.submission.rows if again else RowSet(),
-        permanent=RowSet() if again else action.submission.rows,
+        transient=settled.transient if again else settled.transient.difference(settled.missing),
+        permanent=settled.permanent if again else settled.permanent.union(settled.missing),
         problem=problem,
     )
     shop.tell(Tidings(job=action.run.job, what=problem, trouble=not again))
-
-
-def fetch_again(shop: Workshop, run: Run, key: Key, record: FileRecord) -> None:
-    """Download a result file once more that has gone from the disk.
-
-    Raises LocalFileError if the provider does not have it any more, or has another content.
-    """
-    try:
-        fetched = _fetch(shop, run, key, record.kind, record.file_id)
-    except NotFound as error:
-        raise LocalFileError(
-            f"{record.path} of {run.job} is gone from {run.folder}, and the provider does not "
-            f"keep it any more; restore it from a backup, or ask again with `replicate`"
-        ) from error
-    if fetched.record.sha256 != record.sha256:
-        raise LocalFileError(
-            f"{record.path} of {run.job} has another content at the provider now than when it "
-            f"was first downloaded (sha256 {record.sha256[:12]}…)"
-        )
 
 
 def close_whole(shop: Workshop, action: CloseWhole) -> None:
@@ -263,76 +249,6 @@ def _already_here(shop: Workshop, run: Run, submission: Submission) -> RowSet:
         return RowSet()
     shard = next(shard for shard in run.shards if shard.number == submission.key.shard)
     return Places(custom_ids(shop, run, shard, submission)(), whole).settled.succeeded
-
-
-def raw_name(key: Key, kind: str) -> str:
-    """Return the path of a result file in the run's folder: shard, attempt, kind."""
-    return f"raw/{key.shard:04d}-{key.attempt}.{kind}.jsonl"
-
-
-def _fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> _Fetched:
-    """Download one result file under a temporary name, check it, and name it."""
-    from runner.outputs.disk import sync_folder
-    from runner.outputs.results import verify_download
-
-    api = shop.api(run.provider)
-    name = raw_name(key, kind)
-    path = shop.folder(run) / name
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LocalFileError(f"{path.parent} cannot be made: {error.strerror or error}") from error
-    expected = _expected_bytes(shop, run, file_id)
-    contradicted = False
-
-    def told(done: int) -> None:
-        shop.progress(run.job, "downloading", done, expected or 0)
-
-    try:
-        download = api.download(file_id, part, expected_bytes=expected, progress=told)
-    except UnexpectedReply:
-        if expected is None:
-            raise
-        # Twice the same content, of another size than the provider says the file has: it is
-        # the provider's count that is wrong, unless the content is cut off.
-        expected, contradicted = None, True
-        download = api.download(file_id, part, expected_bytes=None, progress=told)
-    for _again in range(_TRIES - 1):
-        if expected is not None or verify_download(part) is None:
-            # Of the right length, so a broken last line is the provider's own: a row's error.
-            break
-        download = api.download(file_id, part, expected_bytes=expected, progress=told)
-    try:
-        part.replace(path)
-    except OSError as error:
-        raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
-    # Its name is to be as durable as what the ledger says next: that it is there.
-    sync_folder(path.parent)
-    return _Fetched(
-        record=FileRecord(
-            kind=kind,
-            file_id=file_id,
-            path=name,
-            bytes=download.bytes,
-            sha256=download.sha256,
-        ),
-        path=path,
-        sure=expected is not None,
-        contradicted=contradicted,
-    )
-
-
-def _expected_bytes(shop: Workshop, run: Run, file_id: str) -> int | None:
-    """Ask how long a file is; None where the provider does not say."""
-    try:
-        return shop.api(run.provider).retrieve_file(file_id).bytes
-    except (NotFound, UnexpectedReply):
-        return None
-    except ApiError as error:
-        if error.status is not None and 400 <= error.status < 500:  # noqa: PLR2004 -- HTTP
-            return None
-        raise
 
 
 def _told(settled: Settled) -> str | None:

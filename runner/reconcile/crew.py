@@ -8,6 +8,7 @@ network, and that is done by hands: threads for a real provider, nobody for a si
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 BYTES_AT_ONCE: Final = 256_000_000
 """Bytes of input on their way at once: what is cut for them takes as much of the disk."""
+
+
+_TICKETS: Final = itertools.count(1)
+"""Never the same twice: hands outlive the crews that they work for."""
 
 
 class Hands(Protocol):
@@ -110,13 +115,11 @@ class Crew:
     def __init__(self, hands: Hands) -> None:
         self._hands = hands
         self._tasks: dict[int, _Task] = {}
-        self._tickets = 0
 
     def begin(self, steps: Steps, *, size: int, ended: Callable[[Exception | None], None]) -> None:
         """Start an action's steps; there must be room. `ended` hears how they came out."""
-        self._tickets += 1
         task = _Task(steps=steps, size=size, ended=ended)
-        self._advance(self._tickets, task, None, None)
+        self._advance(next(_TICKETS), task, None, None)
 
     def room(self, size: int) -> None:
         """Go on with what is under way until an action of so many bytes has room beside it."""
@@ -133,7 +136,9 @@ class Crew:
 
     def _step(self) -> None:
         ticket, value, error = self._hands.take()
-        self._advance(ticket, self._tasks.pop(ticket), value, error)
+        task = self._tasks.pop(ticket, None)
+        if task is not None:  # else: a call of a crew that was left in the middle of its work
+            self._advance(ticket, task, value, error)
 
     def _advance(
         self, ticket: int, task: _Task, value: object, error: BaseException | None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.inputs.cut import Cut
-    from runner.ledger.records import ShardRecord, Submission
+    from runner.ledger.records import Run, ShardRecord, Submission
     from runner.reconcile.actions import Submit
     from runner.reconcile.workshop import Workshop
     from runner.spec.job import Job
@@ -38,17 +38,27 @@ def cut_rest(shop: Workshop, action: Submit) -> Submission:
     """
     submission = action.submission
     path = shop.scratch(submission.key)
+    made = cut_rows(shop, action.job, action.run, action.shard, submission.rows, path)
+    return dataclasses.replace(
+        submission, requests=made.requests, bytes=made.bytes, sha256=made.sha256
+    )
+
+
+def cut_rows(
+    shop: Workshop, job: Job, run: Run, shard: ShardRecord, rows: RowSet, path: Path
+) -> Cut:
+    """Cut some rows of a shard into a file, and see by their custom_ids that it is those.
+
+    Raises InputChanged, InvalidInput or LocalFileError.
+    """
 
     def right(_cut: Cut) -> bool:
         from runner.outputs.results import read_results
 
-        meant = custom_ids(shop, action.run, action.shard, submission)()
-        return [line.custom_id for line in read_results(path)] == [name for _row, name in meant]
+        meant = (name for row, name in custom_ids(shop, run, shard, None)() if row in rows)
+        return [line.custom_id for line in read_results(path)] == list(meant)
 
-    made = _cut(action.job, action.shard, submission.rows, path, right)
-    return dataclasses.replace(
-        submission, requests=made.requests, bytes=made.bytes, sha256=made.sha256
-    )
+    return _cut(job, shard, rows, path, right)
 
 
 @contextlib.contextmanager

@@ -148,7 +148,8 @@ class Traces:
         seen: Seen,
         claims: Mapping[str, Key] | None = None,
     ) -> None:
-        keys = {batch.id: key for key, batch in known if key is not None} | dict(claims or {})
+        claimed = dict(claims or {})
+        keys = {batch.id: key for key, batch in known if key is not None}
         batches = {batch.id: batch for _key, batch in known}
         batches |= {batch.id: batch for batch in (seen.look.batches if seen.look else ())}
         batches |= dict(seen.batches)
@@ -167,7 +168,7 @@ class Traces:
         self._by_revision: dict[str, list[tuple[Key, Batch]]] = {}
         for batch in oldest_first:
             tag = Tag.of(batch)
-            carries = tag.key if tag is not None else keys.get(batch.id)
+            carries = claimed.get(batch.id) or (tag.key if tag is not None else keys.get(batch.id))
             if carries is not None:
                 self._carries[batch.id] = carries
                 self.carried.append((carries, batch))
@@ -222,7 +223,10 @@ class Traces:
         """
         cut = {shard.number: (shard.requests, shard.sha256) for shard in run.shards}
         for key, batch in self._by_revision.get(run.short, ()):
-            if key.shard not in cut or _of_another_cut(key, Tag.of(batch), *cut[key.shard]):
+            tag = Tag.of(batch)
+            if tag is not None and tag.key != key:
+                tag = None  # taken over from another revision: it speaks of that one's cut
+            if key.shard not in cut or _of_another_cut(key, tag, *cut[key.shard]):
                 return batch
         return None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runner.errors import LocalFileError
 from runner.ledger import runs as run_steps
 from runner.ledger.records import RunState, SubmissionState
-from runner.reconcile.collect import fetch_again
+from runner.reconcile.fetching import fetch_again
 from runner.reconcile.requests import custom_ids
 from runner.reconcile.workshop import Tidings
 

@@ -49,6 +49,31 @@ class Orphans:
     unasked: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Expected:
+    """What the next reconcile takes over by itself: (job, revision) that are wanted, not over."""
+
+    wanted: set[tuple[str, str]]
+    living: frozenset[str]
+    over: set[tuple[str, str]]
+
+    def takes(self, key: Key) -> bool:
+        """Whether a key is of a run that goes on, under its name or under a new one."""
+        if key.job in self.living:
+            return (key.job, key.revision) in self.wanted
+        return any(revision == key.revision for _job, revision in self.wanted)
+
+    def whose(self, key: Key) -> str:
+        """Say why nobody here takes what carries a key."""
+        if (key.job, key.revision) in self.over:
+            return f"job {key.job} has ended, without this attempt"
+        if key.job in self.living:
+            return (
+                f"job {key.job} asks for another revision, and this ledger does not know this one"
+            )
+        return f"no spec is called {key.job}, and this ledger does not know it"
+
+
 def find_orphans(
     wishes: Sequence[Wish],
     ledger: Ledger | None,
@@ -56,7 +81,14 @@ def find_orphans(
     open_api: Callable[[str], BatchApi],
 ) -> Orphans:
     """List what some runner has left at these providers; asks, and changes nothing."""
-    wanted = {(wish.job.name, wish.revision[:REVISION_SHOWN]) for wish in wishes}
+    runs = ledger.runs() if ledger is not None else ()
+    over = {(run.job, run.short) for run in runs if run.state.final}
+    wanted = {(wish.job.name, wish.revision[:REVISION_SHOWN]) for wish in wishes} - over
+    expected = _Expected(
+        wanted=wanted,
+        living=frozenset(wish.job.name for wish in wishes),
+        over=over,
+    )
     found: list[Orphan] = []
     unasked: dict[str, str] = {}
     for provider in providers:
@@ -73,7 +105,7 @@ def find_orphans(
             continue
         look = Look(started_at=0.0, complete=True, batches=batches.batches, files=files)
         carried = Traces((), Seen(look=look)).carried
-        found += _batches(provider, carried, mine, wanted)
+        found += _batches(provider, carried, mine, expected)
         taken = {batch.input_file_id for _key, batch in carried}
         found += [
             _file(provider, key, file, names)
@@ -81,7 +113,7 @@ def find_orphans(
             if file.id not in names
             and file.id not in taken
             and (key := Key.parse_filename(file.filename or "")) is not None
-            and not ((key.job, key.revision) in wanted and str(key) not in names.values())
+            and (str(key) in names.values() or not expected.takes(key))
         ]
     return Orphans(found=tuple(found), unasked=unasked)
 
@@ -101,7 +133,7 @@ def _batches(
     provider: str,
     carried: Sequence[tuple[Key, Batch]],
     mine: Mapping[str, str],
-    wanted: set[tuple[str, str]],
+    expected: _Expected,
 ) -> list[Orphan]:
     found: list[Orphan] = []
     keys = set(mine.values())
@@ -110,10 +142,10 @@ def _batches(
             continue
         if str(key) in keys:
             why = "a second batch of an attempt that is recorded as another"
-        elif (key.job, key.revision) in wanted:
+        elif expected.takes(key):
             continue  # the next reconcile takes it over
         else:
-            why = _whose(key, {job for job, _revision in wanted})
+            why = expected.whose(key)
         files = (batch.input_file_id, batch.output_file_id, batch.error_file_id)
         found.append(
             Orphan(
@@ -146,9 +178,3 @@ def _file(provider: str, key: Key, file: File, names: Mapping[str, str]) -> Orph
         if again
         else "an input that no batch here was made from",
     )
-
-
-def _whose(key: Key, living: set[str]) -> str:
-    if key.job in living:
-        return f"job {key.job} asks for another revision, and this ledger does not know this one"
-    return f"no spec is called {key.job}, and this ledger does not know it"

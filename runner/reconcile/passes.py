@@ -15,6 +15,7 @@ from runner.errors import ApiError, LocalFileError, MissingExtra
 from runner.ledger import notes
 from runner.ledger import runs as run_steps
 from runner.ledger.records import RunState
+from runner.reconcile.actions import Wait
 from runner.reconcile.apply import action_name, apply
 from runner.reconcile.facts import Facts, Seen, Traces
 from runner.reconcile.observe import look_again, observe, questions
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from runner.api.protocol import BatchApi
     from runner.errors import Problem
-    from runner.reconcile.actions import Action, Plan, Wait
+    from runner.reconcile.actions import Action, Plan
     from runner.reconcile.facts import Known, Wish
     from runner.reconcile.workshop import Workshop
     from runner.spec.job import Specs
@@ -83,6 +84,7 @@ def reconcile_once(
     seen through as well. Never waits for the provider's work. Raises LedgerError.
     """
     shop.begin_pass()
+    shop.ledger.insist_in_place()
     living = frozenset(job.name for job in specs.jobs) if specs.complete else None
     made = make_wishes(
         shop.project,
@@ -165,8 +167,10 @@ def _settle(
                 seen[name] = _look(shop, name, seen.get(name, Seen()))
             looked |= unseen
             continue
-        if not plan.actions:
-            return plan, known, done > 0
+        held = {action_name(action) for action in plan.actions} & shop.trouble.keys()
+        if len(held) == len({action_name(action) for action in plan.actions}):
+            # Nothing is planned, or nothing but what has failed in this pass already.
+            return _waiting(plan, shop.trouble), known, done > 0
         if plan.actions in earlier:
             # A bug of ours or an answer nobody foresaw: one job's trouble, not everybody's.
             for action in plan.actions:
@@ -174,6 +178,15 @@ def _settle(
         done += apply(shop, plan.actions)
         earlier.append(plan.actions)
         known = known_of(shop.ledger, wishes, everything=everything)
+
+
+def _waiting(plan: Plan, trouble: Mapping[str, str]) -> Plan:
+    """Turn what failed in this pass, and no wait says so yet, into waits."""
+    waits = tuple(
+        Wait(run=action.run, key=None, why=trouble[action_name(action)], trouble=True)
+        for action in plan.actions
+    )
+    return dataclasses.replace(plan, actions=(), waits=plan.waits + waits)
 
 
 def _observe(shop: Workshop, wishes: Sequence[Wish], known: Known) -> dict[str, Seen]:

@@ -293,7 +293,11 @@ class _Planner:
 
     def _tidied(self, run: Run, job: Job) -> None:
         """Leave nothing at the provider, once everything is here, if the spec says so."""
-        if not job.keep_remote and run.tidied_at is None:
+        provider = self.facts.providers.get(run.provider)
+        if provider is None or provider.identity["base_url"] != run.base_url:
+            return  # its files are elsewhere: the same ids may be somebody else's here
+        # What has not succeeded may be asked again, and then its answers are collected once more.
+        if run.state is RunState.SUCCEEDED and not job.keep_remote and run.tidied_at is None:
             why = "its results are here, and the spec says keep_remote: false"
             self._unless_troubled(Tidy(run=run, why=why))
 

@@ -67,6 +67,16 @@ def fitting(shard: ShardRecord, ceiling: int) -> int:
     return max(1, shard.requests * ceiling // shard.bytes)
 
 
+def _sent_ahead(run: Run, shard: ShardRecord) -> int:
+    """Return how many requests a canary had when it went, whatever the spec says of it now."""
+    attempts = run.shard_submissions(shard.number)
+    if not attempts or run.ceiling is not None:
+        return 0
+    rows = attempts[0].rows
+    part = len(rows) < shard.requests and rows == shard.rows.head(len(rows))
+    return len(rows) if part else 0
+
+
 def _by_model(standings: Sequence[Standing]) -> list[list[Standing]]:
     groups: dict[str | None, list[Standing]] = {}
     for standing in standings:
@@ -79,7 +89,7 @@ def _send_ahead(
 ) -> str | None:
     """Hold a model's requests back until its canary is home; returns why they may never go."""
     first = group[0]
-    ahead = first.shard.rows.head(canary)
+    ahead = first.shard.rows.head(max(canary, _sent_ahead(run, first.shard)))
     if len(group) == 1 and len(ahead) == first.shard.requests:
         return None
     for standing in group:

@@ -7,10 +7,11 @@ alone: it submits nothing, and it brings back what no spec asks for any more as 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from runner.errors import LedgerError
+from runner.errors import LedgerError, LocalFileError
 from runner.reconcile.passes import reconcile_once
 from runner.reconcile.restore import read_restorable, restore_history
 from runner.reconcile.wishes import shown_path
@@ -53,32 +54,39 @@ def set_aside(ledger: Path, *, now: float) -> Path | None:
     return aside
 
 
-def rebuild(shop: Workshop, specs: Specs) -> tuple[PassReport, int]:
-    """Fill a new ledger; returns what the pass came to, and how many runs the disk had.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What a new ledger was filled with: `restored` runs from the disk, not those `left_out`."""
 
-    Submits, collects and cancels nothing. Raises LedgerError.
-    """
-    restored = 0
+    report: PassReport
+    restored: int
+    left_out: int
+
+
+def rebuild(shop: Workshop, specs: Specs) -> Rebuilt:
+    """Fill a new ledger. Submits, collects and cancels nothing. Raises LedgerError."""
+    restored = left_out = 0
     known = {(run.job, run.revision) for run in shop.ledger.runs()}
     for folder in _folders(shop.project, specs):
-        found = read_restorable(shop.project.root, shown_path(shop.project, folder))
+        shown = shown_path(shop.project, folder)
+        found = read_restorable(shop.project.root, shown)
+        why = None
         if found is None:
-            shop.tell(
-                Tidings(
-                    job="",
-                    what=f"{shown_path(shop.project, folder)}: run.json and the files beside it do "
-                    f"not fit together, so this run is not restored; `runner verify` says more",
-                    trouble=True,
-                )
-            )
-            continue
-        name = (found.run.job, found.run.revision)
-        if name not in known:
-            known.add(name)
-            restore_history(shop, found)
-            restored += 1
+            why = f"{shown}: run.json and the files beside it do not fit together"
+        elif (found.run.job, found.run.revision) not in known:
+            try:
+                restore_history(shop, found)
+            except LocalFileError as error:
+                why = str(error)
+            else:
+                known.add((found.run.job, found.run.revision))
+                restored += 1
+        if why is not None:
+            left_out += 1
+            what = f"{why}; this run is not restored, `runner verify` says more"
+            shop.tell(Tidings(job="", what=what, trouble=True))
     report = reconcile_once(shop, specs, everything=True, restoring=True)
-    return report, restored
+    return Rebuilt(report=report, restored=restored, left_out=left_out)
 
 
 def _folders(project: Project, specs: Specs) -> Iterator[Path]:

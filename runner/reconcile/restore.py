@@ -6,6 +6,7 @@ and a run whose outputs are there, byte for byte, is not asked for again.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -13,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.batch import Batch
+from runner.errors import LocalFileError
 from runner.inputs.rows import RowSet
 from runner.ledger import runs as run_steps
 from runner.ledger.records import (
@@ -28,6 +30,7 @@ from runner.reconcile.facts import Restorable
 from runner.reconcile.workshop import Tidings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -36,6 +39,16 @@ if TYPE_CHECKING:
     from runner.reconcile.workshop import Workshop
 
 _PIECE: Final = 1024 * 1024
+_UNREADABLE: Final = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What a file that is no record of ours can lead to, when it is read as one."""
 
 
 def find_restorable(root: Path, wish: Wish) -> Restorable | None:
@@ -74,7 +87,7 @@ def read_restorable(root: Path, shown: str) -> Restorable | None:
                 if _sha256(file) != output["sha256"]:
                     return None
         return _restorable(record, shown)
-    except (Unfit, OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (Unfit, *_UNREADABLE):
         # Whatever is wrong with it, it is no proof that the questions were answered.
         return None
 
@@ -89,7 +102,8 @@ def _sha256(file: BinaryIO) -> str:
 def restore(shop: Workshop, action: RestoreRun) -> None:
     """Put a finished run and everything its record holds back into the ledger."""
     restorable = action.restorable
-    run_steps.restore_run(shop.ledger, action.job, restorable.run, _parts(restorable))
+    with _storable(restorable.run):
+        run_steps.restore_run(shop.ledger, action.job, restorable.run, _parts(restorable))
     run = restorable.run
     shop.tell(
         Tidings(
@@ -100,8 +114,23 @@ def restore(shop: Workshop, action: RestoreRun) -> None:
 
 
 def restore_history(shop: Workshop, restorable: Restorable) -> None:
-    """Put a finished run back that its job may or may not ask for any more."""
-    run_steps.restore_history(shop.ledger, restorable.run, _parts(restorable))
+    """Put a finished run back that its job may or may not ask for any more.
+
+    Raises LocalFileError for a record that the ledger cannot keep.
+    """
+    with _storable(restorable.run):
+        run_steps.restore_history(shop.ledger, restorable.run, _parts(restorable))
+
+
+@contextlib.contextmanager
+def _storable(run: Run) -> Iterator[None]:
+    """Say in words that a record holds what no ledger can keep."""
+    try:
+        yield
+    except (OverflowError, UnicodeError) as error:
+        raise LocalFileError(
+            f"{run.folder}/run.json holds a number or a text that the ledger cannot keep: {error}"
+        ) from error
 
 
 def _parts(

@@ -102,10 +102,10 @@ def with_traces(project: Project, wishes: Sequence[Wish], runs: Sequence[Run]) -
     return tuple(
         dataclasses.replace(
             wish,
-            restorable=find_restorable(project.root, wish),
+            restorable=find_restorable(project.root, wish)
+            if wish.shards and (wish.job.name, wish.revision) not in recorded
+            else None,
             claims=read_claims(project.root / wish.folder),
         )
-        if wish.shards and (wish.job.name, wish.revision) not in recorded
-        else wish
         for wish in wishes
     )

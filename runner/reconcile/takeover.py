@@ -18,9 +18,11 @@ from runner.ledger import runs as run_steps
 from runner.ledger import transitions
 from runner.ledger.records import Key, Run, RunState, Submission, SubmissionState
 from runner.reconcile.claims import read_claims, write_claims
+from runner.reconcile.cutting import cut_rows
 from runner.reconcile.facts import Seen, Traces
 from runner.reconcile.observe import look_again
 from runner.reconcile.requests import custom_ids
+from runner.reconcile.restore import find_restorable
 from runner.reconcile.workshop import Tidings, count
 
 if TYPE_CHECKING:
@@ -53,14 +55,15 @@ def take_over(shop: Workshop, wish: Wish, batch_id: str) -> Submission:
         raise UsageError(f"{batch.id} asks {batch.endpoint}, and {job.name} asks {job.endpoint}")
     asked, size, sha256 = _asked(shop, wish, batch)
     shard, rows = _place(shop, wish, run, batch, asked)
-    _insist_they_are_the_same(shop, wish, shard, rows, batch, asked)
+    _insist_they_are_the_same(shop, wish, run, shard, rows, batch, asked)
+    key = _free_key(shop, wish, run, shard)
     if run.id == 0:
         identifier = run_steps.start_run(
             shop.ledger, wish.record, dataclasses.replace(run, git=shop.git()), run.shards
         )
         run = dataclasses.replace(run, id=identifier)
     submission = Submission(
-        key=_free_key(shop, wish, run, shard),
+        key=key,
         round=run.round,
         state=SubmissionState.PREPARED,
         rows=rows,
@@ -92,7 +95,10 @@ def _run(shop: Workshop, wish: Wish) -> Run:
                     f"{job.name} has ended already ({summary.state}); what is unanswered can be "
                     f"asked again with `runner retry {job.name}`"
                 )
+            if summary.cancel_requested:
+                raise UsageError(f"{job.name} is being cancelled; adopt it when that is over")
             return shop.ledger.run(summary.id)
+    _insist_it_is_new(shop, wish)
     return Run(
         id=0,
         job=job.name,
@@ -111,6 +117,22 @@ def _run(shop: Workshop, wish: Wish) -> Run:
         created_at=shop.clock(),
         shards=wish.shards,
     )
+
+
+def _insist_it_is_new(shop: Workshop, wish: Wish) -> None:
+    """Refuse where a reconcile would find the job's run elsewhere than under its name."""
+    name = wish.job.name
+    for summary in shop.ledger.runs():
+        if summary.revision == wish.revision:
+            raise UsageError(
+                f"job {summary.job} has asked the same; run `runner reconcile` first, so that it "
+                f"is known whose answers they are"
+            )
+    if find_restorable(shop.project.root, wish) is not None:
+        raise UsageError(
+            f"{name} has ended already: {wish.folder} holds its answers, and only the ledger has "
+            f"lost it; `runner rebuild` brings it back"
+        )
 
 
 def _asked(shop: Workshop, wish: Wish, batch: Batch) -> tuple[dict[str, bytes], int, str]:
@@ -179,9 +201,9 @@ def _place(
         )
     if len(found) > 1:
         raise UsageError(
-            f"{batch.id} asks requests of {len(found)} batches of {run.job}, which is cut "
-            f"otherwise: set max_requests_per_batch of provider {run.provider} to "
-            f"{len(asked)}, the size that it was cut to, and try again"
+            f"{batch.id} asks requests of {len(found)} batches that {run.job} is cut into, by "
+            f"model and by size. Before the job has begun, max_requests_per_batch of provider "
+            f"{run.provider} can be set to {len(asked)}, the size that this one was cut to"
         )
     [(number, rows)] = found.items()
     shard = next(shard for shard in run.shards if shard.number == number)
@@ -203,28 +225,17 @@ def _insist_nobody_else_asks(run: Run, shard: ShardRecord, rows: RowSet, batch: 
 def _insist_they_are_the_same(
     shop: Workshop,
     wish: Wish,
+    run: Run,
     shard: ShardRecord,
     rows: RowSet,
     batch: Batch,
     asked: dict[str, bytes],
 ) -> None:
     """Compare a batch's requests with the job's, one by one."""
-    from runner.inputs.cut import cut
-
-    path = shop.ledger.path.parent / "uploads" / "asked.part"
+    path = shop.ledger.path.parent / "uploads" / "asked"
     with contextlib.ExitStack() as stack:
         stack.callback(path.unlink, missing_ok=True)
-        try:
-            with path.open("wb") as destination:
-                cut(
-                    wish.job.input,
-                    shard=shard,
-                    rows=rows,
-                    destination=destination,
-                    shown=wish.job.input_shown,
-                )
-        except OSError as error:
-            raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
+        cut_rows(shop, wish.job, run, shard, rows, path)
         other = [name for name, digest in _digests(path, wish.job.name) if asked[name] != digest]
     if other:
         raise UsageError(
@@ -242,7 +253,18 @@ def _free_key(shop: Workshop, wish: Wish, run: Run, shard: ShardRecord) -> Key:
             f"{wish.job.name}: nothing was taken over, since the provider's list of batches "
             f"cannot be read: {seen.failure}"
         )
+    if seen.look is None or (seen.look.offered and not seen.look.complete):
+        raise LocalFileError(
+            f"{wish.job.name}: nothing was taken over, since the provider's list of batches could "
+            f"not be read to its end, so nobody knows which keys are taken"
+        )
     traces = Traces(shop.ledger.foreign_batches(provider), seen)
+    other = None if run.submissions else traces.misfit(run)
+    if other is not None:
+        raise UsageError(
+            f"{other.id} asks requests of this revision in another cut: put the limits of provider "
+            f"{provider} back as they were, and run `runner reconcile` first"
+        )
     used = {key.attempt for key, _batch in traces.of_shard(run.short, shard.number)}
     used |= {key.attempt for key in shop.ledger.keys_of(run.revision) if key.shard == shard.number}
     return Key(

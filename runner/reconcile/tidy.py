@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
 from runner.ledger import runs as run_steps
+from runner.reconcile.claims import read_claims
+from runner.reconcile.fetching import fetch_again
 from runner.reconcile.workshop import Tidings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from runner.ledger.records import FileRecord, Submission
+    from runner.ledger.records import FileRecord, Key, Submission
     from runner.reconcile.actions import Tidy
     from runner.reconcile.workshop import Workshop
 
@@ -32,16 +34,20 @@ def tidy(shop: Workshop, action: Tidy) -> None:
     files = shop.ledger.files(run.id)
     results = {record.file_id for records in files.values() for record in records}
     api = shop.api(run.provider)
+    claimed = read_claims(shop.folder(run))
     gone = 0
     kept: dict[str, str] = {}
     for submission in run.submissions:
         records = files.get(str(submission.key), ())
         if submission.tidied_at is not None:
             continue
+        for record in records:
+            if not (shop.folder(run) / record.path).exists():
+                fetch_again(shop, run, submission.key, record)
         _insist(shop.folder(run), records)
         deleted: list[str] = []
         left: dict[str, str] = {}
-        for file_id in _remote(submission, results):
+        for file_id in _remote(submission, results, claimed):
             try:
                 if api.delete_file(file_id):
                     deleted.append(file_id)
@@ -60,11 +66,15 @@ def tidy(shop: Workshop, action: Tidy) -> None:
     shop.tell(Tidings(job=run.job, what=told, trouble=bool(kept)))
 
 
-def _remote(submission: Submission, results: set[str]) -> list[str]:
-    """Return the ids of a submission's files at the provider; results only if they are here."""
+def _remote(submission: Submission, results: set[str], claimed: Mapping[str, Key]) -> list[str]:
+    """Return the ids of a submission's files at the provider; results only if they are here.
+
+    The input of a batch that was taken over is not ours: other batches may be made from it.
+    """
     batch = submission.batch
     outputs = () if batch is None else (batch.output_file_id, batch.error_file_id)
-    found = [submission.input_file_id, *(name for name in outputs if name in results)]
+    own = None if submission.batch_id in claimed else submission.input_file_id
+    found = [own, *(name for name in outputs if name in results)]
     return list(dict.fromkeys(name for name in found if name))
 
 

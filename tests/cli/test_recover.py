@@ -122,7 +122,8 @@ def test_outputs_that_do_not_fit_their_record_are_told_of(run: Run, finished: Fo
     output.write_bytes(output.read_bytes() + b"{}\n")
     shutil.rmtree(finished.root / ".runner")
     done = run("rebuild")
-    assert "do not fit together, so this run is not restored" in done.err
+    assert "do not fit together; this run is not restored" in done.err
+    assert done.code == 1
 
 
 def test_a_provider_out_of_reach_is_told_of(run: Run, lab: Folder, world: World) -> None:
@@ -257,7 +258,7 @@ def test_a_batch_over_several_shards_names_the_way_out(run: Run, lab: Folder, wo
     mine = submit(world, lines("hello-0", "hello-1", "hello-2", "hello-3"))
     refused = run("adopt", mine, "--job", "hello")
     assert refused.code == 2
-    assert "max_requests_per_batch of provider lab to 4" in refused.err
+    assert "max_requests_per_batch of provider lab can be set to 4" in refused.err
 
 
 # orphans ---------------------------------------------------------------------------------------

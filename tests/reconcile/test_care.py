@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,9 @@ from tests.simulation.behaviour import (
     Stuck,
     by_id,
 )
+from tests.simulation.exchange import Request
+from tests.simulation.faults import never, on, rate_limited
+from tests.simulation.scene import get
 from tests.simulation.site import SPEC
 
 if TYPE_CHECKING:
@@ -232,3 +236,72 @@ def test_nothing_is_deleted_while_a_result_here_is_not_what_was_downloaded(
     assert site.reconcile().trouble
     assert not site.world.calls("DELETE", "/files/*")
     assert "is not what was downloaded" in " ".join(site.told)
+
+
+def test_what_has_not_succeeded_keeps_its_files(make_site: MakeSite) -> None:
+    site = make_site(refusing("r5"), spec=SPEC + "keep_remote: false\n")
+    assert site.until_done().states == {"job": RunState.PARTIAL}
+    assert not site.world.calls("DELETE", "/files/*")
+
+
+def test_a_raw_file_that_is_gone_is_fetched_before_it_is_deleted_there(
+    make_site: MakeSite,
+) -> None:
+    site = make_site()
+    site.until_done()
+    [raw] = (site.root / "outputs/job/latest/raw").glob("*.output.jsonl")
+    raw.unlink()
+    site.write_spec(SPEC + "keep_remote: false\n")
+    assert not site.reconcile().trouble
+    assert raw.exists()
+    assert [file for file in site.world.files() if file.deleted is None] == []
+
+
+def test_nothing_is_deleted_at_another_address(make_site: MakeSite) -> None:
+    site = make_site()
+    site.until_done()
+    before = {file.id for file in site.world.files()}
+    config = site.root / "runner.yaml"
+    config.write_text(config.read_text().replace("127.0.0.1:9/", "127.0.0.1:10/"))
+    site.write_spec(SPEC + "keep_remote: false\n")
+    site.until_done()
+    assert {file.id for file in site.world.files() if file.deleted is None} == before
+
+
+# Found by somebody who looked for it --------------------------------------------------------------
+
+
+def test_one_result_file_that_is_gone_does_not_take_the_other_along(make_site: MakeSite) -> None:
+    site = make_site(refusing("r5"))
+    site.reconcile()
+    [batch] = site.world.submissions()
+    error_file = get(site.world, f"/batches/{batch.batch_id}")["error_file_id"]
+    site.world.handle(Request.json("DELETE", f"/files/{error_file}"))
+    assert site.until_done(pause=10).states == {"job": RunState.FAILED}
+    assert site.results() == (ids()[:5], ["r5"])
+    assert "its 1 request without a line" in " ".join(site.told)
+
+
+def test_an_attempt_prepared_before_a_413_is_no_endless_plan(make_site: MakeSite) -> None:
+    site = make_site(rows=12, shard=4)
+    site.world.faults = on("POST", "/files", *[rate_limited("7200")] * 9)
+    site.reconcile()
+    site.world.faults = never
+    site.world.conditions = Conditions(max_bytes=len(site.lines) // 5)
+    assert not site.reconcile().trouble
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert "please report it" not in " ".join(site.told)
+    site.check(ids(12))
+
+
+def test_a_canary_on_its_way_is_not_made_smaller(make_site: MakeSite) -> None:
+    site = make_site(
+        dataclasses.replace(refusing(*ids(25)), working=100),
+        rows=25,
+        shard=10,
+        spec=SPEC + "canary: 5\n",
+    )
+    site.reconcile()
+    site.write_spec(SPEC + "canary: 3\n")
+    assert site.until_done().states == {"job": RunState.FAILED}
+    assert sizes(site) == [5]
