@@ -103,8 +103,8 @@ class Ledger:
     def change(self, *, durable: bool = False) -> Iterator[Change]:
         """Make one change: everything the body writes is committed together, or nothing is.
 
-        `durable` is for what must not be forgotten, not even by a power cut: intents, what a
-        person asked for, and that results are in place.
+        `durable` is for what must not be forgotten, not even by a power cut: intents, which batch
+        a submission has become and how it ended, what a person asked for, the end of a run.
         """
         with transaction(self._connection, self.path, durable=durable) as connection:
             yield Change(connection, self.clock())

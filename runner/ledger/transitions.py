@@ -89,7 +89,7 @@ def submitted(
 
     `asks` is what it asks, where that is not what was meant.
     """
-    with ledger.change() as change:
+    with ledger.change(durable=True) as change:
         change.move(
             key,
             to=SubmissionState.SUBMITTED,
@@ -284,7 +284,7 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
     """End an attempt: which of its rows have no success, and why."""
     if not state.closed:
         raise ValueError(f"{state} is no end of a submission")
-    with ledger.change() as change:
+    with ledger.change(durable=True) as change:
         change.move(
             key,
             to=state,

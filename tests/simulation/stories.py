@@ -184,10 +184,20 @@ def _short(value: object) -> str:
         return f"({', '.join(map(_short, value))})"
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return str(value) if isinstance(value, Mishap) else repr(value)
-    plain = type(value)() if type(value) is not Fate and type(value) is not End else None
+    plain = _plainest(type(value))
     parts = [
         f"{field.name}={_short(getattr(value, field.name))}"
         for field in dataclasses.fields(value)
         if plain is None or getattr(value, field.name) != getattr(plain, field.name)
     ]
     return f"{type(value).__name__}({', '.join(parts)})"
+
+
+def _plainest(kind: type) -> object | None:
+    """Return the value of a kind with all defaults; None where something has none."""
+    fields = dataclasses.fields(kind)
+    unsaid = (dataclasses.MISSING,)
+    told = all(
+        field.default not in unsaid or field.default_factory not in unsaid for field in fields
+    )
+    return kind() if told else None
