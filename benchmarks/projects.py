@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RUNNER: Final = Path(sysconfig.get_path("scripts")) / "runner"
 """The command as pip installs it for this Python."""
 
-PAUSE: Final = "0.05"
+PAUSE: Final = "0.001"
 """Seconds between passes with --wait: the provider is done, so that this is no work of anyone."""
 
 

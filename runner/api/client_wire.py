@@ -21,13 +21,15 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
-import httpx
-
 from runner import __version__
 from runner.api.complaints import shown
 from runner.api.replies import Call, Reply, public_url, refusal, unusable
 from runner.api.secrecy import Bearer, sendable, without_frames
 from runner.errors import MayHaveActed, Rejected, Transient, Unauthorized, Unreachable
+from runner.imports import unseen
+
+with unseen("rich"):  # its command line would load it: 40 ms
+    import httpx
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

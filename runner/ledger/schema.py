@@ -10,13 +10,13 @@ times are Unix seconds by this machine's clock unless they are the API's own.
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from typing import TYPE_CHECKING, Final
+
+from runner.imports import unseen
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from sqlite_utils import Database
 
@@ -26,7 +26,7 @@ APPLICATION_ID: Final = 0x52554E52
 
 def apply_migrations(connection: sqlite3.Connection, *, after: int) -> None:
     """Bring the schema from version `after` to the newest; one transaction a version."""
-    with _unseen("pandas", "numpy"):
+    with unseen("pandas", "numpy"):  # loaded where they are installed: 0.2 s and 50 MB
         from sqlite_utils import Database
 
     database = Database(connection, execute_plugins=False)
@@ -44,22 +44,6 @@ def apply_migrations(connection: sqlite3.Connection, *, after: int) -> None:
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
-
-
-@contextlib.contextmanager
-def _unseen(*names: str) -> Iterator[None]:
-    """Let the block not find these modules unless they are loaded already.
-
-    sqlite-utils loads pandas and numpy where they are installed, for what is not used here; that
-    is 0.2 s and 50 MB for a new ledger.
-    """
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not to be found
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 def _first(database: Database) -> None:
