@@ -135,6 +135,8 @@ def cli(context: click.Context, directory: Path) -> None:
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
     signal.signal(signal.SIGTERM, _terminated)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stopped)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -177,12 +179,27 @@ def _refuse(error: click.ClickException) -> None:
 
 
 def _interrupted(code: int) -> int:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # We are on the way out, and a second signal would only turn it into a traceback.
-        signal.signal(number, signal.SIG_IGN)
     note("interrupted; what was done is in the ledger, the next pass goes on")
     return code
 
 
-def _terminated(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
+_signals_heard: Final[list[int]] = []
+
+
+def _is_first(number: int) -> bool:
+    """Whether nobody has asked for an end yet: only one signal may change where the program stands.
+
+    A second one would turn the way out into a traceback, wherever it strikes.
+    """
+    _signals_heard.append(number)
+    return len(_signals_heard) == 1
+
+
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    if _is_first(number):
+        raise Terminated
+
+
+def _stopped(number: int, _frame: FrameType | None) -> None:
+    if _is_first(number):
+        raise KeyboardInterrupt

@@ -91,7 +91,8 @@ def test_a_process_is_measured_with_its_children(tmp_path: Path) -> None:
 
     assert spent.cpu >= 0.2
     assert spent.wall >= 0.2
-    assert 150 < spent.peak_mb < 300
+    # What the parent holds counts as well: a peak below that is only known as such.
+    assert 150 < spent.peak_mb < max(300, spent.peak_floor)
 
 
 def test_what_fails_is_not_measured_but_told(tmp_path: Path) -> None:
