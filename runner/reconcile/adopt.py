@@ -1,4 +1,7 @@
-"""Taking over what is at the provider already: the other half of submitting once."""
+"""Taking over what is at the provider already under our key: the other half of submitting once.
+
+Batches that carry no key of ours are taken over by hand: see `takeover`.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from runner.inputs.rows import RowSet
 from runner.ledger import transitions
 from runner.ledger.records import SubmissionState
 from runner.reconcile.actions import WholeFailure
-from runner.reconcile.fetching import fetch
+from runner.reconcile.fetching import fetch, kept
 from runner.reconcile.follow import UNCOUNTED
 from runner.reconcile.requests import custom_ids
 from runner.reconcile.workshop import Tidings, count
@@ -117,7 +117,10 @@ def _insist_there_is_no_more(action: Collect, missing: int, *, contradicted: boo
 def _files(
     shop: Workshop, action: Collect, asked_at: float
 ) -> Generator[Call, Any, tuple[list[Fetched], NotFound | None]]:
-    """Fetch both files; the second value is why one of them will not come any more, or None."""
+    """Fetch both files; the second value is why one of them will not come any more, or None.
+
+    One that the provider has no more but this disk has is as good.
+    """
     key, fetched = action.submission.key, []
     gone: NotFound | None = None
     kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
@@ -127,6 +130,10 @@ def _files(
         try:
             one: Fetched = yield partial(fetch, shop, action.run, key, kind, file_id)
         except NotFound as error:
+            here = [each for each in kept(shop, action.run, key) if each.record.kind == kind]
+            if here:
+                fetched += here
+                continue
             if not _given_up(shop, action, asked_at):
                 raise
             gone = error
@@ -219,8 +226,8 @@ def lose(shop: Workshop, action: Lose) -> None:
     again = submission.round < action.run.round
     problem = (
         f"{submission.batch_id} has vanished: the provider does not know it. If the key belongs "
-        f"to another project now, put the right one back; to ask its {len(left):,} "
-        f"requests again, and perhaps pay them twice, run `runner retry {action.run.job}`"
+        f"to another project now, put the right one back; to ask its {count(len(left))} "
+        f"again, and perhaps pay them twice, run `runner retry {action.run.job}`"
     )
     transitions.close(
         shop.ledger,
@@ -238,13 +245,7 @@ def _already_here(shop: Workshop, run: Run, submission: Submission) -> RowSet:
     """Return the rows whose answers lie on this disk though their batch was never settled."""
     from runner.outputs.places import Places
 
-    records = shop.ledger.files(run.id).get(str(submission.key), ())
-    paths = [shop.folder(run) / record.path for record in records]
-    whole = [
-        path
-        for path, record in zip(paths, records, strict=True)
-        if path.exists() and path.stat().st_size == record.bytes
-    ]
+    whole = [each.path for each in kept(shop, run, submission.key)]
     if not whole:
         return RowSet()
     shard = next(shard for shard in run.shards if shard.number == submission.key.shard)

@@ -12,7 +12,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import LocalFileError, NotFound, UsageError
+from runner.errors import LocalFileError, NotFound, UnexpectedReply, UsageError
 from runner.inputs.rows import RowSet
 from runner.ledger import runs as run_steps
 from runner.ledger import transitions
@@ -245,18 +245,25 @@ def _insist_they_are_the_same(
 
 
 def _free_key(shop: Workshop, wish: Wish, run: Run, shard: ShardRecord) -> Key:
-    """Return a key that neither this ledger nor the provider has for another batch."""
+    """Return a key that neither this ledger nor the provider has for another batch.
+
+    Raises UnexpectedReply where the provider's list does not tell.
+    """
     provider = run.provider
     seen = look_again(shop.api(provider), Seen(), None, shop.clock)
     if seen.failure is not None:
-        raise LocalFileError(
+        raise UnexpectedReply(
             f"{wish.job.name}: nothing was taken over, since the provider's list of batches "
-            f"cannot be read: {seen.failure}"
+            f"cannot be read: {seen.failure}",
+            provider=provider,
+            call="GET /batches",
         )
     if seen.look is None or (seen.look.offered and not seen.look.complete):
-        raise LocalFileError(
+        raise UnexpectedReply(
             f"{wish.job.name}: nothing was taken over, since the provider's list of batches could "
-            f"not be read to its end, so nobody knows which keys are taken"
+            f"not be read to its end, so nobody knows which keys are taken",
+            provider=provider,
+            call="GET /batches",
         )
     traces = Traces(shop.ledger.foreign_batches(provider), seen)
     other = None if run.submissions else traces.misfit(run)

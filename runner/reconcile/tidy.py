@@ -59,7 +59,8 @@ def tidy(shop: Workshop, action: Tidy) -> None:
         gone += len(deleted)
         kept |= left
     run_steps.tidied_run(shop.ledger, run)
-    told = f"deleted {gone:,} files at the provider, as keep_remote: false says"
+    files_gone = "1 file" if gone == 1 else f"{gone:,} files"
+    told = f"deleted {files_gone} at the provider, as keep_remote: false says"
     if kept:
         file_id, why = next(iter(kept.items()))
         told += f"; {len(kept):,} could not be deleted, {file_id} for one: {why}"

@@ -20,7 +20,7 @@ from runner.outputs.disk import explained
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.verify import Match, check_folder
 from runner.reconcile.claims import CLAIMS, read_claims
-from runner.reconcile.source import Inputs
+from runner.reconcile.recorded_input import Inputs
 from runner.reconcile.wishes import job_folder, shown_path
 from runner.spec.identity import revision as revision_of
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from runner.ledger.store import Ledger
     from runner.outputs.recorded import Record
     from runner.outputs.verify import FolderCheck
-    from runner.reconcile.source import InputCheck
+    from runner.reconcile.recorded_input import InputCheck
     from runner.spec.job import Job
     from runner.spec.project import Project
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runner.outputs.verify import FileCheck
-    from runner.reconcile.source import InputCheck
+    from runner.reconcile.recorded_input import InputCheck
     from runner.reconcile.verify import RevisionCheck, Verification
     from runner.report.paint import Paint
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner.ledger import runs as run_steps
 from runner.ledger.records import RunState
+from runner.ledger.store import Ledger
 from tests.reconcile.conftest import ids
 from tests.simulation.behaviour import (
     Behaviour,
@@ -305,3 +307,21 @@ def test_a_canary_on_its_way_is_not_made_smaller(make_site: MakeSite) -> None:
     site.write_spec(SPEC + "canary: 3\n")
     assert site.until_done().states == {"job": RunState.FAILED}
     assert sizes(site) == [5]
+
+
+def test_what_was_downloaded_is_not_asked_again_when_the_provider_has_lost_it(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(refusing("r5"), GOOD)
+    site.reconcile()
+    [batch] = site.world.submissions()
+    shown = get(site.world, f"/batches/{batch.batch_id}")
+    site.world.handle(Request.json("DELETE", f"/files/{shown['error_file_id']}"))
+    site.until_done(pause=10)
+    site.world.handle(Request.json("DELETE", f"/files/{shown['output_file_id']}"))
+    with Ledger.open(site.ledger, clock=site.clock) as ledger:
+        [run] = ledger.runs()
+        run_steps.reopen_run(ledger, run, next_round=True, attempts=3)
+    assert site.until_done(pause=10).states == {"job": RunState.SUCCEEDED}
+    assert sizes(site) == [6, 1]
+    site.check(ids())
