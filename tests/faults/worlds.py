@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from concurrent.futures import Future
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.faults.project import KEY, PATIENCE
@@ -54,6 +55,12 @@ def check_all_asked_once(world: World, asked: Sequence[str], *, batches: int) ->
     assert len(world.submissions()) == batches
 
 
+def _kill(pid: int) -> None:
+    """Kill the client, unless another of its calls under way has had it killed already."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
 class Killer:
     """A fault that kills the client's process at one exchange, the n-th of the world's life.
 
@@ -68,7 +75,7 @@ class Killer:
     def __call__(self, _request: Request, number: int) -> Die | None:
         if number != self._number:
             return None
-        os.kill(self.pid.result(PATIENCE), signal.SIGKILL)
+        _kill(self.pid.result(PATIENCE))
         return Die(acted=self._acted)
 
 
@@ -83,5 +90,5 @@ class KillerByChance:
     def __call__(self, _request: Request, _number: int) -> Die | None:
         if self._chance.random() >= self._rate:
             return None
-        os.kill(self.pid.result(PATIENCE), signal.SIGKILL)
+        _kill(self.pid.result(PATIENCE))
         return Die(acted=self._chance.random() < 0.5)
