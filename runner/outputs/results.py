@@ -120,12 +120,13 @@ def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes, bool
         whole = len(line) <= longest or line.endswith(b"\n")
         if not whole:
             content = content[:_BLOCK]
-            end = line[-1:]
-            while not end.endswith(b"\n") and (more := file.readline(_BLOCK)):
-                position += len(more)
-                blank = blank and more.isspace()
-                end = end[-1:] + more  # a carriage return may stand at the end of a block
-            length = position - start - len(end) + len(end.rstrip(b"\r\n"))
+            piece, end = line, len(line) - length
+            while not piece.endswith(b"\n") and (piece := file.readline(_BLOCK)):
+                position += len(piece)
+                blank = blank and piece.isspace()
+                own = len(piece) - len(piece.rstrip(b"\r\n"))
+                end = end + own if own == len(piece) else own  # it may begin a block earlier
+            length = position - start - end
         if content.startswith(_MARK):
             start, length, content = start + len(_MARK), length - len(_MARK), content[len(_MARK) :]
         if content and not blank:

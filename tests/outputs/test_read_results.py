@@ -63,7 +63,7 @@ def test_a_broken_line_is_one_lines_affair(file: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n"])
+@pytest.mark.parametrize("end", [b"", b"\n", b"\r\n", b"\r" * 5 + b"\n", b"\r" * 2_000_000 + b"\n"])
 @pytest.mark.parametrize("extra", [0, 1, 2, 3, 1024 * 1024, 3 * 1024 * 1024])
 def test_an_endless_line_is_passed_over(file: Path, end: bytes, extra: int) -> None:
     longest = 200
