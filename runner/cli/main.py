@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -17,11 +16,11 @@ import click
 
 from runner import __version__
 from runner.cli.answer import NobodyListens, abandon, note, print_error
+from runner.cli.signals import Terminated, listen
 from runner.errors import RunnerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from types import FrameType
 
 _COMMANDS: Final = {
     "init": ("runner.cli.start", "Make a project that runs at once on the local provider."),
@@ -45,10 +44,6 @@ _EXIT_CODES: Final = (
     ("75", "Another reconcile holds the lock, with --if-locked fail."),
     ("130", "Interrupted (143: terminated); the next pass goes on."),
 )
-
-
-class Terminated(BaseException):
-    """SIGTERM, raised where the program stands, so that everything is closed on the way out."""
 
 
 class _Lazy(click.Group):
@@ -134,9 +129,7 @@ def cli(context: click.Context, directory: Path) -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
-    signal.signal(signal.SIGTERM, _terminated)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _stopped)
+    listen()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -181,25 +174,3 @@ def _refuse(error: click.ClickException) -> None:
 def _interrupted(code: int) -> int:
     note("interrupted; what was done is in the ledger, the next pass goes on")
     return code
-
-
-_signals_heard: Final[list[int]] = []
-
-
-def _is_first(number: int) -> bool:
-    """Whether nobody has asked for an end yet: only one signal may change where the program stands.
-
-    A second one would turn the way out into a traceback, wherever it strikes.
-    """
-    _signals_heard.append(number)
-    return len(_signals_heard) == 1
-
-
-def _terminated(number: int, _frame: FrameType | None) -> None:
-    if _is_first(number):
-        raise Terminated
-
-
-def _stopped(number: int, _frame: FrameType | None) -> None:
-    if _is_first(number):
-        raise KeyboardInterrupt

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,6 @@ from tests.cli.shell import PATIENCE, begin
 from tests.simulation.behaviour import Behaviour
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
     from tests.cli.shell import Folder
@@ -83,3 +84,39 @@ def test_the_local_provider_is_interrupted_as_well(folder: Folder) -> None:
     assert folder.sh("reconcile", "--wait").code == 0
     [shape] = json.loads(folder.sh("status", "--json").out)
     assert (shape["state"], len(shape["batches"])) == ("succeeded", 1)
+
+
+DEAF = """
+import signal, socket, sys, threading
+from runner.cli.signals import Terminated, listen
+
+def befall():
+    waits.wait()
+    signal.pthread_kill(threading.get_ident(), signal.{name})
+
+listen()
+sys.setswitchinterval(1000)  # no thread runs before the main one waits for something
+waits = threading.Event()
+threading.Thread(target=befall).start()
+here, there = socket.socketpair()
+waits.set()
+try:
+    here.recv(1)
+except {raised}:
+    print("heard")
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "raised"), [("SIGTERM", "Terminated"), ("SIGINT", "KeyboardInterrupt")]
+)
+def test_a_signal_that_ends_no_wait_is_heard(name: str, raised: str) -> None:
+    """Python hears one when its next instruction is due; here another thread receives it."""
+    done = subprocess.run(
+        [sys.executable, "-c", DEAF.format(name=name, raised=raised)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+    assert (done.stdout, done.stderr) == ("heard\n", "")
