@@ -76,6 +76,7 @@ pins: ## choose the newest versions that fit, and write them with their hashes
 	@$(PINS)/bin/python -m pip --disable-pip-version-check -qq install \
 		--require-hashes -r requirements/pins.txt
 	@$(COMPILE) requirements/dev.txt pyproject.toml --extra local --group dev
+	@$(COMPILE) requirements/browser.txt --constraint requirements/dev.txt --group pyproject.toml:browser
 	@$(COMPILE) requirements/pins.txt --group pyproject.toml:pins
 
 clean: ## remove all that make made; results and ledger stay
