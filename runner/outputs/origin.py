@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DEPENDENCIES: Final = ("httpx", "msgspec", "pydantic", "pyyaml", "sqlite-utils", "tenacity")
-_PATIENCE: Final = 10.0
+PATIENCE: Final = 10.0
 """Seconds for each git command; a working tree on a network disk can take forever."""
 
 _HARMLESS: Final = {
@@ -103,17 +103,27 @@ def git_state(root: Path) -> GitState | None:
 
 def _git(root: Path, *arguments: str) -> str | None:
     """Run git and return what it printed; None if it failed, is not there or took too long."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(  # noqa: S603
-            ["git", *_NO_PROGRAMS, "-C", str(root), *arguments],  # noqa: S607
-            env={**environment, **_HARMLESS},
+            git_command(root, *arguments),
+            env=git_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=_PATIENCE,
+            timeout=PATIENCE,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+
+
+def git_command(root: Path, *arguments: str) -> list[str]:
+    """Return the command line that asks git about the repository that holds `root`."""
+    return ["git", *_NO_PROGRAMS, "-C", str(root), *arguments]
+
+
+def git_environment() -> dict[str, str]:
+    """Return an environment in which git changes nothing and asks nobody."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return environment | _HARMLESS
