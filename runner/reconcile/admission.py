@@ -43,7 +43,7 @@ def admit(
             admitted.append(action)
             continue
         pool = (provider.name, action.shard.model)
-        size = _size(action)
+        size = prompt_size(action)
         active, before = batches.get(provider.name, 0), enqueued.get(pool, Enqueued())
         why = _full(provider, active, before, size)
         if why is not None:
@@ -55,7 +55,7 @@ def admit(
     return admitted, waits
 
 
-def _size(action: Submit) -> Enqueued:
+def prompt_size(action: Submit) -> Enqueued:
     """Return what a submission adds; in proportion to its requests for what is left of a shard."""
     submission, shard = action.submission, action.shard
     if shard.tokens is None:

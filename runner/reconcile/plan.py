@@ -31,7 +31,7 @@ from runner.reconcile.desk import Desk
 from runner.reconcile.ending import ended
 from runner.reconcile.facts import Traces
 from runner.reconcile.portions import portions
-from runner.reconcile.remarks import expiring, twins
+from runner.reconcile.remarks import edited, expiring, twins
 from runner.reconcile.standing import shard_standing
 
 if TYPE_CHECKING:
@@ -254,22 +254,9 @@ class _Planner:
             self.notes.append(f"{wish.job.name}: {what}; nothing is submitted for that")
             return dataclasses.replace(run, job=wish.job.name, folder=wish.folder)
         if self.known.jobs.get(wish.job.name) != wish.record:
-            self.actions.append(
-                NoteSpec(
-                    run=run, why="the spec changed in what cannot change an answer", job=wish.record
-                )
-            )
-            in_flight = not run.state.final and any(
-                submission.batch_id for submission in run.submissions
-            )
-            self.notes.append(
-                f"{wish.job.name}: the spec's edit changes no answer; "
-                + (
-                    "it reaches only batches that are not created yet"
-                    if in_flight
-                    else "no new batch"
-                )
-            )
+            why, note = edited(run, wish, self.known)
+            self.actions.append(NoteSpec(run=run, why=why, job=wish.record))
+            self.notes.append(note)
         return run
 
     def _final(self, run: Run, wish: Wish) -> None:

@@ -7,25 +7,29 @@ provider that cannot be asked is taken to have nothing of ours, and the preview 
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
-from runner.errors import ApiError, MissingExtra, Unauthorized
+from runner.errors import ApiError, LocalFileError, MissingExtra, Unauthorized
 from runner.reconcile.facts import Facts, Known, Look, Seen
-from runner.reconcile.observe import observe, questions
+from runner.reconcile.leftover import left_to_people
+from runner.reconcile.observe import look_again, observe, questions
 from runner.reconcile.plan import make_plan
+from runner.reconcile.since import since_last
 from runner.reconcile.survey import known_of, published_of, with_traces
 from runner.reconcile.wishes import make_wishes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from runner.api.protocol import BatchApi
     from runner.errors import Problem
     from runner.ledger.store import Ledger
     from runner.reconcile.actions import Plan
     from runner.reconcile.facts import Wish
-    from runner.reconcile.observe import Questions
+    from runner.reconcile.leftover import Left
+    from runner.reconcile.since import Since
     from runner.spec.job import Specs
     from runner.spec.project import Project, Provider
 
@@ -35,7 +39,8 @@ class Preview:
     """A plan that nobody carries out.
 
     `unasked` maps providers to why they were not asked; `failed` says that one of them should
-    have answered and did not.
+    have answered and did not. `since` says by job what has changed since it was last reconciled,
+    `left` what the plan leaves to people.
     """
 
     plan: Plan
@@ -43,6 +48,8 @@ class Preview:
     problems: tuple[Problem, ...]
     unasked: dict[str, str]
     failed: bool
+    since: Mapping[str, Since] = field(default_factory=dict)
+    left: tuple[Left, ...] = ()
 
 
 def preview(
@@ -65,54 +72,96 @@ def preview(
         else Known(jobs={}, runs=())
     )
     through = ledger.listed_through if ledger is not None else _never_listed
-    seen: dict[str, Seen] = {}
-    unasked: dict[str, str] = {}
-    failed = False
+    asking = _Asking(project, open_api, clock)
     for name, asked in questions(wishes, known.runs, project.providers, through).items():
-        seen[name], why, broken = _ask(project, name, asked, open_api, clock)
-        failed = failed or broken
-        if why is not None:
-            unasked[name] = why
+        asking.ask(name, partial(observe, asked=asked, clock=clock))
     published, latest = published_of(project, wishes, known)
-    plan = make_plan(
-        wishes,
-        known,
-        Facts(
+    looked: set[str] = set()
+    while True:
+        facts = Facts(
             now=clock(),
-            seen=seen,
+            seen=asking.seen,
             providers=project.providers,
             living=living,
             published=published,
             latest=latest,
+        )
+        plan = make_plan(wishes, known, facts)
+        unseen = {wait.run.provider for wait in plan.waits if wait.look} - looked
+        if not unseen:
+            break
+        # A pass looks before it submits, and its plan is the one after that.
+        for name in sorted(unseen):
+            configured = project.providers.get(name)
+            since = None if configured is None else through(configured)
+            before = asking.seen.get(name, Seen())
+            asking.ask(name, partial(look_again, seen=before, since=since, clock=clock))
+        looked |= unseen
+    return Preview(
+        plan=plan,
+        wishes=wishes,
+        problems=made.problems,
+        unasked=asking.unasked,
+        failed=asking.failed,
+        since=since_last(project, wishes, known, runs, plan),
+        left=left_to_people(
+            wishes,
+            known,
+            plan,
+            asking.seen,
+            {} if ledger is None else {name: frozenset(ledger.owned(name)) for name in asking.seen},
         ),
     )
-    return Preview(plan=plan, wishes=wishes, problems=made.problems, unasked=unasked, failed=failed)
 
 
 def _never_listed(_provider: Provider) -> int | None:
     return None
 
 
-def _ask(
-    project: Project,
-    name: str,
-    asked: Questions,
-    open_api: Callable[[str], BatchApi],
-    clock: Callable[[], float],
-) -> tuple[Seen, str | None, bool]:
-    """Ask one provider; returns what was seen, why it was not asked, and whether it failed."""
-    nothing = Seen(look=Look(started_at=clock(), complete=True))
-    provider = project.providers.get(name)
-    if provider is not None and provider.embedded:
-        return nothing, None, False
-    try:
-        api = open_api(name)
-    except Unauthorized as error:
-        return nothing, str(error), False
-    except (ApiError, MissingExtra) as error:
-        return nothing, str(error), True
-    seen = observe(api, asked, clock)
-    if seen.failure is None:
-        return seen, None, False
-    look = seen.look or nothing.look
-    return dataclasses.replace(seen, failure=None, look=look), seen.failure, True
+class _Asking:
+    """What providers have answered so far; one that cannot be asked has nothing of ours."""
+
+    def __init__(
+        self,
+        project: Project,
+        open_api: Callable[[str], BatchApi],
+        clock: Callable[[], float],
+    ) -> None:
+        self._project = project
+        self._open_api = open_api
+        self._clock = clock
+        self._apis: dict[str, BatchApi] = {}
+        self.seen: dict[str, Seen] = {}
+        self.unasked: dict[str, str] = {}
+        self.failed = False
+
+    def ask(self, name: str, question: Callable[[BatchApi], Seen]) -> None:
+        """Put a question to one provider; `question` is given its API and returns what was seen."""
+        nothing = dataclasses.replace(
+            self.seen.get(name, Seen()), look=Look(started_at=self._clock(), complete=True)
+        )
+        api = self._open(name)
+        seen = nothing if api is None else question(api)
+        if seen.failure is not None:
+            self.unasked[name], self.failed = seen.failure, True
+            seen = dataclasses.replace(seen, failure=None, look=seen.look or nothing.look)
+        self.seen[name] = seen
+
+    def _open(self, name: str) -> BatchApi | None:
+        """Open a provider; None for one that cannot be asked.
+
+        The embedded one is not: it works only while a pass does, so it has no news.
+        """
+        provider = self._project.providers.get(name)
+        if (provider is not None and provider.embedded) or name in self.unasked:
+            return None
+        try:
+            if name not in self._apis:
+                self._apis[name] = self._open_api(name)
+        except Unauthorized as error:
+            self.unasked[name] = str(error)
+            return None
+        except (ApiError, LocalFileError, MissingExtra) as error:
+            self.unasked[name], self.failed = str(error), True
+            return None
+        return self._apis[name]

@@ -18,6 +18,23 @@ _WARNING: Final = 7 * 86_400.0
 """Seconds before results are gone from which on people are warned (fact sheet, failure 27)."""
 
 
+def edited(run: Run, wish: Wish, known: Known) -> tuple[str, str]:
+    """Say what an edit of a spec came to that asks for a run which there is already.
+
+    Returns the reason for noting it, and the remark for people.
+    """
+    before = known.jobs.get(wish.job.name)
+    if before is not None and before.wanted not in (None, wish.revision):
+        why = "the spec asks for this revision again"
+        return why, f"{wish.job.name}: {why}; what is answered is not asked twice"
+    in_flight = not run.state.final and any(submission.batch_id for submission in run.submissions)
+    reaches = "it reaches only batches that are not created yet" if in_flight else "no new batch"
+    return (
+        "the spec changed in what cannot change an answer",
+        f"{wish.job.name}: the spec's edit changes no answer; {reaches}",
+    )
+
+
 def twins(wishes: Sequence[Wish], known: Known) -> Iterator[str]:
     """Warn of jobs that are about to ask the very same questions as another."""
     first: dict[str, str] = {}

@@ -25,10 +25,19 @@ from runner.reconcile.actions import (
     StartRun,
     Submit,
 )
+from runner.reconcile.loads import BYTES_A_TOKEN
 from runner.report.paint import NO_PAINT
-from runner.report.plain import pad, plain, wrap
-from runner.report.steps import action_sign, action_word, batch_of, is_change, subject
-from runner.report.words import listed, moment, plural, size
+from runner.report.plain import plain, wrap
+from runner.report.plan_lines import left_lines, since_lines, step_line
+from runner.report.steps import (
+    action_sign,
+    action_word,
+    batch_of,
+    enqueued,
+    is_change,
+    subject,
+)
+from runner.report.words import listed, moment, plural, size, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +50,6 @@ if TYPE_CHECKING:
 _TOGETHER: Final = 4
 """From how many on steps that differ only in their subject share a line."""
 
-_INDENT: Final = 13
-"""Where the words of a step begin: two spaces, sign, space, the longest word, a space or two."""
-
 _SHORT_WORDS: Final = {"adopt_file": "adopt", "point_latest": "latest"}
 
 
@@ -51,9 +57,13 @@ def render_plan(preview: Preview, *, width: int | None = None, paint: Paint = NO
     """Render a plan; `width` is the number of columns to keep to, None for no limit."""
     plan = preview.plan
     lines: list[str] = []
-    for run, actions, waits in _blocks(plan):
+    wanted = {(wish.job.name, wish.revision) for wish in preview.wishes}
+    for (job, revision), (run, actions, waits) in _blocks(plan).items():
         head = f"{run.job}  {run.short}  {run.endpoint} on {run.provider}"
         lines.append(paint.bold(wrap(plain(head), width, indent=2)))
+        if (job, revision) in wanted and (since := preview.since.get(job)) is not None:
+            starts = any(isinstance(action, StartRun) for action in actions)
+            lines += since_lines(since, starts=starts, width=width, paint=paint)
         lines += [_step(group, width, paint) for group in _groups(_worth_telling(actions, waits))]
         lines += [_wait(group, width, paint) for group in _wait_groups(waits)]
         lines.append("")
@@ -67,12 +77,14 @@ def render_plan(preview: Preview, *, width: int | None = None, paint: Paint = NO
     lines += [wrap(plain(f"note: {note}"), width, indent=6) for note in notes]
     if notes:
         lines.append("")
-    lines.append(wrap(_summary(preview), width, indent=2))
+    if preview.left:
+        lines += [*left_lines(preview.left, width, paint), ""]
+    lines.append(wrap(summary(preview), width, indent=2))
     return "\n".join(lines) + "\n"
 
 
-def _blocks(plan: Plan) -> list[tuple[Run, list[Action], list[Wait]]]:
-    """Sort steps and waits by the run they belong to, in the order of the plan."""
+def _blocks(plan: Plan) -> dict[tuple[str, str], tuple[Run, list[Action], list[Wait]]]:
+    """Sort steps and waits by the job and revision they belong to, in the order of the plan."""
     blocks: dict[tuple[str, str], tuple[Run, list[Action], list[Wait]]] = {}
     moved: dict[str, str] = {}
     for action in plan.actions:
@@ -86,7 +98,7 @@ def _blocks(plan: Plan) -> list[tuple[Run, list[Action], list[Wait]]]:
         run = wait.run
         job = moved.get(run.revision, run.job)
         blocks.setdefault((job, run.revision), (run, [], []))[2].append(wait)
-    return list(blocks.values())
+    return blocks
 
 
 def _worth_telling(actions: Sequence[Action], waits: Sequence[Wait]) -> list[Action]:
@@ -117,7 +129,7 @@ def _step(group: Sequence[Action], width: int | None, paint: Paint) -> str:
     sign, word = action_sign(first), _SHORT_WORDS.get(action_word(first), action_word(first))
     what = _what(first) if len(group) == 1 else _what_of_all(group)
     said = f"{what} — {first.why}" if what else first.why
-    text = wrap(plain(f"  {sign} {pad(word, _INDENT - 5)} {said}"), width, indent=_INDENT)
+    text = step_line(sign, word, said, width)
     match sign:
         case "+" | "<" | "=":
             return paint.good(text)
@@ -190,14 +202,26 @@ def _load(action: Submit) -> str:
     """Say how much is sent: the size of a part of a shard is known once it is cut."""
     submission = action.submission
     if submission.requests < action.shard.requests:
-        return f"{submission.requests:,} of its {plural(action.shard.requests, 'request')}"
+        load = enqueued([action])
+        return (
+            f"{submission.requests:,} of its {plural(action.shard.requests, 'request')}, "
+            f"{tokens(load.tokens, exact=load.exact)}"
+        )
     return _total_load([action])
 
 
 def _total_load(submits: Sequence[Submit]) -> str:
     requests = plural(sum(action.submission.requests for action in submits), "request")
     sizes = [action.submission.bytes for action in submits]
-    return f"{requests}, {size(sum(sizes))}" if all(sizes) else requests
+    load = enqueued(submits)
+    asked = tokens(load.tokens, exact=load.exact)
+    return ", ".join([requests, *([size(sum(sizes))] if all(sizes) else []), asked])
+
+
+def _in_all(submits: Sequence[Submit]) -> str:
+    """Say how much a plan sends, and how its tokens were estimated if they were."""
+    load = _total_load(submits)
+    return load if enqueued(submits).exact else f"{load} at {BYTES_A_TOKEN} bytes each"
 
 
 def _wait_groups(waits: Sequence[Wait]) -> list[list[Wait]]:
@@ -220,11 +244,11 @@ def _wait(group: Sequence[Wait], width: int | None, paint: Paint) -> str:
     if untils:
         said += f" (until {moment(min(untils))} UTC)"
     sign, word = ("!", "stuck") if first.trouble else (".", "wait")
-    text = wrap(plain(f"  {sign} {pad(word, _INDENT - 5)} {said}"), width, indent=_INDENT)
+    text = step_line(sign, word, said, width)
     return paint.bad(text) if first.trouble else paint.busy(text)
 
 
-def _summary(preview: Preview) -> str:
+def summary(preview: Preview) -> str:
     """Sum a plan up in one line: what would be done, then what is waited for."""
     plan = preview.plan
     waiting = sum(not wait.trouble for wait in plan.waits)
@@ -259,7 +283,7 @@ def _deeds(plan: Plan) -> list[str]:
     }
     words = [action_word(action) for action in changes]
     does = [
-        f"{word} {plural(count, noun)}" + (f" ({_total_load(submits)})" if word == "submit" else "")
+        f"{word} {plural(count, noun)}" + (f" ({_in_all(submits)})" if word == "submit" else "")
         for word, noun in counted.items()
         if (count := words.count(word))
     ]

@@ -27,8 +27,12 @@ from runner.reconcile.actions import (
     Submit,
     Tidy,
 )
+from runner.reconcile.admission import prompt_size
+from runner.reconcile.loads import Enqueued
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runner.ledger.records import Key
     from runner.reconcile.actions import Action
 
@@ -99,3 +103,8 @@ def batch_of(action: Action) -> str | None:
             return action.submission.batch_id
         case _:
             return None
+
+
+def enqueued(submits: Iterable[Submit]) -> Enqueued:
+    """Sum up the prompt tokens of submissions, counted where they were and else estimated."""
+    return sum(map(prompt_size, submits), Enqueued())

@@ -8,6 +8,7 @@ from typing import Final
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
+_ESTIMATED_DIGITS: Final = 3
 _SPANS: Final = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s"))
 
 
@@ -35,6 +36,14 @@ def size(count: float) -> str:
         if value < 999.95:  # noqa: PLR2004 -- what would be written as 1000.0
             return f"{value:.1f} {unit}"
     return f"{value / 1000:,.1f} TB"
+
+
+def tokens(count: int, *, exact: bool) -> str:
+    """Write a number of prompt tokens; an estimate is rounded to what it can be believed for."""
+    if exact:
+        return plural(count, "prompt token")
+    rounded = round(count, _ESTIMATED_DIGITS - len(str(count)))
+    return f"about {plural(rounded, 'prompt token')}"
 
 
 def span(seconds: float) -> str:

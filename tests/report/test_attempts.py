@@ -201,13 +201,19 @@ def test_every_step_has_a_sign(action: Action) -> None:
     assert is_change(action) is (action_word(action) not in ("observe", "doubt", "missing", "note"))
 
 
+TOKENS = "about 352,000 prompt tokens at 3.5 bytes each"
+
+
 @pytest.mark.parametrize(
     ("words", "summary"),
     [
         (["point_latest"], "Plan: tidy up."),
         (["adopt_file"], "Plan: settle what is unknown."),
         (["retract"], "Plan: settle what is unknown."),
-        (["submit", "collect"], "Plan: submit 1 batch (3,080 requests, 1.2 MB), collect 1 batch."),
+        (
+            ["submit", "collect"],
+            f"Plan: submit 1 batch (3,080 requests, 1.2 MB, {TOKENS}), collect 1 batch.",
+        ),
         (["observe"], "Nothing to do: 1 job up to date."),
         (["stuck"], "Nothing to do now: 1 stuck."),
         (["publish", "wait", "stuck"], "Plan: publish 1 run; 1 shard to wait for; 1 stuck."),

@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from runner.ledger.records import RunState
-from runner.reconcile.actions import Collect, Observe, Wait
 from runner.reconcile.overview import JobStory
+from runner.report.paint import Paint
 from runner.report.plain import columns
 from runner.report.plan import render_plan
 from runner.report.status import render_status
 from runner.report.story import render_story
 from tests.report.golden_files import check_golden
-from tests.report.scenes import (
-    NOW,
-    batch,
-    every_step,
-    preview,
-    raw_batch,
-    run,
-    submission,
-    submit,
-    view,
-)
+from tests.report.plans import PLANS
+from tests.report.scenes import NOW, raw_batch, view
 from tests.report.stories import partial_story, running_story
 
 if TYPE_CHECKING:
     from runner.reconcile.overview import JobView
-    from runner.reconcile.preview import Preview
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 WIDTHS: Final = (80, 200)
@@ -88,55 +79,6 @@ def unusual_jobs() -> list[JobView]:
     ]
 
 
-PLANS: Final[dict[str, Preview]] = {
-    "nothing": preview(),
-    "new": preview(*every_step()[:1], submit(run())),
-    "every-step": preview(
-        *every_step(),
-        Wait(run=run("banking77-intents"), key=None, why="the disk is full", trouble=True),
-        notes=("sentiment: the spec's edit changes no answer; no new batch",),
-        unasked={"openai": "OPENAI_API_KEY is not set, and provider openai needs a key"},
-    ),
-    "many-shards": preview(
-        *(submit(run(shards=12), number) for number in range(1, 9)),
-        *(
-            Observe(
-                run=run(shards=12),
-                why="validating → in_progress",
-                key=submission(run(shards=12), number).key,
-                batch=batch(number),
-            )
-            for number in range(9, 13)
-        ),
-    ),
-    "second-attempt": preview(
-        Collect(
-            run=run(shards=2),
-            why="the batch is expired",
-            shard=run(shards=2).shards[0],
-            submission=submission(run(shards=2), batch_id="batch_1"),
-            batch=batch(1, "expired"),
-        ),
-        submit(run(shards=2), 2, 2, requests=19, bytes=0),
-    ),
-    "waiting": preview(
-        *(
-            Wait(
-                run=run(shards=6),
-                key=submission(run(shards=6), number).key,
-                why="in flight, in_progress",
-            )
-            for number in range(1, 6)
-        ),
-        Wait(
-            run=run(shards=6),
-            key=submission(run(shards=6), 6).key,
-            why="the provider's limit was reached",
-            until=NOW + 60,
-        ),
-    ),
-}
-
 STORIES: Final[dict[str, JobStory]] = {
     "partial": partial_story(),
     "running": running_story(),
@@ -162,6 +104,15 @@ def test_plan(name: str, width: int) -> None:
 
     check_golden(GOLDEN / f"plan-{name}-{width}.txt", text)
     assert max(map(columns, text.splitlines())) <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", PLANS)
+def test_plan_in_colour(name: str, width: int) -> None:
+    text = render_plan(PLANS[name], width=width, paint=Paint(on=True))
+
+    check_golden(GOLDEN / f"plan-{name}-{width}-colour.txt", text)
+    assert re.sub(r"\x1b\[\d+m", "", text) == render_plan(PLANS[name], width=width)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

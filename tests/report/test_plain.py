@@ -12,8 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.errors import Problem
+from runner.inputs.compare import RowChanges
 from runner.ledger.records import RunState
 from runner.reconcile.actions import Finish, Wait
+from runner.reconcile.leftover import Left, LeftKind
 from runner.report.paint import Paint
 from runner.report.plain import columns, fit, pad, plain, wrap
 from runner.report.plan import render_plan
@@ -22,6 +24,7 @@ from runner.report.progress import standings, waiting_lines
 from runner.report.shapes import as_json, job_shape, story_shape
 from runner.report.status import render_status
 from runner.report.story import render_story
+from tests.report.plans import edit, since
 from tests.report.scenes import HOSTILE, NOW, every_step, job, preview, raw_batch, run, view
 from tests.report.stories import partial_story
 
@@ -112,12 +115,25 @@ def hostile_renderings() -> dict[str, str]:
         provider=HOSTILE,
         batches=(raw_batch(status=HOSTILE, id=HOSTILE),),
     )
+    rows = RowChanges(added=1, removed=1, kept=1, changed=1)
     plan = preview(
         *every_step(run(endpoint=HOSTILE, input_path=HOSTILE)),
         Finish(run=run(), why=HOSTILE, job=job(), state=RunState.FAILED, superseded=False),
         Wait(run=run(), key=None, why=HOSTILE, trouble=True),
         notes=(HOSTILE,),
         unasked={HOSTILE: HOSTILE},
+        since={
+            "sentiment": since(edit(HOSTILE, HOSTILE, HOSTILE), rows=rows, source=HOSTILE),
+        },
+        left=(
+            Left(
+                kind=LeftKind.FOREIGN,
+                provider=HOSTILE,
+                job=HOSTILE,
+                what=HOSTILE,
+                command=HOSTILE,
+            ),
+        ),
     )
     waits = [Wait(run=run(job="sentiment"), key=None, why=HOSTILE, trouble=True)]
     lines = waiting_lines(standings(waits), now=NOW, began=NOW, most=9, width=80)

@@ -1,0 +1,177 @@
+"""Plans to be rendered: what a project goes through between its first job and its last result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runner.inputs.compare import RowChanges
+from runner.ledger.records import RunState
+from runner.reconcile.actions import Collect, NoteSpec, Observe, StartRun, Wait
+from runner.reconcile.leftover import Left, LeftKind
+from runner.reconcile.since import Edit, InputChange, Since
+from runner.spec.changes import FieldChange
+from tests.report.scenes import (
+    NOW,
+    batch,
+    every_step,
+    preview,
+    record,
+    run,
+    submission,
+    submit,
+)
+
+if TYPE_CHECKING:
+    from runner.reconcile.preview import Preview
+
+
+def edit(
+    field: str,
+    before: str | int | None,
+    after: str | int | None,
+    *,
+    identity: bool = False,
+    effect: str = "costs nothing by itself",
+) -> Edit:
+    """Return an edit of a spec."""
+    return Edit(
+        change=FieldChange(field=field, before=before, after=after),
+        identity=identity,
+        effect="makes another revision" if identity else effect,
+    )
+
+
+def since(*edits: Edit, rows: RowChanges | None, source: str | None, again: bool = False) -> Since:
+    """Return what has changed of the sentiment job, which asked for another revision before."""
+    return Since(
+        before="2c26b46b68ff",
+        state=RunState.SUCCEEDED,
+        folder="outputs/sentiment/2c26b46b68ff",
+        again=again,
+        edits=edits,
+        requests=None if again else InputChange(rows=rows, source=source, total=3080),
+    )
+
+
+def restarted(changed: Since) -> Preview:
+    """Return the plan for a job that asks for another revision now."""
+    why = "the spec or its input changed what is asked"
+    return preview(
+        StartRun(run=run(), why=why, job=record()), submit(run()), since={"sentiment": changed}
+    )
+
+
+PLANS: Final[dict[str, Preview]] = {
+    "nothing": preview(),
+    "new": preview(*every_step()[:1], submit(run())),
+    "changed": restarted(
+        since(
+            edit("replicate", 1, 2, identity=True),
+            edit("completion_window", "24h", "4h"),
+            edit("metadata.project", None, "acl"),
+            edit(
+                "metadata.note",
+                "a line that is so long that nobody would like to read it " * 2,
+                "x",
+            ),
+            edit("canary", 20, None),
+            rows=RowChanges(added=12, removed=3, kept=3068, changed=4),
+            source="commit 1a2b3c4",
+        )
+    ),
+    "changed-by-ids": restarted(
+        since(
+            rows=RowChanges(added=12, removed=0, kept=3068, changed=None),
+            source="the custom_ids that were kept",
+        )
+    ),
+    "changed-beyond-knowing": restarted(since(rows=None, source=None)),
+    "edited-for-free": preview(
+        NoteSpec(run=run(), why="the spec changed in what cannot change an answer", job=record()),
+        notes=("sentiment: the spec's edit changes no answer; no new batch",),
+        since={
+            "sentiment": since(
+                edit(
+                    "completion_window",
+                    "24h",
+                    "4h",
+                    effect="costs nothing; it reaches batches that are not created yet",
+                ),
+                rows=None,
+                source=None,
+                again=True,
+            )
+        },
+    ),
+    "left": preview(
+        left=(
+            Left(
+                kind=LeftKind.UNANSWERED,
+                provider="openai",
+                job="sentiment",
+                revision="9f86d081884c",
+                what="3 requests ended without a successful response: not asked again",
+                command="runner retry sentiment",
+            ),
+            Left(
+                kind=LeftKind.OLDER_REVISION,
+                provider="openai",
+                job="banking77-intents",
+                revision="2c26b46b68ff",
+                what="2 batches of 2c26b46b68ff in flight, and the spec asks for another revision: "
+                "not cancelled, since what is in flight is paid for",
+                command="runner cancel banking77-intents",
+            ),
+            Left(
+                kind=LeftKind.FOREIGN,
+                provider="openai",
+                what="1,204 batches made by others: never touched, nor taken over",
+                command="runner adopt BATCH_ID --job NAME",
+            ),
+        ),
+    ),
+    "every-step": preview(
+        *every_step(),
+        Wait(run=run("banking77-intents"), key=None, why="the disk is full", trouble=True),
+        notes=("sentiment: the spec's edit changes no answer; no new batch",),
+        unasked={"openai": "OPENAI_API_KEY is not set, and provider openai needs a key"},
+    ),
+    "many-shards": preview(
+        *(submit(run(shards=12), number) for number in range(1, 9)),
+        *(
+            Observe(
+                run=run(shards=12),
+                why="validating → in_progress",
+                key=submission(run(shards=12), number).key,
+                batch=batch(number),
+            )
+            for number in range(9, 13)
+        ),
+    ),
+    "second-attempt": preview(
+        Collect(
+            run=run(shards=2),
+            why="the batch is expired",
+            shard=run(shards=2).shards[0],
+            submission=submission(run(shards=2), batch_id="batch_1"),
+            batch=batch(1, "expired"),
+        ),
+        submit(run(shards=2), 2, 2, requests=19, bytes=0),
+    ),
+    "waiting": preview(
+        *(
+            Wait(
+                run=run(shards=6),
+                key=submission(run(shards=6), number).key,
+                why="in flight, in_progress",
+            )
+            for number in range(1, 6)
+        ),
+        Wait(
+            run=run(shards=6),
+            key=submission(run(shards=6), 6).key,
+            why="the provider's limit was reached",
+            until=NOW + 60,
+        ),
+    ),
+}

@@ -1,0 +1,144 @@
+"""What a person agrees to with a plan: the same terms, the same fingerprint, no difference."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runner.reconcile.actions import Collect, Observe, Wait
+from runner.report.plan_shape import Selection, asked_and_done, plan_shape
+from runner.report.plan_terms import moved, read_terms, terms_of
+from runner.report.shapes import as_json
+from tests.report.plans import PLANS
+from tests.report.scenes import HOSTILE, NOW, batch, preview, run, submission, submit, wish
+
+if TYPE_CHECKING:
+    from runner.reconcile.actions import Action, Submit
+    from runner.reconcile.preview import Preview
+    from runner.report.plan_terms import Terms
+
+
+def terms(plan: Preview) -> Terms:
+    return terms_of(asked_and_done(plan.wishes, plan.plan, Selection()))
+
+
+def collect(number: int = 1) -> Collect:
+    of = run()
+    return Collect(
+        run=of,
+        why="the batch is completed",
+        shard=of.shards[0],
+        submission=submission(of),
+        batch=batch(number),
+    )
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_a_plan_that_is_read_again_has_the_same_terms(name: str) -> None:
+    text = as_json(plan_shape(PLANS[name], (), made_at=NOW))
+
+    assert read_terms(text, shown="plan.json") == terms(PLANS[name])
+    assert moved(read_terms(text, shown="plan.json"), terms(PLANS[name]), silent=()) is None
+
+
+def test_plans_share_a_fingerprint_if_and_only_if_nothing_has_moved() -> None:
+    for then, now in product(map(terms, PLANS.values()), repeat=2):
+        assert (then.fingerprint == now.fingerprint) is (moved(then, now, silent=()) is None)
+
+
+@pytest.mark.parametrize(
+    "also",
+    [
+        Observe(run=run(), why="x", key=submission(run()).key, batch=batch()),
+        Wait(run=run(), key=submission(run()).key, why="in flight", until=NOW),
+    ],
+    ids=["noted", "waited-for"],
+)
+def test_what_changes_by_itself_is_not_compared(also: Action | Wait) -> None:
+    then = terms(preview(submit(run())))
+    now = terms(preview(dataclasses.replace(submit(run()), why="another reason"), also))
+
+    assert then.fingerprint == now.fingerprint
+
+
+def test_a_setting_of_the_provider_is_part_of_what_is_asked() -> None:
+    asked = wish()
+    provider = dataclasses.replace(asked.job.provider, output_expires_after=86_400)
+    other = dataclasses.replace(asked, job=dataclasses.replace(asked.job, provider=provider))
+
+    assert moved(terms(preview()), terms(preview(wishes=(other,))), silent=()) == (
+        "sentiment: output_expires_after was null, is 86400"
+    )
+
+
+@pytest.mark.parametrize(
+    ("was", "would_be", "said"),
+    [
+        ([submit(run())], [], "shard 1 was to be submitted, and now there is nothing to do for it"),
+        ([], [submit(run())], "shard 1 would be submitted, and the plan has nothing for it"),
+        ([submit(run())], [collect()], "shard 1 would be collected, was to be submitted"),
+        (
+            [submit(run(), attempt=2)],
+            [submit(run(), attempt=2, requests=19)],
+            "shard 1, attempt 2, would be submitted otherwise: requests was 3080, is 19",
+        ),
+        (
+            [collect(1)],
+            [collect(2)],
+            f"shard 1 would be collected otherwise: batch was {batch(1).id}, is {batch(2).id}",
+        ),
+        (
+            [submit(run())],
+            [submit(run()), submit(run())],
+            "shard 1 would be submitted otherwise: in another number of steps",
+        ),
+    ],
+)
+def test_a_difference_is_told_in_words(
+    was: list[Submit | Collect], would_be: list[Submit | Collect], said: str
+) -> None:
+    assert moved(terms(preview(*was)), terms(preview(*would_be)), silent=()) == f"sentiment: {said}"
+
+
+def test_of_many_differences_the_first_are_told() -> None:
+    of = run(shards=20)
+    now = terms(preview(*(submit(of, number) for number in range(1, 21))))
+
+    said = moved(terms(preview()), now, silent=()) or ""
+
+    assert said.count("would be submitted") == 5
+    assert said.endswith("; and 15 more")
+
+
+def test_what_a_silent_provider_has_done_is_no_surprise() -> None:
+    then, now = terms(preview()), terms(preview(collect(), submit(run(shards=2), 2)))
+
+    assert moved(then, now, silent=("openai",)) == (
+        "sentiment: shard 2 would be submitted, and the plan has nothing for it"
+    )
+
+
+def test_two_runs_of_one_plan_print_the_same_but_for_the_time() -> None:
+    def shape(at: float) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(as_json(plan_shape(PLANS["new"], (), made_at=at)))
+        return shown
+
+    assert shape(1.0) == shape(2.0) | {"made_at": 1.0}
+
+
+def test_what_is_shown_of_a_difference_is_no_longer_than_a_line() -> None:
+    asked = wish()
+    long = dataclasses.replace(asked.job, metadata={"note": HOSTILE * 40})
+
+    said = moved(
+        terms(preview()),
+        terms(preview(wishes=(dataclasses.replace(asked, job=long),))),
+        silent=(),
+    )
+
+    assert said is not None
+    assert len(said) < 120
