@@ -12,6 +12,7 @@ exception outside it is by definition a bug in runner:
     │   └── LedgerTooNew            written by a later version of runner
     ├── LocalFileError              a file of ours cannot be read or written (disk full, ...)
     ├── InputChanged                the input is no longer what was validated
+    ├── PlanMoved                   what would be done is not what a kept plan says
     ├── MissingExtra                a feature needs an optional dependency
     └── ApiError                    what a provider answered, or did not answer
         ├── Transient               trying again can help, and the call has not acted
@@ -113,6 +114,10 @@ class LocalFileError(RunnerError):
 
 class InputChanged(RunnerError):
     """The input's bytes are no longer those that were validated and hashed."""
+
+
+class PlanMoved(RunnerError):
+    """A plan that was kept is not what would be done now; nothing was done."""
 
 
 class MissingExtra(RunnerError):

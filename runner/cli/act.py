@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from runner.cli.answer import print_problems
+from runner.cli.kept_plan import open_plan
 from runner.cli.project import find_job, open_project, open_specs
 from runner.cli.work import all_passes, conclude, one_pass, patiently, workshop
 from runner.errors import InvalidInput, LockHeld, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
@@ -53,6 +54,13 @@ def _finite(
     show_default=True,
     help="What to do if another reconcile is at work.",
 )
+@click.option(
+    "--plan",
+    "kept",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Begin with the plan that `runner plan -o FILE` kept, or refuse if the world has moved.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say so, too, if there is nothing to do.")
 @click.pass_obj
@@ -63,6 +71,7 @@ def reconcile(
     wait: bool,
     poll_interval: float | None,
     if_locked: str,
+    kept: Path | None,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -73,9 +82,13 @@ def reconcile(
     name; all specs without one.
     """
     project = open_project(directory)
+    agreed = None if kept is None else open_plan(kept, project, selectors)
+    if agreed is not None:
+        selectors, directory = agreed.selectors, agreed.folder
     specs = open_specs(project, selectors, directory)
     print_problems(specs.problems)
     with workshop(project, quiet=quiet, verbose=verbose) as (shop, opened, voice):
+        shop.agree = None if agreed is None else agreed.check
 
         def passes() -> PassReport:
             everything, after = not selectors, if_locked == "wait"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +22,6 @@ from runner.cli.project import find_job, open_project, open_specs, providers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from runner.ledger.store import Ledger
     from runner.spec.job import Job
@@ -70,13 +70,22 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
 @_SELECTORS
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the plan in FILE, for `reconcile --plan FILE`.",
+)
+@click.option(
     "--detailed-exitcode",
     "detailed",
     is_flag=True,
     help="Exit with 0 if there is nothing to do, 2 if changes are pending, 1 on any error.",
 )
 @click.pass_obj
-def plan(directory: Path, selectors: tuple[str, ...], *, as_json: bool, detailed: bool) -> int:
+def plan(
+    directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
+) -> int:
     """Show what reconcile would do; change nothing.
 
     SPEC is a spec file, a folder or a job name; all specs without one. Providers are asked what
@@ -85,7 +94,7 @@ def plan(directory: Path, selectors: tuple[str, ...], *, as_json: bool, detailed
     from runner.errors import RunnerError
 
     try:
-        return _plan(directory, selectors, as_json=as_json, detailed=detailed)
+        return _plan(directory, selectors, as_json=as_json, out=out, detailed=detailed)
     except RunnerError as error:
         if detailed and error.exit_code != 1:
             # 2 would say that changes are pending.
@@ -94,7 +103,9 @@ def plan(directory: Path, selectors: tuple[str, ...], *, as_json: bool, detailed
         raise
 
 
-def _plan(directory: Path, selectors: tuple[str, ...], *, as_json: bool, detailed: bool) -> int:
+def _plan(
+    directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
+) -> int:
     from runner.reconcile.preview import preview
     from runner.report.steps import is_change
 
@@ -111,14 +122,24 @@ def _plan(directory: Path, selectors: tuple[str, ...], *, as_json: bool, detaile
         )
     problems = (*specs.problems, *made.problems)
     print_problems(problems)
-    if as_json:
+    if as_json or out is not None:
+        from runner.cli.kept_plan import keep_plan, selection
         from runner.report.plan_shape import plan_shape
 
-        answer_json(plan_shape(made, problems))
-    else:
+        selected = selection(project, directory, selectors)
+        shape = plan_shape(made, problems, selection=selected, made_at=time.time())
+        if out is not None:
+            keep_plan(out, shape)
+        if as_json:
+            answer_json(shape)
+    if not as_json:
         from runner.report.plan import render_plan
 
         answer(render_plan(made, width=width(), paint=paint()))
+    if out is not None:
+        note(
+            f"kept in {out}; `runner reconcile --plan {out}` does it, unless the world moves first"
+        )
     changes = any(is_change(action) for action in made.plan.actions)
     if detailed:
         return 1 if problems or made.failed else 2 if changes else 0

@@ -167,6 +167,9 @@ def _settle(
                 seen[name] = _look(shop, name, seen.get(name, Seen()))
             looked |= unseen
             continue
+        if shop.agree is not None:
+            shop.agree(wishes, plan)
+            shop.agree = None
         held = {action_name(action) for action in plan.actions} & shop.trouble.keys()
         if len(held) == len({action_name(action) for action in plan.actions}):
             # Nothing is planned, or nothing but what has failed in this pass already.

@@ -16,7 +16,7 @@ from runner.errors import (
 from runner.reconcile.crew import NoHands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from runner.api.protocol import BatchApi
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from runner.ledger.records import Key, Run
     from runner.ledger.store import Ledger
     from runner.outputs.places import Places
+    from runner.reconcile.actions import Plan
     from runner.reconcile.crew import Hands
+    from runner.reconcile.facts import Wish
     from runner.spec.project import Project
 
 
@@ -78,6 +80,8 @@ class Workshop:
         fresh: inputs that this pass has read, and their digests, where the file as it lies is
             what is uploaded: what has not been touched since need not be hashed once more.
         claims: the keys of batches, by id, that were taken over from elsewhere.
+        agree: is shown the first plan before anything of it is done, once, with the wishes it is
+            made for; whatever it raises ends the pass there.
         hands: who makes the calls that may be made side by side.
         hopeless: the providers whose key is refused or where money has run out: waiting for
             them cannot help.
@@ -97,6 +101,7 @@ class Workshop:
     answered: set[str] = field(default_factory=set)
     hopeless: set[str] = field(default_factory=set)
     proven: set[str] = field(default_factory=set)
+    agree: Callable[[Sequence[Wish], Plan], None] | None = None
     hands: Hands = field(default_factory=NoHands)
     ceilings: dict[int, int] = field(default_factory=dict)
     fresh: dict[Path, tuple[Fingerprint, str]] = field(default_factory=dict)

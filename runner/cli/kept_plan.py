@@ -1,0 +1,110 @@
+"""Plans in files: `plan -o FILE` keeps one, `reconcile --plan FILE` holds it against the world.
+
+What is compared, and what is not, is in `runner/report/plan_terms.py`. The comparison takes place
+under the lock, with the first plan of the pass itself, once the providers have been looked at and
+before any step is taken. What follows from that plan (collecting, asking again what has failed,
+publishing) is the usual work of a pass: it has been agreed to with the plan.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import InvalidInput, PlanMoved, Problem, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.reconcile.actions import Plan
+    from runner.reconcile.facts import Wish
+    from runner.report.plan_shape import Selection
+    from runner.report.plan_terms import Terms
+    from runner.spec.project import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreed:
+    """A plan that somebody has looked at; `folder` is where its selectors were typed."""
+
+    path: Path
+    terms: Terms
+    folder: Path
+    silent: frozenset[str]
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """What was selected; nothing stands for everything."""
+        return self.terms.selectors
+
+    def check(self, wishes: Sequence[Wish], plan: Plan) -> None:
+        """Raise PlanMoved unless this is what was agreed to."""
+        from runner.report.plan_shape import Selection, asked_and_done
+        from runner.report.plan_terms import moved, terms_of
+
+        selection = Selection(selectors=self.terms.selectors, folder=self.terms.folder)
+        now = terms_of(asked_and_done(wishes, plan, selection))
+        how = moved(self.terms, now, silent=self.silent)
+        if how is not None:
+            raise PlanMoved(
+                f"the world has moved since {self.path} was made, so nothing was done: {how}. "
+                f"`runner plan -o {self.path}` makes the plan anew"
+            )
+
+
+def selection(project: Project, directory: Path, selectors: Sequence[str]) -> Selection:
+    """Say what a plan is made for, so that it can be selected again from any folder."""
+    from runner.report.plan_shape import Selection
+
+    folder = os.path.relpath(os.path.abspath(directory), project.root)  # noqa: PTH100
+    return Selection(selectors=tuple(selectors), folder=Path(folder).as_posix())
+
+
+def keep_plan(path: Path, shape: dict[str, Any]) -> None:
+    """Write a plan to a file, whole or not at all. Raises LocalFileError."""
+    from runner.outputs.disk import explained
+    from runner.report.shapes import as_json
+
+    with explained(path, doing="written"):
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with part.open("w", encoding="utf-8") as file:
+                file.write(as_json(shape))
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def open_plan(path: Path, project: Project, selectors: Sequence[str]) -> Agreed:
+    """Read a plan that was kept.
+
+    Raises UsageError if SPECs are named besides, InvalidInput if the file is none that this
+    version of runner has made.
+    """
+    from runner.report.plan_terms import read_terms
+
+    if selectors:
+        raise UsageError(
+            f"--plan {path} says which SPECs it is for; leave out {' '.join(selectors)}"
+        )
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        raise InvalidInput([Problem(path=str(path), message=message)]) from error
+    except UnicodeDecodeError as error:
+        message = "is no plan; `runner plan -o FILE` makes one"
+        raise InvalidInput([Problem(path=str(path), message=message)]) from error
+    terms = read_terms(text, shown=str(path))
+    return Agreed(
+        path=path,
+        terms=terms,
+        folder=project.root / terms.folder,
+        silent=frozenset(
+            provider.name for provider in project.providers.values() if provider.embedded
+        ),
+    )
