@@ -31,6 +31,7 @@ COMMANDS: Final = (
     ("validate",),
     ("plan",),
     ("plan", "--json"),
+    ("plan", "-o", "plan.json"),
     ("reconcile",),
     ("reconcile", "-v"),
     ("status",),
