@@ -38,7 +38,8 @@ demo: $(READY) ## embed 3,080 questions through a Batch API on this machine; no 
 test: $(READY) ## run the tests, with branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
-docs: $(READY) ## write the transcripts of README.md anew, by running what they show
+docs: $(READY) ## write the transcripts of README.md and the schemas of specs anew
+	@$(BIN)/python docs/schemas.py
 	@$(BIN)/python docs/transcripts.py
 
 check: layout lint types layers ## run everything that reads the code without running it

@@ -35,6 +35,7 @@ _COMMANDS: Final = {
     "adopt": ("runner.cli.recover", "Take over a batch that was made elsewhere."),
     "rebuild": ("runner.cli.recover", "Make the ledger anew from outputs and providers."),
     "orphans": ("runner.cli.recover", "List what lies at providers and belongs to no job."),
+    "schema": ("runner.cli.schema", "Print the JSON Schema of a document, for editors."),
 }
 
 _EXIT_CODES: Final = (

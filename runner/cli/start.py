@@ -13,8 +13,18 @@ from runner.cli.answer import note
 from runner.errors import LocalFileError
 
 _PROJECT: Final = "runner.yaml"
-_TEMPLATE: Final = ("data/hello.jsonl", "specs/hello.yaml", _PROJECT)
-"""The project file comes last: where it is, everything is."""
+_TEMPLATE: Final = {
+    "data/hello.jsonl": ("runner.cli", "template/data/hello.jsonl"),
+    "schemas/project.json": ("runner.spec", "schemas/project.json"),
+    "schemas/spec.json": ("runner.spec", "schemas/spec.json"),
+    "specs/hello.yaml": ("runner.cli", "template/specs/hello.yaml"),
+    _PROJECT: ("runner.cli", "template/runner.yaml"),
+}
+"""Each file of a project, and the package and file that it is a copy of.
+
+The project file comes last: where it is, everything is. Schemas are copied, not referred to: an
+editor of whoever clones the project need not know where runner is installed, if it is.
+"""
 
 _IGNORED: Final = (b".runner/", b"outputs/")
 
@@ -26,15 +36,16 @@ def init(directory: Path, folder: Path | None) -> int:
     """Make a project in DIR (default: here) that runs at once on the local provider.
 
     Files that are there already are kept as they are, and a folder that is a project already
-    gets no example job.
+    gets no example job. The first line of its YAML files tells editors which schema to check
+    them by; `runner schema --help` tells more.
     """
     root = directory / folder if folder is not None else directory
     try:
         if (root / _PROJECT).exists():
             note(f"kept     {root / _PROJECT}: this is a project already")
         else:
-            for name in _TEMPLATE:
-                _make(root / name, name)
+            for name, (package, source) in _TEMPLATE.items():
+                _make(root / name, resources.files(package).joinpath(source).read_bytes())
         _ignore(root / ".gitignore")
     except OSError as error:
         raise LocalFileError(
@@ -45,12 +56,11 @@ def init(directory: Path, folder: Path | None) -> int:
     return 0
 
 
-def _make(target: Path, name: str) -> None:
+def _make(target: Path, content: bytes) -> None:
     if target.exists():
         note(f"kept     {target}")
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    content = resources.files("runner.cli").joinpath("template", name).read_bytes()
     with target.open("xb") as file:
         file.write(content)
     note(f"created  {target}")

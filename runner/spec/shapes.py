@@ -3,14 +3,18 @@
 Only shape, types and bounds are here; what depends on the rest of a project (is the provider
 known, does the input exist) is checked where that is known. Imported inside functions only:
 pydantic costs more to import than most commands take to run.
+
+Each key has a description and examples: editors show them, by the JSON Schemas in
+`runner/spec/schemas/` that `docs/schemas.py` makes of these classes.
 """
 
 import re
 from functools import cache
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
 
+from runner.spec.job import METADATA_KEY, OPENAI_ENDPOINTS
 from runner.spec.project import LONGEST_LIFE
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
@@ -49,14 +53,13 @@ _SHORTEST_LIFE: Final = 3600
 
 def read_life(value: object) -> object:
     """Turn `7d` into seconds; raises ValueError for what no file's life can be."""
-    if not isinstance(value, str):
-        return value
-    if not re.fullmatch(DURATION_PATTERN, value):
-        raise ValueError("is no time; write a number of hours or days, such as 12h or 7d")
-    seconds = duration(value)
-    if not _SHORTEST_LIFE <= seconds <= LONGEST_LIFE:
+    if isinstance(value, str):
+        if not re.fullmatch(DURATION_PATTERN, value):
+            raise ValueError("is no time; write a number of hours or days, such as 12h or 7d")
+        value = duration(value)
+    if isinstance(value, int) and not _SHORTEST_LIFE <= value <= LONGEST_LIFE:
         raise ValueError("is not between 1h and 30d, which is what the API takes")
-    return seconds
+    return value
 
 
 def duration(text: str) -> int:
@@ -64,15 +67,41 @@ def duration(text: str) -> int:
     return int(text[:-1]) * {"m": 60, "h": 3600, "d": 86_400}[text[-1]]
 
 
+_SIZE_SCHEMA: Final[dict[str, object]] = {
+    "type": ["integer", "string"],
+    "minimum": 1,
+    "maximum": LARGEST,
+    "pattern": "^[0-9]{1,15} ?(k|[KMGT]i?)?B$",
+}
+_LIFE_SCHEMA: Final[dict[str, object]] = {
+    "type": ["integer", "string"],
+    "minimum": _SHORTEST_LIFE,
+    "maximum": LONGEST_LIFE,
+    "pattern": DURATION_PATTERN,
+}
+"""As bounds of JSON Schema hold for numbers only, and patterns for strings only."""
+
+_URL: Final = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s?#]+$"
+_PATH_OF_API: Final = r'^/[!-"$-~]*$'
+_NO_FOLDER_INSIDE: Final = r"^/|(^|/)\.\.(/|$)|^(\./+)*\.[^/]|^(\./*)*$"
+"""Absolute, upwards, hidden, or the project itself."""
+
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 PathText = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
-Size = Annotated[int, BeforeValidator(read_size), Field(ge=1, le=LARGEST)]
-Life = Annotated[int, BeforeValidator(read_life)]
+Size = Annotated[
+    int, BeforeValidator(read_size), Field(ge=1, le=LARGEST), WithJsonSchema(_SIZE_SCHEMA)
+]
+Life = Annotated[int, BeforeValidator(read_life), WithJsonSchema(_LIFE_SCHEMA)]
 
 Metadata = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]],
-    Field(max_length=16),
+    Field(
+        max_length=16,
+        json_schema_extra={
+            "propertyNames": {"minLength": 1, "maxLength": 64, "not": {"const": METADATA_KEY}}
+        },
+    ),
 ]
 
 
@@ -84,7 +113,9 @@ class RetryShape(_Shape):
     """How often requests without an answer are asked again."""
 
     attempts: Annotated[int, Field(ge=1, le=100)] = Field(
-        default=3, description="Submissions of a request before it counts as failed."
+        default=3,
+        description="Submissions of a request before it counts as failed.",
+        examples=[3],
     )
 
 
@@ -93,11 +124,14 @@ class DeadlineShape(_Shape):
 
     after: Annotated[str, Field(pattern=DURATION_PATTERN)] | None = Field(
         default=None,
-        description="Time from its creation; by default an hour after it should have expired.",
+        description="Time from its creation, in minutes, hours or days; by default an hour after "
+        "it should have expired.",
+        examples=["90m", "30h", "2d"],
     )
     action: Literal["warn", "resubmit", "wait"] = Field(
         default="warn",
         description="warn: say so once; resubmit: cancel it and ask the rest again; wait: nothing.",
+        examples=["warn", "resubmit"],
     )
 
 
@@ -105,74 +139,164 @@ class SpecShape(_Shape):
     """One job for a Batch API."""
 
     name: Name | None = Field(
-        default=None, description="The job's name; by default the file's stem."
+        default=None,
+        description="The job's name; by default the file's stem. Several documents in one file "
+        "need one each.",
+        examples=["sentiment", "banking77-intents"],
     )
-    endpoint: str = Field(description="The API's path, such as /v1/chat/completions.")
-    input: PathText = Field(description="Batch requests in JSONL; a path from the project's root.")
+    endpoint: str = Field(
+        description="The API's path that answers the requests.",
+        examples=list(OPENAI_ENDPOINTS),
+        json_schema_extra={"pattern": _PATH_OF_API},
+    )
+    input: PathText = Field(
+        description="Batch requests in JSONL, one {custom_id, method, url, body} a line; a path "
+        "from the project's root.",
+        examples=["data/reviews.jsonl"],
+    )
     completion_window: Annotated[str, Field(pattern=WINDOW_PATTERN)] = Field(
-        default="24h", description="How long the provider may take."
+        default="24h",
+        description="How long the provider may take, in hours or days; OpenAI offers 24h alone.",
+        examples=["24h", "7d"],
     )
-    metadata: Metadata = Field(default={}, description="Pairs of strings that each batch carries.")
+    metadata: Metadata = Field(
+        default={},
+        description="Up to 16 pairs of strings that each batch carries.",
+        examples=[{"project": "acl"}],
+    )
     provider: str | None = Field(
-        default=None, description="Who is asked; by default default_provider."
+        default=None,
+        description="Who is asked; by default default_provider of runner.yaml.",
+        examples=["openai", "local", "lab"],
     )
-    replicate: Count = Field(default=1, description="Another number asks the same questions again.")
-    retry: RetryShape = RetryShape()
-    deadline: DeadlineShape = DeadlineShape()
+    replicate: Count = Field(
+        default=1,
+        description="Another number asks the same questions again.",
+        examples=[1, 2],
+    )
+    retry: RetryShape = Field(
+        default=RetryShape(),
+        description="How often requests without an answer are asked again.",
+        examples=[{"attempts": 3}],
+    )
+    deadline: DeadlineShape = Field(
+        default=DeadlineShape(),
+        description="What to do about a batch that takes longer than it should.",
+        examples=[{"after": "30h", "action": "warn"}],
+    )
     canary: Annotated[int, Field(ge=1, le=50_000)] | None = Field(
         default=None,
         description="Ask so many requests first; the rest only if at least half of them succeed.",
+        examples=[10],
     )
     keep_remote: bool = Field(
         default=True,
         description="false: delete the job's files at the provider once its results are here.",
+        examples=[True, False],
     )
     output: PathText | None = Field(
-        default=None, description="A folder for the results, instead of outputs/<name>."
+        default=None,
+        description="A folder for the results inside the project; by default outputs/<name>.",
+        examples=["results/sentiment"],
+        json_schema_extra={"not": {"pattern": _NO_FOLDER_INSIDE}},
     )
 
 
 class ProviderShape(_Shape):
     """What a project may say about a provider."""
 
-    base_url: str | None = Field(default=None, description="The API's URL, up to and with /v1.")
+    base_url: str | None = Field(
+        default=None,
+        description="The API's URL, up to and with /v1; without user, password and query.",
+        examples=["http://127.0.0.1:8000/v1"],
+        json_schema_extra={"pattern": _URL},
+    )
     api_key_env: Annotated[str, Field(pattern=VARIABLE_PATTERN)] | None = Field(
-        default=None, description="The environment variable that holds the key."
+        default=None,
+        description="The environment variable that holds the key, never the key itself.",
+        examples=["LAB_KEY"],
     )
     api_key_file: PathText | None = Field(
-        default=None, description="A file of mode 0600 that holds the key; ~ is your home."
+        default=None,
+        description="A file of mode 0600 that holds the key; ~ is your home.",
+        examples=["~/.lab-key"],
     )
     api_key_command: PathText | Annotated[list[PathText], Field(min_length=1)] | None = Field(
-        default=None, description="A command that prints the key, as a list of arguments."
+        default=None,
+        description="A command that prints the key, as a list of arguments or one line.",
+        examples=[["pass", "show", "lab"], "pass show lab"],
     )
-    max_requests_per_batch: Count | None = None
-    max_bytes_per_batch: Size | None = None
-    max_bytes_per_request: Size | None = None
+    max_requests_per_batch: Count | None = Field(
+        default=None,
+        description="Requests that one batch takes; larger inputs are cut into several.",
+        examples=[50_000],
+    )
+    max_bytes_per_batch: Size | None = Field(
+        default=None,
+        description="Bytes that one input file takes: a number, or one with kB, MB, GB or MiB.",
+        examples=["200MB", 200_000_000],
+    )
+    max_bytes_per_request: Size | None = Field(
+        default=None,
+        description="Bytes that one request takes: a number, or one with kB, MB, GB or MiB.",
+        examples=["1MB"],
+    )
     max_active_batches: Count | None = Field(
-        default=None, description="How many batches may be in flight at once."
+        default=None,
+        description="How many batches may be in flight at once; what would be more waits.",
+        examples=[100],
     )
     max_enqueued_tokens: Count | None = Field(
-        default=None, description="How many prompt tokens of one model may be in flight at once."
+        default=None,
+        description="How many prompt tokens of one model may be in flight at once.",
+        examples=[2_000_000],
     )
     input_expires_after: Life | None = Field(
-        default=None, description="How long the provider keeps input files, such as 7d."
+        default=None,
+        description="How long the provider keeps input files: 1h to 30d, or that in seconds.",
+        examples=["7d"],
     )
     output_expires_after: Life | None = Field(
-        default=None, description="How long the provider keeps result files, such as 30d."
+        default=None,
+        description="How long the provider keeps result files: 1h to 30d, or that in seconds.",
+        examples=["30d"],
     )
     adoption_grace: Annotated[float, Field(ge=0, le=86_400)] | None = Field(
-        default=None, description="Seconds during which a listing may not show what was just made."
+        default=None,
+        description="Seconds during which a listing may not show what was just made.",
+        examples=[60],
     )
 
 
 class ConfigShape(_Shape):
-    """`runner.yaml`."""
+    """A project of runner: the file runner.yaml."""
 
-    specs: PathText = "specs"
-    outputs: PathText = "outputs"
-    ledger: PathText = ".runner/ledger.db"
-    default_provider: str = "openai"
-    providers: dict[Name, ProviderShape] = {}
+    specs: PathText = Field(
+        default="specs",
+        description="The folder of the specs, searched for *.yaml and *.yml.",
+        examples=["specs"],
+    )
+    outputs: PathText = Field(
+        default="outputs",
+        description="The folder that results go to, one below it for each job.",
+        examples=["outputs"],
+    )
+    ledger: PathText = Field(
+        default=".runner/ledger.db",
+        description="The SQLite file that holds what was done; on a local disk, if possible.",
+        examples=[".runner/ledger.db"],
+    )
+    default_provider: str = Field(
+        default="openai",
+        description="Who is asked where a spec does not say; openai and local are built in.",
+        examples=["openai", "local", "lab"],
+    )
+    providers: dict[Name, ProviderShape] = Field(
+        default={},
+        description="Servers that speak the OpenAI Batch API, by the name that specs use.",
+        examples=[{"lab": {"base_url": "http://127.0.0.1:8000/v1", "api_key_env": "LAB_KEY"}}],
+        json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
+    )
 
 
 @cache

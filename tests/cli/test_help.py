@@ -28,6 +28,7 @@ COMMANDS = (
     "adopt",
     "rebuild",
     "orphans",
+    "schema",
 )
 
 
@@ -119,6 +120,8 @@ def test_an_unknown_command_is_an_error(run: Run) -> None:
         ("reconcile", "--if-locked", "panic"),
         ("reconcile", "--wait=3"),
         ("init", "a", "b"),
+        ("schema",),
+        ("schema", "specs"),
         ("-C",),
     ],
     ids=" ".join,

@@ -6,6 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
+from jsonschema import Draft7Validator
 
 from tests.cli.shell import Folder, sh
 
@@ -14,7 +16,14 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import Run
 
-FILES = (".gitignore", "data/hello.jsonl", "runner.yaml", "specs/hello.yaml")
+FILES = (
+    ".gitignore",
+    "data/hello.jsonl",
+    "runner.yaml",
+    "schemas/project.json",
+    "schemas/spec.json",
+    "specs/hello.yaml",
+)
 
 
 def files_of(root: Path) -> dict[str, bytes]:
@@ -52,6 +61,26 @@ def test_init_here(tmp_path: Path) -> None:
     assert made.code == 0
     assert tuple(files_of(tmp_path)) == FILES
     assert made.err.endswith("next: runner reconcile --wait\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "schema"), [("specs/hello.yaml", "spec"), ("runner.yaml", "project")]
+)
+def test_the_first_line_leads_editors_to_the_schema(
+    run: Run, folder: Folder, name: str, schema: str
+) -> None:
+    (folder.root / "runner.yaml").unlink()
+    assert run("init").code == 0
+
+    path = folder.root / name
+    first, *_ = path.read_text("utf-8").splitlines()
+    _, marker, reference = first.partition("# yaml-language-server: $schema=")
+
+    assert marker
+    assert (path.parent / reference).read_text("utf-8") == run("schema", schema).out
+    Draft7Validator(json.loads(run("schema", schema).out)).validate(
+        yaml.safe_load(path.read_text("utf-8"))
+    )
 
 
 def test_init_starts_where_it_is_told(run: Run, tmp_path: Path) -> None:

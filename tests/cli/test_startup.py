@@ -61,7 +61,14 @@ def loaded(folder: Path, *arguments: str) -> frozenset[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--help",), ("--version",), ("reconcile", "--help"), ("plan", "--help"), ("init", "new")],
+    [
+        ("--help",),
+        ("--version",),
+        ("reconcile", "--help"),
+        ("plan", "--help"),
+        ("init", "new"),
+        ("schema", "spec"),
+    ],
     ids=" ".join,
 )
 def test_help_and_init_load_nothing_heavy(folder: Folder, arguments: tuple[str, ...]) -> None:
