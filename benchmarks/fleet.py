@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.account import Account, environment
 from benchmarks.cases import Case, in_turn
 from benchmarks.costs import Bar, measure
-from benchmarks.projects import PAUSE, expect, many_jobs
+from benchmarks.projects import PAUSE, RUNNER, count_lines, expect, many_jobs
 
 if TYPE_CHECKING:
     from benchmarks.cases import Bench
@@ -116,6 +116,38 @@ def starting(bench: Bench) -> Figures:
         return in_turn(bench.pairs if bench.quick else bench.pairs * 3, names, one)
 
 
+_TYPED: Final = {
+    "a command": "runner re",
+    "a job": "runner show job-",
+    "a spec": "runner plan specs/job-",
+}
+
+
+def completing(bench: Bench) -> Figures:
+    """Complete what somebody types in a project of many jobs, as bash asks for it."""
+    jobs = bench.sized(_FINISHED)
+    with Account(bench.scratch / "account") as account:
+        project = many_jobs(bench.scratch / "project", account, jobs)
+        project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
+
+        def one(name: str) -> Cost:
+            words = _TYPED[name].split()
+            asked = environment(
+                _RUNNER_COMPLETE="bash_complete",
+                COMP_WORDS=_TYPED[name],
+                COMP_CWORD=str(len(words) - 1),
+            )
+            cost = measure([str(RUNNER)], folder=project.folder, account=account, environ=asked)
+            wanted = 3 if name == "a command" else jobs
+            expect(
+                found=count_lines(project.folder / "said.txt"), wanted=wanted, what="completions"
+            )
+            return cost
+
+        in_turn(1, list(_TYPED), one)
+        return in_turn(bench.pairs if bench.quick else bench.pairs * 3, list(_TYPED), one)
+
+
 FLEETS: Final = (
     Case(
         name="polling",
@@ -153,6 +185,12 @@ FLEETS: Final = (
             Bar(name="runner --help", what="wall", limit=0.15),
             Bar(name="runner status", what="wall", limit=0.35),
         ),
+    ),
+    Case(
+        name="complete",
+        title="Completion in a shell, with 1,000 finished jobs",
+        run=completing,
+        bars=tuple(Bar(name=name, what="wall", limit=0.15, below=True) for name in _TYPED),
     ),
     Case(
         name="rebuild",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.answer import answer, answer_json, note, paint, print_error, print_problems, width
+from runner.cli.completion import complete_known_jobs
 from runner.cli.project import open_project, open_specs
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("jobs", metavar="[JOB]...", nargs=-1)
+@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs)
 @click.option("--json", "as_json", is_flag=True, help="Print what was checked as JSON.")
 @click.pass_obj
 def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:

@@ -18,6 +18,7 @@ from runner.cli.answer import (
     print_problems,
     width,
 )
+from runner.cli.completion import complete_known_jobs, complete_specs
 from runner.cli.project import find_job, open_project, open_specs, providers
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from runner.spec.job import Job
     from runner.spec.project import Project
 
-_SELECTORS = click.argument("selectors", metavar="[SPEC]...", nargs=-1)
+_SELECTORS = click.argument(
+    "selectors", metavar="[SPEC]...", nargs=-1, shell_complete=complete_specs
+)
 
 
 @click.command()
@@ -147,7 +150,7 @@ def _plan(
 
 
 @click.command()
-@click.argument("jobs", metavar="[JOB]...", nargs=-1)
+@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_specs)
 @click.option("--json", "as_json", is_flag=True, help="Print a list of jobs as JSON.")
 @click.pass_obj
 def status(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
@@ -173,7 +176,7 @@ def status(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("job", metavar="JOB")
+@click.argument("job", metavar="JOB", shell_complete=complete_known_jobs)
 @click.option("--json", "as_json", is_flag=True, help="Print the story as JSON.")
 @click.pass_obj
 def show(directory: Path, job: str, *, as_json: bool) -> int:

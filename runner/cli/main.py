@@ -16,11 +16,14 @@ import click
 
 from runner import __version__
 from runner.cli.answer import NobodyListens, abandon, note, print_error
+from runner.cli.completion import complete_folders
 from runner.cli.signals import Terminated, listen
 from runner.errors import RunnerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from click.shell_completion import CompletionItem
 
 _COMMANDS: Final = {
     "init": ("runner.cli.start", "Make a project that runs at once on the local provider."),
@@ -36,6 +39,7 @@ _COMMANDS: Final = {
     "rebuild": ("runner.cli.recover", "Make the ledger anew from outputs and providers."),
     "orphans": ("runner.cli.recover", "List what lies at providers and belongs to no job."),
     "schema": ("runner.cli.schema", "Print the JSON Schema of a document, for editors."),
+    "completion": ("runner.cli.completion", "Print the script by which a shell completes."),
 }
 
 _EXIT_CODES: Final = (
@@ -63,9 +67,22 @@ class _Lazy(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in _COMMANDS and not name.startswith("-"):
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             raise click.UsageError(f"No such command {name!r}.{_suggestion(name)}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the name of a command, without importing any."""
+        from click.shell_completion import CompletionItem
+
+        return [
+            *(
+                CompletionItem(name, help=about)
+                for name, (_, about) in _COMMANDS.items()
+                if name.startswith(incomplete)
+            ),
+            *click.Command.shell_complete(self, ctx, incomplete),
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
@@ -111,6 +128,7 @@ def _suggestion(name: str) -> str:
     "directory",
     metavar="DIR",
     type=click.Path(path_type=Path),
+    shell_complete=complete_folders,
     default=Path(),
     help="Start looking for the project in DIR instead of the current folder.",
 )

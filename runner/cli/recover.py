@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.answer import answer, answer_json, note, paint, print_problems, width
+from runner.cli.completion import complete_jobs
 from runner.cli.project import find_job, open_project, open_specs, providers
 from runner.cli.work import workshop
 from runner.errors import InvalidInput, LedgerDamaged, UsageError
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("batch_id", metavar="BATCH_ID")
-@click.option("--job", metavar="NAME", required=True, help="The job whose requests it asks.")
+@click.option(
+    "--job",
+    metavar="NAME",
+    required=True,
+    shell_complete=complete_jobs,
+    help="The job whose requests it asks.",
+)
 @click.pass_obj
 def adopt(directory: Path, batch_id: str, *, job: str) -> int:
     """Take over a batch that a notebook or another tool has made.

@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from runner.cli.answer import note
+from runner.cli.completion import complete_folders
 from runner.errors import LocalFileError
 
 _PROJECT: Final = "runner.yaml"
@@ -30,7 +31,13 @@ _IGNORED: Final = (b".runner/", b"outputs/")
 
 
 @click.command()
-@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), required=False)
+@click.argument(
+    "folder",
+    metavar="[DIR]",
+    type=click.Path(path_type=Path),
+    required=False,
+    shell_complete=complete_folders,
+)
 @click.pass_obj
 def init(directory: Path, folder: Path | None) -> int:
     """Make a project in DIR (default: here) that runs at once on the local provider.

@@ -210,12 +210,21 @@ def find_project(start: Path, environ: Mapping[str, str]) -> Project:
     """
     from runner.spec.config import read_config
 
+    if not os.path.isdir(start):  # noqa: PTH112 - Path.is_dir() raises where nobody may look
+        raise UsageError(f"no such folder: {start}")
+    root, config = find_root(start)
+    return read_config(root, config, environ)
+
+
+def find_root(start: Path) -> tuple[Path, Path | None]:
+    """Return the folder of the project that `start` lies in, and its `runner.yaml` if any.
+
+    Reads nothing; without a `runner.yaml` above it, `start` is a project of its own.
+    """
     # os.path: Path.resolve() follows links, and Path's questions raise where nobody may look.
     folder = Path(os.path.abspath(start))  # noqa: PTH100
-    if not os.path.isdir(folder):  # noqa: PTH112
-        raise UsageError(f"no such folder: {start}")
     for root in (folder, *folder.parents):
         config = root / PROJECT_FILE
         if os.path.isfile(config):  # noqa: PTH113
-            return read_config(root, config, environ)
-    return read_config(folder, None, environ)
+            return root, config
+    return folder, None

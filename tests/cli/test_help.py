@@ -29,6 +29,7 @@ COMMANDS = (
     "rebuild",
     "orphans",
     "schema",
+    "completion",
 )
 
 
@@ -122,6 +123,7 @@ def test_an_unknown_command_is_an_error(run: Run) -> None:
         ("init", "a", "b"),
         ("schema",),
         ("schema", "specs"),
+        ("completion", "csh"),
         ("-C",),
     ],
     ids=" ".join,

@@ -91,3 +91,30 @@ def test_a_command_that_has_something_to_do_loads_what_it_needs(folder: Folder) 
     folder.job("one")
 
     assert loaded(folder.root, "reconcile") >= {"httpx", "sqlite_utils", "starlette", "tenacity"}
+
+
+@pytest.mark.parametrize("words", ["runner re", "runner show h", "runner plan specs/"])
+def test_completion_loads_nothing_heavy(finished: Folder, words: str) -> None:
+    script = (
+        "import atexit, json, sys\n"
+        "atexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))\n"
+        "from runner.cli import main\n"
+        "main()\n"
+    )
+    asked = {
+        "_RUNNER_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=finished.root,
+        env=environment(asked),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE,
+    )
+
+    assert done.stdout.startswith("plain,")
+    assert HEAVY & {name.partition(".")[0] for name in json.loads(done.stderr)} == set()
