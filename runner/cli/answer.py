@@ -7,16 +7,23 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
 
 from runner.errors import InvalidInput, LocalFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import TextIO
 
     from runner.errors import Problem, RunnerError
     from runner.report.paint import Paint
+
+
+_MOST_FRAMES: Final = 20
+"""Problems that are shown with their lines: whoever has more begins with the first."""
 
 
 class NobodyListens(Exception):
@@ -54,10 +61,14 @@ def note(sentence: str) -> None:
     """Say something beside the answer; a reader that has gone is no reason to stop working."""
     from runner.report.plain import plain
 
+    _say(plain(sentence))
+
+
+def _say(line: str) -> None:
     if sys.stderr is None:
         return
     try:
-        sys.stderr.write(plain(sentence) + "\n")
+        sys.stderr.write(line + "\n")
         sys.stderr.flush()
     except OSError:
         abandon(sys.stderr)
@@ -77,15 +88,15 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
 
-def paint() -> Paint:
-    """Return the colours for stdout: none unless it is a terminal that wants them.
+def paint(stream: TextIO | None = None) -> Paint:
+    """Return the colours for a stream (stdout): none unless it is a terminal that wants them.
 
     Source of NO_COLOR: https://no-color.org
     """
     from runner.report.paint import Paint
 
     wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Paint(on=wanted and is_terminal(sys.stdout))
+    return Paint(on=wanted and is_terminal(sys.stdout if stream is None else stream))
 
 
 def is_terminal(stream: TextIO | None) -> bool:
@@ -94,9 +105,32 @@ def is_terminal(stream: TextIO | None) -> bool:
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
-    """Print one line for each problem on stderr, as editors and CI read them."""
-    for problem in sorted(problems):
+    """Print one line for each problem on stderr, as editors and CI read them.
+
+    Somebody at a terminal is shown the place itself below it, for the first of them.
+    """
+    ordered = sorted(problems)
+    frames = _frames(ordered[:_MOST_FRAMES]) if ordered and is_terminal(sys.stderr) else {}
+    for problem in ordered:
         note(str(problem))
+        for line in frames.get(problem, ()):
+            _say(line)
+
+
+def _frames(problems: Sequence[Problem]) -> dict[Problem, list[str]]:
+    """Return what is shown below problems: the lines they are about, from the project's files."""
+    from runner.report.frame import render_frame
+    from runner.spec.excerpt import excerpts
+    from runner.spec.project import find_root
+
+    context = click.get_current_context(silent=True)
+    start = context.find_root().params.get("directory") if context is not None else None
+    root, _ = find_root(start or Path())
+    columns = os.get_terminal_size(sys.stderr.fileno()).columns
+    return {
+        problem: render_frame(excerpt, width=columns or None, paint=paint(sys.stderr))
+        for problem, excerpt in excerpts(problems, root).items()
+    }
 
 
 def print_error(error: RunnerError) -> None:

@@ -98,7 +98,11 @@ class _Lazy(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- as click's
         with _help_is_an_answer():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except RunnerError as error:
+                print_error(error)  # while it is known where the project is
+                return error.exit_code
 
 
 @contextlib.contextmanager
@@ -163,9 +167,6 @@ def run(arguments: Sequence[str]) -> int:
         return _interrupted(130)
     except click.ClickException as error:
         _refuse(error)
-        return error.exit_code
-    except RunnerError as error:
-        print_error(error)
         return error.exit_code
     except KeyboardInterrupt:
         return _interrupted(130)

@@ -37,12 +37,12 @@ _ELSEWHERE: Final = (
     "a key is never written in runner.yaml; name its variable in api_key_env, a file of mode 0600"
     " in api_key_file, or a command that prints it in api_key_command"
 )
-_NAMES_OF_KEYS: Final = re.compile(
+NAMES_OF_KEYS: Final = re.compile(
     r"(^|[_-])(api)?(keys?|tokens?|secrets?|pass(word|wd|phrase)?|credentials?|auth|authorization"
     r"|bearer|headers?)($|[_-])",
     re.IGNORECASE,
 )
-_LOOKS_LIKE_A_KEY: Final = re.compile(
+LOOKS_LIKE_A_KEY: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk|gsk|xai|hf|key)[-_][A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w.-]{8,})"
 )
 """How the keys of providers begin, and JSON Web Tokens (RFC 7519)."""
@@ -290,14 +290,14 @@ def _is_named_like_a_key(name: str, above: Steps) -> bool:
     from runner.spec.shapes import CONFIG_KEYS
 
     known = CONFIG_KEYS.get(above) or CONFIG_KEYS.get((*above[:-1], "*"))
-    if known is None or name in known or not _NAMES_OF_KEYS.search(name):
+    if known is None or name in known or not NAMES_OF_KEYS.search(name):
         return False
     meant = did_you_mean(name, known)
     return meant is None or (meant in _PLACES and not name.startswith("api_key_"))
 
 
 def _looks_like_a_key(text: str) -> bool:
-    return _LOOKS_LIKE_A_KEY.search(text) is not None
+    return LOOKS_LIKE_A_KEY.search(text) is not None
 
 
 def _shows(step: str | int) -> bool:
