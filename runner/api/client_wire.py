@@ -22,8 +22,9 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from runner import __version__
-from runner.api.complaints import shown
-from runner.api.replies import Call, Reply, public_url, refusal, unusable
+from runner.api.advice import LATER, LOOK, about_connection
+from runner.api.complaints import public_url, shown
+from runner.api.replies import Call, Reply, refusal, unusable
 from runner.api.secrecy import Bearer, sendable, without_frames
 from runner.errors import MayHaveActed, Rejected, Transient, Unauthorized, Unreachable
 from runner.imports import unseen
@@ -248,17 +249,17 @@ class Wire:
         if isinstance(error, _NOTHING_SENT):
             kind: type[ApiError] = Unreachable
             address = public_url(self.provider.base_url)
-            text = f"{self.provider.name} cannot be reached at {address}: {what}"
+            advice = about_connection(self.provider, error)
+            text = f"{self.provider.name} cannot be reached at {address} for {call}: {what}"
         elif call.acts:
             kind = MayHaveActed
-            text = (
-                f"{self.provider.name} gave no whole answer to {call} ({what}):"
-                " it may have been carried out"
-            )
+            advice = LOOK
+            text = f"{self.provider.name} gave no whole answer to {call}: {what}"
         else:
             kind = Transient
-            text = f"{self.provider.name} gave no whole answer to {call} ({what})"
-        return kind(text, provider=self.provider.name, call=str(call))
+            advice = LATER
+            text = f"{self.provider.name} gave no whole answer to {call}: {what}"
+        return kind(f"{text} ({advice})", provider=self.provider.name, call=str(call))
 
     def _client(self, call: Call, pool: _Pool) -> httpx.Client:
         try:

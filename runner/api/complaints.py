@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -46,6 +47,16 @@ def shown(text: str, secret: Secret | None, *, longest: int = LONGEST_TEXT) -> s
     text = text[: longest * 20]
     line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"
+
+
+def public_url(url: str) -> str:
+    """Return a URL without what may be secret in it: user, password, query and fragment."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an address that is no URL"
+    host = parts.netloc.rpartition("@")[2]
+    return shown(parts._replace(netloc=host, query="", fragment="").geturl(), None, longest=200)
 
 
 def decode_json(body: bytes) -> object:

@@ -15,8 +15,8 @@ from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar, assert_never
-from urllib.parse import urlsplit
 
+from runner.api.advice import LOOK, about_address, about_refusal
 from runner.api.complaints import decode_json, describe_text, read_complaint, shown
 from runner.batch import MONEY_CODES
 from runner.errors import (
@@ -49,17 +49,6 @@ _PLAIN_MEANINGS: Final[Mapping[int, type[ApiError]]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: NotOffered,
     HTTPStatus.TOO_MANY_REQUESTS: RateLimited,
     HTTPStatus.NOT_IMPLEMENTED: NotOffered,
-}
-_ADVICE: Final[Mapping[type[ApiError], str]] = {
-    FileNotVisible: "the uploaded file is not known there yet",
-    MayHaveActed: "it may have been carried out: look before sending it again",
-    NotFound: "it does not exist, or belongs to another project's key",
-    NotOffered: "is base_url really that of a Batch API?",
-    OutOfMoney: "add credit or raise the limit; no retry can help",
-    RateLimited: "too many requests for now",
-    TooLarge: "smaller files may do: set max_bytes_per_batch",
-    Rejected: "sending the same again would not help",
-    Transient: "trying again can help",
 }
 _FILE_PARAMS: Final = frozenset({"file_id", "input_file_id"})
 _FILE_NOT_VISIBLE: Final = re.compile(
@@ -175,8 +164,8 @@ def unusable(call: Call, what: str, reply: Reply) -> ApiError:
         f"{call.provider.name} answered {call} with {reply.status} and {shown(what, call.secret)}"
     )
     if not call.acts:
-        return _error(UnexpectedReply, call, text, reply)
-    return _error(MayHaveActed, call, f"{text} ({_ADVICE[MayHaveActed]})", reply)
+        return _error(UnexpectedReply, call, f"{text} ({about_address(call.provider)})", reply)
+    return _error(MayHaveActed, call, f"{text} ({LOOK})", reply)
 
 
 def refusal(call: Call, reply: Reply, *, now: float) -> ApiError:
@@ -191,7 +180,10 @@ def refusal(call: Call, reply: Reply, *, now: float) -> ApiError:
     if complaint.text:
         text += f": {complaint.text}"
     wait = retry_after(reply.headers, now=now)
-    return _error(kind, call, f"{text} ({_advice(kind, call, reply)})", reply, complaint, wait)
+    advice = about_refusal(kind, call, reply, complaint)
+    if wait:
+        advice += f"; it asks for {wait:,.0f} s of patience"
+    return _error(kind, call, f"{text} ({advice})", reply, complaint, wait)
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
@@ -234,15 +226,6 @@ def _meaning(call: Call, reply: Reply, complaint: Complaint) -> type[ApiError]:
     return _PLAIN_MEANINGS.get(status, MayHaveActed if call.acts else Transient)
 
 
-def _advice(kind: type[ApiError], call: Call, reply: Reply) -> str:
-    """Return what a person should know about a refusal beyond the provider's own words."""
-    if 300 <= reply.status < 400:  # noqa: PLR2004
-        return _redirect_advice(call, reply)
-    if kind is Unauthorized:
-        return _key_advice(call)
-    return _ADVICE[kind]
-
-
 def _file_not_visible(status: int, complaint: Complaint) -> bool:
     """Whether a refused creation means an upload that has not spread yet (failure 9).
 
@@ -251,33 +234,6 @@ def _file_not_visible(status: int, complaint: Complaint) -> bool:
     if status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
         return False
     return complaint.param in _FILE_PARAMS or bool(_FILE_NOT_VISIBLE.search(complaint.text))
-
-
-def _key_advice(call: Call) -> str:
-    source = call.provider.key_source
-    if source is None:
-        return "this provider has no api_key_env, api_key_file or api_key_command: no key was sent"
-    if call.secret is None:
-        return f"no key was sent: set {source}"
-    return f"check that the key in {source} is right and may do this"
-
-
-def _redirect_advice(call: Call, reply: Reply) -> str:
-    target = reply.headers.get("location", "")
-    if not target:
-        return "a redirect that does not say where to"
-    place = shown(public_url(target), call.secret)
-    return f"base_url redirects to {place}; set base_url to where the API really is"
-
-
-def public_url(url: str) -> str:
-    """Return a URL without what may be secret in it: user, password, query and fragment."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "an address that is no URL"
-    host = parts.netloc.rpartition("@")[2]
-    return shown(parts._replace(netloc=host, query="", fragment="").geturl(), None, longest=200)
 
 
 def _unix_time(value: str) -> float | None:

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.api.complaints import LONGEST_TEXT, decode_json, read_complaint, shown
+from runner.api.complaints import LONGEST_TEXT, decode_json, public_url, read_complaint, shown
 from runner.api.replies import (
     Call,
     Kind,
     Reply,
     decoded,
-    public_url,
     refusal,
     retry_after,
     unusable,
@@ -299,7 +298,7 @@ def test_any_2xx_is_a_success(status: int) -> None:
 
 def test_an_unusable_reply_to_a_creation_says_what_to_do() -> None:
     reply = Reply(status=200, headers={}, body=b"")
-    assert "look before sending it again" in str(unusable(call_of(Kind.CREATION), "hm", reply))
+    assert "looks before it sends it again" in str(unusable(call_of(Kind.CREATION), "hm", reply))
 
 
 @pytest.mark.parametrize(
