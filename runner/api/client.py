@@ -21,7 +21,7 @@ from runner.api.client_wire import Body, Wire
 from runner.api.listing import Page, walk
 from runner.api.protocol import BatchListing, FileListing
 from runner.api.replies import Kind, decoded, unusable
-from runner.api.retry import persist
+from runner.api.retry import POLICY, persist
 from runner.api.timeouts import DEFAULT_TIMEOUTS
 from runner.batch import Batch, BatchStatus, File
 from runner.errors import NotFound, Rejected, UnexpectedReply
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from runner.api.listing import Entry, Walk
     from runner.api.protocol import Download
     from runner.api.replies import Call, Reply
+    from runner.api.retry import Policy
     from runner.api.timeouts import Timeouts
     from runner.spec.project import Provider, Secret
 
@@ -66,10 +67,12 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = randomness.random,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        policy: Policy = POLICY,
     ) -> None:
         self._wire = Wire(provider, key, transport=transport, clock=clock, timeouts=timeouts)
         self._sleep = sleep
         self._random = random
+        self._policy = policy
 
     def __enter__(self) -> Self:
         return self
@@ -84,6 +87,14 @@ class Client:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._wire.provider.name})"
+
+    @property
+    def ahead(self) -> float | None:
+        """Seconds by which the provider's clock was ahead of ours when it answered last.
+
+        To the second, which is all that a Date header says; None where no answer had one.
+        """
+        return self._wire.ahead
 
     def close(self) -> None:
         """Close every connection."""
@@ -303,7 +314,7 @@ class Client:
         return seen
 
     def _persist(self, attempt: Callable[[], _Value]) -> _Value:
-        return persist(attempt, sleep=self._sleep, random=self._random)
+        return persist(attempt, sleep=self._sleep, random=self._random, policy=self._policy)
 
 
 def _batch_path(batch_id: str) -> str:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 from runner import __version__
 from runner.api.advice import LATER, LOOK, about_connection
 from runner.api.complaints import public_url, shown
-from runner.api.replies import Call, Reply, refusal, unusable
+from runner.api.replies import Call, Reply, refusal, sent_at, unusable
 from runner.api.secrecy import Bearer, sendable, without_frames
 from runner.errors import MayHaveActed, Rejected, Transient, Unauthorized, Unreachable
 from runner.imports import unseen
@@ -92,6 +92,7 @@ class Wire:
         self._pools: dict[_Pool, httpx.Client] = {}
         self._opening = threading.Lock()
         self._certificates: ssl.SSLContext | None = None
+        self.ahead: float | None = None
 
     def close(self) -> None:
         """Close every connection; the next exchange opens new ones."""
@@ -129,7 +130,11 @@ class Wire:
             parameters=parameters,
             content=body.content if body is not None else None,
         ) as response:
-            return _read(response)
+            reply = _read(response)
+        sent = sent_at(reply.headers)
+        if sent is not None:
+            self.ahead = sent - self.clock()
+        return reply
 
     @contextmanager
     def content(self, call: Call) -> Iterator[httpx.Response]:

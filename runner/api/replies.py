@@ -198,7 +198,7 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     until = _unix_time(value)
     if until is None:
         return None
-    sent = _unix_time(headers.get("date", ""))
+    sent = sent_at(headers)
     return max(0.0, until - (now if sent is None else sent))
 
 
@@ -234,6 +234,11 @@ def _file_not_visible(status: int, complaint: Complaint) -> bool:
     if status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
         return False
     return complaint.param in _FILE_PARAMS or bool(_FILE_NOT_VISIBLE.search(complaint.text))
+
+
+def sent_at(headers: Mapping[str, str]) -> float | None:
+    """Return when a reply was sent by its sender's clock, in Unix seconds, if it says so."""
+    return _unix_time(headers.get("date", ""))
 
 
 def _unix_time(value: str) -> float | None:

@@ -38,6 +38,7 @@ _COMMANDS: Final = {
     "adopt": ("runner.cli.recover", "Take over a batch that was made elsewhere."),
     "rebuild": ("runner.cli.recover", "Make the ledger anew from outputs and providers."),
     "orphans": ("runner.cli.recover", "List what lies at providers and belongs to no job."),
+    "doctor": ("runner.cli.doctor", "Check that all is there which runner needs."),
     "schema": ("runner.cli.schema", "Print the JSON Schema of a document, for editors."),
     "completion": ("runner.cli.completion", "Print the script by which a shell completes."),
 }

@@ -242,12 +242,20 @@ def on_network_file_system(path: Path) -> bool:
     """Whether the folder of `path` is on a file system where WAL's shared memory is unsafe.
 
     Source: https://www.sqlite.org/wal.html, "WAL does not work over a network filesystem".
-    Reads /proc/mounts; where that does not exist the answer is no.
+    Where the kind of file system cannot be told the answer is no.
+    """
+    return file_system(path) in _NETWORK_FILE_SYSTEMS
+
+
+def file_system(path: Path) -> str | None:
+    """Return the kind of file system that the folder of `path` is on, as the kernel calls it.
+
+    Reads /proc/mounts; None where that does not exist.
     """
     try:
         mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return False
+        return None
     folder = f"{path.parent.resolve()}/"
     best, kind = -1, ""
     for line in mounts.splitlines():
@@ -257,4 +265,4 @@ def on_network_file_system(path: Path) -> bool:
         mount = parts[1].replace("\\040", " ").rstrip("/") + "/"
         if folder.startswith(mount) and len(mount) >= best:
             best, kind = len(mount), parts[2]
-    return kind in _NETWORK_FILE_SYSTEMS
+    return kind or None

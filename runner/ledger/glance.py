@@ -1,4 +1,4 @@
-"""The names that a ledger knows, for whoever cannot wait and need not be told why not."""
+"""A look at a ledger in passing, for whoever cannot wait and need not be told why not."""
 
 from __future__ import annotations
 
@@ -27,3 +27,22 @@ def job_names(path: Path) -> tuple[str, ...]:
             return tuple(name for (name,) in connection.execute("SELECT name FROM jobs"))
     except (OSError, ValueError, sqlite3.Error):
         return ()
+
+
+def schema_number(path: Path) -> int | None:
+    """Return the number of the schema that a ledger has; None where there is none to be read.
+
+    Opening a ledger brings it up to date. This does not.
+    """
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        with contextlib.closing(sqlite3.connect(uri, timeout=_PATIENCE, uri=True)) as connection:
+            number: int = connection.execute("PRAGMA user_version").fetchone()[0]
+            return number or None
+    except (OSError, ValueError, sqlite3.Error):
+        return None
+
+
+def sqlite_version() -> str:
+    """Return the version of the SQLite that is in use."""
+    return sqlite3.sqlite_version

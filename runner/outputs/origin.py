@@ -101,6 +101,19 @@ def git_state(root: Path) -> GitState | None:
     )
 
 
+def uncommitted(root: Path, folder: Path) -> tuple[str, ...] | None:
+    """Return the files below a folder that git does not have as they are, ignored ones left out.
+
+    Paths are as git shows them, from the repository's root. None where that cannot be told: no
+    repository, no git, or it took too long.
+    """
+    listing = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--", str(folder))
+    if listing is None:
+        return None
+    # Each entry is two letters, a space and the path; a renamed file's old path follows bare.
+    return tuple(entry[3:] for entry in listing.split("\0") if entry[2:3] == " ")
+
+
 def _git(root: Path, *arguments: str) -> str | None:
     """Run git and return what it printed; None if it failed, is not there or took too long."""
     try:
@@ -115,7 +128,7 @@ def _git(root: Path, *arguments: str) -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None
+    return done.stdout.decode(errors="replace").rstrip() if done.returncode == 0 else None
 
 
 def git_command(root: Path, *arguments: str) -> list[str]:

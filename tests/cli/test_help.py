@@ -28,6 +28,7 @@ COMMANDS = (
     "adopt",
     "rebuild",
     "orphans",
+    "doctor",
     "schema",
     "completion",
 )
