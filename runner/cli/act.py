@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from runner.cli.answer import print_problems
+from runner.cli.codes import Command
 from runner.cli.completion import complete_jobs, complete_known_jobs, complete_specs
 from runner.cli.kept_plan import open_plan
 from runner.cli.project import find_job, open_project, open_specs
@@ -38,7 +39,7 @@ def _finite(
     return seconds
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("selectors", metavar="[SPEC]...", nargs=-1, shell_complete=complete_specs)
 @click.option("--wait", is_flag=True, help="Make passes until every selected job is final.")
 @click.option(
@@ -115,7 +116,7 @@ def reconcile(
         return conclude(report, specs, voice)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("job", metavar="JOB", shell_complete=complete_known_jobs)
 @click.pass_obj
 def cancel(directory: Path, job: str) -> int:
@@ -161,7 +162,7 @@ def cancel(directory: Path, job: str) -> int:
         return conclude(report, specs, voice)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("job", metavar="JOB", shell_complete=complete_jobs)
 @click.pass_obj
 def retry(directory: Path, job: str) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.answer import answer, answer_json, note, paint, print_error, print_problems, width
+from runner.cli.codes import Command
 from runner.cli.completion import complete_known_jobs
 from runner.cli.project import open_project, open_specs
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from runner.spec.project import Project
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs)
 @click.option("--json", "as_json", is_flag=True, help="Print what was checked as JSON.")
 @click.pass_obj

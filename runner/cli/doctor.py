@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from runner.cli.answer import answer, answer_json, paint, width
+from runner.cli.codes import Command
 from runner.cli.project import open_project, open_specs
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _PATIENCE: Final = 10.0
 """Seconds for a provider to answer: somebody waits for this, and nothing depends on it."""
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--provider",
     metavar="NAME",

@@ -18,6 +18,7 @@ from runner.cli.answer import (
     print_problems,
     width,
 )
+from runner.cli.codes import Command
 from runner.cli.completion import complete_known_jobs, complete_specs
 from runner.cli.project import find_job, open_project, open_specs, providers
 
@@ -33,7 +34,7 @@ _SELECTORS = click.argument(
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @_SELECTORS
 @click.pass_obj
 def validate(directory: Path, selectors: tuple[str, ...]) -> int:
@@ -69,7 +70,7 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     return 0
 
 
-@click.command()
+@click.command(cls=Command)
 @_SELECTORS
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 @click.option(
@@ -149,7 +150,7 @@ def _plan(
     return 2 if problems else int(made.failed)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_specs)
 @click.option("--json", "as_json", is_flag=True, help="Print a list of jobs as JSON.")
 @click.pass_obj
@@ -175,7 +176,7 @@ def status(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
     return 2 if specs.problems else 0
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("job", metavar="JOB", shell_complete=complete_known_jobs)
 @click.option("--json", "as_json", is_flag=True, help="Print the story as JSON.")
 @click.pass_obj

@@ -16,6 +16,7 @@ import click
 
 from runner import __version__
 from runner.cli.answer import NobodyListens, abandon, note, print_error
+from runner.cli.codes import EXIT_CODES, write_codes
 from runner.cli.completion import complete_folders
 from runner.cli.signals import Terminated, listen
 from runner.errors import RunnerError, UsageError
@@ -42,14 +43,6 @@ _COMMANDS: Final = {
     "schema": ("runner.cli.schema", "Print the JSON Schema of a document, for editors."),
     "completion": ("runner.cli.completion", "Print the script by which a shell completes."),
 }
-
-_EXIT_CODES: Final = (
-    ("0", "Fine; work in flight, nothing to do, or another reconcile at work."),
-    ("1", "A job failed or ended partial, or something could not be done."),
-    ("2", "Usage error, or invalid spec or input: nothing was sent for it."),
-    ("75", "Another reconcile holds the lock, with --if-locked fail."),
-    ("130", "Interrupted (143: terminated); the next pass goes on."),
-)
 
 
 class _Lazy(click.Group):
@@ -90,8 +83,7 @@ class _Lazy(click.Group):
             formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Exit codes"):
-            formatter.write_dl(_EXIT_CODES)
+        write_codes(formatter, EXIT_CODES)
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:  # noqa: ANN401 -- as click's
         with _help_is_an_answer():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.answer import answer, answer_json, note, paint, print_problems, width
+from runner.cli.codes import Command
 from runner.cli.completion import complete_jobs
 from runner.cli.project import find_job, open_project, open_specs, providers
 from runner.cli.work import workshop
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from runner.spec.project import Project
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("batch_id", metavar="BATCH_ID")
 @click.option(
     "--job",
@@ -72,7 +73,7 @@ def _wish(shop: Workshop, specs: Specs) -> Wish:
     return wish
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--force", is_flag=True, help="Do so even if the ledger that is there is sound.")
 @click.pass_obj
 def rebuild(directory: Path, *, force: bool) -> int:
@@ -129,7 +130,7 @@ def _sound(project: Project) -> int | None:
     return None
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_obj
 def orphans(directory: Path, *, as_json: bool) -> int:

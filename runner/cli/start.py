@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from runner.cli.answer import note
+from runner.cli.codes import Command
 from runner.cli.completion import complete_folders
 from runner.errors import LocalFileError
 
@@ -30,7 +31,7 @@ editor of whoever clones the project need not know where runner is installed, if
 _IGNORED: Final = (b".runner/", b"outputs/")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument(
     "folder",
     metavar="[DIR]",

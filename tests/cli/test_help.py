@@ -49,6 +49,16 @@ def test_help_of_a_command(run: Run, command: str) -> None:
     check_golden(GOLDEN / f"help-{command}.txt", done.out)
 
 
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"schema", "completion"}))
+def test_help_of_a_command_says_what_its_exit_codes_mean(run: Run, command: str) -> None:
+    _, _, told = run(command, "--help").out.partition("\nExit codes:\n")
+
+    codes = re.findall(r"^  (\d+) ", told, re.MULTILINE)
+    assert codes[:1] == ["0"]
+    assert "2" in codes
+    assert codes == sorted(codes, key=int)
+
+
 @pytest.mark.parametrize("name", sorted(path.name for path in GOLDEN.iterdir()))
 def test_help_fits_a_narrow_terminal(name: str) -> None:
     lines = (GOLDEN / name).read_text("utf-8").splitlines()
