@@ -226,11 +226,12 @@ class Wire:
             raise self._refused_here(
                 call,
                 f"the key in {self.provider.key_source} is empty or holds spaces, line breaks or"
-                " other characters that no key has",
+                " other characters that no key has: mend it there",
             )
         return Bearer(self._key)
 
     def _refused_here(self, call: Call, text: str) -> Unauthorized:
+        text = f"{text} ({call} was not sent)"
         return Unauthorized(text, provider=self.provider.name, call=str(call))
 
     def _url(self, call: Call) -> httpx.URL:
@@ -243,7 +244,7 @@ class Wire:
         address = public_url(self.provider.base_url)
         return Rejected(
             f"{call} cannot be sent to {self.provider.name} at {address}:"
-            f" {shown(str(error), self._key)}",
+            f" {shown(str(error), self._key)} (look at base_url in runner.yaml)",
             provider=self.provider.name,
             call=str(call),
         )
@@ -277,7 +278,7 @@ class Wire:
             raise Rejected(
                 "the proxy or certificate settings of this environment cannot be used"
                 f" ({type(error).__name__}): look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY,"
-                " NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR",
+                f" NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR ({call} was not sent)",
                 provider=self.provider.name,
                 call=str(call),
             ) from None

@@ -217,7 +217,7 @@ def test_looking_at_the_ledger_leaves_nothing_behind(
         "ledger-in-a-file", "no-specs", "closed-specs", "ledger-is-a-folder",
     ],
 )  # fmt: skip
-@pytest.mark.parametrize("words", [("show", ""), ("plan", "a"), ("status", "-"), ("",)])
+@pytest.mark.parametrize("words", [("show", ""), ("plan", "a")])
 def test_a_broken_project_makes_no_noise(
     ask: Callable[..., Done],
     folder: Folder,

@@ -167,7 +167,7 @@ PROJECTS: Final = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(SPECS)
 def test_what_the_loader_takes_for_a_spec_editors_take(
     project: Project, document: dict[str, Any]
@@ -176,7 +176,7 @@ def test_what_the_loader_takes_for_a_spec_editors_take(
         SPEC.validate(document)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(PROJECTS)
 def test_what_the_loader_takes_for_a_project_editors_take(
     project: Project, document: dict[str, Any]
