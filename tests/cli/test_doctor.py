@@ -331,6 +331,24 @@ def test_a_key_that_is_refused(checks: Callable[..., dict[str, Check]], lab: Fol
     assert "sk-another" not in repr(found)
 
 
+@pytest.mark.parametrize("arguments", [(), ("--json",)])
+def test_a_key_that_is_thrown_back_is_not_shown(
+    run: Run, folder: Folder, scripted: Scripted, arguments: tuple[str, ...]
+) -> None:
+    config = folder.root / "runner.yaml"
+    config.write_text(config.read_text("utf-8").replace("/v1}", "/v1, api_key_env: LAB_KEY}"))
+    folder.env["LAB_KEY"] = KEY
+    fault = {"message": f"bad key {KEY}", "code": KEY, "type": KEY, "param": KEY}
+    scripted.will(answer(401, {"error": fault}, {"x-request-id": KEY}))
+
+    done = run("doctor", *arguments)
+
+    assert (done.code, done.err) == (1, "")
+    assert "bad key ***" in done.out
+    assert KEY not in done.out
+    assert scripted.received[0].headers["authorization"] == f"Bearer {KEY}"
+
+
 def test_a_provider_in_trouble_is_tried_once(
     checks: Callable[..., dict[str, Check]], scripted: Scripted
 ) -> None:
