@@ -212,6 +212,21 @@ class Batch:
         """Whether the API will not change this batch again."""
         return self.known_status in TERMINAL
 
+    @property
+    def ended_at(self) -> int | None:
+        """When it came to its end, by its status; None while it has not, or nobody says."""
+        match self.known_status:
+            case BatchStatus.COMPLETED:
+                return self.completed_at
+            case BatchStatus.FAILED:
+                return self.failed_at
+            case BatchStatus.EXPIRED:
+                return self.expired_at
+            case BatchStatus.CANCELLED:
+                return self.cancelled_at
+            case _:
+                return None
+
     def differs(self, other: Batch) -> bool:
         """Whether two views of a batch differ in anything that runner or a reader goes by.
 

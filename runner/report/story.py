@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.batch import BatchStatus
 from runner.ledger.records import RunState, SubmissionState
 from runner.report.attempts import read_attempts
 from runner.report.history import history_lines
@@ -156,7 +155,7 @@ def _of_batch(batch: Batch, now: float) -> str:
     began = batch.created_at
     if began is None:
         return told
-    ended = _ended_at(batch)
+    ended = batch.ended_at
     if ended is not None:
         return f"{told}, after {span(ended - began)}"
     if batch.terminal:
@@ -165,20 +164,6 @@ def _of_batch(batch: Batch, now: float) -> str:
     if batch.expires_at is not None:
         told += f", expires {moment(batch.expires_at)} UTC"
     return told
-
-
-def _ended_at(batch: Batch) -> int | None:
-    match batch.known_status:
-        case BatchStatus.COMPLETED:
-            return batch.completed_at
-        case BatchStatus.FAILED:
-            return batch.failed_at
-        case BatchStatus.EXPIRED:
-            return batch.expired_at
-        case BatchStatus.CANCELLED:
-            return batch.cancelled_at
-        case _:
-            return None
 
 
 def _failure(failure: Failure) -> Iterator[str]:
