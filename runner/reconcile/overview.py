@@ -74,13 +74,13 @@ def overview(project: Project, jobs: Sequence[Job], ledger: Ledger | None) -> tu
         if run is None or ledger is None:
             views.append(_unstarted(project, job, asked))
         else:
-            views.append(_view(project, ledger, run, note))
+            views.append(run_view(project, ledger, run, note))
     return tuple(views)
 
 
 def story(project: Project, job: Job | None, name: str, ledger: Ledger) -> JobStory | None:
     """Tell everything the ledger knows of a job; None if it knows nothing and no spec names it."""
-    runs = tuple(_view(project, ledger, run, None) for run in ledger.runs() if run.job == name)
+    runs = tuple(run_view(project, ledger, run, None) for run in ledger.runs() if run.job == name)
     if job is not None:
         [view] = overview(project, [job], ledger)
     elif runs:
@@ -125,7 +125,8 @@ def _count_lines(job: Job) -> int:
     return lines + (last != b"\n")
 
 
-def _view(project: Project, ledger: Ledger, run: Run, note: str | None) -> JobView:
+def run_view(project: Project, ledger: Ledger, run: Run, note: str | None) -> JobView:
+    """Tell of one run as it stands, whether its spec still asks for it or not."""
     succeeded, failed = run.succeeded, run.failed
     if not run.state.final:
         whole = ledger.run(run.id)
