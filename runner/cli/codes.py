@@ -39,6 +39,11 @@ _BY_COMMAND: Final[Mapping[str, Codes]] = {
         _UNREADABLE,
         ("2", "Usage error, an invalid spec, or no such job."),
     ),
+    "report": (
+        ("0", "Written, whatever state the jobs are in."),
+        ("1", "The ledger cannot be read, or the page not be written."),
+        ("2", "Usage error, or an invalid spec or input: the page is without it."),
+    ),
     "verify": (
         ("0", "All is as recorded."),
         ("1", "Something is not, cannot be read, or has nothing to check."),

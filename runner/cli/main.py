@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "reconcile": ("runner.cli.act", "Bring jobs nearer to what their specs ask for."),
     "status": ("runner.cli.look", "Show where each job stands."),
     "show": ("runner.cli.look", "Tell the whole story of one job."),
+    "report": ("runner.cli.report", "Write an HTML page about jobs and their answers."),
     "verify": ("runner.cli.check", "Check that results are still what was recorded."),
     "cancel": ("runner.cli.act", "Cancel what is in flight, collect what was answered."),
     "retry": ("runner.cli.act", "Ask the unanswered requests of a job again."),

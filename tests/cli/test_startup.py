@@ -66,6 +66,7 @@ def loaded(folder: Path, *arguments: str) -> frozenset[str]:
         ("--version",),
         ("reconcile", "--help"),
         ("plan", "--help"),
+        ("report", "--help"),
         ("init", "new"),
         ("schema", "spec"),
     ],

@@ -1,0 +1,226 @@
+"""How long batches waited, how fast they were worked through, and what they used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import floor
+from typing import TYPE_CHECKING, Final
+
+from runner.reconcile.tallies import Tokens
+from runner.report.page.course import course_of, throughput
+from runner.report.page.figure import as_table, drawing, figure, label, legend, rect, rule
+from runner.report.page.markup import element
+from runner.report.page.scale import step_for
+from runner.report.words import moment, plural, span
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from runner.reconcile.dossier import Flight
+    from runner.report.page.markup import Html
+
+_WAITS: Final = (0, 1, 10, 60, 600, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
+_WAIT_LABELS: Final = ("0", "1 s", "10 s", "1 min", "10 min", "1 h", "4 h", "12 h", "1 d")
+_RATES: Final = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
+"""Where the columns of a histogram begin; the last has no end."""
+
+_FEWEST_VALUES: Final = 3
+_FEWEST_COLUMNS: Final = 4
+_MOST_COLUMNS: Final = 40
+_HEIGHT: Final = 150
+_BASE: Final = 128
+_TOP: Final = 18
+_DAY: Final = 86_400
+
+
+def queue_time(flights: Sequence[Flight], now: float) -> Html | None:
+    """Show how long batches were validated and queued before they were worked on."""
+    seconds = sorted(
+        took
+        for flight in flights
+        if (course := course_of(flight.batch, now)) is not None
+        and len(course.phases) > 1
+        and (took := course.seconds("validating")) is not None
+    )
+    return _distribution(
+        "queue-time",
+        "Queue time",
+        "From validating to in progress.",
+        span,
+        seconds,
+        _WAITS,
+        _WAIT_LABELS,
+    )
+
+
+def work_rate(flights: Sequence[Flight], now: float) -> Html | None:
+    """Show how many requests a minute batches answered while they were in progress."""
+    rates = sorted(
+        rate
+        for flight in flights
+        if (course := course_of(flight.batch, now)) is not None
+        and (rate := throughput(flight.batch, course)) is not None
+    )
+    return _distribution(
+        "throughput",
+        "Throughput",
+        "Requests that were answered while in progress.",
+        _rate,
+        rates,
+        _RATES,
+        tuple(f"{edge:,}" for edge in _RATES),
+    )
+
+
+def _rate(value: float) -> str:
+    return f"{value:,.0f} a minute" if value >= 10 else f"{value:,.1f} a minute"  # noqa: PLR2004
+
+
+def _distribution(
+    identifier: str,
+    title: str,
+    about: str,
+    told: Callable[[float], str],
+    ascending: Sequence[float],
+    edges: Sequence[float],
+    names: Sequence[str],
+) -> Html | None:
+    """Show numbers as a histogram, or the middle one alone where there are too few for it."""
+    if not ascending:
+        return None
+    half = told(ascending[(len(ascending) - 1) // 2])
+    batches = plural(len(ascending), "batch")
+    if len(ascending) < _FEWEST_VALUES:
+        said = f"{about} Of {batches}" + (", the lower." if len(ascending) > 1 else ".")
+        return figure(identifier, title, said, element("p", half, class_="big"))
+    ends = f"from {told(ascending[0])} to {told(ascending[-1])}"
+    said = f"{about} {batches}: median {half}, {ends}."
+    return _histogram(identifier, title, said, ascending, edges, names)
+
+
+def _histogram(
+    identifier: str,
+    title: str,
+    said: str,
+    values: Sequence[float],
+    edges: Sequence[float],
+    names: Sequence[str],
+) -> Html:
+    counts = Counter(max(at for at, edge in enumerate(edges) if value >= edge) for value in values)
+    first, last = min(counts), max(counts)
+    while last - first + 1 < _FEWEST_COLUMNS and (first > 0 or last < len(edges) - 1):
+        if last < len(edges) - 1:
+            last += 1
+        if first > 0 and last - first + 1 < _FEWEST_COLUMNS:
+            first -= 1
+    columns = range(first, last + 1)
+    width = 100 / len(columns)
+    most = max(counts.values())
+    shapes: list[Html] = []
+    rows: list[tuple[str, str]] = []
+    for place, at in enumerate(columns):
+        count = counts[at]
+        height = count / most * (_BASE - _TOP)
+        if count:
+            shapes.append(rect(place * width + 0.6, width - 1.2, _BASE - height, height, "column"))
+            shapes.append(
+                label((place + 0.5) * width, _BASE - height - 4, f"{count:,}", anchor="middle")
+            )
+        anchor = "start" if place == 0 else "middle"
+        shapes.append(label(place * width, _BASE + 16, names[at], anchor=anchor))
+        until = f"to {names[at + 1]}" if at + 1 < len(names) else "and more"
+        rows.append((f"{names[at]} {until}", f"{count:,}"))
+    return figure(
+        identifier,
+        title,
+        said,
+        drawing(identifier + "-drawing", title, said, _HEIGHT, *shapes, rule(_BASE, class_="base")),
+        as_table(f"{title}: batches", ("Range", "Batches"), rows, numbers=1),
+    )
+
+
+def tokens_over_time(flights: Sequence[Flight], now: float) -> Html | None:
+    """Show what batches used, at the time at which they ended."""
+    used: list[tuple[float, Tokens]] = []
+    for flight in flights:
+        tokens, course = Tokens.of(flight.batch), course_of(flight.batch, now)
+        if tokens is not None and course is not None and course.over:
+            used.append((course.ends, tokens))
+    if not used:
+        return None  # the summary says so
+    begins, ends = min(at for at, _ in used), max(at for at, _ in used)
+    step = step_for(max(ends - begins, 1), _MOST_COLUMNS - 2)
+    step = max(step, 60)
+    first = floor(begins / step)
+    sums: dict[int, Tokens] = {}
+    for at, tokens in used:
+        place = floor(at / step) - first
+        sums[place] = sums.get(place, Tokens()) + tokens
+    if len(sums) == 1:
+        return None  # the summary has the sum
+    total = sum((tokens for _, tokens in used), Tokens())
+    said = (
+        f"{total.total:,} in all: {total.input:,} in prompts, {total.output:,} in answers, "
+        f"reported by {plural(len(used), 'batch')}; a column is {_length(step)} (UTC)."
+    )
+    return figure(
+        "tokens-over-time",
+        "Tokens over time",
+        said,
+        legend((("tokens-in", "prompts"), ("tokens-out", "answers"))),
+        drawing(
+            "tokens-drawing",
+            "Tokens over time",
+            said,
+            _HEIGHT,
+            *_columns(sums, first, step),
+        ),
+        as_table(
+            "Tokens by the time at which their batches ended",
+            ("From (UTC)", "Prompts", "Answers", "Total"),
+            (
+                (
+                    _begin((first + place) * step, step),
+                    f"{tokens.input:,}",
+                    f"{tokens.output:,}",
+                    f"{tokens.total:,}",
+                )
+                for place, tokens in sorted(sums.items())
+            ),
+            numbers=3,
+        ),
+        wide=True,
+    )
+
+
+def _columns(sums: dict[int, Tokens], first: int, step: int) -> Iterator[Html]:
+    columns = max(sums) + 1
+    width = 100 / columns
+    most = max(1, *(tokens.total for tokens in sums.values()))
+    for place, tokens in sorted(sums.items()):
+        y = float(_BASE)
+        for class_, count in (("tokens-in", tokens.input), ("tokens-out", tokens.output)):
+            height = count / most * (_BASE - _TOP)
+            if count:
+                y -= height
+                name = f"{_begin((first + place) * step, step)}: {tokens.total:,}"
+                yield rect(
+                    place * width + width / 10, width * 0.8, y, height, class_,
+                    element("title", name),
+                )  # fmt: skip
+    yield rule(_TOP)
+    yield label(0, _TOP - 5, f"{most:,}")
+    yield rule(_BASE, class_="base")
+    yield label(0, _BASE + 16, _begin(first * step, step))
+    last = max(sums)
+    if last + 1 == columns:  # else it would stand in the way of the first
+        yield label(100, _BASE + 16, _begin((first + last) * step, step), anchor="end")
+
+
+def _begin(at: float, step: int) -> str:
+    written = moment(at)
+    return written[:10] if step >= _DAY else written[:16]
+
+
+def _length(step: int) -> str:
+    return {60: "a minute", 3600: "an hour", _DAY: "a day"}.get(step, span(step))

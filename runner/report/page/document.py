@@ -1,0 +1,164 @@
+"""The page as a whole: its head, its parts in their order, and what it forbids itself."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from runner.report.page.account import account_section
+from runner.report.page.charts import queue_time, tokens_over_time, work_rate
+from runner.report.page.errors import error_section
+from runner.report.page.jobs import jobs_table, short_accounts
+from runner.report.page.markup import Html, element, join
+from runner.report.page.script import SCRIPT
+from runner.report.page.signs import sprite
+from runner.report.page.style import STYLE
+from runner.report.page.summary import header, tiles
+from runner.report.page.timeline import timeline
+from runner.report.words import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runner.reconcile.dossier import Dossier, JobDossier
+    from runner.report.page.markup import Content
+
+_MOST_OPENED: Final = 3
+"""Of how many jobs at most the sections are unfolded from the beginning."""
+
+_PARTS: Final = (
+    ("jobs", "Jobs"),
+    ("batches", "Batches"),
+    ("errors", "Errors"),
+    ("details", "Job by job"),
+)
+"""What there is besides the summary, once there is a job."""
+
+
+def render_page(dossier: Dossier, *, now: float) -> str:
+    """Render a project's page; `now` is the time in Unix seconds.
+
+    The same values make the same page, to the byte.
+    """
+    body = element(
+        "body",
+        element("a", "Skip to the jobs", href="#jobs", class_="skip"),
+        sprite(),
+        header(dossier, now),
+        _navigation(_PARTS if dossier.jobs else ()),
+        element("main", *_parts(dossier, now)),
+        element(
+            "footer",
+            element(
+                "p",
+                "Times are UTC. Counts of requests and attempts are the ledger's; times of "
+                "batches and tokens are the provider's. This page asks nobody for anything.",
+            ),
+        ),
+        Html(f"<script>{SCRIPT}</script>"),
+    )
+    return f"<!doctype html>\n{element('html', _head(dossier), body, lang='en')}\n"
+
+
+def _head(dossier: Dossier) -> Html:
+    return element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=_policy()),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("meta", name="referrer", content="no-referrer"),
+        element("meta", name="generator", content=f"runner {dossier.version}"),
+        element("title", f"{dossier.project}: batch jobs"),
+        Html(f"<style>{STYLE}</style>"),
+    )
+
+
+def _policy() -> str:
+    """Forbid everything but the one style and the one script that were made here.
+
+    Source: Content Security Policy Level 3; hostile text that got in would still not run.
+    """
+    return (
+        f"default-src 'none'; style-src '{_digest(STYLE)}'; script-src '{_digest(SCRIPT)}'; "
+        f"base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(content: str) -> str:
+    return f"sha256-{b64encode(sha256(content.encode()).digest()).decode()}"
+
+
+def _navigation(parts: Sequence[tuple[str, str]]) -> Html:
+    return element(
+        "nav",
+        element(
+            "ul",
+            *(
+                element("li", element("a", name, href=f"#{target}"))
+                for target, name in (("summary", "Summary"), *parts)
+            ),
+        ),
+        aria_label="Parts of this page",
+    )
+
+
+def _parts(dossier: Dossier, now: float) -> Iterator[Html]:
+    yield tiles(dossier)
+    if not dossier.jobs:
+        yield element(
+            "p",
+            "There is no job yet: no spec was found, and nothing was ever run here.",
+            class_="empty",
+            id="jobs",
+        )
+        return
+    yield jobs_table(dossier.jobs)
+    yield _batches(dossier, now)
+    yield error_section(dossier.errors)
+    yield element(
+        "section",
+        element("h2", "Job by job", id="details"),
+        *_accounts(dossier, now),
+        aria_labelledby="details",
+    )
+
+
+def _batches(dossier: Dossier, now: float) -> Html:
+    flights = dossier.flights
+    figures: list[Content] = [
+        *timeline(flights, now),
+        queue_time(flights, now),
+        work_rate(flights, now),
+        tokens_over_time(flights, now),
+    ]
+    none = "No batch was made yet." if not flights else "No batch has times that could be drawn."
+    return element(
+        "section",
+        element("h2", "Batches", id="batches"),
+        element("div", *figures, class_="figures")
+        if any(figures)
+        else element("p", none, class_="hint"),
+        aria_labelledby="batches",
+    )
+
+
+def _accounts(dossier: Dossier, now: float) -> Iterator[Html]:
+    full = [(job, job.account) for job in dossier.jobs if job.account is not None]
+    short = [job for job in dossier.jobs if job.account is None]
+    if short:
+        yield element("p", _thinned(len(full), short), class_="hint")
+    opened = len(full) == 1 or (dossier.chosen and len(full) <= _MOST_OPENED)
+    yield join(account_section(job, account, now, opened=opened) for job, account in full)
+    if short:
+        yield short_accounts(short)
+
+
+def _thinned(full: int, short: Sequence[JobDossier]) -> Html:
+    said = (
+        f"{plural(full, 'job')} in full: those with trouble, those at work, and what happened "
+        f"last. {plural(len(short), 'other job')} in short, so that the page stays small; "
+    )
+    command = element("code", f"runner report {short[0].view.name}")
+    return join((said, command, " makes a page of that job alone, with everything."))

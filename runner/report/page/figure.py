@@ -1,0 +1,166 @@
+"""What all drawings have in common: a caption, a picture with a name, the same as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runner.report.page.markup import element
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from runner.report.page.markup import Content, Html
+
+FULL_HEIGHT: Final = 12
+
+HEIGHTS: Final = {"validating": 4, "finalizing": 8, "cancelling": 8}
+"""Pixels; phases differ in height as well as in colour. All else is as high as it may be."""
+
+MARKS: Final = {"going": "M2 1 9 6 2 11Z", "broken": "M3 2 11 10M11 2 3 10"}
+"""Signs behind the end of a bar, as paths that begin there."""
+
+
+def figure(
+    identifier: str, title: str, said: Content, *content: Content, wide: bool = False
+) -> Html:
+    """Make a figure under a heading of its own; `said` is what it shows, in words."""
+    return element(
+        "figure",
+        element("figcaption", element("h3", title), element("p", said)),
+        *content,
+        id=identifier,
+        class_="card wide" if wide else "card",
+    )
+
+
+def drawing(identifier: str, title: str, described: str, height: int, *shapes: Html) -> Html:
+    """Make a picture as wide as its place; across it is measured in percent."""
+    return element(
+        "svg",
+        element("title", title, id=f"{identifier}-title"),
+        element("desc", described, id=f"{identifier}-desc"),
+        *shapes,
+        id=identifier,
+        class_="chart",
+        role="img",
+        aria_labelledby=f"{identifier}-title {identifier}-desc",
+        width="100%",
+        height=height,
+    )
+
+
+def as_table(
+    caption: str, heads: Sequence[str], rows: Iterable[Sequence[Content]], *, numbers: int
+) -> Html:
+    """Give the data of a drawing as a table that is folded away; all but `numbers` are text."""
+    table = data_table(caption, heads, rows, numbers=numbers)
+    return element(
+        "details", element("summary", "As a table"), scrolling(caption, table), class_="data"
+    )
+
+
+def data_table(
+    caption: str, heads: Sequence[str], rows: Iterable[Sequence[Content]], *, numbers: int
+) -> Html:
+    """Make a table whose first column names the rows and whose last `numbers` columns count."""
+    counted = len(heads) - numbers
+    return element(
+        "table",
+        element("caption", caption),
+        element(
+            "thead",
+            element(
+                "tr",
+                *(
+                    element("th", head, scope="col", class_="n" if at >= counted else None)
+                    for at, head in enumerate(heads)
+                ),
+            ),
+        ),
+        element(
+            "tbody",
+            *(
+                element(
+                    "tr",
+                    element("th", row[0], scope="row"),
+                    *(
+                        element("td", cell, class_="n" if at >= counted else None)
+                        for at, cell in enumerate(row[1:], start=1)
+                    ),
+                )
+                for row in rows
+            ),
+        ),
+    )
+
+
+def scrolling(name: str, *content: Content, class_: str = "scroll") -> Html:
+    """Let something be wider than a phone; it can be reached and scrolled by keyboard."""
+    return element("div", *content, class_=class_, role="region", aria_label=name, tabindex=0)
+
+
+def rect(x: float, width: float, y: float, height: float, class_: str, *content: Html) -> Html:
+    """Draw a bar; `x` and `width` are in percent."""
+    return element(
+        "rect", *content, class_=class_, x=_percent(x), width=_percent(width), y=y, height=height
+    )
+
+
+def label(x: float, y: float, words: str, *, anchor: str = "start", class_: str = "axis") -> Html:
+    """Write words into a drawing; `x` is in percent."""
+    return element("text", words, class_=class_, x=_percent(x), y=y, text_anchor=anchor)
+
+
+def rule(y: float, *, class_: str = "grid") -> Html:
+    """Draw a line across a drawing."""
+    return element("line", class_=class_, x1="0", x2="100%", y1=y, y2=y)
+
+
+def upright(x: float, top: float, bottom: float) -> Html:
+    """Draw a line down a drawing; `x` is in percent."""
+    return element("line", class_="grid", x1=_percent(x), x2=_percent(x), y1=top, y2=bottom)
+
+
+def stacked(parts: Iterable[tuple[str, int]], total: int) -> Html:
+    """Draw a thin bar of (class, count) parts; for the eye alone: the numbers stand beside it."""
+    at = 0.0
+    shapes: list[Html] = []
+    for class_, count in parts:
+        width = 100 * count / total if total else 0.0
+        if width:
+            shapes.append(rect(at, width, 0, 8, class_))
+        at += width
+    return element("svg", *shapes, class_="bar", aria_hidden="true", width="100%", height=8)
+
+
+def legend(entries: Iterable[tuple[str, str]]) -> Html:
+    """Name the (class, words) that a drawing has, each by the shape it is drawn with."""
+    return element(
+        "ul",
+        *(
+            element(
+                "li",
+                element(
+                    "svg",
+                    _shape(class_),
+                    aria_hidden="true",
+                    width=14,
+                    height=12,
+                ),
+                words,
+            )
+            for class_, words in entries
+        ),
+        class_="legend",
+    )
+
+
+def _shape(class_: str) -> Html:
+    if class_ in MARKS:
+        return element("path", d=MARKS[class_], class_=class_)
+    height = HEIGHTS.get(class_, FULL_HEIGHT)
+    return element("rect", class_=class_, width=14, height=height, y=(FULL_HEIGHT - height) / 2)
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".") + "%"

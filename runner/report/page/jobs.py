@@ -1,0 +1,183 @@
+"""The table of all jobs, to be sorted and searched, and the short account of most of many."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from runner.report.page.figure import scrolling, stacked
+from runner.report.page.markup import BLANK, element
+from runner.report.page.signs import STATES, state_word
+from runner.report.plain import fit, plain
+from runner.report.words import moment, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from runner.reconcile.dossier import JobDossier
+    from runner.reconcile.overview import JobView
+    from runner.report.page.markup import Content, Html
+
+_COLUMNS: Final = (
+    ("Job", "text"),
+    ("State", "number"),
+    ("Progress", "number"),
+    ("Answered", "number"),
+    ("Failed", "number"),
+    ("Requests", "number"),
+    ("Batches", "number"),
+    ("Tokens", "number"),
+    ("Last change (UTC)", "number"),
+)
+_NUMBERS: Final = frozenset({"Answered", "Failed", "Requests", "Batches", "Tokens"})
+_LONGEST_NOTE: Final = 160
+_UNDER_WAY: Final = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
+
+
+def anchor(job: str) -> str:
+    """Return the id of a job's place on the page."""
+    return f"job-{job}"
+
+
+def jobs_table(jobs: Sequence[JobDossier]) -> Html:
+    """Make the section with the table of all jobs."""
+    return element(
+        "section",
+        element("h2", "Jobs", id="jobs"),
+        _tools(jobs),
+        scrolling(
+            "Table of jobs",
+            element(
+                "table",
+                element(
+                    "caption",
+                    f"{plural(len(jobs), 'job')}; those that need a look first, then what "
+                    "happened last",
+                ),
+                element("thead", element("tr", *map(_head, _COLUMNS))),
+                element("tbody", *map(_row, jobs)),
+                class_="jobs",
+                id="jobs-table",
+            ),
+            class_="scroll tall",
+        ),
+        aria_labelledby="jobs",
+    )
+
+
+def _head(column: tuple[str, str]) -> Html:
+    name, kind = column
+    return element(
+        "th", name, scope="col", class_="n" if name in _NUMBERS else None, data_sort=kind
+    )
+
+
+def _tools(jobs: Sequence[JobDossier]) -> Html:
+    """Make the fields that search the table; shown only where scripts run."""
+    met = {str(job.view.state) for job in jobs}
+    return element(
+        "form",
+        element("label", "Name contains", for_="search"),
+        element("input", id="search", type="search", autocomplete="off", spellcheck="false"),
+        element("label", "State", for_="state"),
+        element(
+            "select",
+            element("option", "all", value=""),
+            *(element("option", state, value=state) for state in STATES if state in met),
+            id="state",
+        ),
+        element("p", id="found", role="status"),
+        class_="tools",
+        id="tools",
+        role="search",
+        hidden=True,
+    )
+
+
+def _row(job: JobDossier) -> Html:
+    view = job.view
+    tokens = job.tokens.total if job.tokens is not None else None
+    done = view.succeeded + view.failed
+    share = 100 * done // view.total if view.total else 0
+    changed = job.changed_at
+    return element(
+        "tr",
+        element(
+            "th",
+            element("a", view.name, href=f"#{anchor(view.name)}"),
+            element("small", " no spec") if job.spec_gone else None,
+            scope="row",
+        ),
+        element("td", state_word(view.state), data_v=STATES.index(view.state)),
+        element("td", progress(view), element("small", f"{share} %"), data_v=share, class_="p"),
+        _number(view.succeeded),
+        _number(view.failed, class_="bad" if view.failed else None),
+        _number(view.total),
+        element("td", phases(view), data_v=len(view.batches), class_="n"),
+        _number(tokens),
+        element("td", moment(changed)[:16] if changed else BLANK, data_v=int(changed or 0)),
+        data_s=str(view.state),
+    )
+
+
+def _number(count: int | None, *, class_: str | None = None) -> Html:
+    """Make a cell of a count; its sort value is read off what it shows."""
+    return element(
+        "td", BLANK if count is None else f"{count:,}", class_=f"n {class_}" if class_ else "n"
+    )
+
+
+def progress(view: JobView) -> Html:
+    """Draw how far a job has come."""
+    return stacked((("succeeded", view.succeeded), ("failed", view.failed)), view.total)
+
+
+def phases(view: JobView) -> str:
+    """Count batches, and say how many of them are under way."""
+    under_way = sum(str(batch.get("status")) in _UNDER_WAY for batch in view.batches)
+    return f"{len(view.batches):,}" + (f" ({under_way:,} under way)" if under_way else "")
+
+
+def short_accounts(jobs: Sequence[JobDossier]) -> Html:
+    """Tell of jobs in a line each: those for which a section of their own would be too much."""
+    return scrolling(
+        "Jobs in short",
+        element(
+            "table",
+            element("caption", f"{plural(len(jobs), 'job')} in short"),
+            element(
+                "thead",
+                element(
+                    "tr",
+                    *(
+                        element("th", head, scope="col")
+                        for head in ("Job", "Asks", "Outputs", "Batches", "Note")
+                    ),
+                ),
+            ),
+            element("tbody", *map(_short, jobs)),
+        ),
+        class_="scroll tall",
+    )
+
+
+def _short(job: JobDossier) -> Html:
+    view = job.view
+    cells: Iterable[Content] = (
+        f"{view.endpoint} on {view.provider}",
+        job.folder,
+        _statuses(view),
+        fit(plain(view.note), _LONGEST_NOTE) if view.note else "",
+    )
+    return element(
+        "tr",
+        element("th", view.name, scope="row"),
+        *(element("td", cell) for cell in cells),
+        id=anchor(view.name),
+        tabindex=-1,
+    )
+
+
+def _statuses(view: JobView) -> str:
+    counts = Counter(str(batch.get("status")) for batch in view.batches)
+    return ", ".join(f"{count:,} {status}" for status, count in counts.items()) or "none"

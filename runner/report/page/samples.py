@@ -1,0 +1,87 @@
+"""A few prompts and answers side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runner.report.page.markup import element, passage
+from runner.report.plain import fit, plain
+from runner.report.words import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runner.reconcile.exchange import Turn
+    from runner.reconcile.samples import Sample, Samples
+    from runner.report.page.markup import Html
+
+_LONGEST_ID: Final = 80
+
+
+def samples_of(samples: Samples) -> Iterator[Html]:
+    """Yield the samples of a job under their headings."""
+    for heading, some in (
+        ("First answers", samples.answered),
+        ("First failures", samples.failed),
+        ("First requests, not answered yet", samples.waiting),
+    ):
+        if some:
+            yield element("h4", heading)
+            yield element("ol", *(element("li", _sample(one)) for one in some), class_="samples")
+    if samples.note:
+        yield element("p", f"{samples.note}.", class_="hint")
+
+
+def _sample(sample: Sample) -> Html:
+    name = fit(plain(sample.custom_id), _LONGEST_ID)
+    asked = _side("Asked", sample.asked) if sample.asked else None
+    return element(
+        "div",
+        element("p", element("code", name), class_="custom-id"),
+        asked if asked is not None else _missing(),
+        _answer(sample),
+        class_="sample",
+    )
+
+
+def _missing() -> Html:
+    return element(
+        "div", element("h5", "Asked"), element("p", "not shown", class_="hint"), class_="side"
+    )
+
+
+def _answer(sample: Sample) -> Html | None:
+    if sample.code is not None:
+        return element(
+            "div",
+            element("h5", "Failed"),
+            element(
+                "p", element("b", sample.code), f": {sample.message}" if sample.message else ""
+            ),
+            class_="side wrong",
+        )
+    return _side("Answered", sample.answered) if sample.answered else None
+
+
+def _side(heading: str, turns: Sequence[Turn]) -> Html:
+    return element(
+        "div",
+        element("h5", heading),
+        *(
+            element(
+                "div",
+                element("span", turn.who, class_="who"),
+                element("div", passage(turn.said), class_="said", dir="auto"),
+                _cut(turn),
+                class_="turn",
+            )
+            for turn in turns
+        ),
+        class_="side",
+    )
+
+
+def _cut(turn: Turn) -> Html | None:
+    if not turn.left_out:
+        return None
+    return element("p", f"and {plural(turn.left_out, 'character')} more", class_="hint")

@@ -1,0 +1,186 @@
+"""The top of the page: whose it is, how things stand in four numbers, who needs a look."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from runner.batch import TERMINAL, BatchStatus
+from runner.ledger.records import RunState
+from runner.reconcile.tallies import Tokens
+from runner.report.page.figure import stacked
+from runner.report.page.jobs import anchor
+from runner.report.page.markup import element
+from runner.report.page.signs import STATES, sign, state_word
+from runner.report.plain import fit, plain
+from runner.report.words import moment, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from runner.reconcile.dossier import Dossier, JobDossier
+    from runner.report.page.markup import Content, Html
+
+_MOST_NAMED: Final = 8
+_LONGEST_NOTE: Final = 200
+_COMMIT_SHOWN: Final = 12
+
+
+def header(dossier: Dossier, now: float) -> Html:
+    """Say whose page this is, of when, and what made it."""
+    facts = [f"Made {moment(now)} UTC", f"runner {dossier.version}"]
+    if dossier.git is not None:
+        branch = f" on {dossier.git.branch}" if dossier.git.branch else ""
+        dirty = ", with changes that are not committed" if dossier.git.dirty else ""
+        facts.append(f"commit {dossier.git.commit[:_COMMIT_SHOWN]}{branch}{dirty}")
+    return element(
+        "header",
+        element("p", "Batch jobs", class_="kicker"),
+        element("h1", dossier.project),
+        element("p", *(element("span", fact) for fact in facts), class_="made"),
+    )
+
+
+def tiles(dossier: Dossier) -> Html:
+    """Show how things stand: jobs, requests, batches, tokens."""
+    return element(
+        "section",
+        element("h2", "Summary", id="summary"),
+        element(
+            "div", _jobs(dossier), _requests(dossier), _batches(dossier), _tokens(dossier),
+            class_="tiles",
+        ),
+        _attention(dossier.jobs),
+        aria_labelledby="summary",
+    )  # fmt: skip
+
+
+def _tile(name: str, count: int, bar: Html | None, entries: Iterable[Content]) -> Html:
+    return element(
+        "div",
+        element("h3", name),
+        element("p", f"{count:,}", class_="big"),
+        bar,
+        element("ul", *(element("li", entry) for entry in entries)),
+        class_="tile",
+    )
+
+
+def _jobs(dossier: Dossier) -> Html:
+    counts = Counter(str(job.view.state) for job in dossier.jobs)
+    met = [(state, counts[state]) for state in STATES if counts[state]]
+    return _tile(
+        "Jobs",
+        len(dossier.jobs),
+        stacked(reversed(met), len(dossier.jobs)),
+        (element("span", state_word(state), _count(count)) for state, count in met),
+    )
+
+
+def _requests(dossier: Dossier) -> Html:
+    views = [job.view for job in dossier.jobs]
+    total = sum(view.total for view in views)
+    parts = (
+        ("succeeded", "answered", sum(view.succeeded for view in views)),
+        ("failed", "failed", sum(view.failed for view in views)),
+        ("pending", "pending", sum(view.pending for view in views)),
+    )
+    return _tile(
+        "Requests",
+        total,
+        stacked([(state, count) for state, _, count in parts], total),
+        (
+            element(
+                "span", element("span", sign(state), word, class_=f"state {state}"), _count(count)
+            )
+            for state, word, count in parts
+        ),
+    )
+
+
+def _batches(dossier: Dossier) -> Html:
+    statuses = [flight.batch.known_status for flight in dossier.flights]
+    under_way = sum(status not in TERMINAL for status in statuses)
+    ended = Counter(status for status in statuses if status in TERMINAL)
+    entries = [("under way", "running", under_way)] if under_way else []
+    for status, state in (
+        (BatchStatus.COMPLETED, "succeeded"),
+        (BatchStatus.EXPIRED, "partial"),
+        (BatchStatus.FAILED, "failed"),
+        (BatchStatus.CANCELLED, "cancelled"),
+    ):
+        if ended[status]:
+            entries.append((str(status), state, ended[status]))
+    return _tile(
+        "Batches",
+        len(statuses),
+        stacked([(state, count) for _, state, count in entries], len(statuses)),
+        (
+            element(
+                "span", element("span", sign(state), word, class_=f"state {state}"), _count(count)
+            )
+            for word, state, count in entries
+        )
+        if entries
+        else ("none was made yet",),
+    )
+
+
+def _tokens(dossier: Dossier) -> Html:
+    used = [tokens for flight in dossier.flights if (tokens := Tokens.of(flight.batch)) is not None]
+    total = sum(used, Tokens())
+    if not used:
+        said: list[Content] = ["no batch has reported any"]
+        return _tile("Tokens", 0, stacked((), 0), said)
+    return _tile(
+        "Tokens",
+        total.total,
+        stacked((("tokens-in", total.input), ("tokens-out", total.output)), total.total),
+        (
+            element("span", _square("tokens-in"), "prompts", _count(total.input)),
+            element("span", _square("tokens-out"), "answers", _count(total.output)),
+            f"reported by {len(used):,} of {plural(len(dossier.flights), 'batch')}",
+        ),
+    )
+
+
+def _square(class_: str) -> Html:
+    return element(
+        "svg",
+        element("rect", class_=class_, width=12, height=12, x=2, y=2),
+        class_="sign",
+        aria_hidden="true",
+        viewBox="0 0 16 16",
+    )
+
+
+def _count(count: int) -> Html:
+    return element("b", f" {count:,}")
+
+
+def _attention(jobs: Sequence[JobDossier]) -> Html | None:
+    """Name the jobs that somebody should look at, and why."""
+    troubled = [job for job in jobs if job.view.state in (RunState.FAILED, RunState.PARTIAL)]
+    if not troubled:
+        return None
+    return element(
+        "div",
+        element("h3", "Needs a look"),
+        element("ul", *_troubles(troubled)),
+        class_="attention",
+    )
+
+
+def _troubles(troubled: Sequence[JobDossier]) -> Iterator[Html]:
+    for job in troubled[:_MOST_NAMED]:
+        view = job.view
+        note = view.note or f"{view.failed:,} of {plural(view.total, 'request')} failed"
+        yield element(
+            "li",
+            state_word(view.state),
+            " ",
+            element("a", view.name, href=f"#{anchor(view.name)}"),
+            f": {fit(plain(note), _LONGEST_NOTE)}",
+        )
+    if len(troubled) > _MOST_NAMED:
+        yield element("li", element("a", f"and {len(troubled) - _MOST_NAMED:,} more", href="#jobs"))
