@@ -21,7 +21,7 @@ from runner.ledger.records import Key, RunState
 from runner.outputs.origin import git_state
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.recorded import RAW
-from runner.reconcile.overview import JobStory, overview, run_view, shown_folder, story
+from runner.reconcile.overview import JobStory, overview, run_view, shown_folder
 from runner.reconcile.samples import Samples, Source, take_samples
 from runner.reconcile.tallies import Tokens, count_errors
 
@@ -75,14 +75,16 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDossier:
-    """One job. `folder` is its outputs as people write it, `account` None where told in short.
+    """One job. `account` is None where it is told in short.
 
+    `folder` is that of its outputs as people write it, `href` leads there if it is there.
     `spec_gone` says that no spec asks for it any more; `tokens` are those of its wanted revision,
     None where no batch reports any.
     """
 
     view: JobView
     folder: str
+    href: str | None
     spec_gone: bool
     changed_at: float | None
     tokens: Tokens | None
@@ -143,6 +145,7 @@ def gather(
             JobDossier(
                 view=view,
                 folder=shown_folder(project, view),
+                href=teller.folder(view),
                 spec_gone=job is None,
                 changed_at=changed.get(view.name),
                 tokens=Tokens.sum(_batches(view.batches)),
@@ -185,19 +188,38 @@ class _Teller:
         self._project = project
         self._ledger = ledger
         self._runs = {(run.job, run.short): run for run in runs}
+        self._of_job: dict[str, list[Run]] = {}
+        for run in self._runs.values():
+            self._of_job.setdefault(run.job, []).append(run)
         self._beside = beside
         self._samples = samples
 
     def tell(self, view: JobView, job: Job | None) -> Account:
-        told = story(self._project, job, view.name, self._ledger) if self._ledger else None
+        """Tell everything about one job."""
         run = self._runs.get((view.name, view.revision or ""))
         folder = Path(view.output_dir)
         return Account(
-            story=told or JobStory(view=view, runs=(), events=()),
+            story=self._story(view),
             facts=dict(_facts(view, job, run)),
             files=tuple(self._files(folder)) if run is not None else (),
             raw=self._raw(run, folder),
             samples=self._some(job, run, folder),
+        )
+
+    def folder(self, view: JobView) -> str | None:
+        """Return what leads to a job's outputs; None if there are none."""
+        folder = Path(view.output_dir)
+        there = os.path.isdir(folder)  # noqa: PTH112 -- it never raises
+        return self._link(f"{folder.name}/", folder).href if there else None
+
+    def _story(self, view: JobView) -> JobStory:
+        if self._ledger is None:
+            return JobStory(view=view, runs=(), events=())
+        runs = self._of_job.get(view.name, ())
+        return JobStory(
+            view=view,
+            runs=tuple(run_view(self._project, self._ledger, run, None) for run in runs),
+            events=self._ledger.events(view.name),
         )
 
     def _files(self, folder: Path) -> Iterable[Link]:

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from runner.reconcile import dossier
 from tests.cli.conftest import FINISH
 from tests.report.reading import read_page
 from tests.simulation.behaviour import MODEL_NOT_FOUND, Behaviour, Fail, HttpError, by_id
@@ -198,6 +199,27 @@ def test_jobs_can_be_chosen(run: Run, folder: Folder) -> None:
 
     named = {one.text for one in page.all("a") if "job-" in (one.attributes["href"] or "")}
     assert named == {"one", "two"}
+
+
+def test_of_many_jobs_those_that_need_somebody_are_told_in_full(
+    run: Run, lab: Folder, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dossier, "MOST_IN_FULL", 1)
+    world.behaviour = Behaviour(answer=by_id({"two-1": REFUSAL}))
+    for name in ("one", "two"):
+        lab.job(name)
+    assert run(*FINISH).code == 1
+
+    run("report")
+    page = page_of(lab.root / "report.html")
+    assert section(page, "two").name == "div"
+    short = section(page, "one")
+    assert short.name == "tr"
+    [link] = short.all("a")
+    assert (lab.root / unquote(link.attributes["href"] or "")).is_dir()
+    assert "1 other job in short" in page.text
+    run("report", "one", "two")
+    assert section(page_of(lab.root / "report.html"), "one").name == "div"
 
 
 def test_a_job_whose_spec_is_gone_is_told_and_can_be_chosen(run: Run, finished: Folder) -> None:

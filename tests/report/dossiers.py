@@ -78,6 +78,7 @@ def short(told: JobView, **values: Any) -> JobDossier:  # noqa: ANN401
         **{
             "view": told,
             "folder": told.output_dir.removeprefix("/project/"),
+            "href": None if told.state is RunState.PENDING else f"outputs/{told.revision}/",
             "spec_gone": False,
             "changed_at": None if told.state is RunState.PENDING else NOW - 600,
             "tokens": None,

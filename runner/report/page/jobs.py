@@ -165,7 +165,7 @@ def _short(job: JobDossier) -> Html:
     view = job.view
     cells: Iterable[Content] = (
         f"{view.endpoint} on {view.provider}",
-        job.folder,
+        job.folder if job.href is None else element("a", job.folder, href=job.href),
         _statuses(view),
         fit(plain(view.note), _LONGEST_NOTE) if view.note else "",
     )

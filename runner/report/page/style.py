@@ -119,7 +119,7 @@ figcaption p { color: var(--soft); font-size: .875rem; margin-bottom: .6rem; }
 td code, tbody th code { white-space: nowrap; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; }
 caption { text-align: left; color: var(--soft); padding: .55rem .75rem; }
-th, td { text-align: left; padding: .4rem .6rem; vertical-align: top; font-weight: 400; }
+th, td { text-align: left; padding: .4rem .55rem; vertical-align: top; font-weight: 400; }
 tbody tr { border-top: 1px solid var(--line); }
 tbody tr:hover { background: var(--mark); }
 thead th { font-weight: 600; color: var(--soft); white-space: nowrap; position: sticky; top: 0;
@@ -127,13 +127,13 @@ thead th { font-weight: 600; color: var(--soft); white-space: nowrap; position: 
 tbody th { min-width: 8rem; overflow-wrap: anywhere; }
 td:has(q) { min-width: 14rem; }
 .n { text-align: right; white-space: nowrap; }
-.p { min-width: 7rem; } .p small { display: block; line-height: 1.2; margin-top: .15rem; }
-.jobs tbody th { min-width: 11rem; }
+.p { min-width: 6.5rem; } .p small { display: block; line-height: 1.2; margin-top: .15rem; }
+.jobs tbody th { min-width: 12.25rem; }
 .jobs td:last-child { white-space: nowrap; }
 thead button { font: inherit; color: inherit; background: none; border: 0; padding: 0;
   cursor: pointer; }
 thead button:hover { text-decoration: underline; }
-thead button::after { content: "\\2195"; margin-left: .3em; opacity: .45; }
+thead button::after { content: "\\2195"; font-size: .8em; opacity: .45; }
 [aria-sort=ascending] button::after { content: "\\2191"; opacity: 1; }
 [aria-sort=descending] button::after { content: "\\2193"; opacity: 1; }
 .tools { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem .75rem;
