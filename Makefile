@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PINNED := $(VENV)/pinned
 READY := $(VENV)/ready
+DRIVEN := $(VENV)/browser
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PINS := build/pins
 COMPILE := $(PINS)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
@@ -18,7 +19,7 @@ COMPILE := $(PINS)/bin/uv pip compile --quiet --upgrade --universal --python-ver
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test docs check layout lint types layers format bench soak fuzz pins clean
+.PHONY: help setup demo test browser docs picture check layout lint types layers format bench soak fuzz pins clean
 
 help: ## say what each target does
 	@echo 'usage: make TARGET [PYTHON=python3.12]'
@@ -38,9 +39,16 @@ demo: $(READY) ## embed 3,080 questions through a Batch API on this machine; no 
 test: $(READY) ## run the tests, with branch coverage
 	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
+# Where nothing is collected pytest exits with 5: without Playwright, or Chromium, this fails.
+browser: $(READY) $(DRIVEN) ## drive Chromium through the report: light, dark, phone, paper, keyboard
+	@$(BIN)/python -m pytest tests/browser
+
 docs: $(READY) ## write the transcripts of README.md and the schemas of specs anew
 	@$(BIN)/python docs/schemas.py
 	@$(BIN)/python docs/transcripts.py
+
+picture: $(READY) $(DRIVEN) ## make docs/report.png anew: the report of what `make demo` runs
+	@$(BIN)/python -m tests.browser.picture
 
 check: layout lint types layers ## run everything that reads the code without running it
 
@@ -94,6 +102,10 @@ $(PINNED): requirements/dev.txt
 	@echo 'Setting up $(VENV), once; this can take a minute.' >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(DRIVEN): $(PINNED) requirements/browser.txt
+	@$(PIP) install --require-hashes -r requirements/browser.txt
 	@touch $@
 
 # Editable: an edit needs no new set-up, only a change of what is installed does.

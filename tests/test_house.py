@@ -212,6 +212,13 @@ def test_ci_can_be_run() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
+@pytest.mark.parametrize("target", ["check", "test", "browser"])
+def test_ci_makes_all_that_can_tell_of_a_fault(target: str) -> None:
+    made = re.findall(r"\bmake (?:--[a-z-]+ )*([a-z]+)", (ROOT / ".ci" / "run").read_text("utf-8"))
+
+    assert target in made
+
+
 def pins(name: str) -> dict[str, str]:
     """Read a file of `requirements/`: version by canonical name, the newest where several."""
     text = (ROOT / "requirements" / name).read_text("utf-8")
@@ -232,7 +239,9 @@ def declared(group: str) -> list[Requirement]:
     return requirements
 
 
-@pytest.mark.parametrize(("name", "group"), [("dev.txt", "dev"), ("pins.txt", "pins")])
+@pytest.mark.parametrize(
+    ("name", "group"), [("dev.txt", "dev"), ("browser.txt", "browser"), ("pins.txt", "pins")]
+)
 def test_every_declared_dependency_is_pinned_as_declared(name: str, group: str) -> None:
     wanted = declared(group)
     if group == "dev":
@@ -250,7 +259,7 @@ def test_every_declared_dependency_is_pinned_as_declared(name: str, group: str) 
     assert unmet == [], "`make pins` writes them anew"
 
 
-@pytest.mark.parametrize("name", ["dev.txt", "pins.txt"])
+@pytest.mark.parametrize("name", ["dev.txt", "browser.txt", "pins.txt"])
 def test_every_pin_has_hashes_and_no_address(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text("utf-8")
     entries = re.split(r"(?m)^(?=\w)", text)[1:]
