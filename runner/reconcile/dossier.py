@@ -7,6 +7,7 @@ likely to want to look into; the rest would make the page too large to be opened
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from runner.reconcile.samples import Samples, Source, take_samples
 from runner.reconcile.tallies import Tokens, count_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
@@ -295,9 +296,12 @@ def _flights(ledger: Ledger, runs: Iterable[Run], shown: Collection[str]) -> tup
         for text, raw in batches if run in jobs else ():
             key = Key.parse(text)
             if key is not None:
-                found.append(Flight(job=jobs[run], key=key, batch=Batch.from_api(raw)))
+                found += [Flight(job=jobs[run], key=key, batch=one) for one in _batches([raw])]
     return tuple(found)
 
 
-def _batches(raws: Iterable[Mapping[str, Any]]) -> Iterable[Batch]:
-    return (Batch.from_api(dict(raw)) for raw in raws)
+def _batches(raws: Iterable[Mapping[str, Any]]) -> Iterator[Batch]:
+    """Read Batch objects as the ledger holds them; one that somebody has spoilt is left out."""
+    for raw in raws:
+        with contextlib.suppress(ValueError):
+            yield Batch.from_api(dict(raw))

@@ -51,6 +51,7 @@ COMMANDS: Final = (
     ("status", "--json"),
     ("show", "hello"),
     ("show", "hello", "--json"),
+    ("report", "-o", "-"),
     ("verify",),
     ("verify", "--json"),
     ("reconcile", "-v"),

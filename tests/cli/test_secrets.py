@@ -38,6 +38,7 @@ COMMANDS: Final = (
     ("status", "--json"),
     ("show", "hello"),
     ("show", "hello", "--json"),
+    ("report",),
     ("verify",),
     ("cancel", "hello"),
     ("retry", "hello"),
@@ -229,7 +230,9 @@ def test_a_key_file_that_is_open_to_others_is_not_used(
     assert world.requests == []
 
 
-@pytest.mark.parametrize("command", [("validate",), ("status",), ("show", "hello"), ("verify",)])
+@pytest.mark.parametrize(
+    "command", [("validate",), ("status",), ("show", "hello"), ("report",), ("verify",)]
+)
 def test_what_needs_no_key_asks_for_none(run: Run, keyed: Folder, command: tuple[str, ...]) -> None:
     config(keyed, "api_key_command: [touch, asked]")
 
