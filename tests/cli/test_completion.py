@@ -134,7 +134,7 @@ def test_a_script_can_be_read_by_its_shell(run: Run, tmp_path: Path, shell: str)
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("re",), ["reconcile", "retry", "rebuild"]),
+        (("re",), ["reconcile", "report", "retry", "rebuild"]),
         (("nonsense", ""), None),
         (("--v",), ["--version"]),
         (("plan", "--de"), ["--detailed-exitcode"]),
@@ -147,6 +147,7 @@ def test_a_script_can_be_read_by_its_shell(run: Run, tmp_path: Path, shell: str)
         (("show", "x"), []),
         (("retry", "he"), ["hello"]),
         (("cancel", "he"), ["hello"]),
+        (("report", "he"), ["hello"]),
         (("verify", "he"), ["hello"]),
         (("adopt", "batch_1", "--job", "he"), ["hello"]),
         (("adopt", "batch"), []),
