@@ -68,8 +68,10 @@ def prompt_size(action: Submit) -> Enqueued:
 
 
 def _full(provider: Provider, active: int, before: Enqueued, size: Enqueued) -> str | None:
-    if provider.max_active_batches is not None and active >= provider.max_active_batches:
-        return f"{provider.max_active_batches} batches are in flight at {provider.name} already"
+    most = provider.max_active_batches
+    if most is not None and active >= most:
+        batches = "1 batch is" if most == 1 else f"{most} batches are"
+        return f"{batches} in flight at {provider.name} already"
     limit = provider.max_enqueued_tokens
     if limit is not None and before.tokens and (before + size).tokens > limit:
         return f"{before} of {limit:,} tokens are enqueued at {provider.name}"

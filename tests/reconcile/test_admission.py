@@ -258,3 +258,19 @@ def test_nothing_is_imported_where_nobody_asks(
         timeout=60,
     )
     assert done.stdout.split() == found
+
+
+@pytest.mark.parametrize(
+    ("most", "why"),
+    [
+        (1, "1 batch is in flight at openai already"),
+        (2, "2 batches are in flight at openai already"),
+    ],
+)
+def test_no_more_batches_are_in_flight_than_may_be(most: int, why: str) -> None:
+    provider = dataclasses.replace(PROVIDER, max_active_batches=most)
+
+    out, waits = admit([submit(row, known=None) for row in (1, 2, 3)], {}, {"openai": provider})
+
+    assert len(out) == most
+    assert {wait.why for wait in waits} == {why}
