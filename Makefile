@@ -43,8 +43,9 @@ test: $(READY) ## run the tests, with branch coverage
 browser: $(READY) $(DRIVEN) ## drive Chromium through the report: light, dark, phone, paper, keyboard
 	@$(BIN)/python -m pytest tests/browser
 
-docs: $(READY) ## write the transcripts of README.md and the schemas of specs anew
+docs: $(READY) ## write schemas, reference and transcripts anew, by running what they show
 	@$(BIN)/python docs/schemas.py
+	@$(BIN)/python docs/reference.py
 	@$(BIN)/python docs/transcripts.py
 
 picture: $(READY) $(DRIVEN) ## make docs/report.png anew: the report of what `make demo` runs

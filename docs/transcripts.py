@@ -1,126 +1,50 @@
-"""Write the transcripts of README.md by running what they show.
+"""Write the transcripts of README.md and docs by running what they show.
 
     python docs/transcripts.py            write them
     python docs/transcripts.py --check    show what is out of date; exit with 1 if anything is
 
 A block between `<!-- transcript: NAME -->` and `<!-- end -->` is what a terminal shows of the
-commands below: real ones, run by `sh` in a folder of their own with the `runner` of this Python.
-What differs from run to run (moments, the ids of batches and files) is given stable values, so
-that a difference means that runner, or this file, has changed.
+commands in `sessions.py`: real ones, run by `sh` in a folder of their own with the `runner` of
+this Python. What differs from run to run (moments, the ids of batches and files) is given stable
+values, so that a difference means that runner, or a session, has changed.
 """
 # ruff: noqa: INP001 -- a script, run by its path
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+from pages import ROOT, checking, files_of, keep
+from sessions import SCRIPTS, SESSIONS, Step
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-README: Final = ROOT / "README.md"
-SCRIPTS: Final = Path(sysconfig.get_path("scripts"))
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pages import Contents
+    from sessions import Session
 
 PATIENCE: Final = 240.0
 """Seconds for one session; the demo embeds 3,080 questions."""
 
-BLOCK: Final = re.compile(
-    r"(?P<head><!-- transcript: (?P<name>[a-z-]+) -->\n).*?(?P<tail><!-- end -->)", re.DOTALL
-)
+_AT_ONCE: Final = 3
+
 _STEP: Final = "\x1e"
 """What parts one command's output from the next one's: no command prints it."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """One shell, from `prepare` (not shown) through the blocks in their order.
-
-    `files` are written before, by path from the home folder; `copies` are taken from the
-    repository into the home folder. The shell starts in `start`, below the home folder.
-    """
-
-    blocks: Mapping[str, Sequence[str]]
-    prepare: str = ""
-    start: str = "."
-    files: Mapping[str, str] = field(default_factory=dict)
-    copies: Sequence[str] = ()
-
-
-_ASK: Final = (
-    '{{"custom_id": "{0}", "method": "POST", "url": "/v1/chat/completions", "body": '
-    '{{"model": "gpt-4o-mini", "messages": [{{"role": "user", "content": "{1}"}}]}}}}\n'
-)
-
-SESSIONS: Final = (
-    Session(
-        prepare="git() { command git -c user.name=you -c user.email=you@example.org "
-        '-c init.defaultBranch=main "$@"; }',
-        blocks={
-            "tour-start": (
-                "runner init project",
-                "cd project",
-                "git init -q && git add . && git commit -qm 'Ask hello'",
-                "runner plan",
-                "runner reconcile --wait",
-            ),
-            "tour-look": ("runner status", "runner show hello"),
-            "tour-edit": (
-                "sed -i.bak 's/project: hello/project: tour/' specs/hello.yaml",
-                "runner reconcile --wait",
-                "echo 'replicate: 2' >> specs/hello.yaml",
-                "git commit -qam 'Ask hello once more'",
-                "runner plan",
-                "runner reconcile --wait",
-                "runner plan",
-                "ls outputs/hello",
-            ),
-            "trace": (
-                "cd outputs/hello/latest",
-                "grep -l '\"hello-2\"' raw/*",
-                "grep -E '\"(key|id|commit|dirty)\":' run.json",
-            ),
-        },
-    ),
-    Session(
-        copies=("Makefile", "pyproject.toml", "requirements", "specs"),
-        # The set-up is this Python's own, so that nothing is installed for a transcript.
-        prepare=f'make() {{ command make -o .venv/ready BIN="{SCRIPTS}" "$@"; }}',
-        blocks={"demo": ("make demo",)},
-    ),
-    Session(
-        start="project",
-        files={
-            "project/data/reviews.jsonl": _ASK.format("review-1", "Kind or unkind? I loved it.")
-            + _ASK.format("review-2", "Kind or unkind? Never again."),
-            "project/specs/sentiment.yaml": "endpoint: /v1/chat/completions\n"
-            "input: data/reviews.jsonl\n"
-            "metadata: {project: acl}\n",
-        },
-        blocks={
-            "openai": (
-                "cat specs/sentiment.yaml",
-                "head -1 data/reviews.jsonl",
-                "runner validate",
-                "runner plan",
-            )
-        },
-    ),
-)
-
-_IDENTIFIER: Final = re.compile(r"\b(batch_|file-|req_)([0-9a-f]{32})")
+_IDENTIFIER: Final = re.compile(r"\b(batch_req_|batch_|file-|req_)([0-9a-f]{32})")
 _STABLE: Final[Sequence[tuple[re.Pattern[str], str]]] = (
     (re.compile(r"\b20\d\d-\d\d-\d\d([ T])\d\d:\d\d:\d\d"), r"2026-01-31\g<1>12:00:00"),
     (re.compile(r"\b(after|in|for) \d+ s\b"), r"\1 1 s"),
+    (re.compile(r"\b(expected|found) [0-9a-f]{64}\b"), rf"\1 {'d1' * 32}"),
+    (re.compile(r'("\w+_at": )[\d.]+'), r"\g<1>1769860800"),
     (re.compile(r'("commit": ")[0-9a-f]{40}'), r"\g<1>d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5"),
 )
 _PASSING: Final = re.compile(
@@ -141,15 +65,19 @@ def play(session: Session) -> dict[str, str]:
                 shutil.copytree(source, home / name, ignore=left_out)
             else:
                 shutil.copy(source, home / name)
-        for name, content in session.files.items():
+        for name, content in {**files_of(session.page), **session.files}.items():
             path = home / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
-        commands = [command for block in session.blocks.values() for command in block]
-        # A command may not read the script that it is part of.
+        steps = [
+            command if isinstance(command, Step) else Step(shown=command, run=command)
+            for block in session.blocks.values()
+            for command in block
+        ]
+        # A command may not read the script that it is part of; `$?` is that of the one before it.
         lines = [session.prepare]
-        for command in commands:
-            lines += [f"printf '{_STEP}'", f"{{ {command}\n}} </dev/null"]
+        for step in steps:
+            lines += [f"code=$?; printf '{_STEP}'; (exit $code)", f"{{ {step.run}\n}} </dev/null"]
         done = subprocess.run(
             ["/bin/sh", "-s"],
             cwd=home / session.start,
@@ -163,11 +91,11 @@ def play(session: Session) -> dict[str, str]:
         )
         stable = _stabiliser(home)
         outputs = [stable(part) for part in done.stdout.split(_STEP)[1:]]
-    if len(outputs) != len(commands):
-        raise RuntimeError(f"{len(commands)} commands, {len(outputs)} answers: {done.stdout}")
-    shown = iter(outputs)
+    if len(outputs) != len(steps):
+        raise RuntimeError(f"{len(steps)} commands, {len(outputs)} answers: {done.stdout}")
+    told = iter(zip(steps, outputs, strict=True))
     return {
-        name: "".join(f"$ {command}\n{_ended(next(shown))}" for command in block)
+        name: "```console\n" + "".join(_told(*next(told)) for _ in block) + "```\n"
         for name, block in session.blocks.items()
     }
 
@@ -190,7 +118,7 @@ def _stabiliser(home: Path) -> Callable[[str], str]:
 
     def named(match: re.Match[str]) -> str:
         kind, value = match.groups()
-        known = numbers.setdefault("batch_" if kind == "req_" else kind, {})
+        known = numbers.setdefault("file-" if kind == "file-" else "batch_", {})
         return f"{kind}{known.setdefault(value, len(known) + 1):04}"
 
     def stable(text: str) -> str:
@@ -203,50 +131,21 @@ def _stabiliser(home: Path) -> Callable[[str], str]:
     return stable
 
 
-def _ended(text: str) -> str:
-    """End what was printed with a line end, if anything was printed."""
-    return text if not text or text.endswith("\n") else f"{text}\n"
+def _told(step: Step, output: str) -> str:
+    """Show a command and what it printed, which ends with a line end if there is anything."""
+    ended = output if not output or output.endswith("\n") else f"{output}\n"
+    return f"$ {step.shown}\n{ended}"
 
 
-def filled(text: str, transcripts: Mapping[str, str]) -> str:
-    """Put transcripts between their markers; raises ValueError where the two do not match."""
-    wanted = [match["name"] for match in BLOCK.finditer(text)]
-    if sorted(wanted) != sorted(transcripts):
-        raise ValueError(f"README.md asks for {wanted}, there are {list(transcripts)}")
-
-    def block(match: re.Match[str]) -> str:
-        return f"{match['head']}```console\n{transcripts[match['name']]}```\n{match['tail']}"
-
-    return BLOCK.sub(block, text)
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write the transcripts, or check them; return the exit code."""
-    if list(arguments) not in ([], ["--check"]):
-        sys.stderr.write(f"{__doc__}\n")
-        return 2
-    before = README.read_text(encoding="utf-8")
-    transcripts: dict[str, str] = {}
-    for session in SESSIONS:
-        transcripts |= play(session)
-    after = filled(before, transcripts)
-    if before == after:
-        return 0
-    if not arguments:
-        README.write_text(after, encoding="utf-8")
-        sys.stderr.write("README.md: transcripts written\n")
-        return 0
-    sys.stdout.writelines(
-        difflib.unified_diff(
-            before.splitlines(keepends=True),
-            after.splitlines(keepends=True),
-            "README.md",
-            "README.md as it would be",
-        )
-    )
-    sys.stderr.write("README.md is out of date: `make docs` writes it anew\n")
-    return 1
+def transcripts() -> Contents:
+    """Play all sessions, some side by side: each has a folder of its own."""
+    contents: Contents = {}
+    with ThreadPoolExecutor(_AT_ONCE) as stage:
+        for session, played in zip(SESSIONS, stage.map(play, SESSIONS), strict=True):
+            contents.setdefault(session.page, {}).update(played)
+    return contents
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    check = checking(sys.argv[1:], __doc__)
+    sys.exit(keep("transcript", transcripts(), check=check))

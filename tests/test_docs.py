@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import configparser
+import json
 import re
-import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import pytest
@@ -21,114 +20,110 @@ from runner.cli.main import cli
 from runner.ledger.connection import connect
 from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.store import Ledger
-from runner.spec.load import load_specs
-from runner.spec.project import Provider, find_project
+from runner.spec.project import Provider
 from runner.spec.shapes import CONFIG_KEYS, SPEC_KEYS
+from tests.markdown import (
+    DOCS,
+    PAGES,
+    README,
+    ROOT,
+    anchors,
+    blocks,
+    commands,
+    links,
+    name,
+    parse,
+    prose,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-README: Final = ROOT / "README.md"
-DESIGN: Final = ROOT / "docs" / "design.md"
-FACTS: Final = ROOT / "docs" / "batch-api.md"
-PAGES: Final = sorted([README, ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+DESIGN: Final = DOCS / "design.md"
+FACTS: Final = DOCS / "batch-api.md"
+REFERENCE: Final = DOCS / "reference"
+EXACTLY_ONCE: Final = DOCS / "explanation" / "exactly-once.md"
 
-UNIT_KEYS: Final = {
-    "Unit": {"Description"},
-    "Service": {"Type", "EnvironmentFile", "ExecStart"},
-    "Timer": {"OnCalendar", "Persistent"},
-    "Install": {"WantedBy"},
-}
-"""The settings used here, as systemd.unit, systemd.service and systemd.timer spell them."""
+LONGEST_README: Final = 150
+"""Lines: a screen of text, and a tour."""
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=name)
 
 
-class Unit(configparser.ConfigParser):
-    """A systemd unit: names keep their case."""
-
-    def optionxform(self, optionstr: str) -> str:
-        return optionstr
-
-
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """Return the fenced blocks of a language."""
-    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", page.read_text("utf-8"))
-
-
-def prose(page: Path) -> str:
-    """Return a page without its fenced blocks."""
-    return re.sub(r"(?ms)^```.*?^```$", "", page.read_text("utf-8"))
-
-
-def commands(page: Path) -> Iterator[str]:
-    """Find every command line of runner that a page shows: in blocks and between backticks."""
-    shown = [
-        line.removeprefix("$ ")
-        for language in ("console", "sh", "crontab", "ini")
-        for block in blocks(page, language)
-        for line in block.splitlines()
-        if language != "console" or line.startswith("$ ")
-    ]
-    for line in shown:
-        for part in re.split(r"&&|\|\||[;|]", line.partition("  #")[0]):
-            if found := re.search(r"(?:^|[ =/])(runner .+)$", part.strip()):
-                yield found[1]
-    # A lower-case word after `runner`: not `runner: <key>`, which is a metadata pair.
-    yield from re.findall(r"(?s)`(runner (?:-|[a-z]+\b).*?)`", prose(page))
-
-
-def slug(heading: str) -> str:
-    """Make the anchor that renderers give a heading."""
-    return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
-
-
-def parse(line: str) -> click.Context:
-    """Parse a command line as the command would, running nothing; raises ClickException."""
-    words = [
-        # `[SPEC...]`, `JOB` and `%h` stand for something that a person puts there.
-        word.strip("[]").rstrip(".") if word.startswith("[") else word
-        for word in shlex.split(line)[1:]
-    ]
-    own = 2 if words[:1] == ["-C"] else 0
-    group = cli.make_context("runner", words[: own + 1])
-    name, command, _rest = cli.resolve_command(group, words[own:])
-    assert command is not None
-    # A command that is only named lacks its arguments.
-    named = len(words) == 1
-    return command.make_context(name, words[own + 1 :], parent=group, resilient_parsing=named)
-
-
-def test_transcripts_are_what_runner_prints() -> None:
-    checked = subprocess.run(
-        [sys.executable, ROOT / "docs" / "transcripts.py", "--check"],
-        text=True,
-        capture_output=True,
-        check=False,
+def script(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, path, *arguments], text=True, capture_output=True, check=False
     )
+
+
+# What is generated -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["transcripts", "reference"])
+def test_what_is_generated_is_up_to_date(kind: str) -> None:
+    checked = script(DOCS / f"{kind}.py", "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_a_page_out_of_date_is_shown_and_mended(tmp_path: Path) -> None:
+    for folder in ("docs", "specs"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.csv"))
+    shutil.copy(README, tmp_path)
+    page = tmp_path / "docs" / "reference" / "exit-codes.md"
+    right = page.read_text("utf-8")
+    page.write_text(right.replace("| 75 |", "| 74 |"), "utf-8")
+
+    checked = script(tmp_path / "docs" / "reference.py", "--check")
+
+    assert checked.returncode == 1
+    assert "-| 74 |" in checked.stdout
+    assert "docs/reference/exit-codes.md is out of date" in checked.stderr
+    assert script(tmp_path / "docs" / "reference.py").returncode == 0
+    assert page.read_text("utf-8") == right
+
+
+# What every page holds to ----------------------------------------------------------------------
 
 
 @each_page
 def test_links_lead_somewhere(page: Path) -> None:
-    text = prose(page)
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in links(page):
         if re.match(r"https?://", target):
             continue
-        name, _, anchor = target.partition("#")
-        path = page.parent / name if name else page
-        assert path.exists(), target
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
         if anchor:
-            headings = re.findall(r"(?m)^#+ (.+)$", prose(path))
-            assert anchor in [slug(heading) for heading in headings], target
+            assert anchor in anchors(there), target
+
+
+def test_anchors_are_as_github_makes_them(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# What is `run.json`, and why?\n\n## input_cache\n\n```sh\n# no heading\n```\n\n"
+        "## Cron\n\n## See [the *index*](x.md)\n\n## Cron\n",
+        "utf-8",
+    )
+
+    assert anchors(page) == {
+        "what-is-runjson-and-why",
+        "input_cache",
+        "cron",
+        "see-the-index",
+        "cron-1",
+    }
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = DOCS / "README.md"
+    listed = {(DOCS / target.partition("#")[0]).resolve() for target in links(index)}
+    assert [name(page) for page in DOCS.rglob("*.md") if page not in {*listed, index}] == []
 
 
 @each_page
 def test_files_named_in_a_page_exist(page: Path) -> None:
-    named = re.findall(r"`((?:runner|tests|docs|specs)/[\w./-]*)`", prose(page))
-    assert [name for name in named if not (ROOT / name).exists()] == []
+    named = re.findall(r"`((?:runner|tests|docs)/[\w./-]*|specs/banking77[\w./-]*)`", prose(page))
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @each_page
@@ -158,77 +153,101 @@ def test_a_command_that_is_none_would_be_found(line: str) -> None:
         parse(line)
 
 
-def test_the_commands_of_the_snippets_are_among_those_checked() -> None:
-    found = list(commands(README))
-    assert "runner -C ~/project reconcile" in found, "cron"
-    assert "runner -C %h/project reconcile" in found, "systemd"
-    assert "runner reconcile sentiment" in found
-    assert "runner show hello" in found, "a transcript"
-    assert "runner plan --detailed-exitcode" in found, "between backticks"
+@pytest.mark.parametrize(
+    ("page", "line"),
+    [
+        ("README.md", "runner reconcile sentiment"),
+        ("README.md", "runner show hello"),
+        ("docs/howto/cron.md", "runner -C ~/project reconcile"),
+        ("docs/howto/cron.md", "runner -C %h/project reconcile"),
+        ("docs/howto/github-actions.md", "runner reconcile --verbose"),
+        ("docs/howto/slurm.md", "runner -C $HOME/project reconcile"),
+        ("docs/reference/exit-codes.md", "runner plan --detailed-exitcode"),
+        ("docs/tutorial.md", "runner reconcile --wait"),
+    ],
+)
+def test_the_commands_of_the_snippets_are_among_those_checked(page: str, line: str) -> None:
+    found = [re.sub("[\"']", "", command).strip() for command in commands(ROOT / page)]
+    assert line in found
+
+
+# README ----------------------------------------------------------------------------------------
+
+
+def test_the_readme_stays_a_screen_and_a_tour() -> None:
+    assert len(README.read_text("utf-8").splitlines()) <= LONGEST_README
+
+
+# Reference -------------------------------------------------------------------------------------
+
+
+def table(page: Path, head: str) -> str:
+    """Return the one table of a page that begins with this cell."""
+    [found] = re.findall(rf"(?ms)^\| {head} .*?\n\n", page.read_text("utf-8"))
+    return str(found)
 
 
 def test_the_table_of_commands_has_all_of_them() -> None:
-    [table] = re.findall(r"(?ms)^\| command .*?\n\n", README.read_text("utf-8"))
-    named = set(re.findall(r"`runner (\w+)", table))
+    named = set(re.findall(r"`runner (\w+)", table(REFERENCE / "commands.md", "command")))
     assert named == set(cli.list_commands(click.Context(cli)))
 
 
 def test_the_table_of_exit_codes_is_that_of_the_help() -> None:
-    [table] = re.findall(r"(?ms)^\| code .*?\n\n", README.read_text("utf-8"))
-    rows = re.findall(r"(?m)^\| ([\d, ]+) \|", table)
-    documented = {int(code) for row in rows for code in row.split(",")}
+    page = REFERENCE / "exit-codes.md"
+    documented = {int(code) for code in re.findall(r"(?m)^\| (\d+) \|", table(page, "code"))}
     with click.Context(cli) as context:
         told = cli.get_help(context).partition("Exit codes")[2]
-    assert documented == {int(code) for code in re.findall(r"\b(\d+)\b", told)} | {0}
+    codes = {int(code) for code in re.findall(r"\b(\d+)\b", told)}
+    assert documented | {143} == codes | {0}
+    assert all(re.search(rf"\b{code}\b", prose(page)) for code in codes)
 
 
-def test_the_cron_line_is_one() -> None:
-    [block] = blocks(README, "crontab")
-    setting, line = block.splitlines()
-    assert setting.startswith("MAILTO=")
-    *when, command = line.split(maxsplit=5)
-    assert len(when) == 5
-    assert all(re.fullmatch(r"[\d*/,-]+", part) for part in when)
-    assert "%" not in command, "cron takes it for a line end"
-    subprocess.run(["/bin/sh", "-n", "-c", command], check=True)
+@pytest.mark.parametrize(
+    ("page", "every"),
+    [("spec.md", SPEC_KEYS), ("project.md", CONFIG_KEYS)],
+    ids=["specs", "runner.yaml"],
+)
+def test_every_key_of_specs_and_project_files_is_shown(
+    page: str, every: dict[tuple[str, ...], tuple[str, ...]]
+) -> None:
+    [listing] = blocks(REFERENCE / page, "yaml")
+    rows = table(REFERENCE / page, "key")
+    for place, keys in every.items():
+        above = ".".join("NAME" if step == "*" else step for step in place)
+        for key in keys:
+            assert re.search(rf"\b{key}:", listing), key
+            dotted = f"{above}.{key}" if above else key
+            assert re.search(rf"`{re.escape(dotted)}[`.]", rows), dotted
 
 
-def test_the_systemd_units_use_settings_that_exist() -> None:
-    seen: dict[str, set[str]] = {}
-    for block in blocks(README, "ini"):
-        unit = Unit(interpolation=None)
-        unit.read_string(block)
-        for section in unit.sections():
-            seen.setdefault(section, set()).update(unit[section])
-    assert seen == UNIT_KEYS
+def test_every_field_of_a_record_is_shown() -> None:
+    record = json.loads((ROOT / "tests" / "outputs" / "golden" / "run.json").read_text("utf-8"))
+    shown = {
+        heading: set(re.findall(r"(?m)^\| `(\w+)` \|", section))
+        for heading, section in re.findall(
+            r"(?ms)^### (\w+)$(.*?)(?=^### |\Z)", (REFERENCE / "record.md").read_text("utf-8")
+        )
+    }
+    submission: Any = record["shards"][0]["submissions"][0]
+    for heading, value in (
+        ("RunRecord", record),
+        ("SpecRecord", record["spec"]),
+        ("RequestParameters", record["request"]),
+        ("ProviderRecord", record["request"]["provider"]),
+        ("InputRecord", record["input"]),
+        ("ShardRecord", record["shards"][0]),
+        ("SubmissionRecord", submission),
+        ("ResultFile", submission["results"][0]),
+        ("Counts", record["counts"]),
+        ("FileDigest", record["outputs"]["output.jsonl"]),
+        ("ToolVersions", record["made_by"]),
+        ("GitState", record["git"]),
+    ):
+        assert shown.pop(heading) == set(value), heading
+    assert shown == {}
 
 
-@pytest.mark.parametrize("block", blocks(README, "yaml"))
-def test_specs_and_project_files_shown_are_valid(block: str, tmp_path: Path) -> None:
-    is_spec = "\nendpoint:" in block
-    (tmp_path / "specs").mkdir()
-    (tmp_path / ("specs/sentiment.yaml" if is_spec else "runner.yaml")).write_text(block)
-    project = find_project(tmp_path, {})
-    if is_spec:
-        [source] = re.findall(r"(?m)^input: (\S+)", block)
-        (tmp_path / source).parent.mkdir()
-        (tmp_path / source).touch()
-        specs = load_specs(project, (), start=tmp_path)
-        assert specs.problems == ()
-        assert [job.name for job in specs.jobs] == ["sentiment"]
-    else:
-        assert project.config_file is not None
-
-
-def test_every_key_of_specs_and_project_files_is_shown() -> None:
-    spec, config = blocks(README, "yaml")
-    for keys, block in ((SPEC_KEYS, spec), (CONFIG_KEYS, config)):
-        for names in keys.values():
-            missing = [name for name in names if not re.search(rf"\b{name}:", block)]
-            assert missing == []
-
-
-@pytest.mark.parametrize("query", blocks(DESIGN, "sql"))
+@pytest.mark.parametrize("query", blocks(REFERENCE / "ledger.md", "sql"))
 def test_queries_shown_run_on_a_ledger(query: str, tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     Ledger.open(path, clock=time.time).close()
@@ -236,21 +255,30 @@ def test_queries_shown_run_on_a_ledger(query: str, tmp_path: Path) -> None:
         connection.execute(query).fetchall()
 
 
-def test_the_design_names_every_table_view_and_state(tmp_path: Path) -> None:
-    text = DESIGN.read_text("utf-8")
+def test_the_ledger_s_page_says_what_every_table_and_view_is_for(tmp_path: Path) -> None:
+    text = (REFERENCE / "ledger.md").read_text("utf-8")
     with closing(connect(tmp_path / "ledger.db")) as connection:
         rows = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') "
+            "SELECT name, type FROM sqlite_master WHERE type IN ('table', 'view') "
             "AND name NOT LIKE 'sqlite%'"
-        )
-        names = [row["name"] for row in rows]
-    assert [name for name in names if f"`{name}`" not in text] == []
+        ).fetchall()
+    rowed = table(REFERENCE / "ledger.md", "table")
+    assert [row["name"] for row in rows if f"`{row['name']}`" not in text] == []
+    tables = {row["name"] for row in rows if row["type"] == "table"}
+    assert set(re.findall(r"(?m)^\| `(\w+)` \|", rowed)) == tables
+
+
+# Design ----------------------------------------------------------------------------------------
+
+
+def test_the_design_names_every_state() -> None:
+    text = DESIGN.read_text("utf-8")
     assert [state for state in RunState if f"| `{state}` |" not in text] == []
     assert [state for state in SubmissionState if state not in text] == []
     assert [status for status in TERMINAL if status not in text] == []
 
 
-def test_the_design_gives_the_grace_times_of_the_code() -> None:
+def test_the_grace_times_told_are_those_of_the_code() -> None:
     text = DESIGN.read_text("utf-8")
     remote, near = (
         Provider(name="lab", base_url=url).grace
@@ -259,7 +287,7 @@ def test_the_design_gives_the_grace_times_of_the_code() -> None:
     embedded = Provider(name="local", base_url="http://local.invalid/v1", embedded=True).grace
     assert f"{remote:.0f} s, {near:.0f} s for a provider on this machine" in text
     assert f"{embedded:.0f} s for `local`" in text
-    assert f"grace time ({remote:.0f} seconds;" in README.read_text("utf-8")
+    assert f"(the grace time: {remote:.0f} seconds;" in prose(EXACTLY_ONCE).replace("\n", " ")
 
 
 def test_facts_cited_in_the_code_are_on_the_fact_sheet() -> None:
