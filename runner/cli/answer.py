@@ -1,6 +1,7 @@
 """What a command answers, on stdout, and what it says besides, on stderr.
 
-A terminal gets lines that fit it, in colour; a pipe or a file gets everything and nothing else.
+A terminal gets lines that fit it, in colour; a pipe or a file gets everything and nothing else,
+unless the environment asks for colour there too.
 """
 
 from __future__ import annotations
@@ -89,14 +90,25 @@ def width() -> int | None:
 
 
 def paint(stream: TextIO | None = None) -> Paint:
-    """Return the colours for a stream (stdout): none unless it is a terminal that wants them.
-
-    Source of NO_COLOR: https://no-color.org
-    """
+    """Return the colours for a stream (stdout): none unless whoever reads it wants them."""
     from runner.report.paint import Paint
 
-    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return Paint(on=wanted and is_terminal(sys.stdout if stream is None else stream))
+    return Paint(on=wants_colour(sys.stdout if stream is None else stream))
+
+
+def wants_colour(stream: TextIO | None) -> bool:
+    """Whether what is written to a stream is to be coloured: stdout, stderr, each for itself.
+
+    A terminal is, unless it calls itself dumb. `NO_COLOR` forbids colour everywhere and
+    `FORCE_COLOR` asks for it everywhere, pipes and files too; of both the former wins. Empty they
+    count as not set, and so does `FORCE_COLOR=0`.
+    Sources: https://no-color.org, https://force-color.org
+    """
+    if stream is None or os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "") not in ("", "0"):
+        return True
+    return is_terminal(stream) and os.environ.get("TERM") != "dumb"
 
 
 def is_terminal(stream: TextIO | None) -> bool:
