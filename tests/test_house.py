@@ -45,7 +45,6 @@ BREACHES: Final = [
     pytest.param("without", "local/__init__.py", "import wordllama", id="wordllama"),
     pytest.param("without", "outputs/__init__.py", "import pandas", id="pandas"),
     pytest.param("door-command-line", "report/__init__.py", "import click", id="click"),
-    pytest.param("door-terminal", "reconcile/__init__.py", "import rich.table", id="rich"),
     pytest.param(
         "door-http",
         "outputs/__init__.py",

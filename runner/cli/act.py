@@ -13,7 +13,14 @@ from runner.cli.codes import Command
 from runner.cli.completion import complete_jobs, complete_known_jobs, complete_specs
 from runner.cli.kept_plan import open_plan
 from runner.cli.project import find_job, open_project, open_specs
-from runner.cli.work import all_passes, conclude, one_pass, patiently, workshop
+from runner.cli.work import (
+    all_passes,
+    conclude,
+    log_format,
+    one_pass,
+    patiently,
+    workshop,
+)
 from runner.errors import InvalidInput, LockHeld, UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +72,7 @@ def _finite(
 )
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say so, too, if there is nothing to do.")
+@log_format
 @click.pass_obj
 def reconcile(
     directory: Path,
@@ -111,13 +119,14 @@ def reconcile(
         except LockHeld as error:
             if if_locked == "fail":
                 raise
-            voice.idle(f"{error}; skipped")
+            voice.idle(f"{error}; skipped", event="skipped")
             return 2 if specs.problems else 0
         return conclude(report, specs, voice)
 
 
 @click.command(cls=Command)
 @click.argument("job", metavar="JOB", shell_complete=complete_known_jobs)
+@log_format
 @click.pass_obj
 def cancel(directory: Path, job: str) -> int:
     """Cancel what is in flight of JOB and collect what was answered."""
@@ -134,7 +143,7 @@ def cancel(directory: Path, job: str) -> int:
             for run in runs:
                 run_steps.request_cancel(shop.ledger, run)
         if not runs:
-            voice.say(f"{name}: nothing is in flight")
+            voice.say("nothing is in flight", job=name)
             return 0
         try:
             asked = _asked_for(project, specs, shop.ledger, runs)
@@ -143,27 +152,29 @@ def cancel(directory: Path, job: str) -> int:
         if asked is None:
             # A pass would begin with what the spec asks for now.
             voice.say(
-                f"{name}: its spec or input has changed since it began, or is gone; "
-                f"`runner reconcile` cancels it"
+                "its spec or input has changed since it began, or is gone; `runner reconcile` "
+                "cancels it",
+                job=name,
             )
             return 0
         try:
             report = one_pass(shop, opened, voice, specs)
         except LockHeld:
-            voice.say(f"{name}: the reconcile at work cancels it")
+            voice.say("the reconcile at work cancels it", job=name)
             return 0
         if _open_runs(shop.ledger, name):
             voice.say(
-                f"{name}: the provider may take some minutes; `runner reconcile` collects what "
-                f"was answered"
+                "the provider may take some minutes; `runner reconcile` collects what was answered",
+                job=name,
             )
         elif (state := report.states.get(name)) not in (None, RunState.CANCELLED):
-            voice.say(f"{name}: {state} before it could be cancelled")
+            voice.say(f"{state} before it could be cancelled", job=name)
         return conclude(report, specs, voice)
 
 
 @click.command(cls=Command)
 @click.argument("job", metavar="JOB", shell_complete=complete_jobs)
+@log_format
 @click.pass_obj
 def retry(directory: Path, job: str) -> int:
     """Ask the unanswered requests of JOB again, permanent failures included."""
@@ -182,16 +193,16 @@ def retry(directory: Path, job: str) -> int:
                     f"{name} has never been run as its spec stands; run `runner reconcile {name}`"
                 )
             if not run.state.final:
-                voice.say(f"{name}: still {run.state}; it goes on by itself")
+                voice.say(f"still {run.state}; it goes on by itself", job=name)
             elif run.succeeded == run.requests:
-                voice.say(f"{name}: every request is answered; nothing to ask again")
+                voice.say("every request is answered; nothing to ask again", job=name)
                 return 0
             else:
                 reopen(shop, run, next_round=True, attempts=wanted.attempts)
         try:
             report = one_pass(shop, opened, voice, specs)
         except LockHeld:
-            voice.say(f"{name}: the reconcile at work goes on with it")
+            voice.say("the reconcile at work goes on with it", job=name)
             return 0
         return conclude(report, specs, voice)
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from runner.cli.log import wants_json
 from runner.errors import InvalidInput, LocalFileError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import TextIO
 
     from runner.errors import Problem, RunnerError
+    from runner.report.log import Entry
     from runner.report.paint import Paint
 
 
@@ -58,21 +62,39 @@ def answer_json(value: object) -> None:
     answer(as_json(value, ascii_only=not encoding.lower().startswith("utf")))
 
 
-def note(sentence: str) -> None:
-    """Say something beside the answer; a reader that has gone is no reason to stop working."""
-    from runner.report.plain import plain
-
-    _say(plain(sentence))
+def note(sentence: str, *, event: str = "note", level: str = "info") -> None:
+    """Say something beside the answer; machines hear it as an `event` of a `level`."""
+    write_note(sentence, partial(_entry, sentence, event, level))
 
 
-def _say(line: str) -> None:
-    if sys.stderr is None:
-        return
+def _entry(sentence: str, event: str, level: str) -> Entry:
+    from runner.report.log import Entry, Level
+
+    return Entry(message=sentence, event=event, level=Level(level))
+
+
+def write_note(sentence: str, entry: Callable[[], Entry]) -> None:
+    """Write one line on stderr: a sentence for people, or with --log-format json an entry."""
+    if sys.stderr is not None:
+        _write(_line(sentence, entry))
+
+
+def _write(text: str) -> None:
+    """Write to stderr; a reader that has gone is no reason to stop working."""
     try:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
         abandon(sys.stderr)
+
+
+def _line(sentence: str, entry: Callable[[], Entry]) -> str:
+    from runner.report.plain import plain
+
+    if not wants_json():
+        return plain(sentence) + "\n"
+    encoding = sys.stderr.encoding or "utf-8"
+    return entry().line(at=time.time(), ascii_only=not encoding.lower().startswith("utf"))
 
 
 def abandon(stream: TextIO) -> None:
@@ -122,11 +144,12 @@ def print_problems(problems: Iterable[Problem]) -> None:
     Somebody at a terminal is shown the place itself below it, for the first of them.
     """
     ordered = sorted(problems)
-    frames = _frames(ordered[:_MOST_FRAMES]) if ordered and is_terminal(sys.stderr) else {}
+    shown = ordered and is_terminal(sys.stderr) and not wants_json()
+    frames = _frames(ordered[:_MOST_FRAMES]) if shown else {}
     for problem in ordered:
-        note(str(problem))
+        write_note(str(problem), partial(_problem, problem))
         for line in frames.get(problem, ()):
-            _say(line)
+            _write(line + "\n")
 
 
 def _frames(problems: Sequence[Problem]) -> dict[Problem, list[str]]:
@@ -145,9 +168,21 @@ def _frames(problems: Sequence[Problem]) -> dict[Problem, list[str]]:
     }
 
 
+def _problem(problem: Problem) -> Entry:
+    from runner.report.log import Entry
+
+    return Entry.of_problem(problem)
+
+
 def print_error(error: RunnerError) -> None:
     """Print what went wrong on stderr; problems with documents are lines of their own."""
     if isinstance(error, InvalidInput):
         print_problems(error.problems)
     else:
-        note(f"error: {error}")
+        write_note(f"error: {error}", partial(_error, error))
+
+
+def _error(error: RunnerError) -> Entry:
+    from runner.report.log import Entry
+
+    return Entry.of_error(error)

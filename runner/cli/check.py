@@ -51,7 +51,7 @@ def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
             print_error(error)
             note("the files are checked without it")
         with Voice() as voice:
-            found = check(project, specs.selected, others, ledger, progress=voice.progress)
+            found = check(project, specs.selected, others, ledger, moving=voice.moving)
     if as_json:
         from runner.report.verify import verification_shape
 

@@ -54,11 +54,7 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     with Voice() as voice:
         for job in specs.selected:
             try:
-                requests += scan_input(
-                    job,
-                    None,
-                    progress=lambda name, done, size: voice.progress(name, "reading", done, size),
-                ).requests
+                requests += scan_input(job, None, moving=voice.moving).requests
             except InvalidInput as error:
                 problems.extend(error.problems)
     print_problems(problems)
@@ -110,12 +106,13 @@ def plan(
 def _plan(
     directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
 ) -> int:
+    from runner.cli.voice import Voice
     from runner.reconcile.preview import preview
     from runner.report.steps import is_change
 
     project = open_project(directory)
     specs = open_specs(project, selectors, directory)
-    with _recorded(project) as ledger, providers(project) as opened:
+    with _recorded(project) as ledger, providers(project) as opened, Voice() as voice:
         made = preview(
             project,
             specs,
@@ -123,6 +120,7 @@ def _plan(
             opened.open,
             everything=not selectors,
             clock=time.time,
+            moving=voice.moving,
         )
     problems = (*specs.problems, *made.problems)
     print_problems(problems)

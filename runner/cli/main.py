@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from runner import __version__
-from runner.cli.answer import NobodyListens, abandon, note, print_error
+from runner.cli.answer import NobodyListens, abandon, is_terminal, note, print_error
 from runner.cli.codes import EXIT_CODES, write_codes
 from runner.cli.completion import complete_folders
+from runner.cli.log import choose_format, wants_json
 from runner.cli.signals import Terminated, listen
 from runner.errors import RunnerError, UsageError
 
@@ -44,6 +45,8 @@ _COMMANDS: Final = {
     "schema": ("runner.cli.schema", "Print the JSON Schema of a document, for editors."),
     "completion": ("runner.cli.completion", "Print the script by which a shell completes."),
 }
+
+_INTERRUPTED: Final = 130
 
 
 class _Lazy(click.Group):
@@ -91,12 +94,18 @@ class _Lazy(click.Group):
             return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- as click's
-        with _help_is_an_answer():
-            try:
+        try:
+            with _help_is_an_answer():
                 return super().invoke(ctx)
-            except RunnerError as error:
-                print_error(error)  # while it is known where the project is
-                return error.exit_code
+        except RunnerError as error:
+            print_error(error)  # while it is known where the project is
+            return error.exit_code
+        except KeyboardInterrupt as stopped:
+            raise Interrupted from stopped
+
+
+class Interrupted(BaseException):
+    """Ctrl-C, past the reach of click: that would write an empty line into every log."""
 
 
 @contextlib.contextmanager
@@ -155,15 +164,16 @@ def run(arguments: Sequence[str]) -> int:
 
     Every error that a person can cause is a sentence on stderr; any other exception is a bug.
     """
+    choose_format(arguments)
     try:
         code = cli.main(list(arguments), prog_name="runner", standalone_mode=False)
     except click.exceptions.Abort:
-        return _interrupted(130)
+        return _interrupted(_INTERRUPTED)
     except click.ClickException as error:
         _refuse(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        return _interrupted(130)
+    except (Interrupted, KeyboardInterrupt):
+        return _interrupted(_INTERRUPTED)
     except Terminated:
         return _interrupted(143)
     except NobodyListens:
@@ -175,7 +185,9 @@ def _refuse(error: click.ClickException) -> None:
     """Say what is wrong with a command line; one that is empty gets the help."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     message = error.format_message()
-    if context is None:
+    if wants_json():
+        print_error(UsageError(message))
+    elif context is None:
         note(f"error: {message}")
     elif message == context.get_help():
         error.show()
@@ -186,5 +198,11 @@ def _refuse(error: click.ClickException) -> None:
 
 
 def _interrupted(code: int) -> int:
-    note("interrupted; what was done is in the ledger, the next pass goes on")
+    if code == _INTERRUPTED and is_terminal(sys.stderr) and not wants_json():
+        note("")  # the terminal has shown ^C
+    note(
+        "interrupted; what was done is in the ledger, the next pass goes on",
+        event="interrupted",
+        level="error",
+    )
     return code

@@ -12,7 +12,7 @@ from runner.cli.answer import answer, answer_json, note, paint, print_problems, 
 from runner.cli.codes import Command
 from runner.cli.completion import complete_jobs
 from runner.cli.project import find_job, open_project, open_specs, providers
-from runner.cli.work import workshop
+from runner.cli.work import log_format, workshop
 from runner.errors import InvalidInput, LedgerDamaged, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     shell_complete=complete_jobs,
     help="The job whose requests it asks.",
 )
+@log_format
 @click.pass_obj
 def adopt(directory: Path, batch_id: str, *, job: str) -> int:
     """Take over a batch that a notebook or another tool has made.
@@ -75,6 +76,7 @@ def _wish(shop: Workshop, specs: Specs) -> Wish:
 
 @click.command(cls=Command)
 @click.option("--force", is_flag=True, help="Do so even if the ledger that is there is sound.")
+@log_format
 @click.pass_obj
 def rebuild(directory: Path, *, force: bool) -> int:
     """Make the ledger anew from the outputs on disk and from what the providers list.

@@ -1,28 +1,36 @@
-"""How the acting commands speak: lines on stderr, and a progress display in terminals.
+"""How commands speak while they work: lines on stderr, and what is going on, in terminals.
 
 Under cron a pass with nothing to say says nothing. What has happened is said once; what is going
-on is shown only to somebody who is watching, once it has taken longer than a second.
+on is shown only to somebody who is watching, once it has taken longer than a second. Machines
+(`--log-format json`) hear of everything that happens, and are shown nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from runner.cli.answer import is_terminal, note
+from runner.cli.answer import is_terminal, note, write_note
+from runner.cli.log import wants_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Self, TextIO
 
     from runner.cli.display import Display
     from runner.reconcile.passes import PassReport
     from runner.reconcile.workshop import Tidings
-    from runner.report.progress import Standing, Transfer
+    from runner.report.log import Entry
+    from runner.report.paint import Paint
+    from runner.report.progress import Transfer
+    from runner.report.standing import Standing
 
 _PATIENCE: Final = 1.0
 """Seconds before anything is shown of what is going on."""
@@ -36,16 +44,19 @@ class Voice:
 
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self._quiet = quiet
-        self._watched = is_terminal(sys.stderr) and not quiet
-        self._draws = self._watched and os.environ.get("TERM") != "dumb"
-        self._verbose = verbose or self._watched
+        watched = is_terminal(sys.stderr) and not quiet and not wants_json()
+        self._draws = watched and os.environ.get("TERM") != "dumb" and _knows_signs(sys.stderr)
+        self._verbose = verbose or watched
         self._said: set[tuple[str, str]] = set()
         self._display: Display | None = None
-        self._began = time.time()
-        self._quiet_since = time.monotonic()
-        self._transfer: Transfer | None = None
+        self._began = time.monotonic()
+        self._numbers = itertools.count()
         self._lock = threading.Lock()
-        self._waiting: Sequence[Standing] = ()
+        """Held to touch what is below, and to end the drawing: threads that move bytes do so."""
+        self._transfers: dict[int, Transfer] = {}
+        self._standing: Sequence[Standing] = ()
+        self._next_look: float | None = None
+        self._soon = False
 
     def __enter__(self) -> Self:
         return self
@@ -58,23 +69,26 @@ class Voice:
     ) -> None:
         with self._lock:
             self._draws = False  # a call that was left behind may still tell of its progress
-            self.rest()
+        self.rest()
 
     def rest(self) -> None:
         """Take away what shows what is going on."""
-        if self._display is not None:
-            self._display.stop()
-            self._display = None
+        with self._lock:
+            display, self._display = self._display, None
+            self._standing = ()
+        if display is not None:
+            display.stop()
 
-    def say(self, sentence: str) -> None:
+    def say(self, what: str, *, job: str = "", event: str = "note") -> None:
         """Say something that a person asked for; not with --quiet."""
-        if not self._quiet:
-            self._print(sentence)
+        from runner.reconcile.workshop import Tidings
 
-    def idle(self, sentence: str) -> None:
+        self.tell(Tidings(job=job, what=what, event=event))
+
+    def idle(self, sentence: str, *, event: str = "idle") -> None:
         """Say that nothing was done: only to somebody who is watching or wants to know."""
         if self._verbose and not self._quiet:
-            self._print(sentence)
+            self._print(sentence, partial(note, sentence, event=event))
 
     def tell(self, tidings: Tidings) -> None:
         """Tell what was done, or what went wrong; the same trouble only once."""
@@ -82,10 +96,11 @@ class Voice:
             if {("", tidings.what), (tidings.job, tidings.what)} & self._said:
                 return
             self._said.add((tidings.job, tidings.what))
-        elif self._quiet:
+        elif self._quiet or (tidings.aside and not wants_json()):
             return
         prefix = f"{tidings.job}: " if tidings.job else ""
-        self._print(f"{prefix}{tidings.what}")
+        sentence = f"{prefix}{tidings.what}"
+        self._print(sentence, partial(write_note, sentence, partial(_entry, tidings)))
 
     def troubles(self, report: PassReport) -> None:
         """Tell what a pass could not do and nobody was told of yet."""
@@ -93,62 +108,100 @@ class Voice:
 
         for wait in report.waits:
             if wait.trouble:
-                self.tell(Tidings(job=wait.run.job, what=wait.why, trouble=True))
+                self.tell(
+                    Tidings(
+                        job=wait.run.job,
+                        what=wait.why,
+                        trouble=True,
+                        event="held",
+                        revision=wait.run.short,
+                        submission=wait.key,
+                    )
+                )
 
-    def progress(self, job: str, what: str, done: int, total: int) -> None:
-        """Show how far a file has come, in terminals."""
+    @contextlib.contextmanager
+    def moving(self, job: str, what: str, total: int = 0, /) -> Iterator[Callable[[int], None]]:
+        """Show in terminals how far something has come; as `runner.reconcile.moving` has it."""
+        if not self._draws:
+            yield _unheeded
+            return
         from runner.report.progress import Transfer
 
-        with self._lock:  # several files may be on their way, each in a thread of its own
-            if not self._draws:
-                return
-            self._transfer = Transfer.after(
-                self._transfer, job=job, what=what, done=done, total=total, now=time.monotonic()
-            )
-            self._show()
+        number = next(self._numbers)
+        begun = Transfer.begin(job=job, what=what, total=total, now=time.monotonic())
+
+        def told(done: int) -> None:
+            with self._lock:
+                if number in self._transfers:  # else a call that was left behind tells of it
+                    moved = self._transfers[number].moved(done, time.monotonic())
+                    self._transfers[number] = moved
+
+        with self._lock:
+            self._transfers[number] = begun
+        self._show()
+        try:
+            yield told
+        finally:
+            with self._lock:
+                del self._transfers[number]
 
     def waiting(self, report: PassReport, pause: float) -> None:
         """Show what is being waited for, in terminals; `pause` is until the next look."""
         self.troubles(report)
         if not self._draws:
             return
-        from runner.report.progress import standings
+        from runner.report.standing import standings
 
-        self._transfer = None
-        self._waiting = standings(report.waits)
-        self._show(soon=pause >= _PATIENCE)
+        now = time.monotonic()
+        with self._lock:
+            self._standing, self._next_look = standings(report.waits), now + pause
+            self._soon = self._soon or pause >= _PATIENCE
+        self._show()
 
-    def _show(self, *, soon: bool = False) -> None:
-        """Begin to draw, once it has taken long enough or is about to (`soon`)."""
-        if self._display is not None:
-            return
-        if soon or time.monotonic() - self._quiet_since >= _PATIENCE:
-            from runner.cli.display import Display
+    def _show(self) -> None:
+        """Have the display at hand; it draws once there is something that takes its time."""
+        from runner.cli.display import Display
 
-            self._display = Display(self._lines)
+        with self._lock:
+            if self._display is None and self._draws:
+                self._display = Display(sys.stderr, self._lines)
 
-    def _lines(self) -> list[str]:
+    def _lines(self, width: int, height: int, paint: Paint) -> Sequence[str]:
         """Return what is going on now; called by the display, from its own thread."""
-        from runner.report.plain import plain
-        from runner.report.progress import waiting_lines
+        from runner.report.progress import Activity
 
-        transfer, display = self._transfer, self._display
-        if transfer is not None:
-            return [plain(transfer.told(time.monotonic()))]
-        width, height = display.size if display is not None else (0, 0)
-        return waiting_lines(
-            self._waiting,
-            now=time.time(),
-            began=self._began,
-            most=max(height - _LEFT_FREE, 1),
-            width=width,
-        )
+        now = time.monotonic()
+        with self._lock:
+            shown = self._soon or now - self._began >= _PATIENCE
+            activity = Activity(
+                transfers=tuple(self._transfers.values()),
+                standing=self._standing if shown else (),
+                began=self._began,
+                next_look=self._next_look,
+            )
+        most = max(height - _LEFT_FREE, 1)
+        return activity.lines(now=now, unix=time.time(), most=most, width=width, paint=paint)
 
-    def _print(self, sentence: str) -> None:
+    def _print(self, sentence: str, write: Callable[[], None]) -> None:
+        """Print a sentence above what is drawn, or have it written where nothing is."""
         if self._display is None:
-            note(sentence)
-            self._quiet_since = time.monotonic()
+            write()
             return
         from runner.report.plain import plain
 
         self._display.say(plain(sentence))
+
+
+def _knows_signs(stream: TextIO) -> bool:
+    """Whether a stream can show what the display draws with."""
+    return (stream.encoding or "").lower().replace("-", "").startswith("utf8")
+
+
+def _unheeded(_done: int) -> None:
+    """Take no notice of how far something has come."""
+
+
+def _entry(tidings: Tidings) -> Entry:
+    from runner.report.log import Entry
+
+    return Entry.of_tidings(tidings)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from runner.cli.answer import print_problems
+from runner.cli.log import FORMATS, OPTION
 from runner.cli.project import providers
 from runner.errors import LockHeld
 
@@ -29,6 +33,15 @@ _AT_ONCE: Final = 8
 _LOCAL_BUSY: Final = 0.5
 """Seconds between tries while another process uses the embedded provider."""
 
+log_format = click.option(
+    OPTION,
+    type=click.Choice(FORMATS),
+    default=FORMATS[0],
+    show_default=True,
+    expose_value=False,  # it was heeded before the command line was parsed
+    help="What stderr gets: sentences, or a JSON object an event, a line each.",
+)
+
 
 @contextlib.contextmanager
 def workshop(
@@ -43,7 +56,9 @@ def workshop(
     voice = Voice(quiet=quiet, verbose=verbose)
     with (
         voice,
-        Ledger.open(project.ledger, clock=time.time, warn=voice.say) as ledger,
+        Ledger.open(
+            project.ledger, clock=time.time, warn=partial(voice.say, event="remark")
+        ) as ledger,
         providers(project) as opened,
     ):
         yield (
@@ -53,7 +68,7 @@ def workshop(
                 open_api=opened.open,
                 clock=time.time,
                 tell=voice.tell,
-                progress=voice.progress,
+                moving=voice.moving,
                 hands=Threads(_AT_ONCE),
             ),
             opened,

@@ -6,6 +6,7 @@ pieces, so that memory does not grow with them.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from runner.outputs.recorded import Record, Shard, Submission
@@ -79,13 +81,13 @@ def check_folder(
     *,
     adopted: Collection[str] = (),
     beside: Collection[str] = (),
-    progress: Callable[[int, int], None] | None = None,
+    moving: Callable[[int], AbstractContextManager[Callable[[int], None]]] | None = None,
 ) -> FolderCheck:
     """Hold everything in a run's folder against its `run.json`.
 
     `adopted` are the ids of batches that were made elsewhere, of other files and under no mark
-    or another; `beside` names further files of ours in the folder. `progress` is called with
-    the bytes hashed and those to be hashed in all.
+    or another; `beside` names further files of ours in the folder. `moving` is opened with the
+    number of bytes to be hashed, and what it gives is told how many have been.
     """
     try:
         record = read_record(folder)
@@ -97,12 +99,11 @@ def check_folder(
     expected |= {file.path: (file.bytes, file.sha256) for file in record.results}
     total = sum(size for size, _ in expected.values())
     files: list[FileCheck] = []
-    done = 0
-    for name, (size, digest) in expected.items():
-        files.append(_check_file(folder, name, size, digest))
-        done += size
-        if progress is not None:
-            progress(done, total)
+    with contextlib.nullcontext(_unheeded) if moving is None else moving(total) as told:
+        done = 0
+        for name, (size, digest) in expected.items():
+            files.append(_check_file(folder, name, size, digest, told, done))
+            done += size
     problems = [*_contradictions(folder, record, files, adopted)]
     notes: list[str] = []
     try:
@@ -116,7 +117,14 @@ def check_folder(
     )
 
 
-def _check_file(folder: Path, name: str, size: int, digest: str) -> FileCheck:
+def _unheeded(_done: int) -> None:
+    """Take no notice of how far the hashing has come."""
+
+
+def _check_file(
+    folder: Path, name: str, size: int, digest: str, told: Callable[[int], None], before: int
+) -> FileCheck:
+    """Hash one file; `told` hears of each piece, on top of the bytes of the files before it."""
     try:
         with open_file(folder, name) as file:
             found = hashlib.sha256()
@@ -125,6 +133,7 @@ def _check_file(folder: Path, name: str, size: int, digest: str) -> FileCheck:
                 found.update(piece)
                 count += len(piece)
                 lines += piece.count(b"\n")
+                told(before + count)
     except FileNotFoundError:
         return FileCheck(
             name=name, match=Match.MISSING, expected_sha256=digest, expected_bytes=size

@@ -11,7 +11,7 @@ from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
 from runner.ledger import transitions
 from runner.ledger.records import Submission, SubmissionState, Tag
 from runner.reconcile.requests import rows_of_batch
-from runner.reconcile.workshop import Tidings, count
+from runner.reconcile.workshop import Tally, Tidings, count
 
 if TYPE_CHECKING:
     from runner.reconcile.actions import AdoptBatch, AdoptFile
@@ -44,6 +44,10 @@ def adopt_batch(shop: Workshop, action: AdoptBatch) -> None:
             job=action.run.job,
             what=f"found {action.batch.id} at the provider ({count(submission.requests)}, "
             f"{action.batch.status}) and took it over; nothing was submitted",
+            event="batch_adopted",
+            submission=submission.key,
+            batch=action.batch,
+            tally=Tally(total=submission.requests),
         )
     )
 

@@ -47,11 +47,12 @@ from runner.reconcile.reopen import reopen
 from runner.reconcile.restore import restore
 from runner.reconcile.submit import submit
 from runner.reconcile.tidy import tidy
-from runner.reconcile.workshop import Tidings
+from runner.reconcile.workshop import Tally, Tidings, count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runner.batch import Batch
     from runner.ledger.records import Run
     from runner.reconcile.actions import Action, Alone
     from runner.reconcile.workshop import Workshop
@@ -175,6 +176,16 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             run = dataclasses.replace(run, git=shop.git())
             identifier = run_steps.start_run(ledger, action.job, run, run.shards)
             started[run.job, run.revision] = identifier
+            shop.tell(
+                Tidings(
+                    job=run.job,
+                    what=f"begins with {run.short}: {count(run.requests)} from {run.input_path}",
+                    event="run_started",
+                    aside=True,
+                    revision=run.short,
+                    tally=Tally(total=run.requests),
+                )
+            )
         case RestoreRun():
             restore(shop, action)
         case RelocateRun():
@@ -194,11 +205,29 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case Observe():
             shop.noted.add(str(action.key))
             transitions.observed(ledger, action.key, run.provider, action.batch)
+            shop.tell(
+                Tidings(
+                    job=run.job,
+                    what=_seen(action.batch),
+                    event="batch_changed",
+                    aside=True,
+                    submission=action.key,
+                    batch=action.batch,
+                )
+            )
         case NoteMissing():
             transitions.missing(ledger, action.key, action.batch_id)
         case NoteOverdue():
             transitions.overdue(ledger, action.key, action.why)
-            shop.tell(Tidings(job=run.job, what=action.why, trouble=True))
+            shop.tell(
+                Tidings(
+                    job=run.job,
+                    what=action.why,
+                    trouble=True,
+                    event="overdue",
+                    submission=action.key,
+                )
+            )
         case Lose():
             lose(shop, action)
         case CloseWhole():
@@ -225,9 +254,26 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             assert_never(action)
 
 
+def _seen(batch: Batch) -> str:
+    """Say what a provider shows of a batch."""
+    counts = batch.request_counts
+    return (
+        f"{batch.id}: {batch.status}, {counts.completed:,} of {counts.total:,} done, "
+        f"{counts.failed:,} failed"
+    )
+
+
 def _cancel(shop: Workshop, run: Run, action: CancelBatch) -> None:
     submission = action.submission
     shop.cancelled.add(str(submission.key))
     batch = shop.api(run.provider).cancel_batch(submission.batch_id or "")
     transitions.observed(shop.ledger, submission.key, run.provider, batch)
-    shop.tell(Tidings(job=run.job, what=f"asked the provider to cancel {batch.id}: {batch.status}"))
+    shop.tell(
+        Tidings(
+            job=run.job,
+            what=f"asked the provider to cancel {batch.id}: {batch.status}",
+            event="cancel_sent",
+            submission=submission.key,
+            batch=batch,
+        )
+    )

@@ -13,7 +13,7 @@ from runner.reconcile.actions import WholeFailure
 from runner.reconcile.fetching import fetch, kept
 from runner.reconcile.follow import UNCOUNTED
 from runner.reconcile.requests import custom_ids
-from runner.reconcile.workshop import Tidings, count
+from runner.reconcile.workshop import Tally, Tidings, count
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -90,6 +90,12 @@ def collect(shop: Workshop, action: Collect) -> Steps:
             what=f"collected {len(settled.succeeded):,} of {submission.requests:,} answers of "
             f"{action.batch.id} ({action.batch.status})"
             + (f"; {unanswered:,} without success" if unanswered else ""),
+            event="collected",
+            submission=key,
+            batch=action.batch,
+            tally=Tally(
+                total=submission.requests, succeeded=len(settled.succeeded), failed=unanswered
+            ),
         )
     )
 
@@ -173,7 +179,17 @@ def _results_gone(shop: Workshop, action: Collect, settled: Settled, error: NotF
         permanent=settled.permanent if again else settled.permanent.union(settled.missing),
         problem=problem,
     )
-    shop.tell(Tidings(job=action.run.job, what=problem, trouble=not again))
+    shop.tell(
+        Tidings(
+            job=action.run.job,
+            what=problem,
+            trouble=not again,
+            event="lost",
+            submission=action.submission.key,
+            batch=action.batch,
+            error=error,
+        )
+    )
 
 
 def close_whole(shop: Workshop, action: CloseWhole) -> None:
@@ -196,7 +212,16 @@ def close_whole(shop: Workshop, action: CloseWhole) -> None:
         counted=action.failure not in UNCOUNTED,
         not_before=action.not_before,
     )
-    shop.tell(Tidings(job=action.run.job, what=problem, trouble=lasting or money))
+    shop.tell(
+        Tidings(
+            job=action.run.job,
+            what=problem,
+            trouble=lasting or money,
+            event="failed",
+            submission=action.submission.key,
+            batch=action.batch,
+        )
+    )
 
 
 def _whose_trouble(shop: Workshop, action: CloseWhole) -> str:
@@ -238,7 +263,16 @@ def lose(shop: Workshop, action: Lose) -> None:
         problem=problem if left else f"{submission.batch_id} has vanished since; all is here",
     )
     if left and not again:
-        shop.tell(Tidings(job=action.run.job, what=problem, trouble=True))
+        shop.tell(
+            Tidings(
+                job=action.run.job,
+                what=problem,
+                trouble=True,
+                event="lost",
+                submission=submission.key,
+                batch=submission.batch,
+            )
+        )
 
 
 def _already_here(shop: Workshop, run: Run, submission: Submission) -> RowSet:

@@ -92,13 +92,14 @@ class Look:
 class Seen:
     """What one provider answered in this pass.
 
-    `failure` is why it could not be asked, in words; `hopeless` that asking again cannot help.
-    What was learned before the failure is kept. `batches` holds
-    the in-flight batches that were found, `missing` the ids it says it does not know. `asked_at`
+    `failure` is why it could not be asked, in words, and `error` what that was; `hopeless` that
+    asking again cannot help. What was learned before the failure is kept. `batches` holds the
+    in-flight batches that were found, `missing` the ids it says it does not know. `asked_at`
     (Unix seconds) is when the asking began: what is missing was missing then.
     """
 
     failure: str | None = None
+    error: Exception | None = None
     hopeless: bool = False
     look: Look | None = None
     batches: Mapping[str, Batch] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
 from runner.ledger.records import FileRecord
+from runner.reconcile.workshop import in_part
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,24 +90,21 @@ def fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> Fetche
         raise LocalFileError(f"{path.parent} cannot be made: {error.strerror or error}") from error
     expected = _expected_bytes(shop, run, file_id)
     contradicted = False
-
-    def told(done: int) -> None:
-        shop.progress(run.job, "downloading", done, expected or 0)
-
-    try:
-        download = api.download(file_id, part, expected_bytes=expected, progress=told)
-    except UnexpectedReply:
-        if expected is None:
-            raise
-        # Twice the same content, of another size than the provider says the file has: it is
-        # the provider's count that is wrong, unless the content is cut off.
-        expected, contradicted = None, True
-        download = api.download(file_id, part, expected_bytes=None, progress=told)
-    for _again in range(_TRIES - 1):
-        if expected is not None or verify_download(part) is None:
-            # Of the right length, so a broken last line is the provider's own: a row's error.
-            break
-        download = api.download(file_id, part, expected_bytes=expected, progress=told)
+    with shop.moving(run.job, in_part("downloading", run, key), expected or 0) as told:
+        try:
+            download = api.download(file_id, part, expected_bytes=expected, progress=told)
+        except UnexpectedReply:
+            if expected is None:
+                raise
+            # Twice the same content, of another size than the provider says the file has: it is
+            # the provider's count that is wrong, unless the content is cut off.
+            expected, contradicted = None, True
+            download = api.download(file_id, part, expected_bytes=None, progress=told)
+        for _again in range(_TRIES - 1):
+            if expected is not None or verify_download(part) is None:
+                # Of the right length, so a broken last line is the provider's own: a row's error.
+                break
+            download = api.download(file_id, part, expected_bytes=expected, progress=told)
     try:
         part.replace(path)
     except OSError as error:

@@ -9,7 +9,7 @@ from runner.ledger import runs as run_steps
 from runner.ledger.records import RunState, SubmissionState
 from runner.reconcile.fetching import fetch_again
 from runner.reconcile.requests import custom_ids
-from runner.reconcile.workshop import Tidings
+from runner.reconcile.workshop import Tally, Tidings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +38,8 @@ def finish(shop: Workshop, action: Finish) -> None:
     reason = None if action.state is RunState.SUCCEEDED else action.why
     if action.again:
         reason = run.reason
-    publication = prepare(folder, shards)
+    with shop.moving(run.job, "writing the final files"):
+        publication = prepare(folder, shards)
     try:
         published = publication.published
         _insist(run, action.state, published)
@@ -57,7 +58,14 @@ def finish(shop: Workshop, action: Finish) -> None:
         publication.discard()
         raise
     if action.again:
-        shop.tell(Tidings(job=run.job, what=f"wrote the final files of {run.folder} again"))
+        shop.tell(
+            Tidings(
+                job=run.job,
+                what=f"wrote the final files of {run.folder} again",
+                event="published_again",
+                revision=run.short,
+            )
+        )
         return
     run_steps.finish_run(
         shop.ledger,
@@ -79,6 +87,10 @@ def finish(shop: Workshop, action: Finish) -> None:
             )
             + f"; see {run.folder}",
             trouble=action.state in (RunState.PARTIAL, RunState.FAILED) and not action.superseded,
+            event="run_finished",
+            revision=run.short,
+            state=action.state,
+            tally=Tally(total=run.requests, succeeded=published.succeeded, failed=published.failed),
         )
     )
 

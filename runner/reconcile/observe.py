@@ -112,21 +112,20 @@ def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen
     look: Look | None = None
     found: dict[str, Batch] = {}
     missing: set[str] = set()
-    failure: str | None = None
-    hopeless = False
+    failure: ApiError | None = None
     try:
         if asked.look:
             look = _look(api, asked, clock)
             found |= {batch.id: batch for batch in look.batches if batch.id in asked.in_flight}
         _follow(api, asked, clock, found, missing)
     except ApiError as error:
-        failure = str(error)
-        hopeless = isinstance(error, OutOfMoney | Unauthorized)
+        failure = error
     # What a look found besides is kept: it may be adopted, and then it need not be asked again.
     beside = {batch.id: batch for batch in look.batches} if look is not None else {}
     return Seen(
-        failure=failure,
-        hopeless=hopeless,
+        failure=None if failure is None else str(failure),
+        error=failure,
+        hopeless=isinstance(failure, OutOfMoney | Unauthorized),
         look=look,
         batches={name: batch for name, batch in beside.items() if name not in missing} | found,
         missing=frozenset(missing),
@@ -142,6 +141,7 @@ def look_again(api: BatchApi, seen: Seen, since: int | None, clock: Callable[[],
         return replace(
             seen,
             failure=str(error),
+            error=error,
             hopeless=isinstance(error, OutOfMoney | Unauthorized),
         )
     beside = {batch.id: batch for batch in look.batches if batch.id not in seen.missing}

@@ -93,14 +93,14 @@ def reconcile_once(
         living,
         shop.ledger,
         writing=True,
-        progress=lambda job, done, total: shop.progress(job, "reading", done, total),
+        moving=shop.moving,
     )
     if everything and living is not None:
         for name, job in {record.name: record for record in shop.ledger.jobs()}.items():
             if job.wanted is not None and name not in living:
                 run_steps.unwant(shop.ledger, name)
     for name, why in made.unread.items():
-        shop.tell(Tidings(job=name, what=why, trouble=True))
+        shop.tell(Tidings(job=name, what=why, trouble=True, event="unread"))
     wishes = with_traces(shop.project, made.wishes, shop.ledger.runs())
     for wish in wishes:
         shop.claims.update(wish.claims)
@@ -159,7 +159,7 @@ def _settle(
         )
         for note in plan.notes:
             if note not in notes:
-                shop.tell(Tidings(job="", what=note))
+                shop.tell(Tidings(job="", what=note, event="remark"))
             notes[note] = None
         unseen = {wait.run.provider for wait in plan.waits if wait.look} - looked
         if unseen:
@@ -215,9 +215,10 @@ def _seen(shop: Workshop, provider: str, before: Seen, ask: Callable[[BatchApi],
     try:
         api = shop.api(provider)
     except (ApiError, LocalFileError, MissingExtra) as error:
-        seen = dataclasses.replace(before, failure=str(error), hopeless=True)
+        seen = dataclasses.replace(before, failure=str(error), hopeless=True, error=error)
     else:
-        seen = ask(api)
+        with shop.moving(provider, "asking what it has"):
+            seen = ask(api)
         _remember_look(shop, provider, seen)
     if seen.failure is None:
         shop.answered.add(provider)
@@ -225,7 +226,16 @@ def _seen(shop: Workshop, provider: str, before: Seen, ask: Callable[[BatchApi],
     shop.stopped[provider] = seen.failure
     if seen.hopeless:
         shop.hopeless.add(provider)
-    shop.tell(Tidings(job="", what=seen.failure, trouble=True))
+    shop.tell(
+        Tidings(
+            job="",
+            what=seen.failure,
+            trouble=True,
+            event="provider_failed",
+            provider=provider,
+            error=seen.error,
+        )
+    )
     return seen
 
 

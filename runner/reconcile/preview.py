@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from runner.errors import ApiError, LocalFileError, MissingExtra, Unauthorized
 from runner.reconcile.facts import Facts, Known, Look, Seen
 from runner.reconcile.leftover import left_to_people
+from runner.reconcile.moving import unseen
 from runner.reconcile.observe import look_again, observe, questions
 from runner.reconcile.plan import make_plan
 from runner.reconcile.since import since_last
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from runner.reconcile.actions import Plan
     from runner.reconcile.facts import Wish
     from runner.reconcile.leftover import Left
+    from runner.reconcile.moving import Moving
     from runner.reconcile.since import Since
     from runner.spec.job import Specs
     from runner.spec.project import Project, Provider
@@ -60,11 +62,12 @@ def preview(
     *,
     everything: bool,
     clock: Callable[[], float],
+    moving: Moving = unseen,
 ) -> Preview:
     """Make the plan that the next reconcile would begin with. Raises LedgerError."""
     living = frozenset(job.name for job in specs.jobs) if specs.complete else None
     runs = ledger.runs() if ledger is not None else ()
-    made = make_wishes(project, specs.selected, runs, living, ledger, writing=False)
+    made = make_wishes(project, specs.selected, runs, living, ledger, writing=False, moving=moving)
     wishes = with_traces(project, made.wishes, runs)
     known = (
         known_of(ledger, wishes, everything=everything)
@@ -72,7 +75,7 @@ def preview(
         else Known(jobs={}, runs=())
     )
     through = ledger.listed_through if ledger is not None else _never_listed
-    asking = _Asking(project, open_api, clock)
+    asking = _Asking(project, open_api, clock, moving)
     for name, asked in questions(wishes, known.runs, project.providers, through).items():
         asking.ask(name, partial(observe, asked=asked, clock=clock))
     published, latest = published_of(project, wishes, known)
@@ -126,10 +129,12 @@ class _Asking:
         project: Project,
         open_api: Callable[[str], BatchApi],
         clock: Callable[[], float],
+        moving: Moving,
     ) -> None:
         self._project = project
         self._open_api = open_api
         self._clock = clock
+        self._moving = moving
         self._apis: dict[str, BatchApi] = {}
         self.seen: dict[str, Seen] = {}
         self.unasked: dict[str, str] = {}
@@ -140,8 +145,9 @@ class _Asking:
         nothing = dataclasses.replace(
             self.seen.get(name, Seen()), look=Look(started_at=self._clock(), complete=True)
         )
-        api = self._open(name)
-        seen = nothing if api is None else question(api)
+        with self._moving(name, "asking what it has"):
+            api = self._open(name)
+            seen = nothing if api is None else question(api)
         if seen.failure is not None:
             self.unasked[name], self.failed = seen.failure, True
             seen = dataclasses.replace(seen, failure=None, look=seen.look or nothing.look)

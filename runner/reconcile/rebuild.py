@@ -84,7 +84,7 @@ def rebuild(shop: Workshop, specs: Specs) -> Rebuilt:
         if why is not None:
             left_out += 1
             what = f"{why}; this run is not restored, `runner verify` says more"
-            shop.tell(Tidings(job="", what=what, trouble=True))
+            shop.tell(Tidings(job="", what=what, trouble=True, event="not_restored"))
     report = reconcile_once(shop, specs, everything=True, restoring=True)
     return Rebuilt(report=report, restored=restored, left_out=left_out)
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.rows import RowSet
 from runner.outputs.verify import Match
+from runner.reconcile.moving import unseen
 from runner.spec.project import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from runner.inputs.scan import Scan
     from runner.outputs.recorded import Record
     from runner.outputs.recorded import Shard as RecordedShard
+    from runner.reconcile.moving import Moving
     from runner.spec.job import Job
     from runner.spec.project import Project
 
@@ -49,11 +49,9 @@ class _Place:
 class Inputs:
     """Inputs read for the runs that are checked, each once."""
 
-    def __init__(
-        self, project: Project, progress: Callable[[str, int, int], None] | None = None
-    ) -> None:
+    def __init__(self, project: Project, moving: Moving = unseen) -> None:
         self._project = project
-        self._progress = progress
+        self._moving = moving
         self._read: dict[tuple[Path, str], Scan | str] = {}
 
     def of_job(self, job: Job) -> Scan | str:
@@ -109,15 +107,10 @@ class Inputs:
 
         if (path, endpoint) not in self._read:
             try:
-                size = path.stat().st_size
-                told = self._progress
-                self._read[path, endpoint] = scan(
-                    path,
-                    shown=shown,
-                    endpoint=endpoint,
-                    limits=limits,
-                    progress=None if told is None else lambda done: told(name, done, size),
-                )
+                with self._moving(name, "reading", path.stat().st_size) as told:
+                    self._read[path, endpoint] = scan(
+                        path, shown=shown, endpoint=endpoint, limits=limits, progress=told
+                    )
             except InvalidInput as error:
                 self._read[path, endpoint] = f"cannot be sent any more: {error.problems[0]}"
             except (InputChanged, LocalFileError) as error:

@@ -37,7 +37,14 @@ def relocate(shop: Workshop, action: RelocateRun) -> None:
             f"{action.run.folder} cannot be moved to {action.folder}: {error.strerror or error}"
         ) from error
     run_steps.relocate_run(shop.ledger, action.run, action.job, action.folder)
-    shop.tell(Tidings(job=action.job.name, what=f"{action.why}; outputs are in {action.folder}"))
+    shop.tell(
+        Tidings(
+            job=action.job.name,
+            what=f"{action.why}; outputs are in {action.folder}",
+            event="run_moved",
+            revision=action.run.short,
+        )
+    )
 
 
 def _tidy(folder: Path) -> None:

@@ -27,7 +27,7 @@ from runner.ledger.records import (
     SubmissionState,
 )
 from runner.reconcile.facts import Restorable
-from runner.reconcile.workshop import Tidings
+from runner.reconcile.workshop import Tally, Tidings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,6 +109,10 @@ def restore(shop: Workshop, action: RestoreRun) -> None:
         Tidings(
             job=run.job,
             what=f"{run.state}: taken over from {run.folder}/run.json; nothing was submitted",
+            event="run_restored",
+            revision=run.short,
+            state=run.state,
+            tally=Tally(total=run.requests, succeeded=run.succeeded, failed=run.failed),
         )
     )
 

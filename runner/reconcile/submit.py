@@ -26,7 +26,7 @@ from runner.ledger import transitions
 from runner.ledger.records import SubmissionState
 from runner.reconcile.cutting import content, cut_rest
 from runner.reconcile.portions import fitting
-from runner.reconcile.workshop import Tidings, count
+from runner.reconcile.workshop import Tally, Tidings, count, in_part
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -104,13 +104,13 @@ def _upload(
     api = shop.api(action.run.provider)
     key = submission.key
 
-    def told(done: int) -> None:
-        shop.progress(key.job, "uploading", done, submission.bytes)
-
     since = shop.ledger.listed_through(action.job.provider)
     intended = False
     try:
-        with content(shop, action, submission) as source:
+        with (
+            content(shop, action, submission) as source,
+            shop.moving(key.job, in_part("uploading", action.run, key), submission.bytes) as told,
+        ):
             transitions.intend_upload(shop.ledger, key, since=since)
             intended = True
             file: File = yield partial(
@@ -182,6 +182,10 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
         Tidings(
             job=key.job,
             what=f"submitted {count(submission.requests)} as {batch.id}",
+            event="submitted",
+            submission=key,
+            batch=batch,
+            tally=Tally(total=submission.requests),
         )
     )
 
@@ -225,6 +229,9 @@ def _too_large(shop: Workshop, action: Submit, submission: Submission, error: To
             what=f"the provider takes no file of {submission.bytes:,} bytes; its "
             f"{count(submission.requests)} go out in smaller ones "
             f"(max_bytes_per_batch in runner.yaml spares the detour)",
+            event="too_large",
+            submission=submission.key,
+            error=error,
         )
     )
 

@@ -23,7 +23,7 @@ from runner.reconcile.facts import Seen, Traces
 from runner.reconcile.observe import look_again
 from runner.reconcile.requests import custom_ids
 from runner.reconcile.restore import find_restorable
-from runner.reconcile.workshop import Tidings, count
+from runner.reconcile.workshop import Tally, Tidings, count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,6 +80,10 @@ def take_over(shop: Workshop, wish: Wish, batch_id: str) -> Submission:
             job=job.name,
             what=f"took over {batch.id} ({count(len(rows))}, {batch.status}); "
             f"`runner reconcile {job.name}` goes on with it",
+            event="batch_adopted",
+            submission=key,
+            batch=batch,
+            tally=Tally(total=len(rows)),
         )
     )
     return submission

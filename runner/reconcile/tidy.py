@@ -64,7 +64,9 @@ def tidy(shop: Workshop, action: Tidy) -> None:
     if kept:
         file_id, why = next(iter(kept.items()))
         told += f"; {len(kept):,} could not be deleted, {file_id} for one: {why}"
-    shop.tell(Tidings(job=run.job, what=told, trouble=bool(kept)))
+    shop.tell(
+        Tidings(job=run.job, what=told, trouble=bool(kept), event="tidied", revision=run.short)
+    )
 
 
 def _remote(submission: Submission, results: set[str], claimed: Mapping[str, Key]) -> list[str]:

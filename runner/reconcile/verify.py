@@ -14,24 +14,27 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner.outputs.disk import explained
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.verify import Match, check_folder
 from runner.reconcile.claims import CLAIMS, read_claims
+from runner.reconcile.moving import unseen
 from runner.reconcile.recorded_input import Inputs
 from runner.reconcile.wishes import job_folder, shown_path
 from runner.spec.identity import revision as revision_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
     from runner.outputs.recorded import Record
     from runner.outputs.verify import FolderCheck
+    from runner.reconcile.moving import Moving
     from runner.reconcile.recorded_input import InputCheck
     from runner.spec.job import Job
     from runner.spec.project import Project
@@ -95,12 +98,11 @@ def verify(
     others: Sequence[str] | None,
     ledger: Ledger | None,
     *,
-    progress: Callable[[str, str, int, int], None] | None = None,
+    moving: Moving = unseen,
 ) -> Verification:
     """Check every revision of these jobs, and of `others`, which no spec names (None: of all).
 
-    `progress` is told a job's name, what is read, bytes done and bytes in all. Raises
-    LocalFileError where a folder cannot be looked into.
+    Raises LocalFileError where a folder cannot be looked into.
     """
     found = dict(_folders(project, jobs, others))
     runs = {} if ledger is None else _runs(project, ledger, jobs, others)
@@ -110,13 +112,13 @@ def verify(
         if run.state.final and (os.path.lexists(folder) or wanted.get(run.job) == run.revision):
             job = next((job for job in jobs if job_folder(project, job) == folder.parent), None)
             found.setdefault(folder, (run.job, job))
-    inputs = Inputs(project, _about("reading", progress))
+    inputs = Inputs(project, moving)
     contents = {
         folder: check_folder(
             folder,
             adopted=_adopted(folder),
             beside=(CLAIMS,),
-            progress=_of(name, _about("hashing", progress)),
+            moving=partial(moving, name, "hashing"),
         )
         for folder, (name, _) in found.items()
     }
@@ -256,17 +258,3 @@ def _against_ledger(ledger: Ledger, run: Run, content: FolderCheck) -> tuple[Fol
             f"{record.counts.failed:,}"
         )
     return content, _Said(problems=tuple(problems))
-
-
-def _about(
-    what: str, progress: Callable[[str, str, int, int], None] | None
-) -> Callable[[str, int, int], None] | None:
-    if progress is None:
-        return None
-    return lambda name, done, size: progress(name, what, done, size)
-
-
-def _of(
-    name: str, progress: Callable[[str, int, int], None] | None
-) -> Callable[[int, int], None] | None:
-    return None if progress is None else lambda done, size: progress(name, done, size)

@@ -19,6 +19,7 @@ from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import notes
 from runner.ledger.records import REVISION_SHOWN, JobRecord, ShardRecord
 from runner.reconcile.facts import Wish
+from runner.reconcile.moving import unseen
 from runner.spec.identity import revision
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from runner.inputs.tokens import TokenCounter
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
+    from runner.reconcile.moving import Moving
     from runner.spec.job import Job
     from runner.spec.project import Project
 
@@ -55,15 +57,14 @@ def make_wishes(
     ledger: Ledger | None,
     *,
     writing: bool,
-    progress: Callable[[str, int, int], None] | None = None,
+    moving: Moving = unseen,
 ) -> Wishes:
     """Find the revision of each job, reading only inputs that are new or have changed.
 
     With `writing` the custom_ids of what is read are kept beside the ledger and its digest is
-    cached; without it (`runner plan`) nothing on the disk is touched. `progress` is called
-    with the job's name, bytes read and bytes in all. `living` are the names of all jobs in the
-    specs, or None where they are not all known: a run of a job that is gone may be one of these
-    under a new name.
+    cached; without it (`runner plan`) nothing on the disk is touched. `living` are the names of
+    all jobs in the specs, or None where they are not all known: a run of a job that is gone may
+    be one of these under a new name.
     """
     if writing and ledger is not None:
         _sweep(ledger.path)
@@ -74,7 +75,7 @@ def make_wishes(
     orphans = {run.revision: run for run in runs if living is not None and run.job not in living}
     for job in jobs:
         try:
-            wishes.append(_wish(project, job, by_identity, orphans, ledger, writing, progress))
+            wishes.append(_wish(project, job, by_identity, orphans, ledger, writing, moving))
         except InvalidInput as error:
             problems.extend(error.problems)
         except (InputChanged, LocalFileError) as error:
@@ -115,7 +116,7 @@ def _wish(
     orphans: dict[str, Run],
     ledger: Ledger | None,
     writing: bool,  # noqa: FBT001
-    progress: Callable[[str, int, int], None] | None,
+    moving: Moving,
 ) -> Wish:
     fingerprint = Fingerprint.of(job.input)
     cached = ledger.cached_digest(fingerprint) if ledger is not None else None
@@ -129,7 +130,7 @@ def _wish(
     scanned = scan_input(
         job,
         ledger.path if ledger is not None and writing else None,
-        progress=progress,
+        moving=moving,
         counter=_counter(job),
     )
     settled = ledger is not None and scanned.fingerprint.settled(int(ledger.clock() * 1e9))
@@ -162,7 +163,7 @@ def scan_input(
     job: Job,
     ledger_path: Path | None,
     *,
-    progress: Callable[[str, int, int], None] | None = None,
+    moving: Moving = unseen,
     counter: TokenCounter | None = None,
 ) -> Scan:
     """Validate, hash and cut a job's input in one pass; keep its custom_ids beside the ledger.
@@ -173,12 +174,7 @@ def scan_input(
     from runner.inputs.scan import scan
 
     size = job.input.stat().st_size
-
-    def told(done: int) -> None:
-        if progress is not None:
-            progress(job.name, done, size)
-
-    with kept_ids(ledger_path) as (ids, keep):
+    with kept_ids(ledger_path) as (ids, keep), moving(job.name, "reading", size) as told:
         scanned = scan(
             job.input,
             shown=job.input_shown,

@@ -13,31 +13,65 @@ from runner.errors import (
     UnexpectedReply,
     Unreachable,
 )
+from runner.ledger.records import Key
 from runner.reconcile.crew import NoHands
+from runner.reconcile.moving import unseen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from runner.api.protocol import BatchApi
+    from runner.batch import Batch
     from runner.errors import ApiError
     from runner.inputs.fingerprint import Fingerprint
-    from runner.ledger.records import Key, Run
+    from runner.ledger.records import Run, RunState
     from runner.ledger.store import Ledger
     from runner.outputs.places import Places
     from runner.reconcile.actions import Plan
     from runner.reconcile.crew import Hands
     from runner.reconcile.facts import Wish
+    from runner.reconcile.moving import Moving
     from runner.spec.project import Project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tidings:
-    """Something that was done, for whoever watches: one sentence and what it is about."""
+    """Something that was done, for whoever watches: one sentence and what it is about.
+
+    Attributes:
+        what: the sentence.
+        trouble: it went wrong, and the exit code will say so too.
+        event: what kind of thing it is, as the ledger's history calls what is in there.
+        aside: it is nothing that people have to be told; machines hear of it all the same.
+        state: how a run ended.
+        tally: the requests it is about, and how they ended.
+        provider: who it is about, where it is not about a job.
+        error: what a provider answered, or did not.
+
+    """
 
     job: str
     what: str
     trouble: bool = False
+    event: str = "note"
+    aside: bool = False
+    revision: str | None = None
+    submission: Key | None = None
+    batch: Batch | None = None
+    state: RunState | None = None
+    tally: Tally | None = None
+    provider: str | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Requests, and how they ended so far."""
+
+    total: int
+    succeeded: int = 0
+    failed: int = 0
 
 
 _PLACES_KEPT: Final = 500_000
@@ -49,12 +83,13 @@ def count(requests: int) -> str:
     return "1 request" if requests == 1 else f"{requests:,} requests"
 
 
-def silent(_job: str, _what: str, _done: int, _total: int) -> None:
-    """Show no progress."""
-
-
 def unheard(_tidings: Tidings) -> None:
     """Tell nobody."""
+
+
+def in_part(what: str, run: Run, key: Key) -> str:
+    """Say what is done for a shard; which one, where there are several."""
+    return f"{what} shard {key.shard}" if len(run.shards) > 1 else what
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,7 +101,7 @@ class Workshop:
             most once a provider, and only when there is something to ask it.
         clock: Unix seconds.
         tell: hears of each thing done, once it is in the ledger.
-        progress: hears of bytes moved: job, what, done, total.
+        moving: shows what is under way, and how far it has come.
         trouble: why a submission (by key) or a run (`job/revision`) is left alone for the
             rest of this pass.
         stopped: why a provider is left alone for the rest of this pass.
@@ -93,7 +128,7 @@ class Workshop:
     open_api: Callable[[str], BatchApi]
     clock: Callable[[], float]
     tell: Callable[[Tidings], None] = unheard
-    progress: Callable[[str, str, int, int], None] = silent
+    moving: Moving = unseen
     trouble: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     noted: set[str] = field(default_factory=set)
@@ -152,7 +187,16 @@ class Workshop:
     def hold(self, name: str, error: Exception, *, job: str) -> None:
         """Leave a submission or a run alone for the rest of this pass, and say why."""
         self.leave(name, str(error))
-        self.tell(Tidings(job=job, what=str(error), trouble=True))
+        self.tell(
+            Tidings(
+                job=job,
+                what=str(error),
+                trouble=True,
+                event="held",
+                submission=Key.parse(name),
+                error=error,
+            )
+        )
 
     def leave(self, name: str, why: str) -> None:
         """Leave a submission or a run alone for the rest of this pass without a word."""

@@ -6,7 +6,12 @@ Colour repeats what the words say and never says anything alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from runner.report.plain import columns, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 _RESET: Final = "\x1b[0m"
 
@@ -64,3 +69,26 @@ class Paint:
 
 
 NO_PAINT: Final = Paint()
+
+
+def laid_out(pieces: Iterable[tuple[str, Callable[[str], str]]], width: int) -> str:
+    """Put pieces of plain text side by side, each in its own paint, in at most `width` columns."""
+    line = ""
+    for text, painted in pieces:
+        if width <= 0:
+            break
+        fitting = fit(text, width)
+        width = width - columns(text) if fitting == text else 0
+        line += painted(fitting)
+    return line
+
+
+def unpainted(text: str) -> str:
+    """Leave a piece as it is."""
+    return text
+
+
+def bar(done: int, total: int, width: int) -> tuple[str, str]:
+    """Draw how much of a total is done: what is and what is not, `width` columns together."""
+    filled = min(max(width * done // total, 0), width) if total else 0
+    return "━" * filled, "─" * (width - filled)

@@ -6,22 +6,35 @@ shown to people here and nothing goes by them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from runner.report.plain import fit, pad, plain
+from runner.report.paint import NO_PAINT, bar, laid_out, unpainted
+from runner.report.plain import columns, fit, pad, plain
+from runner.report.standing import standing_lines
 from runner.report.words import plural, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.ledger.records import Run
-    from runner.reconcile.actions import Wait
+    from runner.report.paint import Paint
+    from runner.report.standing import Standing
 
 _ROOMY: Final = 100
-"""From how many columns on there is room for long names and long bars."""
+"""From how many columns on there is room for long names and for bars."""
+_LONGEST_NAME: Final = 20
+_LONGEST_NAME_ROOMY: Final = 32
+_BAR: Final = 16
+_PATIENCE: Final = 1.0
+"""Seconds that something may take before it is shown."""
 _SETTLING: Final = 0.5
 """Seconds before a rate says anything."""
+
+_STEADY: Final = 2.0
+"""Seconds before a rate says how much longer it will take."""
+
+_RECENT: Final = 10.0
+"""Seconds that a rate is taken over: what the network does now, not what it did at first."""
 
 _STILL: Final = 2.0
 """Seconds without a byte before that is worth saying."""
@@ -29,128 +42,141 @@ _STILL: Final = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfer:
-    """A file on its way: how far it has come, and since when.
+    """Something under way: how far it has come, and since when.
 
     `began` and `now` are seconds of any clock that never goes back; `total` is 0 where nobody
-    knows it.
+    knows it. `marks` are moments of late, and how far it had come then.
     """
 
     job: str
     what: str
-    done: int
     total: int
     began: float
     now: float
+    done: int = 0
+    marks: tuple[tuple[float, int], ...] = ()
 
     @classmethod
-    def after(
-        cls, before: Transfer | None, *, job: str, what: str, done: int, total: int, now: float
-    ) -> Transfer:
-        """Return the transfer after a step: the one under way, or the next if that has ended."""
-        same = (
-            before is not None
-            and (before.job, before.what, before.total) == (job, what, total)
-            and before.done <= done
-        )
-        began = before.began if before is not None and same else now
-        return cls(job=job, what=what, done=done, total=total, began=began, now=now)
+    def begin(cls, *, job: str, what: str, total: int, now: float) -> Transfer:
+        """Return what has just begun."""
+        return cls(job=job, what=what, total=total, began=now, now=now, marks=((now, 0),))
 
-    def told(self, now: float) -> str:
-        """Say it in one line: how much of how much, how fast, how much longer."""
-        told = f"{self.job}: {self.what} {size(self.done)}"
+    def moved(self, done: int, now: float) -> Transfer:
+        """Return it after a step; one that has started over is timed anew."""
+        if done < self.done:
+            return replace(self, done=done, now=now, marks=((now, done),))
+        marks = self.marks
+        if now - marks[-1][0] >= _SETTLING:
+            recent = tuple(mark for mark in marks if now - mark[0] <= _RECENT) or marks[-1:]
+            marks = (*recent, (now, done))
+        return replace(self, done=done, now=now, marks=marks)
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes a second of late; None while that says nothing."""
+        at, done = self.marks[0]
+        elapsed = self.now - at
+        return (self.done - done) / elapsed if elapsed >= _SETTLING and self.done > done else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that it will still take at this rate; None while nobody can tell."""
+        steady = self.now - self.marks[0][0] >= _STEADY
+        if self.rate is None or not self.total or not steady:
+            return None
+        return max(self.total - self.done, 0) / self.rate
+
+    def told(self, now: float, *, brief: bool = False) -> str:
+        """Say how much of how much (`brief`: what part), how fast, how much longer."""
+        if not self.done and not self.total:
+            return span(now - self.began)
+        if not self.total:
+            told = size(self.done)
+        elif brief:
+            told = f"{min(100 * self.done // self.total, 100)} %"
+        else:
+            told = f"{size(self.done)} of {size(self.total)}"
         still = now - self.now
-        if self.total:
-            told += f" of {size(self.total)}"
         if still >= _STILL:
             # All of it has come, and is being worked on; or the line is dead.
             whole = self.total and self.done >= self.total
             return f"{told}, {'working' if whole else 'nothing'} for {span(still)}"
-        elapsed = self.now - self.began
-        if elapsed < _SETTLING or not self.done:
-            return told
-        rate = self.done / elapsed
-        told += f", {size(rate)}/s"
-        left = max(self.total - self.done, 0) / rate
-        return f"{told}, {span(left)} left" if left >= 1 else told
+        if self.rate is not None:
+            told += f", {size(self.rate)}/s"
+        if self.left is not None and self.left >= 1:
+            told += f", {span(self.left)} left"
+        return told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """One run that is being waited for."""
+class Activity:
+    """All that is going on.
 
-    job: str
-    done: int
-    failed: int
-    total: int
-    phases: str
-    since: float | None
-
-
-def standings(waits: Sequence[Wait]) -> tuple[Standing, ...]:
-    """Sum up, by run, what a pass left to be waited for."""
-    runs: dict[int, tuple[Run, list[Wait]]] = {}
-    for wait in waits:
-        runs.setdefault(wait.run.id, (wait.run, []))[1].append(wait)
-    return tuple(_standing(run, its_waits) for run, its_waits in runs.values())
-
-
-def _standing(run: Run, waits: Sequence[Wait]) -> Standing:
-    done = failed = 0
-    phases: dict[str, int] = {}
-    since: float | None = None
-    for submission in run.submissions:
-        if submission.state.closed:
-            permanent = 0 if submission.permanent is None else len(submission.permanent)
-            transient = 0 if submission.transient is None else len(submission.transient)
-            done += submission.requests - permanent - transient
-            failed += permanent
-            continue
-        if submission.batch is not None:
-            done += submission.batch.request_counts.completed
-            failed += max(submission.batch.request_counts.failed, 0)
-        phase = str(submission.state if submission.batch is None else submission.batch.status)
-        phases[phase] = phases.get(phase, 0) + 1
-        if submission.submitted_at is not None:
-            since = min(since or submission.submitted_at, submission.submitted_at)
-    open_keys = {str(one.key) for one in run.submissions if not one.state.closed}
-    others = {wait.why for wait in waits if wait.trouble or str(wait.key) not in open_keys}
-    told = [f"{count} {phase}" if count > 1 else phase for phase, count in phases.items()]
-    return Standing(
-        job=run.job,
-        done=min(done, run.requests),
-        failed=failed,
-        total=run.requests,
-        phases=", ".join([*told, *sorted(others)]),
-        since=since,
-    )
-
-
-def waiting_lines(
-    standing: Sequence[Standing], *, now: float, began: float, most: int, width: int
-) -> list[str]:
-    """Render what is being waited for.
-
-    In at most `most` lines for a terminal of `width` columns; the times in Unix seconds.
+    `began` and `next_look` (None: none is due) are seconds by the clock of the transfers.
     """
-    bar_width, longest_name = (16, 32) if width >= _ROOMY else (8, 20)
-    lines = [f"waiting for {plural(len(standing), 'job')}, {span(now - began)}"]
-    shown = standing if len(standing) < most else standing[: max(most - 2, 0)]
-    name_width = min(max((len(one.job) for one in shown), default=0), longest_name)
-    counts = [f"{one.done:,} of {one.total:,}" for one in shown]
-    count_width = max(map(len, counts), default=0)
-    for one, count in zip(shown, counts, strict=True):
-        failed = f", {one.failed:,} failed" if one.failed else ""
-        since = "" if one.since is None else f", {span(now - one.since)}"
-        name = pad(fit(plain(one.job), name_width), name_width)
-        bar = _bar(one.done, one.total, bar_width)
-        lines.append(
-            plain(f"  {name}  {bar}  {count.rjust(count_width)}{failed}  {one.phases}{since}")
+
+    transfers: Sequence[Transfer] = ()
+    standing: Sequence[Standing] = ()
+    began: float
+    next_look: float | None = None
+
+    def lines(
+        self, *, now: float, unix: float, most: int, width: int, paint: Paint = NO_PAINT
+    ) -> list[str]:
+        """Render it in at most `most` lines of at most `width` columns; none if there is nothing.
+
+        `now` is by the clock of the transfers, `unix` the same moment in Unix seconds. What has
+        only just begun is left out.
+        """
+        transfers = [one for one in self.transfers if now - one.began >= _PATIENCE]
+        if not self.standing:
+            return transfer_lines(transfers, now=now, most=most, width=width, paint=paint)
+        head = f"waiting for {plural(len(self.standing), 'job')}, {span(now - self.began)}"
+        if self.next_look is not None and self.next_look - now >= 1:
+            head += f"; next look in {span(self.next_look - now)}"
+        below = transfer_lines(transfers, now=now, most=max(most - 2, 0), width=width, paint=paint)
+        jobs = standing_lines(
+            self.standing, unix=unix, most=max(most - 1 - len(below), 1), width=width, paint=paint
         )
-    if len(shown) < len(standing):
-        lines.append(f"  and {len(standing) - len(shown):,} more")
+        return [fit(head, width), *jobs, *below][:most]
+
+
+def transfer_lines(
+    transfers: Sequence[Transfer], *, now: float, most: int, width: int, paint: Paint = NO_PAINT
+) -> list[str]:
+    """Render what is under way: a line, or where there is more than one thing, a line each."""
+    if most < 1 or not transfers:
+        return []
+    if len(transfers) == 1:
+        [one] = transfers
+        lead = f"{plain(one.job)}: {plain(one.what)} "
+        return [_line(lead, one, one.told(now), width, paint)]
+    shown = transfers if len(transfers) < most else transfers[: max(most - 2, 0)]
+    longest = _LONGEST_NAME_ROOMY if width >= _ROOMY else _LONGEST_NAME
+    names = [fit(plain(one.job), longest) for one in shown]
+    name_width = max(map(columns, names), default=0)
+    what_width = max((columns(plain(one.what)) for one in shown), default=0)
+    lines = [fit(_sum(transfers), width)]
+    for one, name in zip(shown, names, strict=True):
+        lead = f"  {pad(name, name_width)}  {pad(plain(one.what), what_width)}  "
+        lines.append(_line(lead, one, one.told(now, brief=width < _ROOMY), width, paint))
+    if 0 < len(shown) < len(transfers):
+        lines.append(f"  and {len(transfers) - len(shown):,} more")
     return lines
 
 
-def _bar(done: int, total: int, width: int) -> str:
-    filled = width * done // total if total else 0
-    return "━" * filled + "─" * (width - filled)
+def _line(lead: str, one: Transfer, told: str, width: int, paint: Paint) -> str:
+    pieces = [(lead, unpainted)]
+    if width >= _ROOMY and one.total:
+        done, rest = bar(one.done, one.total, _BAR)
+        pieces += [(done, paint.busy), (rest, paint.faint), ("  ", unpainted)]
+    return laid_out([*pieces, (told, unpainted)], width)
+
+
+def _sum(transfers: Sequence[Transfer]) -> str:
+    done, total = sum(one.done for one in transfers), sum(one.total for one in transfers)
+    told = f"{len(transfers)} at once: {size(done)}"
+    if all(one.total for one in transfers):
+        told += f" of {size(total)}"
+    rates = [one.rate for one in transfers if one.rate is not None]
+    return f"{told}, {size(sum(rates))}/s" if rates else told

@@ -23,8 +23,16 @@ def as_json(value: object, *, ascii_only: bool = False) -> str:
     Characters that a terminal obeys instead of showing are escaped, which is the same JSON;
     with `ascii_only` so is everything that is not ASCII.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=ascii_only)
-    return _UNSHOWABLE.sub(lambda match: json.dumps(match[0])[1:-1], text) + "\n"
+    return _showable(json.dumps(value, indent=2, ensure_ascii=ascii_only)) + "\n"
+
+
+def as_json_line(value: object, *, ascii_only: bool = False) -> str:
+    """Write JSON on one line, as safe in a terminal as the other."""
+    return _showable(json.dumps(value, ensure_ascii=ascii_only)) + "\n"
+
+
+def _showable(text: str) -> str:
+    return _UNSHOWABLE.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def job_shape(view: JobView) -> dict[str, Any]:

@@ -57,6 +57,13 @@ def span(seconds: float) -> str:
     return f"{whole} s"
 
 
+def rough_span(seconds: float) -> str:
+    """Write a span of time in its largest unit: `12 s`, `3 min`, `1 d`."""
+    whole = max(int(seconds), 0)
+    length, unit = next(((length, unit) for length, unit in _SPANS if whole >= length), _SPANS[-1])
+    return f"{whole // length} {unit}"
+
+
 def moment(at: float) -> str:
     """Write a moment, given in Unix seconds, as date and time in UTC."""
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -194,62 +193,13 @@ def test_an_idle_pass_says_nothing_unless_somebody_is_watching(finished: Folder)
     assert quiet.text == ""
 
 
-def test_progress_is_shown_while_it_lasts_and_leaves_no_trace(lab: Folder, world: World) -> None:
+def test_progress_is_not_for_a_stream_that_is_no_terminal(lab: Folder, world: World) -> None:
     import time
 
     lab.job("one", rows=4)
-    world._ground.clock = world.clock = time.time
-    world.behaviour = Behaviour(working=1.8)
-
-    screen = lab.terminal("reconcile", "--wait")
-
-    assert screen.code == 0
-    assert re.search(r"waiting for 1 job, \d s", screen.text)
-    assert re.search(r"one  [━─]{8}  \d of 4  in_progress, \d s", screen.text)
-    assert screen.text.count("\x1b[?25l") == screen.text.count("\x1b[?25h") == 1
-    assert on_screen(screen.text)[-1].startswith("one: succeeded: 4 of 4 requests answered")
-    assert not [line for line in on_screen(screen.text) if "waiting" in line]
-
-
-@pytest.mark.parametrize("setting", [{"TERM": "dumb"}, {}], ids=["dumb", "not-on-stderr"])
-def test_progress_is_for_terminals_that_can_show_it(
-    lab: Folder, world: World, setting: dict[str, str]
-) -> None:
-    import time
-
-    lab.job("one", rows=4)
-    lab.env |= setting
     world._ground.clock = world.clock = time.time
     world.behaviour = Behaviour(working=1.3)
 
-    screen = lab.terminal(
-        "reconcile", "--wait", streams=("stdout", "stderr") if setting else ("stdout",)
-    )
+    screen = lab.terminal("reconcile", "--wait", streams=("stdout",))
 
-    assert screen.code == 0
-    assert "\x1b" not in screen.text
-    assert "waiting" not in screen.text
-
-
-def on_screen(text: str) -> list[str]:
-    """Return the lines that are left on a terminal of any height in the end.
-
-    Knows what the display uses: carriage returns, cursor up, erase line, and colours.
-    """
-    lines, row, column = [""], 0, 0
-    for piece in re.split(r"(\x1b\[[0-9;?]*[A-Za-z]|[\r\n])", text):
-        if piece == "\n":
-            row, column = row + 1, 0
-            lines += [""] * (row + 1 - len(lines))
-        elif piece == "\r":
-            column = 0
-        elif match := re.fullmatch(r"\x1b\[(\d*)A", piece):
-            row = max(row - int(match[1] or 1), 0)
-        elif piece == "\x1b[2K":
-            lines[row] = ""
-        elif not piece.startswith("\x1b"):
-            lines[row] = (
-                lines[row][:column].ljust(column) + piece + lines[row][column + len(piece) :]
-            )
-            column += len(piece)
-    return [line for line in lines if line]
+    assert (screen.code, screen.text) == (0, "")

@@ -16,12 +16,14 @@ from runner.inputs.compare import RowChanges
 from runner.ledger.records import RunState
 from runner.reconcile.actions import Finish, Wait
 from runner.reconcile.leftover import Left, LeftKind
+from runner.report.log import Entry
 from runner.report.paint import Paint
 from runner.report.plain import columns, fit, pad, plain, wrap
 from runner.report.plan import render_plan
 from runner.report.plan_shape import plan_shape
-from runner.report.progress import standings, waiting_lines
+from runner.report.progress import Transfer, transfer_lines
 from runner.report.shapes import as_json, job_shape, story_shape
+from runner.report.standing import standing_lines, standings
 from runner.report.status import render_status
 from runner.report.story import render_story
 from tests.report.plans import edit, since
@@ -136,12 +138,15 @@ def hostile_renderings() -> dict[str, str]:
         ),
     )
     waits = [Wait(run=run(job="sentiment"), key=None, why=HOSTILE, trouble=True)]
-    lines = waiting_lines(standings(waits), now=NOW, began=NOW, most=9, width=80)
+    lines = standing_lines(standings(waits), unix=NOW, most=9, width=80)
+    moving = [Transfer.begin(job=HOSTILE, what=HOSTILE, total=9, now=0) for _ in range(2)]
     return {
         "status": render_status([bad]),
         "show": render_story(story, folder=HOSTILE, now=NOW),
         "plan": render_plan(plan),
         "progress": "\n".join(lines),
+        "transfers": "\n".join(transfer_lines(moving, now=0, most=9, width=200)),
+        "log": Entry(message=HOSTILE, job=HOSTILE, facts={"status": HOSTILE}).line(at=NOW),
         "status --json": as_json([job_shape(bad)]),
         "show --json": as_json(story_shape(story)),
         "plan --json": as_json(plan_shape(plan, (Problem(path="x", message=HOSTILE),))),

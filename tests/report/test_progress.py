@@ -2,67 +2,111 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any, Final
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.inputs.rows import RowSet
 from runner.ledger.records import SubmissionState
 from runner.reconcile.actions import Wait
+from runner.report.paint import Paint
 from runner.report.plain import columns
-from runner.report.progress import Standing, Transfer, standings, waiting_lines
+from runner.report.progress import Activity, Transfer, transfer_lines
+from runner.report.standing import Phase, Standing, standing_lines, standings
+from tests.report.golden_files import check_golden
 from tests.report.scenes import NOW, batch, run, submission
+
+GOLDEN: Final = Path(__file__).parent / "golden"
 
 
 def transfer(
-    *steps: tuple[float, int], total: int = 10_000_000, what: str = "uploading"
+    *steps: tuple[float, int],
+    total: int = 10_000_000,
+    what: str = "uploading",
+    job: str = "hello",
+    began: float = 0,
 ) -> Transfer:
     """Return a transfer after steps of (second, bytes done)."""
-    latest: Transfer | None = None
+    latest = Transfer.begin(job=job, what=what, total=total, now=began)
     for now, done in steps:
-        latest = Transfer.after(latest, job="hello", what=what, done=done, total=total, now=now)
-    assert latest is not None
+        latest = latest.moved(done, now)
     return latest
 
 
 @pytest.mark.parametrize(
     ("steps", "total", "now", "told"),
     [
-        ([(0, 0)], 10_000_000, 0, "0 B of 10.0 MB"),
-        ([(0, 0), (0.1, 65_536)], 0, 0.1, "65.5 kB"),
-        ([(0, 0), (2, 4_000_000)], 10_000_000, 2, "4.0 MB of 10.0 MB, 2.0 MB/s, 3 s left"),
-        ([(0, 0), (2, 4_000_000)], 0, 2, "4.0 MB, 2.0 MB/s"),
-        ([(0, 0), (5, 10_000_000)], 10_000_000, 5, "10.0 MB of 10.0 MB, 2.0 MB/s"),
-        ([(0, 0), (5, 10_000_000)], 10_000_000, 9, "10.0 MB of 10.0 MB, working for 4 s"),
-        ([(0, 0), (1, 5)], 10_000_000, 61, "5 B of 10.0 MB, nothing for 1 min"),
+        ([], 10_000_000, 0, "0 B of 10.0 MB"),
+        ([], 0, 3, "3 s"),
+        ([(0.1, 65_536)], 0, 0.1, "65.5 kB"),
+        ([(1, 4_000_000)], 10_000_000, 1, "4.0 MB of 10.0 MB, 4.0 MB/s"),
+        ([(2, 4_000_000)], 10_000_000, 2, "4.0 MB of 10.0 MB, 2.0 MB/s, 3 s left"),
+        ([(2, 4_000_000)], 0, 2, "4.0 MB, 2.0 MB/s"),
+        ([(5, 10_000_000)], 10_000_000, 5, "10.0 MB of 10.0 MB, 2.0 MB/s"),
+        ([(5, 10_000_000)], 10_000_000, 9, "10.0 MB of 10.0 MB, working for 4 s"),
+        ([(1, 5)], 10_000_000, 61, "5 B of 10.0 MB, nothing for 1 min"),
     ],
 )
 def test_a_transfer_says_how_far_and_how_fast(
     steps: list[tuple[float, int]], total: int, now: float, told: str
 ) -> None:
-    assert transfer(*steps, total=total).told(now) == f"hello: uploading {told}"
+    assert transfer(*steps, total=total).told(now) == told
 
 
-@pytest.mark.parametrize(
-    "following",
-    [
-        {"what": "downloading", "done": 9},
-        {"job": "world", "done": 9},
-        {"done": 2},
-        {"total": 7, "done": 9},
-    ],
-    ids=str,
+def test_the_rate_is_that_of_late() -> None:
+    """What was handed to the network at once, before it was sent, soon counts no more."""
+    burst = [(0.1, 5_000_000)]
+    steady = [(second / 2, 5_000_000 + second * 50_000) for second in range(1, 61)]
+
+    moving = transfer(*burst, *steady, total=20_000_000)
+
+    assert moving.rate == pytest.approx(100_000, rel=0.01)
+    assert moving.left == pytest.approx(120, rel=0.01)
+    assert len(moving.marks) < 30
+
+
+def test_a_try_that_starts_over_is_timed_anew() -> None:
+    again = transfer((4, 8_000_000), (5, 0), (6, 1_000_000))
+
+    assert again.began == 0
+    assert again.told(6) == "1.0 MB of 10.0 MB, 1.0 MB/s"
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 100), st.integers(0, 10**15)), max_size=30).map(sorted),
+    st.integers(0, 10**15),
 )
-def test_another_transfer_begins_anew(following: dict[str, object]) -> None:
-    first = transfer((0, 0), (5, 8))
+def test_whatever_is_moved_can_be_told(steps: list[tuple[float, int]], total: int) -> None:
+    moving = transfer(*steps, total=total)
 
-    values = {"job": "hello", "what": "uploading", "total": 10_000_000} | following
-    second = Transfer.after(first, now=6.0, **values)  # type: ignore[arg-type]
+    assert moving.rate is None or moving.rate > 0
+    assert moving.left is None or moving.left >= 0
+    assert moving.told(moving.now)
 
-    assert second.began == 6.0
+
+def uploads(count: int) -> list[Transfer]:
+    """Return files on their way side by side, the last of unknown length."""
+    return [
+        *(
+            transfer(
+                (10, 2_000_000 * n),
+                (19.5, 3_000_000 * n),
+                total=12_000_000,
+                job="sentiment",
+                what=f"uploading shard {n}",
+            )
+            for n in range(1, count)
+        ),
+        transfer((19, 70_000), job="every-answer-about-wikipedia", what="downloading", total=0),
+    ]
 
 
 def waits() -> list[Wait]:
-    """Return what is left of two runs: one with three shards in three states, one that is stuck."""
-    three, stuck = run(shards=3), run("banking77-intents")
+    """Return what is left of three runs: one in three states, one held back, one that is stuck."""
+    three, held, stuck = run(shards=3), run("summaries"), run("banking77-intents")
     counts = {"total": 3080, "completed": 1000, "failed": 2}
     closed = submission(
         three,
@@ -72,68 +116,120 @@ def waits() -> list[Wait]:
         permanent=RowSet.parse("10"),
         submitted_at=NOW - 500,
     )
-    again = submission(three, 1, 2, requests=10, state=SubmissionState.CREATING)
-    second = submission(
-        three,
-        2,
-        state=SubmissionState.SUBMITTED,
-        submitted_at=NOW - 200,
-        batch=batch(2, "in_progress", request_counts=counts),
-    )
-    third = submission(
-        three,
-        3,
-        state=SubmissionState.SUBMITTED,
-        submitted_at=NOW - 100,
-        batch=batch(3, "in_progress", request_counts=counts),
-    )
-    three = run(shards=3, submissions=(closed, again, second, third))
+    again = submission(three, 1, 2, requests=10, state=SubmissionState.CREATING, intent_at=NOW - 4)
+    opened = [
+        submission(
+            three,
+            number,
+            state=SubmissionState.SUBMITTED,
+            submitted_at=NOW - 100 * number,
+            batch=batch(
+                number, "in_progress", request_counts=counts, in_progress_at=int(NOW) - 90 * number
+            ),
+        )
+        for number in (2, 3)
+    ]
+    three = run(shards=3, submissions=(closed, again, *opened))
     lost = "the answer to its creation was lost, and the provider's list may lag behind"
     return [
         Wait(run=three, key=again.key, why=lost),
-        Wait(run=three, key=second.key, why="in flight, in_progress"),
-        Wait(run=three, key=third.key, why="in flight, in_progress"),
+        *(Wait(run=three, key=one.key, why="in flight, in_progress") for one in opened),
+        Wait(run=held, key=None, why="the provider's limit was reached", until=NOW + 45),
         Wait(run=stuck, key=None, why="the disk is full", trouble=True),
     ]
 
 
 def test_runs_are_summed_up() -> None:
-    first, second = standings(waits())
+    first, held, stuck = standings(waits())
 
     assert first == Standing(
         job="sentiment",
         done=3069 + 1000 + 1000,
         failed=1 + 2 + 2,
         total=9240,
-        phases="creating, 2 in_progress",
-        since=NOW - 200,
-    )
-    assert (second.done, second.total, second.phases) == (0, 3080, "the disk is full")
-
-
-def test_waiting_is_told_a_line_a_job() -> None:
-    assert waiting_lines(standings(waits()), now=NOW, began=NOW - 300, most=20, width=100) == [
-        "waiting for 2 jobs, 5 min",
-        (
-            "  sentiment          ━━━━━━━━────────  5,069 of 9,240, 5 failed"
-            "  creating, 2 in_progress, 3 min 20 s"
+        phases=(
+            Phase(name="creating", count=1, since=NOW - 4),
+            Phase(name="in_progress", count=2, since=NOW - 270),
         ),
-        "  banking77-intents  ────────────────      0 of 3,080  the disk is full",
+        expires=NOW + 79200,
+    )
+    assert held.reasons == (("the provider's limit was reached", NOW + 45),)
+    assert (stuck.done, stuck.total, stuck.reasons) == (0, 3080, (("the disk is full", 0.0),))
+
+
+ACTIVITIES: Final[dict[str, Activity]] = {
+    "one-upload": Activity(
+        transfers=[transfer((1, 10_000_000), (20, 124_000_000), total=200_000_000)], began=0
+    ),
+    "uploads": Activity(transfers=uploads(5), began=0),
+    "waiting": Activity(standing=standings(waits()), began=-285, next_look=27),
+    "waiting-and-moving": Activity(
+        standing=standings(waits()), transfers=uploads(3), began=-285, next_look=2
+    ),
+}
+
+
+@pytest.mark.parametrize("painted", [False, True], ids=["plain", "coloured"])
+@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("name", ACTIVITIES)
+def test_what_is_going_on(name: str, width: int, *, painted: bool) -> None:
+    lines = ACTIVITIES[name].lines(now=20, unix=NOW, most=12, width=width, paint=Paint(on=painted))
+
+    colour = "-coloured" if painted else ""
+    check_golden(GOLDEN / f"progress-{name}-{width}{colour}.txt", "\n".join([*lines, ""]))
+    if not painted:
+        assert max(map(columns, lines)) <= width
+
+
+def test_what_has_only_just_begun_is_not_shown() -> None:
+    both = [
+        transfer((20, 70_000), began=19.5, job="new"),
+        transfer((20, 8_500_000), began=3, job="old"),
     ]
 
+    lines = Activity(transfers=both, began=0).lines(now=20, unix=NOW, most=9, width=80)
 
-@pytest.mark.parametrize("most", range(1, 12))
-def test_waiting_never_takes_more_lines_than_there_are(most: int) -> None:
-    many = [
-        Standing(job=f"job-{n}", done=n, failed=0, total=9, phases="validating", since=None)
-        for n in range(8)
+    assert lines == ["old: uploading 8.5 MB of 10.0 MB, 500.0 kB/s, 3 s left"]
+
+
+def test_where_nothing_is_going_on_nothing_is_drawn() -> None:
+    assert Activity(began=0).lines(now=20, unix=NOW, most=9, width=80) == []
+
+
+@given(
+    most=st.integers(1, 12),
+    width=st.integers(18, 120),
+    jobs=st.integers(0, 9),
+    files=st.integers(0, 9),
+)
+def test_what_is_drawn_never_takes_more_room_than_there_is(
+    most: int, width: int, jobs: int, files: int
+) -> None:
+    standing = [
+        Standing(
+            job=f"job-{n}-whose-name-is-long",
+            done=n,
+            failed=n,
+            total=10**9,
+            phases=(Phase(name="validating", count=3, since=NOW - 9),),
+            expires=NOW + 80_000,
+        )
+        for n in range(jobs)
     ]
+    activity = Activity(
+        transfers=[transfer((5, 10 * n), job=f"日本-{n}") for n in range(files)],
+        standing=standing,
+        began=0,
+        next_look=15,
+    )
 
-    lines = waiting_lines(many, now=NOW, began=NOW, most=most, width=80)
+    lines = activity.lines(now=9, unix=NOW, most=most, width=width)
 
-    assert len(lines) <= max(most, 2)
-    shown = sum(line.startswith("  job-") for line in lines)
-    assert shown == 8 or lines[-1] == f"  and {8 - shown} more"
+    assert len(lines) <= most
+    assert max(map(columns, lines), default=0) <= width
+    shown = sum(line.startswith("  job") for line in lines)
+    if shown < jobs and most >= 2:
+        assert f"  and {jobs - shown} more" in lines
 
 
 def test_a_count_that_lies_does_not_break_the_bar() -> None:
@@ -143,7 +239,31 @@ def test_a_count_that_lies_does_not_break_the_bar() -> None:
     of = run(submissions=(open_one,))
 
     waiting = standings([Wait(run=of, key=open_one.key, why="in flight")])
-    [_, line] = waiting_lines(waiting, now=NOW, began=NOW, most=5, width=80)
+    [line] = standing_lines(waiting, unix=NOW, most=5, width=80)
 
     assert "3,080 of 3,080  in_progress" in line
     assert columns(line) <= 80
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"expires_at": 10**17}, "in_progress"),
+        ({"expires_at": int(NOW) - 5}, "in_progress, past its window"),
+        ({"expires_at": None}, "in_progress"),
+        ({"in_progress_at": int(NOW) + 500, "expires_at": None}, "in_progress 0 s"),
+    ],
+    ids=str,
+)
+def test_times_that_make_no_sense_do_no_harm(fields: dict[str, Any], told: str) -> None:
+    of = run()
+    one = submission(of, state=SubmissionState.SUBMITTED, batch=batch(1, "in_progress", **fields))
+    of = run(submissions=(one,))
+
+    [line] = standing_lines([Standing.of(of)], unix=NOW, most=5, width=80)
+
+    assert line.endswith(f"  {told}")
+
+
+def test_no_line_is_drawn_where_there_is_no_room() -> None:
+    assert transfer_lines(uploads(4), now=20, most=0, width=80) == []

@@ -1,0 +1,118 @@
+"""What is going on, as it stands on a real terminal while it lasts, and what is left of it."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from runner.cli.display import Display
+from tests.cli.shell import PATIENCE
+from tests.cli.terminal import CTRL_C, on_screen, terminal
+from tests.simulation.behaviour import Behaviour
+from tests.simulation.faults import Delay
+
+if TYPE_CHECKING:
+    from runner.report.paint import Paint
+    from tests.cli.shell import Folder
+    from tests.simulation.world import World
+
+TOLD = "interrupted; what was done is in the ledger, the next pass goes on"
+WAIT = ("reconcile", "--wait", "--poll-interval", "119")
+COLOUR = r"\x1b\[[0-9;]*m"
+
+
+def test_progress_is_shown_while_it_lasts_and_leaves_no_trace(lab: Folder, world: World) -> None:
+    lab.job("one", rows=4)
+    world._ground.clock = world.clock = time.time
+    world.behaviour = Behaviour(working=1.8)
+
+    with terminal(lab, "reconcile", "--wait") as screen:
+        screen.until(r"^. waiting for 1 job, \d s$")
+        hidden = screen.glass.cursor_hidden
+        screen.until(r"^  one  [━─]{8}  \d of 4  in_progress \d s, expires in 23 h")
+        assert screen.end() == 0
+
+    assert (hidden, screen.glass.cursor_hidden) == (True, False)
+    assert re.search(COLOUR, screen.received)
+    assert [line.partition(";")[0] for line in screen.glass.lines] == [
+        "one: submitted 4 requests as batch_8f23f32f7ec97b9acb16f266",
+        "one: collected 4 of 4 answers of batch_8f23f32f7ec97b9acb16f266 (completed)",
+        "one: succeeded: 4 of 4 requests answered",
+    ]
+
+
+def test_a_resized_terminal_is_drawn_on_and_cleared_when_interrupted(
+    lab: Folder, world: World
+) -> None:
+    world._ground.clock = world.clock = time.time
+    world.behaviour = Behaviour(working=1_000)
+    lab.job("one", rows=4)
+    lab.env["NO_COLOR"] = "1"
+
+    with terminal(lab, *WAIT, columns=120, rows=30) as screen:
+        screen.until(r"^. waiting for 1 job, \d s; next look in 1 min \d+ s$")
+        screen.until(r"^  one  [━─]{16}  0 of 4  validating \d s, expires in 23 h 59 min$")
+        screen.resize(50, 30)
+        screen.until(r"^  one  0 of 4  validating \d s, expires in 23 h$")
+        began = time.monotonic()
+        screen.press(CTRL_C)
+        assert screen.end() == 130
+
+    assert time.monotonic() - began < 5
+    assert not screen.glass.cursor_hidden
+    assert not re.search(COLOUR, screen.received)
+    first, *rest = screen.glass.lines
+    assert first.startswith("one: submitted 4 requests")
+    assert "".join(rest).removeprefix("^C") == TOLD  # the terminal itself shows the key
+
+
+def test_whatever_takes_longer_than_a_second_is_seen(lab: Folder, world: World) -> None:
+    slow = {("GET", "/batches"), ("POST", "/files")}
+    world.faults = lambda request, _number: (
+        Delay(seconds=1.4) if (request.method, request.path) in slow else None
+    )
+    lab.job("one", rows=100)
+
+    with terminal(lab, "reconcile") as screen:
+        screen.until(r"^. lab: asking what it has \d s$")
+        screen.until(r"^. one: uploading [\d.]+ kB of [\d.]+ kB")
+        assert screen.end() == 0
+
+    [line] = screen.glass.lines
+    assert line.startswith("one: submitted 100 requests")
+
+
+def test_a_terminal_that_cannot_show_it_gets_sentences_alone(lab: Folder, world: World) -> None:
+    lab.job("one", rows=4)
+    lab.env["TERM"] = "dumb"
+    world._ground.clock = world.clock = time.time
+    world.behaviour = Behaviour(working=1.3)
+
+    with terminal(lab, "reconcile", "--wait") as screen:
+        assert screen.end() == 0
+
+    assert "\x1b" not in screen.received
+    assert "waiting" not in screen.received
+
+
+def test_a_sentence_stays_above_what_is_drawn() -> None:
+    """The cursor rests on the first drawn line: what is said there takes its place."""
+    drawn, shown = threading.Event(), io.StringIO()
+
+    def lines(_width: int, _height: int, _paint: Paint) -> list[str]:
+        drawn.set()
+        return ["one", "  two"]
+
+    display = Display(shown, lines)
+    assert drawn.wait(PATIENCE)
+    display.say("first")
+    display.say("a sentence that is longer than the terminal is wide")
+    live = on_screen(shown.getvalue(), columns=40)
+    display.stop()
+
+    said = ["first", "a sentence that is longer than the termi", "nal is wide"]
+    assert live in (said, [*said, live[3], "  two"])
+    assert on_screen(shown.getvalue(), columns=40) == said
