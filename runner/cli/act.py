@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from runner.cli.codes import Command
 from runner.cli.completion import complete_jobs, complete_known_jobs, complete_specs
 from runner.cli.kept_plan import open_plan
 from runner.cli.project import find_job, open_project, open_specs
+from runner.cli.seconds import SECONDS, finite
 from runner.cli.work import (
     all_passes,
     conclude,
@@ -33,27 +34,14 @@ if TYPE_CHECKING:
     from runner.spec.project import Project
 
 
-_LONGEST_POLL: Final = 86_400.0
-"""Seconds; a day."""
-
-
-def _finite(
-    context: click.Context, parameter: click.Parameter, seconds: float | None
-) -> float | None:
-    """Refuse what is a number to Python and no time to a clock."""
-    if seconds is not None and not seconds <= _LONGEST_POLL:
-        raise click.BadParameter(f"{seconds} is longer than a day", context, parameter)
-    return seconds
-
-
 @click.command(cls=Command)
 @click.argument("selectors", metavar="[SPEC]...", nargs=-1, shell_complete=complete_specs)
 @click.option("--wait", is_flag=True, help="Make passes until every selected job is final.")
 @click.option(
     "--poll-interval",
     metavar="SECONDS",
-    type=click.FloatRange(min=0, max=86_400, min_open=True),
-    callback=_finite,
+    type=SECONDS,
+    callback=finite,
     help="Seconds between passes with --wait; default: adaptive.",
 )
 @click.option(

@@ -34,6 +34,12 @@ _BY_COMMAND: Final[Mapping[str, Codes]] = {
     ),
     "reconcile": EXIT_CODES,
     "status": (("0", "Shown, whatever state the jobs are in."), _UNREADABLE, _INVALID),
+    "watch": (
+        ("0", "All jobs are final and well, or q was pressed."),
+        ("1", "A job failed or ended partial, or the ledger cannot be read."),
+        _INVALID,
+        ("130", "Ended by Ctrl-C (143: terminated)."),
+    ),
     "show": (
         ("0", "Shown, whatever state the job is in."),
         _UNREADABLE,

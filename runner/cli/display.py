@@ -66,7 +66,7 @@ class Display:
         with self._lock:
             self._write(f"{_CLEAR if self._frame else ''}{sentence}\n{self._frame}")
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Take the lines away, and be silent from then on."""
         self._over.set()
         self._thread.join(_LAST_WAIT)
@@ -108,6 +108,12 @@ class Display:
         except OSError:
             # The terminal has gone, and whoever watched with it.
             self._over.set()
+
+
+def shows_drawings(stream: TextIO) -> bool:
+    """Whether a terminal moves its cursor about, and knows the signs that are drawn with."""
+    encoding = (stream.encoding or "").lower().replace("-", "")
+    return os.environ.get("TERM") != "dumb" and encoding.startswith("utf8")
 
 
 def terminal_size(stream: TextIO) -> tuple[int, int]:

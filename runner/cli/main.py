@@ -33,6 +33,7 @@ _COMMANDS: Final = {
     "plan": ("runner.cli.look", "Show what reconcile would do; change nothing."),
     "reconcile": ("runner.cli.act", "Bring jobs nearer to what their specs ask for."),
     "status": ("runner.cli.look", "Show where each job stands."),
+    "watch": ("runner.cli.watch", "Follow where jobs stand until all are final."),
     "show": ("runner.cli.look", "Tell the whole story of one job."),
     "report": ("runner.cli.report", "Write an HTML page about jobs and their answers."),
     "verify": ("runner.cli.check", "Check that results are still what was recorded."),

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import sys
 import threading
 import time
@@ -17,14 +16,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner.cli.answer import is_terminal, note, write_note
+from runner.cli.display import Display, shows_drawings
 from runner.cli.log import wants_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
-    from typing import Self, TextIO
+    from typing import Self
 
-    from runner.cli.display import Display
     from runner.reconcile.passes import PassReport
     from runner.reconcile.workshop import Tidings
     from runner.report.log import Entry
@@ -45,7 +44,7 @@ class Voice:
     def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
         self._quiet = quiet
         watched = is_terminal(sys.stderr) and not quiet and not wants_json()
-        self._draws = watched and os.environ.get("TERM") != "dumb" and _knows_signs(sys.stderr)
+        self._draws = watched and shows_drawings(sys.stderr)
         self._verbose = verbose or watched
         self._said: set[tuple[str, str]] = set()
         self._display: Display | None = None
@@ -77,7 +76,7 @@ class Voice:
             display, self._display = self._display, None
             self._standing = ()
         if display is not None:
-            display.stop()
+            display.close()
 
     def say(self, what: str, *, job: str = "", event: str = "note") -> None:
         """Say something that a person asked for; not with --quiet."""
@@ -160,8 +159,6 @@ class Voice:
 
     def _show(self) -> None:
         """Have the display at hand; it draws once there is something that takes its time."""
-        from runner.cli.display import Display
-
         with self._lock:
             if self._display is None and self._draws:
                 self._display = Display(sys.stderr, self._lines)
@@ -190,11 +187,6 @@ class Voice:
         from runner.report.plain import plain
 
         self._display.say(plain(sentence))
-
-
-def _knows_signs(stream: TextIO) -> bool:
-    """Whether a stream can show what the display draws with."""
-    return (stream.encoding or "").lower().replace("-", "").startswith("utf8")
 
 
 def _unheeded(_done: int) -> None:

@@ -31,7 +31,7 @@ from runner.ledger.records import (
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -40,6 +40,18 @@ if TYPE_CHECKING:
     from runner.ledger.reading import InFlight
     from runner.ledger.records import Run
     from runner.spec.project import Provider
+
+
+def _event(row: sqlite3.Row) -> Event:
+    return Event(
+        at=row["at"],
+        kind=row["kind"],
+        job=row["job"],
+        revision=row["revision"],
+        submission=row["submission"],
+        batch=row["batch"],
+        detail=json.loads(row["detail"]),
+    )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -109,9 +121,24 @@ class Ledger:
         with transaction(self._connection, self.path, durable=durable) as connection:
             yield Change(connection, self.clock())
 
+    @property
+    def in_place(self) -> bool:
+        """Whether the file still has this ledger's name: not deleted, not put aside."""
+        return _identity(self.path) == self._file
+
+    @property
+    def version(self) -> int:
+        """A number that is another one once somebody else has changed the ledger.
+
+        Cheap to ask, and keeps nobody waiting. Source: https://www.sqlite.org/pragma.html,
+        data_version.
+        """
+        [row] = self.query("PRAGMA data_version")
+        return int(row[0])
+
     def insist_in_place(self) -> None:
         """Raise LedgerError if another file has this ledger's name by now, or none."""
-        if _identity(self.path) != self._file:
+        if not self.in_place:
             raise LedgerError(
                 f"the ledger {self.path} was put aside or deleted while this was running; nothing "
                 f"more was submitted, start it again"
@@ -205,15 +232,7 @@ class Ledger:
     def events(self, job: str) -> tuple[Event, ...]:
         """Return a job's history, oldest first; with it what it did under an earlier name."""
         return tuple(
-            Event(
-                at=row["at"],
-                kind=row["kind"],
-                job=row["job"],
-                revision=row["revision"],
-                submission=row["submission"],
-                batch=row["batch"],
-                detail=json.loads(row["detail"]),
-            )
+            _event(row)
             for row in self.query(
                 "SELECT * FROM events WHERE job = ? OR submission IN (SELECT key FROM submissions "
                 "JOIN runs ON runs.id = submissions.run WHERE runs.job = ?) ORDER BY id",
@@ -221,6 +240,16 @@ class Ledger:
                 job,
             )
         )
+
+    def last_events(self, jobs: Sequence[str], count: int) -> tuple[Event, ...]:
+        """Return the last so many events of some jobs, oldest first."""
+        rows = self.query(
+            "SELECT * FROM events WHERE job IN (SELECT value FROM json_each(?)) "
+            "ORDER BY id DESC LIMIT ?",
+            json.dumps(jobs),
+            count,
+        )
+        return tuple(_event(row) for row in reversed(rows))
 
     def uploaded_at(self, key: Key) -> float | None:
         """Return when the file of a submission was last uploaded, or found at the provider."""

@@ -75,8 +75,8 @@ def laid_out(pieces: Iterable[tuple[str, Callable[[str], str]]], width: int) -> 
     """Put pieces of plain text side by side, each in its own paint, in at most `width` columns."""
     line = ""
     for text, painted in pieces:
-        if width <= 0:
-            break
+        if width <= 0 or not text:
+            continue
         fitting = fit(text, width)
         width = width - columns(text) if fitting == text else 0
         line += painted(fitting)

@@ -7,7 +7,8 @@ goes by them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from runner.batch import BatchStatus
 from runner.report.paint import NO_PAINT, bar, laid_out, unpainted
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
     from runner.reconcile.actions import Wait
     from runner.report.paint import Paint
 
+    _Piece: TypeAlias = tuple[str, Callable[[str], str]]
+
 _ROOMY: Final = 100
 """From how many columns on there is room for long names and long bars."""
 
+_GAP: Final = "  "
 _FAR: Final = 100 * 86_400.0
 """Seconds; what expires later than that is no time that a batch has."""
 
@@ -41,14 +45,16 @@ class Phase:
 class Standing:
     """One run that is being waited for.
 
-    `expires` is when the first of its batches will, in Unix seconds; `reasons` are why something
-    else is waited for, and until when (0: nobody knows).
+    `state` is the job's, where that is to be shown too; `expires` is when the first of its
+    batches will, in Unix seconds; `reasons` are why something else is waited for, and until when
+    (0: nobody knows).
     """
 
     job: str
     done: int
     failed: int
     total: int
+    state: str = ""
     phases: tuple[Phase, ...] = ()
     expires: float | None = None
     reasons: tuple[tuple[str, float], ...] = ()
@@ -139,51 +145,68 @@ def standing_lines(
     """Render what is waited for, a line a job.
 
     In at most `most` lines (at least one) of `width` columns; `unix` is now, in Unix seconds.
-    Where there is no room the bars go and times are rough; what is said last is cut off.
+    Where there is no room the bars go and times are rough, then when it expires is left out;
+    what is still too long is cut off.
     """
     bar_width, longest_name = (16, 32) if width >= _ROOMY else (8, min(20, width // 4))
     shown = standing if len(standing) <= most else standing[: max(most - 1, 0)]
     names = [fit(plain(one.job), longest_name) for one in shown]
     name_width = max(map(columns, names), default=0)
+    states = max((columns(one.state) for one in shown), default=0)
+    state_width = states + 2 if states else 0
     counts = [f"{one.done:,} of {one.total:,}" for one in shown]
     count_width = max(map(len, counts), default=0)
-    told = [_told(one, unix, span, paint) for one in shown]
-    longest = max((sum(columns(text) for text, _ in pieces) for pieces in told), default=0)
-    if 2 + name_width + 2 + bar_width + 2 + count_width + longest > width:
-        bar_width, told = 0, [_told(one, unix, rough_span, paint) for one in shown]
+    room = width - (2 + name_width + 2 + state_width + count_width)
+    told = [_progress(one, unix, span, paint) for one in shown]
+    if max(map(_length, told), default=0) > room - bar_width - 2:
+        bar_width = 0
+        told = [_progress(one, unix, rough_span, paint) for one in shown]
+        told = [pieces if _length(pieces) <= room else pieces[:-1] for pieces in told]
     lines = []
     for one, name, count, pieces in zip(shown, names, counts, told, strict=True):
         done, rest = bar(one.done, one.total, bar_width)
-        lead = [
+        lead: list[_Piece] = [
             (f"  {pad(name, name_width)}  ", unpainted),
+            (pad(one.state, state_width), partial(paint.state, one.state)),
             (done, paint.busy),
             (rest, paint.faint),
             (f"{'  ' if bar_width else ''}{count.rjust(count_width)}", unpainted),
         ]
-        lines.append(laid_out([*lead, *pieces], width))
+        lines.append(laid_out([*lead, *pieces, *_reasons(one, unix, paint)], width))
     if len(shown) < len(standing):
         lines.append(fit(f"  and {len(standing) - len(shown):,} more", width))
     return lines
 
 
-def _told(
+def _length(pieces: Sequence[_Piece]) -> int:
+    return sum(columns(text) for text, _ in pieces)
+
+
+def _progress(
     one: Standing, unix: float, spelt: Callable[[float], str], paint: Paint
-) -> list[tuple[str, Callable[[str], str]]]:
-    pieces: list[tuple[str, Callable[[str], str]]] = []
+) -> list[_Piece]:
+    """Return how the requests and the batches do; when they expire is the last piece."""
+    pieces: list[_Piece] = []
     if one.failed:
         pieces += [(", ", unpainted), (f"{one.failed:,} failed", paint.bad)]
-    gap = "  "
+    gap = _GAP
     for phase in one.phases:
         count = f"{phase.count} " if phase.count > 1 else ""
         since = "" if phase.since is None else f" {spelt(unix - phase.since)}"
         pieces.append((f"{gap}{count}{plain(phase.name)}{since}", unpainted))
         gap = ", "
-    for why, until in one.reasons:
-        again = f" (again in {spelt(until - unix)})" if until > unix else ""
-        pieces += [(gap, unpainted), (f"{plain(why)}{again}", paint.warning)]
-        gap = ", "
+    told = ""
     if one.expires is not None and one.expires - unix < _FAR:
         left = one.expires - unix
-        told = f"expires in {spelt(left)}" if left > 0 else "past its window"
-        pieces += [(gap, unpainted), (told, paint.faint)]
+        told = f"{gap}expires in {spelt(left)}" if left > 0 else f"{gap}past its window"
+    return [*pieces, (told, paint.faint)]
+
+
+def _reasons(one: Standing, unix: float, paint: Paint) -> list[_Piece]:
+    pieces: list[_Piece] = []
+    gap = ", " if one.phases else _GAP
+    for why, until in one.reasons:
+        again = f" (again in {rough_span(until - unix)})" if until > unix else ""
+        pieces += [(gap, unpainted), (f"{plain(why)}{again}", paint.warning)]
+        gap = ", "
     return pieces

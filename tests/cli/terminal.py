@@ -126,6 +126,11 @@ class Terminal:
         fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.glass.columns = columns
 
+    @property
+    def modes(self) -> list[object]:
+        """How the terminal treats what is typed."""
+        return termios.tcgetattr(self._ours)
+
     def end(self) -> int:
         """Read to the end, and return how the command ended."""
         deadline = time.monotonic() + PATIENCE

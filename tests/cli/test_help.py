@@ -21,6 +21,7 @@ COMMANDS = (
     "plan",
     "reconcile",
     "status",
+    "watch",
     "show",
     "report",
     "verify",

@@ -111,7 +111,7 @@ def test_a_sentence_stays_above_what_is_drawn() -> None:
     display.say("first")
     display.say("a sentence that is longer than the terminal is wide")
     live = on_screen(shown.getvalue(), columns=40)
-    display.stop()
+    display.close()
 
     said = ["first", "a sentence that is longer than the termi", "nal is wide"]
     assert live in (said, [*said, live[3], "  two"])

@@ -1,0 +1,104 @@
+"""Where jobs stand, for somebody who goes on looking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.ledger.records import RunState, SubmissionState
+from runner.report.paint import Paint
+from runner.report.plain import columns
+from runner.report.watch import Watched
+from tests.report.golden_files import check_golden
+from tests.report.scenes import NOW, batch, run, submission, view
+from tests.report.stories import event, running_story
+from tests.report.test_golden import usual_jobs
+
+GOLDEN: Final = Path(__file__).parent / "golden"
+
+
+def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) -> Watched:
+    """Return jobs in every state, one of them at work and looked at so many times."""
+    counts = {"total": 3080, "completed": done, "failed": 2}
+    of = run()
+    at_work = submission(
+        of,
+        state=SubmissionState.SUBMITTED,
+        submitted_at=NOW - 400,
+        batch=batch(1, status, request_counts=counts, in_progress_at=int(NOW) - 300),
+    )
+    of = run(submissions=(at_work,))
+    jobs = [job if job.name != of.job else view(of.job, "running") for job in usual_jobs()]
+    again = [
+        event(7000 + look, "batch_changed", batch=batch(1).id, status="in_progress", completed=look)
+        for look in range(looks)
+    ]
+    return Watched.of(jobs, [of], [*running_story().events[:5], *again])
+
+
+@pytest.mark.parametrize("painted", [False, True], ids=["plain", "coloured"])
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_view(width: int, *, painted: bool) -> None:
+    lines = watched().lines(unix=NOW, most=23, width=width, paint=Paint(on=painted))
+
+    colour = "-coloured" if painted else ""
+    check_golden(GOLDEN / f"watch-{width}{colour}.txt", "\n".join([*lines, ""]))
+    if not painted:
+        assert max(map(columns, lines)) <= width
+
+
+@given(most=st.integers(1, 40), width=st.integers(20, 200))
+def test_the_view_fits_and_shows_who_is_at_work(most: int, width: int) -> None:
+    lines = watched().lines(unix=NOW, most=most, width=width)
+
+    assert len(lines) <= most
+    assert max(map(columns, lines)) <= width
+    if most >= 4:
+        assert [line for line in lines if line.startswith("  sent")]
+
+
+def test_of_many_looks_that_saw_the_same_the_last_is_shown() -> None:
+    lines = watched(looks=50).lines(unix=NOW, most=30, width=100)
+
+    [line] = [line for line in lines if "batch_changed" in line]
+    assert "49 of" in line
+
+
+def test_all_jobs_are_left_on_the_screen_in_the_end() -> None:
+    table = watched().table(unix=NOW, width=80).splitlines()
+
+    assert [line.split()[:2] for line in table] == [
+        [job.name, str(job.state)] for job in usual_jobs()
+    ]
+
+
+def test_only_changes_are_told() -> None:
+    before, same = watched(), watched(looks=9)
+    after = watched(done=2000, status="finalizing")
+
+    assert len([*before.changes(None, unix=NOW)]) == len(before.views)
+    assert [*same.changes(before, unix=NOW + 60)] == []
+    assert [*after.changes(before, unix=NOW)] == [
+        "2023-11-14 22:13:20  sentiment: running, 2,000 of 3,080 done, 2 failed; 1 finalizing"
+    ]
+
+
+def test_a_change_is_one_line_whatever_the_note_says() -> None:
+    odd = Watched.of([view(note="two\nlines\x1b[2J")], [], [])
+
+    [line] = odd.changes(None, unix=NOW)
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("states", "settled"),
+    [(["succeeded", "failed"], True), (["succeeded", "pending"], False), (["running"], False)],
+)
+def test_it_is_over_when_every_job_is_final(states: list[str], *, settled: bool) -> None:
+    jobs = [view(f"job-{number}", RunState(state)) for number, state in enumerate(states)]
+
+    assert Watched.of(jobs, [], []).settled is settled
