@@ -97,6 +97,8 @@ class Voice:
             self._said.add((tidings.job, tidings.what))
         elif self._quiet or (tidings.aside and not wants_json()):
             return
+        with self._lock:  # how the job stood is no longer so
+            self._standing = [one for one in self._standing if one.job != tidings.job]
         prefix = f"{tidings.job}: " if tidings.job else ""
         sentence = f"{prefix}{tidings.what}"
         self._print(sentence, partial(write_note, sentence, partial(_entry, tidings)))
