@@ -30,6 +30,7 @@ BREACHES: Final = [
     pytest.param("rooms", "errors.py", "import runner.cli", id="upwards"),
     pytest.param("rooms", "report/__init__.py", "import runner.local", id="sideways-at-the-top"),
     pytest.param("rooms", "outputs/__init__.py", "import runner.ledger", id="sideways-below"),
+    pytest.param("rooms", "report/__init__.py", "import runner.notify", id="report-sends-word"),
     pytest.param("rooms", "helpers.py", "", id="a-module-in-no-room"),
     pytest.param("pure", "reconcile/plan.py", "from os import environ", id="plan-reads"),
     pytest.param("pure", "report/__init__.py", "import time", id="report-tells-the-time"),
