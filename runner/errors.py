@@ -14,6 +14,7 @@ exception outside it is by definition a bug in runner:
     ├── InputChanged                the input is no longer what was validated
     ├── PlanMoved                   what would be done is not what a kept plan says
     ├── MissingExtra                a feature needs an optional dependency
+    ├── NotDelivered                a message did not come to whom it was for
     └── ApiError                    what a provider answered, or did not answer
         ├── Transient               trying again can help, and the call has not acted
         │   ├── Unreachable         refused, no route, no DNS: nothing was received
@@ -122,6 +123,10 @@ class PlanMoved(RunnerError):
 
 class MissingExtra(RunnerError):
     """A feature was asked for whose optional dependencies are not installed."""
+
+
+class NotDelivered(RunnerError):
+    """A message to a hook, or a ping, was not taken; the work itself went on."""
 
 
 class ApiError(RunnerError):

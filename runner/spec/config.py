@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ from urllib.parse import urlsplit
 from runner.errors import InvalidInput, Problem
 from runner.spec.explain import explain_errors, one_of
 from runner.spec.files import read_file
+from runner.spec.hooks import EXAMPLE, arguments, read_hooks, read_ping
 from runner.spec.nodes import Table, dotted, plain, step_into
 from runner.spec.project import (
     EMBEDDED_BASE_URL,
@@ -38,6 +38,7 @@ _EXAMPLE: Final = "such as http://127.0.0.1:8000/v1"
 _PORTS: Final = {"http": 80, "https": 443}
 
 _PLACES: Final = ("api_key_env", "api_key_file", "api_key_command")
+_COMMANDS: Final = {"api_key_command": "[pass, show, lab]", "command": EXAMPLE}
 
 
 def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> Project:
@@ -54,8 +55,14 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
         words = one_of(default, sorted(providers), "there are")
         message = f'"{shown(default)}" is no provider of this project; {words}'
         problems.append(_at(document, ("default_provider",), message))
+
+    def complain(path: nodes.Path, words: str) -> None:
+        problems.append(_at(document, path, words))
+
+    hooks = read_hooks(root, shape.notify, complain) if shape else ()
+    ping = read_ping(root, shape.ping, complain) if shape and shape.ping else None
     if document is not None and document.root is not None:
-        from runner.spec.keys import without_keys
+        from runner.spec.written import without_keys
 
         problems = without_keys(document.root, problems)
     if problems:
@@ -68,6 +75,9 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
         default_provider=default,
         providers=providers,
         config_file=config,
+        hooks=hooks,
+        ping=ping,
+        metrics=root / shape.metrics if shape and shape.metrics else None,
     )
 
 
@@ -127,8 +137,8 @@ def _shape(document: Document | None, problems: list[Problem]) -> ConfigShape | 
         return config_adapter().validate_python(plain(document.root))
     except ValidationError as error:
         for path, problem in explain_errors(error, document, CONFIG_KEYS):
-            if path[2:3] == ("api_key_command",):
-                words = "expected a list of texts, such as [pass, show, lab]"
+            if path[2:3] in (("api_key_command",), ("command",)):
+                words = f"expected a list of texts, such as {_COMMANDS[str(path[2])]}"
                 problem = _at(document, path[:3], words)  # noqa: PLW2901
             if problem not in problems:
                 problems.append(problem)
@@ -195,25 +205,12 @@ def _with_key(
             file = root / Path(wish.api_key_file).expanduser()
             return replace(provider, api_key_env=None, api_key_file=file)
         if wish.api_key_command is not None:
-            command = KeyCommand(arguments=_arguments(wish.api_key_command), folder=root)
+            program = arguments(wish.api_key_command, _COMMANDS["api_key_command"])
+            command = KeyCommand(arguments=program, folder=root)
             return replace(provider, api_key_env=None, api_key_command=command)
     except (ValueError, RuntimeError) as error:
         problems.append(_at(document, ("providers", provider.name, named[-1]), str(error)))
     return provider
-
-
-def _arguments(command: str | list[str]) -> tuple[str, ...]:
-    """Split a command as a shell would, which then is not asked; a list is split already.
-
-    Raises ValueError, without the text.
-    """
-    try:
-        arguments = shlex.split(command) if isinstance(command, str) else command
-    except ValueError:
-        arguments = []
-    if not arguments:
-        raise ValueError("is no command; write a list of arguments, such as [pass, show, lab]")
-    return tuple(arguments)
 
 
 def _provider(name: str, wish: ProviderShape, built_in: Provider | None) -> Provider:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.spec.files import SUFFIXES
-from runner.spec.keys import LOOKS_LIKE_A_KEY, NAMES_OF_KEYS
 from runner.spec.project import PROJECT_FILE
+from runner.spec.written import LOOKS_LIKE_A_KEY, NAMES_OF_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 NAME_RULE: Final = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 0-9'
 
-_CONFIDENTIAL: Final = frozenset({"base_url", "api_key_env"})
+_URL_PLACES: Final = ("webhook_env", "apprise_env", "url_env")
+_CONFIDENTIAL: Final = frozenset({"base_url", "api_key_env", *_URL_PLACES})
 _MISSING: Final = {
     "endpoint": 'write "endpoint: /v1/chat/completions" or another path of the API',
     "input": 'write "input: " and the path of a JSONL file',
@@ -36,12 +37,20 @@ _PATTERNS: Final = {
     "api_key_env": "expected the name of an environment variable in capitals, such as LAB_KEY;"
     " the key itself must never be written here",
     "name": f"is no name; {NAME_RULE}",
+    **dict.fromkeys(
+        _URL_PLACES,
+        "expected the name of an environment variable in capitals, such as HOOK_URL; the URL itself"
+        " must never be written here",
+    ),
 }
 _EXAMPLES: Final = {
     "metadata": 'expected keys and values below it, such as "project: acl"',
     "retry": 'expected "attempts: 3" below it',
     "deadline": 'expected "after: 30h" or "action: resubmit" below it',
     "providers": "expected the names of providers below it",
+    "ping": 'expected "url_env: PING_URL" below it',
+    "notify": 'expected a list, such as "- webhook_env: HOOK_URL"',
+    "when": "expected a list, such as [failed, trouble]",
 }
 _TIMES: Final = frozenset({"completion_window", "deadline.after"})
 _LONGEST_GUESS: Final = 64
@@ -136,7 +145,7 @@ def _about_value(detail: ErrorDetails, path: Path, node: Node | None) -> str:
             return _not_text(path, node)
         case "int_type" | "float_type":
             return _not_number(kind, node)
-        case "dict_type" | "model_type":
+        case "dict_type" | "model_type" | "list_type":
             return _EXAMPLES.get(field, "expected keys and values below it")
         case "string_pattern_mismatch":
             words = _PATTERNS.get(field, "is not of the form expected here")
@@ -159,7 +168,7 @@ def _choices(detail: ErrorDetails) -> str:
 def _out_of_bounds(kind: str, detail: ErrorDetails, text: str) -> str:
     bounds: dict[str, Any] = detail.get("ctx", {})
     match kind:
-        case "string_too_short":
+        case "string_too_short" | "too_short":
             return "is empty; write a value, or remove the line"
         case "string_too_long":
             return f"has {len(detail['input']):,} characters; at most {bounds['max_length']} fit"

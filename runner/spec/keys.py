@@ -15,37 +15,17 @@ import stat
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import Problem, Unauthorized
-from runner.spec.nodes import List, Scalar, dotted
-from runner.spec.project import PROJECT_FILE, Secret
-from runner.spec.scalars import shown
+from runner.errors import Unauthorized
+from runner.spec.project import Secret
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runner.spec.nodes import Key, Node
-    from runner.spec.nodes import Path as Steps
     from runner.spec.project import KeyCommand
-
-_PLACES: Final = ("api_key_env", "api_key_file", "api_key_command")
-_ELSEWHERE: Final = (
-    "a key is never written in runner.yaml; name its variable in api_key_env, a file of mode 0600"
-    " in api_key_file, or a command that prints it in api_key_command"
-)
-NAMES_OF_KEYS: Final = re.compile(
-    r"(^|[_-])(api)?(keys?|tokens?|secrets?|pass(word|wd|phrase)?|credentials?|auth|authorization"
-    r"|bearer|headers?)($|[_-])",
-    re.IGNORECASE,
-)
-LOOKS_LIKE_A_KEY: Final = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk|gsk|xai|hf|key)[-_][A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w.-]{8,})"
-)
-"""How the keys of providers begin, and JSON Web Tokens (RFC 7519)."""
 
 _LONGEST: Final = 16 * 1024
 """Bytes. Tokens of some identity providers have a few thousand; a file of another kind has more."""
@@ -76,6 +56,13 @@ class Environment(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"<{len(self)} variables>"
+
+
+def read_private(path: Path) -> Secret | str:
+    """Return what a file holds that nobody but its owner may read, or why it cannot be used."""
+    found = _read(path)
+    flaw = None if isinstance(found, str) else _flaw(found, "URL")
+    return flaw or found
 
 
 def key_of_file(path: Path, *, provider: str) -> Secret:
@@ -114,17 +101,17 @@ def _insist(found: Secret | str, source: str, provider: str) -> Secret:
     return found
 
 
-def _flaw(key: Secret) -> str | None:
+def _flaw(key: Secret, what: str = "key") -> str | None:
     """Say why this is no key, without a letter of it."""
     text = key.reveal()
     if not text:
-        return "gives no key: it is empty"
+        return f"gives no {what}: it is empty"
     if len(text) > _LONGEST:
-        return f"gives no key: more than {_LONGEST:,} bytes"
+        return f"gives no {what}: more than {_LONGEST:,} bytes"
     if "\n" in text or "\r" in text:
-        return "gives no key but several lines; the key must be all there is"
+        return f"gives no {what} but several lines; the {what} must be all there is"
     if not _FIT.fullmatch(text):
-        return "gives no key: it holds spaces, control or other characters that no key has"
+        return f"gives no {what}: it holds spaces, control or other characters that no {what} has"
     return None
 
 
@@ -225,88 +212,3 @@ def _printed(process: subprocess.Popen[bytes], *, until: float) -> Secret | str:
     except TimeoutExpired:
         return f"did not end within {_PATIENCE:.0f} s"
     return _wrapped(bytes(pieces))
-
-
-def without_keys(root: Node, problems: list[Problem]) -> list[Problem]:
-    """Add a problem for each key that is written in `runner.yaml`, and let none repeat it.
-
-    A key is what has the name of one where no name but the known ones is good, and whatever
-    looks like one anywhere.
-    """
-    said: list[Problem] = []
-    hidden: list[str] = []
-    unread: list[Key | Node] = []
-    for path, place, node in _written_keys(root, ()):
-        hidden += [str(step) for step in path if not _shows(step)]
-        if node is None:
-            unread.append(place)
-        else:
-            hidden += _texts(node)
-        where = dotted(tuple(step if _shows(step) else "***" for step in path))
-        said.append(
-            Problem(
-                path=PROJECT_FILE,
-                line=place.line,
-                column=place.column,
-                message=f"{shown(where)}: {_ELSEWHERE}",
-            )
-        )
-    ours = {(problem.line, problem.column) for problem in said}
-    for problem in problems:
-        line, column = problem.line, problem.column
-        if problem.path == PROJECT_FILE and (
-            (line, column) in ours
-            # What cannot be read as a value was quoted by whoever could not read it.
-            or any(line == place.line and column > place.column for place in unread)
-        ):
-            continue
-        message = problem.message
-        for text in sorted(filter(None, hidden), key=len, reverse=True):
-            message = message.replace(text, "***")
-        said.append(replace(problem, message=message))
-    return said
-
-
-def _written_keys(node: Node, path: Steps) -> Iterator[tuple[Steps, Key | Node, Node | None]]:
-    """Yield the path, place and value of whatever is a key by its name or by its looks."""
-    if isinstance(node, Scalar):
-        if _looks_like_a_key(node.text):
-            yield path, node, node
-    elif isinstance(node, List):
-        for number, item in enumerate(node.items):
-            yield from _written_keys(item, (*path, number))
-    else:
-        for name, key in node.keys.items():
-            value = node.values.get(name)
-            if _looks_like_a_key(name) or _is_named_like_a_key(name, path):
-                yield (*path, name), key, value
-            elif value is not None:
-                yield from _written_keys(value, (*path, name))
-
-
-def _is_named_like_a_key(name: str, above: Steps) -> bool:
-    """Whether an unknown name, at a place where not every name is good, is that of a key."""
-    from runner.spec.explain import did_you_mean
-    from runner.spec.shapes import CONFIG_KEYS
-
-    known = CONFIG_KEYS.get(above) or CONFIG_KEYS.get((*above[:-1], "*"))
-    if known is None or name in known or not NAMES_OF_KEYS.search(name):
-        return False
-    meant = did_you_mean(name, known)
-    return meant is None or (meant in _PLACES and not name.startswith("api_key_"))
-
-
-def _looks_like_a_key(text: str) -> bool:
-    return LOOKS_LIKE_A_KEY.search(text) is not None
-
-
-def _shows(step: str | int) -> bool:
-    return isinstance(step, int) or not _looks_like_a_key(step)
-
-
-def _texts(node: Node) -> list[str]:
-    """Return every text below a node."""
-    if isinstance(node, Scalar):
-        return [node.text]
-    children = node.items if isinstance(node, List) else node.values.values()
-    return [text for child in children for text in _texts(child)]

@@ -20,6 +20,8 @@ from runner.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runner.spec.hooks import Address, Hook
+
 PROJECT_FILE: Final = "runner.yaml"
 OPENAI_HOST: Final = "api.openai.com"
 OPENAI_BASE_URL: Final = f"https://{OPENAI_HOST}/v1"
@@ -64,6 +66,23 @@ class Secret:
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("a Secret is neither pickled nor copied")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, in lower case and without brackets, is this machine.
+
+    Whoever answers for names: `localhost` stands in the hosts file of every system.
+    `lab.localhost` should be looked up nowhere else either (RFC 6761, section 6.3), but many
+    resolvers ask the network for it, where anybody may answer: it gets no secret in the clear.
+    """
+    from ipaddress import ip_address
+
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,21 +171,8 @@ class Provider:
 
     @property
     def loopback(self) -> bool:
-        """Whether the provider is on this machine, whoever answers for names.
-
-        `localhost` stands in the hosts file of every system. `lab.localhost` should be looked up
-        nowhere else either (RFC 6761, section 6.3), but many resolvers ask the network for it,
-        where anybody may answer: it gets no key in the clear.
-        """
-        from ipaddress import ip_address
-
-        host = self.host
-        if self.embedded or host == "localhost":
-            return True
-        try:
-            return ip_address(host).is_loopback
-        except ValueError:
-            return False
+        """Whether the provider is on this machine."""
+        return self.embedded or is_loopback(self.host)
 
     @property
     def grace(self) -> float:
@@ -188,7 +194,8 @@ class Project:
     """A folder of specs and what belongs to it. All paths are absolute.
 
     `providers` always holds the built-in `openai` and `local`. `config_file` is None where
-    there is no `runner.yaml`.
+    there is no `runner.yaml`. `hooks` are told of what has changed, `ping` says where the URL of
+    a check is that hears of each pass, and `metrics` is a file that each pass writes.
     """
 
     root: Path
@@ -198,6 +205,9 @@ class Project:
     default_provider: str
     providers: Mapping[str, Provider]
     config_file: Path | None
+    hooks: tuple[Hook, ...] = ()
+    ping: Address | None = None
+    metrics: Path | None = None
 
 
 def find_project(start: Path, environ: Mapping[str, str]) -> Project:

@@ -8,108 +8,34 @@ Each key has a description and examples: editors show them, by the JSON Schemas 
 `runner/spec/schemas/` that `docs/schemas.py` makes of these classes.
 """
 
-import re
 from functools import cache
 from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
+from pydantic import Field, TypeAdapter
 
-from runner.spec.job import METADATA_KEY, OPENAI_ENDPOINTS
-from runner.spec.project import LONGEST_LIFE
-
-NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
-WINDOW_PATTERN: Final = r"^[1-9][0-9]{0,4}(h|d)$"
-DURATION_PATTERN: Final = r"^[1-9][0-9]{0,5}(m|h|d)$"
-VARIABLE_PATTERN: Final = r"^[A-Z_][A-Z0-9_]*$"
-
-LARGEST: Final = 10**15
-"""Far above any use, far below what a column of the ledger can hold."""
-
-_SIZE: Final = re.compile(r"([0-9]{1,15}) ?([kKMGT]i?)?B")
-_UNITS: Final[dict[str | None, int]] = {
-    None: 1,
-    **{letter: 1000**power for power, letter in enumerate("kMGT", start=1)},
-    **{f"{letter}i": 1024**power for power, letter in enumerate("KMGT", start=1)},
-    "K": 1000,
-}
-
-
-def read_size(value: object) -> object:
-    """Turn `200MB` (10^6 bytes) or `200MiB` (2^20) into bytes; leave numbers to pydantic.
-
-    Raises ValueError, saying what to write, for any other text.
-    """
-    if not isinstance(value, str):
-        return value
-    size = _SIZE.fullmatch(value)
-    if size is None or size[2] == "ki":
-        raise ValueError("is no size; write bytes, or a number and its unit, such as 200MB")
-    return int(size[1]) * _UNITS[size[2]]
-
-
-_SHORTEST_LIFE: Final = 3600
-"""Seconds: the shortest that `expires_after` can say (fact sheet, section 2)."""
-
-
-def read_life(value: object) -> object:
-    """Turn `7d` into seconds; raises ValueError for what no file's life can be."""
-    if isinstance(value, str):
-        if not re.fullmatch(DURATION_PATTERN, value):
-            raise ValueError("is no time; write a number of hours or days, such as 12h or 7d")
-        value = duration(value)
-    if isinstance(value, int) and not _SHORTEST_LIFE <= value <= LONGEST_LIFE:
-        raise ValueError("is not between 1h and 30d, which is what the API takes")
-    return value
-
-
-def duration(text: str) -> int:
-    """Return the seconds of a text that has the form of a duration or window: 90m, 36h, 2d."""
-    return int(text[:-1]) * {"m": 60, "h": 3600, "d": 86_400}[text[-1]]
-
-
-_SIZE_SCHEMA: Final[dict[str, object]] = {
-    "type": ["integer", "string"],
-    "minimum": 1,
-    "maximum": LARGEST,
-    "pattern": "^[0-9]{1,15} ?(k|[KMGT]i?)?B$",
-}
-_LIFE_SCHEMA: Final[dict[str, object]] = {
-    "type": ["integer", "string"],
-    "minimum": _SHORTEST_LIFE,
-    "maximum": LONGEST_LIFE,
-    "pattern": DURATION_PATTERN,
-}
-"""As bounds of JSON Schema hold for numbers only, and patterns for strings only."""
+from runner.spec.forms import (
+    DURATION_PATTERN,
+    NAME_PATTERN,
+    WINDOW_PATTERN,
+    Count,
+    Life,
+    Metadata,
+    Name,
+    PathText,
+    Shape,
+    Size,
+    Variable,
+)
+from runner.spec.hooks import Kind
+from runner.spec.job import OPENAI_ENDPOINTS
 
 _URL: Final = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s?#]+$"
 _PATH_OF_API: Final = r'^/[!-"$-~]*$'
 _NO_FOLDER_INSIDE: Final = r"^/|(^|/)\.\.(/|$)|^(\./+)*\.[^/]|^(\./*)*$"
 """Absolute, upwards, hidden, or the project itself."""
 
-Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-PathText = Annotated[str, Field(min_length=1)]
-Count = Annotated[int, Field(ge=1, le=LARGEST)]
-Size = Annotated[
-    int, BeforeValidator(read_size), Field(ge=1, le=LARGEST), WithJsonSchema(_SIZE_SCHEMA)
-]
-Life = Annotated[int, BeforeValidator(read_life), WithJsonSchema(_LIFE_SCHEMA)]
 
-Metadata = Annotated[
-    dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]],
-    Field(
-        max_length=16,
-        json_schema_extra={
-            "propertyNames": {"minLength": 1, "maxLength": 64, "not": {"const": METADATA_KEY}}
-        },
-    ),
-]
-
-
-class _Shape(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class RetryShape(_Shape):
+class RetryShape(Shape):
     """How often requests without an answer are asked again."""
 
     attempts: Annotated[int, Field(ge=1, le=100)] = Field(
@@ -119,7 +45,7 @@ class RetryShape(_Shape):
     )
 
 
-class DeadlineShape(_Shape):
+class DeadlineShape(Shape):
     """What to do about a batch that takes longer than it should."""
 
     after: Annotated[str, Field(pattern=DURATION_PATTERN)] | None = Field(
@@ -135,7 +61,7 @@ class DeadlineShape(_Shape):
     )
 
 
-class SpecShape(_Shape):
+class SpecShape(Shape):
     """One job for a Batch API."""
 
     name: Name | None = Field(
@@ -202,7 +128,7 @@ class SpecShape(_Shape):
     )
 
 
-class ProviderShape(_Shape):
+class ProviderShape(Shape):
     """What a project may say about a provider."""
 
     base_url: str | None = Field(
@@ -211,7 +137,7 @@ class ProviderShape(_Shape):
         examples=["http://127.0.0.1:8000/v1"],
         json_schema_extra={"pattern": _URL},
     )
-    api_key_env: Annotated[str, Field(pattern=VARIABLE_PATTERN)] | None = Field(
+    api_key_env: Variable | None = Field(
         default=None,
         description="The environment variable that holds the key, never the key itself.",
         examples=["LAB_KEY"],
@@ -268,7 +194,62 @@ class ProviderShape(_Shape):
     )
 
 
-class ConfigShape(_Shape):
+class HookShape(Shape):
+    """Who is told of what has changed, and how."""
+
+    when: Annotated[list[Kind], Field(min_length=1)] | None = Field(
+        default=None,
+        description="What is told of; by default all of it.",
+        examples=[["failed", "partial", "trouble", "recovered"]],
+    )
+    jobs: PathText | None = Field(
+        default=None,
+        description="Only jobs whose names match this pattern.",
+        examples=["acl-*"],
+    )
+    command: PathText | Annotated[list[PathText], Field(min_length=1)] | None = Field(
+        default=None,
+        description="A command, as a list of arguments; the message is on its standard input.",
+        examples=[["mail", "-s", "runner", "you@example.org"]],
+    )
+    webhook_env: Variable | None = Field(
+        default=None,
+        description="The environment variable that holds the URL of a webhook.",
+        examples=["HOOK_URL"],
+    )
+    webhook_file: PathText | None = Field(
+        default=None,
+        description="A file of mode 0600 that holds the URL of a webhook.",
+        examples=["~/.hook"],
+    )
+    apprise_env: Variable | None = Field(
+        default=None,
+        description="The environment variable that holds a URL for apprise.",
+        examples=["MAIL_URL"],
+    )
+    apprise_file: PathText | None = Field(
+        default=None,
+        description="A file of mode 0600 that holds a URL for apprise.",
+        examples=["~/.mail"],
+    )
+
+
+class PingShape(Shape):
+    """A check that hears of each pass, and of passes that stay away."""
+
+    url_env: Variable | None = Field(
+        default=None,
+        description="The environment variable that holds the URL of the check.",
+        examples=["PING_URL"],
+    )
+    url_file: PathText | None = Field(
+        default=None,
+        description="A file of mode 0600 that holds the URL of the check.",
+        examples=["~/.ping"],
+    )
+
+
+class ConfigShape(Shape):
     """A project of runner: the file runner.yaml."""
 
     specs: PathText = Field(
@@ -297,6 +278,21 @@ class ConfigShape(_Shape):
         examples=[{"lab": {"base_url": "http://127.0.0.1:8000/v1", "api_key_env": "LAB_KEY"}}],
         json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
     )
+    notify: list[HookShape] = Field(
+        default=[],
+        description="Who is told of what has changed, and how.",
+        examples=[[{"webhook_env": "HOOK_URL", "when": ["failed", "trouble"]}]],
+    )
+    ping: PingShape | None = Field(
+        default=None,
+        description="A check that hears of each pass.",
+        examples=[{"url_env": "PING_URL"}],
+    )
+    metrics: PathText | None = Field(
+        default=None,
+        description="A file that each pass writes for Prometheus.",
+        examples=[".runner/runner.prom"],
+    )
 
 
 @cache
@@ -320,5 +316,7 @@ SPEC_KEYS: Final[Keys] = {
 CONFIG_KEYS: Final[Keys] = {
     (): tuple(ConfigShape.model_fields),
     ("providers", "*"): tuple(ProviderShape.model_fields),
+    ("notify", "*"): tuple(HookShape.model_fields),
+    ("ping",): tuple(PingShape.model_fields),
 }
 """The keys known at each place of a document; `*` stands for any key."""

@@ -269,7 +269,7 @@ def _job(
 
 
 def _deadline(shape: SpecShape) -> Deadline:
-    from runner.spec.shapes import duration
+    from runner.spec.forms import duration
 
     after = shape.deadline.after
     return Deadline(
