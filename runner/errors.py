@@ -126,7 +126,15 @@ class MissingExtra(RunnerError):
 
 
 class NotDelivered(RunnerError):
-    """A message to a hook, or a ping, was not taken; the work itself went on."""
+    """A message to a hook, or a ping, was not taken; the work itself went on.
+
+    `printed` is what a command has said of it. It is for the person who runs the command, and is
+    kept nowhere.
+    """
+
+    def __init__(self, message: str, *, printed: str = "") -> None:
+        super().__init__(message)
+        self.printed = printed
 
 
 class ApiError(RunnerError):

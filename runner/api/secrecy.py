@@ -43,12 +43,18 @@ class Bearer:
 
     def __init__(self, key: Secret) -> None:
         self._key = key
-        _hidden.add(key)
+        hide(key)
 
     def __call__(self, request: _Sent) -> _Sent:
         """Return the request with its header."""
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         return request
+
+
+def hide(secret: Secret) -> None:
+    """Take a secret out of whatever the HTTP libraries log from now on."""
+    if secret.reveal():
+        _hidden.add(secret)
 
 
 def sendable(key: Secret) -> bool:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner.cli.answer import print_problems
 from runner.cli.codes import Command
 from runner.cli.completion import complete_jobs, complete_known_jobs, complete_specs
 from runner.cli.kept_plan import open_plan
@@ -22,16 +24,42 @@ from runner.cli.work import (
     patiently,
     workshop,
 )
-from runner.errors import InvalidInput, LockHeld, UsageError
+from runner.errors import InvalidInput, LockHeld, RunnerError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
     from runner.spec.project import Project
+
+
+_UNITS: Final = {"m": 60, "h": 3600, "d": 86_400}
+
+
+def _time(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
+    """Read a time such as 90m, 12h or 1d, in seconds."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,5}[mhd]", text, re.ASCII):
+        raise click.BadParameter(f"{text!r} is no time; write one such as 12h or 1d")
+    return float(text[:-1]) * _UNITS[text[-1]]
+
+
+@contextlib.contextmanager
+def _telling_failure(project: Project) -> Iterator[None]:
+    """Ping that a pass could not be made; that another is at work is no failure."""
+    try:
+        yield
+    except LockHeld:
+        raise
+    except RunnerError as error:
+        from runner.cli.news import tell_failure
+
+        tell_failure(project, error)
+        raise
 
 
 @click.command(cls=Command)
@@ -58,11 +86,23 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Begin with the plan that `runner plan -o FILE` kept, or refuse if the world has moved.",
 )
+@click.option(
+    "--remind",
+    metavar="TIME",
+    callback=_time,
+    help="Where nobody watches, tell a trouble that lasts only so often, such as 1d.",
+)
+@click.option(
+    "--metrics",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write gauges for Prometheus to FILE.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("-v", "--verbose", is_flag=True, help="Say so, too, if there is nothing to do.")
 @log_format
 @click.pass_obj
-def reconcile(
+def reconcile(  # noqa: PLR0913 -- its options
     directory: Path,
     selectors: tuple[str, ...],
     *,
@@ -70,6 +110,8 @@ def reconcile(
     poll_interval: float | None,
     if_locked: str,
     kept: Path | None,
+    remind: float | None,
+    metrics: Path | None,
     quiet: bool,
     verbose: bool,
 ) -> int:
@@ -83,9 +125,17 @@ def reconcile(
     agreed = None if kept is None else open_plan(kept, project, selectors)
     if agreed is not None:
         selectors, directory = agreed.selectors, agreed.folder
+    if metrics is not None:
+        project = dataclasses.replace(project, metrics=metrics.absolute())
     specs = open_specs(project, selectors, directory)
-    print_problems(specs.problems)
-    with workshop(project, quiet=quiet, verbose=verbose) as (shop, opened, voice):
+    with (
+        _telling_failure(project),
+        workshop(project, quiet=quiet, verbose=verbose, remind=remind, problems=specs.problems) as (
+            shop,
+            opened,
+            voice,
+        ),
+    ):
         shop.agree = None if agreed is None else agreed.check
 
         def passes() -> PassReport:

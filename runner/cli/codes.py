@@ -57,6 +57,11 @@ _BY_COMMAND: Final[Mapping[str, Codes]] = {
     ),
     "cancel": (("0", "Cancelled, about to be, or nothing in flight."), _JOB, _INVALID),
     "retry": (("0", "Asked again, or nothing to ask."), _JOB, _INVALID),
+    "notify": (
+        ("0", "Listed; with --test, everybody took the sample."),
+        ("1", "Somebody did not take it, or the ledger cannot be read."),
+        ("2", "Usage error, or an invalid runner.yaml."),
+    ),
     "adopt": (
         ("0", "Taken over."),
         ("1", "The provider or the disk is in the way."),

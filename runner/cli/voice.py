@@ -13,17 +13,18 @@ import sys
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from runner.cli.answer import is_terminal, note, write_note
+from runner.cli.answer import is_terminal, note, print_problems, write_note
 from runner.cli.display import Display, shows_drawings
 from runner.cli.log import wants_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
     from typing import Self
 
+    from runner.errors import Problem
     from runner.reconcile.passes import PassReport
     from runner.reconcile.workshop import Tidings
     from runner.report.log import Entry
@@ -38,12 +39,30 @@ _LEFT_FREE: Final = 4
 """Lines of the terminal that stay to what was said."""
 
 
-class Voice:
-    """Speaks on stderr; a context manager that clears the display at its end."""
+class _Kept(NamedTuple):
+    """A trouble that may have been told in an earlier pass: what it is, and how it is said."""
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
+    what: str
+    sentence: str
+    say: Callable[[], None]
+
+
+class Voice:
+    """Speaks on stderr; a context manager that clears the display at its end.
+
+    `remind` is after how many seconds a trouble that lasts is told again; None tells it in each
+    pass, and so it is told to somebody who is watching.
+    """
+
+    def __init__(
+        self, *, quiet: bool = False, verbose: bool = False, remind: float | None = None
+    ) -> None:
         self._quiet = quiet
-        watched = is_terminal(sys.stderr) and not quiet and not wants_json()
+        terminal = is_terminal(sys.stderr)
+        watched = terminal and not quiet and not wants_json()
+        self.remind = None if terminal or verbose else remind
+        self._kept: list[_Kept] = []
+        self._hushed: frozenset[str] = frozenset()
         self._draws = watched and shows_drawings(sys.stderr)
         self._verbose = verbose or watched
         self._said: set[tuple[str, str]] = set()
@@ -69,6 +88,7 @@ class Voice:
         with self._lock:
             self._draws = False  # a call that was left behind may still tell of its progress
         self.rest()
+        self.release()
 
     def rest(self) -> None:
         """Take away what shows what is going on."""
@@ -101,7 +121,13 @@ class Voice:
             self._standing = [one for one in self._standing if one.job != tidings.job]
         prefix = f"{tidings.job}: " if tidings.job else ""
         sentence = f"{prefix}{tidings.what}"
-        self._print(sentence, partial(write_note, sentence, partial(_entry, tidings)))
+        say = partial(
+            self._print, sentence, partial(write_note, sentence, partial(_entry, tidings))
+        )
+        if tidings.trouble and self.remind is not None:
+            self._kept.append(_Kept(tidings.what, sentence, say))
+        else:
+            say()
 
     def troubles(self, report: PassReport) -> None:
         """Tell what a pass could not do and nobody was told of yet."""
@@ -119,6 +145,32 @@ class Voice:
                         submission=wait.key,
                     )
                 )
+
+    def problems(self, problems: Sequence[Problem]) -> None:
+        """Print what is wrong with documents, as editors and CI read it."""
+        if self.remind is None:
+            print_problems(problems)
+        else:
+            self._kept += [
+                _Kept(str(problem), str(problem), partial(print_problems, [problem]))
+                for problem in sorted(problems)
+            ]
+
+    def warn(self, sentence: str) -> None:
+        """Say what did not work beside the work itself, to everybody."""
+        self._print(sentence, partial(note, sentence, event="not_told", level="warning"))
+
+    def hush(self, troubles: Iterable[str]) -> None:
+        """Say what was kept until it is known which troubles people have been told of: these."""
+        self._hushed = frozenset(troubles)
+        self.release()
+
+    def release(self) -> None:
+        """Say what was kept and is not hushed."""
+        kept, self._kept = self._kept, []
+        for one in {one.sentence: one for one in kept}.values():
+            if one.what not in self._hushed:
+                one.say()
 
     @contextlib.contextmanager
     def moving(self, job: str, what: str, total: int = 0, /) -> Iterator[Callable[[int], None]]:

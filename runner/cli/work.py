@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner.cli.answer import print_problems
 from runner.cli.log import FORMATS, OPTION
 from runner.cli.project import providers
 from runner.errors import LockHeld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from runner.cli.project import Providers
     from runner.cli.voice import Voice
+    from runner.errors import Problem
     from runner.reconcile.passes import PassReport
     from runner.reconcile.workshop import Workshop
     from runner.spec.job import Specs
@@ -29,6 +29,9 @@ _LOCAL_SLICE: Final = 5.0
 
 _AT_ONCE: Final = 8
 """Calls that may be under way at once."""
+
+_PING_APART: Final = 60.0
+"""Seconds between the pings of one command; the last pass is told in any case."""
 
 _LOCAL_BUSY: Final = 0.5
 """Seconds between tries while another process uses the embedded provider."""
@@ -45,35 +48,46 @@ log_format = click.option(
 
 @contextlib.contextmanager
 def workshop(
-    project: Project, *, quiet: bool = False, verbose: bool = False
+    project: Project,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    remind: float | None = None,
+    problems: Sequence[Problem] = (),
 ) -> Iterator[tuple[Workshop, Providers, Voice]]:
-    """Open what acting needs, and close it. Raises LedgerError."""
+    """Say what is wrong with the specs, open what acting needs, and close it. Raises LedgerError.
+
+    `remind` is as `Voice` has it.
+    """
     from runner.cli.voice import Voice
     from runner.ledger.store import Ledger
+    from runner.notify.listeners import attend
     from runner.reconcile.crew import Threads
     from runner.reconcile.workshop import Workshop
 
-    voice = Voice(quiet=quiet, verbose=verbose)
-    with (
-        voice,
-        Ledger.open(
-            project.ledger, clock=time.time, warn=partial(voice.say, event="remark")
-        ) as ledger,
-        providers(project) as opened,
-    ):
-        yield (
-            Workshop(
-                project=project,
-                ledger=ledger,
-                open_api=opened.open,
-                clock=time.time,
-                tell=voice.tell,
-                moving=voice.moving,
-                hands=Threads(_AT_ONCE),
-            ),
-            opened,
-            voice,
-        )
+    voice = Voice(quiet=quiet, verbose=verbose, remind=remind)
+    with voice:
+        voice.problems(problems)
+        with (
+            Ledger.open(
+                project.ledger, clock=time.time, warn=partial(voice.say, event="remark")
+            ) as ledger,
+            providers(project) as opened,
+        ):
+            attend(ledger, project)
+            yield (
+                Workshop(
+                    project=project,
+                    ledger=ledger,
+                    open_api=opened.open,
+                    clock=time.time,
+                    tell=voice.tell,
+                    moving=voice.moving,
+                    hands=Threads(_AT_ONCE),
+                ),
+                opened,
+                voice,
+            )
 
 
 def one_pass(
@@ -90,15 +104,26 @@ def one_pass(
     Raises LockHeld where another process uses the embedded provider, and unless
     `wait_for_lock` where another reconcile is at work.
     """
+    from runner.cli.news import after_pass
     from runner.reconcile.lock import locked
     from runner.reconcile.passes import reconcile_once
 
+    began = time.monotonic()
     with locked(shop.ledger.path, wait=wait_for_lock):
         report = reconcile_once(shop, specs, everything=everything)
         if opened.embedded is not None and not report.settled:
             voice.waiting(report, _LOCAL_SLICE)
             opened.embedded.work(_LOCAL_SLICE)
             report = reconcile_once(shop, specs, everything=everything)
+    after_pass(
+        shop,
+        voice,
+        specs,
+        report,
+        everything=everything,
+        code=exit_code(report, specs),
+        seconds=time.monotonic() - began,
+    )
     return report
 
 
@@ -113,17 +138,48 @@ def all_passes(
     poll_interval: float | None,
 ) -> PassReport:
     """Make passes until every selected job is final. Raises LockHeld as `one_pass` does."""
+    from runner.cli.news import after_pass
     from runner.reconcile.loop import reconcile_until_done
 
-    return reconcile_until_done(
+    began = pinged = time.monotonic()
+
+    def follow(report: PassReport, *, last: bool) -> None:
+        nonlocal pinged
+        now = time.monotonic()
+        ping = last or now - pinged >= _PING_APART
+        after_pass(
+            shop,
+            voice,
+            specs,
+            report,
+            everything=everything,
+            code=exit_code(report, specs),
+            seconds=now - began,
+            ping=ping,
+        )
+        pinged = now if ping else pinged
+
+    def waiting(report: PassReport, pause: float) -> None:
+        follow(report, last=False)
+        voice.waiting(report, pause)
+
+    def sleep(seconds: float) -> None:
+        nonlocal began
+        pause(seconds)
+        began = time.monotonic()
+
+    pause = _sleeper(opened)
+    report = reconcile_until_done(
         shop,
         specs,
         everything=everything,
-        sleep=_sleeper(opened),
+        sleep=sleep,
         poll_interval=poll_interval,
         wait_for_lock=wait_for_lock,
-        waiting=voice.waiting,
+        waiting=waiting,
     )
+    follow(report, last=True)
+    return report
 
 
 def patiently(passes: Callable[[], PassReport]) -> PassReport:
@@ -162,13 +218,19 @@ def _sleeper(opened: Providers) -> Callable[[float], None]:
 
 def conclude(report: PassReport, specs: Specs, voice: Voice) -> int:
     """Say what is left to say, and choose the exit code."""
-    from runner.ledger.records import RunState
-
     voice.rest()
     voice.troubles(report)
-    print_problems(report.problems)
+    voice.problems(report.problems)
+    voice.release()
     if not report.changed and not report.trouble:
         voice.idle(_nothing_done(report))
+    return exit_code(report, specs)
+
+
+def exit_code(report: PassReport, specs: Specs) -> int:
+    """Return what a pass over these specs comes to."""
+    from runner.ledger.records import RunState
+
     if specs.problems or report.problems:
         return 2
     bad = any(state in (RunState.FAILED, RunState.PARTIAL) for state in report.states.values())

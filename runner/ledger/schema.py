@@ -291,5 +291,29 @@ def _second(database: Database) -> None:
         database.execute(statement)
 
 
-MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_first, _second)
+def _third(database: Database) -> None:
+    """Know who is told of what has happened, and which troubles there are."""
+    database.execute("""
+        CREATE TABLE hooks (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            heard INTEGER NOT NULL,
+            tries INTEGER NOT NULL DEFAULT 0,
+            failures INTEGER NOT NULL DEFAULT 0,
+            not_before REAL NOT NULL DEFAULT 0,
+            told_at REAL,
+            problem TEXT
+        ) STRICT
+    """)
+    database.execute("""
+        CREATE TABLE troubles (
+            subject TEXT PRIMARY KEY,
+            what TEXT NOT NULL,
+            began_at REAL NOT NULL,
+            said_at REAL NOT NULL
+        ) STRICT
+    """)
+
+
+MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_first, _second, _third)
 """All schema versions, oldest first; a ledger of version n has the first n applied."""

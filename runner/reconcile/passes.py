@@ -48,7 +48,7 @@ class PassReport:
     wishes: tuple[Wish, ...]
     problems: tuple[Problem, ...]
     waits: tuple[Wait, ...]
-    unread: frozenset[str]
+    unread: Mapping[str, str]
     notes: tuple[str, ...]
     states: Mapping[str, RunState]
     changed: bool
@@ -116,7 +116,7 @@ def reconcile_once(
         wishes=wishes,
         problems=made.problems,
         waits=plan.waits,
-        unread=frozenset(made.unread),
+        unread=made.unread,
         notes=plan.notes,
         states=states,
         changed=changed,

@@ -56,6 +56,11 @@ def told(event: Event) -> str:
             return "no spec asks for the job any more"
         case "cancel_requested":
             return f"of {event.revision}"
+        case "trouble" | "recovered":
+            return str(event.detail.get("what"))
+        case "told" | "not_told":
+            why = f": {event.detail['problem']}" if event.detail.get("problem") else ""
+            return f"{event.detail.get('hook')}, of {event.detail.get('of')}{why}"
         case _:
             return ": ".join(part for part in (_place(event), _of_submission(event)) if part)
 

@@ -27,6 +27,7 @@ COMMANDS = (
     "verify",
     "cancel",
     "retry",
+    "notify",
     "adopt",
     "rebuild",
     "orphans",

@@ -30,6 +30,8 @@ TABLES: Final = {
     "files",
     "events",
     "input_cache",
+    "hooks",
+    "troubles",
 }
 VIEWS: Final = {"current", "in_flight", "history"}
 

@@ -1,0 +1,116 @@
+"""Gauges for Prometheus, in its text format, for the textfile collector of the node exporter.
+
+Source: prometheus.io, "Exposition formats", text-based format 0.0.4. Every sample carries the
+project's folder, so that the files of several projects can lie beside each other. Moments are
+given, not ages: an age would stand still between two passes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runner.ledger.records import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from runner.reconcile.figures import Figures, JobFigures
+
+MOST_JOBS: Final = 1000
+"""Jobs with samples of their own; where there are more, none has, and only sums are given."""
+
+_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
+
+_Samples = list[tuple[dict[str, str], float]]
+
+
+def render_metrics(
+    figures: Figures, *, project: str, version: str, ended_at: float, seconds: float, code: int
+) -> str:
+    """Write the file; a pass has ended at `ended_at` (Unix seconds) with exit code `code`."""
+    lines = []
+    for name, about, samples in _gauges(figures, version, ended_at, seconds, code):
+        if samples:
+            lines += [f"# HELP runner_{name} {about}", f"# TYPE runner_{name} gauge"]
+        for labels, value in samples:
+            lines.append(f"runner_{name}{_labels({'project': project} | labels)} {_number(value)}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _gauges(
+    figures: Figures, version: str, ended_at: float, seconds: float, code: int
+) -> Iterator[tuple[str, str, _Samples]]:
+    """Yield the name, the meaning and the samples of each gauge."""
+    own = figures.jobs if len(figures.jobs) <= MOST_JOBS else ()
+    states = [job.state for job in figures.jobs]
+    yield "info", "The version of runner that wrote this.", [({"version": version}, 1)]
+    yield "last_pass_timestamp_seconds", "When the last pass ended.", [({}, ended_at)]
+    yield "last_pass_duration_seconds", "How long the last pass took.", [({}, seconds)]
+    yield "last_pass_exit_code", "The exit code that the last pass came to.", [({}, code)]
+    yield "troubles", "What could not be done in the last pass.", [({}, figures.troubles)]
+    yield (
+        "jobs",
+        "Jobs in the specs, by state.",
+        [({"state": state}, states.count(state)) for state in RunState],
+    )
+    yield (
+        "requests",
+        "Requests that the specs ask for, by outcome.",
+        _outcomes(
+            *(sum(part) for part in zip((0, 0, 0), *map(_counts, figures.jobs), strict=True))
+        ),
+    )
+    yield (
+        "job_requests",
+        "Requests of a job, by outcome.",
+        [
+            ({"job": job.name} | labels, value)
+            for job in own
+            for labels, value in _outcomes(*_counts(job))
+        ],
+    )
+    yield (
+        "job_state",
+        "The state that a job is in: 1.",
+        [({"job": job.name, "state": job.state}, 1) for job in own],
+    )
+    yield (
+        "job_tokens",
+        "Tokens that the batches of a job report, by kind.",
+        [
+            ({"job": job.name, "kind": kind}, count)
+            for job in own
+            for kind, count in job.tokens.items()
+        ],
+    )
+    yield (
+        "batches_in_flight",
+        "Batches that a provider has, and whose results are not here, by status.",
+        [
+            ({"provider": provider, "status": status}, count)
+            for (provider, status), count in sorted(figures.in_flight.items())
+        ],
+    )
+    yield (
+        "oldest_batch_timestamp_seconds",
+        "When the oldest batch in flight was submitted.",
+        [] if figures.oldest is None else [({}, figures.oldest)],
+    )
+
+
+def _counts(job: JobFigures) -> tuple[int, int, int]:
+    return job.succeeded, job.failed, job.pending
+
+
+def _outcomes(succeeded: int, failed: int, pending: int) -> _Samples:
+    outcomes = {"succeeded": succeeded, "failed": failed, "pending": pending}
+    return [({"outcome": outcome}, count) for outcome, count in outcomes.items()]
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    told = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items())
+    return f"{{{told}}}"
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

@@ -1,0 +1,104 @@
+"""What a message says: to a person in one sentence, to a program in fields that stay."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.ledger.notices import News
+from runner.ledger.records import Event
+from runner.notify.message import message_of, sample
+from tests.ledger.entries import RUN
+
+if TYPE_CHECKING:
+    from runner.ledger.records import Run
+    from runner.notify.message import Message
+
+AT = 1_769_860_800.0
+
+
+def told(kind: str, *, run: Run | None = None, job: str | None = None, **detail: object) -> Message:
+    event = Event(at=AT, kind=kind, job=job, revision=run.short if run else None, detail=detail)
+    return message_of(News(number=17, event=event), run, project="project")
+
+
+def test_the_fields_of_a_message() -> None:
+    message = told(
+        "run_finished", run=RUN, job="hello", state="partial", succeeded=4, failed=2, reason="x" * 3
+    )
+
+    assert json.loads(message.content()) == {
+        "version": 1,
+        "id": message.id,
+        "at": "2026-01-31T12:00:00Z",
+        "kind": "partial",
+        "project": "project",
+        "job": "hello",
+        "revision": RUN.short,
+        "text": "hello: partial: 4 of 6 requests answered, 2 without success (xxx); "
+        f"see {RUN.folder}",
+        "requests": {"total": 6, "succeeded": 4, "failed": 2},
+        "output_dir": RUN.folder,
+    }
+    assert message.content().endswith(b"}\n")
+    assert message.title == "runner: hello partial"
+
+
+def test_the_variables_of_a_message() -> None:
+    message = told("trouble", subject="provider lab", what="lab is away")
+
+    assert message.variables() == {
+        "RUNNER_ID": message.id,
+        "RUNNER_KIND": "trouble",
+        "RUNNER_PROJECT": "project",
+        "RUNNER_JOB": "",
+        "RUNNER_REVISION": "",
+        "RUNNER_TEXT": "lab is away",
+        "RUNNER_OUTPUT_DIR": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        (told("trouble", job="hello", what="it waits"), "hello: it waits"),
+        (told("recovered", what="lab is away", since=AT - 3 * 3600), "over after 3 h: lab is away"),
+        (
+            told("recovered", job="hello", what="it waits", since=AT - 90),
+            "hello: over after 1 min 30 s: it waits",
+        ),
+        (told("overdue", job="hello", problem="late"), "hello: late"),
+        (
+            told("run_finished", job="gone", state="succeeded", succeeded=1, failed=0),
+            "gone: succeeded: 1 of 1 request answered",
+        ),
+    ],
+)
+def test_the_sentence_of_a_message(message: Message, text: str) -> None:
+    assert message.text == text
+
+
+def test_what_a_provider_says_is_made_fit_to_be_shown() -> None:
+    message = told("trouble", what="\x1b[2Jgone\nfor \u202egood" + "x" * 3000)
+
+    assert message.text.isprintable()
+    assert len(message.text) == 2000
+
+
+def test_the_same_thing_has_the_same_id_and_another_has_another() -> None:
+    one, again, other = (told("trouble", what=what) for what in ("a", "a", "b"))
+    later = message_of(
+        News(number=18, event=Event(at=AT, kind="trouble", detail={})), None, project="project"
+    )
+
+    assert one.id == again.id == other.id
+    assert later.id != one.id
+
+
+def test_a_sample_says_that_it_is_one() -> None:
+    message = sample(project="project", at=AT)
+
+    assert message.kind == "test"
+    assert "nothing has happened" in message.text
