@@ -57,6 +57,11 @@ _BY_COMMAND: Final[Mapping[str, Codes]] = {
     ),
     "cancel": (("0", "Cancelled, about to be, or nothing in flight."), _JOB, _INVALID),
     "retry": (("0", "Asked again, or nothing to ask."), _JOB, _INVALID),
+    "schedule": (
+        ("0", "Printed."),
+        ("1", "runner.yaml or a spec cannot be read."),
+        ("2", "Usage error, or a project that cannot be run there."),
+    ),
     "notify": (
         ("0", "Listed; with --test, everybody took the sample."),
         ("1", "Somebody did not take it, or the ledger cannot be read."),

@@ -39,6 +39,7 @@ _COMMANDS: Final = {
     "verify": ("runner.cli.check", "Check that results are still what was recorded."),
     "cancel": ("runner.cli.act", "Cancel what is in flight, collect what was answered."),
     "retry": ("runner.cli.act", "Ask the unanswered requests of a job again."),
+    "schedule": ("runner.cli.schedule", "Print what has cron or its like make the passes."),
     "notify": ("runner.cli.notice", "List who is told of what has changed; send a sample."),
     "adopt": ("runner.cli.recover", "Take over a batch that was made elsewhere."),
     "rebuild": ("runner.cli.recover", "Make the ledger anew from outputs and providers."),

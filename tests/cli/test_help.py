@@ -27,6 +27,7 @@ COMMANDS = (
     "verify",
     "cancel",
     "retry",
+    "schedule",
     "notify",
     "adopt",
     "rebuild",
