@@ -1,0 +1,90 @@
+"""Troubles in the ledger: one event when each begins, one when it is over, whoever notices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.ledger import notices
+from runner.ledger.store import Ledger
+from tests.ledger.entries import kinds
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.ledger.entries import Clock
+
+
+def begin(ledger: Ledger, what: str = "lab is away", subject: str = "provider lab") -> None:
+    notices.note_troubles(ledger, began={subject: what}, over=())
+
+
+def test_a_trouble_begins_once(ledger: Ledger, clock: Clock) -> None:
+    begin(ledger)
+    clock.now += 60
+    begin(ledger)
+
+    assert kinds(ledger) == ["trouble"]
+    [trouble] = notices.open_troubles(ledger).values()
+    assert (trouble.subject, trouble.what) == ("provider lab", "lab is away")
+    assert trouble.began_at == trouble.said_at == clock.now - 60
+
+
+def test_another_trouble_of_the_same_subject_is_an_event_and_began_when_the_first_did(
+    ledger: Ledger, clock: Clock
+) -> None:
+    begin(ledger, "one")
+    clock.now += 60
+    begin(ledger, "another")
+
+    assert kinds(ledger) == ["trouble", "trouble"]
+    [trouble] = notices.open_troubles(ledger).values()
+    assert (trouble.what, trouble.began_at, trouble.said_at) == ("another", 1000.0, 1060.0)
+
+
+def test_a_trouble_is_over_once_though_two_passes_notice(
+    ledger: Ledger, path: Path, clock: Clock
+) -> None:
+    begin(ledger)
+    seen = tuple(notices.open_troubles(ledger).values())
+    with Ledger.open(path, clock=clock) as other:
+        notices.note_troubles(other, began={}, over=seen)
+        notices.note_troubles(ledger, began={}, over=seen)
+
+    assert kinds(ledger) == ["trouble", "recovered"]
+    assert notices.open_troubles(ledger) == {}
+
+
+def test_a_trouble_that_has_come_back_is_not_ended_by_who_saw_the_first(
+    ledger: Ledger, clock: Clock
+) -> None:
+    begin(ledger)
+    seen = tuple(notices.open_troubles(ledger).values())
+    notices.note_troubles(ledger, began={}, over=seen)
+    clock.now += 1
+    begin(ledger)
+    notices.note_troubles(ledger, began={}, over=seen)
+
+    assert len(notices.open_troubles(ledger)) == 1
+
+
+def test_what_people_were_reminded_of_is_kept(ledger: Ledger, clock: Clock) -> None:
+    begin(ledger)
+    clock.now += 500
+    notices.note_troubles(ledger, began={}, over=(), said=["provider lab"])
+
+    [trouble] = notices.open_troubles(ledger).values()
+    assert (trouble.began_at, trouble.said_at) == (1000.0, 1500.0)
+
+
+@pytest.mark.parametrize(
+    ("subject", "job"), [("job hello", "hello"), ("provider job", None), ("file job x", None)]
+)
+def test_the_trouble_of_a_job_is_in_its_history(
+    ledger: Ledger, subject: str, job: str | None
+) -> None:
+    begin(ledger, subject=subject)
+
+    [row] = ledger.query("SELECT job FROM events")
+    assert row["job"] == job

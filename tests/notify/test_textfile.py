@@ -1,0 +1,54 @@
+"""A file that is whole whenever somebody reads it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from runner.errors import LocalFileError
+from runner.notify.textfile import write
+
+
+def test_a_file_takes_the_place_of_another_in_one_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "node" / "runner.prom"
+    write(path, "old\n")
+    replace = Path.replace
+    seen = []
+
+    def watch(self: Path, target: Path) -> Path:
+        seen.append((self.parent, self.suffix, self.read_text(), Path(target).read_text()))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watch)
+    write(path, "new\n")
+
+    [(folder, suffix, new, old)] = seen
+    assert (folder, new, old) == (path.parent, "new\n", "old\n")
+    assert suffix != ".prom"
+    assert path.read_text() == "new\n"
+    assert os.listdir(path.parent) == ["runner.prom"]  # noqa: PTH208 -- names alone
+
+
+def test_a_file_can_be_read_by_another_user_whatever_the_mask(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        write(tmp_path / "runner.prom", "x\n")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE((tmp_path / "runner.prom").stat().st_mode) == 0o644
+
+
+def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "runner.prom").mkdir()
+    (tmp_path / "runner.prom" / "x").touch()
+
+    with pytest.raises(LocalFileError, match="cannot be written"):
+        write(tmp_path / "runner.prom", "x\n")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["runner.prom"]
