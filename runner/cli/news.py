@@ -26,12 +26,13 @@ def after_pass(
     everything: bool,
     code: int,
     seconds: float,
-    ping: bool = True,
+    in_short: bool = False,
 ) -> None:
     """Record which troubles there are, and tell everybody who wants to know of the pass.
 
     `code` is the exit code that it came to, `seconds` what it took. None of it changes either;
-    what does not work is a sentence, said once. Raises LedgerError.
+    what does not work is a sentence, said once. `in_short` leaves out what is told of each pass
+    and not of what has changed: the ping and the metrics. Raises LedgerError.
     """
     _troubles(shop, voice, specs, report, everything=everything)
     project = shop.project
@@ -40,9 +41,11 @@ def after_pass(
         from runner.spec.keys import Environment
 
         deliver(shop.ledger, project, environ=Environment(), warn=voice.warn)
+    if in_short:
+        return
     if project.metrics is not None:
         _metrics(shop, voice, specs, code=code, seconds=seconds)
-    if project.ping is not None and ping:
+    if project.ping is not None:
         _ping(shop, voice, report, code=code)
 
 
@@ -50,6 +53,7 @@ def tell_failure(project: Project, error: RunnerError) -> None:
     """Ping that a pass could not be made at all; the hooks' memory is what may be broken."""
     from runner.cli.answer import note
     from runner.notify.ping import ping
+    from runner.report.plain import plain
     from runner.spec.keys import Environment
 
     if project.ping is None:
@@ -57,7 +61,7 @@ def tell_failure(project: Project, error: RunnerError) -> None:
     try:
         ping(
             project.ping,
-            [f"error: {error}"],
+            [plain(f"error: {error}")],
             code=error.exit_code,
             environ=Environment(),
             sleep=time.sleep,

@@ -30,8 +30,8 @@ _LOCAL_SLICE: Final = 5.0
 _AT_ONCE: Final = 8
 """Calls that may be under way at once."""
 
-_PING_APART: Final = 60.0
-"""Seconds between the pings of one command; the last pass is told in any case."""
+_TOLD_APART: Final = 60.0
+"""Seconds between the passes of one command that are told of; the last one is in any case."""
 
 _LOCAL_BUSY: Final = 0.5
 """Seconds between tries while another process uses the embedded provider."""
@@ -141,12 +141,12 @@ def all_passes(
     from runner.cli.news import after_pass
     from runner.reconcile.loop import reconcile_until_done
 
-    began = pinged = time.monotonic()
+    began = told = time.monotonic()
 
     def follow(report: PassReport, *, last: bool) -> None:
-        nonlocal pinged
+        nonlocal told
         now = time.monotonic()
-        ping = last or now - pinged >= _PING_APART
+        in_short = not last and now - told < _TOLD_APART
         after_pass(
             shop,
             voice,
@@ -155,9 +155,9 @@ def all_passes(
             everything=everything,
             code=exit_code(report, specs),
             seconds=now - began,
-            ping=ping,
+            in_short=in_short,
         )
-        pinged = now if ping else pinged
+        told = told if in_short else now
 
     def waiting(report: PassReport, pause: float) -> None:
         follow(report, last=False)

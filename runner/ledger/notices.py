@@ -69,8 +69,10 @@ class News:
 def attend(ledger: Ledger, names: Mapping[str, str]) -> None:
     """Know these hooks, by id, and no others; a new one hears of what happens from now on.
 
-    Writes nothing if they are known.
+    Writes nothing if they are known. What is read after a pass is read here for the first time: a
+    ledger that is damaged there is to be found so before anything is sent.
     """
+    open_troubles(ledger)
     known = {row["id"] for row in ledger.query("SELECT id FROM hooks")}
     if known == names.keys():
         return

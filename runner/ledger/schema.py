@@ -292,7 +292,10 @@ def _second(database: Database) -> None:
 
 
 def _third(database: Database) -> None:
-    """Know who is told of what has happened, and which troubles there are."""
+    """Know who is told of what has happened, and which troubles there are.
+
+    Without row ids each is one tree, which `attend` has seen whole before anything is sent.
+    """
     database.execute("""
         CREATE TABLE hooks (
             id TEXT PRIMARY KEY,
@@ -303,7 +306,7 @@ def _third(database: Database) -> None:
             not_before REAL NOT NULL DEFAULT 0,
             told_at REAL,
             problem TEXT
-        ) STRICT
+        ) STRICT, WITHOUT ROWID
     """)
     database.execute("""
         CREATE TABLE troubles (
@@ -311,7 +314,7 @@ def _third(database: Database) -> None:
             what TEXT NOT NULL,
             began_at REAL NOT NULL,
             said_at REAL NOT NULL
-        ) STRICT
+        ) STRICT, WITHOUT ROWID
     """)
 
 

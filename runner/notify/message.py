@@ -106,7 +106,7 @@ def message_of(news: News, run: Run | None, *, project: str) -> Message:
         id=sha256(identity.encode()).hexdigest()[:16],
         at=event.at,
         kind=news.kind,
-        project=project,
+        project=plain(project),
         text=said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…",
         job=event.job,
         revision=event.revision,
@@ -121,8 +121,8 @@ def sample(*, project: str, at: float) -> Message:
         id="test",
         at=at,
         kind="test",
-        project=project,
-        text=f"{project}: this is how messages of runner arrive; nothing has happened",
+        project=plain(project),
+        text=f"{plain(project)}: this is how messages of runner arrive; nothing has happened",
     )
 
 

@@ -17,13 +17,14 @@ _READABLE: Final = 0o644
 def write(path: Path, text: str) -> None:
     """Put a file in the place of another in one step. Raises LocalFileError.
 
-    The temporary name does not end as the file's own does, so that no collector takes it up.
+    The temporary name does not end as the file's own does, so that no collector takes it up. What
+    is not UTF-8 in the name of a folder becomes a question mark.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
                 os.fchmod(file.fileno(), _READABLE)
                 file.write(text)
             Path(name).replace(path)

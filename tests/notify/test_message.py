@@ -97,6 +97,14 @@ def test_the_same_thing_has_the_same_id_and_another_has_another() -> None:
     assert later.id != one.id
 
 
+def test_a_folder_whose_name_is_no_utf_8_can_be_told_of() -> None:
+    news = News(number=1, event=Event(at=AT, kind="trouble", detail={"what": "x"}))
+
+    for message in (message_of(news, None, project="caf\udce9"), sample(project="\udce9", at=AT)):
+        message.content().decode()
+        assert all(value.isprintable() for value in message.variables().values())
+
+
 def test_a_sample_says_that_it_is_one() -> None:
     message = sample(project="project", at=AT)
 

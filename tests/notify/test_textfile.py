@@ -44,6 +44,12 @@ def test_a_file_can_be_read_by_another_user_whatever_the_mask(tmp_path: Path) ->
     assert stat.S_IMODE((tmp_path / "runner.prom").stat().st_mode) == 0o644
 
 
+def test_a_name_that_is_no_utf_8_does_no_harm(tmp_path: Path) -> None:
+    write(tmp_path / "runner.prom", "caf\udce9 größe\n")
+
+    assert (tmp_path / "runner.prom").read_text("utf-8") == "caf? größe\n"
+
+
 def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "runner.prom").mkdir()
     (tmp_path / "runner.prom" / "x").touch()

@@ -1,0 +1,92 @@
+"""The figures of a project, counted from its ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.ledger import notices, runs, transitions
+from runner.ledger.records import RunState, SubmissionState
+from runner.ledger.store import Ledger
+from runner.reconcile.figures import JobFigures, figures
+from tests.ledger.entries import KEY, PROVIDER, Clock, batch, bring_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runner.spec.job import Job
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
+    with Ledger.open(tmp_path / "ledger.db", clock=clock) as ledger:
+        yield ledger
+
+
+class Named:
+    """All that is asked of a job here."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+def jobs(*names: str) -> list[Job]:
+    return [Named(name) for name in names]  # type: ignore[misc]  # nothing else is looked at
+
+
+def test_a_job_that_was_never_run_is_pending(ledger: Ledger) -> None:
+    found = figures(jobs("new"), ledger)
+
+    assert found.jobs == (JobFigures(name="new", state=RunState.PENDING, tokens={}),)
+    assert (found.in_flight, found.oldest, found.troubles) == ({}, None, 0)
+
+
+def test_a_job_in_flight(ledger: Ledger, clock: Clock) -> None:
+    bring_to(ledger, SubmissionState.SUBMITTED)
+    usage = {"input_tokens": 40, "output_tokens": "many", "total_tokens": 40}
+    transitions.observed(ledger, KEY, PROVIDER, batch(status="finalizing", usage=usage))
+    notices.note_troubles(ledger, began={"job hello": "x"}, over=())
+    clock.now += 500
+
+    found = figures(jobs("hello"), ledger)
+
+    assert found.jobs == (
+        JobFigures(name="hello", state=RunState.RUNNING, pending=6, tokens={"input": 40}),
+    )
+    assert (found.in_flight, found.oldest) == ({(PROVIDER, "finalizing"): 1}, 1000.0)
+    assert found.troubles == 1
+
+
+def test_a_job_that_is_half_answered(ledger: Ledger) -> None:
+    bring_to(ledger, SubmissionState.COLLECTED)
+
+    [job] = figures(jobs("hello"), ledger).jobs
+
+    assert (job.succeeded, job.failed, job.pending) == (3, 0, 3)
+
+
+def test_a_job_that_has_ended(ledger: Ledger) -> None:
+    run = bring_to(ledger, SubmissionState.COLLECTED)
+    runs.finish_run(
+        ledger,
+        run,
+        state=RunState.PARTIAL,
+        reason=None,
+        succeeded=4,
+        failed=2,
+        superseded=False,
+    )
+
+    found = figures(jobs("hello"), ledger)
+
+    assert found.jobs == (
+        JobFigures(name="hello", state=RunState.PARTIAL, succeeded=4, failed=2, tokens={}),
+    )
+    assert found.in_flight == {}
