@@ -59,8 +59,7 @@ _BY_COMMAND: Final[Mapping[str, Codes]] = {
     "retry": (("0", "Asked again, or nothing to ask."), _JOB, _INVALID),
     "schedule": (
         ("0", "Printed."),
-        ("1", "runner.yaml or a spec cannot be read."),
-        ("2", "Usage error, or a project that cannot be run there."),
+        ("2", "Usage error, a project that cannot be run there, or an invalid spec."),
     ),
     "notify": (
         ("0", "Listed; with --test, everybody took the sample."),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from runner import __version__
-from runner.cli.answer import answer, note
+from runner.cli.answer import answer, note, print_problems
 from runner.cli.codes import Command
 from runner.cli.project import open_project, open_specs
 from runner.errors import UsageError
@@ -72,6 +72,7 @@ def schedule(
         raise click.BadParameter(str(error), param_hint="--every") from error
     project = open_project(directory)
     specs = open_specs(project, (), directory)
+    print_problems(specs.problems)
     elsewhere = github_actions or kubernetes
     place = here.Placement(
         name=_UNFIT.sub("-", project.root.name.lower()).strip("-")[:_LONGEST_NAME] or "project",
@@ -88,7 +89,7 @@ def schedule(
     answer(snippet)
     for told in [*notes, *(_warnings(project, specs) if elsewhere else ())]:
         note(f"note: {told}")
-    return 0
+    return 2 if specs.problems else 0
 
 
 def _program() -> str:

@@ -101,6 +101,16 @@ def test_exactly_one_is_to_be_named(run: Run, lab: Folder, arguments: tuple[str,
     assert "error: name one of --cron, --systemd, --github-actions, --kubernetes\n" in done.err
 
 
+def test_an_invalid_spec_is_told_of_since_its_provider_is_not_known(run: Run, lab: Folder) -> None:
+    lab.write("specs/bad.yaml", "name: bad\n")
+
+    done = run("schedule", "--cron")
+
+    assert done.code == 2
+    assert done.err.startswith("specs/bad.yaml:1: ")
+    assert "reconcile --remind 1d\n" in done.out
+
+
 def test_a_time_that_will_not_do_is_refused(run: Run, lab: Folder) -> None:
     assert lab.root.exists()
     done = run("schedule", "--cron", "--every", "7m")
