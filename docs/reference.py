@@ -32,7 +32,7 @@ from runner.ledger.connection import connect
 from runner.ledger.records import Event, FileRecord, JobRecord, Run, ShardRecord, Submission
 from runner.outputs import record
 from runner.outputs.copying import FileDigest
-from runner.spec import shapes
+from runner.spec import forms, shapes
 
 if TYPE_CHECKING:
     import sqlite3
@@ -44,10 +44,10 @@ _WIDTH: Final = 80
 """Columns of the help texts: those of a small terminal."""
 
 _KINDS: Final = {
-    shapes.NAME_PATTERN: "a name",
-    shapes.WINDOW_PATTERN: "hours or days",
-    shapes.DURATION_PATTERN: "minutes, hours or days",
-    shapes.VARIABLE_PATTERN: "a variable's name",
+    forms.NAME_PATTERN: "a name",
+    forms.WINDOW_PATTERN: "hours or days",
+    forms.DURATION_PATTERN: "minutes, hours or days",
+    forms.VARIABLE_PATTERN: "a variable's name",
 }
 """What people call texts of a form that a pattern describes."""
 
@@ -167,8 +167,11 @@ def _below(
     member: Mapping[str, Any], named: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any] | None, str]:
     """Return the shape below a key, if keys of ours are there, and what leads to them."""
-    if "$ref" in member:
-        return named[member["$ref"].rpartition("/")[2]], "."
+    for choice in member.get("anyOf", [member]):
+        if "$ref" in choice:
+            return named[choice["$ref"].rpartition("/")[2]], "."
+    if "$ref" in (item := member.get("items", {})):
+        return named[item["$ref"].rpartition("/")[2]], "[]."
     inner = member.get("additionalProperties")
     patterns = member.get("patternProperties")
     if patterns:
@@ -179,7 +182,7 @@ def _below(
 
 
 def _default(value: object) -> str:
-    if value is None or value == {}:
+    if value is None or value in ({}, []):
         return ""
     shown = str(value).lower() if isinstance(value, bool) else str(value)
     return f"`{shown}`"
@@ -194,6 +197,8 @@ def _fitting(member: Mapping[str, Any]) -> str:
 def _one(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "enum" in (item := schema.get("items", {})):
+        return f"list of {_one(item)}"
     if isinstance(schema["type"], list):
         return " or ".join(_TYPES[kind] for kind in schema["type"])
     if schema.get("pattern") in _KINDS:
@@ -202,7 +207,7 @@ def _one(schema: Mapping[str, Any]) -> str:
     highest = schema.get("maximum")
     if lowest is None or highest is None:
         return _TYPES[schema["type"]]
-    return f"from {lowest:,}" if highest == shapes.LARGEST else f"{lowest:,} to {highest:,}"
+    return f"from {lowest:,}" if highest == forms.LARGEST else f"{lowest:,} to {highest:,}"
 
 
 def _spec() -> str:

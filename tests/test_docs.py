@@ -213,11 +213,10 @@ def test_every_key_of_specs_and_project_files_is_shown(
     [listing] = blocks(REFERENCE / page, "yaml")
     rows = table(REFERENCE / page, "key")
     for place, keys in every.items():
-        above = ".".join("NAME" if step == "*" else step for step in place)
         for key in keys:
             assert re.search(rf"\b{key}:", listing), key
-            dotted = f"{above}.{key}" if above else key
-            assert re.search(rf"`{re.escape(dotted)}[`.]", rows), dotted
+            dotted = r"\.".join((*place, key)).replace(r"\.*", r"(\.NAME|\[\])")
+            assert re.search(rf"`{dotted}[`.\[]", rows), dotted
 
 
 def test_every_field_of_a_record_is_shown() -> None:
