@@ -297,5 +297,5 @@ def test_a_plan_looks_before_it_says_what_would_be_submitted(
 
     text = told(run)
 
-    assert ". wait shard 2 — 1 batches are in flight at lab already" in text
+    assert ". wait shard 2 — 1 batch is in flight at lab already" in text
     assert "is looked at first" not in text
