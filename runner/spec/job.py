@@ -111,10 +111,12 @@ class Specs:
     `jobs` are all good ones, in the order of path and document; `selected` those that the
     command asked for, in the same order. `problems` are those of the selected documents.
     `complete` says that every spec of the project could be understood: only then does the
-    absence of a name mean that its job is gone.
+    absence of a name mean that its job is gone. `gone` are selected names that no spec has, of
+    jobs that are known from elsewhere.
     """
 
     jobs: tuple[Job, ...]
     selected: tuple[Job, ...]
     problems: tuple[Problem, ...]
     complete: bool
+    gone: tuple[str, ...] = ()

@@ -6,7 +6,9 @@ whether a job is gone or only not selected, can be told from the whole alone.
 
 from __future__ import annotations
 
+import fnmatch
 import os
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,21 +23,30 @@ from runner.spec.scalars import shown
 from runner.spec.validate import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from runner.spec.job import Job
     from runner.spec.project import Project
 
 _NAMES_SHOWN = 10
+_PATTERN_SIGNS = frozenset("*?[")
 
 
-def load_specs(project: Project, selectors: Sequence[str], *, start: Path | None = None) -> Specs:
+def load_specs(
+    project: Project,
+    selectors: Sequence[str],
+    *,
+    start: Path | None = None,
+    known: Iterable[str] = (),
+) -> Specs:
     """Read all specs of the project and select those that `selectors` name (all if none).
 
-    A selector is a spec file, a folder or a job name. Paths are tried from `start` (default:
-    the current folder), then from the project's root. A path that exists wins over a name,
-    unless it has neither slash nor suffix and a job is called so. A file or folder outside the
-    specs folder is read too, and belongs to the project for this call.
+    A selector is a spec file, a folder, a job name, or a pattern of names: `*`, `?` and `[...]`
+    as in a shell. Paths are tried from `start` (default: the current folder), then from the
+    project's root. A path that exists wins over a name, unless it has neither slash nor suffix
+    and a job is called so. A file or folder outside the specs folder is read too, and belongs to
+    the project for this call. `known` are names of jobs that may have no spec any more; those
+    that have none and are selected come back as `gone`.
 
     What is wrong with specs comes back as values. Raises UsageError for a selector that matches
     nothing, and without selectors where there is no specs folder.
@@ -50,7 +61,10 @@ def load_specs(project: Project, selectors: Sequence[str], *, start: Path | None
     if there:
         reading.problems += reading.read_folder(project.specs)[1]
     of_project = list(reading.entries)
-    selected, problems = _select(reading, selectors, Path.cwd() if start is None else start)
+    gone = frozenset(known).difference(entry.handle for entry in reading.entries)
+    selected, named, problems = _select(
+        reading, selectors, Path.cwd() if start is None else start, gone
+    )
     entries = sorted(reading.entries, key=lambda entry: entry.order)
     _refuse_shared_names(entries)
     _refuse_shared_outputs(entries, project)
@@ -61,6 +75,7 @@ def load_specs(project: Project, selectors: Sequence[str], *, start: Path | None
         selected=tuple(entry.job for entry in entries if entry.job and entry in selected),
         problems=tuple(sorted(problems)),
         complete=there and not reading.problems and not any(entry.problems for entry in of_project),
+        gone=tuple(sorted(named)),
     )
 
 
@@ -150,14 +165,14 @@ def _nothing(path: str, stem: str, *problems: Problem) -> _Entry:
 
 
 def _select(
-    reading: _Reading, selectors: Sequence[str], start: Path
-) -> tuple[set[_Entry], list[Problem]]:
-    """Return the entries that the selectors name, and the problems of the folders they name."""
+    reading: _Reading, selectors: Sequence[str], start: Path, gone: frozenset[str]
+) -> tuple[set[_Entry], frozenset[str], list[Problem]]:
+    """Return what the selectors name: entries, names of `gone`; and the problems of folders."""
     if not selectors:
-        return set(reading.entries), list(reading.problems)
+        return set(reading.entries), gone, list(reading.problems)
     selected: set[_Entry] = set()
     problems: list[Problem] = []
-    handles = {entry.handle for entry in reading.entries}
+    handles = {entry.handle for entry in reading.entries} | gone
     names = []
     for selector in selectors:
         bare = "/" not in selector and not Path(selector).suffix
@@ -173,12 +188,24 @@ def _select(
         else:
             _only_specs(selector, path, reading.project)
             selected.update(reading.read_file(os.fspath(path)))
+    named: set[str] = set()
     for name in names:
-        matching = [entry for entry in reading.entries if entry.handle == name]
-        if not matching:
-            raise UsageError(_no_match(name, reading))
+        fits = _fitting(name)
+        matching = [entry for entry in reading.entries if fits(entry.handle)]
+        without = {one for one in gone if fits(one)}
+        if not matching and not without:
+            raise UsageError(_no_match(name, reading, gone))
         selected.update(matching)
-    return selected, problems
+        named |= without
+    return selected, frozenset(named), problems
+
+
+def _fitting(selector: str) -> Callable[[str], bool]:
+    """Return what tells whether a name fits a selector; no name holds a sign of a pattern."""
+    if not _PATTERN_SIGNS.intersection(selector):
+        return selector.__eq__
+    pattern = re.compile(fnmatch.translate(selector))
+    return lambda name: pattern.fullmatch(name) is not None
 
 
 def _existing(selector: str, start: Path, reading: _Reading) -> Path | None:
@@ -198,12 +225,15 @@ def _only_specs(selector: str, path: Path, project: Project) -> None:
         raise UsageError(f"{shown(selector)} is no spec: those end in .yaml or .yml")
 
 
-def _no_match(selector: str, reading: _Reading) -> str:
+def _no_match(selector: str, reading: _Reading, gone: Iterable[str]) -> str:
     said = shown(selector, 200)
     if "/" in selector or selector.endswith(SUFFIXES):
         return f"no such file or folder: {said}"
-    names = sorted({entry.name for entry in reading.entries if entry.name})
-    text = f'no job, file or folder is called "{said}"'
+    names = sorted({entry.name for entry in reading.entries if entry.name} | set(gone))
+    if _PATTERN_SIGNS.intersection(selector):
+        text = f'no job has a name that fits "{said}"'
+    else:
+        text = f'no job, file or folder is called "{said}"'
     if guess := did_you_mean(selector, names):
         text += f'; did you mean "{guess}"?'
     elif names:

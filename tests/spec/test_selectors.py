@@ -58,6 +58,38 @@ def test_selectors(tmp_path: Path, selector: str, expected: list[str]) -> None:
     assert specs.complete
 
 
+@pytest.mark.parametrize(
+    ("selectors", "expected", "gone"),
+    [
+        (["bank*"], ["bank-a", "bank-b"], []),
+        (["bank-[ab]"], ["bank-a", "bank-b"], []),
+        (["?ther"], ["other"], []),
+        (["*"], ["bank-a", "bank-b", "other"], ["bank-old"]),
+        (["*-old"], [], ["bank-old"]),
+        (["bank-old", "other"], ["other"], ["bank-old"]),
+        ([], ["bank-a", "bank-b", "other"], ["bank-old"]),
+    ],
+)
+def test_patterns_fit_names_also_of_jobs_that_are_gone(
+    tmp_path: Path, selectors: list[str], expected: list[str], gone: list[str]
+) -> None:
+    lay_out(tmp_path, {f"specs/{name}.yaml": GOOD for name in ("bank-a", "bank-b", "other")})
+    project = find_project(tmp_path, {})
+    known = ("bank-old", "other") if gone else ("other",)
+
+    specs = load_specs(project, selectors, start=tmp_path, known=known)
+
+    assert selected(specs) == expected
+    assert list(specs.gone) == gone
+
+
+def test_a_pattern_that_fits_no_name_is_an_error(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"specs/a.yaml": GOOD, "runner.yaml": ""})
+
+    with pytest.raises(UsageError, match=r'no job has a name that fits "b\*"; jobs: a, gone'):
+        load_specs(find_project(tmp_path, {}), ["b*"], start=tmp_path, known=["gone"])
+
+
 def test_a_selector_is_tried_from_where_one_stands_then_from_the_root(tmp_path: Path) -> None:
     lay_out(tmp_path, {"specs/sub/a.yaml": GOOD, "runner.yaml": ""})
     project = find_project(tmp_path / "specs" / "sub", {})
