@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.account import Account, environment
 from benchmarks.cases import Case, in_turn
 from benchmarks.costs import Bar, measure
-from benchmarks.projects import PAUSE, RUNNER, count_lines, expect, many_jobs
+from benchmarks.projects import PAUSE, RUNNER, add_jobs, count_lines, expect, many_jobs
 
 if TYPE_CHECKING:
     from benchmarks.cases import Bench
@@ -65,6 +65,26 @@ def idle(bench: Bench) -> Figures:
         return in_turn(bench.pairs, ["runner"], lambda _: project.run("reconcile", "--quiet"))
 
 
+_LOOKS: Final = {
+    "runner status": ("status",),
+    "runner status -o wide": ("status", "-o", "wide"),
+    "runner status --json": ("status", "--json"),
+    "runner events": ("events",),
+}
+
+
+def looking(bench: Bench) -> Figures:
+    """Tell where many jobs stand of which half are finished and half are in flight."""
+    jobs = bench.sized(_FINISHED)
+    with Account(bench.scratch / "account") as account:
+        project = many_jobs(bench.scratch / "project", account, jobs // 2)
+        project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
+        account.hold(held=True)
+        add_jobs(project, range(jobs // 2, jobs))
+        project.run("reconcile", "--quiet")
+        return in_turn(bench.pairs, list(_LOOKS), lambda name: project.run(*_LOOKS[name]))
+
+
 def rebuilding(bench: Bench) -> Figures:
     """Make a lost ledger anew from what the provider lists."""
     jobs = bench.sized(_JOBS)
@@ -90,6 +110,7 @@ _COMMANDS: Final = {
     "runner plan": ("plan",),
     "runner status": ("status",),
     "runner show": ("show", "job-00000"),
+    "runner events": ("events",),
     "runner reconcile": ("reconcile",),
     "runner verify": ("verify",),
     "runner orphans": ("orphans",),
@@ -174,6 +195,15 @@ FLEETS: Final = (
         bars=(
             Bar(name="runner", what="requests", limit=0),
             Bar(name="runner", what="wall", limit=0.8),
+        ),
+    ),
+    Case(
+        name="looking",
+        title="Looking at 1,000 jobs, half of them in flight",
+        run=looking,
+        bars=(
+            Bar(name="runner status", what="requests", limit=0),
+            Bar(name="runner status", what="wall", limit=0.5, below=True),
         ),
     ),
     Case(

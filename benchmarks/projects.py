@@ -12,6 +12,8 @@ from benchmarks.costs import Failed, measure
 from benchmarks.rows import Rows, custom_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from benchmarks.account import Account
     from benchmarks.costs import Cost
 
@@ -54,16 +56,20 @@ def many_jobs(folder: Path, account: Account, jobs: int) -> Project:
     """Make a project with so many jobs of one request each: a spec and an input for each."""
     project = _project(folder, account)
     (folder / "data").mkdir()
-    for number in range(jobs):
+    add_jobs(project, range(jobs))
+    return project
+
+
+def add_jobs(project: Project, numbers: Iterable[int]) -> None:
+    """Write specs and inputs of the jobs of these numbers; no two of all ask the same."""
+    rows = Rows(count=1)
+    for number in numbers:
         name = f"job-{number:05}"
-        _spec(folder, name, Rows(count=1).endpoint, f"data/{name}.jsonl")
-        rows = Rows(count=1)
-        path = folder / "data" / f"{name}.jsonl"
+        _spec(project.folder, name, rows.endpoint, f"data/{name}.jsonl")
+        path = project.folder / "data" / f"{name}.jsonl"
         rows.write_requests(path)
-        # Of one's own id, so that no two jobs ask the same.
         text = path.read_text().replace(custom_id(0), custom_id(number))
         path.write_text(text)
-    return project
 
 
 def count_lines(path: Path) -> int:

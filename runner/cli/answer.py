@@ -58,8 +58,21 @@ def answer_json(value: object) -> None:
     """Write the answer as JSON."""
     from runner.report.shapes import as_json
 
+    answer(as_json(value, ascii_only=_ascii_only()))
+
+
+def answer_json_lines(values: Iterable[object]) -> None:
+    """Write the answer as JSON Lines: a value a line."""
+    from runner.report.shapes import as_json_line
+
+    ascii_only = _ascii_only()
+    answer("".join(as_json_line(value, ascii_only=ascii_only) for value in values))
+
+
+def _ascii_only() -> bool:
+    """Whether stdout cannot take every character there is."""
     encoding = (sys.stdout.encoding or "utf-8") if sys.stdout is not None else "utf-8"
-    answer(as_json(value, ascii_only=not encoding.lower().startswith("utf")))
+    return not encoding.lower().startswith("utf")
 
 
 def note(sentence: str, *, event: str = "note", level: str = "info") -> None:

@@ -50,6 +50,7 @@ _BY_COMMAND: Final[Mapping[str, Codes]] = {
         ("1", "The ledger cannot be read, or the page not be written."),
         ("2", "Usage error, or an invalid spec or input: the page is without it."),
     ),
+    "events": (("0", "Listed, if anything happened."), _UNREADABLE, _INVALID),
     "verify": (
         ("0", "All is as recorded."),
         ("1", "Something is not, cannot be read, or has nothing to check."),

@@ -1,11 +1,9 @@
-"""The commands that change nothing: validate, plan, status, show."""
+"""The commands that look at specs and say what would be done: validate, plan."""
 
 from __future__ import annotations
 
-import contextlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -19,15 +17,8 @@ from runner.cli.answer import (
     width,
 )
 from runner.cli.codes import Command
-from runner.cli.completion import complete_known_jobs, complete_specs
-from runner.cli.project import find_job, open_project, open_specs, providers
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from runner.ledger.store import Ledger
-    from runner.spec.job import Job
-    from runner.spec.project import Project
+from runner.cli.completion import complete_specs
+from runner.cli.project import open_project, open_specs, providers, recorded
 
 _SELECTORS = click.argument(
     "selectors", metavar="[SPEC]...", nargs=-1, shell_complete=complete_specs
@@ -112,7 +103,7 @@ def _plan(
 
     project = open_project(directory)
     specs = open_specs(project, selectors, directory)
-    with _recorded(project) as ledger, providers(project) as opened, Voice() as voice:
+    with recorded(project) as ledger, providers(project) as opened, Voice() as voice:
         made = preview(
             project,
             specs,
@@ -146,93 +137,3 @@ def _plan(
     if detailed:
         return 1 if problems or made.failed else 2 if changes else 0
     return 2 if problems else int(made.failed)
-
-
-@click.command(cls=Command)
-@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_specs)
-@click.option("--json", "as_json", is_flag=True, help="Print a list of jobs as JSON.")
-@click.pass_obj
-def status(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
-    """Show where each job stands; asks nobody, changes nothing."""
-    from runner.reconcile.overview import overview
-
-    project = open_project(directory)
-    specs = open_specs(project, jobs, directory)
-    with _recorded(project) as ledger:
-        views = overview(project, specs.selected, ledger)
-    print_problems(specs.problems)
-    if as_json:
-        from runner.report.shapes import job_shape
-
-        answer_json([job_shape(view) for view in views])
-    elif views:
-        from runner.report.status import render_status
-
-        answer(render_status(views, width=width(), paint=paint()))
-    elif not specs.problems:
-        note("no jobs yet: there is no spec")
-    return 2 if specs.problems else 0
-
-
-@click.command(cls=Command)
-@click.argument("job", metavar="JOB", shell_complete=complete_known_jobs)
-@click.option("--json", "as_json", is_flag=True, help="Print the story as JSON.")
-@click.pass_obj
-def show(directory: Path, job: str, *, as_json: bool) -> int:
-    """Tell the whole story of one job: its batches, its revisions, all that happened."""
-    from runner.reconcile.overview import JobStory, overview, shown_folder, story
-
-    project = open_project(directory)
-    with _recorded(project) as ledger:
-        wanted = _wanted(project, job, directory, ledger)
-        name = job if wanted is None else wanted.name
-        told = story(project, wanted, name, ledger) if ledger is not None else None
-        if told is None and wanted is not None:
-            [view] = overview(project, [wanted], ledger)
-            told = JobStory(view=view, runs=(), events=())
-    if told is None:
-        note(f"{job}: no spec asks for it, and nothing was ever run for it")
-        return 0
-    if as_json:
-        from runner.report.shapes import story_shape
-
-        answer_json(story_shape(told))
-    else:
-        from runner.report.story import render_story
-
-        answer(
-            render_story(
-                told,
-                folder=shown_folder(project, told.view),
-                now=time.time(),
-                spec_gone=wanted is None,
-                width=width(),
-                paint=paint(),
-            )
-        )
-    return 0
-
-
-def _wanted(project: Project, name: str, directory: Path, ledger: Ledger | None) -> Job | None:
-    """Return the job of this name; None if its spec is gone, but the ledger knows it."""
-    from runner.errors import UsageError
-
-    try:
-        return find_job(project, name, directory)[1]
-    except UsageError:
-        if ledger is None or not any(known.name == name for known in ledger.jobs()):
-            raise
-        return None
-
-
-@contextlib.contextmanager
-def _recorded(project: Project) -> Iterator[Ledger | None]:
-    """Open the ledger for looking only; None if there is none yet."""
-    from runner.ledger.store import Ledger
-
-    ledger = Ledger.open_read_only(project.ledger, clock=time.time)
-    if ledger is None:
-        yield None
-        return
-    with ledger:
-        yield ledger

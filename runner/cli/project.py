@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from runner.errors import Unauthorized, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runner.api.client import Client
+    from runner.ledger.store import Ledger
     from runner.local.provider import LocalProvider
     from runner.spec.job import Job, Specs
     from runner.spec.project import Project
@@ -27,11 +28,16 @@ def open_project(directory: Path) -> Project:
     return find_project(directory, Environment())
 
 
-def open_specs(project: Project, selectors: Sequence[str], directory: Path) -> Specs:
-    """Read all specs and select some; selectors are tried from `directory` first."""
+def open_specs(
+    project: Project, selectors: Sequence[str], directory: Path, *, known: Iterable[str] = ()
+) -> Specs:
+    """Read all specs and select some; selectors are tried from `directory` first.
+
+    `known` are names of jobs that may be selected even if they have no spec any more.
+    """
     from runner.spec.load import load_specs
 
-    return load_specs(project, selectors, start=directory.absolute())
+    return load_specs(project, selectors, start=directory.absolute(), known=known)
 
 
 def find_job(project: Project, name: str, directory: Path) -> tuple[Specs, Job]:
@@ -43,7 +49,46 @@ def find_job(project: Project, name: str, directory: Path) -> tuple[Specs, Job]:
         return specs, specs.selected[0]
     if specs.problems:
         raise InvalidInput(specs.problems)
-    raise UsageError(f"{name} names {len(specs.selected)} jobs; name one")
+    raise UsageError(_not_one(name, [job.name for job in specs.selected]))
+
+
+def find_known(
+    project: Project, name: str, directory: Path, ledger: Ledger | None
+) -> tuple[str, Job | None]:
+    """Return a job's name and what its spec says, None where the ledger alone knows it.
+
+    Raises UsageError or InvalidInput.
+    """
+    from runner.errors import InvalidInput
+
+    specs = open_specs(project, [name], directory, known=recorded_jobs(ledger))
+    found = [*((job.name, job) for job in specs.selected), *((gone, None) for gone in specs.gone)]
+    if len(found) == 1:
+        return found[0]
+    if specs.problems:
+        raise InvalidInput(specs.problems)
+    raise UsageError(_not_one(name, [each for each, _ in found]))
+
+
+def _not_one(selector: str, names: list[str]) -> str:
+    from runner.report.words import listed, plural
+
+    return f"{selector} names {plural(len(names), 'job')} ({listed(names)}); name one"
+
+
+def recorded_jobs(ledger: Ledger | None) -> frozenset[str]:
+    """Return the names of the jobs that something was done for."""
+    return frozenset() if ledger is None else frozenset(run.job for run in ledger.runs())
+
+
+@contextlib.contextmanager
+def recorded(project: Project) -> Iterator[Ledger | None]:
+    """Open the ledger for looking only; None if there is none yet. Raises LedgerError."""
+    from runner.ledger.store import Ledger
+
+    ledger = Ledger.open_read_only(project.ledger, clock=time.time)
+    with ledger or contextlib.nullcontext():
+        yield ledger
 
 
 class Providers:

@@ -14,10 +14,10 @@ import click
 from runner.cli.answer import answer, note, print_problems
 from runner.cli.codes import Command
 from runner.cli.completion import complete_known_jobs
-from runner.cli.project import open_project, open_specs
+from runner.cli.project import open_project, open_specs, recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from runner.ledger.store import Ledger
     from runner.spec.job import Specs
@@ -61,7 +61,7 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
 
     project = open_project(directory)
     target = None if output == _STDOUT else _target(output)
-    with _recorded(project) as ledger:
+    with recorded(project) as ledger:
         specs, gone = _selected(project, jobs, directory, ledger)
         dossier = gather(
             project,
@@ -81,16 +81,6 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
         _write(target, content)
         note(f"{output}: {plural(len(dossier.jobs), 'job')}, {size(len(content))}")
     return 2 if specs.problems else 0
-
-
-@contextlib.contextmanager
-def _recorded(project: Project) -> Iterator[Ledger | None]:
-    """Open the ledger for looking only; None if there is none yet."""
-    from runner.ledger.store import Ledger
-
-    ledger = Ledger.open_read_only(project.ledger, clock=time.time)
-    with ledger or contextlib.nullcontext():
-        yield ledger
 
 
 def _selected(

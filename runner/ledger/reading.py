@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 from runner.batch import Batch
 from runner.errors import LedgerError
 from runner.inputs.rows import RowSet
-from runner.ledger.records import Key, Run, RunState, ShardRecord, Submission, SubmissionState
+from runner.ledger.records import (
+    Event,
+    Key,
+    Run,
+    RunState,
+    ShardRecord,
+    Submission,
+    SubmissionState,
+)
 
 if TYPE_CHECKING:
     import sqlite3
@@ -80,3 +88,16 @@ def read_submission(row: sqlite3.Row) -> Submission:
         "permanent": None if row["permanent"] is None else RowSet.parse(row["permanent"]),
     }
     return Submission(**values)
+
+
+def read_event(row: sqlite3.Row) -> Event:
+    """Read one line of the history."""
+    return Event(
+        at=row["at"],
+        kind=row["kind"],
+        job=row["job"],
+        revision=row["revision"],
+        submission=row["submission"],
+        batch=row["batch"],
+        detail=json.loads(row["detail"]),
+    )

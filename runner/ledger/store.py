@@ -21,13 +21,14 @@ from runner.ledger.connection import (
     transaction,
     translated,
 )
-from runner.ledger.reading import read_in_flight, read_run, read_shard, read_submission
-from runner.ledger.records import (
-    Event,
-    FileRecord,
-    JobRecord,
-    Key,
+from runner.ledger.reading import (
+    read_event,
+    read_in_flight,
+    read_run,
+    read_shard,
+    read_submission,
 )
+from runner.ledger.records import FileRecord, JobRecord, Key
 
 if TYPE_CHECKING:
     import sqlite3
@@ -38,20 +39,8 @@ if TYPE_CHECKING:
 
     from runner.inputs.fingerprint import Fingerprint
     from runner.ledger.reading import InFlight
-    from runner.ledger.records import Run
+    from runner.ledger.records import Event, Run
     from runner.spec.project import Provider
-
-
-def _event(row: sqlite3.Row) -> Event:
-    return Event(
-        at=row["at"],
-        kind=row["kind"],
-        job=row["job"],
-        revision=row["revision"],
-        submission=row["submission"],
-        batch=row["batch"],
-        detail=json.loads(row["detail"]),
-    )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -232,7 +221,7 @@ class Ledger:
     def events(self, job: str) -> tuple[Event, ...]:
         """Return a job's history, oldest first; with it what it did under an earlier name."""
         return tuple(
-            _event(row)
+            read_event(row)
             for row in self.query(
                 "SELECT * FROM events WHERE job = ? OR submission IN (SELECT key FROM submissions "
                 "JOIN runs ON runs.id = submissions.run WHERE runs.job = ?) ORDER BY id",
@@ -249,7 +238,7 @@ class Ledger:
             json.dumps(jobs),
             count,
         )
-        return tuple(_event(row) for row in reversed(rows))
+        return tuple(read_event(row) for row in reversed(rows))
 
     def uploaded_at(self, key: Key) -> float | None:
         """Return when the file of a submission was last uploaded, or found at the provider."""

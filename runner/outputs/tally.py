@@ -22,16 +22,16 @@ class Tally:
         self._counts: dict[str, int] = {}
         self._examples: dict[str, list[str]] = {}
 
-    def add(self, code: str, message: str | None = None) -> None:
-        """Count one failure."""
+    def add(self, code: str, message: str | None = None) -> str:
+        """Count one failure; returns the code under which it is counted."""
         if code not in self._counts and len(self._counts) >= _MOST_CODES:
             code = OTHER
         self._counts[code] = self._counts.get(code, 0) + 1
-        if message is None:
-            return
-        examples = self._examples.setdefault(code, [])
-        if len(examples) < _MOST_EXAMPLES and message not in examples:
-            examples.append(message)
+        if message is not None:
+            examples = self._examples.setdefault(code, [])
+            if len(examples) < _MOST_EXAMPLES and message not in examples:
+                examples.append(message)
+        return code
 
     @property
     def counts(self) -> dict[str, int]:

@@ -22,7 +22,7 @@ from runner.ledger.records import Key, RunState
 from runner.outputs.origin import git_state
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.recorded import RAW
-from runner.reconcile.overview import JobStory, overview, run_view, shown_folder
+from runner.reconcile.overview import JobStory, overview, run_views, shown_folder
 from runner.reconcile.samples import Samples, Source, take_samples
 from runner.reconcile.tallies import Tokens, count_errors
 
@@ -131,7 +131,7 @@ def gather(
     views = [(view, job) for view, job in zip(overview(project, jobs, ledger), jobs, strict=True)]
     told: list[tuple[JobView, Job | None]] = [*views]
     if ledger is not None:
-        told += [(run_view(project, ledger, run, None), None) for run in last_runs.values()]
+        told += [(view, None) for view in run_views(project, ledger, list(last_runs.values()))]
     changed = last_changes(ledger) if ledger is not None else {}
     told.sort(key=lambda one: _rank(one[0], changed))
     most = MOST_NAMED_IN_FULL if chosen else MOST_IN_FULL
@@ -219,7 +219,7 @@ class _Teller:
         runs = self._of_job.get(view.name, ())
         return JobStory(
             view=view,
-            runs=tuple(run_view(self._project, self._ledger, run, None) for run in runs),
+            runs=run_views(self._project, self._ledger, runs),
             events=self._ledger.events(view.name),
         )
 

@@ -2,29 +2,110 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import Key
+from runner.report.paint import NO_PAINT
 from runner.report.plain import plain, wrap
-from runner.report.words import moment, plural
+from runner.report.sheet import as_csv
+from runner.report.table import Column, lay_out
+from runner.report.words import moment, plural, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from runner.ledger.records import Event
+    from runner.report.paint import Paint
 
-_INDENT = 39
+_HEADS: Final = (
+    Column(title="TIME (UTC)"),
+    Column(title="JOB", narrowest=12),
+    Column(title="KIND"),
+    Column(title="WHAT", narrowest=28),
+)
+_KIND: Final = 2
+_ODD: Final = frozenset(
+    {"outcome_unknown", "not_sent", "too_large", "batch_not_found", "overdue", "abandoned"}
+)
+"""Kinds that deserve a look."""
+
+_MOST: Final = 40
+_FIRST: Final = 3
+_LAST: Final = 10
+"""How many events are shown of a history that is longer than `_MOST`, at its two ends."""
+
+_INDENT: Final = 39
 """Two spaces, a moment, two spaces, the longest kind, two spaces."""
 
 
-def history_lines(events: Sequence[Event], *, width: int | None) -> Iterator[str]:
-    """Yield the history, oldest first; looks at a batch that show the same status are one line."""
-    for event, looks in _folded(events):
+def history_lines(
+    events: Sequence[Event], *, job: str, whole: bool, width: int | None
+) -> Iterator[str]:
+    """Yield the history, oldest first; looks at a batch that show the same status are one line.
+
+    Of a long one only the beginning and the end, unless the `whole` is asked for.
+    """
+    folded = list(_folded(events))
+    left_out = range(0) if whole or len(folded) <= _MOST else range(_FIRST, len(folded) - _LAST)
+    for number, (event, looks) in enumerate(folded):
+        if number in left_out:
+            if number == _FIRST:
+                yield plain(f"  ... {len(left_out):,} more: `runner events {job}`")
+            continue
         said = told(event)
         if looks > 1:
             said += f" (the last of {looks:,} looks)"
         line = f"  {moment(event.at)}  {event.kind:<16}{said}"
         yield wrap(plain(line).rstrip(), width, indent=_INDENT)
+
+
+def render_events(
+    events: Sequence[Event], *, width: int | None = None, paint: Paint = NO_PAINT
+) -> str:
+    """Render events of any jobs as a table, a line each; empty if there are none.
+
+    `width` is the number of columns to keep to, None for no limit: then nothing is shortened.
+    """
+    if not events:
+        return ""
+    rows = [
+        (moment(event.at), plain(event.job or "-"), plain(event.kind), plain(told(event)))
+        for event in events
+    ]
+
+    def painted(row: int, column: int, cell: str) -> str:
+        event = events[row]
+        if column != _KIND:
+            return cell
+        if event.kind == "run_finished":
+            return paint.state(str(event.detail.get("state")), cell)
+        if event.kind in ("failed", "lost"):
+            return paint.bad(cell)
+        return paint.warning(cell) if event.kind in _ODD else cell
+
+    return "\n".join(lay_out(_HEADS, rows, width, paint=paint, painted=painted).lines) + "\n"
+
+
+def events_csv(events: Sequence[Event]) -> str:
+    """Write events as CSV; `detail` is JSON."""
+    titles = ("at", "kind", "job", "revision", "submission", "batch", "text", "detail")
+    return as_csv(
+        titles,
+        (
+            (
+                timestamp(event.at),
+                event.kind,
+                event.job,
+                event.revision,
+                event.submission,
+                event.batch,
+                told(event),
+                json.dumps(event.detail, ensure_ascii=False),
+            )
+            for event in events
+        ),
+    )
 
 
 def _folded(events: Sequence[Event]) -> Iterator[tuple[Event, int]]:

@@ -1,4 +1,7 @@
-"""The JSON shapes of `status` and `show`. Stable: a field is added, never changed or removed."""
+"""The JSON shapes of `status`, `show` and `events`: fields are added, never changed or removed.
+
+The files in `runner/report/schemas/` describe them for programs.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,14 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from runner.report.attempts import read_attempts
+from runner.report.next_steps import next_steps
+from runner.report.phases import phases
+
 if TYPE_CHECKING:
     from runner.ledger.records import Event
     from runner.reconcile.overview import JobStory, JobView
+    from runner.report.attempts import Attempt
 
 _UNSHOWABLE: Final = re.compile(
     r"[\x7f-\x9f\xad\u0600-\u0605\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
@@ -52,22 +60,80 @@ def job_shape(view: JobView) -> dict[str, Any]:
         "provider": view.provider,
         "endpoint": view.endpoint,
         "note": view.note,
+        "spec": view.spec,
+        "metadata": dict(view.metadata),
+        "completion_window": view.completion_window,
+        "attempts": view.attempts,
+        "in_flight": [batch.id for batch in view.in_flight],
+        "usage": view.usage,
+        "created_at": view.created_at,
+        "finished_at": view.finished_at,
     }
 
 
-def story_shape(story: JobStory) -> dict[str, Any]:
-    """Return `show --json`: the job as in `status`, its runs, its events."""
+def story_shape(story: JobStory, *, folder: str) -> dict[str, Any]:
+    """Return `show --json`: the job as in `status`, its runs, attempts and failures, its events.
+
+    `folder` is the output folder as people write it.
+    """
     return {
         **job_shape(story.view),
         "runs": [job_shape(run) for run in story.runs],
-        "events": [_event_shape(event) for event in story.events],
+        "events": [event_shape(event) for event in story.events],
+        "submissions": [
+            _attempt_shape(attempt)
+            for run in story.runs
+            for attempt in read_attempts(story.events, run.batches, run.revision)
+        ],
+        "failures": (
+            None
+            if story.failures is None
+            else [
+                {
+                    "code": kind.code,
+                    "count": kind.count,
+                    "examples": [
+                        {"custom_id": example.custom_id, "message": example.message}
+                        for example in kind.examples
+                    ],
+                }
+                for kind in story.failures
+            ]
+        ),
+        "next": list(next_steps(story.view, folder)),
     }
 
 
-def _event_shape(event: Event) -> dict[str, Any]:
+def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
+    batch = attempt.batch
+    return {
+        "key": str(attempt.key),
+        "revision": attempt.key.revision,
+        "shard": attempt.key.shard,
+        "attempt": attempt.key.attempt,
+        "state": None if attempt.state is None else str(attempt.state),
+        "requests": attempt.requests,
+        "answered": attempt.answered,
+        "unanswered": attempt.unanswered,
+        "problem": attempt.problem,
+        "batch": None if batch is None else batch.id,
+        "phases": [
+            {"status": str(phase.status), "since": phase.since, "seconds": phase.seconds}
+            for phase in (() if batch is None else phases(batch))
+        ],
+        "failures": [
+            {"code": failure.code, "count": failure.count, "messages": list(failure.examples)}
+            for failure in attempt.failures
+        ],
+    }
+
+
+def event_shape(event: Event) -> dict[str, Any]:
+    """Return one event, as `show --json` and `events --json` have it."""
     return {
         "at": event.at,
         "kind": event.kind,
+        "job": event.job,
         "revision": event.revision,
         "submission": event.submission,
         "batch": event.batch,

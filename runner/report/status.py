@@ -5,87 +5,165 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.report.paint import NO_PAINT
-from runner.report.plain import columns, fit, pad, plain
-from runner.report.words import listed
+from runner.report.phases import phases
+from runner.report.plain import columns, fit, plain
+from runner.report.sheet import as_csv
+from runner.report.table import Column, flow, lay_out
+from runner.report.words import listed, plural, span, timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from runner.reconcile.overview import JobView
     from runner.report.paint import Paint
 
-_HEADER: Final = ("JOB", "STATE", "DONE", "FAILED", "TOTAL", "BATCHES", "REVISION")
-_NUMBERS: Final = {2, 3, 4}
-_JOB: Final = 0
+_TITLES: Final = (
+    "name", "revision", "state", "total", "succeeded", "failed", "pending", "attempts", "batches",
+    "in_flight", "expires_at", "created_at", "finished_at", "provider", "endpoint",
+    "completion_window", "total_tokens", "output_dir", "spec", "note",
+)  # fmt: skip
 _STATE: Final = 1
-_BATCHES: Final = 5
-_GAP: Final = 2
-_NARROWEST_JOB: Final = 12
-_NARROWEST_BATCHES: Final = 13
+_FAILED: Final = 3
+_IDS_SHOWN: Final = 1
+_NOTES_SHOWN: Final = 20
+_MOST_LEFT_OUT: Final = 5
+"""Columns that a table may do without; if more have no room it is no table any more."""
+
+_MANY: Final = 20
+"""Jobs from which on they are also counted by state, where somebody looks at them."""
 
 
 def render_status(
-    views: Sequence[JobView], *, width: int | None = None, paint: Paint = NO_PAINT
+    views: Sequence[JobView],
+    *,
+    now: float,
+    wide: bool = False,
+    width: int | None = None,
+    paint: Paint = NO_PAINT,
 ) -> str:
     """Render the table; empty if there is no job.
 
-    `width` is the number of columns to keep to, None for no limit: then nothing is shortened.
+    `width` is the number of columns to keep to, None for no limit: then nothing is shortened, and
+    the columns are always the same ones. `wide` asks for all that is known, `now` is the time in
+    Unix seconds.
     """
     if not views:
         return ""
-    rows = [
+    at_work = width is not None and any(view.in_flight for view in views)
+    heads = _USUAL | (_MORE if wide else _AT_WORK if at_work else {})
+    rows = [[cell(view, now) for cell in heads.values()] for view in views]
+
+    def painted(row: int, column: int, cell: str) -> str:
+        if column == _STATE:
+            return paint.state(views[row].state, cell)
+        return paint.bad(cell) if column == _FAILED and views[row].failed else cell
+
+    table = lay_out(list(heads), rows, width, paint=paint, painted=painted)
+    below = _notes(views, limit=None if width is None else _NOTES_SHOWN)
+    lines: Sequence[str] = table.lines
+    if width is not None and len(table.left_out) > _MOST_LEFT_OUT:
+        lines = [line for view in views for line in _block(view, heads, now, width, paint)]
+    elif wide and table.left_out:
+        below.append(f"no room for {', '.join(table.left_out)}: a wider window or a pipe has them")
+    if width is not None and len(views) > _MANY:
+        below.append(_sum(views))
+    return "\n".join([*lines, *_apart([fit(plain(note), width) for note in below])]) + "\n"
+
+
+def status_csv(views: Sequence[JobView]) -> str:
+    """Write jobs as CSV: what `-o wide` has and more, numbers and times for programs."""
+    return as_csv(
+        _TITLES,
         (
-            plain(view.name),
-            str(view.state),
-            f"{view.succeeded:,}",
-            f"{view.failed:,}",
-            f"{view.total:,}",
-            _phases(view.batches),
-            view.revision or "-",
-        )
-        for view in views
+            (
+                view.name,
+                view.revision,
+                str(view.state),
+                view.total,
+                view.succeeded,
+                view.failed,
+                view.pending,
+                view.attempts,
+                len(view.batches),
+                " ".join(batch.id for batch in view.in_flight),
+                _time(expires_at(view)),
+                _time(view.created_at),
+                _time(view.finished_at),
+                view.provider,
+                view.endpoint,
+                view.completion_window,
+                total_tokens(view),
+                view.output_dir,
+                view.spec,
+                view.note,
+            )
+            for view in views
+        ),
+    )
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else timestamp(at)
+
+
+def _block(view: JobView, heads: _Cells, now: float, width: int, paint: Paint) -> Iterator[str]:
+    """Yield what the columns say of one job as lines of its own, for a table that is too wide."""
+    [(_, name), (_, state), *others] = heads.items()
+    word = state(view, now)
+    head = fit(name(view, now), width - columns(word) - 2)
+    yield f"{paint.bold(head)}  {paint.state(word, word)}"
+    told = [
+        f"{column.title.lower()}: {cell}"
+        for column, its in others
+        if (cell := its(view, now)) != "-"
     ]
-    widths = _widths([_HEADER, *rows], width)
-    table = [paint.bold(_line(_HEADER, widths, None, paint))]
-    table += [
-        _line(row, widths, str(view.state), paint) for row, view in zip(rows, views, strict=True)
-    ]
-    notes = [fit(plain(note), width) for note in _notes(views)]
-    return "\n".join([*table, *([""] if notes else []), *notes]) + "\n"
+    yield from flow(told, width, indent=2)
 
 
-def _widths(rows: Sequence[tuple[str, ...]], width: int | None) -> list[int]:
-    """Give each column what it needs.
-
-    Where that is too much the revisions are left out first (`show` has them), then batches and
-    names are shortened.
-    """
-    widths = [max(columns(row[column]) for row in rows) for column in range(len(_HEADER))]
-    if width is None or _taken(widths) <= width:
-        return widths
-    widths.pop()
-    for column, narrowest in ((_BATCHES, _NARROWEST_BATCHES), (_JOB, _NARROWEST_JOB)):
-        missing = max(_taken(widths) - width, 0)
-        widths[column] -= min(missing, max(widths[column] - narrowest, 0))
-    return widths
+def _apart(below: list[str]) -> list[str]:
+    return ["", *below] if below else []
 
 
-def _taken(widths: Sequence[int]) -> int:
-    return sum(widths) + _GAP * (len(widths) - 1)
+def total_tokens(view: JobView) -> int | None:
+    """Return the tokens that the batches of a job report; None where none reports any."""
+    tokens = (view.usage or {}).get("total_tokens")
+    return tokens if isinstance(tokens, int) else None
 
 
-def _line(row: tuple[str, ...], widths: Sequence[int], state: str | None, paint: Paint) -> str:
-    cells = []
-    for column, width in enumerate(widths):
-        cell = fit(row[column], width)
-        cell = cell.rjust(width) if column in _NUMBERS else pad(cell, width)
-        if column == len(widths) - 1:
-            cell = cell.rstrip()
-        cells.append(paint.state(state, cell) if column == _STATE and state else cell)
-    return (" " * _GAP).join(cells)
+def expires_at(view: JobView) -> int | None:
+    """Return when the first of the batches in flight expires, in Unix seconds."""
+    return min((batch.expires_at for batch in view.in_flight if batch.expires_at), default=None)
 
 
-def _phases(batches: Sequence[Mapping[str, object]]) -> str:
+def _in_this_state(view: JobView, now: float) -> str:
+    """Say how long a job has been as it is; of one at work, how long its oldest batch has."""
+    if view.finished_at is not None:
+        return span(now - view.finished_at)
+    since = [told[-1].since for batch in view.in_flight if (told := phases(batch))]
+    return span(now - min(since)) if since else "-"
+
+
+def _expires(view: JobView, now: float) -> str:
+    at = expires_at(view)
+    if at is None:
+        return "-"
+    return f"in {span(at - now)}" if at > now else "overdue"
+
+
+def _in_flight(view: JobView, _now: float) -> str:
+    return plain(listed([batch.id for batch in view.in_flight], most=_IDS_SHOWN)) or "-"
+
+
+def _tokens(view: JobView, _now: float) -> str:
+    tokens = total_tokens(view)
+    return "-" if tokens is None else f"{tokens:,}"
+
+
+def _age(view: JobView, now: float) -> str:
+    return "-" if view.created_at is None else span(now - view.created_at)
+
+
+def _counted(batches: Sequence[Mapping[str, object]]) -> str:
     """Count batches by status, those first that were submitted last."""
     counts: dict[str, int] = {}
     for batch in reversed(batches):
@@ -94,10 +172,53 @@ def _phases(batches: Sequence[Mapping[str, object]]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items()) or "-"
 
 
-def _notes(views: Sequence[JobView]) -> list[str]:
+def _notes(views: Sequence[JobView], *, limit: int | None) -> list[str]:
     """Say what there is to say, once for all jobs that it is true of."""
     jobs: dict[str, list[str]] = {}
     for view in views:
         if view.note:
             jobs.setdefault(view.note, []).append(view.name)
-    return [f"{listed(names)}: {note}" for note, names in jobs.items()]
+    notes = [f"{listed(names)}: {note}" for note, names in jobs.items()]
+    if limit is None or len(notes) <= limit:
+        return notes
+    left = plural(len(notes) - limit, "more note")
+    return [*notes[:limit], f"{left}: `runner show JOB` has each"]
+
+
+def _sum(views: Sequence[JobView]) -> str:
+    """Count jobs by state, the most frequent first."""
+    counts: dict[str, int] = {}
+    for view in views:
+        counts[view.state] = counts.get(view.state, 0) + 1
+    ranked = sorted(counts.items(), key=lambda entry: -entry[1])
+    told = ", ".join(f"{count:,} {state}" for state, count in ranked)
+    return f"{plural(len(views), 'job')}: {told}"
+
+
+_Cells = dict[Column, "Callable[[JobView, float], str]"]
+"""Columns in their order, each with what it says of a job at a moment."""
+
+_USUAL: Final[_Cells] = {
+    Column(title="JOB", narrowest=12): lambda view, _: plain(view.name),
+    Column(title="STATE"): lambda view, _: str(view.state),
+    Column(title="DONE", number=True): lambda view, _: f"{view.succeeded:,}",
+    Column(title="FAILED", number=True): lambda view, _: f"{view.failed:,}",
+    Column(title="TOTAL", number=True): lambda view, _: f"{view.total:,}",
+    Column(title="BATCHES", narrowest=13): lambda view, _: _counted(view.batches),
+    Column(title="REVISION", rank=1): lambda view, _: view.revision or "-",
+}
+_AT_WORK: Final[_Cells] = {
+    Column(title="EXPIRES", rank=3): _expires,
+    Column(title="IN FLIGHT", rank=7): _in_flight,
+}
+_MORE: Final[_Cells] = {
+    Column(title="FOR", rank=2): _in_this_state,
+    **_AT_WORK,
+    Column(title="PROVIDER", rank=4): lambda view, _: plain(view.provider),
+    Column(title="ATTEMPTS", rank=5, number=True): lambda view, _: f"{view.attempts:,}",
+    Column(title="TOKENS", rank=6, number=True): _tokens,
+    Column(title="AGE", rank=8): _age,
+    Column(title="WINDOW", rank=9): lambda view, _: plain(view.completion_window or "-"),
+    Column(title="ENDPOINT", rank=10): lambda view, _: plain(view.endpoint),
+    Column(title="OUTPUT", rank=11): lambda view, _: plain(view.output_dir),
+}

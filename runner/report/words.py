@@ -73,6 +73,11 @@ def moment(at: float) -> str:
         return f"{at:.0f} s"
 
 
+def timestamp(at: float) -> str:
+    """Write a moment, given in Unix seconds, as ISO 8601 in UTC: `2026-01-31T12:00:00Z`."""
+    return moment(at).replace(" ", "T") + "Z"
+
+
 def clock_time(at: float) -> str:
     """Write a moment, given in Unix seconds, as the time of day in UTC."""
     return moment(at)[-8:]

@@ -23,6 +23,7 @@ COMMANDS = (
     "status",
     "watch",
     "show",
+    "events",
     "report",
     "verify",
     "cancel",

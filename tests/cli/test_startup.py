@@ -79,7 +79,7 @@ def test_help_and_init_load_nothing_heavy(folder: Folder, arguments: tuple[str, 
 @pytest.mark.parametrize(
     "arguments",
     [("reconcile",), ("reconcile", "-v"), ("status",), ("status", "--json"), ("show", "hello"),
-     ("plan",)],
+     ("status", "-o", "wide"), ("events",), ("plan",)],
     ids=" ".join,
 )  # fmt: skip
 def test_where_nothing_is_to_do_nothing_is_loaded_for_it(

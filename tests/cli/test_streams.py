@@ -28,6 +28,7 @@ ANSWERS = (
     ("plan", "--json"),
     ("show", "hello"),
     ("show", "hello", "--json"),
+    ("events",),
 )
 RUNNER = f"{sys.executable} -c 'from runner.cli import main; main()'"
 

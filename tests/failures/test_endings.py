@@ -159,7 +159,7 @@ def test_06_a_full_count_is_not_the_end(make_site: MakeSite) -> None:
         [batch] = view.batches
         assert batch["request_counts"] == {"total": 6, "completed": 6, "failed": 0}
         assert (view.succeeded, view.pending) == (0, 6)
-        assert "1 finalizing" in render_status([view])
+        assert "1 finalizing" in render_status([view], now=0)
     assert contents(site) == []
     assert final_files(site) == []
     assert site.until_done(pause=1500).states == {"job": RunState.SUCCEEDED}
@@ -268,7 +268,7 @@ def test_23_counts_may_be_empty_null_or_nought(make_site: MakeSite, counts: Coun
         site.clock.sleep(30)
         site.reconcile()
         [view] = site.views()
-        assert "job" in render_status([view], width=80)
+        assert "job" in render_status([view], now=0, width=80)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert {event.detail["status"] for event in history(site, "batch_changed")} >= {"completed"}
     site.check(ids())
@@ -286,7 +286,7 @@ def test_23_fields_of_any_other_kind_are_passed_over(make_site: MakeSite, odd: o
 
     site = make_site(world=Dialect(each_batch(spoil), behaviour=Behaviour(working=40)))
     site.reconcile()
-    assert "job" in render_status(site.views())
+    assert "job" in render_status(site.views(), now=0)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     site.check(ids())
     assert len(asked(site)) == 1

@@ -39,7 +39,8 @@ HOSTILE: Final = (
 
 
 def view(name: str = "sentiment", state: str = "succeeded", **values: Any) -> JobView:  # noqa: ANN401
-    """Return a job as people see it."""
+    """Return a job as people see it; what of its batches has not ended is in flight."""
+    batches = tuple(Batch.from_api(raw) for raw in values.get("batches", ()))
     return JobView(
         **{
             "name": name,
@@ -53,6 +54,12 @@ def view(name: str = "sentiment", state: str = "succeeded", **values: Any) -> Jo
             "endpoint": "/v1/chat/completions",
             "note": None,
             "batches": (),
+            "in_flight": tuple(batch for batch in batches if not batch.terminal),
+            "attempts": 1 if batches else 0,
+            "completion_window": "24h",
+            "spec": f"specs/{name}.yaml",
+            "created_at": NOW - 7300 if batches else None,
+            "finished_at": NOW - 6590 if RunState(state).final and batches else None,
             **values,
         }
     )

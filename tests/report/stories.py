@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.ledger.records import Event
+from runner.outputs.failures import Example, FailureKind
 from runner.reconcile.overview import JobStory
 from tests.report.scenes import NOW, REVISIONS, batch, raw_batch, view
 
@@ -97,7 +98,17 @@ def partial_story(
             reason="3081 of 6160 requests ended without a successful response",
         ),
     ]  # fmt: skip
-    ended: dict[str, Any] = {"completed_at": int(NOW) - 6960}
+    created = int(NOW) - 7200
+    ended: dict[str, Any] = {
+        "in_progress_at": created + 2,
+        "finalizing_at": created + 236,
+        "completed_at": created + 240,
+        "usage": {
+            "prompt_tokens": 1_200_000,
+            "completion_tokens": 34_567,
+            "total_tokens": 1_234_567,
+        },
+    }
     now = view(
         state="partial",
         total=6160,
@@ -110,15 +121,32 @@ def partial_story(
                 2, **ended, request_counts={"total": 19, "completed": 19, "failed": 0}
             ),
             raw_batch(
-                3, "failed", failed_at=int(NOW) - 7190,
+                3, "failed", failed_at=created + 10,
                 request_counts={"total": 0, "completed": 0, "failed": 0},
             ),
         ),
     )  # fmt: skip
     before = view(
-        revision="2c26b46b68ff", state="partial", succeeded=3000, failed=80, note="superseded"
+        revision="2c26b46b68ff", state="partial", succeeded=3000, failed=80, note="superseded",
+        created_at=NOW - 90_000, finished_at=NOW - 80_000,
+    )  # fmt: skip
+    unknown = "The provided model 'gpt-0' is not supported by the Batch API."
+    failures = (
+        FailureKind(
+            code="model_not_found",
+            count=3080,
+            examples=tuple(
+                Example(custom_id=f"review-{number}", message=unknown)
+                for number in (3081, 3082, 3083)
+            ),
+        ),
+        FailureKind(
+            code="invalid_request",
+            count=1,
+            examples=(Example(custom_id="review-77", message=message),),
+        ),
     )
-    return JobStory(view=now, runs=(before, now), events=tuple(events))
+    return JobStory(view=now, runs=(before, now), events=tuple(events), failures=failures)
 
 
 def running_story() -> JobStory:
@@ -128,9 +156,51 @@ def running_story() -> JobStory:
         *attempt_events(1, 1, 100, batch_number=1, requests=3080)[:7],
     ]
     counts = {"total": 3080, "completed": 1540, "failed": 2}
+    began = {"in_progress_at": int(NOW) - 7100}
     now = view(
         state="running",
         succeeded=0,
-        batches=(raw_batch(1, "in_progress", request_counts=counts),),
+        batches=(raw_batch(1, "in_progress", request_counts=counts, **began),),
+    )
+    return JobStory(view=now, runs=(now,), events=tuple(events))
+
+
+def long_story(shards: int = 1000) -> JobStory:
+    """Return the story of a job of very many shards, most of them collected, the rest at work."""
+    revision = REVISIONS["sentiment"][:12]
+    counts = {"total": 50_000, "completed": 50_000, "failed": 0}
+    events = [event(0, "run_started", requests=shards * 50_000, input="data/sentiment.jsonl")]
+    batches = []
+    for number in range(1, shards + 1):
+        key = f"sentiment/{revision}/{number:04}/1"
+        started = int(NOW) - 7200 + number
+        events += attempt_events(number, 1, number, batch_number=number, requests=50_000)
+        if number > 0.8 * shards:
+            last: dict[str, Any] = {"in_progress_at": started + 60} if number % 30 else {}
+            status = "in_progress" if last else "validating"
+            batches.append(raw_batch(number, status, created_at=started, **last))
+            events = events[:-2]
+            continue
+        without = 3 if number % 100 == 0 else 0
+        outcome: dict[str, Any] = {"succeeded": 50_000 - without}
+        if without:
+            outcome |= {"codes": {"server_error": 3}, "examples": {"server_error": ["Try again."]}}
+        events.append(
+            event(
+                number + 300, "collected", submission=key, transient=without, permanent=0,
+                problem=None, outcome=outcome,
+            )
+        )  # fmt: skip
+        batches.append(
+            raw_batch(
+                number, created_at=started, request_counts=counts, in_progress_at=started + 30,
+                finalizing_at=started + 3000 + number, completed_at=started + 3060 + number,
+            )
+        )  # fmt: skip
+    now = view(
+        state="running",
+        total=shards * 50_000,
+        succeeded=int(0.8 * shards) * 50_000,
+        batches=tuple(batches),
     )
     return JobStory(view=now, runs=(now,), events=tuple(events))

@@ -126,9 +126,9 @@ def test_of_very_many_attempts_only_those_with_trouble_are_told() -> None:
     text = render_story(story, folder="outputs/x", now=NOW).partition("\n\nHistory")[0]
 
     assert text.partition("Attempts\n")[2].splitlines() == [
+        "  30 attempts at 30 shards: 30 collected",
         "  shard 17, attempt 1: 10 requests, 7 answered, 3 without success",
         "    3 requests in neither file",
-        "  29 attempts more, every request answered",
     ]
 
 
@@ -172,11 +172,11 @@ def test_status_json_has_what_the_contract_says() -> None:
 
 
 def test_show_json_has_the_runs_and_the_events() -> None:
-    shape = story_shape(partial_story())
+    shape = story_shape(partial_story(), folder="outputs/x")
 
     assert shape["name"] == "sentiment"
     assert [run["revision"] for run in shape["runs"]] == ["2c26b46b68ff", REVISION]
-    assert {"at", "kind", "revision", "submission", "batch", "detail"} == shape["events"][0].keys()
+    assert {"at", "kind", "revision", "submission", "batch", "detail"} <= shape["events"][0].keys()
 
 
 def test_plan_json_names_every_step() -> None:

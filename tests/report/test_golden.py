@@ -11,6 +11,7 @@ import pytest
 
 from runner.ledger.records import RunState
 from runner.reconcile.overview import JobStory
+from runner.report.history import render_events
 from runner.report.paint import Paint
 from runner.report.plain import columns
 from runner.report.plan import render_plan
@@ -19,9 +20,12 @@ from runner.report.story import render_story
 from tests.report.golden_files import check_golden
 from tests.report.plans import PLANS
 from tests.report.scenes import NOW, raw_batch, view
-from tests.report.stories import partial_story, running_story
+from tests.report.stories import event, long_story, partial_story, running_story
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runner.ledger.records import Event
     from runner.reconcile.overview import JobView
 
 GOLDEN: Final = Path(__file__).parent / "golden"
@@ -79,22 +83,55 @@ def unusual_jobs() -> list[JobView]:
     ]
 
 
+def every_event() -> list[Event]:
+    """Return events of several jobs, one of each kind that looks different."""
+    story = partial_story()
+    key = "sentiment/9f86d081884c/0001/1"
+    return [
+        *story.events,
+        event(800, "outcome_unknown", submission=key, problem="the answer was lost on the way"),
+        event(900, "batch_not_found", submission=key, batch="batch_1"),
+        event(1000, "lost", submission=key, problem="the provider does not know it any more"),
+        dataclasses.replace(
+            event(
+                1100, "run_moved", was_job="feelings", was_folder="outputs/feelings/9f86d081884c"
+            ),
+            job="a-name-that-is-as-long-as-names-of-jobs-are-ever-allowed-to-be.v2",
+        ),
+    ]
+
+
+JOBS: Final = {"usual": usual_jobs(), "unusual": unusual_jobs()}
+
 STORIES: Final[dict[str, JobStory]] = {
     "partial": partial_story(),
     "running": running_story(),
+    "long": long_story(),
     "not-begun": JobStory(
         view=view(state="pending", revision=None, note="not reconciled yet"), runs=(), events=()
     ),
 }
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", ["usual", "unusual"])
-def test_status(name: str, width: int) -> None:
-    text = render_status(usual_jobs() if name == "usual" else unusual_jobs(), width=width)
+def check_drawn(name: str, width: int, draw: Callable[[Paint], str]) -> None:
+    """Hold a rendering against its golden files, without colour and with it, and its width."""
+    text, coloured = draw(Paint()), draw(Paint(on=True))
 
-    check_golden(GOLDEN / f"status-{name}-{width}.txt", text)
+    check_golden(GOLDEN / f"{name}-{width}.txt", text)
+    check_golden(GOLDEN / f"{name}-{width}-colour.txt", coloured)
     assert max(map(columns, text.splitlines())) <= width
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("wide", [False, True], ids=["table", "wide"])
+@pytest.mark.parametrize("name", JOBS)
+def test_status(name: str, wide: bool, width: int) -> None:  # noqa: FBT001 -- of a table
+    check_drawn(
+        f"status-{name}{'-wide' if wide else ''}",
+        width,
+        lambda paint: render_status(JOBS[name], now=NOW, wide=wide, width=width, paint=paint),
+    )
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -118,26 +155,88 @@ def test_plan_in_colour(name: str, width: int) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", STORIES)
 def test_show(name: str, width: int) -> None:
-    text = render_story(
-        STORIES[name], folder="outputs/sentiment/9f86d081884c", now=NOW, width=width
+    check_drawn(
+        f"show-{name}",
+        width,
+        lambda paint: render_story(
+            STORIES[name],
+            folder="outputs/sentiment/9f86d081884c",
+            now=NOW,
+            width=width,
+            paint=paint,
+        ),
     )
 
-    check_golden(GOLDEN / f"show-{name}-{width}.txt", text)
-    assert max(map(columns, text.splitlines())) <= width
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_show_the_whole(width: int) -> None:
+    story = partial_story()
+    first = story.view.batches[0]
+    before = dataclasses.replace(story.runs[0], batches=(first,), attempts=1)
+    story = dataclasses.replace(story, runs=(before, story.view))
+
+    check_drawn(
+        "show-whole",
+        width,
+        lambda paint: render_story(
+            story, folder="outputs/x", now=NOW, whole=True, width=width, paint=paint
+        ),
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_events(width: int) -> None:
+    check_drawn(
+        "events", width, lambda paint: render_events(every_event(), width=width, paint=paint)
+    )
+
+
+def test_a_long_story_is_a_screen_or_two_and_has_no_end_if_asked() -> None:
+    story = long_story()
+
+    text = render_story(story, folder="outputs/x", now=NOW, width=80)
+    whole = render_story(story, folder="outputs/x", now=NOW, width=80, whole=True)
+
+    assert len(text.splitlines()) < 80
+    assert "`runner show sentiment --all`" in text
+    assert "`runner events sentiment`" in text
+    assert whole.count("\n  shard ") == 1000
 
 
 def test_usual_names_and_states_are_shown_whole_in_eighty_columns() -> None:
-    table = render_status(usual_jobs(), width=80).partition("\n\n")[0].splitlines()[1:]
+    table = render_status(usual_jobs(), now=NOW, width=80).partition("\n\n")[0].splitlines()[1:]
 
     assert [line.split()[:2] for line in table] == [
         [job.name, str(job.state)] for job in usual_jobs()
     ]
 
 
-@pytest.mark.parametrize("jobs", [usual_jobs(), unusual_jobs()], ids=["usual", "unusual"])
-def test_nothing_is_shortened_where_there_is_room_or_no_terminal(jobs: list[JobView]) -> None:
-    assert "…" not in render_status(jobs, width=None)
-    assert render_status(jobs, width=200) == render_status(jobs, width=None)
+@pytest.mark.parametrize("wide", [False, True], ids=["table", "wide"])
+@pytest.mark.parametrize("name", JOBS)
+def test_nothing_is_shortened_where_there_is_no_terminal(name: str, wide: bool) -> None:  # noqa: FBT001
+    assert "…" not in render_status(JOBS[name], now=NOW, wide=wide, width=None)
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_pipe_gets_the_same_columns_whatever_is_under_way(name: str) -> None:
+    head = render_status(JOBS[name], now=NOW, width=None).splitlines()[0]
+
+    assert head.split() == ["JOB", "STATE", "DONE", "FAILED", "TOTAL", "BATCHES", "REVISION"]
+
+
+def test_of_very_many_jobs_the_notes_end_and_a_sum_is_drawn() -> None:
+    jobs = [
+        view(f"job-{number:03}", "partial", failed=number, note=f"{number} of 3080 have no answer")
+        for number in range(1, 101)
+    ]
+
+    lines = render_status(jobs, now=NOW, width=80).splitlines()
+
+    assert lines[-2:] == [
+        "80 more notes: `runner show JOB` has each",
+        "100 jobs: 100 partial",
+    ]
+    assert len(render_status(jobs, now=NOW).splitlines()) == 1 + 100 + 1 + 100
 
 
 @pytest.mark.parametrize("state", RunState)
@@ -159,7 +258,10 @@ def test_show_says_what_to_do_next(state: RunState) -> None:
 
 
 def test_a_job_without_a_spec_is_told_to_have_none() -> None:
-    text = render_story(partial_story(), folder="outputs/x", now=NOW, spec_gone=True)
+    story = partial_story()
+    story = dataclasses.replace(story, view=dataclasses.replace(story.view, spec=None))
+
+    text = render_story(story, folder="outputs/x", now=NOW)
 
     assert "no spec asks for the job any more; put it back to go on" in text
     assert "runner retry" not in text

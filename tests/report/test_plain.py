@@ -16,19 +16,20 @@ from runner.inputs.compare import RowChanges
 from runner.ledger.records import RunState
 from runner.reconcile.actions import Finish, Wait
 from runner.reconcile.leftover import Left, LeftKind
+from runner.report.history import events_csv, render_events
 from runner.report.log import Entry
 from runner.report.paint import Paint
 from runner.report.plain import columns, fit, pad, plain, wrap
 from runner.report.plan import render_plan
 from runner.report.plan_shape import plan_shape
 from runner.report.progress import Transfer, transfer_lines
-from runner.report.shapes import as_json, job_shape, story_shape
+from runner.report.shapes import as_json, as_json_line, event_shape, job_shape, story_shape
 from runner.report.standing import standing_lines, standings
-from runner.report.status import render_status
+from runner.report.status import render_status, status_csv
 from runner.report.story import render_story
 from tests.report.plans import edit, since
 from tests.report.scenes import HOSTILE, NOW, every_step, job, preview, raw_batch, run, view
-from tests.report.stories import partial_story
+from tests.report.stories import event, partial_story
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,6 +112,7 @@ def test_wrapped_lines_hang() -> None:
 def hostile_renderings() -> dict[str, str]:
     """Return everything people read, with a server's words in every place they can come to."""
     story = partial_story(HOSTILE)
+    events = [*story.events, event(9, "failed", submission=HOSTILE, problem=HOSTILE)]
     bad = view(
         note=HOSTILE,
         endpoint=HOSTILE,
@@ -141,14 +143,20 @@ def hostile_renderings() -> dict[str, str]:
     lines = standing_lines(standings(waits), unix=NOW, most=9, width=80)
     moving = [Transfer.begin(job=HOSTILE, what=HOSTILE, total=9, now=0) for _ in range(2)]
     return {
-        "status": render_status([bad]),
+        "status": render_status([bad], now=NOW),
+        "status -o wide": render_status([bad], now=NOW, wide=True, width=400),
+        "status -o csv": status_csv([bad]).replace("\r\n", "\n"),
         "show": render_story(story, folder=HOSTILE, now=NOW),
+        "show --all": render_story(story, folder=HOSTILE, now=NOW, whole=True),
+        "events": render_events(events),
+        "events -o csv": events_csv(events).replace("\r\n", "\n"),
+        "events -o jsonl": "".join(as_json_line(event_shape(one)) for one in events),
         "plan": render_plan(plan),
         "progress": "\n".join(lines),
         "transfers": "\n".join(transfer_lines(moving, now=0, most=9, width=200)),
         "log": Entry(message=HOSTILE, job=HOSTILE, facts={"status": HOSTILE}).line(at=NOW),
         "status --json": as_json([job_shape(bad)]),
-        "show --json": as_json(story_shape(story)),
+        "show --json": as_json(story_shape(story, folder=HOSTILE)),
         "plan --json": as_json(plan_shape(plan, (Problem(path="x", message=HOSTILE),))),
     }
 
@@ -177,7 +185,8 @@ def test_json_that_is_safe_is_the_same_json(text: str) -> None:
 def test_colour_adds_nothing_but_colour() -> None:
     paint = Paint(on=True)
     renderings: list[Callable[[Paint], str]] = [
-        (lambda ink: render_status([view(state="failed", note="why")], paint=ink)),
+        (lambda ink: render_status([view(state="failed", note="why")], now=NOW, paint=ink)),
+        (lambda ink: render_events(partial_story().events, paint=ink)),
         (lambda ink: render_plan(preview(*every_step()), paint=ink)),
         (lambda ink: render_story(partial_story(), folder="x", now=NOW, paint=ink)),
     ]

@@ -1,0 +1,121 @@
+"""Tables that fit a terminal: what has no room is left out, or shortened, in a set order.
+
+Cells are text made plain before; colour is put on afterwards, since it takes no columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from runner.report.paint import NO_PAINT
+from runner.report.plain import columns, fit, pad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runner.report.paint import Paint
+
+_GAP: Final = 2
+_ENDLESS: Final = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column and what may be done to it where room is short.
+
+    `rank` 0 is never left out; of the others the highest goes first. `narrowest` is how far it
+    may be shortened, None: not at all.
+    """
+
+    title: str
+    number: bool = False
+    rank: int = 0
+    narrowest: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Rows laid out: the lines, head first, and the titles of the columns left out."""
+
+    lines: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def lay_out(
+    heads: Sequence[Column],
+    rows: Sequence[Sequence[str]],
+    width: int | None,
+    *,
+    paint: Paint = NO_PAINT,
+    painted: Callable[[int, int, str], str] | None = None,
+) -> Table:
+    """Lay rows out to `width` columns of a terminal, None for no limit: then all is shown whole.
+
+    `painted` colours a cell, given the number of its row, that of its column, and its text.
+    """
+    titles = [head.title for head in heads]
+    widths = [max(columns(row[number]) for row in (titles, *rows)) for number in range(len(heads))]
+    kept = _kept(heads, widths, width)
+    _shorten(heads, widths, kept, width)
+
+    def line(row: Sequence[str], number: int | None) -> str:
+        cells = []
+        for place in kept:
+            cell = fit(row[place], widths[place])
+            cell = cell.rjust(widths[place]) if heads[place].number else pad(cell, widths[place])
+            if place == kept[-1]:
+                cell = cell.rstrip()
+            if number is not None and painted is not None:
+                cell = painted(number, place, cell)
+            cells.append(cell)
+        return (" " * _GAP).join(cells)
+
+    return Table(
+        lines=(
+            paint.bold(line(titles, None)),
+            *(line(row, number) for number, row in enumerate(rows)),
+        ),
+        left_out=tuple(title for place, title in enumerate(titles) if place not in kept),
+    )
+
+
+def _kept(heads: Sequence[Column], widths: Sequence[int], width: int | None) -> list[int]:
+    """Return the columns that there is room for: the important ones first, any that fits."""
+    everything = list(range(len(heads)))
+    if width is None:
+        return everything
+    kept = [place for place in everything if heads[place].rank == 0]
+    for place in sorted(everything, key=lambda place: heads[place].rank):
+        if place not in kept and _taken([*kept, place], widths) <= width:
+            kept.append(place)
+    return sorted(kept)
+
+
+def _shorten(
+    heads: Sequence[Column], widths: list[int], kept: Sequence[int], width: int | None
+) -> None:
+    """Shorten what may be shortened, always the widest, until all fits or no more can be done."""
+    if width is None:
+        return
+    while _taken(kept, widths) > width:
+        places = [place for place in kept if widths[place] > (heads[place].narrowest or _ENDLESS)]
+        if not places:
+            return
+        widths[max(places, key=lambda place: widths[place])] -= 1
+
+
+def _taken(kept: Sequence[int], widths: Sequence[int]) -> int:
+    return sum(widths[place] for place in kept) + _GAP * (len(kept) - 1)
+
+
+def flow(cells: Sequence[str], width: int, *, indent: int) -> list[str]:
+    """Lay cells out one after another, as many on a line as fit; none is broken in two."""
+    lines: list[str] = []
+    for cell in cells:
+        short = fit(cell, width - indent)
+        if lines and columns(lines[-1]) + _GAP + columns(short) <= width:
+            lines[-1] += " " * _GAP + short
+        else:
+            lines.append(" " * indent + short)
+    return lines

@@ -1,0 +1,118 @@
+"""Much of a ledger in few queries: what people's views are made of."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import runner.ledger
+from runner.inputs.fingerprint import Fingerprint
+from runner.ledger import notes, runs, views
+from runner.ledger.records import RunState, SubmissionState
+from tests.ledger.entries import JOB, RUN, SHARDS, batch, bring_to, submission
+
+if TYPE_CHECKING:
+    from runner.ledger.store import Ledger
+    from tests.ledger.entries import Clock
+
+PRINT = Fingerprint(path="/data/a.jsonl", size=3, mtime_ns=1, ctime_ns=2, inode=7)
+
+
+def another_run(ledger: Ledger, job: str = "world") -> int:
+    """Record a finished run of another job; returns its id."""
+    ended = dataclasses.replace(RUN, job=job, state=RunState.SUCCEEDED, shards=SHARDS)
+    closed = submission(
+        dataclasses.replace(submission().key, job=job, attempt=2),
+        state=SubmissionState.COLLECTED,
+        batch_id=f"batch_{job}",
+    )
+    shown = batch(f"batch_{job}", status="completed")
+    of = dataclasses.replace(JOB, name=job)
+    return runs.restore_run(ledger, of, ended, [(closed, shown, [])])
+
+
+def test_what_was_sent_is_told_by_run(ledger: Ledger) -> None:
+    first = bring_to(ledger, SubmissionState.SUBMITTED)
+    second = another_run(ledger)
+    unsent = runs.start_run(ledger, JOB, dataclasses.replace(RUN, revision="e" * 64), SHARDS)
+
+    sent = views.sent(ledger, [first.id, second, unsent])
+
+    assert sent.keys() == {first.id, second}
+    assert [one.raw["id"] for one in sent[first.id].batches] == ["batch_1"]
+    assert (sent[first.id].attempts, sent[first.id].any_ended) == (1, False)
+    assert [one.awaited for one in sent[first.id].batches] == [True]
+    assert (sent[second].attempts, sent[second].any_ended) == (2, True)
+    assert [one.awaited for one in sent[second].batches] == [False]
+    assert views.sent(ledger, [second]).keys() == {second}
+
+
+@pytest.mark.parametrize("state", [state for state in SubmissionState if state.closed])
+def test_an_attempt_that_is_over_is_told_to_be(ledger: Ledger, state: SubmissionState) -> None:
+    run = bring_to(ledger, state)
+
+    assert views.sent(ledger, [run.id])[run.id].any_ended
+
+
+def test_whole_runs_are_what_the_ledger_has_of_each(ledger: Ledger) -> None:
+    first = bring_to(ledger, SubmissionState.COLLECTED)
+    second = another_run(ledger)
+
+    whole = views.whole_runs(ledger, [second, first.id])
+
+    assert [run.id for run in whole] == [first.id, second]
+    for run in whole:
+        alone = ledger.run(run.id)
+        without = tuple(dataclasses.replace(one, batch=None) for one in alone.submissions)
+        assert run == dataclasses.replace(alone, submissions=without)
+
+
+def test_only_inputs_that_are_as_they_were_have_a_digest(ledger: Ledger) -> None:
+    other = dataclasses.replace(PRINT, path="/data/b.jsonl")
+    for fingerprint in (PRINT, other):
+        notes.cache_digest(ledger, fingerprint, digest="d" * 64, requests=5)
+    touched = dataclasses.replace(other, mtime_ns=9)
+
+    assert views.cached_digests(ledger, [PRINT, touched]) == {PRINT: ("d" * 64, 5)}
+    assert views.cached_digests(ledger, []) == {}
+
+
+def test_the_history_is_chosen_from(ledger: Ledger, clock: Clock) -> None:
+    bring_to(ledger, SubmissionState.SUBMITTED)
+    clock.now = 2000.0
+    another_run(ledger)
+
+    def kinds(**asked: object) -> list[str]:
+        return [event.kind for event in views.history(ledger, **asked)]  # type: ignore[arg-type]
+
+    assert kinds() == [*kinds(jobs=["hello"]), *kinds(jobs=["world"])]
+    assert kinds(jobs=["hello", "world"]) == kinds()
+    assert kinds(jobs=[]) == []
+    assert kinds(since=2000.0) == ["run_restored"]
+    assert kinds(limit=2) == kinds()[-2:]
+    assert kinds(kinds=["submitted", "uploaded"]) == ["uploaded", "submitted"]
+    assert kinds(jobs=["hello"], kinds=["prepared"], limit=1) == ["prepared"]
+
+
+def test_a_renamed_jobs_history_has_what_it_did_before(ledger: Ledger) -> None:
+    run = bring_to(ledger, SubmissionState.SUBMITTED)
+    runs.relocate_run(ledger, run, dataclasses.replace(JOB, name="world"), "outputs/world/9f")
+
+    assert views.history(ledger, jobs=["world"]) == ledger.events("world")
+    assert len(ledger.events("world")) > 1
+
+
+def test_every_kind_of_event_that_is_told_is_known() -> None:
+    told: set[str] = set()
+    for path in Path(runner.ledger.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "tell":
+                words = [one for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)]
+                told |= {str(word.value) for word in words}
+    told |= {str(state) for state in SubmissionState if state.closed}
+
+    assert told == set(views.EVENT_KINDS)
