@@ -78,7 +78,9 @@ def _not_one(selector: str, names: list[str]) -> str:
 
 def recorded_jobs(ledger: Ledger | None) -> frozenset[str]:
     """Return the names of the jobs that something was done for."""
-    return frozenset() if ledger is None else frozenset(run.job for run in ledger.runs())
+    from runner.ledger.views import jobs_with_runs
+
+    return frozenset() if ledger is None else jobs_with_runs(ledger)
 
 
 @contextlib.contextmanager

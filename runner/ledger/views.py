@@ -72,6 +72,11 @@ class Sent:
     any_ended: bool = False
 
 
+def jobs_with_runs(ledger: Ledger) -> frozenset[str]:
+    """Return the names of the jobs that a run belongs to."""
+    return frozenset(row["job"] for row in ledger.query("SELECT DISTINCT job FROM runs"))
+
+
 def sent(ledger: Ledger, runs: Sequence[int]) -> dict[int, Sent]:
     """Return what was sent for each of these runs; runs without an attempt are left out."""
     batches: dict[int, list[SentBatch]] = {}

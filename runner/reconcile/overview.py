@@ -37,7 +37,7 @@ class JobView:
         revision: its first 12 digits, None while the input has never been read.
         note: what the ledger cannot know yet, or why the run is as it is.
         batches: the API's objects verbatim, in order of submission.
-        in_flight: those of them that are at work and waited for.
+        awaited: those of them that are at work and waited for.
         attempts: how often a request of it was submitted, at most; 0 before the first time.
         spec: the file that asks for it, None where there is none any more.
         created_at, finished_at: when the run began and ended, in Unix seconds.
@@ -55,7 +55,7 @@ class JobView:
     endpoint: str
     note: str | None
     batches: tuple[Mapping[str, Any], ...]
-    in_flight: tuple[Batch, ...] = ()
+    awaited: tuple[Mapping[str, Any], ...] = ()
     attempts: int = 0
     completion_window: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +67,11 @@ class JobView:
     def pending(self) -> int:
         """Requests that have neither a successful response nor a final error."""
         return max(self.total - self.succeeded - self.failed, 0)
+
+    @property
+    def in_flight(self) -> tuple[Batch, ...]:
+        """The batches that are waited for, read."""
+        return tuple(map(Batch.from_api, self.awaited))
 
     @property
     def usage(self) -> dict[str, Any] | None:
@@ -258,7 +263,7 @@ class _Found:
             endpoint=run.endpoint,
             note=note or run.reason,
             batches=tuple(batch.raw for batch in sent.batches),
-            in_flight=tuple(_in_flight(sent)),
+            awaited=tuple(_awaited(sent)),
             attempts=sent.attempts,
             completion_window=window if isinstance(window, str) else None,
             metadata=_metadata(last) if job is None else job.metadata,
@@ -280,10 +285,10 @@ def _counts(run: Run) -> tuple[int, int]:
     )
 
 
-def _in_flight(sent: Sent) -> Iterable[Batch]:
+def _awaited(sent: Sent) -> Iterable[Mapping[str, Any]]:
     for batch in sent.batches:
         if batch.awaited and known_status(str(batch.raw.get("status"))) not in TERMINAL:
-            yield Batch.from_api(batch.raw)
+            yield batch.raw
 
 
 def _metadata(raw: Mapping[str, Any]) -> dict[str, str]:

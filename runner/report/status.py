@@ -49,7 +49,7 @@ def render_status(
     """
     if not views:
         return ""
-    at_work = width is not None and any(view.in_flight for view in views)
+    at_work = width is not None and any(view.awaited for view in views)
     heads = _USUAL | (_MORE if wide else _AT_WORK if at_work else {})
     rows = [[cell(view, now) for cell in heads.values()] for view in views]
 

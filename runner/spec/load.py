@@ -111,6 +111,7 @@ class _Reading:
 
     project: Project
     files: dict[str, list[_Entry]] = field(default_factory=dict)
+    folders: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -126,15 +127,25 @@ class _Reading:
 
     def read_file(self, path: str) -> list[_Entry]:
         """Read one spec file, or find it read already."""
-        real = os.path.realpath(path)
+        real = self._real(path)
         if real not in self.files:
             self.files[real] = self._read(path)
         return self.files[real]
 
+    def _real(self, path: str) -> str:
+        """Return the path without links; each folder is looked up once, not once a file."""
+        if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink() is slower
+            return os.path.realpath(path)
+        folder, name = os.path.split(path)
+        if folder not in self.folders:
+            self.folders[folder] = os.path.realpath(folder)
+        return os.path.join(self.folders[folder], name)  # noqa: PTH118 - as above
+
     def _read(self, path: str) -> list[_Entry]:
         shown_as = shown_path(path, self.project.root)
-        stem = Path(path).name.rpartition(".")[0]
-        data = read_file(Path(path), shown_as)
+        file = Path(path)
+        stem = file.name.rpartition(".")[0]
+        data = read_file(file, shown_as)
         if isinstance(data, Problem):
             return [_nothing(shown_as, stem, data)]
         documents, problems = read_documents(data, shown_as, remedy=remedy)

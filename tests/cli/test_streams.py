@@ -28,7 +28,6 @@ ANSWERS = (
     ("plan", "--json"),
     ("show", "hello"),
     ("show", "hello", "--json"),
-    ("events",),
 )
 RUNNER = f"{sys.executable} -c 'from runner.cli import main; main()'"
 

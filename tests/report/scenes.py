@@ -40,7 +40,7 @@ HOSTILE: Final = (
 
 def view(name: str = "sentiment", state: str = "succeeded", **values: Any) -> JobView:  # noqa: ANN401
     """Return a job as people see it; what of its batches has not ended is in flight."""
-    batches = tuple(Batch.from_api(raw) for raw in values.get("batches", ()))
+    batches = values.get("batches", ())
     return JobView(
         **{
             "name": name,
@@ -54,7 +54,7 @@ def view(name: str = "sentiment", state: str = "succeeded", **values: Any) -> Jo
             "endpoint": "/v1/chat/completions",
             "note": None,
             "batches": (),
-            "in_flight": tuple(batch for batch in batches if not batch.terminal),
+            "awaited": tuple(raw for raw in batches if not Batch.from_api(raw).terminal),
             "attempts": 1 if batches else 0,
             "completion_window": "24h",
             "spec": f"specs/{name}.yaml",
