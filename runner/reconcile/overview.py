@@ -183,7 +183,7 @@ def _foremost(runs: Sequence[Run]) -> Run:
 
 
 def _no_spec(run: Run) -> str | None:
-    return None if run.state.final else "no spec asks for it any more; it is seen to its end"
+    return None if run.state.final else "no valid spec asks for it; it is seen to its end"
 
 
 def _remark(stale: bool, others: Iterable[Run]) -> str | None:  # noqa: FBT001

@@ -133,7 +133,7 @@ def test_a_job_at_work_is_shown_until_it_ends_even_without_a_spec(
     assert names(run) == ["living", "hello"]
     [_, shape] = json.loads(run("status", "--json").out)
     assert (shape["spec"], shape["state"]) == (None, "running")
-    assert "hello: no spec asks for it any more" in run("status").out
+    assert "hello: no valid spec asks for it; it is seen to its end" in run("status").out
     clock.sleep(2000)
     run("reconcile")
     assert len(world.calls("POST", "/batches")) == 2
@@ -279,6 +279,16 @@ def test_events_that_cannot_be_meant(
 
     assert (done.code, done.out) == (2, "")
     assert said in done.err
+
+
+def test_events_of_a_spec_that_is_none_are_an_error(run: Run, finished: Folder) -> None:
+    finished.write("specs/bad.yaml", "inptu: x\n")
+
+    done = run("events", "specs/bad.yaml", "hello", "--kind", "run_started")
+
+    assert done.code == 2
+    assert "specs/bad.yaml:1:1: " in done.err
+    assert "run_started" in done.out
 
 
 def test_events_of_a_fresh_project(run: Run, folder: Folder) -> None:

@@ -314,3 +314,16 @@ def test_any_values_in_a_spec_give_a_job_or_problems(
 
     assert bool(specs.jobs) != bool(specs.problems)
     assert all(problem.message.isprintable() for problem in specs.problems)
+
+
+@pytest.mark.parametrize("size", [8191, 8192, 8193, 20_000])
+def test_a_spec_of_any_size_is_read_whole(tmp_path: Path, size: int) -> None:
+    last = "replicate: 7\n"
+    padding = "#" * (size - len(GOOD) - len(last) - 1) + "\n"
+    lay_out(tmp_path, {"specs/a.yaml": GOOD + padding + last})
+
+    specs = read(tmp_path)
+
+    assert (tmp_path / "specs" / "a.yaml").stat().st_size == size
+    assert specs.problems == ()
+    assert [(job.replicate, len(job.document)) for job in specs.jobs] == [(7, size)]
