@@ -276,7 +276,7 @@ def test_a_file_of_several_jobs_is_no_job(run: Run, lab: Folder, command: str) -
     done = run(command, "specs/one.yaml")
 
     assert (done.code, done.out) == (2, "")
-    assert done.err == "error: specs/one.yaml names 2 jobs; name one\n"
+    assert done.err == "error: specs/one.yaml names 2 jobs (one, two); name one\n"
 
 
 @pytest.mark.parametrize("command", ["cancel", "retry", "show"])
