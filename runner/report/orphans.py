@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.report.paint import NO_PAINT
-from runner.report.plain import fit, plain
+from runner.report.plain import plain, wrap
 from runner.report.words import plural
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ def render_orphans(found: Orphans, *, width: int | None = None, paint: Paint = N
         return "" if found.unasked else "nothing: all that carries a key of runner's is known\n"
     lines: list[str] = []
     for orphan in found.found:
-        lines.append(paint.bold(fit(plain(_headline(orphan)), width)))
-        lines.append(fit(plain(f"  {orphan.key}: {orphan.why}"), width))
+        lines.append(paint.bold(wrap(plain(_headline(orphan)), width, indent=4)))
+        lines.append(wrap(plain(f"  {orphan.key}: {orphan.why}"), width, indent=4))
     batches = sum(orphan.kind == "batch" for orphan in found.found)
     files = sum(max(1, len(orphan.files)) for orphan in found.found)
     lines += ["", f"{plural(batches, 'batch')} and {plural(files, 'file')} of theirs or alone"]

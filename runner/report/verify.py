@@ -10,7 +10,7 @@ from runner.report.plain import plain, wrap
 from runner.report.words import plural, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from runner.outputs.verify import FileCheck
     from runner.reconcile.recorded_input import InputCheck
@@ -47,13 +47,30 @@ def render_verification(
 def _revision(check: RevisionCheck, width: int | None, paint: Paint) -> Iterator[str]:
     head = f"{plain(check.job)}  {plain(check.revision)}"
     if check.matches:
-        yield f"{paint.bold(head)}  {paint.good('ok')}: {_summed(check)}"
+        yield _headed(head, "ok", f": {_summed(check)}", width, paint.bold, paint.good)
     else:
-        yield f"{paint.bold(head)}  {paint.bad('does not match')}  {plain(check.folder)}"
+        rest = f"  {plain(check.folder)}"
+        yield _headed(head, "does not match", rest, width, paint.bold, paint.bad)
     for text in _findings(check):
         yield paint.bad(wrap(plain(f"  {text}"), width, indent=_INDENT))
     for text in (*check.notes, *check.content.notes, *_changed(check.input)):
         yield paint.faint(wrap(plain(f"  note: {text}"), width, indent=_INDENT))
+
+
+def _headed(
+    head: str,
+    verdict: str,
+    rest: str,
+    width: int | None,
+    heading: Callable[[str], str],
+    judging: Callable[[str], str],
+) -> str:
+    """Lay a first line out, then paint its parts; all of it alike where they are broken up."""
+    text = wrap(f"{head}  {verdict}{rest}", width, indent=_INDENT)
+    begin = f"{head}  {verdict}"
+    if not text.startswith(begin):
+        return judging(text)
+    return f"{heading(head)}  {judging(verdict)}{text.removeprefix(begin)}"
 
 
 def _summed(check: RevisionCheck) -> str:

@@ -12,11 +12,15 @@ import pytest
 from runner.ledger.records import RunState
 from runner.reconcile.overview import JobStory
 from runner.report.history import render_events
+from runner.report.listeners import render_hooks
+from runner.report.orphans import render_orphans
 from runner.report.paint import Paint
 from runner.report.plain import columns
 from runner.report.plan import render_plan
 from runner.report.status import render_status
 from runner.report.story import render_story
+from runner.report.verify import render_verification
+from tests.report import findings
 from tests.report.golden_files import check_golden
 from tests.report.plans import PLANS
 from tests.report.scenes import NOW, raw_batch, view
@@ -265,3 +269,32 @@ def test_a_job_without_a_spec_is_told_to_have_none() -> None:
 
     assert "no spec asks for the job any more; put it back to go on" in text
     assert "runner retry" not in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("name", ["whole", "doubtful"])
+def test_verify(name: str, width: int) -> None:
+    found = {"whole": findings.WHOLE, "doubtful": findings.DOUBTFUL}[name]
+    check_drawn(
+        f"verify-{name}",
+        width,
+        lambda paint: render_verification(found, width=width, paint=paint),
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_orphans(width: int) -> None:
+    check_drawn(
+        "orphans",
+        width,
+        lambda paint: render_orphans(findings.ORPHANS, width=width, paint=paint),
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_notify(width: int) -> None:
+    check_drawn(
+        "notify",
+        width,
+        lambda paint: render_hooks(findings.HOOKS, width=width, paint=paint),
+    )

@@ -175,7 +175,7 @@ ACTIVITIES: Final[dict[str, Activity]] = {
 def test_what_is_going_on(name: str, width: int, *, painted: bool) -> None:
     lines = ACTIVITIES[name].lines(now=20, unix=NOW, most=12, width=width, paint=Paint(on=painted))
 
-    colour = "-coloured" if painted else ""
+    colour = "-colour" if painted else ""
     check_golden(GOLDEN / f"progress-{name}-{width}{colour}.txt", "\n".join([*lines, ""]))
     if not painted:
         assert max(map(columns, lines)) <= width

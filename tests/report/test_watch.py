@@ -45,7 +45,7 @@ def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) ->
 def test_the_view(width: int, *, painted: bool) -> None:
     lines = watched().lines(unix=NOW, most=23, width=width, paint=Paint(on=painted))
 
-    colour = "-coloured" if painted else ""
+    colour = "-colour" if painted else ""
     check_golden(GOLDEN / f"watch-{width}{colour}.txt", "\n".join([*lines, ""]))
     if not painted:
         assert max(map(columns, lines)) <= width

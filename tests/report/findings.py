@@ -1,0 +1,168 @@
+"""What the smaller commands have found: scenes of `verify`, `orphans` and `notify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from runner.ledger.notices import Listener
+from runner.ledger.records import Key
+from runner.outputs.verify import FileCheck, FolderCheck, Match
+from runner.reconcile.orphans import Orphan, Orphans
+from runner.reconcile.recorded_input import InputCheck
+from runner.reconcile.verify import RevisionCheck, Verification
+from runner.spec.hooks import Address, Chat, Command, Hook, Webhook
+from tests.report.scenes import HOSTILE, REVISIONS
+
+_RIGHT: Final = "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea"
+_WRONG: Final = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
+
+
+def file(name: str, match: Match = Match.OK, **values: Any) -> FileCheck:  # noqa: ANN401
+    """Return a file of a run's folder, compared with its record."""
+    return FileCheck(
+        name=name,
+        match=match,
+        **{
+            "expected_sha256": _RIGHT,
+            "found_sha256": _RIGHT,
+            "expected_bytes": 1_262_800,
+            "found_bytes": 1_262_800,
+            "lines": 3_080,
+            **values,
+        },
+    )
+
+
+def revision(job: str, *files: FileCheck, **values: Any) -> RevisionCheck:  # noqa: ANN401
+    """Return one revision of a job, checked."""
+    short = REVISIONS[job][:12]
+    return RevisionCheck(
+        job=job,
+        revision=short,
+        folder=f"outputs/{job}/{short}",
+        content=FolderCheck(record=None, files=files),
+        **{"input": None, **values},
+    )
+
+
+WHOLE: Final = Verification(
+    revisions=(
+        revision(
+            "sentiment",
+            file("output.jsonl"),
+            file("errors.jsonl", lines=0),
+            file("raw/0001-1.output.jsonl"),
+            input=InputCheck(path="data/reviews.jsonl", match=Match.OK, expected_sha256=_RIGHT),
+        ),
+        revision(
+            "summaries",
+            file("output.jsonl", lines=1),
+            input=InputCheck(
+                path="data/articles.jsonl",
+                match=Match.DIFFERS,
+                expected_sha256=_RIGHT,
+                found_sha256=_WRONG,
+                why="has changed since, which is no fault of this earlier revision's",
+            ),
+        ),
+    ),
+    unfinished=("judge",),
+)
+
+DOUBTFUL: Final = Verification(
+    revisions=(
+        revision("sentiment", file("output.jsonl"), file("raw/0001-1.output.jsonl")),
+        revision(
+            "banking77-intents",
+            file("output.jsonl", Match.DIFFERS, found_sha256=_WRONG, found_bytes=1_262_799),
+            file("errors.jsonl", Match.MISSING, found_sha256=None, found_bytes=None, lines=None),
+            file("raw/extra.jsonl", Match.STRAY, expected_sha256=None, expected_bytes=None),
+            file("raw/0001-1.errors.jsonl", Match.UNREADABLE, why="cannot be read: it is a folder"),
+            input=InputCheck(
+                path="specs/banking77/intents-chat.jsonl",
+                match=Match.DIFFERS,
+                bad=True,
+                expected_sha256=_RIGHT,
+                found_sha256=_WRONG,
+                why="differs from what was asked",
+            ),
+            problems=(f"the record counts 3,080 answers, the file has 3,079; {HOSTILE}",),
+            notes=("the ledger knows nothing of this revision",),
+        ),
+    ),
+    unfinished=(),
+)
+
+ORPHANS: Final = Orphans(
+    found=(
+        Orphan(
+            provider="openai",
+            kind="batch",
+            id="batch_68f0c3a1d4b88190a7000001",
+            key=Key(job="sentiment", revision="9f86d081884c", shard=1, attempt=1),
+            created_at=1_700_000_000,
+            status="completed",
+            size=3_080,
+            files=("file-1", "file-2"),
+            why="no job here is named sentiment, nor was one",
+        ),
+        Orphan(
+            provider="lab",
+            kind="file",
+            id="file-0007",
+            key=Key(
+                job="every-answer-of-the-model-about-wikipedia.v2",
+                revision="2c26b46b68ff",
+                shard=2,
+                attempt=1,
+            ),
+            created_at=None,
+            status=None,
+            size=337_300,
+            files=(),
+            why=f"the ledger has another file for this submission, {HOSTILE}",
+        ),
+    ),
+    unasked={},
+)
+
+
+def listener(hook: Hook, **values: Any) -> Listener:  # noqa: ANN401
+    """Return a hook as the ledger knows it."""
+    return Listener(
+        id=hook.id,
+        name=str(hook),
+        **{
+            "heard": 17,
+            "tries": 0,
+            "failures": 0,
+            "not_before": 0.0,
+            "told_at": None,
+            "problem": None,
+            **values,
+        },
+    )
+
+
+_MAIL: Final = Hook(way=Command(arguments=("mail", "-s", "runner"), folder=Path("/project")))
+_HOOK: Final = Hook(
+    way=Webhook(address=Address(variable="CHAT_HOOK")),
+    when=("failed", "partial", "trouble", "recovered"),
+    jobs="acl-*",
+)
+_CHAT: Final = Hook(way=Chat(address=Address(file=Path("~/.config/runner/mail"))))
+
+HOOKS: Final = (
+    (_MAIL, None),
+    (_HOOK, listener(_HOOK, told_at=1_700_000_000.0)),
+    (_CHAT, listener(_CHAT)),
+    (
+        _HOOK,
+        listener(
+            _HOOK,
+            failures=3,
+            problem=f"127.0.0.1:8080 answered 500 {HOSTILE}",
+        ),
+    ),
+)
