@@ -36,8 +36,9 @@ demo: $(READY) ## embed 3,080 questions through a Batch API on this machine; no 
 	@echo 'What the same questions would take at OpenAI (planned only, nothing is sent):'
 	@env -u OPENAI_API_KEY -u OPENAI_BASE_URL $(BIN)/runner plan specs/banking77/intents.yaml
 
-test: $(READY) ## run the tests, with branch coverage
-	@$(BIN)/python -m pytest --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+test: $(READY) ## run the tests, JOBS at once, with branch coverage
+	@$(BIN)/python -m pytest --numprocesses $(JOBS) --dist worksteal --cov --cov-report=term \
+		--cov-fail-under=$(COVERAGE)
 
 # Where nothing is collected pytest exits with 5: without Playwright, or Chromium, this fails.
 browser: $(READY) $(DRIVEN) ## drive Chromium through the report: light, dark, phone, paper, keyboard

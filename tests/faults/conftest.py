@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 MEMORY = Path("/dev/shm")
-POINTS = pytest.StashKey[dict[str, int]]()
-"""How many points each sweep has struck, by the name of its test."""
+POINTS = "points struck"
+"""The property of a test's report that says how many points its sweep has struck."""
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many points were struck: these figures are what the documentation quotes."""
-    points = config.stash.get(POINTS, {})
+    points = {
+        report.location[2]: int(str(value))
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == POINTS
+    }
     if points:
         terminalreporter.section("points struck in sweeps, all of them hit")
         for name, count in points.items():
@@ -44,8 +47,7 @@ def sweep(request: pytest.FixtureRequest) -> Sweep:
 
     def told(points: int, strike_at: Callable[[int], bool]) -> None:
         found = sweeping.sweep(points, strike_at)
-        request.config.stash.setdefault(POINTS, {})[request.node.name] = found
-        request.node.user_properties.append(("points", found))
+        request.node.user_properties.append((POINTS, found))
 
     return told
 
