@@ -64,19 +64,10 @@ def selection(project: Project, directory: Path, selectors: Sequence[str]) -> Se
 
 def keep_plan(path: Path, shape: dict[str, Any]) -> None:
     """Write a plan to a file, whole or not at all. Raises LocalFileError."""
-    from runner.outputs.disk import explained
+    from runner.outputs.disk import write_whole
     from runner.report.shapes import as_json
 
-    with explained(path, doing="written"):
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            with part.open("w", encoding="utf-8") as file:
-                file.write(as_json(shape))
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+    write_whole(path, as_json(shape).encode())
 
 
 def open_plan(path: Path, project: Project, selectors: Sequence[str]) -> Agreed:

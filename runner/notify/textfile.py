@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from runner.errors import LocalFileError
+from runner.outputs.disk import explained, write_whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _READABLE: Final = 0o644
 """The exporter runs as a user of its own."""
@@ -20,17 +19,6 @@ def write(path: Path, text: str) -> None:
     The temporary name does not end as the file's own does, so that no collector takes it up. What
     is not UTF-8 in the name of a folder becomes a question mark.
     """
-    try:
+    with explained(path, doing="written"):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-                os.fchmod(file.fileno(), _READABLE)
-                file.write(text)
-            Path(name).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
-    except OSError as error:
-        raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
+    write_whole(path, text.encode(errors="replace"), mode=_READABLE)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LocalFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _WORDS: Final = {
     errno.ENOSPC: "the disk is full",
@@ -52,6 +52,32 @@ def explained(path: Path, *, doing: str) -> Iterator[None]:
         yield
     except OSError as problem:
         raise refusal(path, problem, doing=doing) from problem
+
+
+def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Put a file in the place of another in one step, or leave that one as it is.
+
+    A link stays one, and what it leads to is replaced. Only a file is: a device or a pipe of that
+    name would be gone for everybody. `mode` holds whatever the mask says; without one the mask
+    decides. Raises LocalFileError.
+    """
+    real = Path(os.path.realpath(path))
+    with explained(path, doing="written"):
+        if real.exists() and not (real.is_file() or real.is_dir()):
+            raise LocalFileError(f"{path} cannot be written: it is not a regular file")
+        part = real.with_name(f".{real.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                if mode is not None:
+                    os.fchmod(file.fileno(), mode)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(real)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
 
 
 def sync_folder(folder: Path) -> None:

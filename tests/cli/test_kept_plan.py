@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -305,3 +306,19 @@ def test_a_plan_that_cannot_be_kept_is_an_error(run: Run, lab: Folder) -> None:
     assert done.code == 1
     assert "nowhere/plan.json cannot be written: there is no such file or folder" in done.err
     assert run("plan", "-o", "specs").code == 2
+
+
+def test_a_plan_takes_no_place_but_a_files(run: Run, lab: Folder) -> None:
+    """As root, a device of that name would be gone for everybody on the machine."""
+    lab.job()
+    os.mkfifo(lab.root / "pipe")
+    (lab.root / "plan.json").symlink_to("kept.json")
+
+    done = run("plan", "-o", "pipe")
+
+    assert done.code == 1
+    assert "pipe cannot be written: it is not a regular file" in done.err
+    assert (lab.root / "pipe").is_fifo()
+    assert run(*KEEP).code == 0
+    assert (lab.root / "plan.json").is_symlink()
+    assert json.loads((lab.root / "kept.json").read_text())["changes"]

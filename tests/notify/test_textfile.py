@@ -58,3 +58,13 @@ def test_what_fails_leaves_nothing_behind(tmp_path: Path) -> None:
         write(tmp_path / "runner.prom", "x\n")
 
     assert [path.name for path in tmp_path.iterdir()] == ["runner.prom"]
+
+
+def test_only_a_file_is_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+
+    with pytest.raises(LocalFileError, match="pipe cannot be written: it is not a regular file"):
+        write(tmp_path / "pipe", "x\n")
+
+    assert (tmp_path / "pipe").is_fifo()
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
