@@ -118,8 +118,8 @@ def reconcile(  # noqa: PLR0913 -- its options
     """Bring jobs nearer to what their specs ask for.
 
     One idempotent pass that never blocks on the provider's work: validates, uploads, submits,
-    observes, collects, asks again what did not finish. SPEC is a spec file, a folder or a job
-    name; all specs without one.
+    observes, collects, asks again what did not finish. SPEC is a spec file, a folder, a job name
+    or a pattern of names such as 'sent*'; all specs without one.
     """
     project = open_project(directory)
     agreed = None if kept is None else open_plan(kept, project, selectors)

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
     """Hash inputs, raw files and outputs again and compare them with the records.
 
-    JOB is a job name, a spec file or a folder; all jobs and all outputs without one. Every
-    revision that has a run.json is held against it: the digest of each file, the counts, and the
-    origin of each line in raw/. Asks nobody, changes nothing. Exits with 1 if something does not
-    match, or a JOB that was named has nothing to check.
+    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; all jobs and
+    all outputs without one. Every revision that has a run.json is held against it: the digest of
+    each file, the counts, and the origin of each line in raw/. Asks nobody, changes nothing.
+    Exits with 1 if something does not match, or a JOB that was named has nothing to check.
     """
     from runner.cli.voice import Voice
     from runner.errors import LedgerError

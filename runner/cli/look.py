@@ -31,8 +31,9 @@ _SELECTORS = click.argument(
 def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     """Check specs and inputs offline.
 
-    SPEC is a spec file, a folder or a job name; all specs without one. Prints one line for each
-    problem on stderr and exits with 2; nothing is sent anywhere.
+    SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'; all specs
+    without one. Prints one line for each problem on stderr and exits with 2; nothing is sent
+    anywhere.
     """
     from runner.cli.voice import Voice
     from runner.errors import InvalidInput
@@ -79,8 +80,8 @@ def plan(
 ) -> int:
     """Show what reconcile would do; change nothing.
 
-    SPEC is a spec file, a folder or a job name; all specs without one. Providers are asked what
-    they have, nothing is sent that changes anything.
+    SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'; all specs
+    without one. Providers are asked what they have, nothing is sent that changes anything.
     """
     from runner.errors import RunnerError
 

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from runner.cli.answer import answer, note, print_problems
 from runner.cli.codes import Command
 from runner.cli.completion import complete_known_jobs
-from runner.cli.project import open_project, open_specs, recorded
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runner.ledger.store import Ledger
-    from runner.spec.job import Specs
-    from runner.spec.project import Project
+from runner.cli.project import open_project, open_specs, recorded, recorded_jobs
 
 _STDOUT: Final = "-"
 _MOST_SAMPLES: Final = 50
@@ -51,10 +43,11 @@ _MOST_SAMPLES: Final = 50
 def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int) -> int:
     """Write one HTML page about jobs, their batches, errors and answers.
 
-    JOB is a job name, a spec file or a folder; all jobs without one. The page needs no other file
-    and no network; its links lead to the outputs from where it is written. Asks nobody, changes
-    nothing else.
+    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; all jobs
+    without one, those whose spec is gone included. The page needs no other file and no network;
+    its links lead to the outputs from where it is written. Asks nobody, changes nothing else.
     """
+    from runner.outputs.disk import write_whole
     from runner.reconcile.dossier import gather
     from runner.report.page.document import render_page
     from runner.report.words import plural, size
@@ -62,11 +55,12 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
     project = open_project(directory)
     target = None if output == _STDOUT else _target(output)
     with recorded(project) as ledger:
-        specs, gone = _selected(project, jobs, directory, ledger)
+        known = recorded_jobs(ledger)
+        specs = open_specs(project, jobs, directory, known=known)
         dossier = gather(
             project,
             specs.selected,
-            gone,
+            specs.gone if jobs else sorted(known),
             ledger,
             chosen=bool(jobs),
             beside=Path.cwd() if target is None else target.parent,
@@ -78,38 +72,9 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
         answer(_spelt(page))
     else:
         content = page.encode()
-        _write(target, content)
+        write_whole(target, content)
         note(f"{output}: {plural(len(dossier.jobs), 'job')}, {size(len(content))}")
     return 2 if specs.problems else 0
-
-
-def _selected(
-    project: Project, jobs: Sequence[str], directory: Path, ledger: Ledger | None
-) -> tuple[Specs, Sequence[str]]:
-    """Return the specs that are selected, and the names of jobs that only the ledger knows.
-
-    Raises UsageError for what is neither.
-    """
-    from runner.errors import UsageError
-    from runner.spec.job import Specs
-
-    known = {run.job for run in ledger.runs()} if ledger is not None else set()
-    if not jobs:
-        return open_specs(project, (), directory), sorted(known)
-    selectors: list[str] = []
-    gone: list[str] = []
-    for selector in jobs:
-        try:
-            open_specs(project, (selector,), directory)
-        except UsageError:
-            if selector not in known:
-                raise
-            gone.append(selector)
-        else:
-            selectors.append(selector)
-    if not selectors:
-        return Specs(jobs=(), selected=(), problems=(), complete=False), gone
-    return open_specs(project, selectors, directory), gone
 
 
 def _target(output: str) -> Path:
@@ -128,19 +93,3 @@ def _spelt(page: str) -> str:
     """Write a page in the characters that stdout has; HTML has names for all others."""
     encoding = (sys.stdout.encoding or "utf-8") if sys.stdout is not None else "utf-8"
     return page.encode(encoding, "xmlcharrefreplace").decode(encoding)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all. Raises LocalFileError."""
-    from runner.outputs.disk import explained
-
-    real = Path(os.path.realpath(path))  # a link stays one
-    temporary = real.with_name(f".{real.name}.{os.getpid()}.partial")
-    with explained(path, doing="written"):
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(real)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise

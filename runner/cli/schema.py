@@ -36,8 +36,8 @@ _NAMES: Final = tuple(schemas())
     help=f"""Print a JSON Schema: what a document may hold, with examples.
 
     NAME is one of {", ".join(_NAMES)}. `spec` and `project` are for what you write, specs and
-    runner.yaml; `record` is for run.json, the others for what --json prints. All are draft-07,
-    which is what editors know best.
+    runner.yaml; `record` is for run.json, `log` for a line of --log-format json, the others for
+    what --json prints. All are draft-07, which is what editors know best.
 
     An editor checks a YAML file by the schema that its first line names; `runner init` writes
     that line, and the schemas into schemas/. After an upgrade of runner,

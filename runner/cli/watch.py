@@ -13,8 +13,8 @@ import click
 
 from runner.cli.answer import answer, is_terminal, note, paint, print_problems
 from runner.cli.codes import Command
-from runner.cli.completion import complete_specs
-from runner.cli.project import open_project, open_specs
+from runner.cli.completion import complete_known_jobs
+from runner.cli.project import open_project, open_specs, recorded, recorded_jobs
 from runner.cli.seconds import SECONDS, finite
 from runner.cli.signals import Terminated
 
@@ -33,7 +33,7 @@ _TERMINATED: Final = 143
 
 
 @click.command(cls=Command)
-@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_specs)
+@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs)
 @click.option(
     "--interval",
     metavar="SECONDS",
@@ -47,19 +47,25 @@ _TERMINATED: Final = 143
 def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
     """Follow where jobs stand until all are final.
 
-    JOB is a job name, a spec file or a folder; all jobs without one. Reads the ledger alone: a
-    reconcile, by hand or from cron, does the work meanwhile. In a pipe or a file, one line for
-    each change. q or Ctrl-C ends it before.
+    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; all jobs
+    without one, and those at work whose spec is gone. Reads the ledger alone: a reconcile, by
+    hand or from cron, does the work meanwhile. In a pipe or a file, one line for each change. q
+    or Ctrl-C ends it before.
     """
+    from runner.reconcile.overview import overview
+
     project = open_project(directory)
-    specs = open_specs(project, jobs, directory)
+    with recorded(project) as ledger:
+        specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
+        left = overview(project, (), ledger, gone=specs.gone)
+    gone = [view.name for view in left if not view.state.final or view.name in jobs]
     print_problems(specs.problems)
-    if not specs.selected:
+    if not specs.selected and not gone:
         if not specs.problems:
             note("no jobs yet: there is no spec")
         return 2 if specs.problems else 0
     try:
-        with contextlib.closing(_Lookout(project, specs.selected)) as lookout:
+        with contextlib.closing(_Lookout(project, specs.selected, gone)) as lookout:
             follow = _draw if _can_draw() else _print
             seen = follow(lookout, interval)
     except KeyboardInterrupt:
@@ -74,13 +80,14 @@ def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
 class _Lookout:
     """Looks at the ledger, again if it has changed.
 
-    The specs are those of the beginning. Holds no lock between looks, and none that a reconcile
-    would have to wait for during one.
+    The specs, and the jobs without one, are those of the beginning. Holds no lock between looks,
+    and none that a reconcile would have to wait for during one.
     """
 
-    def __init__(self, project: Project, jobs: Sequence[Job]) -> None:
+    def __init__(self, project: Project, jobs: Sequence[Job], gone: Sequence[str]) -> None:
         self._project = project
         self._jobs = jobs
+        self._gone = gone
         self._ledger: Ledger | None = None
         self._version: int | None = None
         self._seen: Watched | None = None
@@ -114,7 +121,7 @@ class _Lookout:
         from runner.report.watch import EVENTS_LOOKED_AT, Watched
 
         ledger = self._ledger
-        views = overview(self._project, self._jobs, ledger)
+        views = overview(self._project, self._jobs, ledger, gone=self._gone)
         if ledger is None:
             return Watched.of(views, (), ())
         at_work = {(view.name, view.revision) for view in views if not view.state.final}

@@ -133,6 +133,27 @@ def test_what_is_over_ends_at_once(finished: Folder, run: Run) -> None:
     assert run("watch").code == 2
 
 
+def test_a_job_whose_spec_is_gone_is_seen_to_its_end(
+    lab: Folder, run: Run, clock: VirtualClock
+) -> None:
+    lab.job("one")
+    assert run("reconcile").code == 0
+    (lab.root / "specs/one.yaml").unlink()
+    process = begin(*WATCH, cwd=lab.root, env=lab.env)
+    try:
+        assert told(process).endswith("no valid spec asks for it; it is seen to its end")
+        clock.now += 500
+        assert run(*FINISH).code == 0
+        _, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.communicate()
+
+    assert (process.returncode, err) == (0, "")
+    assert run("watch", "one").out.endswith("one: succeeded, 3 of 3 done\n")
+    assert run("watch", "o*").code == 0
+
+
 def test_without_a_spec_there_is_nothing_to_watch(run: Run) -> None:
     done = run("watch")
 
