@@ -35,9 +35,10 @@ _PATIENCE: Final = 10.0
 def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: bool) -> int:
     """Check that all is there which runner needs, and say what to do.
 
-    Versions, specs, git, ledger, file system, lock, disk, links; and of each provider its key,
-    whether it answers, and its clock. Changes nothing; a provider is asked for its newest
-    batches, once. Exits with 1 if a check fails; warnings are no failures.
+    Versions, specs, git, ledger, file system, lock, disk, links, and what `notify`, `ping` and
+    `metrics` need; and of each provider its key, whether it answers, and its clock. Changes
+    nothing and sends no message; a provider is asked for its newest batches, once. Exits with 1
+    if a check fails; warnings are no failures.
     """
     from runner.reconcile.checkup import Health
 
@@ -56,6 +57,7 @@ def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: boo
 def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[Finding]:
     from runner.errors import InvalidInput, UsageError
     from runner.reconcile import checkup
+    from runner.reconcile.checkup_hooks import check_hooks
     from runner.reconcile.checkup_providers import check_provider, providers_in_use
     from runner.spec.explain import one_of
     from runner.spec.job import Specs
@@ -81,6 +83,7 @@ def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[
     yield from checkup.check_project(project, specs)
     yield from checkup.check_ledger(project, time.time)
     yield from checkup.check_disk(project, specs, checkup.recorded_runs(project, time.time))
+    yield from check_hooks(project, Environment())
     chosen = [project.providers[named]] if named else providers_in_use(project, specs)
     for each in chosen:
         yield from check_provider(each, Environment(), None if offline else _client)

@@ -411,3 +411,38 @@ def test_libraries_that_are_missing(
 
     assert found["local: extra"].remedy == "pip install 'batch-runner[local]'"
     assert found["local: tokens"].health == "warn"
+
+
+def test_what_people_are_told_by_is_looked_at(
+    checks: Callable[..., dict[str, Check]],
+    finished: Folder,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finished.write(
+        "runner.yaml",
+        "default_provider: local\n"
+        "notify:\n"
+        "  - command: [./told.sh]\n"
+        "  - command: [git]\n"
+        "  - webhook_env: CHAT_URL\n"
+        "ping: {url_env: PING_URL}\n"
+        "metrics: .runner\n",
+    )
+
+    found = checks("--offline")
+
+    assert found["notify"].health == "warn"
+    assert found["notify"].what == (
+        "command told.sh: there is no such program, or it may not be run; "
+        "webhook in CHAT_URL: CHAT_URL is not set"
+    )
+    assert found["ping"][:2] == ("warn", "PING_URL is not set")
+    assert found["metrics"].health == "warn"
+
+    finished.write("told.sh", "#!/bin/sh\n").chmod(0o755)
+    for name in ("CHAT_URL", "PING_URL"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:9/{KEY}")
+    found = checks("--offline")
+
+    assert (found["notify"].health, found["ping"].health) == ("ok", "ok")
+    assert not any(KEY in told for check in found.values() for told in check if told)
