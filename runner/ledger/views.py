@@ -46,8 +46,15 @@ EVENT_KINDS: Final = (
     "lost",
     "abandoned",
     "tidied",
+    "trouble",
+    "recovered",
+    "told",
+    "not_told",
 )
-"""Every kind of event that a ledger tells of, in the order in which they come in a run's life."""
+"""Every kind of event that a ledger tells of, in the order in which they come in a run's life.
+
+The last four are of passes: what could not be done, and who was told of what.
+"""
 
 _ENDED: Final = json.dumps([state for state in SubmissionState if state.closed])
 

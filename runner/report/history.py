@@ -26,7 +26,16 @@ _HEADS: Final = (
 )
 _KIND: Final = 2
 _ODD: Final = frozenset(
-    {"outcome_unknown", "not_sent", "too_large", "batch_not_found", "overdue", "abandoned"}
+    {
+        "outcome_unknown",
+        "not_sent",
+        "too_large",
+        "batch_not_found",
+        "overdue",
+        "abandoned",
+        "trouble",
+        "not_told",
+    }
 )
 """Kinds that deserve a look."""
 

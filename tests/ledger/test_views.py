@@ -109,10 +109,21 @@ def test_a_renamed_jobs_history_has_what_it_did_before(ledger: Ledger) -> None:
 def test_every_kind_of_event_that_is_told_is_known() -> None:
     told: set[str] = set()
     for path in Path(runner.ledger.__file__).parent.glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_bytes())):
+        tree = ast.parse(path.read_bytes())
+        named = {
+            node.target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.AnnAssign)
+            and isinstance(node.target, ast.Name)
+            and isinstance(node.value, ast.Constant)
+        }
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "tell":
-                words = [one for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)]
-                told |= {str(word.value) for word in words}
+                for word in ast.walk(node.args[0]):
+                    if isinstance(word, ast.Constant):
+                        told.add(str(word.value))
+                    elif isinstance(word, ast.Name) and word.id in named:
+                        told.add(str(named[word.id]))
     told |= {str(state) for state in SubmissionState if state.closed}
 
     assert told == set(views.EVENT_KINDS)
