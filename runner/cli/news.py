@@ -46,7 +46,7 @@ def after_pass(
     if project.metrics is not None:
         _metrics(shop, voice, specs, code=code, seconds=seconds)
     if project.ping is not None:
-        _ping(shop, voice, report, code=code)
+        _ping(shop, voice, specs, report, code=code)
 
 
 def tell_failure(project: Project, error: RunnerError) -> None:
@@ -135,7 +135,7 @@ def _metrics(shop: Workshop, voice: Voice, specs: Specs, *, code: int, seconds: 
         _worked(shop, METRICS)
 
 
-def _ping(shop: Workshop, voice: Voice, report: PassReport, *, code: int) -> None:
+def _ping(shop: Workshop, voice: Voice, specs: Specs, report: PassReport, *, code: int) -> None:
     from runner.notify.listeners import PING
     from runner.notify.ping import ping
     from runner.report.summary import pass_lines
@@ -146,7 +146,7 @@ def _ping(shop: Workshop, voice: Voice, report: PassReport, *, code: int) -> Non
     try:
         ping(
             shop.project.ping,
-            pass_lines(report),
+            pass_lines(report, specs.problems),
             code=code,
             environ=Environment(),
             sleep=time.sleep,

@@ -265,6 +265,15 @@ def test_each_pass_pings(run: Run, pinged: Folder, catcher: Catcher, world: Worl
 
 
 @pytest.mark.usefixtures("quick")
+def test_a_ping_names_what_is_wrong_with_a_spec(run: Run, pinged: Folder, catcher: Catcher) -> None:
+    pinged.write("specs/bad.yaml", "name: bad\nfrob: 1\n")
+    assert run("reconcile").code == 2
+
+    [caught] = catcher.caught
+    assert b"exit code 2" in caught.body
+    assert b"specs/bad.yaml:2:1: frob: unknown key" in caught.body
+
+
 def test_a_ping_is_tried_twice_and_then_told_of_once(
     run: Run, pinged: Folder, catcher: Catcher
 ) -> None:
