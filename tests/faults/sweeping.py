@@ -2,7 +2,7 @@
 
 A clean run counts the points. Then each of them must be hit, so that none is passed over in
 silence, and the sweep goes on until there is nothing to hit any more. How often a provider was
-looked at depends on the time of day, so a run may have a few points fewer, at its end.
+looked at depends on the time of day, so a run may lack a few of the points, near its end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ AT_ONCE = 2
 TRIES = 3
 """How often a point may be passed by, because calls at the same time came in another order."""
 FEWER = 3
-"""By how many points at its end a story may be shorter than the clean run was."""
+"""How many of the last points of the clean run other runs may lack."""
 ENOUGH = 5
 """Failures after which the rest of a sweep would tell nothing new."""
 
@@ -55,10 +55,9 @@ def sweep(points: int, strike_at: Callable[[int], bool]) -> int:
     while not wrong and strike(points, 1):
         points += 1
     assert not wrong, "\n\n".join(wrong)
-    last = points - len(missed)
-    shorter = len(missed) <= FEWER and sorted(missed) == list(range(last, points))
-    assert shorter, f"never hit, of {points} points: {sorted(missed)}"
-    return last
+    lacking = all(number >= points - FEWER for number in missed)
+    assert lacking, f"never hit, of {points} points: {sorted(missed)}"
+    return points - len(missed)
 
 
 def check_words(end: Ended, *, code: int = 1) -> None:

@@ -7,6 +7,7 @@ box, through a proxy at which the command is killed.
 from __future__ import annotations
 
 import signal
+from itertools import count
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -32,6 +33,8 @@ ROWS = 6
 A_SHARD = 3
 LEAST = 10
 """Calls without which two batches are not uploaded, created, looked at and fetched."""
+TRIED = count()
+"""A point may be tried again, at a server with another address: that asks something else."""
 
 
 @pytest.fixture
@@ -70,12 +73,13 @@ def test_a_death_at_any_exchange(
         relay = Relay(home)
         relay.faults = killer = Killer(number, acted=acted)
         with serve(relay) as server:
-            project = project_at(memory_path, f"n{number}", server)
+            name = f"n{number}-{next(TRIED)}"
+            project = project_at(memory_path, name, server)
             killed = launcher.run(project, *WAITING, started=killer.pid.set_result)
             relay.faults = never
             assert killed.code in (0, -signal.SIGKILL), killed
             launcher.until_final(project)
-            check_whole(launcher, project, home, relay, f"n{number}")
+            check_whole(launcher, project, home, relay, name)
         return killed.code != 0
 
     clean = Relay(home)
@@ -96,11 +100,12 @@ def test_a_death_at_any_step(
     def die_at(number: int) -> bool:
         relay = Relay(home)
         with serve(relay) as server:
-            project = project_at(memory_path, f"n{number}", server)
+            name = f"n{number}-{next(TRIED)}"
+            project = project_at(memory_path, name, server)
             killed = launcher.run(project, *WAITING, step=Step(kind=kind, number=number))
             assert killed.code in (0, -signal.SIGKILL), killed
             launcher.finish(project)
-            check_whole(launcher, project, home, relay, f"n{number}")
+            check_whole(launcher, project, home, relay, name)
         return killed.code != 0
 
     with serve(Relay(home)) as server:
