@@ -228,6 +228,11 @@ SEEDS: Final = (
         b"endpoint: v1/chat/completions\ninput: no\nmetadata: {yes: 010, runner: x, c: }\n",
         b"- 1\n- [a, {b: c}]\n--- |\n text\n--- >-\n folded\n\n more\n--- ? [a]\n: b\n",
     ),
+    joined(
+        b"notify:\n  - command: [mail, -s]\n    when: [failed, trouble]\n    jobs: a-*\n"
+        b"  - {webhook_env: HOOK}\n  - apprise_file: ~/x\nping: {url_env: P}\nmetrics: m.prom\n",
+        _GOOD,
+    ),
     joined(b"", b"%YAML 1.1\n---\na: 1\n", b"a: &a [*a]\nb: *c\n<<: *a\n", b"a:\n\t- b\n"),
     joined(
         b"",
