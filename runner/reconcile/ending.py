@@ -30,7 +30,8 @@ def ended(run: Run, job: Job | None, standings: Sequence[Standing], broken: str 
         state, why = RunState.FAILED, broken
     elif job is None and could_go_on:
         state = RunState.PARTIAL
-        why = f"no spec asks for it any more; {unanswered} of {run.requests} requests without an answer"
+        without = f"{unanswered} of {run.requests} requests without an answer"
+        why = f"no spec asks for it any more; {without}"
     else:
         state = RunState.PARTIAL
         why = f"{unanswered} of {run.requests} requests ended without a successful response"

@@ -95,7 +95,7 @@ def test_the_first_tab_leads_past_the_top(look: Look) -> None:
     assert focused(page)["text"] == "Skip to the jobs"
     assert page.locator(".skip").bounding_box()["x"] >= 0
     page.keyboard.press("Enter")
-    assert page.url.endswith("#jobs")
+    page.wait_for_url("**#jobs")
 
 
 def test_everything_is_reached_by_keyboard_and_seen_to_be(look: Look) -> None:
@@ -112,16 +112,16 @@ def test_a_job_is_opened_by_its_link_and_left_again(look: Look) -> None:
     page.keyboard.press("Enter")
 
     page.locator("#job-survey-0007").wait_for(state="visible")
-    assert focused(page)["id"] == "job-survey-0007"
+    page.wait_for_function("document.activeElement.id === 'job-survey-0007'")
     press_until(page, "Back to all jobs")
     page.keyboard.press("Enter")
-    assert page.url.endswith("#jobs")
+    page.wait_for_url("**#jobs")
 
 
 def test_a_job_told_in_short_is_led_to_as_well(look: Look) -> None:
     page = look("large", "#job-survey-0999").page
 
-    assert focused(page)["id"] == "job-survey-0999"
+    page.wait_for_function("document.activeElement.id === 'job-survey-0999'")
     assert page.locator("#job-survey-0999").is_visible()
 
 
