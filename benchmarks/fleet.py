@@ -138,7 +138,7 @@ def starting(bench: Bench) -> Figures:
 
 
 _TYPED: Final = {
-    "a command": "runner re",
+    "a command": "runner recon",
     "a job": "runner show job-",
     "a spec": "runner plan specs/job-",
 }
@@ -159,7 +159,7 @@ def completing(bench: Bench) -> Figures:
                 COMP_CWORD=str(len(words) - 1),
             )
             cost = measure([str(RUNNER)], folder=project.folder, account=account, environ=asked)
-            wanted = 3 if name == "a command" else jobs
+            wanted = 1 if name == "a command" else jobs
             expect(
                 found=count_lines(project.folder / "said.txt"), wanted=wanted, what="completions"
             )
