@@ -117,6 +117,7 @@ class _Lookout:
         return self._seen
 
     def _watched(self) -> Watched:
+        from runner.ledger.views import history
         from runner.reconcile.overview import overview
         from runner.report.watch import EVENTS_LOOKED_AT, Watched
 
@@ -128,7 +129,7 @@ class _Lookout:
         return Watched.of(
             views,
             [ledger.run(run.id) for run in ledger.runs() if (run.job, run.short) in at_work],
-            ledger.last_events([view.name for view in views], EVENTS_LOOKED_AT),
+            history(ledger, jobs=[view.name for view in views], limit=EVENTS_LOOKED_AT),
         )
 
 

@@ -7,15 +7,15 @@ first, so that a ledger that cannot be written sends nothing, rather than the sa
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from runner.ledger.records import Event
+from runner.ledger.reading import read_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from runner.ledger.records import Event
     from runner.ledger.store import Ledger
 
 TROUBLE: Final = "trouble"
@@ -110,21 +110,7 @@ def news(ledger: Ledger, *, after: int, through: int) -> tuple[News, ...]:
         through,
         *_WORTH_TELLING,
     )
-    return tuple(
-        News(
-            number=row["id"],
-            event=Event(
-                at=row["at"],
-                kind=row["kind"],
-                job=row["job"],
-                revision=row["revision"],
-                submission=row["submission"],
-                batch=row["batch"],
-                detail=json.loads(row["detail"]),
-            ),
-        )
-        for row in rows
-    )
+    return tuple(News(number=row["id"], event=read_event(row)) for row in rows)
 
 
 def trying(ledger: Ledger, hook: str) -> None:

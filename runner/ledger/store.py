@@ -32,7 +32,7 @@ from runner.ledger.records import FileRecord, JobRecord, Key
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -229,16 +229,6 @@ class Ledger:
                 job,
             )
         )
-
-    def last_events(self, jobs: Sequence[str], count: int) -> tuple[Event, ...]:
-        """Return the last so many events of some jobs, oldest first."""
-        rows = self.query(
-            "SELECT * FROM events WHERE job IN (SELECT value FROM json_each(?)) "
-            "ORDER BY id DESC LIMIT ?",
-            json.dumps(jobs),
-            count,
-        )
-        return tuple(read_event(row) for row in reversed(rows))
 
     def uploaded_at(self, key: Key) -> float | None:
         """Return when the file of a submission was last uploaded, or found at the provider."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.ledger.store import Ledger
+from runner.ledger.views import history
 from tests.cli.conftest import FINISH
 from tests.cli.shell import PATIENCE, begin
 from tests.cli.terminal import CTRL_C, terminal
@@ -192,7 +193,7 @@ def test_looking_keeps_nobody_waiting(finished: Folder) -> None:
                 looking.runs()
                 change.tell("note", job="hello")
             versions.add(looking.version)
-            assert looking.last_events(["hello"], 1)[0].kind == "note"
+            assert history(looking, jobs=["hello"], limit=1)[0].kind == "note"
 
     assert len(versions) == 21
     assert time.monotonic() - began < PATIENCE / 2
