@@ -15,7 +15,7 @@ DRIVEN := $(VENV)/browser
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PINS := build/pins
 COMPILE := $(PINS)/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 \
-	--generate-hashes --no-header --no-annotate --no-emit-index-url --output-file
+	--generate-hashes --no-strip-extras --no-header --no-annotate --no-emit-index-url --output-file
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
