@@ -31,8 +31,8 @@ from runner.cli.main import cli
 from runner.ledger.connection import connect
 from runner.ledger.records import Event, FileRecord, JobRecord, Run, ShardRecord, Submission
 from runner.outputs import record
-from runner.outputs.copying import FileDigest
-from runner.spec import forms, shapes
+from runner.outputs.writer import FileDigest
+from runner.spec import forms, schema
 
 if TYPE_CHECKING:
     import sqlite3
@@ -211,11 +211,11 @@ def _one(schema: Mapping[str, Any]) -> str:
 
 
 def _spec() -> str:
-    return _table(("key", "value", "default", "meaning"), _keys(shapes.SpecShape))
+    return _table(("key", "value", "default", "meaning"), _keys(schema.SpecShape))
 
 
 def _project() -> str:
-    return _table(("key", "value", "default", "meaning"), _keys(shapes.ConfigShape))
+    return _table(("key", "value", "default", "meaning"), _keys(schema.ConfigShape))
 
 
 # Ledger.

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.spec.shapes import config_adapter, spec_adapter
+from runner.spec.schema import config_adapter, spec_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -21,7 +21,7 @@ from runner.ledger.connection import connect
 from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.store import Ledger
 from runner.spec.project import Provider
-from runner.spec.shapes import CONFIG_KEYS, SPEC_KEYS
+from runner.spec.schema import CONFIG_KEYS, SPEC_KEYS
 from tests.markdown import (
     DOCS,
     PAGES,

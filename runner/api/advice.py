@@ -11,7 +11,7 @@ import errno
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
-from runner.api.complaints import public_url, shown
+from runner.api.error_messages import public_url, shown
 from runner.errors import (
     FileNotVisible,
     MayHaveActed,
@@ -27,8 +27,8 @@ from runner.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runner.api.complaints import Complaint
-    from runner.api.replies import Call, Reply
+    from runner.api.error_messages import Complaint
+    from runner.api.responses import Call, Reply
     from runner.errors import ApiError
     from runner.spec.project import Provider
 

@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from runner.api.client_files import WrongLength, form, position, store
-from runner.api.client_wire import Body, Wire
-from runner.api.listing import Page, walk
+from runner.api.pagination import Page, walk
 from runner.api.protocol import BatchListing, FileListing
-from runner.api.replies import Kind, decoded, unusable
+from runner.api.responses import Kind, decoded, unusable
 from runner.api.retry import POLICY, persist
 from runner.api.timeouts import DEFAULT_TIMEOUTS
+from runner.api.transfers import WrongLength, form, position, store
+from runner.api.transport import Body, Wire
 from runner.batch import Batch, BatchStatus, File
 from runner.errors import NotFound, Rejected, UnexpectedReply
 
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from runner.api.listing import Entry, Walk
+    from runner.api.pagination import Entry, Walk
     from runner.api.protocol import Download
-    from runner.api.replies import Call, Reply
+    from runner.api.responses import Call, Reply
     from runner.api.retry import Policy
     from runner.api.timeouts import Timeouts
     from runner.spec.project import Provider, Secret

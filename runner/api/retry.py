@@ -1,7 +1,7 @@
 """When the same HTTP call is made again, and how long is waited before.
 
 One policy for every call, because the question whether a second try is *safe* is not asked
-here: `runner.api.replies` and the client raise MayHaveActed for whatever leaves the outcome of
+here: `runner.api.responses` and the client raise MayHaveActed for whatever leaves the outcome of
 a creation open, and that is never tried again. What is left is the question whether a second
 try can *help*, which the type of the error answers.
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from runner import __version__
-from runner.api.secrecy import hide, without_frames
+from runner.api.redaction import hide, without_frames
 from runner.errors import NotDelivered
 from runner.imports import unseen
 from runner.spec.project import Secret, is_loopback

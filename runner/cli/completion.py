@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner.cli.answer import answer
+from runner.cli.output import answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from click.shell_completion import CompletionItem
 
-    from runner.spec.sketch import Sketch
+    from runner.spec.quick_scan import Sketch
 
 _BASH: Final = """\
 # Completion of runner for bash. To have it in every shell:
@@ -141,7 +141,7 @@ def complete_known_jobs(
     context: click.Context, _parameter: click.Parameter, typed: str
 ) -> list[CompletionItem]:
     """Complete a JOB that a spec asks for, or that was ever run."""
-    from runner.ledger.glance import job_names
+    from runner.ledger.peek import job_names
 
     _, found = _sketch(context)
     return _items(typed, sorted({*found.names, *job_names(found.ledger)}))
@@ -156,7 +156,7 @@ def complete_folders(
 
 def _sketch(context: click.Context) -> tuple[Path, Sketch]:
     """Return where the project is looked for, by -C on the same line, and what is seen of it."""
-    from runner.spec.sketch import NOTHING, sketch
+    from runner.spec.quick_scan import NOTHING, sketch
 
     start: Path = context.find_root().params.get("directory") or Path()
     try:

@@ -1,6 +1,6 @@
 """Plans in files: `plan -o FILE` keeps one, `reconcile --plan FILE` holds it against the world.
 
-What is compared, and what is not, is in `runner/report/plan_terms.py`. The comparison takes place
+What is compared, and what is not, is in `runner/planning/saved_plan.py`. The comparison takes place
 under the lock, with the first plan of the pass itself, once the providers have been looked at and
 before any step is taken. What follows from that plan (collecting, asking again what has failed,
 publishing) is the usual work of a pass: it has been agreed to with the plan.
@@ -18,10 +18,10 @@ from runner.errors import InvalidInput, PlanMoved, Problem, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.reconcile.actions import Plan
-    from runner.reconcile.facts import Wish
-    from runner.report.plan_shape import Selection
-    from runner.report.plan_terms import Terms
+    from runner.planning.actions import Plan
+    from runner.planning.saved_plan import Terms
+    from runner.planning.state import Wish
+    from runner.report.plan_json import Selection
     from runner.spec.project import Project
 
 
@@ -41,8 +41,8 @@ class Agreed:
 
     def check(self, wishes: Sequence[Wish], plan: Plan) -> None:
         """Raise PlanMoved unless this is what was agreed to."""
-        from runner.report.plan_shape import Selection, asked_and_done
-        from runner.report.plan_terms import moved, terms_of
+        from runner.planning.saved_plan import moved, terms_of
+        from runner.report.plan_json import Selection, asked_and_done
 
         selection = Selection(selectors=self.terms.selectors, folder=self.terms.folder)
         now = terms_of(asked_and_done(wishes, plan, selection))
@@ -56,7 +56,7 @@ class Agreed:
 
 def selection(project: Project, directory: Path, selectors: Sequence[str]) -> Selection:
     """Say what a plan is made for, so that it can be selected again from any folder."""
-    from runner.report.plan_shape import Selection
+    from runner.report.plan_json import Selection
 
     folder = os.path.relpath(os.path.abspath(directory), project.root)  # noqa: PTH100
     return Selection(selectors=tuple(selectors), folder=Path(folder).as_posix())
@@ -64,8 +64,8 @@ def selection(project: Project, directory: Path, selectors: Sequence[str]) -> Se
 
 def keep_plan(path: Path, shape: dict[str, Any]) -> None:
     """Write a plan to a file, whole or not at all. Raises LocalFileError."""
-    from runner.outputs.disk import write_whole
-    from runner.report.shapes import as_json
+    from runner.outputs.durable_files import write_whole
+    from runner.report.json_output import as_json
 
     write_whole(path, as_json(shape).encode())
 
@@ -76,7 +76,7 @@ def open_plan(path: Path, project: Project, selectors: Sequence[str]) -> Agreed:
     Raises UsageError if SPECs are named besides, InvalidInput if the file is none that this
     version of runner has made.
     """
-    from runner.report.plan_terms import read_terms
+    from runner.planning.saved_plan import read_terms
 
     if selectors:
         raise UsageError(

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from runner import __version__
-from runner.cli.answer import NobodyListens, abandon, is_terminal, note, print_error
-from runner.cli.codes import EXIT_CODES, write_codes
 from runner.cli.completion import complete_folders
+from runner.cli.exit_codes import EXIT_CODES, write_codes
 from runner.cli.log import choose_format, wants_json
+from runner.cli.output import NobodyListens, abandon, is_terminal, note, print_error
 from runner.cli.signals import Terminated, listen
 from runner.errors import RunnerError, UsageError
 
@@ -28,25 +28,37 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _COMMANDS: Final = {
-    "init": ("runner.cli.start", "Make a project that runs at once on the local provider."),
-    "validate": ("runner.cli.look", "Check specs and inputs offline."),
-    "plan": ("runner.cli.look", "Show what reconcile would do; change nothing."),
-    "reconcile": ("runner.cli.act", "Bring jobs nearer to what their specs ask for."),
-    "status": ("runner.cli.tell", "Show where each job stands."),
-    "watch": ("runner.cli.watch", "Follow where jobs stand until all are final."),
-    "show": ("runner.cli.tell", "Tell the whole story of one job."),
-    "events": ("runner.cli.tell", "List what happened, a line each."),
-    "report": ("runner.cli.report", "Write an HTML page about jobs and their answers."),
-    "verify": ("runner.cli.check", "Check that results are still what was recorded."),
-    "cancel": ("runner.cli.act", "Cancel what is in flight, collect what was answered."),
-    "retry": ("runner.cli.act", "Ask the unanswered requests of a job again."),
-    "schedule": ("runner.cli.schedule", "Print what has cron or its like make the passes."),
-    "notify": ("runner.cli.notice", "List who is told of what has changed; send a sample."),
-    "adopt": ("runner.cli.recover", "Take over a batch that was made elsewhere."),
-    "rebuild": ("runner.cli.recover", "Make the ledger anew from outputs and providers."),
-    "orphans": ("runner.cli.recover", "List what lies at providers and belongs to no job."),
-    "doctor": ("runner.cli.doctor", "Check that all is there which runner needs."),
-    "schema": ("runner.cli.schema", "Print the JSON Schema of a document, for editors."),
+    "init": ("runner.cli.commands.init", "Make a project that runs at once on the local provider."),
+    "validate": ("runner.cli.commands.plan", "Check specs and inputs offline."),
+    "plan": ("runner.cli.commands.plan", "Show what reconcile would do; change nothing."),
+    "reconcile": (
+        "runner.cli.commands.reconcile",
+        "Bring jobs nearer to what their specs ask for.",
+    ),
+    "status": ("runner.cli.commands.status", "Show where each job stands."),
+    "watch": ("runner.cli.commands.watch", "Follow where jobs stand until all are final."),
+    "show": ("runner.cli.commands.status", "Tell the whole story of one job."),
+    "events": ("runner.cli.commands.status", "List what happened, a line each."),
+    "report": ("runner.cli.commands.report", "Write an HTML page about jobs and their answers."),
+    "verify": ("runner.cli.commands.verify", "Check that results are still what was recorded."),
+    "cancel": (
+        "runner.cli.commands.reconcile",
+        "Cancel what is in flight, collect what was answered.",
+    ),
+    "retry": ("runner.cli.commands.reconcile", "Ask the unanswered requests of a job again."),
+    "schedule": (
+        "runner.cli.commands.schedule",
+        "Print what has cron or its like make the passes.",
+    ),
+    "notify": (
+        "runner.cli.commands.notify",
+        "List who is told of what has changed; send a sample.",
+    ),
+    "adopt": ("runner.cli.commands.adopt", "Take over a batch that was made elsewhere."),
+    "rebuild": ("runner.cli.commands.adopt", "Make the ledger anew from outputs and providers."),
+    "orphans": ("runner.cli.commands.adopt", "List what lies at providers and belongs to no job."),
+    "doctor": ("runner.cli.commands.doctor", "Check that all is there which runner needs."),
+    "schema": ("runner.cli.commands.schema", "Print the JSON Schema of a document, for editors."),
     "completion": ("runner.cli.completion", "Print the script by which a shell completes."),
 }
 

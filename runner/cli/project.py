@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def open_project(directory: Path) -> Project:
     """Find the project that a folder belongs to. Raises UsageError or InvalidInput."""
-    from runner.spec.keys import Environment
+    from runner.spec.credentials import Environment
     from runner.spec.project import find_project
 
     return find_project(directory, Environment())
@@ -71,14 +71,14 @@ def find_known(
 
 
 def _not_one(selector: str, names: list[str]) -> str:
-    from runner.report.words import listed, plural
+    from runner.text import listed, plural
 
     return f"{selector} names {plural(len(names), 'job')} ({listed(names)}); name one"
 
 
 def recorded_jobs(ledger: Ledger | None) -> frozenset[str]:
     """Return the names of the jobs that something was done for."""
-    from runner.ledger.views import jobs_with_runs
+    from runner.ledger.queries import jobs_with_runs
 
     return frozenset() if ledger is None else jobs_with_runs(ledger)
 
@@ -141,7 +141,7 @@ class Providers:
 @contextlib.contextmanager
 def providers(project: Project) -> Iterator[Providers]:
     """Give a way to open the project's providers; closes what was opened."""
-    from runner.spec.keys import Environment
+    from runner.spec.credentials import Environment
 
     with contextlib.ExitStack() as stack:
         yield Providers(project, environ=Environment(), stack=stack)

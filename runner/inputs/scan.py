@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from runner.errors import InvalidInput, Problem
 from runner.inputs import fingerprint
-from runner.inputs.diagnosis import diagnose, quoted
+from runner.inputs.custom_ids import IdLines
 from runner.inputs.duplicates import SeenIds
-from runner.inputs.findings import Findings
 from runner.inputs.fingerprint import unchanging
-from runner.inputs.ids import IdLines
 from runner.inputs.lines import Block, Overlong, canonical, read_blocks
+from runner.inputs.problem_list import Findings
 from runner.inputs.requests import RequestReader
-from runner.inputs.shards import Shard, Sharder
+from runner.inputs.sharding import Shard, Sharder
+from runner.inputs.validation import diagnose, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

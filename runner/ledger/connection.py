@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LedgerDamaged, LedgerError, LedgerTooNew
-from runner.ledger.schema import APPLICATION_ID, MIGRATIONS, apply_migrations
+from runner.ledger.migrations import APPLICATION_ID, MIGRATIONS, apply_migrations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.batch import Batch
 from runner.errors import LedgerError
-from runner.inputs.rows import RowSet
+from runner.inputs.row_set import RowSet
 from runner.ledger.records import (
     Event,
     Key,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runner.batch import Batch
-    from runner.inputs.rows import RowSet
+    from runner.inputs.row_set import RowSet
 
 REVISION_SHOWN: Final = 12
 """How many hex digits of a revision people see, in keys and in folder names."""

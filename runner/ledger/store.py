@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from runner.batch import Batch
 from runner.errors import LedgerError
-from runner.ledger.change import Change
 from runner.ledger.connection import (
     connect,
     connect_read_only,
@@ -29,6 +28,7 @@ from runner.ledger.reading import (
     read_submission,
 )
 from runner.ledger.records import FileRecord, JobRecord, Key
+from runner.ledger.transaction import Change
 
 if TYPE_CHECKING:
     import sqlite3

@@ -22,16 +22,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from runner.batch import BatchStatus
-from runner.local.orders import BatchOrder, life, page_size
+from runner.local.errors import Refusal, envelope, missing, no_such_batch, no_such_file, wrong_value
 from runner.local.records import FILE_LIFE, WINDOW, StoredBatch, StoredFile, UnknownCursor
-from runner.local.refusals import (
-    Refusal,
-    envelope,
-    missing,
-    no_such_batch,
-    no_such_file,
-    wrong_value,
-)
+from runner.local.requests import BatchOrder, life, page_size
 from runner.local.upload import Upload
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from runner.local.answers import Answer, bad_request
+from runner.local.models import Answer, bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

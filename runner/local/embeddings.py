@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from runner.errors import MissingExtra
-from runner.local.answers import Answer, bad_request
+from runner.local.models import Answer, bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,7 +13,7 @@ from runner.local import echo, embeddings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from runner.local.answers import AnswerAll
+    from runner.local.models import AnswerAll
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from runner.local.refusals import Refusal, missing
+from runner.local.errors import Refusal, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from runner.local.answers import Answer
+    from runner.local.models import Answer
     from runner.local.records import StoredBatch
     from runner.local.rows import Row
     from runner.local.store import Store

@@ -20,7 +20,7 @@ from runner.errors import NotDelivered
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.spec.hooks import Command
+    from runner.spec.notifications import Command
 
 PATIENCE: Final = 30.0
 """Seconds that a command may take."""

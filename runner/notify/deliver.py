@@ -1,7 +1,7 @@
 """Messages to hooks: at least once each, in order, and never in the way of the work.
 
-A message is what an event of the ledger tells (`runner.ledger.notices`), so there is one for each
-transition, whichever pass brings it and however many passes follow. A hook that fails is tried
+A message is what an event of the ledger says (`runner.ledger.notifications`): there is one for
+each transition, whichever pass brings it and however many passes follow. A hook that fails is tried
 again by later passes, after pauses that double from a minute to an hour, and what it has not
 taken at the eighth try it will not be told of any more. Its first failure is told, and each
 message that is given up. No failure of a hook changes what a pass does, or its exit code.
@@ -15,18 +15,18 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final, assert_never
 
 from runner.errors import MissingExtra, NotDelivered
-from runner.ledger import notices
+from runner.ledger import notifications
 from runner.notify.message import message_of
 from runner.reconcile.lock import locked
-from runner.spec.hooks import Chat, Command, Webhook
+from runner.spec.notifications import Chat, Command, Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from runner.ledger.notices import Listener, News
+    from runner.ledger.notifications import Listener, News
     from runner.ledger.store import Ledger
     from runner.notify.message import Message
-    from runner.spec.hooks import Hook, Way
+    from runner.spec.notifications import Hook, Way
     from runner.spec.project import Project
 
 MOST_TRIES: Final = 8
@@ -51,7 +51,7 @@ def deliver(
         return
     with locked(ledger.path.with_name("hooks"), wait=True):
         telling = _Telling(ledger, project, environ=environ, warn=warn)
-        listeners = notices.listeners(ledger)
+        listeners = notifications.listeners(ledger)
         for hook in project.hooks:
             if hook.id in listeners:
                 telling.tell(hook, listeners[hook.id])
@@ -59,14 +59,14 @@ def deliver(
 
 def _waiting(ledger: Ledger, project: Project) -> Iterator[bool]:
     """Yield, hook by hook, whether there is anything that it may have to be told of now."""
-    through, now = notices.newest(ledger), ledger.clock()
-    listeners = notices.listeners(ledger)
+    through, now = notifications.newest(ledger), ledger.clock()
+    listeners = notifications.listeners(ledger)
     for hook in project.hooks:
         listener = listeners.get(hook.id)
         yield (
             listener is not None
             and listener.not_before <= now
-            and bool(notices.news(ledger, after=listener.heard, through=through))
+            and bool(notifications.news(ledger, after=listener.heard, through=through))
         )
 
 
@@ -85,12 +85,12 @@ class _Telling:
         self._project = project
         self._environ = environ
         self._warn = warn
-        self._through = notices.newest(ledger)
+        self._through = notifications.newest(ledger)
         self._runs = {(run.job, run.short): run for run in ledger.runs()}
 
     def tell(self, hook: Hook, listener: Listener) -> None:
         """Tell a hook what it has not heard of, oldest first, until that fails or takes long."""
-        news = notices.news(self._ledger, after=listener.heard, through=self._through)
+        news = notifications.news(self._ledger, after=listener.heard, through=self._through)
         wanted = [piece for piece in news if _concerns(hook, piece)]
         if wanted and listener.not_before > self._ledger.clock():
             return
@@ -101,19 +101,19 @@ class _Telling:
             if not self._told(hook, listener, piece):
                 return
             listener = replace(listener, tries=0, failures=0)
-        notices.heard(self._ledger, listener.id, self._through)
+        notifications.heard(self._ledger, listener.id, self._through)
 
     def _told(self, hook: Hook, listener: Listener, piece: News) -> bool:
         """Tell one piece of news, and record what came of it."""
         run = self._runs.get((piece.event.job or "", piece.event.revision or ""))
         message = message_of(piece, run, project=self._project.root.name)
-        notices.trying(self._ledger, listener.id)
+        notifications.trying(self._ledger, listener.id)
         try:
             send(hook.way, message, self._project, self._environ)
         except (NotDelivered, MissingExtra) as error:
             self._failed(hook, listener, piece, message, error)
             return False
-        notices.told(self._ledger, listener, piece)
+        notifications.told(self._ledger, listener, piece)
         return True
 
     def _failed(
@@ -126,7 +126,7 @@ class _Telling:
     ) -> None:
         pause = min(FIRST_PAUSE * 2.0**listener.failures, LONGEST_PAUSE)
         given_up = listener.tries + 1 >= MOST_TRIES
-        notices.not_told(
+        notifications.not_told(
             self._ledger,
             listener,
             str(error),

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.ledger.notices import RECOVERED, TROUBLE
-from runner.report.plain import plain
-from runner.report.words import moment, plural, span
+from runner.ledger.notifications import RECOVERED, TROUBLE
+from runner.report.safe_text import plain
+from runner.text import moment, plural, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.ledger.notices import News
+    from runner.ledger.notifications import News
     from runner.ledger.records import Run
 
 VERSION: Final = 1

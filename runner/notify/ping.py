@@ -14,7 +14,7 @@ from runner.errors import NotDelivered
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from runner.spec.hooks import Address
+    from runner.spec.notifications import Address
 
 _TRIES: Final = 2
 _PAUSE: Final = 1.0

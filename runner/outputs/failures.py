@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from runner.outputs.classification import judge
+from runner.outputs.error_counts import Tally
 from runner.outputs.publish import ERRORS
 from runner.outputs.recorded import Unfit, open_file, read_record
-from runner.outputs.tally import Tally
-from runner.outputs.verdict import judge
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,18 +20,18 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LocalFileError
-from runner.outputs.copying import Copy, FileDigest, Sources
-from runner.outputs.disk import explained, sync_folder
-from runner.outputs.places import Places
-from runner.outputs.results import Standing
-from runner.outputs.tally import Tally
+from runner.outputs.answer_index import Places
+from runner.outputs.durable_files import explained, sync_folder
+from runner.outputs.error_counts import Tally
+from runner.outputs.result_files import Standing
+from runner.outputs.writer import Copy, FileDigest, Sources
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from runner.inputs.rows import RowSet
-    from runner.outputs.places import Place
+    from runner.inputs.row_set import RowSet
+    from runner.outputs.answer_index import Place
 
 __all__ = [
     "Answers",

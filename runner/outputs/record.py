@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.outputs.origin import GitState, ToolVersions, git_state, tool_versions
+from runner.outputs.provenance import GitState, ToolVersions, git_state, tool_versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runner.outputs.copying import FileDigest
+    from runner.outputs.writer import FileDigest
 
 __all__ = [
     "Counts",

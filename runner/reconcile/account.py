@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from runner.inputs.rows import RowSet
-from runner.outputs.origin import GitState, tool_versions
+from runner.inputs.row_set import RowSet
+from runner.outputs.provenance import GitState, tool_versions
 from runner.outputs.record import (
     Counts,
     InputRecord,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from runner.ledger.records import FileRecord, Run, RunState, Submission
     from runner.outputs.publish import Published
-    from runner.reconcile.workshop import Workshop
+    from runner.reconcile.context import Workshop
     from runner.spec.job import Job
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
-from runner.ledger import transitions
+from runner.ledger import submission_transitions
 from runner.ledger.records import Submission, SubmissionState, Tag
-from runner.reconcile.requests import rows_of_batch
-from runner.reconcile.workshop import Tally, Tidings, count
+from runner.reconcile.context import Tally, Tidings, count
+from runner.reconcile.custom_ids import rows_of_batch
 
 if TYPE_CHECKING:
-    from runner.reconcile.actions import AdoptBatch, AdoptFile
-    from runner.reconcile.workshop import Workshop
+    from runner.planning.actions import AdoptBatch, AdoptFile
+    from runner.reconcile.context import Workshop
 
 
 def adopt_batch(shop: Workshop, action: AdoptBatch) -> None:
@@ -29,8 +29,8 @@ def adopt_batch(shop: Workshop, action: AdoptBatch) -> None:
     submission = meant if meant is not None and _the_same(meant, action) else _told(shop, action)
     recorded = meant is not None and _recorded(shop, action, meant)
     if not recorded:
-        transitions.prepare(shop.ledger, action.run, submission)
-    transitions.submitted(
+        submission_transitions.prepare(shop.ledger, action.run, submission)
+    submission_transitions.submitted(
         shop.ledger,
         submission.key,
         action.run.provider,
@@ -77,13 +77,13 @@ def adopt_file(shop: Workshop, action: AdoptFile) -> None:
         pass
     else:
         if download.sha256 != action.sha256:
-            transitions.retract(
+            submission_transitions.retract(
                 shop.ledger, action.key, "the file at the provider has another content"
             )
             return
     finally:
         path.unlink(missing_ok=True)
-    transitions.uploaded(shop.ledger, action.key, action.file, adopted=True)
+    submission_transitions.uploaded(shop.ledger, action.key, action.file, adopted=True)
     shop.scratch(action.key).unlink(missing_ok=True)
 
 

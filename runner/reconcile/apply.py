@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from runner.errors import ApiError, InputChanged, InvalidInput, LocalFileError, MissingExtra
-from runner.inputs.rows import RowSet
-from runner.ledger import runs as run_steps
-from runner.ledger import transitions
+from runner.inputs.row_set import RowSet
+from runner.ledger import run_transitions as run_steps
+from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
-from runner.reconcile.actions import (
+from runner.planning.actions import (
     Abandon,
     AdoptBatch,
     AdoptFile,
@@ -40,22 +40,22 @@ from runner.reconcile.actions import (
 )
 from runner.reconcile.adopt import adopt_batch, adopt_file
 from runner.reconcile.collect import close_whole, collect, lose
-from runner.reconcile.crew import Crew
+from runner.reconcile.concurrency import Crew
+from runner.reconcile.context import Tally, Tidings, count
 from runner.reconcile.finish import finish, point
 from runner.reconcile.relocate import relocate
 from runner.reconcile.reopen import reopen
 from runner.reconcile.restore import restore
 from runner.reconcile.submit import submit
 from runner.reconcile.tidy import tidy
-from runner.reconcile.workshop import Tally, Tidings, count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.batch import Batch
     from runner.ledger.records import Run
-    from runner.reconcile.actions import Action, Alone
-    from runner.reconcile.workshop import Workshop
+    from runner.planning.actions import Action, Alone
+    from runner.reconcile.context import Workshop
 
 
 def apply(shop: Workshop, actions: Sequence[Action]) -> int:
@@ -199,12 +199,12 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case AdoptFile():
             adopt_file(shop, action)
         case Doubt():
-            transitions.doubt(ledger, action.key, action.why)
+            submission_transitions.doubt(ledger, action.key, action.why)
         case Retract():
-            transitions.retract(ledger, action.key, action.why)
+            submission_transitions.retract(ledger, action.key, action.why)
         case Observe():
             shop.noted.add(str(action.key))
-            transitions.observed(ledger, action.key, run.provider, action.batch)
+            submission_transitions.observed(ledger, action.key, run.provider, action.batch)
             shop.tell(
                 Tidings(
                     job=run.job,
@@ -216,9 +216,9 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
                 )
             )
         case NoteMissing():
-            transitions.missing(ledger, action.key, action.batch_id)
+            submission_transitions.missing(ledger, action.key, action.batch_id)
         case NoteOverdue():
-            transitions.overdue(ledger, action.key, action.why)
+            submission_transitions.overdue(ledger, action.key, action.why)
             shop.tell(
                 Tidings(
                     job=run.job,
@@ -236,7 +236,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             _cancel(shop, run, action)
         case Abandon():
             shop.scratch(action.submission.key).unlink(missing_ok=True)
-            transitions.close(
+            submission_transitions.close(
                 ledger,
                 action.submission.key,
                 state=SubmissionState.ABANDONED,
@@ -267,7 +267,7 @@ def _cancel(shop: Workshop, run: Run, action: CancelBatch) -> None:
     submission = action.submission
     shop.cancelled.add(str(submission.key))
     batch = shop.api(run.provider).cancel_batch(submission.batch_id or "")
-    transitions.observed(shop.ledger, submission.key, run.provider, batch)
+    submission_transitions.observed(shop.ledger, submission.key, run.provider, batch)
     shop.tell(
         Tidings(
             job=run.job,

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import Key
-from runner.outputs.disk import explained, sync_folder
+from runner.outputs.durable_files import explained, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

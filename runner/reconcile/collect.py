@@ -6,24 +6,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.errors import ApiError, NotFound, UnexpectedReply
-from runner.inputs.rows import RowSet
-from runner.ledger import transitions
+from runner.inputs.row_set import RowSet
+from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
-from runner.reconcile.actions import WholeFailure
-from runner.reconcile.fetching import fetch, kept
-from runner.reconcile.follow import UNCOUNTED
-from runner.reconcile.requests import custom_ids
-from runner.reconcile.workshop import Tally, Tidings, count
+from runner.planning.actions import WholeFailure
+from runner.planning.in_flight import UNCOUNTED
+from runner.reconcile.context import Tally, Tidings, count
+from runner.reconcile.custom_ids import custom_ids
+from runner.reconcile.download import fetch, kept
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from runner.ledger.records import Run, Submission
-    from runner.outputs.places import Settled
-    from runner.reconcile.actions import CloseWhole, Collect, Lose
-    from runner.reconcile.crew import Call, Steps
-    from runner.reconcile.fetching import Fetched
-    from runner.reconcile.workshop import Workshop
+    from runner.outputs.answer_index import Settled
+    from runner.planning.actions import CloseWhole, Collect, Lose
+    from runner.reconcile.concurrency import Call, Steps
+    from runner.reconcile.context import Workshop
+    from runner.reconcile.download import Fetched
 
 _GONE_AFTER: Final = 3600.0
 """Seconds after the end of a batch during which a result file may still turn up."""
@@ -34,7 +34,7 @@ def collect(shop: Workshop, action: Collect) -> Steps:
 
     The steps raise ApiError or LocalFileError with nothing settled; doing it again is safe.
     """
-    from runner.outputs.places import Places
+    from runner.outputs.answer_index import Places
 
     asked_at = shop.clock()
     submission, key = action.submission, action.submission.key
@@ -60,11 +60,11 @@ def collect(shop: Workshop, action: Collect) -> Steps:
             and not _given_up(shop, action, asked_at),
         )
     for one in fetched:
-        transitions.downloaded(shop.ledger, key, one.record)
+        submission_transitions.downloaded(shop.ledger, key, one.record)
     if settled.missing and gone is not None:
         _results_gone(shop, action, settled, gone)
         return
-    transitions.close(
+    submission_transitions.close(
         shop.ledger,
         key,
         state=SubmissionState.COLLECTED,
@@ -171,7 +171,7 @@ def _results_gone(shop: Workshop, action: Collect, settled: Settled, error: NotF
     )
     # A person who has asked again since has decided that they are worth paying for.
     again = action.submission.round < action.run.round
-    transitions.close(
+    submission_transitions.close(
         shop.ledger,
         action.submission.key,
         state=SubmissionState.LOST,
@@ -202,7 +202,7 @@ def close_whole(shop: Workshop, action: CloseWhole) -> None:
         shop.hopeless.add(action.run.provider)
     nothing = RowSet.parse("")
     rows = action.submission.rows
-    transitions.close(
+    submission_transitions.close(
         shop.ledger,
         action.submission.key,
         state=SubmissionState.FAILED,
@@ -254,7 +254,7 @@ def lose(shop: Workshop, action: Lose) -> None:
         f"to another project now, put the right one back; to ask its {count(len(left))} "
         f"again, and perhaps pay them twice, run `runner retry {action.run.job}`"
     )
-    transitions.close(
+    submission_transitions.close(
         shop.ledger,
         submission.key,
         state=SubmissionState.LOST if left else SubmissionState.COLLECTED,
@@ -277,7 +277,7 @@ def lose(shop: Workshop, action: Lose) -> None:
 
 def _already_here(shop: Workshop, run: Run, submission: Submission) -> RowSet:
     """Return the rows whose answers lie on this disk though their batch was never settled."""
-    from runner.outputs.places import Places
+    from runner.outputs.answer_index import Places
 
     whole = [each.path for each in kept(shop, run, submission.key)]
     if not whole:

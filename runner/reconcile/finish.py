@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError
-from runner.ledger import runs as run_steps
+from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import RunState, SubmissionState
-from runner.reconcile.fetching import fetch_again
-from runner.reconcile.requests import custom_ids
-from runner.reconcile.workshop import Tally, Tidings
+from runner.reconcile.context import Tally, Tidings
+from runner.reconcile.custom_ids import custom_ids
+from runner.reconcile.download import fetch_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from runner.ledger.records import FileRecord, Run, ShardRecord, Submission
     from runner.outputs.publish import Published, ShardAnswers, Unanswered
-    from runner.reconcile.actions import Finish, PointLatest
-    from runner.reconcile.workshop import Workshop
+    from runner.planning.actions import Finish, PointLatest
+    from runner.reconcile.context import Workshop
 
 
 def finish(shop: Workshop, action: Finish) -> None:

@@ -10,9 +10,10 @@ from runner.reconcile.passes import reconcile_once
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runner.reconcile.context import Workshop
     from runner.reconcile.passes import PassReport
-    from runner.reconcile.workshop import Workshop
     from runner.spec.job import Specs
+
 
 _SHORTEST_POLL: Final = 5.0
 _SHORTEST_POLL_LOOPBACK: Final = 0.2

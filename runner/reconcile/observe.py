@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, NotFound, NotOffered, OutOfMoney, Unauthorized
 from runner.ledger.records import SubmissionState, Tag
-from runner.reconcile.facts import Look, Seen
+from runner.planning.state import Look, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runner.api.protocol import BatchApi
     from runner.batch import Batch, File
     from runner.ledger.records import Run
-    from runner.reconcile.facts import Wish
+    from runner.planning.state import Wish
     from runner.spec.project import Provider
 
 _PAGE: Final = 100

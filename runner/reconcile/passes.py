@@ -12,26 +12,26 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from runner.errors import ApiError, LocalFileError, MissingExtra
-from runner.ledger import notes
-from runner.ledger import runs as run_steps
+from runner.ledger import cache
+from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import RunState
-from runner.reconcile.actions import Wait
+from runner.planning.actions import Wait
+from runner.planning.plan import make_plan
+from runner.planning.state import Facts, Seen, Traces
 from runner.reconcile.apply import action_name, apply
-from runner.reconcile.facts import Facts, Seen, Traces
+from runner.reconcile.context import Tidings
+from runner.reconcile.desired import make_wishes
 from runner.reconcile.observe import look_again, observe, questions
-from runner.reconcile.plan import make_plan
-from runner.reconcile.survey import known_of, published_of, with_traces
-from runner.reconcile.wishes import make_wishes
-from runner.reconcile.workshop import Tidings
+from runner.reconcile.recorded import known_of, published_of, with_traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from runner.api.protocol import BatchApi
     from runner.errors import Problem
-    from runner.reconcile.actions import Action, Plan
-    from runner.reconcile.facts import Known, Wish
-    from runner.reconcile.workshop import Workshop
+    from runner.planning.actions import Action, Plan
+    from runner.planning.state import Known, Wish
+    from runner.reconcile.context import Workshop
     from runner.spec.job import Specs
 
 
@@ -247,7 +247,7 @@ def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:
     through = shop.ledger.listed_through(shop.project.providers[provider])
     newest = max((batch.created_at or 0 for batch in look.batches), default=0)
     recorded = shop.ledger.batch_ids(provider)
-    notes.listed(
+    cache.listed(
         shop.ledger,
         provider,
         shop.project.providers[provider].base_url,

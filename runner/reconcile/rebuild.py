@@ -12,17 +12,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runner.errors import LedgerError, LocalFileError
+from runner.reconcile.context import Tidings
+from runner.reconcile.desired import shown_path
 from runner.reconcile.passes import reconcile_once
 from runner.reconcile.restore import read_restorable, restore_history
-from runner.reconcile.wishes import shown_path
-from runner.reconcile.workshop import Tidings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from runner.reconcile.context import Workshop
     from runner.reconcile.passes import PassReport
-    from runner.reconcile.workshop import Workshop
     from runner.spec.job import Specs
     from runner.spec.project import Project
 

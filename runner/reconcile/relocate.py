@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError
-from runner.ledger import runs as run_steps
-from runner.reconcile.workshop import Tidings
+from runner.ledger import run_transitions as run_steps
+from runner.reconcile.context import Tidings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner.reconcile.actions import RelocateRun
-    from runner.reconcile.workshop import Workshop
+    from runner.planning.actions import RelocateRun
+    from runner.reconcile.context import Workshop
 
 
 def relocate(shop: Workshop, action: RelocateRun) -> None:

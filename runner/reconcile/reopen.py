@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError
-from runner.ledger import runs as run_steps
+from runner.ledger import run_transitions as run_steps
 
 if TYPE_CHECKING:
     from runner.ledger.records import Run
-    from runner.reconcile.workshop import Workshop
+    from runner.reconcile.context import Workshop
 
 
 def reopen(shop: Workshop, run: Run, *, next_round: bool, attempts: int) -> None:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runner.batch import Batch
 from runner.errors import LocalFileError
-from runner.inputs.rows import RowSet
-from runner.ledger import runs as run_steps
+from runner.inputs.row_set import RowSet
+from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import (
     FileRecord,
     Key,
@@ -26,17 +26,17 @@ from runner.ledger.records import (
     Submission,
     SubmissionState,
 )
-from runner.reconcile.facts import Restorable
-from runner.reconcile.workshop import Tally, Tidings
+from runner.planning.state import Restorable
+from runner.reconcile.context import Tally, Tidings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
-    from runner.reconcile.actions import RestoreRun
-    from runner.reconcile.facts import Wish
-    from runner.reconcile.workshop import Workshop
+    from runner.planning.actions import RestoreRun
+    from runner.planning.state import Wish
+    from runner.reconcile.context import Workshop
 
 _PIECE: Final = 1024 * 1024
 _UNREADABLE: Final = (

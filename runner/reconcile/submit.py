@@ -21,12 +21,12 @@ from runner.errors import (
     Rejected,
     TooLarge,
 )
-from runner.inputs.rows import RowSet
-from runner.ledger import transitions
+from runner.inputs.row_set import RowSet
+from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
-from runner.reconcile.cutting import content, cut_rest
-from runner.reconcile.portions import fitting
-from runner.reconcile.workshop import Tally, Tidings, count, in_part
+from runner.planning.batch_sizing import fitting
+from runner.reconcile.context import Tally, Tidings, count, in_part
+from runner.reconcile.upload_content import content, cut_rest
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from runner.api.protocol import BatchApi
     from runner.batch import Batch, File
     from runner.ledger.records import ShardRecord, Submission
-    from runner.reconcile.actions import Submit
-    from runner.reconcile.crew import Call, Steps
-    from runner.reconcile.workshop import Workshop
+    from runner.planning.actions import Submit
+    from runner.reconcile.concurrency import Call, Steps
+    from runner.reconcile.context import Workshop
     from runner.spec.job import Job
 
 MAX_METADATA_PAIRS: Final = 16
@@ -77,7 +77,7 @@ def _prepare(shop: Workshop, action: Submit) -> Submission:
     submission = action.submission
     if not submission.sha256:
         submission = cut_rest(shop, action)
-    transitions.prepare(shop.ledger, action.run, submission)
+    submission_transitions.prepare(shop.ledger, action.run, submission)
     return submission
 
 
@@ -93,7 +93,7 @@ def _reused(
         )
     except NotFound:
         return None
-    transitions.uploaded(shop.ledger, submission.key, file, adopted=True)
+    submission_transitions.uploaded(shop.ledger, submission.key, file, adopted=True)
     return file.id
 
 
@@ -111,13 +111,13 @@ def _upload(
             content(shop, action, submission) as source,
             shop.moving(key.job, in_part("uploading", action.run, key), submission.bytes) as told,
         ):
-            transitions.intend_upload(shop.ledger, key, since=since)
+            submission_transitions.intend_upload(shop.ledger, key, since=since)
             intended = True
             file: File = yield partial(
                 api.upload, source, filename=key.filename, size=submission.bytes, progress=told
             )
     except MayHaveActed as error:
-        transitions.doubt(shop.ledger, key, str(error))
+        submission_transitions.doubt(shop.ledger, key, str(error))
         raise
     except TooLarge as error:
         if submission.requests == 1:
@@ -132,15 +132,17 @@ def _upload(
         # An input that changed meanwhile may have been stored half old, half new: it is sent
         # again, or becomes another revision.
         if intended:
-            transitions.retract(shop.ledger, key, str(error))
+            submission_transitions.retract(shop.ledger, key, str(error))
         raise
     if file.bytes is not None and file.bytes != submission.bytes:
-        transitions.retract(shop.ledger, key, "the provider stored another number of bytes")
+        submission_transitions.retract(
+            shop.ledger, key, "the provider stored another number of bytes"
+        )
         raise LocalFileError(
             f"{key}: {submission.bytes} bytes were uploaded, but the provider says it has "
             f"{file.bytes}; it is uploaded again in the next pass"
         )
-    transitions.uploaded(shop.ledger, key, file)
+    submission_transitions.uploaded(shop.ledger, key, file)
     shop.scratch(key).unlink(missing_ok=True)
     return file.id
 
@@ -148,7 +150,7 @@ def _upload(
 def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str) -> Steps:
     api = shop.api(action.run.provider)
     key = submission.key
-    transitions.intend_create(
+    submission_transitions.intend_create(
         shop.ledger,
         key,
         since=shop.ledger.listed_through(action.job.provider),
@@ -163,19 +165,19 @@ def _create(shop: Workshop, action: Submit, submission: Submission, file_id: str
             metadata=metadata(action.job, action.shard, submission),
         )
     except MayHaveActed as error:
-        transitions.doubt(shop.ledger, key, str(error))
+        submission_transitions.doubt(shop.ledger, key, str(error))
         raise
     except FileNotVisible as error:
         gone = (yield partial(_gone, api, file_id)) and not _new(shop, action)
-        transitions.retract(shop.ledger, key, str(error), file_gone=gone)
+        submission_transitions.retract(shop.ledger, key, str(error), file_gone=gone)
         raise
     except Rejected as error:
         _refused(shop, submission, error)
         raise
     except ApiError as error:
-        transitions.retract(shop.ledger, key, str(error))
+        submission_transitions.retract(shop.ledger, key, str(error))
         raise
-    transitions.submitted(shop.ledger, key, action.run.provider, batch)
+    submission_transitions.submitted(shop.ledger, key, action.run.provider, batch)
     shop.proven.add(action.run.provider)
     shop.scratch(key).unlink(missing_ok=True)
     shop.tell(
@@ -221,7 +223,9 @@ def _too_large(shop: Workshop, action: Submit, submission: Submission, error: To
     )
     smaller = dataclasses.replace(submission, rows=rows, requests=len(rows))
     smaller = cut_rest(shop, dataclasses.replace(action, submission=smaller))
-    transitions.too_large(shop.ledger, action.run, smaller, ceiling=ceiling, problem=str(error))
+    submission_transitions.too_large(
+        shop.ledger, action.run, smaller, ceiling=ceiling, problem=str(error)
+    )
     shop.ceilings[action.run.id] = ceiling
     shop.tell(
         Tidings(
@@ -238,7 +242,7 @@ def _too_large(shop: Workshop, action: Submit, submission: Submission, error: To
 
 def _refused(shop: Workshop, submission: Submission, error: Rejected) -> None:
     """Close an attempt whose request the provider refuses as such: the user's to fix."""
-    transitions.close(
+    submission_transitions.close(
         shop.ledger,
         submission.key,
         state=SubmissionState.FAILED,

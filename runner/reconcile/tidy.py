@@ -10,18 +10,18 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
-from runner.ledger import runs as run_steps
+from runner.ledger import run_transitions as run_steps
 from runner.reconcile.claims import read_claims
-from runner.reconcile.fetching import fetch_again
-from runner.reconcile.workshop import Tidings
+from runner.reconcile.context import Tidings
+from runner.reconcile.download import fetch_again
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from runner.ledger.records import FileRecord, Key, Submission
-    from runner.reconcile.actions import Tidy
-    from runner.reconcile.workshop import Workshop
+    from runner.planning.actions import Tidy
+    from runner.reconcile.context import Workshop
 
 
 def tidy(shop: Workshop, action: Tidy) -> None:

@@ -6,15 +6,15 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import SubmissionState
-from runner.report.phases import phases
-from runner.report.plain import plain
-from runner.report.words import moment, plural, span
+from runner.report.safe_text import plain
+from runner.text import moment, plural, span
+from runner.views.batch_phases import phases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from runner.batch import Batch, BatchStatus
-    from runner.report.attempts import Attempt, Failure
+    from runner.views.attempts import Attempt, Failure
 
 _MANY: Final = 20
 """Attempts from which on they are summed up, and only some of them shown."""

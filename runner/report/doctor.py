@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.reconcile.checkup import Health
-from runner.report.paint import NO_PAINT
-from runner.report.plain import columns, pad, plain, wrap
-from runner.report.words import plural
+from runner.checks.doctor import Health
+from runner.report.colour import NO_PAINT
+from runner.report.safe_text import columns, pad, plain, wrap
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.reconcile.checkup import Finding
-    from runner.report.paint import Paint
+    from runner.checks.doctor import Finding
+    from runner.report.colour import Paint
 
 DOCTOR_FORMAT: Final = 1
 _STATE: Final = 4

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.report.paint import NO_PAINT
-from runner.report.plain import columns, fit, plain
+from runner.report.colour import NO_PAINT
+from runner.report.safe_text import columns, fit, plain
 
 if TYPE_CHECKING:
-    from runner.report.paint import Paint
-    from runner.spec.excerpt import Excerpt
+    from runner.report.colour import Paint
+    from runner.spec.yaml.excerpt import Excerpt
 
 _INDENT: Final = "  "
 _ELLIPSIS: Final = "…"

@@ -6,17 +6,17 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import Key
-from runner.report.paint import NO_PAINT
-from runner.report.plain import plain, wrap
-from runner.report.sheet import as_csv
+from runner.report.colour import NO_PAINT
+from runner.report.csv_output import as_csv
+from runner.report.safe_text import plain, wrap
 from runner.report.table import Column, lay_out
-from runner.report.words import moment, plural, timestamp
+from runner.text import moment, plural, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from runner.ledger.records import Event
-    from runner.report.paint import Paint
+    from runner.report.colour import Paint
 
 _HEADS: Final = (
     Column(title="TIME (UTC)"),

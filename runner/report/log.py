@@ -13,14 +13,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.errors import ApiError
-from runner.report.shapes import as_json_line
+from runner.report.json_output import as_json_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runner.batch import Batch
     from runner.errors import Problem
-    from runner.reconcile.workshop import Tidings
+    from runner.reconcile.context import Tidings
 
 _DESERVES_A_LOOK: Final = frozenset({"failed", "remark", "too_large"})
 """Events that go on by themselves, and that somebody may still want to do something about."""

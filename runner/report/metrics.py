@@ -14,7 +14,7 @@ from runner.ledger.records import RunState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runner.reconcile.figures import Figures, JobFigures
+    from runner.views.totals import Figures, JobFigures
 
 MOST_JOBS: Final = 1000
 """Jobs with samples of their own; where there are more, none has, and only sums are given."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.ledger.records import RunState
-from runner.report.words import plural
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runner.reconcile.overview import JobView
+    from runner.views.jobs import JobView
 
 
 def next_steps(view: JobView, folder: str) -> Iterator[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.report.paint import NO_PAINT
-from runner.report.plain import plain, wrap
-from runner.report.words import plural
+from runner.report.colour import NO_PAINT
+from runner.report.safe_text import plain, wrap
+from runner.text import plural
 
 if TYPE_CHECKING:
-    from runner.reconcile.orphans import Orphan, Orphans
-    from runner.report.paint import Paint
+    from runner.report.colour import Paint
+    from runner.views.orphans import Orphan, Orphans
 
 ORPHANS_FORMAT: Final = 1
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, assert_never
 
-from runner.reconcile.actions import (
+from runner.planning.actions import (
     AdoptBatch,
     AdoptFile,
     CancelBatch,
@@ -25,10 +25,10 @@ from runner.reconcile.actions import (
     StartRun,
     Submit,
 )
-from runner.reconcile.loads import BYTES_A_TOKEN
-from runner.report.paint import NO_PAINT
-from runner.report.plain import plain, wrap
+from runner.planning.loads import BYTES_A_TOKEN
+from runner.report.colour import NO_PAINT
 from runner.report.plan_lines import left_lines, since_lines, step_line
+from runner.report.safe_text import plain, wrap
 from runner.report.steps import (
     action_sign,
     action_word,
@@ -37,15 +37,15 @@ from runner.report.steps import (
     is_change,
     subject,
 )
-from runner.report.words import listed, moment, plural, size, tokens
+from runner.text import listed, moment, plural, size, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.ledger.records import Key, Run
-    from runner.reconcile.actions import Action, Plan, Wait
-    from runner.reconcile.preview import Preview
-    from runner.report.paint import Paint
+    from runner.planning.actions import Action, Plan, Wait
+    from runner.report.colour import Paint
+    from runner.views.preview import Preview
 
 _TOGETHER: Final = 4
 """From how many on steps that differ only in their subject share a line."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.report.plain import fit, pad, plain, wrap
-from runner.report.words import plural
+from runner.report.safe_text import fit, pad, plain, wrap
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.reconcile.leftover import Left
-    from runner.reconcile.since import Edit, InputChange, Since
-    from runner.report.paint import Paint
-    from runner.spec.scalars import Plain
+    from runner.report.colour import Paint
+    from runner.spec.yaml.scalars import Plain
+    from runner.views.changes import Edit, InputChange, Since
+    from runner.views.manual_steps import Left
 
 INDENT: Final = 13
 """Where the words of a step begin: two spaces, sign, space, the longest word, a space or two."""

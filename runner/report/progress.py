@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from runner.report.paint import NO_PAINT, bar, laid_out, unpainted
-from runner.report.plain import columns, fit, pad, plain
+from runner.report.colour import NO_PAINT, bar, laid_out, unpainted
+from runner.report.safe_text import columns, fit, pad, plain
 from runner.report.standing import standing_lines
-from runner.report.words import plural, size, span
+from runner.text import plural, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.report.paint import Paint
+    from runner.report.colour import Paint
     from runner.report.standing import Standing
 
 _ROOMY: Final = 100

@@ -11,7 +11,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Final
 
-from runner.report.words import plural
+from runner.text import plural
 
 _HOUR: Final = 60
 _DAY: Final = 24 * _HOUR

@@ -11,16 +11,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from runner.batch import BatchStatus
-from runner.report.paint import NO_PAINT, bar, laid_out, unpainted
-from runner.report.plain import columns, fit, pad, plain
-from runner.report.words import rough_span, span
+from runner.report.colour import NO_PAINT, bar, laid_out, unpainted
+from runner.report.safe_text import columns, fit, pad, plain
+from runner.text import rough_span, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from runner.ledger.records import Run, Submission
-    from runner.reconcile.actions import Wait
-    from runner.report.paint import Paint
+    from runner.planning.actions import Wait
+    from runner.report.colour import Paint
 
     _Piece: TypeAlias = tuple[str, Callable[[str], str]]
 

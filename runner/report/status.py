@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.report.paint import NO_PAINT
-from runner.report.phases import phases
-from runner.report.plain import columns, fit, plain
-from runner.report.sheet import as_csv
+from runner.report.colour import NO_PAINT
+from runner.report.csv_output import as_csv
+from runner.report.safe_text import columns, fit, plain
 from runner.report.table import Column, flow, lay_out
-from runner.report.words import listed, plural, span, timestamp
+from runner.text import listed, plural, span, timestamp
+from runner.views.batch_phases import phases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from runner.reconcile.overview import JobView
-    from runner.report.paint import Paint
+    from runner.report.colour import Paint
+    from runner.views.jobs import JobView
 
 _TITLES: Final = (
     "name", "revision", "state", "total", "succeeded", "failed", "pending", "attempts", "batches",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.reconcile.actions import (
+from runner.planning.actions import (
     Abandon,
     AdoptBatch,
     AdoptFile,
@@ -27,14 +27,14 @@ from runner.reconcile.actions import (
     Submit,
     Tidy,
 )
-from runner.reconcile.admission import prompt_size
-from runner.reconcile.loads import Enqueued
+from runner.planning.admission import prompt_size
+from runner.planning.loads import Enqueued
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runner.ledger.records import Key
-    from runner.reconcile.actions import Action
+    from runner.planning.actions import Action
 
 _WORDS: Final[dict[type[Action], tuple[str, str]]] = {
     StartRun: ("+", "start"),

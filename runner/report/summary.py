@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.ledger.records import RunState
-from runner.report.plain import plain
-from runner.report.words import plural
+from runner.report.safe_text import plain
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from runner.report.paint import NO_PAINT
-from runner.report.plain import columns, fit, pad
+from runner.report.colour import NO_PAINT
+from runner.report.safe_text import columns, fit, pad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runner.report.paint import Paint
+    from runner.report.colour import Paint
 
 _GAP: Final = 2
 _ENDLESS: Final = 1 << 30

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.outputs.verify import Match
-from runner.report.paint import NO_PAINT
-from runner.report.plain import plain, wrap
-from runner.report.words import plural, size
+from runner.outputs.verify_folder import Match
+from runner.report.colour import NO_PAINT
+from runner.report.safe_text import plain, wrap
+from runner.text import plural, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runner.outputs.verify import FileCheck
-    from runner.reconcile.recorded_input import InputCheck
-    from runner.reconcile.verify import RevisionCheck, Verification
-    from runner.report.paint import Paint
+    from runner.checks.input import InputCheck
+    from runner.checks.verify import RevisionCheck, Verification
+    from runner.outputs.verify_folder import FileCheck
+    from runner.report.colour import Paint
 
 VERIFY_FORMAT: Final = 1
 _INDENT: Final = 6

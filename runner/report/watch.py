@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from runner.report.colour import NO_PAINT
 from runner.report.history import told
-from runner.report.paint import NO_PAINT
-from runner.report.plain import columns, fit, pad, plain
+from runner.report.safe_text import columns, fit, pad, plain
 from runner.report.standing import Standing, standing_lines
-from runner.report.words import clock_time, moment, plural, span
+from runner.text import clock_time, moment, plural, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runner.ledger.records import Event, Run
-    from runner.reconcile.overview import JobView
-    from runner.report.paint import Paint
+    from runner.report.colour import Paint
+    from runner.views.jobs import JobView
 
 EVENTS_LOOKED_AT: Final = 100
 """How many of the last events are enough to show the last few of: many looks say the same."""

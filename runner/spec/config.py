@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from runner.errors import InvalidInput, Problem
-from runner.spec.explain import explain_errors, one_of
-from runner.spec.files import read_file
-from runner.spec.hooks import EXAMPLE, arguments, read_hooks, read_ping
-from runner.spec.nodes import Table, dotted, plain, step_into
+from runner.spec.discovery import read_file
+from runner.spec.notifications import EXAMPLE, arguments, read_hooks, read_ping
 from runner.spec.project import (
     EMBEDDED_BASE_URL,
     LONGEST_LIFE,
@@ -24,14 +22,16 @@ from runner.spec.project import (
     Project,
     Provider,
 )
-from runner.spec.scalars import shown
+from runner.spec.validation_errors import explain_errors, one_of
+from runner.spec.yaml.scalars import shown
+from runner.spec.yaml.tree import Table, dotted, plain, step_into
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.spec import nodes
-    from runner.spec.document import Document
-    from runner.spec.shapes import ConfigShape, ProviderShape
+    from runner.spec.schema import ConfigShape, ProviderShape
+    from runner.spec.yaml import tree
+    from runner.spec.yaml.documents import Document
 
 _UNFIT: Final = re.compile(r"[^\x21-\x7e]")
 _EXAMPLE: Final = "such as http://127.0.0.1:8000/v1"
@@ -56,13 +56,13 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
         message = f'"{shown(default)}" is no provider of this project; {words}'
         problems.append(_at(document, ("default_provider",), message))
 
-    def complain(path: nodes.Path, words: str) -> None:
+    def complain(path: tree.Path, words: str) -> None:
         problems.append(_at(document, path, words))
 
     hooks = read_hooks(root, shape.notify, complain) if shape else ()
     ping = read_ping(root, shape.ping, complain) if shape and shape.ping else None
     if document is not None and document.root is not None:
-        from runner.spec.written import without_keys
+        from runner.spec.leaked_secrets import without_keys
 
         problems = without_keys(document.root, problems)
     if problems:
@@ -109,7 +109,7 @@ def read_base_url(text: str) -> str:
 
 def _only_document(config: Path, problems: list[Problem]) -> Document | None:
     """Read the one document of the file; None where it says nothing or cannot be read."""
-    from runner.spec.document import read_documents
+    from runner.spec.yaml.documents import read_documents
 
     data = read_file(config, PROJECT_FILE)
     if isinstance(data, Problem):
@@ -131,7 +131,7 @@ def _shape(document: Document | None, problems: list[Problem]) -> ConfigShape | 
         return None
     from pydantic import ValidationError
 
-    from runner.spec.shapes import CONFIG_KEYS, config_adapter
+    from runner.spec.schema import CONFIG_KEYS, config_adapter
 
     try:
         return config_adapter().validate_python(plain(document.root))
@@ -242,18 +242,18 @@ def _provider(name: str, wish: ProviderShape, built_in: Provider | None) -> Prov
     )
 
 
-def _unreadable(document: Document | None, path: nodes.Path) -> bool:
+def _unreadable(document: Document | None, path: tree.Path) -> bool:
     """Whether a key is written but its value could not be read: that is on record already."""
-    node: nodes.Node | None = document.root if document else None
+    node: tree.Node | None = document.root if document else None
     for step in path[:-1]:
         node = step_into(node, step)
     return isinstance(node, Table) and path[-1] in node.keys and path[-1] not in node.values
 
 
-def _at(document: Document | None, path: nodes.Path, words: str) -> Problem:
+def _at(document: Document | None, path: tree.Path, words: str) -> Problem:
     """Make a problem at a value of `runner.yaml`, or at the key around it that is written."""
     line, column = 0, 0
-    node: nodes.Node | None = document.root if document else None
+    node: tree.Node | None = document.root if document else None
     for step in path:
         key = node.keys.get(str(step)) if isinstance(node, Table) else None
         node = step_into(node, step)

@@ -1,6 +1,6 @@
 """The forms of single values in a spec and in `runner.yaml`: names, sizes, times, places.
 
-As `runner.spec.shapes`, which is made of them, it is imported inside functions only.
+As `runner.spec.schema`, which is made of them, it is imported inside functions only.
 """
 
 import re

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import Problem, UsageError
-from runner.spec.document import read_documents
-from runner.spec.explain import did_you_mean, remedy
-from runner.spec.files import SUFFIXES, find_specs, read_file, shown_path
+from runner.spec.discovery import SUFFIXES, find_specs, read_file, shown_path
 from runner.spec.job import Specs
-from runner.spec.scalars import shown
 from runner.spec.validate import validate
+from runner.spec.validation_errors import did_you_mean, remedy
+from runner.spec.yaml.documents import read_documents
+from runner.spec.yaml.scalars import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -20,7 +20,7 @@ from runner.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.spec.hooks import Address, Hook
+    from runner.spec.notifications import Address, Hook
 
 PROJECT_FILE: Final = "runner.yaml"
 OPENAI_HOST: Final = "api.openai.com"
@@ -143,11 +143,11 @@ class Provider:
         Raises Unauthorized where a file or a command gives no key. A command runs once a process.
         """
         if self.api_key_file is not None:
-            from runner.spec.keys import key_of_file
+            from runner.spec.credentials import key_of_file
 
             return key_of_file(self.api_key_file, provider=self.name)
         if self.api_key_command is not None:
-            from runner.spec.keys import key_of_command
+            from runner.spec.credentials import key_of_command
 
             return key_of_command(self.api_key_command, environ, provider=self.name)
         value = environ.get(self.api_key_env, "").strip() if self.api_key_env else ""

@@ -15,9 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import Problem
-from runner.spec.compose import MAX_PROBLEMS
-from runner.spec.explain import NAME_RULE, did_you_mean, explain_errors, one_of
-from runner.spec.files import reason
+from runner.spec.discovery import reason
 from runner.spec.job import (
     METADATA_KEY,
     OPENAI_ENDPOINTS,
@@ -26,17 +24,19 @@ from runner.spec.job import (
     Job,
     Source,
 )
-from runner.spec.nodes import Key, Scalar, Table, places, plain
 from runner.spec.project import OPENAI_HOST
-from runner.spec.scalars import shown
+from runner.spec.validation_errors import NAME_RULE, did_you_mean, explain_errors, one_of
+from runner.spec.yaml.compose import MAX_PROBLEMS
+from runner.spec.yaml.scalars import shown
+from runner.spec.yaml.tree import Key, Scalar, Table, places, plain
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
-    from runner.spec.document import Document
-    from runner.spec.nodes import Node, Path
     from runner.spec.project import Project, Provider
-    from runner.spec.shapes import SpecShape
+    from runner.spec.schema import SpecShape
+    from runner.spec.yaml.documents import Document
+    from runner.spec.yaml.tree import Node, Path
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _ENDPOINT: Final = re.compile(r"/[!-\"$-~]*")
@@ -112,7 +112,7 @@ class _Validation:
             return None
         from pydantic import ValidationError
 
-        from runner.spec.shapes import SPEC_KEYS, spec_adapter
+        from runner.spec.schema import SPEC_KEYS, spec_adapter
 
         try:
             return spec_adapter().validate_python(plain(self.document.root))

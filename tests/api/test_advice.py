@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from runner.api.advice import about_connection
-from runner.api.replies import Call, Kind, Reply, decoded, refusal
+from runner.api.responses import Call, Kind, Reply, decoded, refusal
 from runner.errors import ApiError, Transient, Unreachable
 from runner.spec.project import KeyCommand, Provider, Secret
 from tests.api.scripted import KEY, NOW, drop

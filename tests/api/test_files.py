@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from runner.api.client_files import PIECE
+from runner.api.transfers import PIECE
 from runner.errors import (
     LocalFileError,
     NotFound,

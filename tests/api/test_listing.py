@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.api.listing import Page, walk
+from runner.api.pagination import Page, walk
 from runner.batch import Batch
 from runner.errors import NotOffered, Rejected, UnexpectedReply
 from tests.api.scripted import answer, batch, file

@@ -27,7 +27,7 @@ def test_the_client_keeps_the_protocol(world: World) -> None:
 
 def test_the_protocol_is_imported_without_an_http_library() -> None:
     program = (
-        "import sys, runner.api.protocol, runner.api.replies, runner.api.listing;"
+        "import sys, runner.api.protocol, runner.api.responses, runner.api.pagination;"
         "sys.exit(bool({'httpx', 'tenacity', 'ssl'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

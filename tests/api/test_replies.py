@@ -7,16 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.api.complaints import LONGEST_TEXT, decode_json, public_url, read_complaint, shown
-from runner.api.replies import (
-    Call,
-    Kind,
-    Reply,
-    decoded,
-    refusal,
-    retry_after,
-    unusable,
-)
+from runner.api.error_messages import LONGEST_TEXT, decode_json, public_url, read_complaint, shown
+from runner.api.responses import Call, Kind, Reply, decoded, refusal, retry_after, unusable
 from runner.batch import MONEY_CODES
 from runner.errors import (
     ApiError,

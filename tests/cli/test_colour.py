@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.cli.answer import wants_colour
+from runner.cli.output import wants_colour
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run

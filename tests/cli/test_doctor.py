@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import pytest
 
-from runner.api import client_wire
+from runner.api import transport
+from runner.checks import doctor
 from runner.ledger import connection
-from runner.ledger.schema import MIGRATIONS
-from runner.reconcile import checkup
+from runner.ledger.migrations import MIGRATIONS
 from runner.reconcile.lock import locked
 from tests.api.scripted import Server as Scripted
 from tests.api.scripted import answer
@@ -222,7 +222,7 @@ def test_a_ledger_on_a_network(
 ) -> None:
     folder.job()
     monkeypatch.setattr(connection, "file_system", lambda _: "nfs4")
-    monkeypatch.setattr(checkup, "file_system", lambda _: "nfs4")
+    monkeypatch.setattr(doctor, "file_system", lambda _: "nfs4")
 
     found = checks()["file system"]
 
@@ -374,7 +374,7 @@ def test_clocks_that_differ(
     checks: Callable[..., dict[str, Check]], scripted: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     apart = 0.0
-    monkeypatch.setattr(client_wire, "sent_at", lambda _: time.time() + apart)
+    monkeypatch.setattr(transport, "sent_at", lambda _: time.time() + apart)
 
     for apart, health in ((90.0, "warn"), (-90.0, "warn"), (20.0, "ok"), (-20.0, "ok")):
         scripted.will(answer(200, {"object": "list", "data": [], "has_more": False}))
@@ -398,7 +398,7 @@ def test_a_list_that_is_none(checks: Callable[..., dict[str, Check]], scripted: 
 def test_libraries_that_are_missing(
     checks: Callable[..., dict[str, Check]], folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runner.reconcile import checkup_providers
+    from runner.checks import checkup_providers
 
     folder.job()
     folder.write(

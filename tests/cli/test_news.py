@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner.cli import news
+from runner.cli import after_pass
 from tests.cli.conftest import FINISH
 from tests.notify.catcher import catching
 from tests.simulation.behaviour import Behaviour, HttpError, by_id
@@ -87,10 +87,10 @@ def test_a_job_is_told_of_as_soon_as_it_has_ended(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen = []
-    after_pass = news.after_pass
+    real = after_pass.after_pass
 
     def watch(*arguments: Any, **more: Any) -> None:  # noqa: ANN401 -- as it is called
-        after_pass(*arguments, **more)
+        real(*arguments, **more)
         seen.append((arguments[3].settled, kinds(catcher)))
 
     told.job("one")
@@ -98,7 +98,7 @@ def test_a_job_is_told_of_as_soon_as_it_has_ended(
     run("reconcile")
     quick.sleep(10)
     told.job("two")
-    monkeypatch.setattr(news, "after_pass", watch)
+    monkeypatch.setattr(after_pass, "after_pass", watch)
 
     assert run("reconcile", "--wait").code == 0
 

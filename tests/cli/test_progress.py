@@ -8,14 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from runner.cli.display import Display
+from runner.cli.live import Display
 from tests.cli.shell import PATIENCE
 from tests.cli.terminal import CTRL_C, on_screen, terminal
 from tests.simulation.behaviour import Behaviour
 from tests.simulation.faults import Delay
 
 if TYPE_CHECKING:
-    from runner.report.paint import Paint
+    from runner.report.colour import Paint
     from tests.cli.shell import Folder
     from tests.simulation.world import World
 

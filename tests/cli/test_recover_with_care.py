@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import LedgerError
-from runner.ledger import transitions
+from runner.ledger import submission_transitions
 from runner.ledger.store import Ledger
-from runner.reconcile.crew import Crew, Threads
+from runner.reconcile.concurrency import Crew, Threads
 from tests.cli.conftest import states
 from tests.simulation.behaviour import Behaviour, Conditions, ListFault
 from tests.simulation.faults import Death
 from tests.simulation.scene import request_line, submit
 
 if TYPE_CHECKING:
-    from runner.reconcile.crew import Steps
+    from runner.reconcile.concurrency import Steps
     from tests.cli.conftest import Run
     from tests.cli.shell import Folder
     from tests.simulation.world import World
@@ -46,7 +46,7 @@ def test_an_adoption_that_is_killed_half_way_is_finished_by_the_next_pass(
         raise Death
 
     with monkeypatch.context() as patch:
-        patch.setattr(transitions, step, die)
+        patch.setattr(submission_transitions, step, die)
         with pytest.raises(Death):
             run("adopt", mine, "--job", "hello")
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from runner.reconcile import dossier
+from runner.views import project
 from tests.cli.conftest import FINISH
 from tests.report.reading import read_page
 from tests.simulation.behaviour import MODEL_NOT_FOUND, Behaviour, Fail, HttpError, by_id
@@ -204,7 +204,7 @@ def test_jobs_can_be_chosen(run: Run, folder: Folder) -> None:
 def test_of_many_jobs_those_that_need_somebody_are_told_in_full(
     run: Run, lab: Folder, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dossier, "MOST_IN_FULL", 1)
+    monkeypatch.setattr(project, "MOST_IN_FULL", 1)
     world.behaviour = Behaviour(answer=by_id({"two-1": REFUSAL}))
     for name in ("one", "two"):
         lab.job(name)

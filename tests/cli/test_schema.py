@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 from jsonschema import Draft7Validator
 
-from runner.cli.schema import schemas
-from runner.outputs import copying, record
+from runner.cli.commands.schema import schemas
+from runner.outputs import record, writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,7 @@ def test_the_record_kept_as_an_example_fits() -> None:
 
 def described(schema: dict[str, Any], shape: type, path: str) -> Iterator[tuple[str, Any, Any]]:
     """Yield the fields that a schema and a class have at each place."""
-    hints = typing.get_type_hints(shape, vars(record) | vars(copying))
+    hints = typing.get_type_hints(shape, vars(record) | vars(writer))
     names = [field.name for field in dataclasses.fields(shape)]
     yield path, list(schema["properties"]), names
     yield path, schema["required"], names

@@ -157,7 +157,7 @@ def test_a_terminal_gets_lines_that_fit_it_and_a_pipe_gets_whole_ones(folder: Fo
 def test_a_stream_of_any_encoding_gets_an_answer(
     folder: Folder, encoding: str, written: str
 ) -> None:
-    script = f"from runner.cli.answer import answer; answer({'größe: …'!r})"
+    script = f"from runner.cli.output import answer; answer({'größe: …'!r})"
 
     done = subprocess.run(
         [sys.executable, "-c", script],

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner.ledger.queries import history
 from runner.ledger.store import Ledger
-from runner.ledger.views import history
 from tests.cli.conftest import FINISH
 from tests.cli.shell import PATIENCE, begin
 from tests.cli.terminal import CTRL_C, terminal

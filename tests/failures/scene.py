@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from runner.ledger import runs as run_steps
+from runner.ledger import run_transitions as run_steps
 from runner.ledger.store import Ledger
 from tests.simulation.replies import json_reply
 from tests.simulation.world import VirtualClock, World

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.api.client import Client
-from runner.api.listing import PAGE_CAP, Page, walk
+from runner.api.pagination import PAGE_CAP, Page, walk
 from runner.batch import Batch
 from runner.ledger.records import RunState
 from runner.spec.project import Provider

@@ -11,7 +11,7 @@ import pytest
 
 from runner.inputs.tokens import token_counter
 from runner.ledger.records import RunState
-from runner.reconcile.loads import tokens
+from runner.planning.loads import tokens
 from tests.failures.scene import REMOTE, Dialect, asked, error_lines, ids, told
 from tests.simulation import faults as trouble
 from tests.simulation.behaviour import (

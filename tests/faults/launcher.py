@@ -34,11 +34,11 @@ LOADED = (
     "httpcore",
     "httpx",
     "runner.api.client",
-    "runner.cli.act",
-    "runner.cli.look",
-    "runner.cli.voice",
-    "runner.inputs.cut",
-    "runner.inputs.ids",
+    "runner.cli.commands.reconcile",
+    "runner.cli.commands.plan",
+    "runner.cli.console",
+    "runner.inputs.extract",
+    "runner.inputs.custom_ids",
     "runner.inputs.scan",
     "runner.ledger.store",
     "runner.local.app",
@@ -51,7 +51,7 @@ LOADED = (
     "runner.reconcile.loop",
     "runner.reconcile.passes",
     "runner.spec.config",
-    "runner.spec.document",
+    "runner.spec.yaml.documents",
     "runner.spec.load",
     "sqlite_utils",
 )
@@ -116,7 +116,7 @@ def main() -> None:
     """Take orders until there are no more."""
     for name in LOADED:
         importlib.import_module(name)
-    shapes = importlib.import_module("runner.spec.shapes")
+    shapes = importlib.import_module("runner.spec.schema")
     shapes.config_adapter()
     shapes.spec_adapter()
     gc.collect()

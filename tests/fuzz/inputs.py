@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import InvalidInput
 from runner.inputs import lines
-from runner.inputs.cut import cut, read_ids
-from runner.inputs.diagnosis import diagnose
-from runner.inputs.findings import MOST_SHOWN
+from runner.inputs.extract import cut, read_ids
+from runner.inputs.problem_list import MOST_SHOWN
 from runner.inputs.requests import RequestReader
-from runner.inputs.rows import RowSet
+from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
+from runner.inputs.validation import diagnose
 from runner.spec.project import Limits
 from tests.fuzz.target import BETWEEN, Target, assert_placed, assert_told, joined
 

@@ -12,17 +12,17 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from runner.inputs.rows import RowSet
-from runner.outputs.places import settle
+from runner.inputs.row_set import RowSet
+from runner.outputs.answer_index import settle
+from runner.outputs.classification import _judge_slowly, judge
 from runner.outputs.publish import ERRORS, OUTPUT, Answers, ShardAnswers, prepare
-from runner.outputs.results import Outcome, read_results, verify_download
-from runner.outputs.verdict import _judge_slowly, judge
+from runner.outputs.result_files import Outcome, read_results, verify_download
 from tests.fuzz.target import BETWEEN, Target, assert_readable, joined
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner.outputs.places import Settled
+    from runner.outputs.answer_index import Settled
     from runner.outputs.publish import Published
 
 _MARK: Final = b"\xef\xbb\xbf"

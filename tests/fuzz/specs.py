@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from runner.errors import InvalidInput, UsageError
-from runner.spec.compose import MAX_PROBLEMS
-from runner.spec.document import read_documents
 from runner.spec.identity import revision
 from runner.spec.load import load_specs
-from runner.spec.nodes import plain
 from runner.spec.project import find_project
-from runner.spec.shapes import CONFIG_KEYS, SPEC_KEYS
+from runner.spec.schema import CONFIG_KEYS, SPEC_KEYS
+from runner.spec.yaml.compose import MAX_PROBLEMS
+from runner.spec.yaml.documents import read_documents
+from runner.spec.yaml.tree import plain
 from tests.fuzz.target import BETWEEN, Target, assert_placed, assert_readable, assert_told, joined
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from runner.api.complaints import decode_json, read_complaint
+from runner.api.error_messages import decode_json, read_complaint
 from runner.errors import RunnerError
 from runner.inputs.scan import scan
-from runner.outputs.places import settle
-from runner.outputs.results import verify_download
+from runner.outputs.answer_index import settle
+from runner.outputs.result_files import verify_download
 from runner.spec.load import load_specs
 from runner.spec.project import Limits, Secret, find_project
 

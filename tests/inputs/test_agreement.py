@@ -10,8 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import InvalidInput
-from runner.inputs.diagnosis import diagnose
 from runner.inputs.requests import RequestReader
+from runner.inputs.validation import diagnose
 from tests.inputs.writing import CHAT, EMBEDDINGS, line, read
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.inputs.compare import RowChanges, Rows
+from runner.inputs.row_diff import RowChanges, Rows
 
 requests = st.dictionaries(st.text(max_size=4), st.integers(0, 3), max_size=30)
 

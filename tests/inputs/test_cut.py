@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
-from runner.inputs.cut import cut, read_ids
-from runner.inputs.rows import RowSet
+from runner.inputs.extract import cut, read_ids
+from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
 from tests.inputs.writing import CHAT, ROOMY, chat, line, read, write
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.inputs.rows import RowSet
+from runner.inputs.row_set import RowSet
 
 # Few and close, so that ranges touch, overlap and swallow each other.
 some_rows = st.sets(st.integers(0, 40))

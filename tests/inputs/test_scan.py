@@ -10,7 +10,7 @@ import pytest
 from runner.errors import InputChanged, LocalFileError
 from runner.inputs import lines
 from runner.inputs.fingerprint import Fingerprint
-from runner.inputs.rows import RowSet
+from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
 from tests.inputs.writing import CHAT, ROOMY, chat, line, problems, read, write
 

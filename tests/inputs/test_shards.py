@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.inputs import lines
-from runner.inputs.cut import cut
-from runner.inputs.rows import RowSet
+from runner.inputs.extract import cut
+from runner.inputs.row_set import RowSet
 from runner.spec.project import Limits
 from tests.inputs.writing import EMBEDDINGS, chat, line, read, write
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.batch import Batch, File
-from runner.inputs.rows import RowSet
-from runner.ledger import runs, transitions
+from runner.inputs.row_set import RowSet
+from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.records import (
     FileRecord,
     JobRecord,
@@ -143,12 +143,12 @@ def result_file(kind: str = "output") -> FileRecord:
 
 def start(ledger: Ledger) -> Run:
     """Record the run, and return it as it then stands."""
-    return ledger.run(runs.start_run(ledger, JOB, RUN, SHARDS))
+    return ledger.run(run_transitions.start_run(ledger, JOB, RUN, SHARDS))
 
 
 def close(ledger: Ledger, state: SubmissionState, key: Key = KEY) -> None:
     """End an attempt: three rows answered, one not."""
-    transitions.close(
+    submission_transitions.close(
         ledger,
         key,
         state=state,
@@ -161,7 +161,7 @@ def close(ledger: Ledger, state: SubmissionState, key: Key = KEY) -> None:
 def bring_to(ledger: Ledger, state: SubmissionState) -> Run:
     """Record the run, and take the first attempt at its first shard to a state."""
     run = start(ledger)
-    transitions.prepare(ledger, run, submission())
+    submission_transitions.prepare(ledger, run, submission())
     if state in (SubmissionState.FAILED, SubmissionState.LOST, SubmissionState.ABANDONED):
         close(ledger, state)
         return run
@@ -182,13 +182,13 @@ def bring_to(ledger: Ledger, state: SubmissionState) -> Run:
 def _step_to(ledger: Ledger, state: SubmissionState) -> None:
     match state:
         case SubmissionState.UPLOADING:
-            transitions.intend_upload(ledger, KEY, since=5)
+            submission_transitions.intend_upload(ledger, KEY, since=5)
         case SubmissionState.UPLOADED:
-            transitions.uploaded(ledger, KEY, file())
+            submission_transitions.uploaded(ledger, KEY, file())
         case SubmissionState.CREATING:
-            transitions.intend_create(ledger, KEY, since=7, completion_window="24h")
+            submission_transitions.intend_create(ledger, KEY, since=7, completion_window="24h")
         case SubmissionState.SUBMITTED:
-            transitions.submitted(ledger, KEY, PROVIDER, batch())
+            submission_transitions.submitted(ledger, KEY, PROVIDER, batch())
         case _:
             close(ledger, state)
 

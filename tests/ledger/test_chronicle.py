@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.inputs.rows import RowSet
-from runner.ledger import runs, transitions
+from runner.inputs.row_set import RowSet
+from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.chronicle import batches_by_run, endings, last_changes
 from runner.ledger.records import SubmissionState
 from tests.ledger.entries import JOB, KEY, RUN, SHARDS, bring_to, start
@@ -26,7 +26,7 @@ def test_how_attempts_ended_is_told_once_each(ledger: Ledger) -> None:
     bring_to(ledger, SubmissionState.SUBMITTED)
     assert list(endings(ledger)) == []
 
-    transitions.close(
+    submission_transitions.close(
         ledger,
         KEY,
         state=SubmissionState.COLLECTED,
@@ -45,6 +45,6 @@ def test_how_attempts_ended_is_told_once_each(ledger: Ledger) -> None:
 def test_the_last_change_of_each_job(ledger: Ledger, clock: Clock) -> None:
     start(ledger)
     clock.now = 2000.0
-    runs.unwant(ledger, RUN.job)
+    run_transitions.unwant(ledger, RUN.job)
 
     assert last_changes(ledger) == {RUN.job: 2000.0}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import LedgerError
-from runner.ledger.schema import MIGRATIONS
+from runner.ledger.migrations import MIGRATIONS
 from runner.ledger.store import Ledger
 from tests.ledger.entries import Clock, dump, kinds, start
 

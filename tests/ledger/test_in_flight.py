@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.inputs.rows import RowSet
-from runner.ledger import runs, transitions
+from runner.inputs.row_set import RowSet
+from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.reading import InFlight
 from runner.ledger.records import SubmissionState
 from tests.ledger.entries import (
@@ -34,7 +34,7 @@ def begin(ledger: Ledger, *tokens: int | None, model: str = "gpt") -> Run:
         dataclasses.replace(shard, model=model, tokens=known)
         for shard, known in zip(SHARDS, tokens, strict=True)
     ]
-    run = ledger.run(runs.start_run(ledger, JOB, RUN, shards))
+    run = ledger.run(run_transitions.start_run(ledger, JOB, RUN, shards))
     assert [shard.tokens for shard in run.shards] == list(tokens)
     return run
 
@@ -42,11 +42,11 @@ def begin(ledger: Ledger, *tokens: int | None, model: str = "gpt") -> Run:
 def send(ledger: Ledger, run: Run, attempt: Submission, identifier: str) -> Key:
     """Bring an attempt into flight."""
     key = attempt.key
-    transitions.prepare(ledger, run, attempt)
-    transitions.intend_upload(ledger, key, since=5)
-    transitions.uploaded(ledger, key, file(f"file-{identifier}"))
-    transitions.intend_create(ledger, key, since=7, completion_window="24h")
-    transitions.submitted(ledger, key, run.provider, batch(identifier))
+    submission_transitions.prepare(ledger, run, attempt)
+    submission_transitions.intend_upload(ledger, key, since=5)
+    submission_transitions.uploaded(ledger, key, file(f"file-{identifier}"))
+    submission_transitions.intend_create(ledger, key, since=7, completion_window="24h")
+    submission_transitions.submitted(ledger, key, run.provider, batch(identifier))
     return key
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from runner.errors import LedgerDamaged, LedgerError, LedgerTooNew
 from runner.ledger import connection as connecting
-from runner.ledger.schema import APPLICATION_ID, MIGRATIONS
+from runner.ledger.migrations import APPLICATION_ID, MIGRATIONS
 from runner.ledger.store import Ledger
 from tests.ledger.entries import Clock, start
 

@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import LedgerError
 from runner.inputs.fingerprint import Fingerprint
-from runner.ledger import notes, runs, transitions
+from runner.ledger import cache, run_transitions, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from runner.spec.project import Provider
 from tests.ledger.entries import (
@@ -70,7 +70,7 @@ def test_a_spec_that_changes_its_mind_is_recorded(ledger: Ledger) -> None:
     start(ledger)
     changed = dataclasses.replace(JOB, wanted="0" * 64, spec_line=7, spec_document="name: hello")
 
-    runs.want(ledger, changed)
+    run_transitions.want(ledger, changed)
 
     assert ledger.jobs() == (changed,)
 
@@ -78,7 +78,7 @@ def test_a_spec_that_changes_its_mind_is_recorded(ledger: Ledger) -> None:
 def test_a_spec_that_is_gone_wants_nothing(ledger: Ledger) -> None:
     start(ledger)
 
-    runs.unwant(ledger, "hello")
+    run_transitions.unwant(ledger, "hello")
 
     assert ledger.jobs() == (dataclasses.replace(JOB, wanted=None),)
     assert kinds(ledger) == ["run_started", "spec_gone"]
@@ -87,7 +87,7 @@ def test_a_spec_that_is_gone_wants_nothing(ledger: Ledger) -> None:
 def test_a_run_ends_and_goes_on_in_another_round(ledger: Ledger, clock: Clock) -> None:
     run = bring_to(ledger, SubmissionState.COLLECTED)
     clock.now = 2000.0
-    runs.finish_run(
+    run_transitions.finish_run(
         ledger,
         run,
         state=RunState.PARTIAL,
@@ -104,7 +104,7 @@ def test_a_run_ends_and_goes_on_in_another_round(ledger: Ledger, clock: Clock) -
     )
     assert (ended.succeeded, ended.failed) == (5, 1)
 
-    runs.reopen_run(ledger, run, next_round=True, attempts=5)
+    run_transitions.reopen_run(ledger, run, next_round=True, attempts=5)
 
     [again] = ledger.runs()
     assert (again.state, again.reason, again.finished_at) == (RunState.RUNNING, None, None)
@@ -115,17 +115,19 @@ def test_a_run_ends_and_goes_on_in_another_round(ledger: Ledger, clock: Clock) -
 def test_a_wish_to_cancel_lasts_until_the_run_is_reopened(ledger: Ledger) -> None:
     run = start(ledger)
 
-    runs.request_cancel(ledger, run)
+    run_transitions.request_cancel(ledger, run)
     assert ledger.run(run.id).cancel_requested
 
-    runs.reopen_run(ledger, run, next_round=True, attempts=3)
+    run_transitions.reopen_run(ledger, run, next_round=True, attempts=3)
     assert not ledger.run(run.id).cancel_requested
 
 
 def test_a_renamed_job_takes_its_run_and_its_history_along(ledger: Ledger) -> None:
     run = bring_to(ledger, SubmissionState.SUBMITTED)
 
-    runs.relocate_run(ledger, run, dataclasses.replace(JOB, name="world"), "outputs/world/9f")
+    run_transitions.relocate_run(
+        ledger, run, dataclasses.replace(JOB, name="world"), "outputs/world/9f"
+    )
 
     moved = ledger.run(run.id)
     assert (moved.job, moved.folder) == ("world", "outputs/world/9f")
@@ -140,7 +142,7 @@ def test_a_restored_run_has_its_attempts_batches_and_files(ledger: Ledger) -> No
     )
     closed = submission(state=SubmissionState.COLLECTED, batch_id="batch_1")
 
-    identifier = runs.restore_run(
+    identifier = run_transitions.restore_run(
         ledger, JOB, finished, [(closed, batch(status="completed"), [result_file()])]
     )
 
@@ -158,7 +160,7 @@ def test_files_are_read_back_output_first_and_replaced_by_a_second_download(
     again = dataclasses.replace(result_file("error"), bytes=41)
 
     for record in (result_file("error"), result_file("output"), again):
-        transitions.downloaded(ledger, KEY, record)
+        submission_transitions.downloaded(ledger, KEY, record)
 
     assert ledger.files(run.id) == {str(KEY): (result_file("output"), again)}
 
@@ -169,9 +171,9 @@ def test_batches_are_read_back_verbatim_in_order_of_submission(ledger: Ledger) -
     later = dataclasses.replace(KEY, attempt=2)
     unknown = [1, 2.5, "ü\u2028"]
     for number, key in enumerate((second, later, KEY), start=1):
-        transitions.prepare(ledger, run, submission(key))
+        submission_transitions.prepare(ledger, run, submission(key))
         made = batch(f"batch_{number}", a_field_of_tomorrow=unknown)
-        transitions.submitted(ledger, key, PROVIDER, made)
+        submission_transitions.submitted(ledger, key, PROVIDER, made)
 
     found = ledger.batches(run.id)
 
@@ -186,7 +188,7 @@ def test_batches_are_read_back_verbatim_in_order_of_submission(ledger: Ledger) -
 def test_a_look_is_remembered_with_what_belongs_to_nobody_yet(ledger: Ledger) -> None:
     assert ledger.listed_through(LAB) is None
 
-    notes.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
+    cache.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
 
     assert ledger.listed_through(LAB) == 950
     assert ledger.foreign_batches(PROVIDER) == [(KEY, batch())]
@@ -195,10 +197,10 @@ def test_a_look_is_remembered_with_what_belongs_to_nobody_yet(ledger: Ledger) ->
 
 def test_a_batch_that_was_nobodys_is_found_its_submission(ledger: Ledger) -> None:
     bring_to(ledger, SubmissionState.PREPARED)
-    notes.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
+    cache.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
 
-    transitions.submitted(ledger, KEY, PROVIDER, batch(), adopted=True)
-    notes.listed(ledger, PROVIDER, "http://lab/v1", through=960, tagged=[(KEY, batch())])
+    submission_transitions.submitted(ledger, KEY, PROVIDER, batch(), adopted=True)
+    cache.listed(ledger, PROVIDER, "http://lab/v1", through=960, tagged=[(KEY, batch())])
 
     assert ledger.foreign_batches(PROVIDER) == []
     assert attempt(ledger).batch_id == "batch_1"
@@ -206,7 +208,7 @@ def test_a_batch_that_was_nobodys_is_found_its_submission(ledger: Ledger) -> Non
 
 def test_two_providers_may_use_one_batch_id(ledger: Ledger) -> None:
     for provider in ("lab", "other"):
-        notes.listed(ledger, provider, "http://x/v1", through=1, tagged=[(KEY, batch())])
+        cache.listed(ledger, provider, "http://x/v1", through=1, tagged=[(KEY, batch())])
 
     assert ledger.batch_ids("lab") == ledger.batch_ids("other") == {"batch_1"}
 
@@ -219,7 +221,7 @@ def test_a_digest_is_known_while_the_file_is_the_same(
     source.write_bytes(b"{}\n")
     fingerprint = Fingerprint.of(source)
 
-    notes.cache_digest(ledger, fingerprint, digest=REVISION, requests=1)
+    cache.cache_digest(ledger, fingerprint, digest=REVISION, requests=1)
 
     assert ledger.cached_digest(fingerprint) == (REVISION, 1)
     other: Any = "y" if field == "path" else getattr(fingerprint, field) + 1

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from runner.errors import LedgerError
-from runner.inputs.rows import RowSet
-from runner.ledger import transitions
+from runner.inputs.row_set import RowSet
+from runner.ledger import submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from tests.ledger.entries import (
     KEY,
@@ -59,25 +59,25 @@ class Step:
 
 STEPS: Final = {
     "intend_upload": Step(
-        make=lambda ledger: transitions.intend_upload(ledger, KEY, since=5),
+        make=lambda ledger: submission_transitions.intend_upload(ledger, KEY, since=5),
         start=frozenset({PREPARED}),
         leads_to=UPLOADING,
         tells="uploading",
     ),
     "uploaded": Step(
-        make=lambda ledger: transitions.uploaded(ledger, KEY, file()),
+        make=lambda ledger: submission_transitions.uploaded(ledger, KEY, file()),
         start=frozenset({PREPARED, UPLOADING}),
         leads_to=UPLOADED,
         tells="uploaded",
     ),
     "adopted_file": Step(
-        make=lambda ledger: transitions.uploaded(ledger, KEY, file(), adopted=True),
+        make=lambda ledger: submission_transitions.uploaded(ledger, KEY, file(), adopted=True),
         start=frozenset({PREPARED, UPLOADING}),
         leads_to=UPLOADED,
         tells="file_adopted",
     ),
     "intend_create": Step(
-        make=lambda ledger: transitions.intend_create(
+        make=lambda ledger: submission_transitions.intend_create(
             ledger, KEY, since=7, completion_window="24h"
         ),
         start=frozenset({UPLOADED}),
@@ -85,31 +85,35 @@ STEPS: Final = {
         tells="creating",
     ),
     "submitted": Step(
-        make=lambda ledger: transitions.submitted(ledger, KEY, PROVIDER, batch()),
+        make=lambda ledger: submission_transitions.submitted(ledger, KEY, PROVIDER, batch()),
         start=OPEN,
         leads_to=SUBMITTED,
         tells="submitted",
     ),
     "adopted_batch": Step(
-        make=lambda ledger: transitions.submitted(ledger, KEY, PROVIDER, batch(), adopted=True),
+        make=lambda ledger: submission_transitions.submitted(
+            ledger, KEY, PROVIDER, batch(), adopted=True
+        ),
         start=OPEN,
         leads_to=SUBMITTED,
         tells="batch_adopted",
     ),
     "retract_an_upload": Step(
-        make=lambda ledger: transitions.retract(ledger, KEY, "refused"),
+        make=lambda ledger: submission_transitions.retract(ledger, KEY, "refused"),
         start=frozenset({UPLOADING}),
         leads_to=PREPARED,
         tells="not_sent",
     ),
     "retract_a_creation": Step(
-        make=lambda ledger: transitions.retract(ledger, KEY, "refused"),
+        make=lambda ledger: submission_transitions.retract(ledger, KEY, "refused"),
         start=frozenset({CREATING, UPLOADED}),
         leads_to=UPLOADED,
         tells="not_sent",
     ),
     "retract_with_the_file": Step(
-        make=lambda ledger: transitions.retract(ledger, KEY, "no such file", file_gone=True),
+        make=lambda ledger: submission_transitions.retract(
+            ledger, KEY, "no such file", file_gone=True
+        ),
         start=frozenset({UPLOADING, CREATING, UPLOADED}),
         leads_to=PREPARED,
         tells="not_sent",
@@ -182,7 +186,7 @@ def test_a_step_of_a_submission_that_is_not_there_is_refused(
 def test_preparing_makes_the_run_a_running_one(ledger: Ledger) -> None:
     run = start(ledger)
 
-    transitions.prepare(ledger, run, submission())
+    submission_transitions.prepare(ledger, run, submission())
 
     assert ledger.run(run.id).state is RunState.RUNNING
     assert attempt(ledger) == submission()
@@ -194,7 +198,7 @@ def test_an_attempt_is_prepared_once(ledger: Ledger, path: Path) -> None:
     before = dump(path)
 
     with pytest.raises(LedgerError):
-        transitions.prepare(ledger, run, submission())
+        submission_transitions.prepare(ledger, run, submission())
 
     assert dump(path) == before
 
@@ -203,16 +207,16 @@ def test_an_intent_notes_when_and_how_far_the_list_was_known(ledger: Ledger, clo
     bring_to(ledger, PREPARED)
     clock.now = 1234.5
 
-    transitions.intend_upload(ledger, KEY, since=77)
+    submission_transitions.intend_upload(ledger, KEY, since=77)
 
     assert (attempt(ledger).intent_at, attempt(ledger).since) == (1234.5, 77)
 
 
 def test_a_fact_ends_intent_and_doubt(ledger: Ledger) -> None:
     bring_to(ledger, CREATING)
-    transitions.doubt(ledger, KEY, "no answer")
+    submission_transitions.doubt(ledger, KEY, "no answer")
 
-    transitions.submitted(ledger, KEY, PROVIDER, batch())
+    submission_transitions.submitted(ledger, KEY, PROVIDER, batch())
 
     assert (attempt(ledger).intent_at, attempt(ledger).doubt_at) == (None, None)
     assert (attempt(ledger).batch_id, attempt(ledger).submitted_at) == ("batch_1", 1000.0)
@@ -221,10 +225,10 @@ def test_a_fact_ends_intent_and_doubt(ledger: Ledger) -> None:
 def test_only_the_first_doubt_counts(ledger: Ledger, clock: Clock) -> None:
     bring_to(ledger, CREATING)
     clock.now = 1100.0
-    transitions.doubt(ledger, KEY, "no answer")
+    submission_transitions.doubt(ledger, KEY, "no answer")
     clock.now = 1200.0
 
-    transitions.doubt(ledger, KEY, "still none")
+    submission_transitions.doubt(ledger, KEY, "still none")
 
     assert (attempt(ledger).doubt_at, attempt(ledger).problem) == (1100.0, "no answer")
     assert kinds(ledger).count("outcome_unknown") == 1
@@ -233,9 +237,9 @@ def test_only_the_first_doubt_counts(ledger: Ledger, clock: Clock) -> None:
 @pytest.mark.parametrize("state", [UPLOADING, CREATING])
 def test_a_retracted_intent_leaves_no_doubt(ledger: Ledger, state: SubmissionState) -> None:
     bring_to(ledger, state)
-    transitions.doubt(ledger, KEY, "no answer")
+    submission_transitions.doubt(ledger, KEY, "no answer")
 
-    transitions.retract(ledger, KEY, "it never arrived")
+    submission_transitions.retract(ledger, KEY, "it never arrived")
 
     assert (attempt(ledger).intent_at, attempt(ledger).doubt_at) == (None, None)
     assert attempt(ledger).problem == "it never arrived"
@@ -245,7 +249,7 @@ def test_a_file_that_is_gone_is_forgotten(ledger: Ledger) -> None:
     bring_to(ledger, CREATING)
     assert attempt(ledger).input_file_id == "file-in"
 
-    transitions.retract(ledger, KEY, "no such file", file_gone=True)
+    submission_transitions.retract(ledger, KEY, "no such file", file_gone=True)
 
     assert attempt(ledger).input_file_id is None
 
@@ -253,7 +257,7 @@ def test_a_file_that_is_gone_is_forgotten(ledger: Ledger) -> None:
 def test_the_batch_says_which_file_it_was_made_from(ledger: Ledger) -> None:
     bring_to(ledger, PREPARED)
 
-    transitions.submitted(
+    submission_transitions.submitted(
         ledger, KEY, PROVIDER, batch(input_file_id="file-of-another-life"), adopted=True
     )
 
@@ -263,7 +267,7 @@ def test_the_batch_says_which_file_it_was_made_from(ledger: Ledger) -> None:
 def test_what_is_observed_is_what_is_read_back(ledger: Ledger) -> None:
     bring_to(ledger, SUBMITTED)
 
-    transitions.observed(ledger, KEY, PROVIDER, batch(status="finalizing"))
+    submission_transitions.observed(ledger, KEY, PROVIDER, batch(status="finalizing"))
 
     assert attempt(ledger).batch == batch(status="finalizing")
     assert kinds(ledger)[-1] == "batch_changed"
@@ -272,7 +276,7 @@ def test_what_is_observed_is_what_is_read_back(ledger: Ledger) -> None:
 def test_the_first_sight_of_the_end_is_remembered(ledger: Ledger, clock: Clock) -> None:
     bring_to(ledger, SUBMITTED)
     for clock.now in (1100.0, 1200.0):
-        transitions.observed(ledger, KEY, PROVIDER, batch(status="completed"))
+        submission_transitions.observed(ledger, KEY, PROVIDER, batch(status="completed"))
 
     assert attempt(ledger).terminal_at == 1100.0
 
@@ -280,10 +284,10 @@ def test_the_first_sight_of_the_end_is_remembered(ledger: Ledger, clock: Clock) 
 def test_a_batch_that_is_missing_can_come_back(ledger: Ledger, clock: Clock) -> None:
     bring_to(ledger, SUBMITTED)
     for clock.now in (1100.0, 1200.0):
-        transitions.missing(ledger, KEY, "batch_1")
+        submission_transitions.missing(ledger, KEY, "batch_1")
     assert attempt(ledger).missing_at == 1100.0
 
-    transitions.observed(ledger, KEY, PROVIDER, batch())
+    submission_transitions.observed(ledger, KEY, PROVIDER, batch())
 
     assert attempt(ledger).missing_at is None
 
@@ -291,7 +295,7 @@ def test_a_batch_that_is_missing_can_come_back(ledger: Ledger, clock: Clock) -> 
 def test_the_end_of_an_attempt_says_which_rows_are_left(ledger: Ledger) -> None:
     bring_to(ledger, SUBMITTED)
 
-    transitions.close(
+    submission_transitions.close(
         ledger,
         KEY,
         state=SubmissionState.COLLECTED,

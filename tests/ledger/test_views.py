@@ -11,7 +11,7 @@ import pytest
 
 import runner.ledger
 from runner.inputs.fingerprint import Fingerprint
-from runner.ledger import notes, runs, views
+from runner.ledger import cache, queries, run_transitions
 from runner.ledger.records import RunState, SubmissionState
 from tests.ledger.entries import JOB, RUN, SHARDS, batch, bring_to, submission
 
@@ -32,15 +32,17 @@ def another_run(ledger: Ledger, job: str = "world") -> int:
     )
     shown = batch(f"batch_{job}", status="completed")
     of = dataclasses.replace(JOB, name=job)
-    return runs.restore_run(ledger, of, ended, [(closed, shown, [])])
+    return run_transitions.restore_run(ledger, of, ended, [(closed, shown, [])])
 
 
 def test_what_was_sent_is_told_by_run(ledger: Ledger) -> None:
     first = bring_to(ledger, SubmissionState.SUBMITTED)
     second = another_run(ledger)
-    unsent = runs.start_run(ledger, JOB, dataclasses.replace(RUN, revision="e" * 64), SHARDS)
+    unsent = run_transitions.start_run(
+        ledger, JOB, dataclasses.replace(RUN, revision="e" * 64), SHARDS
+    )
 
-    sent = views.sent(ledger, [first.id, second, unsent])
+    sent = queries.sent(ledger, [first.id, second, unsent])
 
     assert sent.keys() == {first.id, second}
     assert [one.raw["id"] for one in sent[first.id].batches] == ["batch_1"]
@@ -48,21 +50,21 @@ def test_what_was_sent_is_told_by_run(ledger: Ledger) -> None:
     assert [one.awaited for one in sent[first.id].batches] == [True]
     assert (sent[second].attempts, sent[second].any_ended) == (2, True)
     assert [one.awaited for one in sent[second].batches] == [False]
-    assert views.sent(ledger, [second]).keys() == {second}
+    assert queries.sent(ledger, [second]).keys() == {second}
 
 
 @pytest.mark.parametrize("state", [state for state in SubmissionState if state.closed])
 def test_an_attempt_that_is_over_is_told_to_be(ledger: Ledger, state: SubmissionState) -> None:
     run = bring_to(ledger, state)
 
-    assert views.sent(ledger, [run.id])[run.id].any_ended
+    assert queries.sent(ledger, [run.id])[run.id].any_ended
 
 
 def test_whole_runs_are_what_the_ledger_has_of_each(ledger: Ledger) -> None:
     first = bring_to(ledger, SubmissionState.COLLECTED)
     second = another_run(ledger)
 
-    whole = views.whole_runs(ledger, [second, first.id])
+    whole = queries.whole_runs(ledger, [second, first.id])
 
     assert [run.id for run in whole] == [first.id, second]
     for run in whole:
@@ -74,11 +76,11 @@ def test_whole_runs_are_what_the_ledger_has_of_each(ledger: Ledger) -> None:
 def test_only_inputs_that_are_as_they_were_have_a_digest(ledger: Ledger) -> None:
     other = dataclasses.replace(PRINT, path="/data/b.jsonl")
     for fingerprint in (PRINT, other):
-        notes.cache_digest(ledger, fingerprint, digest="d" * 64, requests=5)
+        cache.cache_digest(ledger, fingerprint, digest="d" * 64, requests=5)
     touched = dataclasses.replace(other, mtime_ns=9)
 
-    assert views.cached_digests(ledger, [PRINT, touched]) == {PRINT: ("d" * 64, 5)}
-    assert views.cached_digests(ledger, []) == {}
+    assert queries.cached_digests(ledger, [PRINT, touched]) == {PRINT: ("d" * 64, 5)}
+    assert queries.cached_digests(ledger, []) == {}
 
 
 def test_the_history_is_chosen_from(ledger: Ledger, clock: Clock) -> None:
@@ -87,7 +89,7 @@ def test_the_history_is_chosen_from(ledger: Ledger, clock: Clock) -> None:
     another_run(ledger)
 
     def kinds(**asked: object) -> list[str]:
-        return [event.kind for event in views.history(ledger, **asked)]  # type: ignore[arg-type]
+        return [event.kind for event in queries.history(ledger, **asked)]  # type: ignore[arg-type]
 
     assert kinds() == [*kinds(jobs=["hello"]), *kinds(jobs=["world"])]
     assert kinds(jobs=["hello", "world"]) == kinds()
@@ -100,9 +102,11 @@ def test_the_history_is_chosen_from(ledger: Ledger, clock: Clock) -> None:
 
 def test_a_renamed_jobs_history_has_what_it_did_before(ledger: Ledger) -> None:
     run = bring_to(ledger, SubmissionState.SUBMITTED)
-    runs.relocate_run(ledger, run, dataclasses.replace(JOB, name="world"), "outputs/world/9f")
+    run_transitions.relocate_run(
+        ledger, run, dataclasses.replace(JOB, name="world"), "outputs/world/9f"
+    )
 
-    assert views.history(ledger, jobs=["world"]) == ledger.events("world")
+    assert queries.history(ledger, jobs=["world"]) == ledger.events("world")
     assert len(ledger.events("world")) > 1
 
 
@@ -126,4 +130,4 @@ def test_every_kind_of_event_that_is_told_is_known() -> None:
                         told.add(str(named[word.id]))
     told |= {str(state) for state in SubmissionState if state.closed}
 
-    assert told == set(views.EVENT_KINDS)
+    assert told == set(queries.EVENT_KINDS)

@@ -21,7 +21,7 @@ from tests.local.support import EMBEDDINGS, request
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from runner.local.answers import Answer, AnswerAll
+    from runner.local.models import Answer, AnswerAll
     from tests.local.support import Bench
 
 TEXTS = [

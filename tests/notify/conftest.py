@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import NotDelivered
-from runner.ledger import runs
+from runner.ledger import run_transitions
 from runner.ledger.records import RunState
 from runner.ledger.store import Ledger
 from runner.notify import deliver as delivering
 from runner.notify.deliver import deliver
-from runner.notify.listeners import attend
-from runner.spec.hooks import Address, Hook, Webhook
+from runner.notify.subscribers import attend
+from runner.spec.notifications import Address, Hook, Webhook
 from runner.spec.project import find_project
 from tests.ledger.entries import Clock, start
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.notify.message import Message
-    from runner.spec.hooks import Way
+    from runner.spec.notifications import Way
     from runner.spec.project import Project
 
 
@@ -75,7 +75,7 @@ class House:
     def ends(self, state: RunState = RunState.SUCCEEDED, reason: str | None = None) -> None:
         """Let the one run end."""
         run = self.ledger.run(1) if self.ledger.runs() else start(self.ledger)
-        runs.finish_run(
+        run_transitions.finish_run(
             self.ledger,
             run,
             state=state,

@@ -11,7 +11,7 @@ import pytest
 
 from runner.errors import NotDelivered
 from runner.notify.command import run
-from runner.spec.hooks import Command
+from runner.spec.notifications import Command
 
 if TYPE_CHECKING:
     from pathlib import Path

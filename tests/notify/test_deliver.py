@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import LedgerError, MissingExtra, NotDelivered
-from runner.ledger import notices, transitions
+from runner.ledger import notifications, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.store import Ledger
 from runner.notify.deliver import (
@@ -19,7 +19,7 @@ from runner.notify.deliver import (
     deliver,
     without_secrets,
 )
-from runner.notify.listeners import attend
+from runner.notify.subscribers import attend
 from runner.spec.project import find_project
 from tests.ledger.entries import KEY, bring_to, kinds
 from tests.notify.conftest import webhook
@@ -55,7 +55,7 @@ def test_each_hook_hears_of_what_it_wants_to_hear_of(house: House) -> None:
     )
 
     house.ends(RunState.FAILED)
-    notices.note_troubles(house.ledger, began={"provider lab": "lab is away"}, over=())
+    notifications.note_troubles(house.ledger, began={"provider lab": "lab is away"}, over=())
     house.passes()
 
     heard = [(way.removeprefix("webhook in "), message.kind) for way, message in house.post.sent]
@@ -95,7 +95,7 @@ def test_a_hook_that_is_taken_out_and_put_back_is_a_new_one(house: House) -> Non
 def test_a_batch_that_takes_too_long_is_told_of(house: House) -> None:
     house.tells(webhook())
     bring_to(house.ledger, SubmissionState.SUBMITTED)
-    transitions.overdue(house.ledger, KEY, "batch_1 takes longer than it should")
+    submission_transitions.overdue(house.ledger, KEY, "batch_1 takes longer than it should")
     house.passes()
 
     [(_, message)] = house.post.sent
@@ -121,7 +121,7 @@ def test_a_hook_that_fails_is_tried_again_later_and_told_of_once(house: House) -
 
     assert house.post.kinds == ["succeeded"]
     assert len(house.said) == 1
-    [listener] = notices.listeners(house.ledger).values()
+    [listener] = notifications.listeners(house.ledger).values()
     assert (listener.failures, listener.tries, listener.problem) == (0, 0, None)
 
 
@@ -183,7 +183,7 @@ def test_a_crash_after_a_message_sends_it_again_under_the_same_id(
     house.tells(webhook())
     house.ends()
     with monkeypatch.context() as broken:
-        broken.setattr(notices, "told", crash)
+        broken.setattr(notifications, "told", crash)
         with pytest.raises(KeyboardInterrupt):
             house.passes()
     house.passes()
@@ -242,13 +242,13 @@ def test_a_hook_that_takes_its_time_leaves_the_rest_to_the_next_pass(
 
 def test_who_is_known_follows_the_project(house: House) -> None:
     house.tells(webhook("A"), webhook("B"))
-    assert {one.name for one in notices.listeners(house.ledger).values()} == {
+    assert {one.name for one in notifications.listeners(house.ledger).values()} == {
         "webhook in A",
         "webhook in B",
     }
     house.tells(webhook("B"))
     attend(house.ledger, house.project)
-    assert [one.name for one in notices.listeners(house.ledger).values()] == ["webhook in B"]
+    assert [one.name for one in notifications.listeners(house.ledger).values()] == ["webhook in B"]
 
 
 def test_a_command_gets_no_key_and_no_secret_address(tmp_path: Path) -> None:

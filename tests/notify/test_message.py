@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.ledger.notices import News
+from runner.ledger.notifications import News
 from runner.ledger.records import Event
 from runner.notify.message import message_of, sample
 from tests.ledger.entries import RUN

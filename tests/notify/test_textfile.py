@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import LocalFileError
-from runner.notify.textfile import write
+from runner.notify.metrics_file import write
 
 
 def test_a_file_takes_the_place_of_another_in_one_step(

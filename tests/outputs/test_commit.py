@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import LocalFileError
-from runner.inputs.rows import RowSet
-from runner.outputs.disk import explained, sync_folder
+from runner.inputs.row_set import RowSet
+from runner.outputs.durable_files import explained, sync_folder
 from runner.outputs.publish import Answers, ShardAnswers, point_latest, prepare
 
 if TYPE_CHECKING:

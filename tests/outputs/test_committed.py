@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.outputs.committed import blobs, content
+from runner.outputs.git_history import blobs, content
 
 if TYPE_CHECKING:
     from pathlib import Path

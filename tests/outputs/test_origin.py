@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import runner
-from runner.outputs.origin import GitState, git_state, tool_versions
+from runner.outputs.provenance import GitState, git_state, tool_versions
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import LocalFileError
-from runner.inputs.rows import RowSet
+from runner.inputs.row_set import RowSet
 from runner.outputs.publish import Answers, ShardAnswers, Unanswered, prepare
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import LocalFileError
-from runner.outputs.results import Outcome, ResultLine, read_results, verify_download
+from runner.outputs.result_files import Outcome, ResultLine, read_results, verify_download
 
 MARK = b"\xef\xbb\xbf"
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.outputs.copying import FileDigest
 from runner.outputs.record import (
     Counts,
     GitState,
@@ -27,6 +26,7 @@ from runner.outputs.record import (
     sum_usage,
     timestamp,
 )
+from runner.outputs.writer import FileDigest
 
 GOLDEN = Path(__file__).parent / "golden" / "run.json"
 

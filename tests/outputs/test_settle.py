@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.inputs.rows import RowSet
-from runner.outputs.places import settle
-from runner.outputs.results import Outcome
-from runner.outputs.tally import OTHER, Tally
+from runner.inputs.row_set import RowSet
+from runner.outputs.answer_index import settle
+from runner.outputs.error_counts import OTHER, Tally
+from runner.outputs.result_files import Outcome
 
 
 def success(custom_id: str) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.outputs.tracing import trace
+from runner.outputs.trace import trace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner.inputs.rows import RowSet
+from runner.inputs.row_set import RowSet
 from runner.ledger.records import SubmissionState
 from runner.ledger.store import Ledger
-from runner.reconcile.actions import Submit
-from runner.reconcile.admission import admit
-from runner.reconcile.loads import Enqueued, Load, tokens
-from runner.reconcile.survey import known_of
+from runner.planning.actions import Submit
+from runner.planning.admission import admit
+from runner.planning.loads import Enqueued, Load, tokens
+from runner.reconcile.recorded import known_of
 from tests.inputs.writing import chat
 from tests.reconcile.test_plan import PROVIDER, wish
 from tests.reconcile.test_standing import EVERY, ROWS, attempt, run_of, shard
@@ -28,8 +28,8 @@ from tests.simulation.site import Site
 from tests.simulation.world import VirtualClock, World
 
 if TYPE_CHECKING:
-    from runner.inputs.rows import RowSet as Rows
-    from runner.reconcile.actions import Wait
+    from runner.inputs.row_set import RowSet as Rows
+    from runner.planning.actions import Wait
     from runner.reconcile.passes import PassReport
     from tests.reconcile.conftest import MakeSite
 

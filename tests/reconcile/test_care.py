@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.ledger import runs as run_steps
+from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import RunState
 from runner.ledger.store import Ledger
 from tests.reconcile.conftest import ids

@@ -12,7 +12,7 @@ import pytest
 
 from runner.errors import LocalFileError
 from runner.ledger.records import RunState
-from runner.reconcile.crew import BYTES_AT_ONCE, Crew, NoHands, Threads
+from runner.reconcile.concurrency import BYTES_AT_ONCE, Crew, NoHands, Threads
 from tests.reconcile.conftest import ids
 from tests.simulation.behaviour import Behaviour, Expire
 from tests.simulation.faults import on, out_of_money
@@ -20,7 +20,7 @@ from tests.simulation.faults import on, out_of_money
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from runner.reconcile.crew import Call, Hands, Steps
+    from runner.reconcile.concurrency import Call, Hands, Steps
     from tests.reconcile.conftest import MakeSite
 
 HANDS = [NoHands(1), NoHands(3), Threads(3)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from runner.ledger import runs as run_steps
+from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import RunState
 from runner.ledger.store import Ledger
 from tests.reconcile.conftest import ids

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.ledger import notices, runs, transitions
+from runner.ledger import notifications, run_transitions, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.store import Ledger
-from runner.reconcile.figures import JobFigures, figures
+from runner.views.totals import JobFigures, figures
 from tests.ledger.entries import KEY, PROVIDER, Clock, batch, bring_to
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def test_a_job_that_was_never_run_is_pending(ledger: Ledger) -> None:
 def test_a_job_in_flight(ledger: Ledger, clock: Clock) -> None:
     bring_to(ledger, SubmissionState.SUBMITTED)
     usage = {"input_tokens": 40, "output_tokens": "many", "total_tokens": 40}
-    transitions.observed(ledger, KEY, PROVIDER, batch(status="finalizing", usage=usage))
-    notices.note_troubles(ledger, began={"job hello": "x"}, over=())
+    submission_transitions.observed(ledger, KEY, PROVIDER, batch(status="finalizing", usage=usage))
+    notifications.note_troubles(ledger, began={"job hello": "x"}, over=())
     clock.now += 500
 
     found = figures(jobs("hello"), ledger)
@@ -74,7 +74,7 @@ def test_a_job_that_is_half_answered(ledger: Ledger) -> None:
 
 def test_a_job_that_has_ended(ledger: Ledger) -> None:
     run = bring_to(ledger, SubmissionState.COLLECTED)
-    runs.finish_run(
+    run_transitions.finish_run(
         ledger,
         run,
         state=RunState.PARTIAL,

@@ -12,7 +12,7 @@ import pytest
 
 from runner.batch import Batch, File
 from runner.ledger.records import JobRecord, Key, RunState, SubmissionState
-from runner.reconcile.actions import (
+from runner.planning.actions import (
     Abandon,
     AdoptBatch,
     AdoptFile,
@@ -32,9 +32,9 @@ from runner.reconcile.actions import (
     Submit,
     WholeFailure,
 )
-from runner.reconcile.facts import Facts, Known, Look, Seen, Wish
-from runner.reconcile.follow import whole_failure
-from runner.reconcile.plan import make_plan
+from runner.planning.in_flight import whole_failure
+from runner.planning.plan import make_plan
+from runner.planning.state import Facts, Known, Look, Seen, Wish
 from runner.spec.job import Job, Source
 from runner.spec.project import Provider
 from tests.reconcile.test_standing import EVERY, attempt, run_of, shard
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.ledger.records import Run, Submission
-    from runner.reconcile.actions import Plan
+    from runner.planning.actions import Plan
 
 NOW = 1000.0
 GRACE = 60.0
@@ -324,7 +324,7 @@ def test_what_becomes_of_a_run(
     run: dict[str, Any],
     state: RunState,
 ) -> None:
-    from runner.inputs.rows import RowSet
+    from runner.inputs.row_set import RowSet
 
     rows = EVERY
     made = []

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.inputs.scan import scan
-from runner.reconcile import samples
-from runner.reconcile.samples import Samples, Source, take_samples
 from runner.spec.project import Limits
+from runner.views import samples
+from runner.views.samples import Samples, Source, take_samples
 from tests.simulation.scene import CHAT, request_lines
 
 if TYPE_CHECKING:

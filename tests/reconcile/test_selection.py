@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import UsageError
-from runner.ledger.views import EVENT_KINDS
-from runner.reconcile.recall import read_kinds, read_since
-from runner.reconcile.selection import chosen, read_conditions
+from runner.ledger.queries import EVENT_KINDS
+from runner.views.filters import chosen, read_conditions
+from runner.views.recall import read_kinds, read_since
 from tests.report.scenes import view
 
 VIEWS = (

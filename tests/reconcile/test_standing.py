@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.inputs.rows import RowSet
+from runner.inputs.row_set import RowSet
 from runner.ledger.records import Key, Run, RunState, ShardRecord, Submission, SubmissionState
-from runner.reconcile.standing import shard_standing
+from runner.planning.shard_progress import shard_standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

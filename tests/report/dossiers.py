@@ -6,23 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runner.batch import Batch
 from runner.ledger.records import Event, Key, RunState
-from runner.outputs.origin import GitState
-from runner.reconcile.dossier import (
-    Account,
-    Dossier,
-    Flight,
-    JobDossier,
-    Link,
-)
-from runner.reconcile.exchange import Turn
-from runner.reconcile.overview import JobStory
-from runner.reconcile.samples import Sample, Samples
-from runner.reconcile.tallies import ErrorKind, Tokens
+from runner.outputs.provenance import GitState
+from runner.views.exchange import Turn
+from runner.views.jobs import JobStory
+from runner.views.project import Account, Dossier, Flight, JobDossier, Link
+from runner.views.samples import Sample, Samples
+from runner.views.tallies import ErrorKind, Tokens
 from tests.report.scenes import HOSTILE, NOW, view
 from tests.report.stories import partial_story, running_story
 
 if TYPE_CHECKING:
-    from runner.reconcile.overview import JobView
+    from runner.views.jobs import JobView
 
 GIT: Final = GitState(commit="d0c5" * 10, branch="main", dirty=False)
 MARKUP: Final = "</script><img src=x onerror=alert(1)>&amp;\"'`"

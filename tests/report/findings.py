@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from runner.ledger.notices import Listener
+from runner.checks.input import InputCheck
+from runner.checks.verify import RevisionCheck, Verification
+from runner.ledger.notifications import Listener
 from runner.ledger.records import Key
-from runner.outputs.verify import FileCheck, FolderCheck, Match
-from runner.reconcile.orphans import Orphan, Orphans
-from runner.reconcile.recorded_input import InputCheck
-from runner.reconcile.verify import RevisionCheck, Verification
-from runner.spec.hooks import Address, Chat, Command, Hook, Webhook
+from runner.outputs.verify_folder import FileCheck, FolderCheck, Match
+from runner.spec.notifications import Address, Chat, Command, Hook, Webhook
+from runner.views.orphans import Orphan, Orphans
 from tests.report.scenes import HOSTILE, REVISIONS
 
 _RIGHT: Final = "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046dea"

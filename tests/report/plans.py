@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.inputs.compare import RowChanges
+from runner.inputs.row_diff import RowChanges
 from runner.ledger.records import RunState
-from runner.reconcile.actions import Collect, NoteSpec, Observe, StartRun, Wait
-from runner.reconcile.leftover import Left, LeftKind
-from runner.reconcile.since import Edit, InputChange, Since
-from runner.spec.changes import FieldChange
+from runner.planning.actions import Collect, NoteSpec, Observe, StartRun, Wait
+from runner.spec.diff import FieldChange
+from runner.views.changes import Edit, InputChange, Since
+from runner.views.manual_steps import Left, LeftKind
 from tests.report.scenes import (
     NOW,
     batch,
@@ -22,7 +22,7 @@ from tests.report.scenes import (
 )
 
 if TYPE_CHECKING:
-    from runner.reconcile.preview import Preview
+    from runner.views.preview import Preview
 
 
 def edit(

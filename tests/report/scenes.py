@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.batch import Batch, File
-from runner.inputs.rows import RowSet
+from runner.inputs.row_set import RowSet
 from runner.ledger.records import (
     JobRecord,
     Key,
@@ -16,13 +16,13 @@ from runner.ledger.records import (
     Submission,
     SubmissionState,
 )
-from runner.reconcile import actions as steps
-from runner.reconcile.actions import Plan, Wait, WholeFailure
-from runner.reconcile.facts import Restorable, Wish
-from runner.reconcile.overview import JobView
-from runner.reconcile.preview import Preview
+from runner.planning import actions as steps
+from runner.planning.actions import Plan, Wait, WholeFailure
+from runner.planning.state import Restorable, Wish
 from runner.spec.job import Job, Source
 from runner.spec.project import Provider
+from runner.views.jobs import JobView
+from runner.views.preview import Preview
 
 NOW: Final = 1_700_000_000.0
 PROVIDER: Final = Provider(name="openai", base_url="https://api.openai.com/v1", api_key_env=None)

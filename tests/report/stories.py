@@ -6,7 +6,7 @@ from typing import Any
 
 from runner.ledger.records import Event
 from runner.outputs.failures import Example, FailureKind
-from runner.reconcile.overview import JobStory
+from runner.views.jobs import JobStory
 from tests.report.scenes import NOW, REVISIONS, batch, raw_batch, view
 
 

@@ -9,20 +9,20 @@ import pytest
 
 from runner.errors import Problem
 from runner.ledger.records import SubmissionState
-from runner.reconcile.actions import Wait
-from runner.reconcile.overview import JobStory
-from runner.report.attempts import Failure, read_attempts
+from runner.planning.actions import Wait
 from runner.report.history import told
+from runner.report.job import render_story
+from runner.report.json_output import as_json, job_shape, story_shape
 from runner.report.plan import render_plan
-from runner.report.plan_shape import plan_shape
-from runner.report.shapes import as_json, job_shape, story_shape
+from runner.report.plan_json import plan_shape
 from runner.report.steps import action_sign, action_word, is_change
-from runner.report.story import render_story
+from runner.views.attempts import Failure, read_attempts
+from runner.views.jobs import JobStory
 from tests.report.scenes import NOW, every_step, preview, raw_batch, run, submission, submit, view
 from tests.report.stories import attempt_events, event, partial_story
 
 if TYPE_CHECKING:
-    from runner.reconcile.actions import Action
+    from runner.planning.actions import Action
 
 REVISION = "9f86d081884c"
 

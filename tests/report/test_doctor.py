@@ -8,10 +8,10 @@ from typing import Final
 
 import pytest
 
-from runner.reconcile.checkup import fail, ok, warn
+from runner.checks.doctor import fail, ok, warn
+from runner.report.colour import Paint
 from runner.report.doctor import checkup_shape, render_checkup
-from runner.report.paint import Paint
-from runner.report.plain import columns
+from runner.report.safe_text import columns
 from tests.report.golden_files import check_golden
 from tests.report.scenes import HOSTILE
 

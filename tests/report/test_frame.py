@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.report.colour import Paint
 from runner.report.frame import render_frame
-from runner.report.paint import Paint
-from runner.report.plain import columns
-from runner.spec.excerpt import Excerpt
+from runner.report.safe_text import columns
+from runner.spec.yaml.excerpt import Excerpt
 from tests.report.golden_files import check_golden
 from tests.report.scenes import HOSTILE
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from runner.ledger.records import RunState
-from runner.reconcile.overview import JobStory
+from runner.report.colour import Paint
 from runner.report.history import render_events
-from runner.report.listeners import render_hooks
+from runner.report.hooks import render_hooks
+from runner.report.job import render_story
 from runner.report.orphans import render_orphans
-from runner.report.paint import Paint
-from runner.report.plain import columns
 from runner.report.plan import render_plan
+from runner.report.safe_text import columns
 from runner.report.status import render_status
-from runner.report.story import render_story
 from runner.report.verify import render_verification
+from runner.views.jobs import JobStory
 from tests.report import findings
 from tests.report.golden_files import check_golden
 from tests.report.plans import PLANS
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runner.ledger.records import Event
-    from runner.reconcile.overview import JobView
+    from runner.views.jobs import JobView
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 WIDTHS: Final = (80, 200)

@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import InputChanged, Problem, RateLimited
 from runner.ledger.records import Key, RunState
-from runner.reconcile.workshop import Tally, Tidings
+from runner.reconcile.context import Tally, Tidings
 from runner.report.log import Entry, Level
 from tests.report.scenes import NOW, batch
 from tests.report.schemas import check, schema

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.ledger.records import RunState
-from runner.reconcile.figures import Figures, JobFigures
 from runner.report.metrics import MOST_JOBS, render_metrics
+from runner.views.totals import Figures, JobFigures
 from tests.report.exposition import read
 
 if TYPE_CHECKING:

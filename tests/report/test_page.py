@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.reconcile.dossier import Dossier
+    from runner.views.project import Dossier
 
 GOLDEN = Path(__file__).parent / "golden"
 DOSSIERS: Final[dict[str, Callable[[], Dossier]]] = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.batch import Batch, BatchStatus
-from runner.report.phases import phases
+from runner.views.batch_phases import phases
 
 TIMES = (
     "created_at", "in_progress_at", "finalizing_at", "cancelling_at", "completed_at", "failed_at",

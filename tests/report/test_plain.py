@@ -12,21 +12,21 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.errors import Problem
-from runner.inputs.compare import RowChanges
+from runner.inputs.row_diff import RowChanges
 from runner.ledger.records import RunState
-from runner.reconcile.actions import Finish, Wait
-from runner.reconcile.leftover import Left, LeftKind
+from runner.planning.actions import Finish, Wait
+from runner.report.colour import Paint
 from runner.report.history import events_csv, render_events
+from runner.report.job import render_story
+from runner.report.json_output import as_json, as_json_line, event_shape, job_shape, story_shape
 from runner.report.log import Entry
-from runner.report.paint import Paint
-from runner.report.plain import columns, fit, pad, plain, wrap
 from runner.report.plan import render_plan
-from runner.report.plan_shape import plan_shape
+from runner.report.plan_json import plan_shape
 from runner.report.progress import Transfer, transfer_lines
-from runner.report.shapes import as_json, as_json_line, event_shape, job_shape, story_shape
+from runner.report.safe_text import columns, fit, pad, plain, wrap
 from runner.report.standing import standing_lines, standings
 from runner.report.status import render_status, status_csv
-from runner.report.story import render_story
+from runner.views.manual_steps import Left, LeftKind
 from tests.report.plans import edit, since
 from tests.report.scenes import HOSTILE, NOW, every_step, job, preview, raw_batch, run, view
 from tests.report.stories import event, partial_story

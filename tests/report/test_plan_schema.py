@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from runner.report.plan_shape import plan_shape
-from runner.report.shapes import as_json
+from runner.report.json_output import as_json
+from runner.report.plan_json import plan_shape
 from runner.report.steps import action_word
 from tests.report.plan_schema import SCHEMA, check_plan, undescribed
 from tests.report.plans import PLANS

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from runner.reconcile.actions import Collect, Observe, Wait
-from runner.report.plan_shape import Selection, asked_and_done, plan_shape
-from runner.report.plan_terms import moved, read_terms, terms_of
-from runner.report.shapes import as_json
+from runner.planning.actions import Collect, Observe, Wait
+from runner.planning.saved_plan import moved, read_terms, terms_of
+from runner.report.json_output import as_json
+from runner.report.plan_json import Selection, asked_and_done, plan_shape
 from tests.report.plans import PLANS
 from tests.report.scenes import HOSTILE, NOW, batch, preview, run, submission, submit, wish
 
 if TYPE_CHECKING:
-    from runner.reconcile.actions import Action, Submit
-    from runner.reconcile.preview import Preview
-    from runner.report.plan_terms import Terms
+    from runner.planning.actions import Action, Submit
+    from runner.planning.saved_plan import Terms
+    from runner.views.preview import Preview
 
 
 def terms(plan: Preview) -> Terms:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.inputs.rows import RowSet
+from runner.inputs.row_set import RowSet
 from runner.ledger.records import SubmissionState
-from runner.reconcile.actions import Wait
-from runner.report.paint import Paint
-from runner.report.plain import columns
+from runner.planning.actions import Wait
+from runner.report.colour import Paint
 from runner.report.progress import Activity, Transfer, transfer_lines
+from runner.report.safe_text import columns
 from runner.report.standing import Phase, Standing, standing_lines, standings
 from tests.report.golden_files import check_golden
 from tests.report.scenes import NOW, batch, run, submission

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner.report.plain import columns, plain
-from runner.report.sheet import as_csv
+from runner.report.csv_output import as_csv
+from runner.report.safe_text import columns, plain
 from runner.report.table import Column, flow, lay_out
 from tests.report.scenes import HOSTILE
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.ledger.records import RunState, SubmissionState
-from runner.report.paint import Paint
-from runner.report.plain import columns
+from runner.report.colour import Paint
+from runner.report.safe_text import columns
 from runner.report.watch import Watched
 from tests.report.golden_files import check_golden
 from tests.report.scenes import NOW, batch, run, submission, view

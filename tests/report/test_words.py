@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.report.words import clock_time, listed, moment, plural, size, span
+from runner.text import clock_time, listed, moment, plural, size, span
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from runner.ledger import connection, store, transitions
+from runner.ledger import connection, store, submission_transitions
 from runner.ledger.records import SubmissionState
-from runner.outputs import copying, publish
-from runner.outputs.places import Places
+from runner.outputs import publish, writer
+from runner.outputs.answer_index import Places
+from runner.planning.state import Traces
 from runner.reconcile import lock
-from runner.reconcile.facts import Traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,13 +29,13 @@ def without_adoption(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def with_a_blind_second_creation(monkeypatch: pytest.MonkeyPatch) -> None:
     def forget(ledger: Ledger, key: Key, problem: str) -> None:
-        transitions.retract(ledger, key, problem)
+        submission_transitions.retract(ledger, key, problem)
 
-    monkeypatch.setattr(transitions, "doubt", forget)
+    monkeypatch.setattr(submission_transitions, "doubt", forget)
 
 
 def without_the_intent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transitions, "intend_create", lambda *_args, **_more: None)
+    monkeypatch.setattr(submission_transitions, "intend_create", lambda *_args, **_more: None)
 
 
 def leaving_a_file_unread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,14 +49,14 @@ def leaving_a_file_unread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def counting_what_was_turned_away_as_answered(monkeypatch: pytest.MonkeyPatch) -> None:
-    close: Callable[..., None] = transitions.close
+    close: Callable[..., None] = submission_transitions.close
 
     def careless(ledger: Ledger, key: Key, **more: Any) -> None:  # noqa: ANN401
         if more["state"] is SubmissionState.COLLECTED:
             more["transient"] = more["permanent"]
         close(ledger, key, **more)
 
-    monkeypatch.setattr(transitions, "close", careless)
+    monkeypatch.setattr(submission_transitions, "close", careless)
 
 
 def committing_without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ class _OsWithoutFsync:
 
 def renaming_without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Name final files whose content is not on the disk yet."""
-    monkeypatch.setattr(copying, "os", _OsWithoutFsync())
+    monkeypatch.setattr(writer, "os", _OsWithoutFsync())
 
 
 def naming_without_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from runner.api.client import Client
 from runner.ledger.store import Ledger
-from runner.reconcile.crew import NoHands
-from runner.reconcile.overview import overview
+from runner.reconcile.concurrency import NoHands
+from runner.reconcile.context import Workshop
 from runner.reconcile.passes import reconcile_once
-from runner.reconcile.workshop import Workshop
 from runner.spec.load import load_specs
 from runner.spec.project import find_project
+from runner.views.jobs import overview
 from tests.simulation.transport import WorldTransport
 from tests.simulation.world import VirtualClock
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from runner.reconcile.crew import Hands
-    from runner.reconcile.overview import JobView
+    from runner.reconcile.concurrency import Hands
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
     from runner.spec.project import Project
+    from runner.views.jobs import JobView
     from tests.simulation.world import World
 
 SPEC = """\

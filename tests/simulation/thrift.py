@@ -17,15 +17,15 @@ from unittest import mock
 
 import httpx
 
-from runner.api.client_wire import Wire
+from runner.api.transport import Wire
 from runner.ledger.connection import connect
-from runner.outputs import origin
+from runner.outputs import provenance
 from runner.reconcile import account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_tool_versions = cache(origin.tool_versions)
+_tool_versions = cache(provenance.tool_versions)
 _nobody_trusted = cache(lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
 
 
@@ -45,7 +45,7 @@ def _no_cookies(*_: object) -> None:
 def thrift() -> Iterator[None]:
     """Save time for as long as the block lasts."""
     with (
-        mock.patch.object(origin, "git_state", _no_repository),
+        mock.patch.object(provenance, "git_state", _no_repository),
         mock.patch.object(account, "tool_versions", _tool_versions),
         mock.patch.object(Wire, "_context", _context),
         mock.patch.object(httpx.Cookies, "extract_cookies", _no_cookies),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from runner.errors import LockHeld
 from runner.ledger.records import RunState
 from runner.reconcile import lock
-from runner.reconcile.crew import NoHands
+from runner.reconcile.concurrency import NoHands
 from tests.simulation.behaviour import Behaviour, ListFault
 from tests.simulation.census import befallen, marked
 from tests.simulation.exchange import Request

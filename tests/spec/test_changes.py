@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.spec.changes import FieldChange, changed_fields, spec_fields
+from runner.spec.diff import FieldChange, changed_fields, spec_fields
 
 SPEC = "endpoint: /v1/chat/completions\ninput: data/x.jsonl\n"
 

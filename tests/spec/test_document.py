@@ -8,14 +8,14 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner.spec.document import MAX_BYTES, read_documents
-from runner.spec.nodes import places, plain
+from runner.spec.yaml.documents import MAX_BYTES, read_documents
+from runner.spec.yaml.tree import places, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runner.errors import Problem
-    from runner.spec.document import Document
+    from runner.spec.yaml.documents import Document
 
 PIECES = [
     *("a", "b: ", "- ", "\n", "\n  ", "\t", "'", '"', "{", "}", "[", "]", ",", ": ", "? ", " "),

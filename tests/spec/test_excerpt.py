@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import InvalidInput, Problem
-from runner.spec.excerpt import Excerpt, excerpts
 from runner.spec.project import find_project
+from runner.spec.yaml.excerpt import Excerpt, excerpts
 from tests.spec.folders import GOOD, lay_out, read
 
 if TYPE_CHECKING:

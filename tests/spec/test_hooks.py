@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import InvalidInput, NotDelivered
-from runner.spec.hooks import KINDS, Address, Chat, Command, Hook, Webhook
+from runner.spec.notifications import KINDS, Address, Chat, Command, Hook, Webhook
 from runner.spec.project import Secret, find_project
-from runner.spec.shapes import HookShape, PingShape
+from runner.spec.schema import HookShape, PingShape
 from tests.spec.folders import lay_out
 
 if TYPE_CHECKING:

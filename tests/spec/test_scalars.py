@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.spec.scalars import Ambiguous, resolve, shown
+from runner.spec.yaml.scalars import Ambiguous, resolve, shown
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ from jsonschema import Draft7Validator
 
 from runner.errors import InvalidInput
 from runner.spec.config import read_config
-from runner.spec.document import read_documents
 from runner.spec.project import find_project
-from runner.spec.shapes import CONFIG_KEYS, SPEC_KEYS
+from runner.spec.schema import CONFIG_KEYS, SPEC_KEYS
 from runner.spec.validate import validate
+from runner.spec.yaml.documents import read_documents
 from tests.spec.folders import lay_out
 
 if TYPE_CHECKING:

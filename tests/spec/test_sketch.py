@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.spec.sketch import sketch
+from runner.spec.quick_scan import sketch
 from tests.spec.folders import GOOD, lay_out, read
 
 if TYPE_CHECKING:

@@ -6,18 +6,18 @@ from collections import Counter
 from math import floor
 from typing import TYPE_CHECKING, Final
 
-from runner.reconcile.tallies import Tokens
 from runner.report.page.course import course_of, throughput
 from runner.report.page.figure import as_table, drawing, figure, label, legend, rect, rule
 from runner.report.page.markup import element
 from runner.report.page.scale import step_for
-from runner.report.words import moment, plural, span
+from runner.text import moment, plural, span
+from runner.views.tallies import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from runner.reconcile.dossier import Flight
     from runner.report.page.markup import Html
+    from runner.views.project import Flight
 
 _WAITS: Final = (0, 1, 10, 60, 600, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 _WAIT_LABELS: Final = ("0", "1 s", "10 s", "1 min", "10 min", "1 h", "4 h", "12 h", "1 d")

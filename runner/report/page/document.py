@@ -6,23 +6,23 @@ from base64 import b64encode
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from runner.report.page.account import account_section
 from runner.report.page.charts import queue_time, tokens_over_time, work_rate
 from runner.report.page.errors import error_section
+from runner.report.page.icons import sprite
+from runner.report.page.job import account_section
 from runner.report.page.jobs import jobs_table, short_accounts
 from runner.report.page.markup import Html, element, join
 from runner.report.page.script import SCRIPT
-from runner.report.page.signs import sprite
 from runner.report.page.style import STYLE
 from runner.report.page.summary import header, tiles
 from runner.report.page.timeline import timeline
-from runner.report.words import plural
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runner.reconcile.dossier import Dossier, JobDossier
     from runner.report.page.markup import Content
+    from runner.views.project import Dossier, JobDossier
 
 _MOST_OPENED: Final = 3
 """Of how many jobs at most the sections are unfolded from the beginning."""

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Final
 from runner.report.page.figure import data_table, scrolling, stacked
 from runner.report.page.jobs import anchor
 from runner.report.page.markup import BLANK, element
-from runner.report.plain import fit, plain
-from runner.report.words import plural
+from runner.report.safe_text import fit, plain
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runner.reconcile.tallies import ErrorKind
     from runner.report.page.markup import Content, Html
+    from runner.views.tallies import ErrorKind
 
 _MOST_KINDS: Final = 20
 _MOST_JOBS: Final = 3

@@ -6,17 +6,17 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from runner.report.page.figure import scrolling, stacked
+from runner.report.page.icons import STATES, state_word
 from runner.report.page.markup import BLANK, element
-from runner.report.page.signs import STATES, state_word
-from runner.report.plain import fit, plain
-from runner.report.words import moment, plural
+from runner.report.safe_text import fit, plain
+from runner.text import moment, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from runner.reconcile.dossier import JobDossier
-    from runner.reconcile.overview import JobView
     from runner.report.page.markup import Content, Html
+    from runner.views.jobs import JobView
+    from runner.views.project import JobDossier
 
 _COLUMNS: Final = (
     ("Job", "text"),

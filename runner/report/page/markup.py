@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from runner.report.plain import plain
+from runner.report.safe_text import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.report.page.markup import element, passage
-from runner.report.plain import fit, plain
-from runner.report.words import plural
+from runner.report.safe_text import fit, plain
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runner.reconcile.exchange import Turn
-    from runner.reconcile.samples import Sample, Samples
     from runner.report.page.markup import Html
+    from runner.views.exchange import Turn
+    from runner.views.samples import Sample, Samples
 
 _LONGEST_ID: Final = 80
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil, floor
 from typing import TYPE_CHECKING, Final
 
-from runner.report.words import moment
+from runner.text import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

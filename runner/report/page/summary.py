@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 from runner.batch import TERMINAL, BatchStatus
 from runner.ledger.records import RunState
-from runner.reconcile.tallies import Tokens
 from runner.report.page.figure import stacked
+from runner.report.page.icons import STATES, sign, state_word
 from runner.report.page.jobs import anchor
 from runner.report.page.markup import element
-from runner.report.page.signs import STATES, sign, state_word
-from runner.report.plain import fit, plain
-from runner.report.words import moment, plural
+from runner.report.safe_text import fit, plain
+from runner.text import moment, plural
+from runner.views.tallies import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from runner.reconcile.dossier import Dossier, JobDossier
     from runner.report.page.markup import Content, Html
+    from runner.views.project import Dossier, JobDossier
 
 _MOST_NAMED: Final = 8
 _LONGEST_NOTE: Final = 200

@@ -21,16 +21,16 @@ from runner.report.page.figure import (
 )
 from runner.report.page.markup import BLANK, element
 from runner.report.page.scale import TimeScale
-from runner.report.plain import fit, plain
-from runner.report.words import moment, plural, span
+from runner.report.safe_text import fit, plain
+from runner.text import moment, plural, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import TypeAlias
 
-    from runner.reconcile.dossier import Flight
     from runner.report.page.course import Course
     from runner.report.page.markup import Html
+    from runner.views.project import Flight
 
     Flown: TypeAlias = tuple[Flight, Course]
 

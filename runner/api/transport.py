@@ -1,0 +1,346 @@
+"""The wire: HTTP exchanges with one provider, and what their failures mean.
+
+What httpx raises is sorted by one question, whether the request can have arrived. A connection
+that was never made (refused, no DNS, TLS) carried nothing; whatever breaks later may have acted.
+
+Requests that act never go out on a connection that has been idle. A server may close an idle
+connection at any moment, and the race shows up as a broken connection *after* the request was
+sent: harmless for a GET, but for a POST it would turn a quiet network into an unknown outcome.
+So they have a pool of their own that keeps no connection alive; a handshake costs milliseconds.
+
+The key is sent to the origin of the provider's base URL and nowhere else, and never in the
+clear to another machine. Proxies of the environment are honoured except for loopback hosts.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Final
+
+from runner import __version__
+from runner.api.advice import LATER, LOOK, about_connection
+from runner.api.error_messages import public_url, shown
+from runner.api.redaction import Bearer, sendable, without_frames
+from runner.api.responses import Call, Reply, refusal, sent_at, unusable
+from runner.errors import MayHaveActed, Rejected, Transient, Unauthorized, Unreachable
+from runner.imports import unseen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from runner.api.responses import Kind
+    from runner.api.timeouts import Timeouts
+    from runner.errors import ApiError
+    from runner.spec.project import Provider, Secret
+
+
+with unseen("rich"):  # its command line would load it: 40 ms
+    import httpx
+
+LONGEST_REPLY: Final = 64 * 1024 * 1024
+"""Bytes of JSON that are read: ten thousand File objects are three megabytes."""
+
+LONGEST_REFUSAL: Final = 1024 * 1024
+MOST_REDIRECTS: Final = 5
+
+_NOTHING_SENT: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+)
+_ADDRESS_UNUSABLE: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """A request's body; `length` is announced, so that a server knows a broken-off one."""
+
+    content_type: str
+    length: int
+    content: bytes | Iterator[bytes]
+
+
+class _Pool(Enum):
+    """Connections that may be shared with each other, but not across these lines."""
+
+    READING = auto()
+    ACTING = auto()
+    ELSEWHERE = auto()
+
+
+class Wire:
+    """Exchanges with one provider, from any thread; connections are opened on first use."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        key: Secret | None,
+        *,
+        transport: httpx.BaseTransport | None,
+        clock: Callable[[], float],
+        timeouts: Timeouts,
+    ) -> None:
+        self.provider = provider
+        self.clock = clock
+        self._key = key
+        self._transport = transport
+        self._timeouts = timeouts
+        self._pools: dict[_Pool, httpx.Client] = {}
+        self._opening = threading.Lock()
+        self._certificates: ssl.SSLContext | None = None
+        self.ahead: float | None = None
+
+    def close(self) -> None:
+        """Close every connection; the next exchange opens new ones."""
+        while self._pools:
+            self._pools.popitem()[1].close()
+
+    def call(self, kind: Kind, method: str, path: str) -> Call:
+        """Name a call to this provider; `path` is relative to the base URL and is quoted."""
+        return Call(provider=self.provider, secret=self._key, kind=kind, method=method, path=path)
+
+    def exchange(
+        self,
+        call: Call,
+        *,
+        body: Body | None = None,
+        parameters: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one request and read its whole reply, whatever its status; follow no redirect.
+
+        Raises Unauthorized and Rejected where the request cannot be sent as configured,
+        Unreachable where it did not arrive, and where it may have: MayHaveActed for a call that
+        acts, Transient for any other.
+        """
+        pool = _Pool.ACTING if call.method == "POST" else _Pool.READING
+        url = self._url(call)
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers |= {"Content-Type": body.content_type, "Content-Length": str(body.length)}
+        with self._response(
+            call,
+            pool,
+            url,
+            headers=headers,
+            auth=self._authorization(call),
+            parameters=parameters,
+            content=body.content if body is not None else None,
+        ) as response:
+            reply = _read(response)
+        sent = sent_at(reply.headers)
+        if sent is not None:
+            self.ahead = sent - self.clock()
+        return reply
+
+    @contextmanager
+    def content(self, call: Call) -> Iterator[httpx.Response]:
+        """Open a file's content for reading, following up to five redirects.
+
+        Beyond the provider's own origin the key is not sent. Raises as `exchange` does, and the
+        error of any status but 2xx.
+        """
+        headers = {"Accept": "*/*", "Accept-Encoding": "gzip"}
+        home = url = self._url(call)
+        elsewhere = False
+        for _ in range(MOST_REDIRECTS + 1):
+            pool = _Pool.ELSEWHERE if elsewhere else _Pool.READING
+            auth = None if elsewhere else self._authorization(call)
+            with self._response(call, pool, url, headers=headers, auth=auth) as response:
+                following = response.next_request
+                if following is None:
+                    self._require_success(call, response, elsewhere=elsewhere)
+                    yield response
+                    return
+                url = following.url
+            # Once away, a way back could be anybody's idea: the key stays at home.
+            elsewhere = elsewhere or _origin(url) != _origin(home)
+        raise Rejected(
+            f"{self.provider.name} redirects {call} more than {MOST_REDIRECTS} times, last to"
+            f" {shown(public_url(str(url)), self._key)}",
+            provider=self.provider.name,
+            call=str(call),
+        )
+
+    @contextmanager
+    def _response(
+        self,
+        call: Call,
+        pool: _Pool,
+        url: httpx.URL,
+        *,
+        headers: Mapping[str, str],
+        auth: Bearer | None,
+        parameters: Mapping[str, str] | None = None,
+        content: bytes | Iterator[bytes] | None = None,
+    ) -> Iterator[httpx.Response]:
+        """Send one request and hand out its reply, the body still to be read."""
+        client = self._client(call, pool)
+        try:
+            request = client.build_request(
+                call.method,
+                url,
+                headers=headers,
+                params=parameters,
+                content=content,
+                timeout=self._timeout(call),
+            )
+            response = client.send(request, auth=auth, stream=True, follow_redirects=False)
+        except _ADDRESS_UNUSABLE as error:
+            raise self._unsendable(call, error) from without_frames(error)
+        except httpx.RequestError as error:
+            raise self._broken(call, error) from without_frames(error)
+        try:
+            yield response
+        except httpx.RequestError as error:
+            raise self._broken(call, error) from without_frames(error)
+        finally:
+            response.close()
+
+    def _require_success(self, call: Call, response: httpx.Response, *, elsewhere: bool) -> None:
+        if response.is_success:
+            return
+        reply = _read(response)
+        if elsewhere and reply.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            # A signed address that has run out, not the key: asking again gives a new one.
+            place = shown(public_url(str(response.url)), self._key)
+            raise unusable(call, f"a redirect to {place}, which refused it", reply)
+        raise refusal(call, reply, now=self.clock())
+
+    def _authorization(self, call: Call) -> Bearer | None:
+        """Return what puts the key into a request; raises Unauthorized where it must not go."""
+        if self._key is None:
+            return None
+        scheme = public_url(self.provider.base_url).partition("://")[0].lower()
+        if scheme != "https" and not self.provider.loopback:
+            raise self._refused_here(
+                call,
+                f"the key of {self.provider.name} is not sent over plain http to"
+                f" {public_url(self.provider.base_url)}, where others can read it:"
+                " use https, or no key",
+            )
+        if not sendable(self._key):
+            raise self._refused_here(
+                call,
+                f"the key in {self.provider.key_source} is empty or holds spaces, line breaks or"
+                " other characters that no key has: mend it there",
+            )
+        return Bearer(self._key)
+
+    def _refused_here(self, call: Call, text: str) -> Unauthorized:
+        text = f"{text} ({call} was not sent)"
+        return Unauthorized(text, provider=self.provider.name, call=str(call))
+
+    def _url(self, call: Call) -> httpx.URL:
+        try:
+            return httpx.URL(self.provider.base_url + call.path)
+        except httpx.InvalidURL as error:
+            raise self._unsendable(call, error) from error
+
+    def _unsendable(self, call: Call, error: Exception) -> Rejected:
+        address = public_url(self.provider.base_url)
+        return Rejected(
+            f"{call} cannot be sent to {self.provider.name} at {address}:"
+            f" {shown(str(error), self._key)} (look at base_url in runner.yaml)",
+            provider=self.provider.name,
+            call=str(call),
+        )
+
+    def _broken(self, call: Call, error: httpx.RequestError) -> ApiError:
+        """Return what a failed exchange means, by whether the request can have arrived."""
+        what = shown(str(error), self._key) or type(error).__name__
+        if isinstance(error, _NOTHING_SENT):
+            kind: type[ApiError] = Unreachable
+            address = public_url(self.provider.base_url)
+            advice = about_connection(self.provider, error)
+            text = f"{self.provider.name} cannot be reached at {address} for {call}: {what}"
+        elif call.acts:
+            kind = MayHaveActed
+            advice = LOOK
+            text = f"{self.provider.name} gave no whole answer to {call}: {what}"
+        else:
+            kind = Transient
+            advice = LATER
+            text = f"{self.provider.name} gave no whole answer to {call}: {what}"
+        return kind(f"{text} ({advice})", provider=self.provider.name, call=str(call))
+
+    def _client(self, call: Call, pool: _Pool) -> httpx.Client:
+        try:
+            with self._opening:
+                if pool not in self._pools:
+                    self._pools[pool] = self._open(pool)
+                return self._pools[pool]
+        except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+            # Only the kind of error: its text may hold a proxy's password.
+            raise Rejected(
+                "the proxy or certificate settings of this environment cannot be used"
+                f" ({type(error).__name__}): look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY,"
+                f" NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR ({call} was not sent)",
+                provider=self.provider.name,
+                call=str(call),
+            ) from None
+
+    def _open(self, pool: _Pool) -> httpx.Client:
+        return httpx.Client(
+            transport=self._transport,
+            verify=self._context(pool),
+            trust_env=not self.provider.loopback,
+            limits=httpx.Limits(max_keepalive_connections=0 if pool is _Pool.ACTING else 4),
+            headers={
+                "User-Agent": f"batch-runner/{__version__}",
+                "Connection": "close" if pool is _Pool.ACTING else "keep-alive",
+            },
+        )
+
+    def _timeout(self, call: Call) -> httpx.Timeout:
+        return httpx.Timeout(
+            connect=self._timeouts.connect,
+            read=self._timeouts.act if call.acts else self._timeouts.read,
+            write=self._timeouts.write,
+            pool=self._timeouts.pool,
+        )
+
+    def _context(self, pool: _Pool) -> ssl.SSLContext:
+        """Return what verifies a server; loading the certificates takes tens of milliseconds."""
+        if pool is not _Pool.ELSEWHERE and self.provider.base_url.startswith("http://"):
+            # Never used for TLS; were it, it trusts nobody.
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self._certificates is None:
+            self._certificates = httpx.create_ssl_context()
+        return self._certificates
+
+
+def _read(response: httpx.Response) -> Reply:
+    """Read a reply up to the length that is worth it.
+
+    A refusal whose body breaks off is still that refusal: its status says that it did not act.
+    """
+    limit = LONGEST_REPLY if response.is_success else LONGEST_REFUSAL
+    body = bytearray()
+    whole = True
+    try:
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > limit:
+                whole = False
+                break
+    except httpx.RequestError:
+        if response.is_success:
+            raise
+        whole = False
+    del body[limit:]
+    return Reply(
+        status=response.status_code,
+        headers={name.lower(): value for name, value in response.headers.items()},
+        body=bytes(body),
+        whole=whole,
+    )
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    ports = {"http": 80, "https": 443}
+    return url.scheme, url.host, url.port or ports.get(url.scheme)

@@ -1,0 +1,153 @@
+"""The input of a finished run, read once more to see whether it is still what was asked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import InputChanged, InvalidInput, LocalFileError
+from runner.inputs.row_set import RowSet
+from runner.outputs.verify_folder import Match
+from runner.reconcile.moving import unseen
+from runner.spec.project import Limits
+
+if TYPE_CHECKING:
+    from runner.inputs.scan import Scan
+    from runner.outputs.recorded import Record
+    from runner.outputs.recorded import Shard as RecordedShard
+    from runner.reconcile.moving import Moving
+    from runner.spec.job import Job
+    from runner.spec.project import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputCheck:
+    """How an input compares with the digest in a record.
+
+    `bad` says whether that speaks against the run: an earlier revision's input may have changed.
+    `why` is a sentence about anything but `ok`.
+    """
+
+    path: str
+    match: Match
+    bad: bool = False
+    expected_sha256: str
+    found_sha256: str | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a shard lies in its input."""
+
+    offset: int
+    rows: RowSet
+
+
+class Inputs:
+    """Inputs read for the runs that are checked, each once."""
+
+    def __init__(self, project: Project, moving: Moving = unseen) -> None:
+        self._project = project
+        self._moving = moving
+        self._read: dict[tuple[Path, str], Scan | str] = {}
+
+    def of_job(self, job: Job) -> Scan | str:
+        """Return a job's input as it is, or why it cannot be read."""
+        return self._scan(job.input, job.input_shown, job.endpoint, job.provider.limits, job.name)
+
+    def check(self, record: Record, job: Job | None, *, asked: bool) -> InputCheck:
+        """Hold an input against a record.
+
+        `job` is the spec whose folder it is, None if there is none any more; `asked` whether the
+        spec would still ask this if its input were the same and nothing newer has been finished.
+        """
+        expected = record.input.sha256
+        shown = record.input.path if job is None else job.input_shown
+        path = self._inside(record.input.path) if job is None else job.input
+        if path is None:
+            why = "no spec names it any more, and it does not lie in the project: it was not read"
+            return InputCheck(path=shown, match=Match.UNREADABLE, expected_sha256=expected, why=why)
+        if job is None:
+            scanned = self._scan(path, shown, record.request.endpoint, Limits(), record.job)
+        else:
+            scanned = self.of_job(job)
+        if isinstance(scanned, str):
+            missing = not os.path.exists(path)  # noqa: PTH110 -- it never raises
+            return InputCheck(
+                path=shown,
+                match=Match.MISSING if missing else Match.UNREADABLE,
+                bad=asked,
+                expected_sha256=expected,
+                why="is not there any more" if missing else scanned,
+            )
+        if scanned.digest != expected:
+            return InputCheck(
+                path=shown,
+                match=Match.DIFFERS,
+                bad=asked,
+                expected_sha256=expected,
+                found_sha256=scanned.digest,
+                why="has changed since this revision",
+            )
+        wrong = [str(shard.number) for shard in record.shards if not _same(path, scanned, shard)]
+        return InputCheck(
+            path=shown,
+            match=Match.DIFFERS if wrong else Match.OK,
+            bad=bool(wrong),
+            expected_sha256=expected,
+            found_sha256=scanned.digest,
+            why=f"does not give the files of shard {', '.join(wrong[:3])}" if wrong else None,
+        )
+
+    def _scan(self, path: Path, shown: str, endpoint: str, limits: Limits, name: str) -> Scan | str:
+        from runner.inputs.scan import scan
+
+        if (path, endpoint) not in self._read:
+            try:
+                with self._moving(name, "reading", path.stat().st_size) as told:
+                    self._read[path, endpoint] = scan(
+                        path, shown=shown, endpoint=endpoint, limits=limits, progress=told
+                    )
+            except InvalidInput as error:
+                self._read[path, endpoint] = f"cannot be sent any more: {error.problems[0]}"
+            except (InputChanged, LocalFileError) as error:
+                self._read[path, endpoint] = str(error)
+            except (OSError, ValueError) as error:
+                words = error.strerror if isinstance(error, OSError) else "its name is none"
+                self._read[path, endpoint] = f"cannot be read: {words}"
+        return self._read[path, endpoint]
+
+    def _inside(self, shown: str) -> Path | None:
+        """Return a path that only a record names, if it lies in the project, links and all."""
+        try:
+            root = os.path.realpath(self._project.root)
+            real = os.path.realpath(self._project.root / shown)
+        except (OSError, ValueError):
+            return None
+        return Path(real) if real.startswith(root.rstrip("/") + "/") else None
+
+
+def _same(path: Path, scanned: Scan, shard: RecordedShard) -> bool:
+    """Whether an input still gives the file of a shard, byte for byte."""
+    from runner.inputs.extract import cut
+
+    try:
+        rows = RowSet.parse(shard.rows)
+        for each in scanned.shards:
+            if each.rows == rows:
+                return each.sha256 == shard.sha256
+        # Cut otherwise then: by other limits. Where it began is a hint, and may be out of date.
+        for place in (
+            _Place(offset=shard.offset, rows=rows),
+            _Place(offset=0, rows=RowSet.span(0, scanned.requests)),
+        ):
+            with Path(os.devnull).open("wb") as nowhere:
+                made = cut(path, shard=place, rows=rows, destination=nowhere)
+            if made.sha256 == shard.sha256:
+                return True
+    except (InputChanged, InvalidInput, LocalFileError, OSError, OverflowError, ValueError):
+        return False
+    return False

@@ -1,0 +1,102 @@
+"""The command that looks whether all that runner needs is there: doctor."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from runner.cli.exit_codes import Command
+from runner.cli.output import answer, answer_json, paint, width
+from runner.cli.project import open_project, open_specs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runner.api.client import Client
+    from runner.checks.doctor import Finding
+    from runner.spec.project import Provider, Secret
+
+
+_PATIENCE: Final = 10.0
+"""Seconds for a provider to answer: somebody waits for this, and nothing depends on it."""
+
+
+@click.command(cls=Command)
+@click.option(
+    "--provider",
+    metavar="NAME",
+    help="Look at this provider instead of those that the specs name.",
+)
+@click.option("--offline", is_flag=True, help="Ask no provider anything.")
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
+@click.pass_obj
+def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: bool) -> int:
+    """Check that all is there which runner needs, and say what to do.
+
+    Versions, specs, git, ledger, file system, lock, disk, links, and what `notify`, `ping` and
+    `metrics` need; and of each provider its key, whether it answers, and its clock. Changes
+    nothing and sends no message; a provider is asked for its newest batches, once. Exits with 1
+    if a check fails; warnings are no failures.
+    """
+    from runner.checks.doctor import Health
+
+    findings = tuple(_findings(directory, provider, offline=offline))
+    if as_json:
+        from runner.report.doctor import checkup_shape
+
+        answer_json(checkup_shape(findings))
+    else:
+        from runner.report.doctor import render_checkup
+
+        answer(render_checkup(findings, width=width(), paint=paint()))
+    return int(any(finding.health is Health.FAIL for finding in findings))
+
+
+def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[Finding]:
+    from runner.checks import doctor
+    from runner.checks.checkup_hooks import check_hooks
+    from runner.checks.checkup_providers import check_provider, providers_in_use
+    from runner.errors import InvalidInput, UsageError
+    from runner.spec.credentials import Environment
+    from runner.spec.job import Specs
+    from runner.spec.validation_errors import one_of
+
+    yield from doctor.check_versions()
+    try:
+        project = open_project(directory)
+    except InvalidInput as error:
+        first, *others = error.problems
+        more = f", and {len(others)} more" if others else ""
+        yield doctor.fail("project", f"{first}{more}", "mend runner.yaml; the rest was not checked")
+        return
+    if named is not None and named not in project.providers:
+        known = one_of(named, sorted(project.providers), "there are")
+        raise UsageError(f'"{named}" is no provider of this project; {known}')
+    try:
+        specs = open_specs(project, (), directory)
+    except UsageError:  # there is no specs folder
+        specs = Specs(jobs=(), selected=(), problems=(), complete=False)
+    yield from doctor.check_project(project, specs)
+    yield from doctor.check_ledger(project, time.time)
+    yield from doctor.check_disk(project, specs, doctor.recorded_runs(project, time.time))
+    yield from check_hooks(project, Environment())
+    chosen = [project.providers[named]] if named else providers_in_use(project, specs)
+    for each in chosen:
+        yield from check_provider(each, Environment(), None if offline else _client)
+
+
+def _client(provider: Provider, key: Secret | None) -> Client:
+    """Open a client that tries once and does not wait long."""
+    from runner.api.client import Client
+    from runner.api.retry import Policy
+    from runner.api.timeouts import Timeouts
+
+    return Client(
+        provider,
+        key,
+        policy=Policy(tries=1),
+        timeouts=Timeouts(connect=_PATIENCE, read=_PATIENCE, write=_PATIENCE, pool=_PATIENCE),
+    )

@@ -1,0 +1,67 @@
+"""The command about those who are told: notify."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli.exit_codes import Command
+from runner.cli.output import answer, note, paint, width
+from runner.cli.project import open_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runner.spec.project import Project
+
+
+@click.command(cls=Command)
+@click.option("--test", is_flag=True, help="Send a sample to each of them.")
+@click.pass_obj
+def notify(directory: Path, *, test: bool) -> int:
+    """List who is told of what has changed, and whether that works.
+
+    They stand under `notify` in runner.yaml. With --test each gets a sample; exits with 1 if one
+    of them does not take it.
+    """
+    project = open_project(directory)
+    if not project.hooks:
+        note("nobody is told of anything; say under `notify` in runner.yaml who should be")
+        return 0
+    return _send_samples(project) if test else _list(project)
+
+
+def _list(project: Project) -> int:
+    from runner.ledger.notifications import listeners
+    from runner.ledger.store import Ledger
+    from runner.report.hooks import render_hooks
+
+    known = {}
+    ledger = Ledger.open_read_only(project.ledger, clock=time.time)
+    if ledger is not None:
+        with ledger:
+            known = listeners(ledger)
+    pairs = [(hook, known.get(hook.id)) for hook in project.hooks]
+    answer(render_hooks(pairs, width=width(), paint=paint()))
+    return 0
+
+
+def _send_samples(project: Project) -> int:
+    from runner.errors import MissingExtra, NotDelivered
+    from runner.notify.deliver import in_full, send
+    from runner.notify.message import sample
+    from runner.report.hooks import render_sample
+    from runner.spec.credentials import Environment
+
+    message = sample(project=project.root.name, at=time.time())
+    failed = False
+    for hook in project.hooks:
+        problem = None
+        try:
+            send(hook.way, message, project, Environment())
+        except (NotDelivered, MissingExtra) as error:
+            problem, failed = in_full(error), True
+        answer(render_sample(hook, problem, paint=paint()))
+    return int(failed)

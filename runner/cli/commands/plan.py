@@ -1,0 +1,132 @@
+"""The commands that look at specs and say what would be done: validate, plan."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+
+from runner.cli.completion import complete_specs
+from runner.cli.exit_codes import Command
+from runner.cli.output import answer, answer_json, note, paint, print_error, print_problems, width
+from runner.cli.project import open_project, open_specs, providers, recorded
+
+_SELECTORS = click.argument(
+    "selectors", metavar="[SPEC]...", nargs=-1, shell_complete=complete_specs
+)
+
+
+@click.command(cls=Command)
+@_SELECTORS
+@click.pass_obj
+def validate(directory: Path, selectors: tuple[str, ...]) -> int:
+    """Check specs and inputs offline.
+
+    SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'; all specs
+    without one. Prints one line for each problem on stderr and exits with 2; nothing is sent
+    anywhere.
+    """
+    from runner.cli.console import Voice
+    from runner.errors import InvalidInput
+    from runner.reconcile.desired import scan_input
+
+    project = open_project(directory)
+    specs = open_specs(project, selectors, directory)
+    problems = list(specs.problems)
+    requests = 0
+    with Voice() as voice:
+        for job in specs.selected:
+            try:
+                requests += scan_input(job, None, moving=voice.moving).requests
+            except InvalidInput as error:
+                problems.extend(error.problems)
+    print_problems(problems)
+    if problems:
+        return 2
+    from runner.text import plural
+
+    note(f"valid: {plural(len(specs.selected), 'job')}, {plural(requests, 'request')}")
+    return 0
+
+
+@click.command(cls=Command)
+@_SELECTORS
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Keep the plan in FILE, for `reconcile --plan FILE`.",
+)
+@click.option(
+    "--detailed-exitcode",
+    "detailed",
+    is_flag=True,
+    help="Exit with 0 if there is nothing to do, 2 if changes are pending, 1 on any error.",
+)
+@click.pass_obj
+def plan(
+    directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
+) -> int:
+    """Show what reconcile would do; change nothing.
+
+    SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'; all specs
+    without one. Providers are asked what they have, nothing is sent that changes anything.
+    """
+    from runner.errors import RunnerError
+
+    try:
+        return _plan(directory, selectors, as_json=as_json, out=out, detailed=detailed)
+    except RunnerError as error:
+        if detailed and error.exit_code != 1:
+            # 2 would say that changes are pending.
+            print_error(error)
+            return 1
+        raise
+
+
+def _plan(
+    directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
+) -> int:
+    from runner.cli.console import Voice
+    from runner.report.steps import is_change
+    from runner.views.preview import preview
+
+    project = open_project(directory)
+    specs = open_specs(project, selectors, directory)
+    with recorded(project) as ledger, providers(project) as opened, Voice() as voice:
+        made = preview(
+            project,
+            specs,
+            ledger,
+            opened.open,
+            everything=not selectors,
+            clock=time.time,
+            moving=voice.moving,
+        )
+    problems = (*specs.problems, *made.problems)
+    print_problems(problems)
+    if as_json or out is not None:
+        from runner.cli.kept_plan import keep_plan, selection
+        from runner.report.plan_json import plan_shape
+
+        selected = selection(project, directory, selectors)
+        shape = plan_shape(made, problems, selection=selected, made_at=time.time())
+        if out is not None:
+            keep_plan(out, shape)
+        if as_json:
+            answer_json(shape)
+    if not as_json:
+        from runner.report.plan import render_plan
+
+        answer(render_plan(made, width=width(), paint=paint()))
+    if out is not None:
+        note(
+            f"kept in {out}; `runner reconcile --plan {out}` does it, unless the world moves first"
+        )
+    changes = any(is_change(action) for action in made.plan.actions)
+    if detailed:
+        return 1 if problems or made.failed else 2 if changes else 0
+    return 2 if problems else int(made.failed)

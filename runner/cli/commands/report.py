@@ -1,0 +1,95 @@
+"""The command that makes a page for people to look at: report."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import click
+
+from runner.cli.completion import complete_known_jobs
+from runner.cli.exit_codes import Command
+from runner.cli.output import answer, note, print_problems
+from runner.cli.project import open_project, open_specs, recorded, recorded_jobs
+
+_STDOUT: Final = "-"
+_MOST_SAMPLES: Final = 50
+
+
+@click.command(cls=Command)
+@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs)
+@click.option(
+    "-o",
+    "--output",
+    "output",
+    metavar="FILE",
+    type=click.Path(allow_dash=True),
+    default="report.html",
+    show_default=True,
+    help="Where to write the page; - for stdout.",
+)
+@click.option(
+    "--samples",
+    metavar="N",
+    type=click.IntRange(0, _MOST_SAMPLES),
+    default=3,
+    show_default=True,
+    help="How many requests of each job to show beside their answers; 0 for none.",
+)
+@click.pass_obj
+def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int) -> int:
+    """Write one HTML page about jobs, their batches, errors and answers.
+
+    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; all jobs
+    without one, those whose spec is gone included. The page needs no other file and no network;
+    its links lead to the outputs from where it is written. Asks nobody, changes nothing else.
+    """
+    from runner.outputs.durable_files import write_whole
+    from runner.report.page.document import render_page
+    from runner.text import plural, size
+    from runner.views.project import gather
+
+    project = open_project(directory)
+    target = None if output == _STDOUT else _target(output)
+    with recorded(project) as ledger:
+        known = recorded_jobs(ledger)
+        specs = open_specs(project, jobs, directory, known=known)
+        dossier = gather(
+            project,
+            specs.selected,
+            specs.gone if jobs else sorted(known),
+            ledger,
+            chosen=bool(jobs),
+            beside=Path.cwd() if target is None else target.parent,
+            samples=samples,
+        )
+    page = render_page(dossier, now=time.time())
+    print_problems(specs.problems)
+    if target is None:
+        answer(_spelt(page))
+    else:
+        content = page.encode()
+        write_whole(target, content)
+        note(f"{output}: {plural(len(dossier.jobs), 'job')}, {size(len(content))}")
+    return 2 if specs.problems else 0
+
+
+def _target(output: str) -> Path:
+    """Return where the page is to be written. Raises UsageError where it cannot be a file."""
+    from runner.errors import UsageError
+
+    path = Path(os.path.abspath(output))  # noqa: PTH100 -- a link's own folder is where links begin
+    if not output or path.is_dir():
+        raise UsageError(f"{output or 'FILE'} is a folder: name the file to write")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{output} is not a regular file: `-o -` writes to stdout")
+    return path
+
+
+def _spelt(page: str) -> str:
+    """Write a page in the characters that stdout has; HTML has names for all others."""
+    encoding = (sys.stdout.encoding or "utf-8") if sys.stdout is not None else "utf-8"
+    return page.encode(encoding, "xmlcharrefreplace").decode(encoding)

@@ -1,0 +1,252 @@
+"""What the acting commands share: the workshop they act in, their passes, how they conclude."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from runner.cli.log import FORMATS, OPTION
+from runner.cli.project import providers
+from runner.errors import LockHeld
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from runner.cli.console import Voice
+    from runner.cli.project import Providers
+    from runner.errors import Problem
+    from runner.reconcile.context import Workshop
+    from runner.reconcile.passes import PassReport
+    from runner.spec.job import Specs
+    from runner.spec.project import Project
+
+
+_LOCAL_SLICE: Final = 5.0
+"""Seconds that the embedded provider gets to work after a pass that does not wait."""
+
+_AT_ONCE: Final = 8
+"""Calls that may be under way at once."""
+
+_TOLD_APART: Final = 60.0
+"""Seconds between the passes of one command that are told of; the last one is in any case."""
+
+_LOCAL_BUSY: Final = 0.5
+"""Seconds between tries while another process uses the embedded provider."""
+
+log_format = click.option(
+    OPTION,
+    type=click.Choice(FORMATS),
+    default=FORMATS[0],
+    show_default=True,
+    expose_value=False,  # it was heeded before the command line was parsed
+    help="What stderr gets: sentences, or a JSON object an event, a line each.",
+)
+
+
+@contextlib.contextmanager
+def workshop(
+    project: Project,
+    *,
+    quiet: bool = False,
+    verbose: bool = False,
+    remind: float | None = None,
+    problems: Sequence[Problem] = (),
+) -> Iterator[tuple[Workshop, Providers, Voice]]:
+    """Say what is wrong with the specs, open what acting needs, and close it. Raises LedgerError.
+
+    `remind` is as `Voice` has it.
+    """
+    from runner.cli.console import Voice
+    from runner.ledger.store import Ledger
+    from runner.notify.subscribers import attend
+    from runner.reconcile.concurrency import Threads
+    from runner.reconcile.context import Workshop
+
+    voice = Voice(quiet=quiet, verbose=verbose, remind=remind)
+    with voice:
+        voice.problems(problems)
+        with (
+            Ledger.open(
+                project.ledger, clock=time.time, warn=partial(voice.say, event="remark")
+            ) as ledger,
+            providers(project) as opened,
+        ):
+            attend(ledger, project)
+            yield (
+                Workshop(
+                    project=project,
+                    ledger=ledger,
+                    open_api=opened.open,
+                    clock=time.time,
+                    tell=voice.tell,
+                    moving=voice.moving,
+                    hands=Threads(_AT_ONCE),
+                ),
+                opened,
+                voice,
+            )
+
+
+def one_pass(
+    shop: Workshop,
+    opened: Providers,
+    voice: Voice,
+    specs: Specs,
+    *,
+    everything: bool = False,
+    wait_for_lock: bool = True,
+) -> PassReport:
+    """Make one pass; the embedded provider gets time to work, and a second pass collects.
+
+    Raises LockHeld where another process uses the embedded provider, and unless
+    `wait_for_lock` where another reconcile is at work.
+    """
+    from runner.cli.after_pass import after_pass
+    from runner.reconcile.lock import locked
+    from runner.reconcile.passes import reconcile_once
+
+    began = time.monotonic()
+    with locked(shop.ledger.path, wait=wait_for_lock):
+        report = reconcile_once(shop, specs, everything=everything)
+        if opened.embedded is not None and not report.settled:
+            voice.waiting(report, _LOCAL_SLICE)
+            opened.embedded.work(_LOCAL_SLICE)
+            report = reconcile_once(shop, specs, everything=everything)
+    after_pass(
+        shop,
+        voice,
+        specs,
+        report,
+        everything=everything,
+        code=exit_code(report, specs),
+        seconds=time.monotonic() - began,
+    )
+    return report
+
+
+def all_passes(
+    shop: Workshop,
+    opened: Providers,
+    voice: Voice,
+    specs: Specs,
+    *,
+    everything: bool,
+    wait_for_lock: bool,
+    poll_interval: float | None,
+) -> PassReport:
+    """Make passes until every selected job is final. Raises LockHeld as `one_pass` does."""
+    from runner.cli.after_pass import after_pass
+    from runner.reconcile.loop import reconcile_until_done
+
+    began = told = time.monotonic()
+
+    def follow(report: PassReport, *, last: bool) -> None:
+        nonlocal told
+        now = time.monotonic()
+        in_short = not last and now - told < _TOLD_APART
+        after_pass(
+            shop,
+            voice,
+            specs,
+            report,
+            everything=everything,
+            code=exit_code(report, specs),
+            seconds=now - began,
+            in_short=in_short,
+        )
+        told = told if in_short else now
+
+    def waiting(report: PassReport, pause: float) -> None:
+        follow(report, last=False)
+        voice.waiting(report, pause)
+
+    def sleep(seconds: float) -> None:
+        nonlocal began
+        pause(seconds)
+        began = time.monotonic()
+
+    pause = _sleeper(opened)
+    report = reconcile_until_done(
+        shop,
+        specs,
+        everything=everything,
+        sleep=sleep,
+        poll_interval=poll_interval,
+        wait_for_lock=wait_for_lock,
+        waiting=waiting,
+    )
+    follow(report, last=True)
+    return report
+
+
+def patiently(passes: Callable[[], PassReport]) -> PassReport:
+    """Make passes after whoever uses the embedded provider now.
+
+    Whoever does may need the ledger's lock to come to its end, so that one is not held while
+    waiting.
+    """
+    while True:
+        try:
+            return passes()
+        except LockHeld:
+            time.sleep(_LOCAL_BUSY)
+
+
+def _sleeper(opened: Providers) -> Callable[[float], None]:
+    """Return a sleep that ends early when the embedded provider has done all it had to do.
+
+    Only once, though: what is still being waited for after another look is elsewhere.
+    """
+    looked = False
+
+    def sleep(seconds: float) -> None:
+        nonlocal looked
+        embedded = opened.embedded
+        if embedded is not None and not embedded.work(0):
+            embedded.work(seconds)
+            looked = False
+        elif embedded is not None and not looked:
+            looked = True
+        else:
+            time.sleep(seconds)
+
+    return sleep
+
+
+def conclude(report: PassReport, specs: Specs, voice: Voice) -> int:
+    """Say what is left to say, and choose the exit code."""
+    voice.rest()
+    voice.troubles(report)
+    voice.problems(report.problems)
+    voice.release()
+    if not report.changed and not report.trouble:
+        voice.idle(_nothing_done(report))
+    return exit_code(report, specs)
+
+
+def exit_code(report: PassReport, specs: Specs) -> int:
+    """Return what a pass over these specs comes to."""
+    from runner.ledger.records import RunState
+
+    if specs.problems or report.problems:
+        return 2
+    bad = any(state in (RunState.FAILED, RunState.PARTIAL) for state in report.states.values())
+    return int(bad or report.trouble)
+
+
+def _nothing_done(report: PassReport) -> str:
+    from runner.ledger.records import RunState
+    from runner.text import listed, plural
+
+    if not report.settled:
+        return f"nothing to do now: {plural(len(report.waits), 'batch')} in flight"
+    told = f"nothing to do: {plural(len(report.states), 'job')} as the specs ask for"
+    for state in (RunState.FAILED, RunState.PARTIAL, RunState.CANCELLED):
+        names = [name for name, its_state in report.states.items() if its_state is state]
+        if names:
+            told += f"; {state}: {listed(names)}"
+    return told

@@ -1,0 +1,117 @@
+"""Cutting rows out of an input: the file of a shard, or of what an attempt asks again.
+
+No row is kept anywhere else: the input itself is read again from the shard's first row, and its
+bytes are taken as they are. That they are still the validated ones is the caller's to see from
+the digest; what can be seen here, a file that changes or ends early, raises InputChanged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from runner.errors import InputChanged, LocalFileError
+from runner.inputs.custom_ids import read_ids
+from runner.inputs.fingerprint import unchanging
+from runner.inputs.lines import Overlong, canonical, read_blocks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import FileIO
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from runner.inputs.fingerprint import Fingerprint
+    from runner.inputs.row_set import RowSet
+
+
+__all__ = ["Cut", "ShardPlace", "cut", "read_ids"]
+
+
+class ShardPlace(Protocol):
+    """Where a shard lies in its input: all that cutting needs to know of it."""
+
+    @property
+    def offset(self) -> int:
+        """The byte of the input at which the first row begins."""
+
+    @property
+    def rows(self) -> RowSet:
+        """All rows of the shard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """What was written: so many requests, bytes, and their SHA-256 in hexadecimal."""
+
+    requests: int
+    bytes: int
+    sha256: str
+
+
+def cut(
+    path: Path,
+    *,
+    shard: ShardPlace,
+    rows: RowSet,
+    destination: BinaryIO,
+    shown: str | None = None,
+    expected: Fingerprint | None = None,
+) -> Cut:
+    """Write `rows`, some or all of the shard's, to `destination`, each with one line feed.
+
+    Cutting all rows of a shard gives exactly its `bytes` and `sha256`. Memory is bounded by a
+    block and the longest row. Raises InputChanged where the input is not the `expected` one,
+    changes meanwhile or has too few rows, InvalidInput where it cannot be opened, LocalFileError
+    where reading or writing fails, and ValueError for rows that are not the shard's.
+    """
+    if rows.difference(shard.rows):
+        raise ValueError("only rows of the shard can be cut from it")
+    shown = shown or str(path)
+    digest = hashlib.sha256()
+    requests = size = 0
+    with unchanging(path, shown=shown, expected=expected) as (file, _):
+        if rows:
+            file.seek(shard.offset)
+            for kept in _kept(file, first=shard.rows.first, rows=rows, shown=shown):
+                lines = b"\n".join(kept) + b"\n"
+                requests += len(kept)
+                size += len(lines)
+                digest.update(lines)
+                try:
+                    destination.write(lines)
+                except OSError as error:
+                    raise LocalFileError(f"a shard cannot be written: {error}") from error
+    if requests != len(rows):
+        raise InputChanged(
+            f"{shown} has fewer rows than when it was validated: nothing of it was sent;"
+            " run again once it is complete"
+        )
+    return Cut(requests=requests, bytes=size, sha256=digest.hexdigest())
+
+
+def _kept(file: FileIO, *, first: int, rows: RowSet, shown: str) -> Iterator[list[bytes]]:
+    """Yield `rows` in lists that are never empty; the file stands where row `first` begins."""
+    ranges = rows.ranges()
+    start, stop = next(ranges)
+    row = first
+    for block in read_blocks(file, longest=sys.maxsize, shown=shown):
+        if isinstance(block, Overlong):  # pragma: no cover - no line is longer than maxsize
+            continue
+        block_rows = [each for each in map(canonical, block.lines) if each]
+        end = row + len(block_rows)
+        kept: list[bytes] = []
+        while start < end:
+            kept += block_rows[max(start - row, 0) : stop - row]
+            if stop > end:
+                break
+            following = next(ranges, None)
+            if following is None:
+                yield kept
+                return
+            start, stop = following
+        if kept:
+            yield kept
+        row = end

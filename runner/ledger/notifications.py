@@ -1,0 +1,237 @@
+"""What has to be told, to whom it was told, and which troubles there are.
+
+What is told of is an event; a hook has heard of all events up to one. Word is sent before that is
+recorded, so it is sent at least once: a crash in between sends it again. The try is recorded
+first, so that a ledger that cannot be written sends nothing, rather than the same in each pass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from runner.ledger.reading import read_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from runner.ledger.records import Event
+    from runner.ledger.store import Ledger
+
+
+TROUBLE: Final = "trouble"
+RECOVERED: Final = "recovered"
+_WORTH_TELLING: Final = ("run_finished", "overdue", TROUBLE, RECOVERED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """A hook, or anything else that is told of passes, as the ledger knows it.
+
+    `heard` is the last event it needs not be told of any more, `tries` how often the next one was
+    tried, `failures` how many tries have failed in a row and `problem` why the last one did, and
+    `not_before` when the next is due.
+    """
+
+    id: str
+    name: str
+    heard: int
+    tries: int
+    failures: int
+    not_before: float
+    told_at: float | None
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTrouble:
+    """A trouble that was there when the last pass ended; `said_at` is when people were told."""
+
+    subject: str
+    what: str
+    began_at: float
+    said_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """An event that is worth telling, and its number."""
+
+    number: int
+    event: Event
+
+    @property
+    def kind(self) -> str:
+        """What it tells of: how a job has ended, or the event itself."""
+        ended = self.event.kind == "run_finished"
+        return str(self.event.detail.get("state")) if ended else self.event.kind
+
+
+def attend(ledger: Ledger, names: Mapping[str, str]) -> None:
+    """Know these hooks, by id, and no others; a new one hears of what happens from now on.
+
+    Writes nothing if they are known. What is read after a pass is read here for the first time: a
+    ledger that is damaged there is to be found so before anything is sent.
+    """
+    open_troubles(ledger)
+    known = {row["id"] for row in ledger.query("SELECT id FROM hooks")}
+    if known == names.keys():
+        return
+    with ledger.change() as change:
+        for gone in known - names.keys():
+            change.write("DELETE FROM hooks WHERE id = ?", gone)
+        for new in names.keys() - known:
+            change.write(
+                "INSERT OR IGNORE INTO hooks (id, name, heard) "
+                "VALUES (?, ?, (SELECT coalesce(max(id), 0) FROM events))",
+                new,
+                names[new],
+            )
+
+
+def listeners(ledger: Ledger) -> dict[str, Listener]:
+    """Return whoever is told, by id."""
+    rows = ledger.query("SELECT * FROM hooks")
+    return {row["id"]: Listener(**dict(row)) for row in rows}
+
+
+def newest(ledger: Ledger) -> int:
+    """Return the number of the newest event; 0 where there is none."""
+    [row] = ledger.query("SELECT coalesce(max(id), 0) AS newest FROM events")
+    return int(row["newest"])
+
+
+def news(ledger: Ledger, *, after: int, through: int) -> tuple[News, ...]:
+    """Return what is worth telling of the events after one and up to another, oldest first."""
+    marks = ", ".join("?" * len(_WORTH_TELLING))
+    rows = ledger.query(
+        f"SELECT * FROM events WHERE id > ? AND id <= ? AND kind IN ({marks}) "  # noqa: S608
+        "ORDER BY id",
+        after,
+        through,
+        *_WORTH_TELLING,
+    )
+    return tuple(News(number=row["id"], event=read_event(row)) for row in rows)
+
+
+def trying(ledger: Ledger, hook: str) -> None:
+    """Note that a hook is about to be told: whatever comes of it, this was a try."""
+    with ledger.change() as change:
+        change.write("UPDATE hooks SET tries = tries + 1 WHERE id = ?", hook)
+
+
+def told(ledger: Ledger, hook: Listener, piece: News) -> None:
+    """Record that a hook was told."""
+    with ledger.change() as change:
+        change.write(
+            "UPDATE hooks SET heard = max(heard, ?), tries = 0, failures = 0, not_before = 0, "
+            "told_at = ?, problem = NULL WHERE id = ?",
+            piece.number,
+            change.now,
+            hook.id,
+        )
+        event = piece.event
+        change.tell("told", job=event.job, revision=event.revision, hook=hook.name, of=piece.kind)
+
+
+def not_told(
+    ledger: Ledger,
+    hook: Listener,
+    problem: str,
+    *,
+    not_before: float = 0.0,
+    given_up: News | None = None,
+) -> None:
+    """Record that a hook could not be told, and when that is worth another try.
+
+    `given_up` is what it will not be told of any more.
+    """
+    with ledger.change() as change:
+        change.write(
+            "UPDATE hooks SET failures = failures + 1, not_before = ?, problem = ? WHERE id = ?",
+            not_before,
+            problem,
+            hook.id,
+        )
+        if given_up is None:
+            return
+        change.write(
+            "UPDATE hooks SET heard = max(heard, ?), tries = 0 WHERE id = ?",
+            given_up.number,
+            hook.id,
+        )
+        change.tell(
+            "not_told",
+            job=given_up.event.job,
+            revision=given_up.event.revision,
+            hook=hook.name,
+            of=given_up.kind,
+            problem=problem,
+        )
+
+
+def works(ledger: Ledger, listener: Listener) -> None:
+    """Record that what had failed works again."""
+    with ledger.change() as change:
+        change.write("UPDATE hooks SET failures = 0, problem = NULL WHERE id = ?", listener.id)
+
+
+def heard(ledger: Ledger, hook: str, number: int) -> None:
+    """Record that there is nothing to tell a hook of up to an event."""
+    with ledger.change() as change:
+        change.write(
+            "UPDATE hooks SET heard = ?, tries = 0 WHERE id = ? AND heard < ?", number, hook, number
+        )
+
+
+def open_troubles(ledger: Ledger) -> dict[str, OpenTrouble]:
+    """Return the troubles that were there when the last pass ended, by subject."""
+    rows = ledger.query("SELECT subject, what, began_at, said_at FROM troubles ORDER BY subject")
+    return {row["subject"]: OpenTrouble(**dict(row)) for row in rows}
+
+
+def note_troubles(
+    ledger: Ledger,
+    *,
+    began: Mapping[str, str],
+    over: Iterable[OpenTrouble],
+    said: Iterable[str] = (),
+) -> None:
+    """Record which troubles have begun and which are over, and of which people were told again.
+
+    `began` is what each is, by subject; one that was there already has become another. Two
+    passes that notice the same at once make one event of it.
+    """
+    with ledger.change() as change:
+        for trouble in over:
+            if change.write(
+                "DELETE FROM troubles WHERE subject = ? AND began_at = ?",
+                trouble.subject,
+                trouble.began_at,
+            ):
+                change.tell(
+                    RECOVERED,
+                    job=_job(trouble.subject),
+                    subject=trouble.subject,
+                    what=trouble.what,
+                    since=trouble.began_at,
+                )
+        for subject, what in began.items():
+            if change.write(
+                "INSERT INTO troubles (subject, what, began_at, said_at) VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (subject) DO UPDATE SET what = excluded.what, "
+                "said_at = excluded.said_at WHERE what != excluded.what",
+                subject,
+                what,
+                change.now,
+                change.now,
+            ):
+                change.tell(TROUBLE, job=_job(subject), subject=subject, what=what)
+        for subject in said:
+            change.write("UPDATE troubles SET said_at = ? WHERE subject = ?", change.now, subject)
+
+
+def _job(subject: str) -> str | None:
+    """Return the job that a subject is, if it is one."""
+    kind, _, name = subject.partition(" ")
+    return name if kind == "job" else None

@@ -1,0 +1,198 @@
+"""What people's views of a ledger need: a lot of it, in few queries.
+
+A question for each job would be a thousand questions where there are a thousand jobs.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from runner.inputs.fingerprint import Fingerprint
+from runner.ledger.reading import read_event, read_run, read_shard, read_submission
+from runner.ledger.records import SubmissionState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from runner.ledger.records import Event, Run, ShardRecord, Submission
+    from runner.ledger.store import Ledger
+
+
+EVENT_KINDS: Final = (
+    "run_started",
+    "run_restored",
+    "run_moved",
+    "run_reopened",
+    "run_finished",
+    "spec_gone",
+    "cancel_requested",
+    "prepared",
+    "uploading",
+    "uploaded",
+    "file_adopted",
+    "too_large",
+    "creating",
+    "submitted",
+    "batch_adopted",
+    "outcome_unknown",
+    "not_sent",
+    "batch_changed",
+    "batch_not_found",
+    "overdue",
+    "downloaded",
+    "collected",
+    "failed",
+    "lost",
+    "abandoned",
+    "tidied",
+    "trouble",
+    "recovered",
+    "told",
+    "not_told",
+)
+"""Every kind of event that a ledger tells of, in the order in which they come in a run's life.
+
+The last four are of passes: what could not be done, and who was told of what.
+"""
+
+_ENDED: Final = json.dumps([state for state in SubmissionState if state.closed])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentBatch:
+    """A batch of a run: the object verbatim, and whether its attempt waits for it."""
+
+    awaited: bool
+    raw: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """What was sent for a run: its batches in order, and how far its attempts came.
+
+    `attempts` is the highest number of an attempt; `any_ended` says that at least one is over.
+    """
+
+    batches: tuple[SentBatch, ...] = ()
+    attempts: int = 0
+    any_ended: bool = False
+
+
+def jobs_with_runs(ledger: Ledger) -> frozenset[str]:
+    """Return the names of the jobs that a run belongs to."""
+    return frozenset(row["job"] for row in ledger.query("SELECT DISTINCT job FROM runs"))
+
+
+def sent(ledger: Ledger, runs: Sequence[int]) -> dict[int, Sent]:
+    """Return what was sent for each of these runs; runs without an attempt are left out."""
+    batches: dict[int, list[SentBatch]] = {}
+    for row in ledger.query(
+        "SELECT run, state, raw FROM submissions "
+        "JOIN batches ON submissions.key = batches.submission "
+        "AND submissions.batch_id = batches.id "
+        "WHERE run IN (SELECT value FROM json_each(?)) ORDER BY run, shard, attempt",
+        json.dumps(runs),
+    ):
+        batches.setdefault(row["run"], []).append(
+            SentBatch(awaited=row["state"] == SubmissionState.SUBMITTED, raw=json.loads(row["raw"]))
+        )
+    return {
+        row["run"]: Sent(
+            batches=tuple(batches.get(row["run"], ())),
+            attempts=row["attempts"],
+            any_ended=bool(row["any_ended"]),
+        )
+        for row in ledger.query(
+            "SELECT run, max(attempt) AS attempts, "
+            "max(state IN (SELECT value FROM json_each(?))) AS any_ended "
+            "FROM submissions WHERE run IN (SELECT value FROM json_each(?)) GROUP BY run",
+            _ENDED,
+            json.dumps(runs),
+        )
+    }
+
+
+def whole_runs(ledger: Ledger, identifiers: Sequence[int]) -> tuple[Run, ...]:
+    """Return some runs with their shards and submissions, oldest first."""
+    some = json.dumps(identifiers)
+    shards: dict[int, list[ShardRecord]] = {}
+    for row in ledger.query(
+        "SELECT * FROM shards WHERE run IN (SELECT value FROM json_each(?)) ORDER BY run, number",
+        some,
+    ):
+        shards.setdefault(row["run"], []).append(read_shard(row))
+    submissions: dict[int, list[Submission]] = {}
+    for row in ledger.query(
+        "SELECT *, NULL AS batch FROM submissions "
+        "WHERE run IN (SELECT value FROM json_each(?)) ORDER BY run, shard, attempt",
+        some,
+    ):
+        submissions.setdefault(row["run"], []).append(read_submission(row))
+    return tuple(
+        read_run(
+            row,
+            shards=tuple(shards.get(row["id"], ())),
+            submissions=tuple(submissions.get(row["id"], ())),
+        )
+        for row in ledger.query(
+            "SELECT * FROM runs WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id", some
+        )
+    )
+
+
+def cached_digests(
+    ledger: Ledger, fingerprints: Iterable[Fingerprint]
+) -> dict[Fingerprint, tuple[str, int]]:
+    """Return (digest, requests) of the inputs among these that were hashed as they are."""
+    asked = set(fingerprints)
+    known = {
+        Fingerprint(
+            path=row["path"],
+            size=row["size"],
+            mtime_ns=row["mtime_ns"],
+            ctime_ns=row["ctime_ns"],
+            inode=row["inode"],
+        ): (row["digest"], row["requests"])
+        for row in ledger.query(
+            "SELECT * FROM input_cache WHERE path IN (SELECT value FROM json_each(?))",
+            json.dumps([fingerprint.path for fingerprint in asked]),
+        )
+    }
+    return {fingerprint: known[fingerprint] for fingerprint in asked & known.keys()}
+
+
+def history(
+    ledger: Ledger,
+    *,
+    jobs: Sequence[str] | None = None,
+    since: float | None = None,
+    kinds: Sequence[str] | None = None,
+    limit: int | None = None,
+) -> tuple[Event, ...]:
+    """Return the newest `limit` events of some jobs and kinds since a moment, oldest first.
+
+    None stands for all. To a job belongs what it did under an earlier name.
+    """
+    conditions, values = ["TRUE"], list[object]()
+    if jobs is not None:
+        conditions.append(
+            "(job IN (SELECT value FROM json_each(?)) OR submission IN "
+            "(SELECT key FROM submissions JOIN runs ON runs.id = submissions.run "
+            "WHERE runs.job IN (SELECT value FROM json_each(?))))"
+        )
+        values += [json.dumps(jobs)] * 2
+    if since is not None:
+        conditions.append("at >= ?")
+        values.append(since)
+    if kinds is not None:
+        conditions.append("kind IN (SELECT value FROM json_each(?))")
+        values.append(json.dumps(kinds))
+    rows = ledger.query(
+        f"SELECT * FROM events WHERE {' AND '.join(conditions)} "  # noqa: S608 -- our own words
+        f"ORDER BY id DESC LIMIT ?",
+        *values,
+        -1 if limit is None else limit,
+    )
+    return tuple(read_event(row) for row in reversed(rows))

@@ -1,0 +1,258 @@
+"""The steps of jobs and runs, each one transaction: what is wanted, begun, moved, ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.errors import LedgerError
+from runner.ledger.mapping import insert_file, insert_submission, upsert_batch
+from runner.ledger.records import RunState, SubmissionState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from runner.batch import Batch
+    from runner.ledger.records import FileRecord, JobRecord, Key, Run, ShardRecord, Submission
+    from runner.ledger.store import Ledger
+    from runner.ledger.transaction import Change
+
+
+def want(ledger: Ledger, job: JobRecord) -> None:
+    """Note what a job's spec asks for now."""
+    with ledger.change() as change:
+        _want(change, job)
+
+
+def unwant(ledger: Ledger, job: str) -> None:
+    """Note that no spec asks for this job any more."""
+    with ledger.change() as change:
+        change.write(
+            "UPDATE jobs SET wanted = NULL, updated_at = ? WHERE name = ?", change.now, job
+        )
+        change.tell("spec_gone", job=job)
+
+
+def start_run(ledger: Ledger, job: JobRecord, run: Run, shards: Iterable[ShardRecord]) -> int:
+    """Record a new run with its shards; returns the run's id.
+
+    Raises LedgerError if the shards do not hold all of its requests: such a run could end
+    without ever having asked.
+    """
+    shards = tuple(shards)
+    if sum(len(shard.rows) for shard in shards) != run.requests:
+        raise LedgerError(f"run {run.job}/{run.short} has shards that do not hold its requests")
+    with ledger.change() as change:
+        _want(change, job)
+        identifier = _insert_run(change, run, shards)
+        _note_spec(change, job)
+        change.tell(
+            "run_started",
+            job=run.job,
+            revision=run.short,
+            requests=run.requests,
+            input=run.input_path,
+        )
+    return identifier
+
+
+def restore_run(
+    ledger: Ledger,
+    job: JobRecord,
+    run: Run,
+    submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
+) -> int:
+    """Record a run that another ledger finished, as its record on disk tells it."""
+    with ledger.change() as change:
+        _want(change, job)
+        identifier = _restore(change, run, submissions)
+        _note_spec(change, job)
+    return identifier
+
+
+def restore_history(
+    ledger: Ledger,
+    run: Run,
+    submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
+) -> int:
+    """Record a finished run of another ledger without saying that its job asks for it now."""
+    with ledger.change() as change:
+        change.write(
+            "INSERT INTO jobs (name, spec_path, spec_line, spec_sha256, spec_document, "
+            "updated_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+            run.job,
+            run.spec_path,
+            run.spec_line,
+            run.spec_sha256,
+            run.spec_document,
+            change.now,
+        )
+        return _restore(change, run, submissions)
+
+
+def _restore(
+    change: Change,
+    run: Run,
+    submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
+) -> int:
+    identifier = _insert_run(change, run, run.shards)
+    for submission, batch, files in submissions:
+        insert_submission(change, identifier, submission)
+        if batch is not None:
+            upsert_batch(change, run.provider, batch, submission.key)
+        for record in files:
+            insert_file(change, submission.key, record)
+    change.tell("run_restored", job=run.job, revision=run.short, state=run.state)
+    return identifier
+
+
+def relocate_run(ledger: Ledger, run: Run, job: JobRecord, folder: str) -> None:
+    """Hand a run to the job that asks for it now, or to another output folder."""
+    with ledger.change() as change:
+        _want(change, job)
+        change.write("UPDATE runs SET job = ?, folder = ? WHERE id = ?", job.name, folder, run.id)
+        _note_spec(change, job)
+        change.tell(
+            "run_moved", job=job.name, revision=run.short, was_job=run.job, was_folder=run.folder
+        )
+
+
+def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> None:
+    """Let a finished run go on: its spec is back, or a person asked again (`next_round`)."""
+    with ledger.change(durable=True) as change:
+        change.write(
+            "UPDATE runs SET state = ?, reason = NULL, superseded = 0, cancel_requested = 0, "
+            "finished_at = NULL, tidied_at = NULL, round = round + ?, attempts = ? WHERE id = ?",
+            RunState.RUNNING,
+            int(next_round),
+            attempts,
+            run.id,
+        )
+        # A batch that was given up may be back (another key, another address): it is looked for
+        # once more before anybody pays again.
+        change.write(
+            "UPDATE submissions SET state = ?, transient = NULL, permanent = NULL "
+            "WHERE run = ? AND state = ?",
+            SubmissionState.SUBMITTED,
+            run.id,
+            SubmissionState.LOST,
+        )
+        change.tell("run_reopened", job=run.job, revision=run.short, asked=next_round)
+
+
+def request_cancel(ledger: Ledger, run: Run) -> None:
+    """Note that a person wants a run to stop."""
+    with ledger.change(durable=True) as change:
+        change.write("UPDATE runs SET cancel_requested = 1 WHERE id = ?", run.id)
+        change.tell("cancel_requested", job=run.job, revision=run.short)
+
+
+def finish_run(
+    ledger: Ledger,
+    run: Run,
+    *,
+    state: RunState,
+    reason: str | None,
+    succeeded: int,
+    failed: int,
+    superseded: bool,
+) -> None:
+    """Record that the final files of a run are in place."""
+    with ledger.change(durable=True) as change:
+        change.write(
+            "UPDATE runs SET state = ?, reason = ?, succeeded = ?, failed = ?, superseded = ?, "
+            "finished_at = ? WHERE id = ?",
+            state,
+            reason,
+            succeeded,
+            failed,
+            int(superseded),
+            change.now,
+            run.id,
+        )
+        change.tell(
+            "run_finished",
+            job=run.job,
+            revision=run.short,
+            state=state,
+            reason=reason,
+            succeeded=succeeded,
+            failed=failed,
+        )
+
+
+def tidied_submission(
+    ledger: Ledger, key: Key, *, deleted: Sequence[str], left: Mapping[str, str]
+) -> None:
+    """Record that the files of a submission were deleted at the provider.
+
+    `left` says by file id why one could not be: deleting is best effort (fact sheet, failure 33).
+    """
+    with ledger.change() as change:
+        change.write("UPDATE submissions SET tidied_at = ? WHERE key = ?", change.now, str(key))
+        change.tell("tidied", key=key, deleted=list(deleted), left=dict(left))
+
+
+def tidied_run(ledger: Ledger, run: Run) -> None:
+    """Record that nothing of a run is left at the provider that could be deleted."""
+    with ledger.change() as change:
+        change.write("UPDATE runs SET tidied_at = ? WHERE id = ?", change.now, run.id)
+
+
+def _want(change: Change, job: JobRecord) -> None:
+    change.write(
+        "INSERT INTO jobs (name, wanted, spec_path, spec_line, spec_sha256, spec_document, "
+        "updated_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
+        "wanted = excluded.wanted, spec_path = excluded.spec_path, "
+        "spec_line = excluded.spec_line, spec_sha256 = excluded.spec_sha256, "
+        "spec_document = excluded.spec_document, updated_at = excluded.updated_at",
+        job.name,
+        job.wanted,
+        job.spec_path,
+        job.spec_line,
+        job.spec_sha256,
+        job.spec_document,
+        change.now,
+    )
+    _note_spec(change, job)
+
+
+def _note_spec(change: Change, job: JobRecord) -> None:
+    """Let the wanted run hold the document that asks for it; a later one may ask for another."""
+    change.write(
+        "UPDATE runs SET spec_path = ?, spec_line = ?, spec_sha256 = ?, spec_document = ? "
+        "WHERE job = ? AND revision = ?",
+        job.spec_path,
+        job.spec_line,
+        job.spec_sha256,
+        job.spec_document,
+        job.name,
+        job.wanted,
+    )
+
+
+def _insert_run(change: Change, run: Run, shards: Iterable[ShardRecord]) -> int:
+    columns = (
+        "job", "revision", "state", "reason", "provider", "base_url", "endpoint", "replicate",
+        "digest", "requests", "bytes", "input_path", "folder", "git", "spec_path", "spec_line",
+        "spec_sha256", "spec_document", "attempts", "succeeded", "failed", "superseded",
+        "created_at", "finished_at",
+    )  # fmt: skip
+    identifier = change.insert("runs", {column: getattr(run, column) for column in columns})
+    for shard in shards:
+        change.insert(
+            "shards",
+            {
+                "run": identifier,
+                "number": shard.number,
+                "model": shard.model,
+                "rows": str(shard.rows),
+                "requests": shard.requests,
+                "bytes": shard.bytes,
+                "sha256": shard.sha256,
+                "offset": shard.offset,
+                "ids_offset": shard.ids_offset,
+                "whole": int(shard.whole),
+                "tokens": shard.tokens,
+            },
+        )
+    return identifier

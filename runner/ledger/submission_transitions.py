@@ -1,0 +1,308 @@
+"""The steps of the exactly-once protocol, each one transaction: state row and event row.
+
+The order of calls is what makes a crash harmless: an *intent* (`intend_upload`,
+`intend_create`) is on the disk before the call it announces, and the *fact* (`uploaded`,
+`submitted`) after it. Between the two the outcome is unknown, and only a look at the provider
+(`adopted_file`, `submitted` with what was found, or `retract` after the grace time) ends that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runner.ledger.mapping import insert_file, insert_submission, upsert_batch
+from runner.ledger.records import RunState, SubmissionState
+
+if TYPE_CHECKING:
+    from runner.batch import Batch, File
+    from runner.inputs.row_set import RowSet
+    from runner.ledger.records import FileRecord, Key, Run, Submission
+    from runner.ledger.store import Ledger
+
+
+_OPEN: Final = (
+    SubmissionState.PREPARED,
+    SubmissionState.UPLOADING,
+    SubmissionState.UPLOADED,
+    SubmissionState.CREATING,
+)
+
+
+def prepare(ledger: Ledger, run: Run, submission: Submission) -> None:
+    """Record an attempt before anything is sent for it; its run is running from now on."""
+    with ledger.change() as change:
+        insert_submission(change, run.id, submission)
+        change.write(
+            "UPDATE runs SET state = ? WHERE id = ? AND state = ?",
+            RunState.RUNNING,
+            run.id,
+            RunState.PENDING,
+        )
+        change.tell("prepared", key=submission.key, requests=submission.requests)
+
+
+def intend_upload(ledger: Ledger, key: Key, *, since: int | None) -> None:
+    """Commit to uploading: what follows may reach the provider even if we never hear of it."""
+    with ledger.change(durable=True) as change:
+        change.move(
+            key,
+            to=SubmissionState.UPLOADING,
+            allowed=(SubmissionState.PREPARED,),
+            values={"since": since, "intent_at": change.now, "doubt_at": None},
+        )
+        change.tell("uploading", key=key)
+
+
+def uploaded(ledger: Ledger, key: Key, file: File, *, adopted: bool = False) -> None:
+    """Record the file that holds the submission's requests at the provider."""
+    with ledger.change() as change:
+        change.move(
+            key,
+            to=SubmissionState.UPLOADED,
+            allowed=(SubmissionState.PREPARED, SubmissionState.UPLOADING),
+            values={"input_file_id": file.id, "intent_at": None, "doubt_at": None},
+        )
+        change.tell("file_adopted" if adopted else "uploaded", key=key, file=file.id)
+
+
+def intend_create(ledger: Ledger, key: Key, *, since: int | None, completion_window: str) -> None:
+    """Commit to creating the batch: from here on it may exist, and cost, unheard of."""
+    with ledger.change(durable=True) as change:
+        change.move(
+            key,
+            to=SubmissionState.CREATING,
+            allowed=(SubmissionState.UPLOADED,),
+            values={"since": since, "intent_at": change.now, "doubt_at": None},
+        )
+        change.tell("creating", key=key, completion_window=completion_window)
+
+
+def submitted(
+    ledger: Ledger,
+    key: Key,
+    provider: str,
+    batch: Batch,
+    *,
+    adopted: bool = False,
+    asks: Submission | None = None,
+) -> None:
+    """Record the batch that a submission has become.
+
+    `asks` is what it asks, where that is not what was meant.
+    """
+    with ledger.change(durable=True) as change:
+        change.move(
+            key,
+            to=SubmissionState.SUBMITTED,
+            allowed=_OPEN,
+            values={
+                "batch_id": batch.id,
+                "submitted_at": change.now,
+                "intent_at": None,
+                "doubt_at": None,
+            },
+        )
+        if batch.input_file_id is not None:
+            change.write(
+                "UPDATE submissions SET input_file_id = ? WHERE key = ?",
+                batch.input_file_id,
+                str(key),
+            )
+        if asks is not None:
+            change.write(
+                "UPDATE submissions SET rows = ?, requests = ?, bytes = ?, sha256 = ? "
+                "WHERE key = ?",
+                str(asks.rows),
+                asks.requests,
+                asks.bytes,
+                asks.sha256,
+                str(key),
+            )
+        upsert_batch(change, provider, batch, key)
+        change.tell(
+            "batch_adopted" if adopted else "submitted",
+            key=key,
+            batch=batch.id,
+            status=batch.status,
+        )
+
+
+def doubt(ledger: Ledger, key: Key, problem: str) -> None:
+    """Note that the outcome of the intended call is unknown; the first note counts.
+
+    Unless it was made by a clock that was ahead.
+    """
+    with ledger.change() as change:
+        change.insist(key, (SubmissionState.UPLOADING, SubmissionState.CREATING))
+        changed = change.write(
+            "UPDATE submissions SET doubt_at = ?, problem = ? WHERE key = ? "
+            "AND (doubt_at IS NULL OR doubt_at > ?)",
+            change.now,
+            problem,
+            str(key),
+            change.now,
+        )
+        if changed:
+            change.tell("outcome_unknown", key=key, problem=problem)
+
+
+def retract(ledger: Ledger, key: Key, problem: str, *, file_gone: bool = False) -> None:
+    """Take an intent back: the call is known not to have acted."""
+    with ledger.change() as change:
+        values: dict[str, object] = {"intent_at": None, "doubt_at": None, "problem": problem}
+        uploading = change.write(
+            "UPDATE submissions SET state = ?, intent_at = NULL, doubt_at = NULL, problem = ? "
+            "WHERE key = ? AND state = ?",
+            SubmissionState.PREPARED,
+            problem,
+            str(key),
+            SubmissionState.UPLOADING,
+        )
+        if not uploading:
+            to = SubmissionState.PREPARED if file_gone else SubmissionState.UPLOADED
+            if file_gone:
+                values["input_file_id"] = None
+            change.move(
+                key,
+                to=to,
+                allowed=(SubmissionState.CREATING, SubmissionState.UPLOADED),
+                values=values,
+            )
+        change.tell("not_sent", key=key, problem=problem)
+
+
+def too_large(ledger: Ledger, run: Run, smaller: Submission, *, ceiling: int, problem: str) -> None:
+    """Put a smaller file in the place of one that the provider refuses for its size.
+
+    The attempt never existed there, so it keeps its number: two ledgers that learn this at
+    different times agree on what attempt 1 is. `ceiling` bounds all other files of the run.
+    """
+    with ledger.change() as change:
+        change.move(
+            smaller.key,
+            to=SubmissionState.PREPARED,
+            allowed=(SubmissionState.UPLOADING,),
+            values={
+                "rows": str(smaller.rows),
+                "requests": smaller.requests,
+                "bytes": smaller.bytes,
+                "sha256": smaller.sha256,
+                "intent_at": None,
+                "doubt_at": None,
+                "problem": problem,
+            },
+        )
+        change.write(
+            "UPDATE runs SET ceiling = min(coalesce(ceiling, ?), ?) WHERE id = ?",
+            ceiling,
+            ceiling,
+            run.id,
+        )
+        change.tell(
+            "too_large",
+            key=smaller.key,
+            ceiling=ceiling,
+            requests=smaller.requests,
+            problem=problem,
+        )
+
+
+def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
+    """Record what the provider says of a batch now."""
+    with ledger.change() as change:
+        change.insist(key, (SubmissionState.SUBMITTED,))
+        before = change.status(provider, batch.id)
+        upsert_batch(change, provider, batch, key)
+        # Some gateways name a batch anew from one poll to the next (fact sheet, failure 25).
+        change.write("UPDATE submissions SET batch_id = ? WHERE key = ?", batch.id, str(key))
+        change.write(
+            "UPDATE submissions SET missing_at = NULL, terminal_at = CASE WHEN ? THEN "
+            "min(coalesce(terminal_at, ?), ?) ELSE NULL END WHERE key = ?",
+            int(batch.terminal),
+            change.now,
+            change.now,
+            str(key),
+        )
+        if before == batch.status:
+            return  # counts move all the time; that is no history
+        counts = batch.request_counts
+        change.tell(
+            "batch_changed",
+            key=key,
+            batch=batch.id,
+            status=batch.status,
+            completed=counts.completed,
+            failed=counts.failed,
+            total=counts.total,
+        )
+
+
+def missing(ledger: Ledger, key: Key, batch_id: str) -> None:
+    """Note that the provider does not know a batch it had made for us."""
+    with ledger.change() as change:
+        change.insist(key, (SubmissionState.SUBMITTED,))
+        change.write(
+            "UPDATE submissions SET missing_at = min(coalesce(missing_at, ?), ?) WHERE key = ?",
+            change.now,
+            change.now,
+            str(key),
+        )
+        change.tell("batch_not_found", key=key, batch=batch_id)
+
+
+def overdue(ledger: Ledger, key: Key, problem: str) -> None:
+    """Note that a batch takes longer than it should; the first note counts."""
+    with ledger.change() as change:
+        change.insist(key, (SubmissionState.SUBMITTED,))
+        change.write(
+            "UPDATE submissions SET overdue_at = coalesce(overdue_at, ?) WHERE key = ?",
+            change.now,
+            str(key),
+        )
+        change.tell("overdue", key=key, problem=problem)
+
+
+def downloaded(ledger: Ledger, key: Key, record: FileRecord) -> None:
+    """Record that a result file lies on this disk, whole."""
+    with ledger.change() as change:
+        change.insist(key, (SubmissionState.SUBMITTED,))
+        insert_file(change, key, record)
+        change.tell("downloaded", key=key, kind_of_file=record.kind, file=record.file_id)
+
+
+def close(  # noqa: PLR0913 -- all of how an attempt ended
+    ledger: Ledger,
+    key: Key,
+    *,
+    state: SubmissionState,
+    transient: RowSet,
+    permanent: RowSet,
+    problem: str | None,
+    counted: bool = True,
+    not_before: float = 0.0,
+    detail: dict[str, object] | None = None,
+) -> None:
+    """End an attempt: which of its rows have no success, and why."""
+    if not state.closed:
+        raise ValueError(f"{state} is no end of a submission")
+    with ledger.change(durable=True) as change:
+        change.move(
+            key,
+            to=state,
+            allowed=(*_OPEN, SubmissionState.SUBMITTED),
+            values={
+                "transient": str(transient),
+                "permanent": str(permanent),
+                "problem": problem,
+                "counted": int(counted),
+                "not_before": not_before,
+            },
+        )
+        change.tell(
+            str(state),
+            key=key,
+            problem=problem,
+            transient=len(transient),
+            permanent=len(permanent),
+            outcome=detail or {},
+        )

@@ -1,0 +1,98 @@
+"""The disk, with its failures in plain words.
+
+Every way in which the file system refuses becomes a LocalFileError that names the path and says
+what people can act on, so that a full disk never looks like a bug.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runner.errors import LocalFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+_WORDS: Final = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota on this disk is used up",
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "the file system does not permit it",
+    errno.ENOENT: "there is no such file or folder",
+    errno.ENOTDIR: "part of this path is a file, not a folder",
+    errno.EISDIR: "there is a folder of this name",
+    errno.EFBIG: "the file would be larger than is allowed here",
+    errno.EIO: "the disk reports an input/output error",
+    errno.EMFILE: "too many files are open",
+    errno.ENAMETOOLONG: "the name is too long for this file system",
+}
+
+_CANNOT_SYNC_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
+
+
+def refusal(path: Path, problem: OSError, *, doing: str) -> LocalFileError:
+    """Return the error that says in words why `path` cannot be read or written."""
+    number = problem.errno or 0
+    why = _WORDS.get(number) or problem.strerror or str(problem)
+    return LocalFileError(f"{path} cannot be {doing}: {why}")
+
+
+@contextmanager
+def explained(path: Path, *, doing: str) -> Iterator[None]:
+    """Turn an OSError of the block into a LocalFileError about `path`.
+
+    `doing` completes "cannot be …": `written`, `read`, `replaced`.
+    """
+    try:
+        yield
+    except OSError as problem:
+        raise refusal(path, problem, doing=doing) from problem
+
+
+def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Put a file in the place of another in one step, or leave that one as it is.
+
+    A link stays one, and what it leads to is replaced. Only a file is: a device or a pipe of that
+    name would be gone for everybody. `mode` holds whatever the mask says; without one the mask
+    decides. Raises LocalFileError.
+    """
+    real = Path(os.path.realpath(path))
+    with explained(path, doing="written"):
+        if real.exists() and not (real.is_file() or real.is_dir()):
+            raise LocalFileError(f"{path} cannot be written: it is not a regular file")
+        part = real.with_name(f".{real.name}.{os.getpid()}.part")
+        try:
+            with part.open("wb") as file:
+                if mode is not None:
+                    os.fchmod(file.fileno(), mode)
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(real)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder survive a power cut, where the file system can do that.
+
+    Some network and user-space file systems cannot sync a folder; they order renames themselves
+    or not at all, and neither is a reason to withhold results.
+    """
+    with explained(folder, doing="written"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        except OSError as problem:
+            if problem.errno not in _CANNOT_SYNC_FOLDERS:
+                raise
+        finally:
+            os.close(descriptor)

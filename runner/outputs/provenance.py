@@ -1,0 +1,143 @@
+"""What made a result: versions of the tool, of Python and its libraries, and the git commit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from runner import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+_DEPENDENCIES: Final = ("httpx", "msgspec", "pydantic", "pyyaml", "sqlite-utils", "tenacity")
+PATIENCE: Final = 10.0
+"""Seconds for each git command; a working tree on a network disk can take forever."""
+
+_HARMLESS: Final = {
+    "GIT_OPTIONAL_LOCKS": "0",  # no index refresh: looking changes no file
+    "GIT_NO_LAZY_FETCH": "1",  # a partial clone is not completed over the network
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
+_MISLEADING: Final = frozenset(
+    {
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_INDEX_FILE",
+        "GIT_NAMESPACE",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_WORK_TREE",
+    }
+)
+"""Set inside git's hooks, where they name the repository of the hook and not that of the job."""
+
+_NO_PROGRAMS: Final = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitState:
+    """Where a repository stood.
+
+    `branch` is None on a detached head. `dirty` says, as `git describe --dirty` does, whether
+    tracked files differ from the commit; None if that could not be told in time.
+    """
+
+    commit: str
+    branch: str | None
+    dirty: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolVersions:
+    """The versions of what ran; a library that is not installed is left out."""
+
+    runner: str
+    python: str
+    platform: str
+    dependencies: Mapping[str, str]
+
+
+def tool_versions() -> ToolVersions:
+    """Return the versions of runner, Python, the platform and the libraries used."""
+    import platform
+    from importlib import metadata
+
+    dependencies: dict[str, str] = {}
+    for name in _DEPENDENCIES:
+        try:
+            dependencies[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # vendored or trimmed: nothing to say of it
+            continue
+    return ToolVersions(
+        runner=__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        dependencies=dependencies,
+    )
+
+
+def git_state(root: Path) -> GitState | None:
+    """Return the state of the repository that holds `root`.
+
+    None where there is no repository, no commit, or no git. Changes nothing and starts none of
+    the programs that a repository's configuration may name for hooks and file monitors. The
+    environment variables by which git's hooks name another repository are not obeyed.
+    """
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if not commit:
+        return None
+    branch = _git(root, "symbolic-ref", "--quiet", "--short", "HEAD")
+    changes = _git(
+        root, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty"
+    )
+    return GitState(
+        commit=commit, branch=branch or None, dirty=None if changes is None else bool(changes)
+    )
+
+
+def uncommitted(root: Path, folder: Path) -> tuple[str, ...] | None:
+    """Return the files below a folder that git does not have as they are, ignored ones left out.
+
+    Paths are as git shows them, from the repository's root. None where that cannot be told: no
+    repository, no git, or it took too long.
+    """
+    listing = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--", str(folder))
+    if listing is None:
+        return None
+    # Each entry is two letters, a space and the path; a renamed file's old path follows bare.
+    return tuple(entry[3:] for entry in listing.split("\0") if entry[2:3] == " ")
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Run git and return what it printed; None if it failed, is not there or took too long."""
+    try:
+        done = subprocess.run(  # noqa: S603
+            git_command(root, *arguments),
+            env=git_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode(errors="replace").rstrip() if done.returncode == 0 else None
+
+
+def git_command(root: Path, *arguments: str) -> list[str]:
+    """Return the command line that asks git about the repository that holds `root`."""
+    return ["git", *_NO_PROGRAMS, "-C", str(root), *arguments]
+
+
+def git_environment() -> dict[str, str]:
+    """Return an environment in which git changes nothing and asks nobody."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    return environment | _HARMLESS

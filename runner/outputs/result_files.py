@@ -1,0 +1,184 @@
+"""Downloaded output and error files, read as results of requests.
+
+A batch is a means; what must finish are requests. So both files of a terminal batch are read
+alike, row by row, and joined on `custom_id` with what was asked; the provider's own counts are
+never consulted (fact sheet, failures 1 to 5). Memory is bounded by one line. What is wrong with
+a line stays with that line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from runner.outputs.classification import MALFORMED, Outcome, judge, unreadable
+from runner.outputs.durable_files import explained
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runner.outputs.classification import Verdict
+
+
+__all__ = [
+    "Outcome",
+    "ResultLine",
+    "Standing",
+    "displaces",
+    "lines",
+    "overlong",
+    "read_results",
+    "verify_download",
+]
+
+LONGEST_LINE: Final = 256 * 1024 * 1024
+"""Bytes. More than any answer; a file that has no line ends must not be read into memory."""
+
+_BLOCK: Final = 1024 * 1024
+_MARK: Final = b"\xef\xbb\xbf"
+
+
+class Standing(IntEnum):
+    """What the best line known of a request is; the higher one counts."""
+
+    ABSENT = 0
+    MALFORMED = 1
+    FAILED = 2
+    SUCCEEDED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultLine:
+    """One line of a result file and its place there.
+
+    `offset` and `length` count bytes, without a byte order mark and without the line's end.
+    `code` and `message` say why a request failed, and are None for a success.
+    """
+
+    custom_id: str | None
+    outcome: Outcome
+    code: str | None
+    message: str | None
+    offset: int
+    length: int
+
+    @property
+    def standing(self) -> Standing:
+        """What the line is worth beside others of its request."""
+        if self.outcome is Outcome.SUCCEEDED:
+            return Standing.SUCCEEDED
+        return Standing.MALFORMED if self.code == MALFORMED else Standing.FAILED
+
+
+def read_results(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[ResultLine]:
+    r"""Yield every line of an output or error file that is not blank, in file order.
+
+    Lines end at `\n` bytes alone: U+2028 and its kin are data (fact sheet, failure 17). The last
+    line needs no end; byte order marks are passed over. A line with more than `longest` bytes
+    before its line feed is malformed. Raises LocalFileError when the file itself cannot be read.
+    """
+    for offset, length, content, whole in lines(path, longest=longest):
+        verdict = judge(content) if whole else overlong(content, longest)
+        yield ResultLine(
+            custom_id=verdict.custom_id,
+            outcome=verdict.outcome,
+            code=verdict.code,
+            message=verdict.message,
+            offset=offset,
+            length=length,
+        )
+
+
+def overlong(head: bytes, longest: int = LONGEST_LINE) -> Verdict:
+    """Judge a line of which only the beginning was read."""
+    return unreadable(head, f"the line is longer than {longest} bytes")
+
+
+def lines(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[tuple[int, int, bytes, bool]]:
+    """Yield (offset, length, content, whole) of each line of a file that is not blank.
+
+    Of a line of more than `longest` bytes the content is only its beginning, and `whole` False.
+    Raises LocalFileError.
+    """
+    with explained(path, doing="read"), path.open("rb", buffering=_BLOCK) as file:
+        yield from _lines(file, longest)
+
+
+def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes, bool]]:
+    position = 0
+    while line := file.readline(longest + 1):
+        start, position = position, position + len(line)
+        if line.endswith(b"}\n") and line.startswith(b"{"):  # nearly all of them
+            yield start, len(line) - 1, line[:-1], True
+            continue
+        blank = line.removeprefix(_MARK).isspace()
+        content = line.rstrip(b"\r\n")
+        length = len(content)
+        whole = len(line) <= longest or line.endswith(b"\n")
+        if not whole:
+            content = content[:_BLOCK]
+            piece, end = line, len(line) - length
+            while not piece.endswith(b"\n") and (piece := file.readline(_BLOCK)):
+                position += len(piece)
+                blank = blank and piece.isspace()
+                own = len(piece) - len(piece.rstrip(b"\r\n"))
+                end = end + own if own == len(piece) else own  # it may begin a block earlier
+            length = position - start - end
+        if content.startswith(_MARK):
+            start, length, content = start + len(_MARK), length - len(_MARK), content[len(_MARK) :]
+        if content and not blank:
+            yield start, length, content, whole
+
+
+def displaces(new: Standing, held: Standing) -> bool:
+    """Tell whether a line read later takes the place of the one held for its request.
+
+    The first success stays: it is the answer that was paid for, and a later one answers the same
+    question again. Among failures the last one read counts, as the provider's latest word on the
+    request, but an unreadable line never displaces a readable one.
+    """
+    return new >= held and held is not Standing.SUCCEEDED
+
+
+def verify_download(path: Path, *, longest: int = LONGEST_LINE) -> str | None:
+    """Say why a downloaded file looks cut short, or return None for a whole one.
+
+    Whole is a file that is empty or blank (Azure sends those, fact sheet, failure 22) or whose
+    last line is JSON, with or without a line end (failure 16). JSON as Python reads it: a strange
+    value or byte is the row's affair and no reason to download again. Raises LocalFileError when
+    the file cannot be read.
+    """
+    with explained(path, doing="read"), path.open("rb") as file:
+        last = _last_line(file, longest)
+    if last is None:
+        return f"the last line is longer than {longest} bytes"
+    if not last:
+        return None
+    try:
+        # Numbers are not ours, and Python converts no integer of thousands of digits.
+        json.loads(last.decode(errors="replace"), parse_int=float)
+    except (ValueError, RecursionError):
+        return f"the last line ({len(last)} bytes) is not whole JSON: the download was cut short"
+    return None
+
+
+def _last_line(file: BinaryIO, longest: int) -> bytes | None:
+    """Return the last line that is not blank, b"" if there is none, None if it is too long."""
+    position = file.seek(0, os.SEEK_END)
+    tail = b""
+    while position > 0:
+        if len(tail) > longest:
+            return None
+        step = min(position, max(_BLOCK, len(tail)))  # doubling: a long line costs linear time
+        position -= step
+        file.seek(position)
+        tail = (file.read(step) + tail).rstrip()
+        end = tail.rfind(b"\n")
+        if end >= 0:
+            tail = tail[end + 1 :]
+            break
+    return tail.removeprefix(_MARK)

@@ -1,0 +1,1 @@
+"""Pure planning: what should be done next, computed from desired, recorded and observed state."""

@@ -1,0 +1,278 @@
+"""The closed set of steps that a plan can hold.
+
+An action says everything that is needed to carry it out; `why` is for people and nothing
+branches on it. Applying an action changes the ledger, so that the next plan does not hold it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.batch import Batch, File
+    from runner.ledger.records import JobRecord, Key, Run, RunState, ShardRecord, Submission
+    from runner.planning.state import Restorable
+    from runner.spec.job import Job
+
+
+class WholeFailure(StrEnum):
+    """Why a batch was turned away as a whole, by what can be done about it."""
+
+    LIMIT = "limit"
+    """A token or queue limit: the same file goes in again later, and this does not count."""
+
+    MONEY = "money"
+    """No credit, or a hard limit: as above, and a person must see to it."""
+
+    PASSING = "passing"
+    """The provider's own trouble (file not found, internal error): a bounded resubmission."""
+
+    LASTING = "lasting"
+    """The user's to fix: the run has failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What every action has: the run it belongs to, and the reason for it."""
+
+    run: Run
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRun(Step):
+    """Record a revision that this ledger has not met, with its shards."""
+
+    job: JobRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestoreRun(Step):
+    """Take over a finished run from its record on disk; the ledger that made it is gone."""
+
+    job: JobRecord
+    restorable: Restorable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelocateRun(Step):
+    """Hand a run and its outputs to the job (or the folder) that asks for it now."""
+
+    job: JobRecord
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReopenRun(Step):
+    """Go on with a run that ended early because its spec had changed or gone."""
+
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteSpec(Step):
+    """Record what the spec says now; no batch comes of it."""
+
+    job: JobRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit(Step):
+    """Take a submission from wherever it stands to `submitted`.
+
+    `submission` is what is recorded, or will be: a new attempt has state `prepared` and is
+    not in the ledger yet (`new`). With `input_file_id` set on a new one, that file is used
+    again and nothing is uploaded.
+    """
+
+    job: Job
+    shard: ShardRecord
+    submission: Submission
+    new: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptBatch(Step):
+    """Take over a batch at the provider that carries this submission's key or file.
+
+    `submission` is None where this ledger knows nothing of the attempt: its rows are then
+    read from the batch's own input file.
+    """
+
+    key: Key
+    shard: ShardRecord
+    submission: Submission | None
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptFile(Step):
+    """Take over a file at the provider that carries this submission's name and size."""
+
+    key: Key
+    file: File
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt(Step):
+    """Note that the outcome of an intended call is unknown; the grace time starts now."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retract(Step):
+    """Take an intent back: a complete look, late enough, shows that it had no effect."""
+
+    key: Key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observe(Step):
+    """Record what the provider says of a batch now."""
+
+    key: Key
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteMissing(Step):
+    """Record that the provider does not know a batch that it made for us."""
+
+    key: Key
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lose(Step):
+    """Give a vanished batch up; nothing is asked again by itself, since it may be paid for."""
+
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collect(Step):
+    """Download both files of a terminal batch and settle each of its rows.
+
+    With `early` its output file may still be named: it is then settled only if the error file
+    alone has a line for every request.
+    """
+
+    shard: ShardRecord
+    submission: Submission
+    batch: Batch
+    early: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseWhole(Step):
+    """Close a submission whose batch the provider turned away as a whole."""
+
+    submission: Submission
+    batch: Batch
+    failure: WholeFailure
+    not_before: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoteOverdue(Step):
+    """Record, and say, that a batch takes longer than it should."""
+
+    key: Key
+    batch_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelBatch(Step):
+    """Ask the provider to stop a batch: a person no longer wants it, or it is overdue."""
+
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Abandon(Step):
+    """Close a submission that never became a batch and is no longer wanted."""
+
+    submission: Submission
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish(Step):
+    """Publish the final files of a run and record its final state.
+
+    `again` is set where a run is finished already but its files are gone from the disk.
+    """
+
+    job: Job | None
+    state: RunState
+    superseded: bool
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointLatest(Step):
+    """Let `latest` lead to the revision that the spec asks for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tidy(Step):
+    """Delete a finished run's files at the provider; its results are here."""
+
+
+Alone = (
+    StartRun
+    | RestoreRun
+    | RelocateRun
+    | ReopenRun
+    | NoteSpec
+    | AdoptBatch
+    | AdoptFile
+    | Doubt
+    | Retract
+    | Observe
+    | NoteMissing
+    | NoteOverdue
+    | Lose
+    | CloseWhole
+    | CancelBatch
+    | Abandon
+    | Finish
+    | PointLatest
+    | Tidy
+)
+"""Actions that are carried out one after the other."""
+
+Action = Alone | Submit | Collect
+"""Any action; submitting and collecting, which wait for the network, go on side by side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Something that is not to be done now, and why.
+
+    `until` is when it is worth looking again (Unix seconds), or None if the provider alone
+    decides. `trouble` marks what a person must see to: a pass that holds it exits with 1. `look`
+    says that the provider's lists must be looked through before anything is submitted.
+    """
+
+    run: Run
+    key: Key | None
+    why: str
+    until: float | None = None
+    trouble: bool = False
+    look: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What would be done, in order, and what is being waited for.
+
+    `notes` are sentences for people: edits that cost nothing, twins, drift.
+    """
+
+    actions: tuple[Action, ...]
+    waits: tuple[Wait, ...]
+    notes: tuple[str, ...]

@@ -1,0 +1,78 @@
+"""How much may be in flight at once: what does not fit waits its turn, in the order of the plan.
+
+Providers count the prompt tokens of everything enqueued and turn whole batches away when there are
+too many (fact sheet, failure 11). A project that says what its tier allows is spared that: the
+rest is submitted by later passes, as what is in flight ends. Tokens are those that were counted
+when the run began, and where they were not, an estimate from the bytes. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.planning.actions import Submit, Wait
+from runner.planning.loads import Enqueued
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runner.planning.actions import Action
+    from runner.planning.loads import Load
+    from runner.spec.project import Provider
+
+
+def admit(
+    actions: Sequence[Action], loads: Mapping[str, Load], providers: Mapping[str, Provider]
+) -> tuple[list[Action], list[Wait]]:
+    """Keep the submissions that fit and turn the others into waits.
+
+    A submission that alone exceeds the limit goes out when nothing else of its model is in
+    flight: only the provider can say whether it is really too large.
+    """
+    admitted: list[Action] = []
+    waits: list[Wait] = []
+    batches = {name: load.batches for name, load in loads.items()}
+    enqueued = {
+        (name, model): known
+        for name, load in loads.items()
+        for model, known in load.enqueued.items()
+    }
+    for action in actions:
+        provider = providers.get(action.run.provider)
+        if not isinstance(action, Submit) or provider is None:
+            admitted.append(action)
+            continue
+        pool = (provider.name, action.shard.model)
+        size = prompt_size(action)
+        active, before = batches.get(provider.name, 0), enqueued.get(pool, Enqueued())
+        why = _full(provider, active, before, size)
+        if why is not None:
+            waits.append(Wait(run=action.run, key=action.submission.key, why=why))
+            continue
+        admitted.append(action)
+        batches[provider.name] = active + 1
+        enqueued[pool] = before + size
+    return admitted, waits
+
+
+def prompt_size(action: Submit) -> Enqueued:
+    """Return what a submission adds; in proportion to its requests for what is left of a shard."""
+    submission, shard = action.submission, action.shard
+    if shard.tokens is None:
+        size = submission.bytes or shard.bytes * submission.requests // shard.requests
+        return Enqueued(uncounted_bytes=size, exact=False)
+    return Enqueued(
+        counted=-(-shard.tokens * submission.requests // shard.requests),
+        exact=submission.requests == shard.requests,
+    )
+
+
+def _full(provider: Provider, active: int, before: Enqueued, size: Enqueued) -> str | None:
+    most = provider.max_active_batches
+    if most is not None and active >= most:
+        batches = "1 batch is" if most == 1 else f"{most} batches are"
+        return f"{batches} in flight at {provider.name} already"
+    limit = provider.max_enqueued_tokens
+    if limit is not None and before.tokens and (before + size).tokens > limit:
+        return f"{before} of {limit:,} tokens are enqueued at {provider.name}"
+    return None

@@ -1,0 +1,115 @@
+"""How much of a shard goes out at once: all that is left of it, but for two reasons.
+
+A provider may refuse a file for its size, whatever its documentation says (fact sheet, failure
+12): then what it refused bounds what the run sends from there on. And a job may send a canary
+ahead (failure 32): what is accepted live may be refused in a batch, and it is better to learn that
+from ten requests than from a million. Both are read off the ledger. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.inputs.row_set import RowSet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runner.ledger.records import Run, ShardRecord
+    from runner.planning.shard_progress import Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portion:
+    """What of a shard's pending rows its next attempt may hold; `why` it is not all of them."""
+
+    rows: RowSet
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portions:
+    """The portions of a run by shard number; shards that are not there go out as they are.
+
+    `broken` says why a canary forbids to go on, or None.
+    """
+
+    by_shard: dict[int, Portion]
+    broken: str | None = None
+
+    def of(self, standing: Standing) -> RowSet:
+        """Return the rows that the next attempt at a shard may hold."""
+        portion = self.by_shard.get(standing.shard.number)
+        return standing.pending if portion is None else portion.rows
+
+
+def portions(run: Run, standings: Sequence[Standing], canary: int | None) -> Portions:
+    """Work out what may go out of each shard of a run next."""
+    by_shard: dict[int, Portion] = {}
+    ceiling = run.ceiling
+    if ceiling is not None:
+        for standing in standings:
+            fits = fitting(standing.shard, ceiling)
+            if len(standing.pending) > fits:
+                by_shard[standing.shard.number] = Portion(
+                    rows=standing.pending.head(fits), why="the provider refused a larger file"
+                )
+    broken = None
+    if canary is not None:
+        for group in _by_model(standings):
+            broken = _send_ahead(run, group, canary, by_shard) or broken
+    return Portions(by_shard=by_shard, broken=broken)
+
+
+def fitting(shard: ShardRecord, ceiling: int) -> int:
+    """Return how many rows of a shard will do; at least one."""
+    return max(1, shard.requests * ceiling // shard.bytes)
+
+
+def _sent_ahead(run: Run, shard: ShardRecord) -> int:
+    """Return how many requests a canary had when it went, whatever the spec says of it now."""
+    attempts = run.shard_submissions(shard.number)
+    if not attempts or run.ceiling is not None:
+        return 0
+    rows = attempts[0].rows
+    part = len(rows) < shard.requests and rows == shard.rows.head(len(rows))
+    return len(rows) if part else 0
+
+
+def _by_model(standings: Sequence[Standing]) -> list[list[Standing]]:
+    groups: dict[str | None, list[Standing]] = {}
+    for standing in standings:
+        groups.setdefault(standing.shard.model, []).append(standing)
+    return list(groups.values())
+
+
+def _send_ahead(
+    run: Run, group: Sequence[Standing], canary: int, by_shard: dict[int, Portion]
+) -> str | None:
+    """Hold a model's requests back until its canary is home; returns why they may never go."""
+    first = group[0]
+    ahead = first.shard.rows.head(max(canary, _sent_ahead(run, first.shard)))
+    if len(group) == 1 and len(ahead) == first.shard.requests:
+        return None
+    for standing in group:
+        for submission in run.shard_submissions(standing.shard.number):
+            if submission.rows.difference(ahead):
+                return None  # the others are under way already
+    model = f" of {first.shard.model}" if first.shard.model is not None else ""
+    if first.pending.intersection(ahead) or first.open is not None:
+        why = f"the canary, {len(ahead):,} requests{model}, is not home yet"
+        narrowed = by_shard.get(first.shard.number)
+        rows = (first.pending if narrowed is None else narrowed.rows).intersection(ahead)
+        for standing in group:
+            by_shard[standing.shard.number] = Portion(rows=RowSet(), why=why)
+        by_shard[first.shard.number] = Portion(rows=rows, why=why)
+        return None
+    answered = len(first.answered.intersection(ahead))
+    if 2 * answered >= len(ahead):
+        return None
+    return (
+        f"the canary has failed: {answered:,} of its {len(ahead):,} requests{model} succeeded, "
+        f"so nothing else was submitted; errors.jsonl says why, and `runner retry {run.job}` "
+        f"sends the canary again"
+    )

@@ -1,0 +1,212 @@
+"""What to do about a submission that is a batch: follow it, end it, or give it up. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runner.batch import MONEY_CODES, BatchStatus
+from runner.planning.actions import (
+    CancelBatch,
+    CloseWhole,
+    Collect,
+    Lose,
+    NoteMissing,
+    NoteOverdue,
+    Observe,
+    Wait,
+    WholeFailure,
+)
+from runner.planning.overdue import overdue
+from runner.spec.job import DeadlineAction
+
+if TYPE_CHECKING:
+    from runner.batch import Batch
+    from runner.ledger.records import Submission
+    from runner.planning.actions import Action
+    from runner.planning.shard_context import Desk
+    from runner.planning.shard_progress import Standing
+
+    Steps = list[Action | Wait]
+
+_LIMIT_BACKOFF: Final = 60.0
+_LIMIT_BACKOFF_LOOPBACK: Final = 1.0
+LONGEST_BACKOFF: Final = 3600.0
+_LOST_AFTER: Final = 600.0
+"""Seconds for which a provider must deny a batch before it is given up; loopback: the grace."""
+_LATE: Final = 900.0
+"""Seconds for which a terminal batch may keep its output file to itself; loopback: the grace."""
+_REASONS_SHOWN: Final = 3
+UNCOUNTED: Final = frozenset({WholeFailure.LIMIT, WholeFailure.MONEY})
+"""Failures of which nothing is the requests' fault: they do not count as an attempt."""
+
+
+def follow(desk: Desk, standing: Standing, submission: Submission) -> Steps:
+    """Record what the provider says of a batch, and act on it if it is terminal."""
+    batch_id = submission.batch_id or ""
+    if desk.moved is not None:
+        return [Wait(run=desk.run, key=submission.key, why=desk.moved, trouble=True)]
+    if batch_id in desk.seen.missing:
+        return [_missing(desk, submission, batch_id)]
+    batch = desk.seen.batches.get(batch_id)
+    if batch is None:
+        failed = desk.seen.failure
+        return [
+            Wait(
+                run=desk.run,
+                key=submission.key,
+                why=failed or "in flight",
+                trouble=failed is not None,
+            )
+        ]
+    steps: Steps = []
+    recorded = submission.batch
+    if recorded is not None and batch.behind(recorded.status):
+        # An older view: a stale list, or what was seen before this pass cancelled it.
+        batch = recorded
+    news = recorded is None or batch.differs(recorded) or submission.missing_at is not None
+    news = news or (batch.terminal and desk.unset(submission.terminal_at))
+    if news and str(submission.key) not in desk.facts.noted:
+        why = (
+            f"{recorded.status} → {batch.status}"
+            if recorded is not None and recorded.status != batch.status
+            else f"{batch.status}, with changes"
+        )
+        steps.append(Observe(run=desk.run, why=why, key=submission.key, batch=batch))
+    if batch.terminal:
+        steps.append(_end(desk, standing, submission, batch))
+    else:
+        steps += _in_flight(desk, submission, batch)
+    return steps
+
+
+def _in_flight(desk: Desk, submission: Submission, batch: Batch) -> Steps:
+    """Wait for a batch, unless somebody wants it stopped or it takes too long."""
+    steps: Steps = []
+    waiting = f"in flight, {batch.status}"
+    late = overdue(desk, submission, batch)
+    if late is not None:
+        waiting = f"{waiting}, overdue"
+        if submission.overdue_at is None:
+            steps.append(NoteOverdue(run=desk.run, why=late, key=submission.key, batch_id=batch.id))
+    unwanted = "cancelled on request" if desk.run.cancel_requested else None
+    if late is not None and desk.deadline.action is DeadlineAction.RESUBMIT:
+        unwanted = unwanted or "it is overdue; what it leaves is asked again"
+    if (
+        unwanted is not None
+        and batch.known_status is not BatchStatus.CANCELLING
+        and str(submission.key) not in desk.facts.cancelled
+    ):
+        steps.append(CancelBatch(run=desk.run, why=unwanted, submission=submission))
+    else:
+        steps.append(Wait(run=desk.run, key=submission.key, why=waiting))
+    return steps
+
+
+def _missing(desk: Desk, submission: Submission, batch_id: str) -> NoteMissing | Lose | Wait:
+    if desk.unset(submission.missing_at):
+        return NoteMissing(
+            run=desk.run,
+            why="the provider does not know the batch any more",
+            key=submission.key,
+            batch_id=batch_id,
+        )
+    until = (submission.missing_at or 0.0) + (desk.grace if desk.loopback else _LOST_AFTER)
+    if desk.seen_at >= until:
+        return Lose(
+            run=desk.run,
+            why="the provider has not known the batch for too long",
+            submission=submission,
+        )
+    return Wait(
+        run=desk.run,
+        key=submission.key,
+        why=f"the provider says it does not know {batch_id}: is the key of the same project?",
+        until=until,
+        trouble=True,
+    )
+
+
+def _end(
+    desk: Desk, standing: Standing, submission: Submission, batch: Batch
+) -> CloseWhole | Collect | Wait:
+    """Read what a terminal batch has, as soon as it shows all that it says it has."""
+    failed = batch.known_status is BatchStatus.FAILED
+    has_files = batch.output_file_id is not None or batch.error_file_id is not None
+    if failed and not has_files:
+        failure = whole_failure(batch)
+        away = _limit_backoff(desk, standing) if failure in UNCOUNTED else 0.0
+        return CloseWhole(
+            run=desk.run,
+            why=whole_reason(batch),
+            submission=submission,
+            batch=batch,
+            failure=failure,
+            not_before=desk.facts.now + away if away else 0.0,
+        )
+    # Ids may be named minutes after the status (fact sheet, failure 5), and an answer that was
+    # not waited for is asked again and lost. Counts lie, but that nothing was answered can be
+    # seen from an error file that has a line for each request; the wait is bounded.
+    early = False
+    if batch.output_file_id is None:
+        patience = desk.grace if desk.loopback else max(_LATE, desk.grace)
+        until = (submission.terminal_at or desk.facts.now) + patience
+        early = desk.unset(submission.terminal_at) or desk.seen_at < until
+        counts = batch.request_counts
+        none_answered = batch.error_file_id is not None and counts.total > 0 == counts.completed
+        if early and not none_answered:
+            return Wait(
+                run=desk.run,
+                key=submission.key,
+                why=f"{batch.status}, but its files are not named yet",
+                until=until,
+            )
+    return Collect(
+        run=desk.run,
+        why=f"the batch is {batch.status}",
+        shard=standing.shard,
+        submission=submission,
+        batch=batch,
+        early=early,
+    )
+
+
+def _limit_backoff(desk: Desk, standing: Standing) -> float:
+    """Return the seconds to stay away after a limit: doubling with each in a row, to an hour."""
+    refused = 0
+    for earlier in reversed(desk.run.shard_submissions(standing.shard.number)[:-1]):
+        if earlier.counted:
+            break
+        refused += 1
+    base = _LIMIT_BACKOFF_LOOPBACK if desk.loopback else _LIMIT_BACKOFF
+    return float(min(base * 2.0 ** min(refused, 16), LONGEST_BACKOFF))
+
+
+def whole_failure(batch: Batch) -> WholeFailure:
+    """Classify why a batch was turned away as a whole (fact sheet, section 3, failures 10, 11).
+
+    Unknown codes are the user's to fix: asking again by itself would fail again.
+    """
+    kinds = set()
+    for error in batch.errors:
+        code, message = (error.code or "").lower(), (error.message or "").lower()
+        if code in MONEY_CODES:
+            kinds.add(WholeFailure.MONEY)
+        elif "token_limit" in code or "quota" in code or "enqueued token limit" in message:
+            kinds.add(WholeFailure.LIMIT)
+        elif "cannot find file" in message or code in ("internal_error", "output_failed"):
+            kinds.add(WholeFailure.PASSING)
+        else:
+            kinds.add(WholeFailure.LASTING)
+    for kind in (WholeFailure.LASTING, WholeFailure.MONEY, WholeFailure.LIMIT):
+        if kind in kinds:
+            return kind
+    return WholeFailure.PASSING
+
+
+def whole_reason(batch: Batch) -> str:
+    """Say why a batch failed as a whole, in the API's own words; the first three errors."""
+    if not batch.errors:
+        return f"{batch.id} failed without a reason"
+    shown = "; ".join(str(error) for error in batch.errors[:_REASONS_SHOWN])
+    more = len(batch.errors) - _REASONS_SHOWN
+    return f"{batch.id} failed: {shown}" + (f"; and {more} more" if more > 0 else "")

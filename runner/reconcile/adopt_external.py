@@ -1,0 +1,292 @@
+"""Taking over a batch that somebody made elsewhere, by a notebook or another tool.
+
+What it asked must be what the job asks, request by request: otherwise its answers would be filed
+under questions that nobody put. So its input file is read at the provider and compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from typing import TYPE_CHECKING, Final
+
+from runner.errors import LocalFileError, NotFound, UnexpectedReply, UsageError
+from runner.inputs.row_set import RowSet
+from runner.ledger import run_transitions as run_steps
+from runner.ledger import submission_transitions
+from runner.ledger.records import Key, Run, RunState, Submission, SubmissionState
+from runner.planning.state import Seen, Traces
+from runner.reconcile.claims import read_claims, write_claims
+from runner.reconcile.context import Tally, Tidings, count
+from runner.reconcile.custom_ids import custom_ids
+from runner.reconcile.observe import look_again
+from runner.reconcile.restore import find_restorable
+from runner.reconcile.upload_content import cut_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runner.batch import Batch
+    from runner.ledger.records import ShardRecord
+    from runner.planning.state import Wish
+    from runner.reconcile.context import Workshop
+
+
+_NAMED: Final = 3
+"""How many custom_ids a message names."""
+
+
+def take_over(shop: Workshop, wish: Wish, batch_id: str) -> Submission:
+    """Record a batch as an attempt of a job's run; nothing is submitted or downloaded for it yet.
+
+    Raises UsageError, saying why, where the batch is not one that the job could have made;
+    ApiError and LocalFileError where that cannot be found out.
+    """
+    job = wish.job
+    run = _run(shop, wish)
+    api = shop.api(job.provider.name)
+    batch = api.retrieve_batch(batch_id)
+    owner = shop.ledger.owned(job.provider.name).get(batch.id)
+    if owner is not None:
+        raise UsageError(f"{batch.id} belongs to this ledger already, as {owner}")
+    if batch.endpoint is not None and batch.endpoint != job.endpoint:
+        raise UsageError(f"{batch.id} asks {batch.endpoint}, and {job.name} asks {job.endpoint}")
+    asked, size, sha256 = _asked(shop, wish, batch)
+    shard, rows = _place(shop, wish, run, batch, asked)
+    _insist_they_are_the_same(shop, wish, run, shard, rows, batch, asked)
+    key = _free_key(shop, wish, run, shard)
+    if run.id == 0:
+        identifier = run_steps.start_run(
+            shop.ledger, wish.record, dataclasses.replace(run, git=shop.git()), run.shards
+        )
+        run = dataclasses.replace(run, id=identifier)
+    submission = Submission(
+        key=key,
+        round=run.round,
+        state=SubmissionState.PREPARED,
+        rows=rows,
+        requests=len(rows),
+        bytes=size,
+        sha256=sha256,
+    )
+    folder = shop.folder(run)
+    write_claims(folder, {**read_claims(folder), batch.id: submission.key})
+    submission_transitions.prepare(shop.ledger, run, submission)
+    submission_transitions.submitted(shop.ledger, submission.key, run.provider, batch, adopted=True)
+    shop.tell(
+        Tidings(
+            job=job.name,
+            what=f"took over {batch.id} ({count(len(rows))}, {batch.status}); "
+            f"`runner reconcile {job.name}` goes on with it",
+            event="batch_adopted",
+            submission=key,
+            batch=batch,
+            tally=Tally(total=len(rows)),
+        )
+    )
+    return submission
+
+
+def _run(shop: Workshop, wish: Wish) -> Run:
+    """Return the run that the job asks for, as recorded or, with id 0, as it would begin."""
+    job = wish.job
+    for summary in shop.ledger.runs():
+        if (summary.job, summary.revision) == (job.name, wish.revision):
+            if summary.state.final:
+                raise UsageError(
+                    f"{job.name} has ended already ({summary.state}); what is unanswered can be "
+                    f"asked again with `runner retry {job.name}`"
+                )
+            if summary.cancel_requested:
+                raise UsageError(f"{job.name} is being cancelled; adopt it when that is over")
+            return shop.ledger.run(summary.id)
+    _insist_it_is_new(shop, wish)
+    return Run(
+        id=0,
+        job=job.name,
+        revision=wish.revision,
+        state=RunState.PENDING,
+        provider=job.provider.name,
+        base_url=job.provider.identity["base_url"],
+        endpoint=job.endpoint,
+        replicate=job.replicate,
+        digest=wish.digest,
+        requests=wish.requests,
+        bytes=wish.bytes,
+        input_path=job.input_shown,
+        folder=wish.folder,
+        attempts=job.attempts,
+        created_at=shop.clock(),
+        shards=wish.shards,
+    )
+
+
+def _insist_it_is_new(shop: Workshop, wish: Wish) -> None:
+    """Refuse where a reconcile would find the job's run elsewhere than under its name."""
+    name = wish.job.name
+    for summary in shop.ledger.runs():
+        if summary.revision == wish.revision:
+            raise UsageError(
+                f"job {summary.job} has asked the same; run `runner reconcile` first, so that it "
+                f"is known whose answers they are"
+            )
+    if find_restorable(shop.project.root, wish) is not None:
+        raise UsageError(
+            f"{name} has ended already: {wish.folder} holds its answers, and only the ledger has "
+            f"lost it; `runner rebuild` brings it back"
+        )
+
+
+def _asked(shop: Workshop, wish: Wish, batch: Batch) -> tuple[dict[str, bytes], int, str]:
+    """Return what a batch asks: digests of its requests by custom_id, its bytes, its SHA-256."""
+    if batch.input_file_id is None:
+        raise UsageError(f"{batch.id} does not say which file it was made from")
+    path = shop.ledger.path.parent / "uploads" / "taken-over.part"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        download = shop.api(wish.job.provider.name).download(
+            batch.input_file_id, path, expected_bytes=None
+        )
+        return dict(_digests(path, batch.id)), download.bytes, download.sha256
+    except NotFound as error:
+        raise UsageError(
+            f"the provider does not keep {batch.input_file_id} any more, from which {batch.id} "
+            f"was made, so nobody can tell what it asked: it is not taken over"
+        ) from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _digests(path: Path, shown: str) -> Iterator[tuple[str, bytes]]:
+    """Yield each request's custom_id and the digest of its content, however it is laid out."""
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    request = json.loads(line)
+                    custom_id = request["custom_id"]
+                    content = json.dumps(request, sort_keys=True).encode()
+                except (ValueError, TypeError, KeyError, RecursionError) as error:
+                    raise UsageError(
+                        f"line {number} of the requests of {shown} is no request with a custom_id"
+                    ) from error
+                yield str(custom_id), hashlib.sha256(content).digest()
+    except OSError as error:
+        raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _place(
+    shop: Workshop, wish: Wish, run: Run, batch: Batch, asked: dict[str, bytes]
+) -> tuple[ShardRecord, RowSet]:
+    """Find the shard that holds a batch's requests, and their rows."""
+    found: dict[int, RowSet] = {}
+    known = 0
+    for shard in run.shards:
+        rows = RowSet.from_iterable(
+            row for row, custom_id in custom_ids(shop, run, shard, None)() if custom_id in asked
+        )
+        if rows:
+            found[shard.number] = rows
+            known += len(rows)
+    if known != len(asked) or not asked:
+        names = {
+            custom_id
+            for shard in run.shards
+            for _row, custom_id in custom_ids(shop, run, shard, None)()
+        }
+        strangers = [custom_id for custom_id in asked if custom_id not in names]
+        raise UsageError(
+            f"{batch.id} asks {count(len(strangers))} that {wish.job.input_shown} does not have: "
+            f"{_listed(strangers)}"
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"{batch.id} asks requests of {len(found)} batches that {run.job} is cut into, by "
+            f"model and by size. Before the job has begun, max_requests_per_batch of provider "
+            f"{run.provider} can be set to {len(asked)}, the size that this one was cut to"
+        )
+    [(number, rows)] = found.items()
+    shard = next(shard for shard in run.shards if shard.number == number)
+    _insist_nobody_else_asks(run, shard, rows, batch)
+    return shard, rows
+
+
+def _insist_nobody_else_asks(run: Run, shard: ShardRecord, rows: RowSet, batch: Batch) -> None:
+    for submission in run.shard_submissions(shard.number):
+        done = submission.rows
+        if submission.state.closed:
+            done = done.difference(submission.transient or RowSet())
+            done = done.difference(submission.permanent or RowSet())
+        if rows.intersection(done):
+            what = "has answered" if submission.state.closed else "is asking"
+            raise UsageError(f"{submission.key} {what} requests of {batch.id} already")
+
+
+def _insist_they_are_the_same(
+    shop: Workshop,
+    wish: Wish,
+    run: Run,
+    shard: ShardRecord,
+    rows: RowSet,
+    batch: Batch,
+    asked: dict[str, bytes],
+) -> None:
+    """Compare a batch's requests with the job's, one by one."""
+    path = shop.ledger.path.parent / "uploads" / "asked"
+    with contextlib.ExitStack() as stack:
+        stack.callback(path.unlink, missing_ok=True)
+        cut_rows(shop, wish.job, run, shard, rows, path)
+        other = [name for name, digest in _digests(path, wish.job.name) if asked[name] != digest]
+    if other:
+        raise UsageError(
+            f"{batch.id} does not ask what {wish.job.input_shown} asks: {count(len(other))} "
+            f"differ, {_listed(other)}"
+        )
+
+
+def _free_key(shop: Workshop, wish: Wish, run: Run, shard: ShardRecord) -> Key:
+    """Return a key that neither this ledger nor the provider has for another batch.
+
+    Raises UnexpectedReply where the provider's list does not tell.
+    """
+    provider = run.provider
+    seen = look_again(shop.api(provider), Seen(), None, shop.clock)
+    if seen.failure is not None:
+        raise UnexpectedReply(
+            f"{wish.job.name}: nothing was taken over, since the provider's list of batches "
+            f"cannot be read: {seen.failure}",
+            provider=provider,
+            call="GET /batches",
+        )
+    if seen.look is None or (seen.look.offered and not seen.look.complete):
+        raise UnexpectedReply(
+            f"{wish.job.name}: nothing was taken over, since the provider's list of batches could "
+            f"not be read to its end, so nobody knows which keys are taken",
+            provider=provider,
+            call="GET /batches",
+        )
+    traces = Traces(shop.ledger.foreign_batches(provider), seen)
+    other = None if run.submissions else traces.misfit(run)
+    if other is not None:
+        raise UsageError(
+            f"{other.id} asks requests of this revision in another cut: put the limits of provider "
+            f"{provider} back as they were, and run `runner reconcile` first"
+        )
+    used = {key.attempt for key, _batch in traces.of_shard(run.short, shard.number)}
+    used |= {key.attempt for key in shop.ledger.keys_of(run.revision) if key.shard == shard.number}
+    return Key(
+        job=run.job,
+        revision=run.short,
+        shard=shard.number,
+        attempt=max(used, default=0) + 1,
+    )
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,270 @@
+"""From validated specs to wishes: which revision each job asks for.
+
+A revision needs the digest of the input. Inputs that have not changed since they were hashed
+(by path, size, times and inode, as git's index does it) are not read again, so that an idle
+pass over any amount of data reads none of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.errors import InputChanged, InvalidInput, LocalFileError
+from runner.inputs.fingerprint import Fingerprint
+from runner.ledger import cache
+from runner.ledger.records import REVISION_SHOWN, JobRecord, ShardRecord
+from runner.planning.state import Wish
+from runner.reconcile.moving import unseen
+from runner.spec.identity import revision
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import BinaryIO
+
+    from runner.errors import Problem
+    from runner.inputs.scan import Scan
+    from runner.inputs.tokens import TokenCounter
+    from runner.ledger.records import Run
+    from runner.ledger.store import Ledger
+    from runner.reconcile.moving import Moving
+    from runner.spec.job import Job
+    from runner.spec.project import Project
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What the selected specs ask for, and what is wrong with those that ask for nothing.
+
+    `unread` says by job why an input could not be read this time: it was being written to, or
+    the disk failed. That is nobody's mistake in a spec, and the next pass tries again.
+    """
+
+    wishes: tuple[Wish, ...]
+    problems: tuple[Problem, ...]
+    unread: Mapping[str, str]
+
+
+def make_wishes(
+    project: Project,
+    jobs: Sequence[Job],
+    runs: Sequence[Run],
+    living: frozenset[str] | None,
+    ledger: Ledger | None,
+    *,
+    writing: bool,
+    moving: Moving = unseen,
+) -> Wishes:
+    """Find the revision of each job, reading only inputs that are new or have changed.
+
+    With `writing` the custom_ids of what is read are kept beside the ledger and its digest is
+    cached; without it (`runner plan`) nothing on the disk is touched. `living` are the names of
+    all jobs in the specs, or None where they are not all known: a run of a job that is gone may
+    be one of these under a new name.
+    """
+    if writing and ledger is not None:
+        _sweep(ledger.path)
+    wishes: list[Wish] = []
+    problems: list[Problem] = []
+    unread: dict[str, str] = {}
+    by_identity = {(run.job, run.revision): run for run in runs}
+    orphans = {run.revision: run for run in runs if living is not None and run.job not in living}
+    for job in jobs:
+        try:
+            wishes.append(_wish(project, job, by_identity, orphans, ledger, writing, moving))
+        except InvalidInput as error:
+            problems.extend(error.problems)
+        except (InputChanged, LocalFileError) as error:
+            unread[job.name] = str(error)
+    return Wishes(wishes=tuple(wishes), problems=tuple(problems), unread=unread)
+
+
+def _sweep(ledger_path: Path) -> None:
+    """Remove what a pass that died has left; the lock says that no other is at work."""
+    for left in ids_path(ledger_path, "").parent.glob(".*.part"):
+        with contextlib.suppress(OSError):  # a disk that cannot be written to says so soon enough
+            left.unlink(missing_ok=True)
+
+
+def job_folder(project: Project, job: Job) -> Path:
+    """Return the folder that holds a job's revisions and its `latest`."""
+    return project.root / job.output if job.output else project.outputs / job.name
+
+
+def ids_path(ledger_path: Path, digest: str) -> Path:
+    """Return where the custom_ids of an input are kept: beside the ledger, by its digest."""
+    return ledger_path.parent / "ids" / f"{digest}.jsonl"
+
+
+def shown_path(project: Project, path: Path) -> str:
+    """Write a path relative to the project where it lies inside, else absolute."""
+    return (
+        path.relative_to(project.root).as_posix()
+        if path.is_relative_to(project.root)
+        else str(path)
+    )
+
+
+def _wish(
+    project: Project,
+    job: Job,
+    by_identity: dict[tuple[str, str], Run],
+    orphans: dict[str, Run],
+    ledger: Ledger | None,
+    writing: bool,  # noqa: FBT001
+    moving: Moving,
+) -> Wish:
+    fingerprint = Fingerprint.of(job.input)
+    cached = ledger.cached_digest(fingerprint) if ledger is not None else None
+    if cached is not None:
+        digest, requests = cached
+        wanted = revision(job, digest)
+        # An orphan is claimed once: a second job that asks the same needs its own shards.
+        run = by_identity.get((job.name, wanted)) or orphans.pop(wanted, None)
+        if run is not None:
+            return _made(project, job, wanted, digest, requests, run.bytes, None)
+    scanned = scan_input(
+        job,
+        ledger.path if ledger is not None and writing else None,
+        moving=moving,
+        counter=_counter(job),
+    )
+    settled = ledger is not None and scanned.fingerprint.settled(int(ledger.clock() * 1e9))
+    if writing and ledger is not None and cached is None and settled:
+        cache.cache_digest(
+            ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests
+        )
+    return _made(
+        project,
+        job,
+        revision(job, scanned.digest),
+        scanned.digest,
+        scanned.requests,
+        scanned.bytes,
+        scanned,
+        settled=settled,
+    )
+
+
+def _counter(job: Job) -> TokenCounter | None:
+    """Give what counts a job's prompt tokens; None where nobody asks or the extra is missing."""
+    if job.provider.max_enqueued_tokens is None:
+        return None
+    from runner.inputs.tokens import token_counter
+
+    return token_counter(job.endpoint)
+
+
+def scan_input(
+    job: Job,
+    ledger_path: Path | None,
+    *,
+    moving: Moving = unseen,
+    counter: TokenCounter | None = None,
+) -> Scan:
+    """Validate, hash and cut a job's input in one pass; keep its custom_ids beside the ledger.
+
+    `ledger_path` None keeps nothing. With a `counter` the shards' prompt tokens are counted.
+    Raises InvalidInput with every problem of the input.
+    """
+    from runner.inputs.scan import scan
+
+    size = job.input.stat().st_size
+    with kept_ids(ledger_path) as (ids, keep), moving(job.name, "reading", size) as told:
+        scanned = scan(
+            job.input,
+            shown=job.input_shown,
+            endpoint=job.endpoint,
+            limits=job.provider.limits,
+            ids=ids,
+            progress=told,
+            counter=counter,
+        )
+        keep(scanned.digest)
+    return scanned
+
+
+@contextlib.contextmanager
+def kept_ids(
+    ledger_path: Path | None,
+) -> Iterator[tuple[BinaryIO | None, Callable[[str], None]]]:
+    """Give a file for custom_ids, and a function that names it once the digest is known.
+
+    A file that is not kept is removed. Raises LocalFileError.
+    """
+    if ledger_path is None:
+        yield None, lambda _digest: None
+        return
+    folder = ids_path(ledger_path, "").parent
+    temporary: Path | None = None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
+        temporary = Path(name)
+        with os.fdopen(handle, "wb") as file:
+
+            def keep(digest: str) -> None:
+                file.flush()
+                os.fsync(file.fileno())
+                temporary.replace(ids_path(ledger_path, digest))
+
+            yield file, keep
+    except OSError as error:
+        raise LocalFileError(
+            f"the list of custom_ids cannot be kept in {folder}: {error.strerror or error}"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _made(
+    project: Project,
+    job: Job,
+    wanted: str,
+    digest: str,
+    requests: int,
+    size: int,
+    scanned: Scan | None,
+    *,
+    settled: bool = False,
+) -> Wish:
+    folder = job_folder(project, job) / wanted[:REVISION_SHOWN]
+    return Wish(
+        job=job,
+        revision=wanted,
+        digest=digest,
+        requests=requests,
+        bytes=size,
+        folder=shown_path(project, folder),
+        record=JobRecord(
+            name=job.name,
+            wanted=wanted,
+            spec_path=job.source.path,
+            spec_line=job.source.line,
+            spec_sha256=job.source.sha256,
+            spec_document=job.document,
+        ),
+        scanned=scanned.fingerprint if scanned is not None and settled else None,
+        shards=()
+        if scanned is None
+        else tuple(
+            ShardRecord(
+                number=shard.number,
+                model=shard.model,
+                rows=shard.rows,
+                requests=shard.requests,
+                bytes=shard.bytes,
+                sha256=shard.sha256,
+                offset=shard.offset,
+                ids_offset=shard.ids_offset,
+                whole=shard.whole,
+                tokens=shard.tokens,
+            )
+            for shard in scanned.shards
+        ),
+    )

@@ -1,0 +1,138 @@
+"""Result files on their way from the provider to the disk, checked before they get a name."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
+from runner.ledger.records import FileRecord
+from runner.reconcile.context import in_part
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runner.ledger.records import Key, Run
+    from runner.reconcile.context import Workshop
+
+
+_TRIES: Final = 3
+"""How often a file is fetched whose end looks cut off, before it is taken as it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """A file that lies on this disk, under the name it will be known by."""
+
+    record: FileRecord
+    path: Path
+    sure: bool
+    """Whether it is as long as the provider had said."""
+
+    contradicted: bool
+    """Whether it is not."""
+
+
+def fetch_again(shop: Workshop, run: Run, key: Key, record: FileRecord) -> None:
+    """Download a result file once more that has gone from the disk.
+
+    Raises LocalFileError if the provider does not have it any more, or has another content.
+    """
+    try:
+        fetched = fetch(shop, run, key, record.kind, record.file_id)
+    except NotFound as error:
+        raise LocalFileError(
+            f"{record.path} of {run.job} is gone from {run.folder}, and the provider does not "
+            f"keep it any more; restore it from a backup, or ask again with `replicate`"
+        ) from error
+    if fetched.record.sha256 != record.sha256:
+        raise LocalFileError(
+            f"{record.path} of {run.job} has another content at the provider now than when it "
+            f"was first downloaded (sha256 {record.sha256[:12]}…)"
+        )
+
+
+def kept(shop: Workshop, run: Run, key: Key) -> list[Fetched]:
+    """Return the result files of a submission that were downloaded before and still are whole.
+
+    Read once more, since what rests on them may be paid for; output before error.
+    """
+    found = []
+    for record in shop.ledger.files(run.id).get(str(key), ()):
+        path = shop.folder(run) / record.path
+        try:
+            with path.open("rb") as file:
+                whole = hashlib.file_digest(file, "sha256").hexdigest() == record.sha256
+        except OSError:
+            continue  # gone or unreadable: it is as if it had never come
+        if whole:
+            found.append(Fetched(record=record, path=path, sure=True, contradicted=False))
+    return found
+
+
+def raw_name(key: Key, kind: str) -> str:
+    """Return the path of a result file in the run's folder: shard, attempt, kind."""
+    return f"raw/{key.shard:04d}-{key.attempt}.{kind}.jsonl"
+
+
+def fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> Fetched:
+    """Download one result file under a temporary name, check it, and name it."""
+    from runner.outputs.durable_files import sync_folder
+    from runner.outputs.result_files import verify_download
+
+    api = shop.api(run.provider)
+    name = raw_name(key, kind)
+    path = shop.folder(run) / name
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalFileError(f"{path.parent} cannot be made: {error.strerror or error}") from error
+    expected = _expected_bytes(shop, run, file_id)
+    contradicted = False
+    with shop.moving(run.job, in_part("downloading", run, key), expected or 0) as told:
+        try:
+            download = api.download(file_id, part, expected_bytes=expected, progress=told)
+        except UnexpectedReply:
+            if expected is None:
+                raise
+            # Twice the same content, of another size than the provider says the file has: it is
+            # the provider's count that is wrong, unless the content is cut off.
+            expected, contradicted = None, True
+            download = api.download(file_id, part, expected_bytes=None, progress=told)
+        for _again in range(_TRIES - 1):
+            if expected is not None or verify_download(part) is None:
+                # Of the right length, so a broken last line is the provider's own: a row's error.
+                break
+            download = api.download(file_id, part, expected_bytes=expected, progress=told)
+    try:
+        part.replace(path)
+    except OSError as error:
+        raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
+    # Its name is to be as durable as what the ledger says next: that it is there.
+    sync_folder(path.parent)
+    return Fetched(
+        record=FileRecord(
+            kind=kind,
+            file_id=file_id,
+            path=name,
+            bytes=download.bytes,
+            sha256=download.sha256,
+        ),
+        path=path,
+        sure=expected is not None,
+        contradicted=contradicted,
+    )
+
+
+def _expected_bytes(shop: Workshop, run: Run, file_id: str) -> int | None:
+    """Ask how long a file is; None where the provider does not say."""
+    try:
+        return shop.api(run.provider).retrieve_file(file_id).bytes
+    except (NotFound, UnexpectedReply):
+        return None
+    except ApiError as error:
+        if error.status is not None and 400 <= error.status < 500:  # noqa: PLR2004 -- HTTP
+            return None
+        raise

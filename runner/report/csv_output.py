@@ -1,0 +1,36 @@
+"""CSV for spreadsheets and data frames: RFC 4180, numbers bare, times in ISO 8601.
+
+A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula and runs it. Ids and
+messages come from outside, so such a text gets an apostrophe in front, which spreadsheets hide.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runner.report.safe_text import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+Cell = str | int | float | None
+
+_FORMULA: Final = ("=", "+", "-", "@")
+_QUOTED: Final = frozenset('",')
+
+
+def as_csv(titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """Write a header and rows; None is an empty cell, text is made plain: one line a row."""
+    return "".join(",".join(map(_cell, row)) + "\r\n" for row in (titles, *rows))
+
+
+def _cell(value: Cell) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return str(value)
+    text = plain(value)
+    if text.lstrip(" ").startswith(_FORMULA):
+        text = f"'{text}"
+    return '"' + text.replace('"', '""') + '"' if _QUOTED.intersection(text) else text

@@ -1,0 +1,142 @@
+"""The JSON shapes of `status`, `show` and `events`: fields are added, never changed or removed.
+
+The files in `runner/report/schemas/` describe them for programs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from runner.report.next_steps import next_steps
+from runner.views.attempts import read_attempts
+from runner.views.batch_phases import phases
+
+if TYPE_CHECKING:
+    from runner.ledger.records import Event
+    from runner.views.attempts import Attempt
+    from runner.views.jobs import JobStory, JobView
+
+
+_UNSHOWABLE: Final = re.compile(
+    r"[\x7f-\x9f\xad\u0600-\u0605\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+)
+"""What JSON need not escape but a terminal should never see: control, direction, surrogates."""
+
+
+def as_json(value: object, *, ascii_only: bool = False) -> str:
+    """Write JSON for scripts that people look at as well: readable, and safe in a terminal.
+
+    Characters that a terminal obeys instead of showing are escaped, which is the same JSON;
+    with `ascii_only` so is everything that is not ASCII.
+    """
+    return _showable(json.dumps(value, indent=2, ensure_ascii=ascii_only)) + "\n"
+
+
+def as_json_line(value: object, *, ascii_only: bool = False) -> str:
+    """Write JSON on one line, as safe in a terminal as the other."""
+    return _showable(json.dumps(value, ensure_ascii=ascii_only)) + "\n"
+
+
+def _showable(text: str) -> str:
+    return _UNSHOWABLE.sub(lambda match: json.dumps(match[0])[1:-1], text)
+
+
+def job_shape(view: JobView) -> dict[str, Any]:
+    """Return one entry of `status --json`, as the contract of the command line has it."""
+    return {
+        "name": view.name,
+        "revision": view.revision,
+        "state": str(view.state),
+        "requests": {
+            "total": view.total,
+            "succeeded": view.succeeded,
+            "failed": view.failed,
+            "pending": view.pending,
+        },
+        "output_dir": view.output_dir,
+        "batches": [dict(batch) for batch in view.batches],
+        "provider": view.provider,
+        "endpoint": view.endpoint,
+        "note": view.note,
+        "spec": view.spec,
+        "metadata": dict(view.metadata),
+        "completion_window": view.completion_window,
+        "attempts": view.attempts,
+        "in_flight": [batch.id for batch in view.in_flight],
+        "usage": view.usage,
+        "created_at": view.created_at,
+        "finished_at": view.finished_at,
+    }
+
+
+def story_shape(story: JobStory, *, folder: str) -> dict[str, Any]:
+    """Return `show --json`: the job as in `status`, its runs, attempts and failures, its events.
+
+    `folder` is the output folder as people write it.
+    """
+    return {
+        **job_shape(story.view),
+        "runs": [job_shape(run) for run in story.runs],
+        "events": [event_shape(event) for event in story.events],
+        "submissions": [
+            _attempt_shape(attempt)
+            for run in story.runs
+            for attempt in read_attempts(story.events, run.batches, run.revision)
+        ],
+        "failures": (
+            None
+            if story.failures is None
+            else [
+                {
+                    "code": kind.code,
+                    "count": kind.count,
+                    "examples": [
+                        {"custom_id": example.custom_id, "message": example.message}
+                        for example in kind.examples
+                    ],
+                }
+                for kind in story.failures
+            ]
+        ),
+        "next": list(next_steps(story.view, folder)),
+    }
+
+
+def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
+    batch = attempt.batch
+    return {
+        "key": str(attempt.key),
+        "revision": attempt.key.revision,
+        "shard": attempt.key.shard,
+        "attempt": attempt.key.attempt,
+        "state": None if attempt.state is None else str(attempt.state),
+        "requests": attempt.requests,
+        "answered": attempt.answered,
+        "unanswered": attempt.unanswered,
+        "problem": attempt.problem,
+        "batch": None if batch is None else batch.id,
+        "phases": [
+            {"status": str(phase.status), "since": phase.since, "seconds": phase.seconds}
+            for phase in (() if batch is None else phases(batch))
+        ],
+        "failures": [
+            {"code": failure.code, "count": failure.count, "messages": list(failure.examples)}
+            for failure in attempt.failures
+        ],
+    }
+
+
+def event_shape(event: Event) -> dict[str, Any]:
+    """Return one event, as `show --json` and `events --json` have it."""
+    return {
+        "at": event.at,
+        "kind": event.kind,
+        "job": event.job,
+        "revision": event.revision,
+        "submission": event.submission,
+        "batch": event.batch,
+        "detail": dict(event.detail),
+    }

@@ -1,0 +1,257 @@
+"""One job in full: what it asks, its files, every attempt, what went wrong, a few samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from runner.ledger.records import SubmissionState
+from runner.report.page.course import course_of
+from runner.report.page.figure import data_table, scrolling
+from runner.report.page.icons import state_word
+from runner.report.page.jobs import anchor, progress
+from runner.report.page.markup import BLANK, element
+from runner.report.page.samples import samples_of
+from runner.report.safe_text import fit, plain
+from runner.text import listed, plural, span
+from runner.views.attempts import read_attempts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from runner.ledger.records import Key
+    from runner.report.page.markup import Content, Html
+    from runner.views.attempts import Attempt
+    from runner.views.jobs import JobView
+    from runner.views.project import Account, JobDossier, Link
+
+
+_MOST_ATTEMPTS: Final = 30
+_MOST_FAILURES: Final = 8
+_MOST_RUNS: Final = 10
+_LONGEST_FACT: Final = 300
+
+
+def account_section(job: JobDossier, account: Account, now: float, *, opened: bool) -> Html:
+    """Make the section of a job; it is folded up unless `opened`."""
+    view = job.view
+    body = element(
+        "div",
+        element("p", view.note, class_="note") if view.note else None,
+        _facts(job, account),
+        _files(account.files, job.folder),
+        *_attempts(account, now),
+        *samples_of(account.samples),
+        *_others(account),
+        element("p", element("a", "Back to all jobs", href="#jobs"), class_="back"),
+        id=anchor(view.name),
+        class_="account",
+        tabindex=-1,
+    )
+    return element(
+        "details",
+        element(
+            "summary",
+            element("h3", view.name),
+            state_word(view.state),
+            element("span", progress(view), class_="how-far"),
+            element("span", _counts(view), class_="counts"),
+        ),
+        body,
+        class_="job",
+        open=opened,
+    )
+
+
+def _counts(view: JobView) -> str:
+    said = f"{view.succeeded:,} of {plural(view.total, 'request')} answered"
+    return said + (f", {view.failed:,} failed" if view.failed else "")
+
+
+def _facts(job: JobDossier, account: Account) -> Html:
+    view = job.view
+    facts: list[tuple[str, str]] = [
+        ("revision", view.revision or "not known before the input has been read"),
+        *account.facts.items(),
+        (
+            "requests",
+            f"{view.succeeded:,} answered, {view.failed:,} failed, {view.pending:,} pending",
+        ),
+    ]
+    if job.tokens is not None:
+        facts.append(
+            ("tokens", f"{job.tokens.input:,} in prompts, {job.tokens.output:,} in answers")
+        )
+    return element(
+        "dl",
+        *(
+            element("div", element("dt", name), element("dd", fit(plain(said), _LONGEST_FACT)))
+            for name, said in facts
+        ),
+        class_="facts",
+    )
+
+
+def _files(files: Iterable[Link], folder: str) -> Html | None:
+    links = _links(files)
+    if not links:
+        return element("p", f"Nothing is in {folder} yet.")
+    return element("p", f"In {folder}: ", *_between(links, ", "))
+
+
+def _links(files: Iterable[Link]) -> list[Html]:
+    return [element("a", link.name, href=link.href) for link in files]
+
+
+def _between(parts: Sequence[Content], separator: str) -> Iterator[Content]:
+    for number, part in enumerate(parts):
+        if number:
+            yield separator
+        yield part
+
+
+# Attempts ------------------------------------------------------------------------------------
+
+
+def _attempts(account: Account, now: float) -> Iterator[Html]:
+    view = account.story.view
+    attempts = read_attempts(account.story.events, view.batches, view.revision)
+    if not attempts:
+        return
+    yield element("h4", "Attempts")
+    shown = attempts
+    if len(attempts) > _MOST_ATTEMPTS:
+        ranked = sorted(attempts, key=lambda attempt: attempt.clean)[:_MOST_ATTEMPTS]
+        shown = tuple(sorted(ranked, key=lambda one: (one.key.shard, one.key.attempt)))
+        yield element(
+            "p",
+            f"Shown are {len(shown):,} of {plural(len(attempts), 'attempt')}, those first that "
+            f"left requests without an answer.",
+            class_="hint",
+        )
+    heads = (
+        "Attempt", "Batch", "Status", "Files",
+        "Requests", "Answered", "Unanswered", "Validating", "In progress", "Finalizing",
+    )  # fmt: skip
+    yield scrolling(
+        f"Attempts of {view.name}",
+        data_table(
+            f"Attempts of {view.name}",
+            heads,
+            (_attempt_row(attempt, account.raw, now) for attempt in shown),
+            numbers=6,
+        ),
+    )
+    yield from _failures(attempts)
+
+
+def _attempt_row(
+    attempt: Attempt, raw: Mapping[Key, Sequence[Link]], now: float
+) -> tuple[Content, ...]:
+    batch = attempt.batch
+    course = course_of(batch, now) if batch is not None else None
+
+    def took(name: str) -> str:
+        seconds = course.seconds(name) if course is not None else None
+        return BLANK if seconds is None else span(seconds)
+
+    links = _links(raw.get(attempt.key, ()))
+    return (
+        f"shard {attempt.key.shard}, attempt {attempt.key.attempt}",
+        element("code", batch.id) if batch is not None else "none",
+        _status(attempt),
+        element("span", *_between(links, ", ")) if links else BLANK,
+        BLANK if attempt.requests is None else f"{attempt.requests:,}",
+        BLANK if attempt.answered is None else f"{attempt.answered:,}",
+        f"{attempt.unanswered:,}",
+        took("validating"),
+        took("in_progress"),
+        took("finalizing"),
+    )
+
+
+def _status(attempt: Attempt) -> str:
+    """Say how a batch stands; without one, how far the attempt has come."""
+    if attempt.batch is not None and attempt.state in (
+        None,
+        SubmissionState.SUBMITTED,
+        SubmissionState.COLLECTED,
+    ):
+        return attempt.batch.status
+    return str(attempt.state)
+
+
+def _failures(attempts: Iterable[Attempt]) -> Iterator[Html]:
+    """Yield what went wrong, by kind, and what was said of it."""
+    counts: dict[str, int] = {}
+    examples: dict[str, dict[str, None]] = {}
+    problems: dict[str, None] = {}
+    for attempt in attempts:
+        if attempt.problem and attempt.state is not SubmissionState.COLLECTED:
+            problems[attempt.problem] = None
+        for failure in attempt.failures:
+            counts[failure.code] = counts.get(failure.code, 0) + failure.count
+            examples.setdefault(failure.code, {}).update(dict.fromkeys(failure.examples))
+        for what, count in attempt.oddities.items():
+            if count:
+                counts[what] = counts.get(what, 0) + count
+    if not counts and not problems:
+        return
+    yield element("h4", "What went wrong")
+    ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    yield element(
+        "ul",
+        *(element("li", problem) for problem in list(problems)[:_MOST_FAILURES]),
+        *(
+            element(
+                "li",
+                element("b", f"{count:,} \N{MULTIPLICATION SIGN} {code}"),
+                *_said(examples.get(code, ())),
+            )
+            for code, count in ranked[:_MOST_FAILURES]
+        ),
+        element("li", f"and {len(ranked) - _MOST_FAILURES:,} kinds more")
+        if len(ranked) > _MOST_FAILURES
+        else None,
+        class_="wrong",
+    )
+
+
+def _times(count: int, code: str) -> str:
+    return f"{count:,} \N{MULTIPLICATION SIGN} {code}"
+
+
+def _said(examples: Iterable[str]) -> Iterator[Content]:
+    for number, example in enumerate(list(examples)[:3]):
+        yield ": " if number == 0 else "; also: "
+        yield element("q", example)
+
+
+def _others(account: Account) -> Iterator[Html]:
+    """Yield what other revisions there are."""
+    view = account.story.view
+    others = [run for run in account.story.runs if run.revision != view.revision]
+    if not others:
+        return
+    yield element("h4", "Other revisions")
+    rows = [
+        (
+            element("code", run.revision or BLANK),
+            state_word(run.state),
+            run.note or "",
+            f"{run.succeeded:,}",
+            f"{run.total:,}",
+        )
+        for run in reversed(others[-_MOST_RUNS:])
+    ]
+    yield scrolling(
+        f"Other revisions of {view.name}",
+        data_table(
+            f"Other revisions of {view.name}, the newest first",
+            ("Revision", "State", "Note", "Answered", "Requests"),
+            rows,
+            numbers=2,
+        ),
+    )
+    if len(others) > _MOST_RUNS:
+        older = [run.revision or BLANK for run in others[:-_MOST_RUNS]]
+        yield element("p", f"Older ones: {listed(older)}.", class_="hint")

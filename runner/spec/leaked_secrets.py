@@ -1,0 +1,149 @@
+"""Keys and secret URLs that are written in `runner.yaml`, where none belongs.
+
+What is found is named by its place and shown in no message, whoever has quoted it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from runner.errors import Problem
+from runner.spec.project import PROJECT_FILE
+from runner.spec.yaml.scalars import shown
+from runner.spec.yaml.tree import List, Scalar, dotted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from runner.spec.yaml.tree import Key, Node, Path
+
+
+_PLACES: Final = ("api_key_env", "api_key_file", "api_key_command")
+_ELSEWHERE: Final = (
+    "a key is never written in runner.yaml; name its variable in api_key_env, a file of mode 0600"
+    " in api_key_file, or a command that prints it in api_key_command"
+)
+_URL_ELSEWHERE: Final = (
+    "whoever has this URL can write there, so it is never written in runner.yaml; name its variable"
+    " in {0}_env, or a file of mode 0600 that holds it in {0}_file"
+)
+_NAMES_OF_URLS: Final[Mapping[tuple[str, ...], frozenset[str]]] = {
+    ("notify",): frozenset({"webhook", "apprise", "url"}),
+    ("ping",): frozenset({"url"}),
+}
+NAMES_OF_KEYS: Final = re.compile(
+    r"(^|[_-])(api)?(keys?|tokens?|secrets?|pass(word|wd|phrase)?|credentials?|auth|authorization"
+    r"|bearer|headers?)($|[_-])",
+    re.IGNORECASE,
+)
+LOOKS_LIKE_A_KEY: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk|gsk|xai|hf|key)[-_][A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w.-]{8,}"
+    r"|hooks\.slack\.com/\w+/\S+|discord(?:app)?\.com/api/webhooks/\S+|hc-ping\.com/\S+)"
+)
+"""How the keys of providers begin, JSON Web Tokens (RFC 7519), and URLs that are keys."""
+
+
+def without_keys(root: Node, problems: list[Problem]) -> list[Problem]:
+    """Add a problem for each key that is written in `runner.yaml`, and let none repeat it.
+
+    A key is what has the name of one where no name but the known ones is good, and whatever
+    looks like one anywhere.
+    """
+    said: list[Problem] = []
+    hidden: list[str] = []
+    unread: list[Key | Node] = []
+    for path, place, node in _written_keys(root, ()):
+        hidden += [str(step) for step in path if not _shows(step)]
+        if node is None:
+            unread.append(place)
+        else:
+            hidden += _texts(node)
+        where = dotted(tuple(step if _shows(step) else "***" for step in path))
+        said.append(
+            Problem(
+                path=PROJECT_FILE,
+                line=place.line,
+                column=place.column,
+                message=f"{shown(where)}: {_elsewhere(path)}",
+            )
+        )
+    ours = {(problem.line, problem.column) for problem in said}
+    for problem in problems:
+        line, column = problem.line, problem.column
+        if problem.path == PROJECT_FILE and (
+            (line, column) in ours
+            # What cannot be read as a value was quoted by whoever could not read it.
+            or any(line == place.line and column > place.column for place in unread)
+        ):
+            continue
+        message = problem.message
+        for text in sorted(filter(None, hidden), key=len, reverse=True):
+            message = message.replace(text, "***")
+        said.append(replace(problem, message=message))
+    return said
+
+
+def _written_keys(node: Node, path: Path) -> Iterator[tuple[Path, Key | Node, Node | None]]:
+    """Yield the path, place and value of whatever is a key by its name or by its looks."""
+    if isinstance(node, Scalar):
+        if _looks_like_a_key(node.text):
+            yield path, node, node
+    elif isinstance(node, List):
+        for number, item in enumerate(node.items):
+            yield from _written_keys(item, (*path, number))
+    else:
+        for name, key in node.keys.items():
+            value = node.values.get(name)
+            if (
+                _looks_like_a_key(name)
+                or name in _names_of_urls(path)
+                or _is_named_like_a_key(name, path)
+            ):
+                yield (*path, name), key, value
+            elif value is not None:
+                yield from _written_keys(value, (*path, name))
+
+
+def _names_of_urls(above: Path) -> frozenset[str]:
+    """Return under which names people write a URL where only its place belongs."""
+    named = tuple(step for step in above if isinstance(step, str))
+    return _NAMES_OF_URLS.get(named, frozenset())
+
+
+def _elsewhere(path: Path) -> str:
+    """Say where a secret belongs that was written at a path."""
+    if path[:1] == ("ping",):
+        return _URL_ELSEWHERE.format("url")
+    if path[:1] == ("notify",):
+        return _URL_ELSEWHERE.format("apprise" if path[-1] == "apprise" else "webhook")
+    return _ELSEWHERE
+
+
+def _is_named_like_a_key(name: str, above: Path) -> bool:
+    """Whether an unknown name, at a place where not every name is good, is that of a key."""
+    from runner.spec.schema import CONFIG_KEYS
+    from runner.spec.validation_errors import did_you_mean
+
+    known = CONFIG_KEYS.get(above) or CONFIG_KEYS.get((*above[:-1], "*"))
+    if known is None or name in known or not NAMES_OF_KEYS.search(name):
+        return False
+    meant = did_you_mean(name, known)
+    return meant is None or (meant in _PLACES and not name.startswith("api_key_"))
+
+
+def _looks_like_a_key(text: str) -> bool:
+    return LOOKS_LIKE_A_KEY.search(text) is not None
+
+
+def _shows(step: str | int) -> bool:
+    return isinstance(step, int) or not _looks_like_a_key(step)
+
+
+def _texts(node: Node) -> list[str]:
+    """Return every text below a node."""
+    if isinstance(node, Scalar):
+        return [node.text]
+    children = node.items if isinstance(node, List) else node.values.values()
+    return [text for child in children for text in _texts(child)]

@@ -1,0 +1,210 @@
+"""Who is told of what has changed: the `notify`, `ping` and `metrics` of `runner.yaml`.
+
+The address of a webhook, of a chat or of a check that is pinged is a secret: whoever has it can
+write there. So it is treated as a key is: the project says in which variable or private file it
+stands, and it is a `Secret` from the moment it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, assert_never, get_args
+
+from runner.errors import NotDelivered
+from runner.spec.project import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runner.spec.schema import HookShape, PingShape
+    from runner.spec.yaml import tree
+
+
+Kind: TypeAlias = Literal[
+    "succeeded", "partial", "failed", "cancelled", "overdue", "trouble", "recovered"
+]
+"""What can be told of: how a job has ended, a batch that takes too long, trouble and its end."""
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+EXAMPLE: Final = "[mail, -s, runner, you@example.org]"
+"""A command, as messages show one."""
+
+_WAYS: Final = ("command", "webhook_env", "webhook_file", "apprise_env", "apprise_file")
+_ID_DIGITS: Final = 12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a secret URL is to be found: a variable, or a file that only its owner can read."""
+
+    variable: str | None = None
+    file: Path | None = None
+
+    def __str__(self) -> str:
+        return self.variable or str(self.file)
+
+    def read(self, environ: Mapping[str, str]) -> Secret:
+        """Return the URL; raises NotDelivered where there is none."""
+        from runner.spec.credentials import read_private
+
+        if self.file is None:
+            value = environ.get(self.variable or "", "").strip()
+            if not value:
+                raise NotDelivered(f"{self} is not set")
+            return Secret(value)
+        found = read_private(self.file)
+        if isinstance(found, str):
+            raise NotDelivered(f"{self} {found}")
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A program that is run, without a shell, in `folder`."""
+
+    arguments: tuple[str, ...]
+    folder: Path
+
+    def __str__(self) -> str:
+        """Name the program alone: an argument may be what should not be shown."""
+        return f"command {Path(self.arguments[0]).name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A URL that takes messages as JSON."""
+
+    address: Address
+
+    def __str__(self) -> str:
+        return f"webhook in {self.address}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chat:
+    """An address of the extra `notify`: e-mail, or one of the chats that apprise knows."""
+
+    address: Address
+
+    def __str__(self) -> str:
+        return f"apprise in {self.address}"
+
+
+Way: TypeAlias = Command | Webhook | Chat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """Somebody who is told: of what, and which way.
+
+    `when` holds some of `KINDS`. `jobs` is a pattern that the names of jobs must match, None for
+    all; what concerns no job in particular is told all the same.
+    """
+
+    way: Way
+    when: tuple[Kind, ...] = KINDS
+    jobs: str | None = None
+
+    def __str__(self) -> str:
+        return str(self.way)
+
+    @property
+    def id(self) -> str:
+        """What the ledger knows it by: another way, kind or pattern is another hook."""
+        told = json.dumps([_target(self.way), sorted(self.when), self.jobs])
+        return sha256(told.encode()).hexdigest()[:_ID_DIGITS]
+
+
+def _target(way: Way) -> list[str]:
+    match way:
+        case Command(arguments=arguments):
+            return ["command", *arguments]
+        case Webhook(address=address):
+            return ["webhook", str(address)]
+        case Chat(address=address):
+            return ["apprise", str(address)]
+        case _:
+            assert_never(way)
+
+
+Complain: TypeAlias = "Callable[[tree.Path, str], None]"
+
+
+def read_hooks(root: Path, shapes: list[HookShape], complain: Complain) -> tuple[Hook, ...]:
+    """Make the hooks of a project; what is wrong with one is told at its path."""
+    hooks: dict[str, Hook] = {}
+    for number, shape in enumerate(shapes):
+        here = ("notify", number)
+        ways = [name for name in _WAYS if getattr(shape, name) is not None]
+        if len(ways) != 1:
+            found = f"{ways[0]} and {ways[1]}" if ways else "none"
+            complain(here, f"needs exactly one of {', '.join(_WAYS)}; found {found}")
+            continue
+        name = ways[0]
+        if name.endswith("_file") and "://" in getattr(shape, name):
+            complain((*here, name), "is no path; write the path of a file that holds the URL")
+            continue
+        try:
+            hook = Hook(
+                way=_way(root, name, shape),
+                when=KINDS if shape.when is None else tuple(shape.when),
+                jobs=shape.jobs,
+            )
+        except (ValueError, RuntimeError) as error:
+            complain((*here, name), str(error))
+            continue
+        if hook.id in hooks:
+            complain(here, "says the same as another one before it; remove one of them")
+        hooks[hook.id] = hook
+    return tuple(hooks.values())
+
+
+def read_ping(root: Path, shape: PingShape, complain: Complain) -> Address | None:
+    """Say where the URL of the check is; what is wrong is told at its path."""
+    if (shape.url_env is None) == (shape.url_file is None):
+        found = "none" if shape.url_env is None else "both"
+        complain(("ping",), f"needs exactly one of url_env, url_file; found {found}")
+        return None
+    if shape.url_file is not None and "://" in shape.url_file:
+        complain(("ping", "url_file"), "is no path; write the path of a file that holds the URL")
+        return None
+    try:
+        return _address(root, shape.url_env, shape.url_file)
+    except RuntimeError as error:
+        complain(("ping", "url_file"), str(error))
+        return None
+
+
+def _way(root: Path, name: str, shape: HookShape) -> Way:
+    """Return the way that is named; raises ValueError or RuntimeError about its value."""
+    if shape.command is not None:
+        return Command(arguments=arguments(shape.command, EXAMPLE), folder=root)
+    if name.startswith("webhook"):
+        return Webhook(address=_address(root, shape.webhook_env, shape.webhook_file))
+    return Chat(address=_address(root, shape.apprise_env, shape.apprise_file))
+
+
+def _address(root: Path, variable: str | None, file: str | None) -> Address:
+    """Return where a URL stands; raises RuntimeError for the home of nobody."""
+    if file is None:
+        return Address(variable=variable)
+    return Address(file=root / Path(file).expanduser())
+
+
+def arguments(command: str | list[str], example: str) -> tuple[str, ...]:
+    """Split a command as a shell would, which then is not asked; a list is split already.
+
+    Raises ValueError, without the text.
+    """
+    try:
+        words = shlex.split(command) if isinstance(command, str) else command
+    except ValueError:
+        words = []
+    if not words:
+        raise ValueError(f"is no command; write a list of arguments, such as {example}")
+    return tuple(words)

@@ -1,0 +1,202 @@
+"""What is wrong with a document's values, in our words and at their place.
+
+pydantic finds what does not fit the shape; this module looks up where that stands in the tree
+and says what to write instead. A value that may be a secret is never repeated.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from runner.errors import Problem
+from runner.spec.yaml.scalars import resolve, shown
+from runner.spec.yaml.tree import List, Scalar, Table, dotted, step_into
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+    from runner.spec.yaml.documents import Document
+    from runner.spec.yaml.tree import Node, Path
+
+
+NAME_RULE: Final = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 0-9'
+
+_URL_PLACES: Final = ("webhook_env", "apprise_env", "url_env")
+_CONFIDENTIAL: Final = frozenset({"base_url", "api_key_env", *_URL_PLACES})
+_MISSING: Final = {
+    "endpoint": 'write "endpoint: /v1/chat/completions" or another path of the API',
+    "input": 'write "input: " and the path of a JSONL file',
+}
+_PATTERNS: Final = {
+    "completion_window": 'is no time span; write hours or days, such as "24h"',
+    "after": "is no time; write minutes, hours or days, such as 30h",
+    "api_key_env": "expected the name of an environment variable in capitals, such as LAB_KEY;"
+    " the key itself must never be written here",
+    "name": f"is no name; {NAME_RULE}",
+    **dict.fromkeys(
+        _URL_PLACES,
+        "expected the name of an environment variable in capitals, such as HOOK_URL; the URL itself"
+        " must never be written here",
+    ),
+}
+_EXAMPLES: Final = {
+    "metadata": 'expected keys and values below it, such as "project: acl"',
+    "retry": 'expected "attempts: 3" below it',
+    "deadline": 'expected "after: 30h" or "action: resubmit" below it',
+    "providers": "expected the names of providers below it",
+    "ping": 'expected "url_env: PING_URL" below it',
+    "notify": 'expected a list, such as "- webhook_env: HOOK_URL"',
+    "when": "expected a list, such as [failed, trouble]",
+}
+_TIMES: Final = frozenset({"completion_window", "deadline.after"})
+_LONGEST_GUESS: Final = 64
+_HOUR: Final = re.compile(r"([1-9][0-9]{0,4})(:00)?", re.ASCII)
+
+
+def remedy(key: str, text: str) -> str | None:
+    """Know that a number where a time belongs was meant as a number of hours."""
+    hour = _HOUR.fullmatch(text)
+    return f'"{hour[1]}h" in quotes' if key in _TIMES and hour else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word closest to `word`, or None where none is close."""
+    if len(word) > _LONGEST_GUESS:
+        return None
+    return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)), None)
+
+
+def one_of(word: str, known: Sequence[str], noun: str) -> str:
+    """End a sentence about an unknown word: the one that was meant, or all there are."""
+    guess = did_you_mean(word, known)
+    return f'did you mean "{guess}"?' if guess else f"{noun}: {', '.join(known)}"
+
+
+def explain_errors(
+    error: ValidationError, document: Document, keys: Mapping[Path, Sequence[str]]
+) -> Iterator[tuple[Path, Problem]]:
+    """Yield every error as the path it is about and a problem in words.
+
+    `keys` gives the known keys of the mapping at each path, where a step `*` stands for any.
+    A key whose value could not be read is not called missing: its mistake is on record.
+    """
+    for detail in error.errors(include_url=False):
+        path: Path = detail["loc"]
+        about_key = bool(path) and path[-1] == "[key]"
+        if about_key:
+            path = path[:-1]
+        parent, node = _find(document.root, path)
+        kind = detail["type"]
+        key = parent.keys.get(str(path[-1])) if path and isinstance(parent, Table) else None
+        place: Any = node
+        if kind == "missing":
+            if key:
+                continue
+            place, words = None, _missing(path)
+        elif kind == "extra_forbidden":
+            place, words = key, _unknown(path, keys)
+        elif about_key:
+            place, words = key, _about_key(kind, path)
+        else:
+            words = f"{shown(dotted(path))}: {_about_value(detail, path, node)}"
+        line, column = (place.line, place.column) if place else (document.line, 0)
+        yield path, Problem(path=document.path, line=line, column=column, message=words)
+
+
+def _find(root: Node | None, path: Path) -> tuple[Node | None, Node | None]:
+    parent, node = None, root
+    for step in path:
+        parent, node = node, step_into(node, step)
+    return parent, node
+
+
+def _missing(path: Path) -> str:
+    name = str(path[-1])
+    return f"{dotted(path)}: is missing; {_MISSING.get(name, 'write it')}"
+
+
+def _unknown(path: Path, keys: Mapping[Path, Sequence[str]]) -> str:
+    name = str(path[-1])
+    above = path[:-1]
+    known = keys.get(above) or keys.get((*above[:-1], "*")) or ()
+    return f"{shown(dotted(path))}: unknown key; {one_of(name, known, 'there are')}"
+
+
+def _about_key(kind: str, path: Path) -> str:
+    name, above = str(path[-1]), dotted(path[:-1])
+    if kind == "string_too_long":
+        return f'{above}: the key "{shown(name)}" has {len(name)} characters; at most 64 fit'
+    if kind == "string_too_short":
+        return f"{above}: a key is empty; write a name for it"
+    return f'{above}: "{shown(name)}" is no name; {NAME_RULE}'
+
+
+def _about_value(detail: ErrorDetails, path: Path, node: Node | None) -> str:
+    """Say what is wrong with the value at `path`, and what to write instead."""
+    kind: str = detail["type"]
+    field = str(path[-1]) if path else ""
+    text = shown(node.text) if isinstance(node, Scalar) else "this"
+    match kind:
+        case "string_type":
+            return _not_text(path, node)
+        case "int_type" | "float_type":
+            return _not_number(kind, node)
+        case "dict_type" | "model_type" | "list_type":
+            return _EXAMPLES.get(field, "expected keys and values below it")
+        case "string_pattern_mismatch":
+            words = _PATTERNS.get(field, "is not of the form expected here")
+            return words if field in _CONFIDENTIAL else f'"{text}" {words}'
+        case "value_error":
+            return f'"{text}" {detail["ctx"]["error"]}'
+        case "literal_error":
+            return f'"{text}" is none of these: {_choices(detail)}'
+        case "bool_type":
+            return f"{text} is neither true nor false; write one of them, without quotes"
+        case _:
+            return _out_of_bounds(kind, detail, text)
+
+
+def _choices(detail: ErrorDetails) -> str:
+    """Write the values that would do, without pydantic's quotes."""
+    return str(detail["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
+
+
+def _out_of_bounds(kind: str, detail: ErrorDetails, text: str) -> str:
+    bounds: dict[str, Any] = detail.get("ctx", {})
+    match kind:
+        case "string_too_short" | "too_short":
+            return "is empty; write a value, or remove the line"
+        case "string_too_long":
+            return f"has {len(detail['input']):,} characters; at most {bounds['max_length']} fit"
+        case "too_long":
+            return f"has {len(detail['input'])} pairs; at most {bounds['max_length']} fit"
+        case "greater_than_equal":
+            return f"{text} is too small; write at least {bounds['ge']:,}"
+        case "less_than_equal":
+            return f"{text} is too large; write at most {bounds['le']:,}"
+        case _:
+            return "is not what is expected here"
+
+
+def _not_text(path: Path, node: Node | None) -> str:
+    if not isinstance(node, Scalar):
+        return f"expected one text, not {'a list' if isinstance(node, List) else 'a mapping'}"
+    if path[-1] in _CONFIDENTIAL:
+        return "expected a text; put it in quotes"
+    what = "a boolean" if isinstance(node.value, bool) else "a number"
+    instead = remedy(dotted(path), node.text) or f'"{node.text}" in quotes'
+    return f"{node.text} is {what}; write {instead}"
+
+
+def _not_number(kind: str, node: Node | None) -> str:
+    what = "a whole number" if kind == "int_type" else "a number"
+    if not isinstance(node, Scalar):
+        return f"expected {what}"
+    if isinstance(node.value, str) and isinstance(resolve(node.text), int):
+        return f"expected {what}; write {node.text} without quotes"
+    return f"{shown(node.text)} is not {what}; write one, such as 1"

@@ -1,0 +1,174 @@
+r"""Strict YAML: a file becomes documents, each a tree with positions, its text and its mistakes.
+
+A file is cut at its `---` and `...` lines before anything is parsed, so that a mistake in one
+document leaves the others whole and every document has its own text to hash. YAML forbids these
+lines inside a document, in block texts and quotes too (yaml.org/spec/1.2.2, section 9.1.2), so
+that the cut needs no parser.
+
+YAML 1.1 breaks lines at U+0085, U+2028, U+2029 and a bare CR, editors and YAML 1.2 mostly do not.
+They are refused, as are other characters nobody can see; a quoted "\u2028" says the same openly.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from runner.errors import Problem
+from runner.spec.yaml.compose import MAX_PROBLEMS, Mistake, compose
+from runner.spec.yaml.tree import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runner.spec.yaml.tree import Node
+
+
+MAX_BYTES: Final = 1024 * 1024
+
+_MARKER: Final = re.compile(r"^(---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_BLANK: Final = re.compile(r"[ \t]*(#.*)?\r?\n?")
+_UNSEEN: Final = re.compile(
+    "[^\\t\\n\\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    "|\\r(?!\\n)"
+)
+_NAMES: Final = {
+    "\r": "a carriage return without a line feed; save the file with Unix line ends",
+    "\ufeff": "a byte order mark; save the file as UTF-8 without BOM",
+}
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """One YAML document of a file.
+
+    `text` is the document's own, between the marker lines. `line` is where its content begins.
+    `root` is the mapping it holds, as far as it could be read; None where it is beyond reading
+    or no mapping, and then `problems` says so.
+    """
+
+    path: str
+    line: int
+    text: str
+    root: Table | None
+    problems: tuple[Problem, ...]
+
+    @property
+    def sha256(self) -> str:
+        """The digest of `text` in UTF-8."""
+        return sha256(self.text.encode()).hexdigest()
+
+
+def read_documents(
+    data: bytes, path: str, *, remedy: Callable[[str, str], str | None] | None = None
+) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
+    """Read every document of a file, and the problems that belong to the file as a whole.
+
+    `path` is how the file is shown. `remedy(key, text)` may return a better cure for an
+    ambiguous value than quotes: the words after "write". Documents without content are left
+    out; a file without any content has no documents and no problem: whether that is one is
+    the caller's to say. Never raises.
+    """
+    try:
+        text = _decode(data)
+    except _Unreadable as error:
+        problem = Problem(path=path, line=error.line, column=error.column, message=str(error))
+        return (), (problem,)
+    documents = []
+    for piece in _split(text):
+        composed = compose(piece.parsed, piece.line, remedy or _quotes)
+        if composed.empty and not composed.mistakes:
+            continue
+        documents.append(_document(path, piece, composed.root, composed.mistakes))
+    return tuple(documents), ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """A document's text, and what of the file is parsed for it: the text and its `---`."""
+
+    line: int
+    parsed: str
+    text: str
+
+
+class _Unreadable(Exception):
+    """The bytes of a file are no text that YAML can hold; says where, from 1."""
+
+    def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+def _decode(data: bytes) -> str:
+    if len(data) > MAX_BYTES:
+        raise _Unreadable("larger than 1 MiB; data belongs into the input, not into the spec")
+    if data.startswith(_UTF16):
+        raise _Unreadable("is UTF-16; save the file as UTF-8", 1, 1)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode()
+        bad = data[error.start]
+        raise _Unreadable(
+            f"is not UTF-8 (byte 0x{bad:02X}); save the file as UTF-8", *_place(before)
+        ) from None
+    if unseen := _UNSEEN.search(text):
+        character = unseen.group()
+        what = _NAMES.get(
+            character, f"the invisible character U+{ord(character):04X}; remove or escape it"
+        )
+        raise _Unreadable(f"holds {what}", *_place(text[: unseen.start()]))
+    return text
+
+
+def _place(before: str) -> tuple[int, int]:
+    """Return line and column, from 1, of what follows `before`."""
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
+def _split(text: str) -> Iterator[_Piece]:
+    """Cut a file into its documents; pieces without content are left to the parser to see."""
+    begin, line = 0, 1
+    opened = False
+    for marker in [*_MARKER.finditer(text), None]:
+        end = marker.start() if marker else len(text)
+        parsed = text[begin:end]
+        if opened or not _only_comments(parsed):
+            own = parsed[3:] if opened else parsed
+            yield _Piece(line=line, parsed=parsed, text=own.removeprefix("\r").removeprefix("\n"))
+        if marker is None:
+            return
+        line += text.count("\n", begin, end)
+        opened = marker.group() == "---"
+        begin = end if opened else marker.end()
+
+
+def _only_comments(text: str) -> bool:
+    return all(_BLANK.fullmatch(line) for line in text.splitlines(keepends=True))
+
+
+def _document(path: str, piece: _Piece, root: Node | None, found: tuple[Mistake, ...]) -> Document:
+    mistakes = list(found)
+    if root is not None and not isinstance(root, Table):
+        words = 'expected keys and values, such as "name: x"'
+        mistakes.append(Mistake(line=root.line, column=root.column, message=words))
+        root = None
+    return Document(
+        path=path,
+        line=root.line if root else mistakes[0].line if mistakes else piece.line,
+        text=piece.text,
+        root=root,
+        problems=tuple(
+            Problem(path=path, line=mistake.line, column=mistake.column, message=mistake.message)
+            for mistake in mistakes[: MAX_PROBLEMS + 1]
+        ),
+    )
+
+
+def _quotes(_key: str, _text: str) -> None:
+    """Leave an ambiguous value to be put in quotes."""

@@ -1,0 +1,102 @@
+"""A YAML document as a tree that remembers where everything stands.
+
+Every node and every key knows its line and column, counted from 1, so that whoever finds a
+problem later, by whatever rule, can point at the place to change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from runner.spec.yaml.scalars import Plain
+
+
+Path: TypeAlias = tuple[str | int, ...]
+"""Keys and list indexes (from 0) from the root of a document to a node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scalar:
+    """A single value. `text` is as written, without quotes; `value` is what it means."""
+
+    line: int
+    column: int
+    text: str
+    value: Plain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class List:
+    """Values in order."""
+
+    line: int
+    column: int
+    items: Sequence[Node]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """Where a key of a mapping stands."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Keys with their values, in the order written. `keys` has the same keys as `values`."""
+
+    line: int
+    column: int
+    keys: Mapping[str, Key]
+    values: Mapping[str, Node]
+
+
+Node: TypeAlias = Scalar | List | Table
+
+
+def dotted(path: Path) -> str:
+    """Write a path the way messages and `Source.positions` do: `metadata.project`, `list[2]`."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f".{step}" if text else step
+    return text
+
+
+def plain(node: Node) -> object:
+    """Turn a tree into the dicts, lists and values that it stands for."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, List):
+        return [plain(item) for item in node.items]
+    return {key: plain(value) for key, value in node.values.items()}
+
+
+def step_into(node: Node | None, step: str | int) -> Node | None:
+    """Return the child of `node` at `step`, or None."""
+    if isinstance(node, Table) and isinstance(step, str):
+        return node.values.get(step)
+    if isinstance(node, List) and isinstance(step, int) and step < len(node.items):
+        return node.items[step]
+    return None
+
+
+def places(node: Node, path: Path = ()) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the dotted path and the (line, column) of every value below `node`."""
+    if isinstance(node, Table):
+        children: Iterator[tuple[str | int, Node]] = iter(node.values.items())
+    elif isinstance(node, List):
+        children = iter(enumerate(node.items))
+    else:
+        return
+    for step, child in children:
+        here = (*path, step)
+        yield dotted(here), (child.line, child.column)
+        yield from places(child, here)

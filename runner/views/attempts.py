@@ -1,0 +1,148 @@
+"""The attempts at a run's shards, put together from the history that the ledger keeps of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from runner.batch import Batch
+from runner.ledger.records import Key, SubmissionState, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from runner.ledger.records import Event
+
+
+_STATES: Final = {
+    "prepared": SubmissionState.PREPARED,
+    "uploading": SubmissionState.UPLOADING,
+    "uploaded": SubmissionState.UPLOADED,
+    "file_adopted": SubmissionState.UPLOADED,
+    "creating": SubmissionState.CREATING,
+    "submitted": SubmissionState.SUBMITTED,
+    "batch_adopted": SubmissionState.SUBMITTED,
+    "collected": SubmissionState.COLLECTED,
+    "failed": SubmissionState.FAILED,
+    "lost": SubmissionState.LOST,
+    "abandoned": SubmissionState.ABANDONED,
+}
+"""Where an event leaves its submission; the others leave it where it is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """One kind of failure in an attempt: how many requests, and up to three of its messages."""
+
+    code: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One submission as its events tell it.
+
+    `state` is None where the ledger has the batch alone (a run that was restored from the
+    disk). `answered` is known once it was collected; `oddities` are what was wrong with the
+    files as such.
+    """
+
+    key: Key
+    state: SubmissionState | None = None
+    requests: int | None = None
+    batch: Batch | None = None
+    problem: str | None = None
+    answered: int | None = None
+    unanswered: int = 0
+    failures: tuple[Failure, ...] = ()
+    oddities: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing about it that a person would have to look into."""
+        return (
+            self.state is SubmissionState.COLLECTED
+            and not self.unanswered
+            and not any(self.oddities.values())
+        )
+
+
+def read_attempts(
+    events: Iterable[Event], batches: Sequence[Mapping[str, Any]], revision: str | None
+) -> tuple[Attempt, ...]:
+    """Put the attempts at one revision together, in order of shard and attempt.
+
+    `batches` are the API's objects of that revision, `revision` its first 12 digits.
+    """
+    objects = {batch.id: batch for raw in batches if (batch := _batch(raw)) is not None}
+    attempts: dict[Key, Attempt] = {}
+    for event in events:
+        key = Key.parse(event.submission) if event.submission is not None else None
+        if key is None or key.revision != revision:
+            continue
+        attempts[key] = _after(attempts.get(key, Attempt(key=key)), event, objects)
+    told = {attempt.batch.id for attempt in attempts.values() if attempt.batch is not None}
+    for batch in objects.values():
+        tag = Tag.of(batch)
+        if batch.id not in told and tag is not None and tag.key not in attempts:
+            attempts[tag.key] = Attempt(key=tag.key, requests=tag.requests, batch=batch)
+    return tuple(sorted(attempts.values(), key=lambda one: (one.key.shard, one.key.attempt)))
+
+
+def _batch(raw: Mapping[str, Any]) -> Batch | None:
+    try:
+        return Batch.from_api(dict(raw))
+    except ValueError:
+        return None
+
+
+def _after(attempt: Attempt, event: Event, objects: Mapping[str, Batch]) -> Attempt:
+    """Return the attempt as an event leaves it."""
+    detail = event.detail
+    attempt = replace(
+        attempt,
+        state=_STATES.get(event.kind, attempt.state),
+        requests=_count(detail.get("requests")) or attempt.requests,
+        batch=objects.get(event.batch or "", attempt.batch),
+        problem=_text(detail.get("problem")),
+    )
+    match event.kind:
+        case "collected":
+            return _collected(attempt, detail)
+        case "failed" | "lost" | "abandoned":
+            return replace(attempt, unanswered=attempt.requests or 0)
+        case _:
+            return attempt
+
+
+def _collected(attempt: Attempt, detail: Mapping[str, object]) -> Attempt:
+    outcome = detail.get("outcome")
+    if not isinstance(outcome, dict):
+        return attempt
+    examples = outcome.get("examples") or {}
+    failures = [
+        Failure(code=code, count=count, examples=tuple(map(str, examples.get(code, ()))))
+        for code, count in (outcome.get("codes") or {}).items()
+    ]
+    failures.sort(key=lambda failure: (-failure.count, failure.code))
+    return replace(
+        attempt,
+        answered=_count(outcome.get("succeeded")),
+        unanswered=_count(detail.get("transient")) + _count(detail.get("permanent")),
+        failures=tuple(failures),
+        oddities={
+            "in neither file": _count(outcome.get("missing")),
+            "unreadable": _count(outcome.get("malformed")),
+            "never asked": _count(outcome.get("unknown")),
+            "beyond a request's first": _count(outcome.get("duplicates")),
+        },
+    )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,104 @@
+"""Choosing among jobs by what they are and where they stand: `state:failed`, `provider:lab`. Pure.
+
+A condition names one thing and the values it may have, with commas between them; several
+conditions must all hold.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from runner.errors import UsageError
+from runner.ledger.records import RunState
+from runner.spec.validation_errors import did_you_mean
+from runner.spec.yaml.scalars import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from runner.views.jobs import JobView
+
+
+_METADATA: Final = "metadata."
+_KEYS: Final = ("state", "provider", "endpoint")
+_CHOICES: Final = "state, provider, endpoint or metadata.KEY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What `key` of a job must be: one of `values`, in which `*` and `?` stand for anything."""
+
+    key: str
+    values: tuple[str, ...]
+
+    def holds(self, view: JobView) -> bool:
+        """Whether it is true of a job."""
+        has = self._of(view)
+        return has is not None and any(
+            re.compile(fnmatch.translate(value)).fullmatch(has) for value in self.values
+        )
+
+    def _of(self, view: JobView) -> str | None:
+        match self.key:
+            case "state":
+                return str(view.state)
+            case "provider":
+                return view.provider
+            case "endpoint":
+                return view.endpoint
+            case _:
+                return view.metadata.get(self.key.removeprefix(_METADATA))
+
+
+def read_conditions(texts: Iterable[str], providers: Iterable[str]) -> tuple[Condition, ...]:
+    """Read conditions as people write them: `KEY:VALUE[,VALUE...]`.
+
+    `providers` are the names that there are. Raises UsageError that names every condition that
+    cannot be true of any job: of an unknown key, state or provider.
+    """
+    conditions: list[Condition] = []
+    problems: list[str] = []
+    for text in texts:
+        key, colon, written = text.partition(":")
+        values = tuple(value for value in written.split(",") if value)
+        if not colon or not values:
+            problems.append(f'"{shown(text)}" is no condition; write KEY:VALUE, as in state:failed')
+        elif key == "state":
+            problems += _unknown(values, "state", list(RunState))
+        elif key == "provider":
+            problems += _unknown(values, "provider", sorted(set(providers)))
+        elif key not in _KEYS and (not key.startswith(_METADATA) or key == _METADATA):
+            problems.append(_unknown_key(key))
+        conditions.append(Condition(key=key, values=values))
+    if problems:
+        raise UsageError(f"--select: {'; '.join(problems)}")
+    return tuple(conditions)
+
+
+def chosen(views: Sequence[JobView], conditions: Sequence[Condition]) -> tuple[JobView, ...]:
+    """Return the jobs of which all conditions hold, in the order given."""
+    return tuple(view for view in views if all(one.holds(view) for one in conditions))
+
+
+def _unknown(values: Iterable[str], what: str, known: Sequence[str]) -> list[str]:
+    """Say which values no job can have; a pattern must fit one of the known ones."""
+    return [
+        f'there is no {what} "{shown(value)}"{_instead(value, known)}'
+        for value in values
+        if not fnmatch.filter(known, value)
+    ]
+
+
+def _unknown_key(key: str) -> str:
+    guess = did_you_mean(key, _KEYS)
+    meant = f'did you mean "{guess}"? ' if guess else ""
+    return f'jobs have no "{shown(key)}" to select by; {meant}write {_CHOICES}'
+
+
+def _instead(value: str, known: Sequence[str]) -> str:
+    guess = did_you_mean(value, known)
+    meant = f'did you mean "{guess}"? ' if guess else ""
+    return f"; {meant}there are {', '.join(known)}"

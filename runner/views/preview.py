@@ -1,0 +1,173 @@
+"""What reconcile would do, without doing it: the plan behind `runner plan`.
+
+Asks the providers what they have (GETs only) and changes nothing, neither there nor here. A
+provider that cannot be asked is taken to have nothing of ours, and the preview says so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from runner.errors import ApiError, LocalFileError, MissingExtra, Unauthorized
+from runner.planning.plan import make_plan
+from runner.planning.state import Facts, Known, Look, Seen
+from runner.reconcile.desired import make_wishes
+from runner.reconcile.moving import unseen
+from runner.reconcile.observe import look_again, observe, questions
+from runner.reconcile.recorded import known_of, published_of, with_traces
+from runner.views.changes import since_last
+from runner.views.manual_steps import left_to_people
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runner.api.protocol import BatchApi
+    from runner.errors import Problem
+    from runner.ledger.store import Ledger
+    from runner.planning.actions import Plan
+    from runner.planning.state import Wish
+    from runner.reconcile.moving import Moving
+    from runner.spec.job import Specs
+    from runner.spec.project import Project, Provider
+    from runner.views.changes import Since
+    from runner.views.manual_steps import Left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """A plan that nobody carries out.
+
+    `unasked` maps providers to why they were not asked; `failed` says that one of them should
+    have answered and did not. `since` says by job what has changed since it was last reconciled,
+    `left` what the plan leaves to people.
+    """
+
+    plan: Plan
+    wishes: tuple[Wish, ...]
+    problems: tuple[Problem, ...]
+    unasked: dict[str, str]
+    failed: bool
+    since: Mapping[str, Since] = field(default_factory=dict)
+    left: tuple[Left, ...] = ()
+
+
+def preview(
+    project: Project,
+    specs: Specs,
+    ledger: Ledger | None,
+    open_api: Callable[[str], BatchApi],
+    *,
+    everything: bool,
+    clock: Callable[[], float],
+    moving: Moving = unseen,
+) -> Preview:
+    """Make the plan that the next reconcile would begin with. Raises LedgerError."""
+    living = frozenset(job.name for job in specs.jobs) if specs.complete else None
+    runs = ledger.runs() if ledger is not None else ()
+    made = make_wishes(project, specs.selected, runs, living, ledger, writing=False, moving=moving)
+    wishes = with_traces(project, made.wishes, runs)
+    known = (
+        known_of(ledger, wishes, everything=everything)
+        if ledger is not None
+        else Known(jobs={}, runs=())
+    )
+    through = ledger.listed_through if ledger is not None else _never_listed
+    asking = _Asking(project, open_api, clock, moving)
+    for name, asked in questions(wishes, known.runs, project.providers, through).items():
+        asking.ask(name, partial(observe, asked=asked, clock=clock))
+    published, latest = published_of(project, wishes, known)
+    looked: set[str] = set()
+    while True:
+        facts = Facts(
+            now=clock(),
+            seen=asking.seen,
+            providers=project.providers,
+            living=living,
+            published=published,
+            latest=latest,
+        )
+        plan = make_plan(wishes, known, facts)
+        unseen = {wait.run.provider for wait in plan.waits if wait.look} - looked
+        if not unseen:
+            break
+        # A pass looks before it submits, and its plan is the one after that.
+        for name in sorted(unseen):
+            configured = project.providers.get(name)
+            since = None if configured is None else through(configured)
+            before = asking.seen.get(name, Seen())
+            asking.ask(name, partial(look_again, seen=before, since=since, clock=clock))
+        looked |= unseen
+    return Preview(
+        plan=plan,
+        wishes=wishes,
+        problems=made.problems,
+        unasked=asking.unasked,
+        failed=asking.failed,
+        since=since_last(project, wishes, known, runs, plan),
+        left=left_to_people(
+            wishes,
+            known,
+            plan,
+            asking.seen,
+            {} if ledger is None else {name: frozenset(ledger.owned(name)) for name in asking.seen},
+        ),
+    )
+
+
+def _never_listed(_provider: Provider) -> int | None:
+    return None
+
+
+class _Asking:
+    """What providers have answered so far; one that cannot be asked has nothing of ours."""
+
+    def __init__(
+        self,
+        project: Project,
+        open_api: Callable[[str], BatchApi],
+        clock: Callable[[], float],
+        moving: Moving,
+    ) -> None:
+        self._project = project
+        self._open_api = open_api
+        self._clock = clock
+        self._moving = moving
+        self._apis: dict[str, BatchApi] = {}
+        self.seen: dict[str, Seen] = {}
+        self.unasked: dict[str, str] = {}
+        self.failed = False
+
+    def ask(self, name: str, question: Callable[[BatchApi], Seen]) -> None:
+        """Put a question to one provider; `question` is given its API and returns what was seen."""
+        nothing = dataclasses.replace(
+            self.seen.get(name, Seen()), look=Look(started_at=self._clock(), complete=True)
+        )
+        with self._moving(name, "asking what it has"):
+            api = self._open(name)
+            seen = nothing if api is None else question(api)
+        if seen.failure is not None:
+            self.unasked[name], self.failed = seen.failure, True
+            seen = dataclasses.replace(seen, failure=None, look=seen.look or nothing.look)
+        self.seen[name] = seen
+
+    def _open(self, name: str) -> BatchApi | None:
+        """Open a provider; None for one that cannot be asked.
+
+        The embedded one is not: it works only while a pass does, so it has no news.
+        """
+        provider = self._project.providers.get(name)
+        if (provider is not None and provider.embedded) or name in self.unasked:
+            return None
+        try:
+            if name not in self._apis:
+                self._apis[name] = self._open_api(name)
+        except Unauthorized as error:
+            self.unasked[name] = str(error)
+            return None
+        except (ApiError, LocalFileError, MissingExtra) as error:
+            self.unasked[name], self.failed = str(error), True
+            return None
+        return self._apis[name]
