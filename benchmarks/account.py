@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Account:
+class JobDetails:
     """A provider with nothing in it but the answers that lie ready; ends with its context.
 
     `folder` is where it keeps its files; `answers`, if given, is linked into it.

@@ -8,10 +8,10 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.account import Account, environment
-from benchmarks.costs import Bar, Figures, measure
+from benchmarks.account import JobDetails, environment
+from benchmarks.costs import Bar, ProjectTotals, measure
 from benchmarks.projects import PAUSE, count_lines, expect, one_job
-from benchmarks.rows import A_BATCH, ROOT, Rows
+from benchmarks.rows import A_BATCH, ROOT, RequestHashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ class Case:
 
     name: str
     title: str
-    run: Callable[[Bench], Figures]
+    run: Callable[[Bench], ProjectTotals]
     bars: Sequence[Bar] = ()
     baseline: str | None = None
 
@@ -51,10 +51,10 @@ class Case:
 class Task:
     """One job for one contestant, with an account and an empty folder of its own."""
 
-    rows: Rows
+    rows: RequestHashes
     source: Path
     folder: Path
-    account: Account
+    account: JobDetails
 
     def by_script(self, *command: str) -> Cost:
         """Let a script do it that is called as floor.sh is."""
@@ -95,19 +95,19 @@ def contestants() -> Mapping[str, Callable[[Task], Cost]]:
     return called
 
 
-def in_turn(pairs: int, names: Sequence[str], run: Callable[[str], Cost]) -> Figures:
+def in_turn(pairs: int, names: Sequence[str], run: Callable[[str], Cost]) -> ProjectTotals:
     """Run all of them once a round; every other round in reverse, so that none is always first."""
     rounds: dict[str, list[Cost]] = {name: [] for name in names}
     for turn in range(pairs):
         for name in names if turn % 2 == 0 else reversed(names):
             rounds[name].append(run(name))
-    return Figures(rounds=rounds)
+    return ProjectTotals(rounds=rounds)
 
 
-def whole_job(rows: Rows) -> Callable[[Bench], Figures]:
+def whole_job(rows: RequestHashes) -> Callable[[Bench], ProjectTotals]:
     """Return a case's run: an input to its ordered answers, everybody from the same bytes."""
 
-    def run(bench: Bench) -> Figures:
+    def run(bench: Bench) -> ProjectTotals:
         sized = replace(rows, count=bench.sized(rows.count))
         source, answers = bench.scratch / "input.jsonl", bench.scratch / "answers"
         answers.mkdir()
@@ -119,7 +119,7 @@ def whole_job(rows: Rows) -> Callable[[Bench], Figures]:
             folder = bench.scratch / "round"
             (folder / "own").mkdir(parents=True)
             try:
-                with Account(folder / "account", answers=answers) as account:
+                with JobDetails(folder / "account", answers=answers) as account:
                     return called[name](
                         Task(rows=sized, source=source, folder=folder / "own", account=account)
                     )
@@ -131,9 +131,9 @@ def whole_job(rows: Rows) -> Callable[[Bench], Figures]:
     return run
 
 
-def collect(bench: Bench) -> Figures:
+def collect(bench: Bench) -> ProjectTotals:
     """Let runner collect a batch that it has submitted before; the others download it."""
-    rows = Rows(count=bench.sized(50_000), answer_bytes=4_000)
+    rows = RequestHashes(count=bench.sized(50_000), answer_bytes=4_000)
     source, answers = bench.scratch / "input.jsonl", bench.scratch / "answers"
     answers.mkdir()
     rows.write_requests(source)
@@ -147,7 +147,7 @@ def collect(bench: Bench) -> Figures:
     def one(name: str) -> Cost:
         folder.mkdir()
         try:
-            with Account(folder / "account", answers=answers) as account:
+            with JobDetails(folder / "account", answers=answers) as account:
                 account.hold(held=True)
                 project = one_job(
                     folder / "project", account, source=source, endpoint=rows.endpoint
@@ -184,7 +184,7 @@ JOBS: Final = (
     Case(
         name="large",
         title="One job of 50,000 rows, 200 MB",
-        run=whole_job(Rows(count=50_000, request_bytes=4_000)),
+        run=whole_job(RequestHashes(count=50_000, request_bytes=4_000)),
         baseline="floor",
         bars=(
             Bar(name="runner", what="wall", limit=2, other="floor"),
@@ -195,20 +195,20 @@ JOBS: Final = (
     Case(
         name="million",
         title="1,000,000 small rows in 20 batches",
-        run=whole_job(Rows(count=1_000_000)),
+        run=whole_job(RequestHashes(count=1_000_000)),
         baseline="floor",
         bars=(Bar(name="runner", what="peak_mb", limit=200),),
     ),
     Case(
         name="ten-thousand",
         title="10,000 rows, the questions of Banking77",
-        run=whole_job(Rows(count=10_000)),
+        run=whole_job(RequestHashes(count=10_000)),
         baseline="floor",
     ),
     Case(
         name="small-rows",
         title="50,000 rows of 450 bytes",
-        run=whole_job(Rows(count=50_000, request_bytes=450)),
+        run=whole_job(RequestHashes(count=50_000, request_bytes=450)),
         baseline="floor",
         bars=_LESS_THAN_THE_SDK,
     ),

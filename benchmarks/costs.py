@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.account import Account
+    from benchmarks.account import JobDetails
 
 Measure = Literal["wall", "cpu", "peak_mb", "requests", "listings"]
 
@@ -68,7 +68,7 @@ class Cost:
 
 
 def measure(
-    command: Sequence[str], *, folder: Path, account: Account | None, environ: Mapping[str, str]
+    command: Sequence[str], *, folder: Path, account: JobDetails | None, environ: Mapping[str, str]
 ) -> Cost:
     """Run a process in `folder` to its end and return what it, with its children, took.
 
@@ -107,7 +107,7 @@ def measure(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class ProjectTotals:
     """The rounds of a case: by contestant, one cost a round."""
 
     rounds: Mapping[str, Sequence[Cost]]
@@ -135,13 +135,13 @@ class Bar:
     other: str | None = None
     below: bool = False
 
-    def value(self, figures: Figures) -> float:
+    def value(self, figures: ProjectTotals) -> float:
         """Return what is held against the limit."""
         if self.other is None:
             return figures.median(self.name, self.what)
         return figures.ratio(self.name, self.other, self.what)
 
-    def met(self, figures: Figures) -> bool:
+    def met(self, figures: ProjectTotals) -> bool:
         """Whether the figures keep to it."""
         value = self.value(figures)
         return value < self.limit if self.below else value <= self.limit

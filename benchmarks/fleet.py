@@ -9,14 +9,14 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.account import Account, environment
+from benchmarks.account import JobDetails, environment
 from benchmarks.cases import Case, in_turn
 from benchmarks.costs import Bar, measure
 from benchmarks.projects import PAUSE, RUNNER, add_jobs, count_lines, expect, many_jobs
 
 if TYPE_CHECKING:
     from benchmarks.cases import Bench
-    from benchmarks.costs import Cost, Figures
+    from benchmarks.costs import Cost, ProjectTotals
 
 _JOBS: Final = 2_000
 _FINISHED: Final = 1_000
@@ -24,7 +24,7 @@ _FEW: Final = 10
 _A_PAGE: Final = 100
 
 
-def submitting(bench: Bench) -> Figures:
+def submitting(bench: Bench) -> ProjectTotals:
     """Submit many jobs that are new, in one pass."""
     jobs = bench.sized(_JOBS)
 
@@ -32,7 +32,7 @@ def submitting(bench: Bench) -> Figures:
         folder = bench.scratch / "round"
         folder.mkdir()
         try:
-            with Account(folder / "account") as account:
+            with JobDetails(folder / "account") as account:
                 account.hold(held=True)
                 cost = many_jobs(folder / "project", account, jobs).run("reconcile", "--quiet")
             expect(found=cost.counts.get("POST /batches", 0), wanted=jobs, what="batches")
@@ -43,10 +43,10 @@ def submitting(bench: Bench) -> Figures:
     return in_turn(bench.pairs, ["runner"], one)
 
 
-def polling(bench: Bench) -> Figures:
+def polling(bench: Bench) -> ProjectTotals:
     """Look where many batches stand that are all in flight."""
     jobs = bench.sized(_JOBS)
-    with Account(bench.scratch / "account") as account:
+    with JobDetails(bench.scratch / "account") as account:
         account.hold(held=True)
         project = many_jobs(bench.scratch / "project", account, jobs)
         project.run("reconcile", "--quiet")
@@ -54,10 +54,10 @@ def polling(bench: Bench) -> Figures:
         return in_turn(bench.pairs, ["runner"], lambda _: project.run("reconcile", "--quiet"))
 
 
-def idle(bench: Bench) -> Figures:
+def idle(bench: Bench) -> ProjectTotals:
     """Find nothing to do for many jobs that are finished."""
     jobs = bench.sized(_FINISHED)
-    with Account(bench.scratch / "account") as account:
+    with JobDetails(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, jobs)
         project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
         expect(found=project.answered(), wanted=jobs, what="answers")
@@ -73,10 +73,10 @@ _LOOKS: Final = {
 }
 
 
-def looking(bench: Bench) -> Figures:
+def looking(bench: Bench) -> ProjectTotals:
     """Tell where many jobs stand of which half are finished and half are in flight."""
     jobs = bench.sized(_FINISHED)
-    with Account(bench.scratch / "account") as account:
+    with JobDetails(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, jobs // 2)
         project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
         account.hold(held=True)
@@ -85,10 +85,10 @@ def looking(bench: Bench) -> Figures:
         return in_turn(bench.pairs, list(_LOOKS), lambda name: project.run(*_LOOKS[name]))
 
 
-def rebuilding(bench: Bench) -> Figures:
+def rebuilding(bench: Bench) -> ProjectTotals:
     """Make a lost ledger anew from what the provider lists."""
     jobs = bench.sized(_JOBS)
-    with Account(bench.scratch / "account") as account:
+    with JobDetails(bench.scratch / "account") as account:
         account.hold(held=True)
         project = many_jobs(bench.scratch / "project", account, jobs)
         project.run("reconcile", "--quiet")
@@ -117,9 +117,9 @@ _COMMANDS: Final = {
 }
 
 
-def starting(bench: Bench) -> Figures:
+def starting(bench: Bench) -> ProjectTotals:
     """Run each command in a project of ten finished jobs, beside a bare start of Python."""
-    with Account(bench.scratch / "account") as account:
+    with JobDetails(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, _FEW)
         project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
         expect(found=project.answered(), wanted=_FEW, what="answers")
@@ -144,10 +144,10 @@ _TYPED: Final = {
 }
 
 
-def completing(bench: Bench) -> Figures:
+def completing(bench: Bench) -> ProjectTotals:
     """Complete what somebody types in a project of many jobs, as bash asks for it."""
     jobs = bench.sized(_FINISHED)
-    with Account(bench.scratch / "account") as account:
+    with JobDetails(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, jobs)
         project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
 

@@ -9,10 +9,10 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.account import Account
+from benchmarks.account import JobDetails
 from benchmarks.plot import Line, Panel
 from benchmarks.projects import PAUSE, expect, many_jobs, one_job
-from benchmarks.rows import Rows
+from benchmarks.rows import RequestHashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,12 +75,12 @@ def _in_folder(folder: Path, run: Callable[[Path, int], dict[str, Cost]], size: 
 
 
 def _rows(folder: Path, count: int) -> dict[str, Cost]:
-    rows = Rows(count=count, tiny=True)
+    rows = RequestHashes(count=count, tiny=True)
     source, answers = folder / "input.jsonl", folder / "answers"
     answers.mkdir()
     rows.write_requests(source)
     rows.write_answers(answers)
-    with Account(folder / "account", answers=answers) as account:
+    with JobDetails(folder / "account", answers=answers) as account:
         project = one_job(folder / "project", account, source=source, endpoint=rows.endpoint)
         cost = project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
         expect(found=project.answered(), wanted=count, what="answers")
@@ -88,7 +88,7 @@ def _rows(folder: Path, count: int) -> dict[str, Cost]:
 
 
 def _jobs(folder: Path, count: int) -> dict[str, Cost]:
-    with Account(folder / "account") as account:
+    with JobDetails(folder / "account") as account:
         account.hold(held=True)
         project = many_jobs(folder / "project", account, count)
         submitted = project.run("reconcile", "--quiet")

@@ -63,7 +63,7 @@ class StoredFile:
 
 
 @dataclass(slots=True, kw_only=True)
-class Account:
+class JobDetails:
     """Everything there is: files, batches, and how often what was asked.
 
     While `held`, batches stay in progress.
@@ -249,7 +249,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: JobDetails) -> None:
         self.account = account
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -260,7 +260,7 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
 
-def _page(account: Account, query: dict[str, list[str]]) -> dict[str, Any]:
+def _page(account: JobDetails, query: dict[str, list[str]]) -> dict[str, Any]:
     limit = int(query.get("limit", ["20"])[0])
     newest_first = list(reversed(account.batches.values()))
     after = query.get("after", [""])[0]
@@ -280,7 +280,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     for name in ("made-up", "uploads"):
         (folder / name).mkdir()
-    server = _Server(Account(folder=folder))
+    server = _Server(JobDetails(folder=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()

@@ -49,7 +49,7 @@ _TINY_ANSWER: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class RequestHashes:
     """So many requests and their answers.
 
     `request_bytes` and `answer_bytes` count the line feed; None leaves a line as long as one

@@ -211,11 +211,11 @@ def _one(schema: Mapping[str, Any]) -> str:
 
 
 def _spec() -> str:
-    return _table(("key", "value", "default", "meaning"), _keys(schema.SpecShape))
+    return _table(("key", "value", "default", "meaning"), _keys(schema.SpecSchema))
 
 
 def _project() -> str:
-    return _table(("key", "value", "default", "meaning"), _keys(schema.ConfigShape))
+    return _table(("key", "value", "default", "meaning"), _keys(schema.ConfigSchema))
 
 
 # Ledger.

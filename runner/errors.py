@@ -117,7 +117,7 @@ class InputChanged(RunnerError):
     """The input's bytes are no longer those that were validated and hashed."""
 
 
-class PlanMoved(RunnerError):
+class PlanOutdated(RunnerError):
     """A plan that was kept is not what would be done now; nothing was done."""
 
 

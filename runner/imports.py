@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def unseen(*names: str) -> Iterator[None]:
+def no_progress(*names: str) -> Iterator[None]:
     """Let the block not find these modules, unless they are loaded already.
 
     For libraries that load others where they are installed, for what is not used here.

@@ -27,7 +27,7 @@ from runner.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runner.api.error_messages import Complaint
+    from runner.api.error_messages import ErrorMessage
     from runner.api.responses import Call, Reply
     from runner.errors import ApiError
     from runner.spec.project import Provider
@@ -45,7 +45,7 @@ _ALWAYS: Final[Mapping[type[ApiError], str]] = {
 }
 
 
-def about_refusal(kind: type[ApiError], call: Call, reply: Reply, complaint: Complaint) -> str:
+def refusal_advice(kind: type[ApiError], call: Call, reply: Reply, message: ErrorMessage) -> str:
     """Return what a person should know, or do, about a refusal beyond the provider's words."""
     if 300 <= reply.status < 400:  # noqa: PLR2004
         return _about_redirect(call, reply)
@@ -53,23 +53,23 @@ def about_refusal(kind: type[ApiError], call: Call, reply: Reply, complaint: Com
         return _about_key(call, reply)
     if kind in _ALWAYS:
         return _ALWAYS[kind]
-    if complaint.code == "model_not_found" or complaint.param in ("model", "body.model"):
+    if message.code == "model_not_found" or message.param in ("model", "body.model"):
         return "check the model's name in the input, and that the key may use it"
     if kind is NotOffered:
-        return about_address(call.provider)
+        return address_advice(call.provider)
     if kind is NotFound:
         return f"it does not exist, or was made with another key{_of_source(call)}"
-    where = f": look at {complaint.param}" if complaint.param else ""
+    where = f": look at {message.param}" if message.param else ""
     return f"sending the same again would not help{where}"
 
 
-def about_address(provider: Provider) -> str:
+def address_advice(provider: Provider) -> str:
     """Ask whether the address is that of an API at all."""
     address = public_url(provider.base_url)
     return f"is {address} really that of a Batch API? See base_url of {provider.name}"
 
 
-def about_connection(provider: Provider, error: BaseException) -> str:
+def connection_advice(provider: Provider, error: BaseException) -> str:
     """Say where to look when no connection was made, by what the system said about it."""
     import socket  # both are loaded with the HTTP library alone
     import ssl

@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from runner.api.pagination import Page, walk
+from runner.api.pagination import ListPage, walk
 from runner.api.protocol import BatchListing, FileListing
-from runner.api.responses import Kind, decoded, unusable
-from runner.api.retry import POLICY, persist
+from runner.api.responses import CallKind, decoded, unusable
+from runner.api.retry import POLICY, call_with_retry
 from runner.api.timeouts import DEFAULT_TIMEOUTS
 from runner.api.transfers import WrongLength, form, position, store
-from runner.api.transport import Body, Wire
+from runner.api.transport import Body, Transport
 from runner.batch import Batch, BatchStatus, File
 from runner.errors import NotFound, Rejected, UnexpectedReply
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from runner.api.pagination import Entry, Walk
     from runner.api.protocol import Download
     from runner.api.responses import Call, Reply
-    from runner.api.retry import Policy
+    from runner.api.retry import RetryPolicy
     from runner.api.timeouts import Timeouts
     from runner.spec.project import Provider, Secret
 
@@ -67,9 +67,9 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = randomness.random,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
-        policy: Policy = POLICY,
+        policy: RetryPolicy = POLICY,
     ) -> None:
-        self._wire = Wire(provider, key, transport=transport, clock=clock, timeouts=timeouts)
+        self._wire = Transport(provider, key, transport=transport, clock=clock, timeouts=timeouts)
         self._sleep = sleep
         self._random = random
         self._policy = policy
@@ -109,7 +109,7 @@ class Client:
         progress: Callable[[int], None] | None = None,
     ) -> File:
         """Store a batch input; see `BatchApi.upload`."""
-        call = self._wire.call(Kind.UPLOAD, "POST", "/files")
+        call = self._wire.call(CallKind.UPLOAD, "POST", "/files")
         start = position(source, filename=filename)
         return self._read(
             call,
@@ -146,12 +146,12 @@ class Client:
         content = msgspec.json.encode(wanted)
         body = Body(content_type="application/json", length=len(content), content=content)
         return self._read(
-            self._wire.call(Kind.CREATION, "POST", "/batches"), Batch.from_api, lambda: body
+            self._wire.call(CallKind.CREATION, "POST", "/batches"), Batch.from_api, lambda: body
         )
 
     def cancel_batch(self, batch_id: str) -> Batch:
         """Ask for an end to a batch; see `BatchApi.cancel_batch`."""
-        call = self._wire.call(Kind.OBJECT, "POST", f"{_batch_path(batch_id)}/cancel")
+        call = self._wire.call(CallKind.OBJECT, "POST", f"{_batch_path(batch_id)}/cancel")
         try:
             return self._read(call, Batch.from_api)
         except UnexpectedReply:
@@ -167,17 +167,17 @@ class Client:
 
     def retrieve_batch(self, batch_id: str) -> Batch:
         """Return the batch as it stands; see `BatchApi.retrieve_batch`."""
-        call = self._wire.call(Kind.OBJECT, "GET", _batch_path(batch_id))
+        call = self._wire.call(CallKind.OBJECT, "GET", _batch_path(batch_id))
         return self._read(call, Batch.from_api)
 
     def retrieve_file(self, file_id: str) -> File:
         """Return what is known of a file; see `BatchApi.retrieve_file`."""
-        call = self._wire.call(Kind.OBJECT, "GET", _file_path(file_id))
+        call = self._wire.call(CallKind.OBJECT, "GET", _file_path(file_id))
         return self._read(call, File.from_api)
 
     def delete_file(self, file_id: str) -> bool:
         """Delete a file; see `BatchApi.delete_file`."""
-        call = self._wire.call(Kind.OBJECT, "DELETE", _file_path(file_id))
+        call = self._wire.call(CallKind.OBJECT, "DELETE", _file_path(file_id))
 
         def attempt() -> bool:
             reply = self._wire.exchange(call)
@@ -187,7 +187,7 @@ class Client:
             return not (isinstance(raw, dict) and raw.get("deleted") is False)
 
         try:
-            return self._persist(attempt)
+            return self._call_with_retry(attempt)
         except NotFound:
             # The try before this one may have deleted it, and its reply been lost.
             return True
@@ -226,7 +226,7 @@ class Client:
         progress: Callable[[int], None] | None = None,
     ) -> Download:
         """Write a file's content to `destination`; see `BatchApi.download`."""
-        call = self._wire.call(Kind.OBJECT, "GET", f"{_file_path(file_id)}/content")
+        call = self._wire.call(CallKind.OBJECT, "GET", f"{_file_path(file_id)}/content")
         seen: set[str] = set()
 
         def attempt() -> Download | WrongLength:
@@ -246,7 +246,7 @@ class Client:
                 seen.add(wrong.sha256)
                 raise
 
-        outcome = self._persist(attempt)
+        outcome = self._call_with_retry(attempt)
         if isinstance(outcome, WrongLength):
             raise outcome
         return outcome
@@ -269,7 +269,7 @@ class Client:
             reply = self._wire.exchange(call, body=sent, parameters=parameters)
             return reply, decoded(call, reply, now=self._wire.clock())
 
-        reply, raw = self._persist(attempt)
+        reply, raw = self._call_with_retry(attempt)
         try:
             return read(raw)
         except ValueError as error:
@@ -284,25 +284,25 @@ class Client:
         enough: Callable[[Sequence[Entry]], bool],
     ) -> Walk[Entry]:
         """Walk through a list, without parameters where the provider refuses them."""
-        call = self._wire.call(Kind.LISTING, "GET", path)
+        call = self._wire.call(CallKind.LISTING, "GET", path)
         accepted = dict(parameters)
         silent = False
 
-        def fetch(cursor: str | None) -> tuple[Page, int | None]:
+        def fetch(cursor: str | None) -> tuple[ListPage, int | None]:
             nonlocal silent
             after = {} if cursor is None else {"after": cursor}
             try:
-                page = self._read(call, Page.from_api, parameters={**accepted, **after})
+                page = self._read(call, ListPage.from_api, parameters={**accepted, **after})
             except Rejected as refused:
                 if refused.status not in _BAD_PARAMETERS:
                     raise
                 if cursor is not None and silent and not accepted:
                     # It has no pages: no parameter is taken, and nothing was said of more.
-                    return Page(entries=(), cursor=None, more=False), None
+                    return ListPage(entries=(), cursor=None, more=False), None
                 if cursor is not None:
                     raise
                 accepted.clear()
-                page = self._read(call, Page.from_api)
+                page = self._read(call, ListPage.from_api)
             silent = page.more is None
             return page, int(accepted["limit"]) if accepted else None
 
@@ -313,8 +313,8 @@ class Client:
             seen = walk(fetch, read=read, enough=enough)
         return seen
 
-    def _persist(self, attempt: Callable[[], _Value]) -> _Value:
-        return persist(attempt, sleep=self._sleep, random=self._random, policy=self._policy)
+    def _call_with_retry(self, attempt: Callable[[], _Value]) -> _Value:
+        return call_with_retry(attempt, sleep=self._sleep, random=self._random, policy=self._policy)
 
 
 def _batch_path(batch_id: str) -> str:

@@ -31,7 +31,7 @@ _TITLE: Final = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Complaint:
+class ErrorMessage:
     """The provider's own words on a refusal; every member has been through `shown`."""
 
     text: str = ""
@@ -91,14 +91,14 @@ def _decode_mended(text: bytes, error: Exception) -> object:
         raise ValueError(str(error)) from error
 
 
-def read_complaint(body: bytes, secret: Secret | None) -> Complaint:
+def read_error_message(body: bytes, secret: Secret | None) -> ErrorMessage:
     """Read the body of a refusal in any of the forms that are about; never raises."""
     try:
         decoded = decode_json(body)
     except ValueError:
-        return Complaint(text=shown(describe_text(body), secret))
+        return ErrorMessage(text=shown(describe_text(body), secret))
     if not isinstance(decoded, dict):
-        return Complaint(text=shown(_plain(decoded), secret))
+        return ErrorMessage(text=shown(_plain(decoded), secret))
     fault = decoded.get("error")
     if fault is None:
         fault = decoded.get("detail", decoded.get("message"))
@@ -108,7 +108,7 @@ def read_complaint(body: bytes, secret: Secret | None) -> Complaint:
         fault = decoded
     else:
         text = _plain(fault.get("message", fault))
-    return Complaint(
+    return ErrorMessage(
         text=shown(text, secret),
         type=_name(fault.get("type"), secret),
         code=_name(fault.get("code"), secret),

@@ -37,7 +37,7 @@ Entry = TypeVar("Entry", bound=Listed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ListPage:
     """One page as sent: entries not read yet, the cursor to the next, and whether there is one.
 
     `more` is None where the provider does not say.
@@ -48,7 +48,7 @@ class Page:
     more: bool | None
 
     @classmethod
-    def from_api(cls, raw: object) -> Page:
+    def from_api(cls, raw: object) -> ListPage:
         """Read a page from decoded JSON; raises ValueError for what is no list of things.
 
         A `data` of null is an empty page (how Go writes an empty slice); an absent one is not.
@@ -106,7 +106,7 @@ class Walk(Generic[Entry]):
 
 
 def walk(
-    fetch: Callable[[str | None], tuple[Page, int | None]],
+    fetch: Callable[[str | None], tuple[ListPage, int | None]],
     *,
     read: Callable[[object], Entry],
     enough: Callable[[Sequence[Entry]], bool],

@@ -63,7 +63,7 @@ def sendable(key: Secret) -> bool:
     return _HEADER_SAFE.fullmatch(key.reveal()) is not None
 
 
-def without_frames(error: _Error) -> _Error:
+def strip_frames(error: _Error) -> _Error:
     """Take the frames of the HTTP libraries from an error: their variables hold the key.
 
     What happened stays, and so do our own frames, in which the error is raised anew.

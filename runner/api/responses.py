@@ -16,8 +16,8 @@ from enum import Enum, auto
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
-from runner.api.advice import LOOK, about_address, about_refusal
-from runner.api.error_messages import decode_json, describe_text, read_complaint, shown
+from runner.api.advice import LOOK, address_advice, refusal_advice
+from runner.api.error_messages import decode_json, describe_text, read_error_message, shown
 from runner.batch import MONEY_CODES
 from runner.errors import (
     ApiError,
@@ -37,7 +37,7 @@ from runner.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.api.error_messages import Complaint
+    from runner.api.error_messages import ErrorMessage
     from runner.spec.project import Provider, Secret
 
 
@@ -65,7 +65,7 @@ word that a Batch object holds for other reasons."""
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d+)?", re.ASCII)
 
 
-class Kind(Enum):
+class CallKind(Enum):
     """What a call is to the API, which decides what its failures mean."""
 
     LISTING = auto()
@@ -84,7 +84,7 @@ class Call:
 
     provider: Provider
     secret: Secret | None
-    kind: Kind
+    kind: CallKind
     method: str
     path: str
 
@@ -96,9 +96,9 @@ class Call:
     def acts(self) -> bool:
         """Whether sending it once more could make a second thing."""
         match self.kind:
-            case Kind.UPLOAD | Kind.CREATION:
+            case CallKind.UPLOAD | CallKind.CREATION:
                 return True
-            case Kind.LISTING | Kind.OBJECT:
+            case CallKind.LISTING | CallKind.OBJECT:
                 return False
             case _:
                 assert_never(self.kind)
@@ -106,7 +106,7 @@ class Call:
     @property
     def of_collection(self) -> bool:
         """Whether its path exists at every provider that has the call at all."""
-        return self.kind is not Kind.OBJECT
+        return self.kind is not CallKind.OBJECT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,26 +165,26 @@ def unusable(call: Call, what: str, reply: Reply) -> ApiError:
         f"{call.provider.name} answered {call} with {reply.status} and {shown(what, call.secret)}"
     )
     if not call.acts:
-        return _error(UnexpectedReply, call, f"{text} ({about_address(call.provider)})", reply)
+        return _error(UnexpectedReply, call, f"{text} ({address_advice(call.provider)})", reply)
     return _error(MayHaveActed, call, f"{text} ({LOOK})", reply)
 
 
 def refusal(call: Call, reply: Reply, *, now: float) -> ApiError:
     """Return the error that a reply other than 2xx means; `now` is Unix time."""
-    complaint = read_complaint(reply.body, call.secret)
-    kind = _meaning(call, reply, complaint)
+    message = read_error_message(reply.body, call.secret)
+    kind = _meaning(call, reply, message)
     try:
         phrase = f"{reply.status} {HTTPStatus(reply.status).phrase}"
     except ValueError:
         phrase = str(reply.status)
     text = f"{call.provider.name} answered {call} with {phrase}"
-    if complaint.text:
-        text += f": {complaint.text}"
+    if message.text:
+        text += f": {message.text}"
     wait = retry_after(reply.headers, now=now)
-    advice = about_refusal(kind, call, reply, complaint)
+    advice = refusal_advice(kind, call, reply, message)
     if wait:
         advice += f"; it asks for {wait:,.0f} s of patience"
-    return _error(kind, call, f"{text} ({advice})", reply, complaint, wait)
+    return _error(kind, call, f"{text} ({advice})", reply, message, wait)
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
@@ -203,22 +203,22 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     return max(0.0, until - (now if sent is None else sent))
 
 
-def _meaning(call: Call, reply: Reply, complaint: Complaint) -> type[ApiError]:
+def _meaning(call: Call, reply: Reply, message: ErrorMessage) -> type[ApiError]:
     status = reply.status
     if status == HTTPStatus.PAYMENT_REQUIRED or (
-        status in _MONEY_STATUSES and MONEY_CODES & {complaint.code, complaint.type}
+        status in _MONEY_STATUSES and MONEY_CODES & {message.code, message.type}
     ):
         return OutOfMoney
-    if call.kind is Kind.UPLOAD and (
+    if call.kind is CallKind.UPLOAD and (
         status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        or (status == HTTPStatus.BAD_REQUEST and _TOO_LARGE.search(complaint.text))
+        or (status == HTTPStatus.BAD_REQUEST and _TOO_LARGE.search(message.text))
     ):
         return TooLarge
-    if call.kind is Kind.CREATION and _file_not_visible(status, complaint):
+    if call.kind is CallKind.CREATION and _file_not_visible(status, message):
         return FileNotVisible
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return NotOffered if call.of_collection else NotFound
-    if status == HTTPStatus.BAD_REQUEST and not reply.whole and not complaint.text:
+    if status == HTTPStatus.BAD_REQUEST and not reply.whole and not message.text:
         # Refused, so it has not acted; but a refusal that was cut short before it said why is
         # no reason to give a job up.
         return Transient
@@ -227,14 +227,14 @@ def _meaning(call: Call, reply: Reply, complaint: Complaint) -> type[ApiError]:
     return _PLAIN_MEANINGS.get(status, MayHaveActed if call.acts else Transient)
 
 
-def _file_not_visible(status: int, complaint: Complaint) -> bool:
+def _file_not_visible(status: int, message: ErrorMessage) -> bool:
     """Whether a refused creation means an upload that has not spread yet (failure 9).
 
     OpenAI and Azure answer 400, Voyage 404; names and words differ.
     """
     if status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
         return False
-    return complaint.param in _FILE_PARAMS or bool(_FILE_NOT_VISIBLE.search(complaint.text))
+    return message.param in _FILE_PARAMS or bool(_FILE_NOT_VISIBLE.search(message.text))
 
 
 def sent_at(headers: Mapping[str, str]) -> float | None:
@@ -257,7 +257,7 @@ def _error(
     call: Call,
     text: str,
     reply: Reply,
-    complaint: Complaint | None = None,
+    message: ErrorMessage | None = None,
     wait: float | None = None,
 ) -> _Error:
     identifier = shown(reply.headers.get("x-request-id", ""), call.secret, longest=100)
@@ -268,8 +268,8 @@ def _error(
         provider=call.provider.name,
         call=str(call),
         status=reply.status,
-        code=(complaint.code or complaint.type) if complaint else None,
-        param=complaint.param if complaint else None,
+        code=(message.code or message.type) if message else None,
+        param=message.param if message else None,
         request_id=identifier or None,
         retry_after=wait,
     )

@@ -28,7 +28,7 @@ _Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class RetryPolicy:
     """How patient a call is; times in seconds.
 
     `waiting` bounds the sum of all waits, not the time the tries themselves take: a download
@@ -42,10 +42,10 @@ class Policy:
     ceiling: float = 60.0
 
 
-POLICY: Final = Policy()
+POLICY: Final = RetryPolicy()
 
 
-def worth_repeating(error: BaseException, *, ceiling: float) -> bool:
+def is_retryable(error: BaseException, *, ceiling: float) -> bool:
     """Whether making the same call again, soon, is both safe and able to help."""
     if not isinstance(error, ApiError):
         return False
@@ -54,12 +54,12 @@ def worth_repeating(error: BaseException, *, ceiling: float) -> bool:
     return isinstance(error, Transient | UnexpectedReply)
 
 
-def persist(
+def call_with_retry(
     attempt: Callable[[], _Value],
     *,
     sleep: Callable[[float], None],
     random: Callable[[], float],
-    policy: Policy = POLICY,
+    policy: RetryPolicy = POLICY,
 ) -> _Value:
     """Return what `attempt` returns, calling it again while that is worth it.
 
@@ -80,7 +80,7 @@ def persist(
         )
 
     retrying = Retrying(
-        retry=retry_if_exception(lambda error: worth_repeating(error, ceiling=policy.ceiling)),
+        retry=retry_if_exception(lambda error: is_retryable(error, ceiling=policy.ceiling)),
         wait=wait,
         stop=spent,
         sleep=sleep,

@@ -22,23 +22,23 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from runner import __version__
-from runner.api.advice import LATER, LOOK, about_connection
+from runner.api.advice import LATER, LOOK, connection_advice
 from runner.api.error_messages import public_url, shown
-from runner.api.redaction import Bearer, sendable, without_frames
+from runner.api.redaction import Bearer, sendable, strip_frames
 from runner.api.responses import Call, Reply, refusal, sent_at, unusable
 from runner.errors import MayHaveActed, Rejected, Transient, Unauthorized, Unreachable
-from runner.imports import unseen
+from runner.imports import no_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from runner.api.responses import Kind
+    from runner.api.responses import CallKind
     from runner.api.timeouts import Timeouts
     from runner.errors import ApiError
     from runner.spec.project import Provider, Secret
 
 
-with unseen("rich"):  # its command line would load it: 40 ms
+with no_progress("rich"):  # its command line would load it: 40 ms
     import httpx
 
 LONGEST_REPLY: Final = 64 * 1024 * 1024
@@ -73,7 +73,7 @@ class _Pool(Enum):
     ELSEWHERE = auto()
 
 
-class Wire:
+class Transport:
     """Exchanges with one provider, from any thread; connections are opened on first use."""
 
     def __init__(
@@ -100,7 +100,7 @@ class Wire:
         while self._pools:
             self._pools.popitem()[1].close()
 
-    def call(self, kind: Kind, method: str, path: str) -> Call:
+    def call(self, kind: CallKind, method: str, path: str) -> Call:
         """Name a call to this provider; `path` is relative to the base URL and is quoted."""
         return Call(provider=self.provider, secret=self._key, kind=kind, method=method, path=path)
 
@@ -191,13 +191,13 @@ class Wire:
             )
             response = client.send(request, auth=auth, stream=True, follow_redirects=False)
         except _ADDRESS_UNUSABLE as error:
-            raise self._unsendable(call, error) from without_frames(error)
+            raise self._unsendable(call, error) from strip_frames(error)
         except httpx.RequestError as error:
-            raise self._broken(call, error) from without_frames(error)
+            raise self._broken(call, error) from strip_frames(error)
         try:
             yield response
         except httpx.RequestError as error:
-            raise self._broken(call, error) from without_frames(error)
+            raise self._broken(call, error) from strip_frames(error)
         finally:
             response.close()
 
@@ -256,7 +256,7 @@ class Wire:
         if isinstance(error, _NOTHING_SENT):
             kind: type[ApiError] = Unreachable
             address = public_url(self.provider.base_url)
-            advice = about_connection(self.provider, error)
+            advice = connection_advice(self.provider, error)
             text = f"{self.provider.name} cannot be reached at {address} for {call}: {what}"
         elif call.acts:
             kind = MayHaveActed

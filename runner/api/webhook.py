@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from runner import __version__
-from runner.api.redaction import hide, without_frames
+from runner.api.redaction import hide, strip_frames
 from runner.errors import NotDelivered
-from runner.imports import unseen
+from runner.imports import no_progress
 from runner.spec.project import Secret, is_loopback
 
-with unseen("rich"):  # its command line would load it: 40 ms
+with no_progress("rich"):  # its command line would load it: 40 ms
     import httpx
 
 if TYPE_CHECKING:
@@ -29,14 +29,14 @@ _REDIRECTS: Final = range(300, 400)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Impatience:
+class WebhookTimeouts:
     """Seconds without any progress after which a message is given up: it is sent again later."""
 
     connect: float = 5.0
     answer: float = 10.0
 
 
-IMPATIENCE: Final = Impatience()
+WEBHOOK_TIMEOUTS: Final = WebhookTimeouts()
 
 
 def post(
@@ -46,7 +46,7 @@ def post(
     content_type: str,
     below: str = "",
     headers: Mapping[str, str] | None = None,
-    impatience: Impatience = IMPATIENCE,
+    timeouts: WebhookTimeouts = WEBHOOK_TIMEOUTS,
     transport: httpx.BaseTransport | None = None,
 ) -> None:
     """Send one message; returns once it was taken, which is what a status of 2xx says.
@@ -64,9 +64,7 @@ def post(
             verify=_certificates(target),
             trust_env=not near,
             follow_redirects=False,
-            timeout=httpx.Timeout(
-                impatience.answer, connect=impatience.connect, pool=impatience.connect
-            ),
+            timeout=httpx.Timeout(timeouts.answer, connect=timeouts.connect, pool=timeouts.connect),
             headers={"User-Agent": f"batch-runner/{__version__}", "Connection": "close"},
         ) as client:
             # In one expression: a request that stood in a variable would show the URL.
@@ -82,7 +80,7 @@ def post(
             response.close()
     except httpx.RequestError as error:
         what = str(error) if isinstance(error, httpx.ConnectError) else type(error).__name__
-        raise NotDelivered(f"{host} did not take it: {what}") from without_frames(error)
+        raise NotDelivered(f"{host} did not take it: {what}") from strip_frames(error)
     except (httpx.InvalidURL, UnicodeError, ValueError, ImportError, OSError) as error:
         # Only the kind of error: its text may hold the URL, or a proxy's password.
         raise NotDelivered(

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 
 from runner.checks.doctor import ok, warn
 from runner.errors import NotDelivered
-from runner.spec.notifications import Chat, Command
+from runner.spec.notifications import ChatChannel, CommandChannel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runner.checks.doctor import Finding
+    from runner.checks.doctor import CheckResult
     from runner.spec.notifications import Address, Hook
     from runner.spec.project import Project
 
 
-def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[Finding]:
+def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[CheckResult]:
     """Look at whom the project tells; nothing is found where it tells nobody."""
     if project.hooks:
         found = [(hook, _hook(hook, environ)) for hook in project.hooks]
@@ -55,13 +55,13 @@ def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[Findin
 def _hook(hook: Hook, environ: Mapping[str, str]) -> str | None:
     """Say what a hook lacks; None where that is nothing."""
     way = hook.way
-    if isinstance(way, Command):
+    if isinstance(way, CommandChannel):
         program = way.arguments[0]
         if "/" in program:
             program = os.fspath(way.folder / program)
         there = shutil.which(program, path=environ.get("PATH", os.defpath))
         return None if there else "there is no such program, or it may not be run"
-    if isinstance(way, Chat) and find_spec("apprise") is None:
+    if isinstance(way, ChatChannel) and find_spec("apprise") is None:
         return "e-mail and chats need apprise: pip install 'batch-runner[notify]'"
     return _address(way.address, environ)
 

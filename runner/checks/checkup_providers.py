@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from runner.api.client import Client
-    from runner.checks.doctor import Finding
+    from runner.checks.doctor import CheckResult
     from runner.spec.job import Specs
     from runner.spec.project import Project, Provider, Secret
 
@@ -39,7 +39,7 @@ def check_provider(
     provider: Provider,
     environ: Mapping[str, str],
     open_client: Callable[[Provider, Secret | None], Client] | None,
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Look at one provider; it is asked nothing where `open_client` is None."""
     if provider.max_enqueued_tokens is not None and find_spec("toktok") is None:
         yield warn(
@@ -62,7 +62,7 @@ def check_provider(
             yield from _answers(provider, client)
 
 
-def _extra(provider: Provider) -> Finding:
+def _extra(provider: Provider) -> CheckResult:
     missing = [name for name in _LOCAL if find_spec(name) is None]
     if missing:
         return fail(
@@ -73,7 +73,7 @@ def _extra(provider: Provider) -> Finding:
     return ok(f"{provider.name}: extra", "the libraries of the provider on this machine are there")
 
 
-def _key(provider: Provider, key: Secret | None) -> Finding:
+def _key(provider: Provider, key: Secret | None) -> CheckResult:
     check = f"{provider.name}: key"
     source = provider.key_source
     if source is None:
@@ -88,7 +88,7 @@ def _key(provider: Provider, key: Secret | None) -> Finding:
     return ok(check, f"from {source}; it is not shown")
 
 
-def _answers(provider: Provider, client: Client) -> Iterator[Finding]:
+def _answers(provider: Provider, client: Client) -> Iterator[CheckResult]:
     check = f"{provider.name}: list"
     try:
         listing = client.list_batches(enough=lambda _: True)
@@ -119,7 +119,7 @@ def _answers(provider: Provider, client: Client) -> Iterator[Finding]:
         yield _clock(provider, client.ahead)
 
 
-def _clock(provider: Provider, ahead: float) -> Finding:
+def _clock(provider: Provider, ahead: float) -> CheckResult:
     check = f"{provider.name}: clock"
     if abs(ahead) <= _MOST_APART:
         return ok(check, "agrees with this machine's")

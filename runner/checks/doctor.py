@@ -44,7 +44,7 @@ _GIGABYTE: Final = 1e9
 _SHOWN: Final = 3
 
 
-class Health(StrEnum):
+class CheckStatus(StrEnum):
     """How a check went; only a failure keeps runner from working."""
 
     OK = "ok"
@@ -53,31 +53,31 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class CheckResult:
     """One check: what was looked at, how it stands, and what to do unless all is well."""
 
     check: str
-    health: Health
+    health: CheckStatus
     what: str
     remedy: str | None = None
 
 
-def ok(check: str, what: str) -> Finding:
+def ok(check: str, what: str) -> CheckResult:
     """Return a finding that needs nothing done."""
-    return Finding(check=check, health=Health.OK, what=what)
+    return CheckResult(check=check, health=CheckStatus.OK, what=what)
 
 
-def warn(check: str, what: str, remedy: str) -> Finding:
+def warn(check: str, what: str, remedy: str) -> CheckResult:
     """Return a finding that deserves a look."""
-    return Finding(check=check, health=Health.WARN, what=what, remedy=remedy)
+    return CheckResult(check=check, health=CheckStatus.WARN, what=what, remedy=remedy)
 
 
-def fail(check: str, what: str, remedy: str) -> Finding:
+def fail(check: str, what: str, remedy: str) -> CheckResult:
     """Return a finding that keeps runner from working."""
-    return Finding(check=check, health=Health.FAIL, what=what, remedy=remedy)
+    return CheckResult(check=check, health=CheckStatus.FAIL, what=what, remedy=remedy)
 
 
-def check_versions() -> Iterator[Finding]:
+def check_versions() -> Iterator[CheckResult]:
     """Look at what runs runner."""
     versions = tool_versions()
     first, last = _PYTHONS
@@ -91,7 +91,7 @@ def check_versions() -> Iterator[Finding]:
     yield ok("versions", ", ".join(f"{name} {version}" for name, version in libraries.items()))
 
 
-def check_project(project: Project, specs: Specs) -> Iterator[Finding]:
+def check_project(project: Project, specs: Specs) -> Iterator[CheckResult]:
     """Look at what the project asks for, and whether git has it."""
     if project.config_file is None:
         yield ok("project", f"{project.root}, without runner.yaml: the defaults")
@@ -107,7 +107,7 @@ def check_project(project: Project, specs: Specs) -> Iterator[Finding]:
     yield _git(project)
 
 
-def _git(project: Project) -> Finding:
+def _git(project: Project) -> CheckResult:
     state = git_state(project.root)
     if state is None:
         return warn(
@@ -128,7 +128,7 @@ def _git(project: Project) -> Finding:
     return ok("git", f"the specs are as in commit {state.commit[:12]}")
 
 
-def check_ledger(project: Project, clock: Callable[[], float]) -> Iterator[Finding]:
+def check_ledger(project: Project, clock: Callable[[], float]) -> Iterator[CheckResult]:
     """Look at the ledger: whether it can be read and is whole, where it lies, who is at it."""
     path = project.ledger
     shown = _shown(path, project)
@@ -154,7 +154,7 @@ def check_ledger(project: Project, clock: Callable[[], float]) -> Iterator[Findi
     yield ok("lock", "free" if who is None else f"held by {who}: a reconcile is at work")
 
 
-def _ledger(path: Path, shown: str, clock: Callable[[], float]) -> Finding:
+def _ledger(path: Path, shown: str, clock: Callable[[], float]) -> CheckResult:
     try:
         ledger = Ledger.open_read_only(path, clock=clock)
         if ledger is None:
@@ -169,7 +169,7 @@ def _ledger(path: Path, shown: str, clock: Callable[[], float]) -> Finding:
     return ok("ledger", f"{shown}: whole, {_counted(runs, 'run')}")
 
 
-def check_disk(project: Project, specs: Specs, runs: Sequence[Run]) -> Iterator[Finding]:
+def check_disk(project: Project, specs: Specs, runs: Sequence[Run]) -> Iterator[CheckResult]:
     """Look at where results go: whether they may, whether they fit, and where the links lead."""
     place = _existing(project.outputs)
     if project.outputs.exists() and not project.outputs.is_dir():
@@ -186,7 +186,7 @@ def check_disk(project: Project, specs: Specs, runs: Sequence[Run]) -> Iterator[
     yield _links(project, specs.jobs)
 
 
-def _room(place: Path, wanted: int) -> Finding:
+def _room(place: Path, wanted: int) -> CheckResult:
     try:
         free = shutil.disk_usage(place).free
     except OSError as error:
@@ -214,7 +214,7 @@ def _wanted(jobs: Sequence[Job], runs: Sequence[Run]) -> int:
     return total * _COPIES
 
 
-def _links(project: Project, jobs: Sequence[Job]) -> Finding:
+def _links(project: Project, jobs: Sequence[Job]) -> CheckResult:
     astray = []
     count = 0
     for job in jobs:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.row_set import RowSet
 from runner.outputs.verify_folder import Match
-from runner.reconcile.moving import unseen
+from runner.reconcile.moving import no_progress
 from runner.spec.project import Limits
 
 if TYPE_CHECKING:
     from runner.inputs.scan import Scan
     from runner.outputs.recorded import Record
     from runner.outputs.recorded import Shard as RecordedShard
-    from runner.reconcile.moving import Moving
+    from runner.reconcile.moving import ProgressReporter
     from runner.spec.job import Job
     from runner.spec.project import Project
 
@@ -49,7 +49,7 @@ class _Place:
 class Inputs:
     """Inputs read for the runs that are checked, each once."""
 
-    def __init__(self, project: Project, moving: Moving = unseen) -> None:
+    def __init__(self, project: Project, moving: ProgressReporter = no_progress) -> None:
         self._project = project
         self._moving = moving
         self._read: dict[tuple[Path, str], Scan | str] = {}

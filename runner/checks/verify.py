@@ -23,7 +23,7 @@ from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.verify_folder import Match, check_folder
 from runner.reconcile.claims import CLAIMS, read_claims
 from runner.reconcile.desired import job_folder, shown_path
-from runner.reconcile.moving import unseen
+from runner.reconcile.moving import no_progress
 from runner.spec.identity import revision as revision_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from runner.ledger.store import Ledger
     from runner.outputs.recorded import Record
     from runner.outputs.verify_folder import FolderCheck
-    from runner.reconcile.moving import Moving
+    from runner.reconcile.moving import ProgressReporter
     from runner.spec.job import Job
     from runner.spec.project import Project
 
@@ -99,7 +99,7 @@ def verify(
     others: Sequence[str] | None,
     ledger: Ledger | None,
     *,
-    moving: Moving = unseen,
+    moving: ProgressReporter = no_progress,
 ) -> Verification:
     """Check every revision of these jobs, and of `others`, which no spec names (None: of all).
 

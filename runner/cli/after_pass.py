@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 from runner.errors import LocalFileError, NotDelivered
 
 if TYPE_CHECKING:
-    from runner.cli.console import Voice
+    from runner.cli.console import Console
     from runner.errors import RunnerError
-    from runner.notify.alerts import Development
-    from runner.reconcile.context import Workshop
+    from runner.notify.alerts import AlertChanges
+    from runner.reconcile.context import Context
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
     from runner.spec.project import Project
 
 
 def after_pass(
-    shop: Workshop,
-    voice: Voice,
+    context: Context,
+    console: Console,
     specs: Specs,
     report: PassReport,
     *,
@@ -34,19 +34,19 @@ def after_pass(
     what does not work is a sentence, said once. `in_short` leaves out what is told of each pass
     and not of what has changed: the ping and the metrics. Raises LedgerError.
     """
-    _troubles(shop, voice, specs, report, everything=everything)
-    project = shop.project
+    _troubles(context, console, specs, report, everything=everything)
+    project = context.project
     if project.hooks:
         from runner.notify.deliver import deliver
         from runner.spec.credentials import Environment
 
-        deliver(shop.ledger, project, environ=Environment(), warn=voice.warn)
+        deliver(context.ledger, project, environ=Environment(), warn=console.warn)
     if in_short:
         return
     if project.metrics is not None:
-        _metrics(shop, voice, specs, code=code, seconds=seconds)
+        _metrics(context, console, specs, code=code, seconds=seconds)
     if project.ping is not None:
-        _ping(shop, voice, specs, report, code=code)
+        _ping(context, console, specs, report, code=code)
 
 
 def tell_failure(project: Project, error: RunnerError) -> None:
@@ -71,106 +71,112 @@ def tell_failure(project: Project, error: RunnerError) -> None:
 
 
 def _troubles(
-    shop: Workshop, voice: Voice, specs: Specs, report: PassReport, *, everything: bool
+    context: Context, console: Console, specs: Specs, report: PassReport, *, everything: bool
 ) -> None:
-    from runner.ledger.notifications import note_troubles
-    from runner.notify.alerts import develop, met
+    from runner.ledger.notifications import record_problems
+    from runner.notify.alerts import collect_alerts, compare_alerts
 
-    troubles = met(report, specs, stopped=shop.stopped)
-    found = develop(
-        shop.ledger, troubles, report, specs, answered=shop.answered, everything=everything
+    troubles = collect_alerts(report, specs, stopped=context.stopped)
+    found = compare_alerts(
+        context.ledger, troubles, report, specs, answered=context.answered, everything=everything
     )
-    again = _said_again(found, voice, now=shop.clock())
+    again = _said_again(found, console, now=context.clock())
     if found.began or found.over or again:
-        note_troubles(
-            shop.ledger,
+        record_problems(
+            context.ledger,
             began={trouble.subject: trouble.what for trouble in found.began},
             over=found.over,
             said=again,
         )
 
 
-def _said_again(found: Development, voice: Voice, *, now: float) -> list[str]:
+def _said_again(found: AlertChanges, console: Console, *, now: float) -> list[str]:
     """Let the voice say what there is to say; returns what it says once more after a while."""
-    if voice.remind is None:
+    if console.remind is None:
         return []
     from runner.text import span
 
     again = [
-        trouble.subject for trouble, before in found.lasting if now - before.said_at >= voice.remind
+        trouble.subject
+        for trouble, before in found.lasting
+        if now - before.said_at >= console.remind
     ]
-    voice.hush(
+    console.suppress(
         sentence
         for trouble, _before in found.lasting
         if trouble.subject not in again
         for sentence in trouble.sentences
     )
     for trouble in found.over:
-        voice.say(f"over after {span(now - trouble.began_at)}: {trouble.what}")
+        console.say(f"over after {span(now - trouble.began_at)}: {trouble.what}")
     return again
 
 
-def _metrics(shop: Workshop, voice: Voice, specs: Specs, *, code: int, seconds: float) -> None:
+def _metrics(
+    context: Context, console: Console, specs: Specs, *, code: int, seconds: float
+) -> None:
     from runner import __version__
     from runner.notify.metrics_file import write
     from runner.notify.subscribers import METRICS
     from runner.report.metrics import render_metrics
-    from runner.views.totals import figures
+    from runner.views.totals import project_totals
 
-    if shop.project.metrics is None:
+    if context.project.metrics is None:
         return
     text = render_metrics(
-        figures(specs.jobs, shop.ledger),
-        project=str(shop.project.root),
+        project_totals(specs.jobs, context.ledger),
+        project=str(context.project.root),
         version=__version__,
-        ended_at=shop.clock(),
+        ended_at=context.clock(),
         seconds=seconds,
         code=code,
     )
     try:
-        write(shop.project.metrics, text)
+        write(context.project.metrics, text)
     except LocalFileError as error:
-        _failed(shop, voice, METRICS, error)
+        _failed(context, console, METRICS, error)
     else:
-        _worked(shop, METRICS)
+        _worked(context, METRICS)
 
 
-def _ping(shop: Workshop, voice: Voice, specs: Specs, report: PassReport, *, code: int) -> None:
+def _ping(
+    context: Context, console: Console, specs: Specs, report: PassReport, *, code: int
+) -> None:
     from runner.notify.ping import ping
     from runner.notify.subscribers import PING
     from runner.report.summary import pass_lines
     from runner.spec.credentials import Environment
 
-    if shop.project.ping is None:
+    if context.project.ping is None:
         return
     try:
         ping(
-            shop.project.ping,
+            context.project.ping,
             pass_lines(report, specs.problems),
             code=code,
             environ=Environment(),
             sleep=time.sleep,
         )
     except NotDelivered as error:
-        _failed(shop, voice, PING, error)
+        _failed(context, console, PING, error)
     else:
-        _worked(shop, PING)
+        _worked(context, PING)
 
 
-def _failed(shop: Workshop, voice: Voice, name: str, error: RunnerError) -> None:
+def _failed(context: Context, console: Console, name: str, error: RunnerError) -> None:
     """Say the first failure of several in a row."""
-    from runner.ledger.notifications import listeners, not_told
+    from runner.ledger.notifications import record_failed_delivery, subscribers
 
-    listener = listeners(shop.ledger).get(name)
-    if listener is None or not listener.failures:
-        voice.warn(f"{name}: {error}; it is tried again")
-    if listener is not None:
-        not_told(shop.ledger, listener, str(error))
+    subscriber = subscribers(context.ledger).get(name)
+    if subscriber is None or not subscriber.failures:
+        console.warn(f"{name}: {error}; it is tried again")
+    if subscriber is not None:
+        record_failed_delivery(context.ledger, subscriber, str(error))
 
 
-def _worked(shop: Workshop, name: str) -> None:
-    from runner.ledger.notifications import listeners, works
+def _worked(context: Context, name: str) -> None:
+    from runner.ledger.notifications import record_recovery, subscribers
 
-    listener = listeners(shop.ledger).get(name)
-    if listener is not None and listener.failures:
-        works(shop.ledger, listener)
+    subscriber = subscribers(context.ledger).get(name)
+    if subscriber is not None and subscriber.failures:
+        record_recovery(context.ledger, subscriber)

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner.cli.output import answer
+from runner.cli.output import write_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from click.shell_completion import CompletionItem
 
-    from runner.spec.quick_scan import Sketch
+    from runner.spec.quick_scan import QuickScan
 
 _BASH: Final = """\
 # Completion of runner for bash. To have it in every shell:
@@ -117,7 +117,7 @@ def completion(shell: str) -> int:
     the same with zsh, or `runner completion fish | source`. Names of jobs are those of the specs
     as they are now.
     """
-    answer(_SCRIPTS[shell])
+    write_output(_SCRIPTS[shell])
     return 0
 
 
@@ -154,13 +154,13 @@ def complete_folders(
     return _of_shell("dir", typed)
 
 
-def _sketch(context: click.Context) -> tuple[Path, Sketch]:
+def _sketch(context: click.Context) -> tuple[Path, QuickScan]:
     """Return where the project is looked for, by -C on the same line, and what is seen of it."""
-    from runner.spec.quick_scan import NOTHING, sketch
+    from runner.spec.quick_scan import NOTHING, quick_scan
 
     start: Path = context.find_root().params.get("directory") or Path()
     try:
-        return start, sketch(start)
+        return start, quick_scan(start)
     except OSError:  # the current folder is gone
         return start, NOTHING
 

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runner.errors import Problem
-    from runner.reconcile.context import Tidings
+    from runner.reconcile.context import Notice
     from runner.reconcile.passes import PassReport
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
     from runner.report.log import Entry
     from runner.report.progress import Transfer
-    from runner.report.standing import Standing
+    from runner.report.standing import RunProgress
 
 
 _PATIENCE: Final = 1.0
@@ -48,7 +48,7 @@ class _Kept(NamedTuple):
     say: Callable[[], None]
 
 
-class Voice:
+class Console:
     """Speaks on stderr; a context manager that clears the display at its end.
 
     `remind` is after how many seconds a trouble that lasts is told again; None tells it in each
@@ -73,7 +73,7 @@ class Voice:
         self._lock = threading.Lock()
         """Held to touch what is below, and to end the drawing: threads that move bytes do so."""
         self._transfers: dict[int, Transfer] = {}
-        self._standing: Sequence[Standing] = ()
+        self._standing: Sequence[RunProgress] = ()
         self._next_look: float | None = None
         self._soon = False
 
@@ -88,10 +88,10 @@ class Voice:
     ) -> None:
         with self._lock:
             self._draws = False  # a call that was left behind may still tell of its progress
-        self.rest()
-        self.release()
+        self.clear_display()
+        self.flush()
 
-    def rest(self) -> None:
+    def clear_display(self) -> None:
         """Take away what shows what is going on."""
         with self._lock:
             display, self._display = self._display, None
@@ -101,43 +101,41 @@ class Voice:
 
     def say(self, what: str, *, job: str = "", event: str = "note") -> None:
         """Say something that a person asked for; not with --quiet."""
-        from runner.reconcile.context import Tidings
+        from runner.reconcile.context import Notice
 
-        self.tell(Tidings(job=job, what=what, event=event))
+        self.tell(Notice(job=job, what=what, event=event))
 
-    def idle(self, sentence: str, *, event: str = "idle") -> None:
+    def nothing_to_do(self, sentence: str, *, event: str = "idle") -> None:
         """Say that nothing was done: only to somebody who is watching or wants to know."""
         if self._verbose and not self._quiet:
             self._print(sentence, partial(note, sentence, event=event))
 
-    def tell(self, tidings: Tidings) -> None:
+    def tell(self, notice: Notice) -> None:
         """Tell what was done, or what went wrong; the same trouble only once."""
-        if tidings.trouble:
-            if {("", tidings.what), (tidings.job, tidings.what)} & self._said:
+        if notice.trouble:
+            if {("", notice.what), (notice.job, notice.what)} & self._said:
                 return
-            self._said.add((tidings.job, tidings.what))
-        elif self._quiet or (tidings.aside and not wants_json()):
+            self._said.add((notice.job, notice.what))
+        elif self._quiet or (notice.aside and not wants_json()):
             return
         with self._lock:  # how the job stood is no longer so
-            self._standing = [one for one in self._standing if one.job != tidings.job]
-        prefix = f"{tidings.job}: " if tidings.job else ""
-        sentence = f"{prefix}{tidings.what}"
-        say = partial(
-            self._print, sentence, partial(write_note, sentence, partial(_entry, tidings))
-        )
-        if tidings.trouble and self.remind is not None:
-            self._kept.append(_Kept(tidings.what, sentence, say))
+            self._standing = [one for one in self._standing if one.job != notice.job]
+        prefix = f"{notice.job}: " if notice.job else ""
+        sentence = f"{prefix}{notice.what}"
+        say = partial(self._print, sentence, partial(write_note, sentence, partial(_entry, notice)))
+        if notice.trouble and self.remind is not None:
+            self._kept.append(_Kept(notice.what, sentence, say))
         else:
             say()
 
     def troubles(self, report: PassReport) -> None:
         """Tell what a pass could not do and nobody was told of yet."""
-        from runner.reconcile.context import Tidings
+        from runner.reconcile.context import Notice
 
         for wait in report.waits:
             if wait.trouble:
                 self.tell(
-                    Tidings(
+                    Notice(
                         job=wait.run.job,
                         what=wait.why,
                         trouble=True,
@@ -161,12 +159,12 @@ class Voice:
         """Say what did not work beside the work itself, to everybody."""
         self._print(sentence, partial(note, sentence, event="not_told", level="warning"))
 
-    def hush(self, troubles: Iterable[str]) -> None:
+    def suppress(self, troubles: Iterable[str]) -> None:
         """Say what was kept until it is known which troubles people have been told of: these."""
         self._hushed = frozenset(troubles)
-        self.release()
+        self.flush()
 
-    def release(self) -> None:
+    def flush(self) -> None:
         """Say what was kept and is not hushed."""
         kept, self._kept = self._kept, []
         for one in {one.sentence: one for one in kept}.values():
@@ -204,11 +202,11 @@ class Voice:
         self.troubles(report)
         if not self._draws:
             return
-        from runner.report.standing import standings
+        from runner.report.standing import run_progress
 
         now = time.monotonic()
         with self._lock:
-            self._standing, self._next_look = standings(report.waits), now + pause
+            self._standing, self._next_look = run_progress(report.waits), now + pause
             self._soon = self._soon or pause >= _PATIENCE
         self._show()
 
@@ -218,7 +216,7 @@ class Voice:
             if self._display is None and self._draws:
                 self._display = Display(sys.stderr, self._lines)
 
-    def _lines(self, width: int, height: int, paint: Paint) -> Sequence[str]:
+    def _lines(self, width: int, height: int, colours: Colours) -> Sequence[str]:
         """Return what is going on now; called by the display, from its own thread."""
         from runner.report.progress import Activity
 
@@ -232,7 +230,7 @@ class Voice:
                 next_look=self._next_look,
             )
         most = max(height - _LEFT_FREE, 1)
-        return activity.lines(now=now, unix=time.time(), most=most, width=width, paint=paint)
+        return activity.lines(now=now, unix=time.time(), most=most, width=width, colours=colours)
 
     def _print(self, sentence: str, write: Callable[[], None]) -> None:
         """Print a sentence above what is drawn, or have it written where nothing is."""
@@ -248,7 +246,7 @@ def _unheeded(_done: int) -> None:
     """Take no notice of how far something has come."""
 
 
-def _entry(tidings: Tidings) -> Entry:
+def _entry(notice: Notice) -> Entry:
     from runner.report.log import Entry
 
-    return Entry.of_tidings(tidings)
+    return Entry.of_tidings(notice)

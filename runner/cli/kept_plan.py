@@ -13,24 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import InvalidInput, PlanMoved, Problem, UsageError
+from runner.errors import InvalidInput, PlanOutdated, Problem, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.planning.actions import Plan
-    from runner.planning.saved_plan import Terms
-    from runner.planning.state import Wish
+    from runner.planning.saved_plan import PlanTerms
+    from runner.planning.state import DesiredRun
     from runner.report.plan_json import Selection
     from runner.spec.project import Project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreed:
+class SavedPlan:
     """A plan that somebody has looked at; `folder` is where its selectors were typed."""
 
     path: Path
-    terms: Terms
+    terms: PlanTerms
     folder: Path
     silent: frozenset[str]
 
@@ -39,16 +39,16 @@ class Agreed:
         """What was selected; nothing stands for everything."""
         return self.terms.selectors
 
-    def check(self, wishes: Sequence[Wish], plan: Plan) -> None:
+    def check(self, desired_runs: Sequence[DesiredRun], plan: Plan) -> None:
         """Raise PlanMoved unless this is what was agreed to."""
         from runner.planning.saved_plan import moved, terms_of
         from runner.report.plan_json import Selection, asked_and_done
 
         selection = Selection(selectors=self.terms.selectors, folder=self.terms.folder)
-        now = terms_of(asked_and_done(wishes, plan, selection))
+        now = terms_of(asked_and_done(desired_runs, plan, selection))
         how = moved(self.terms, now, silent=self.silent)
         if how is not None:
-            raise PlanMoved(
+            raise PlanOutdated(
                 f"the world has moved since {self.path} was made, so nothing was done: {how}. "
                 f"`runner plan -o {self.path}` makes the plan anew"
             )
@@ -62,15 +62,15 @@ def selection(project: Project, directory: Path, selectors: Sequence[str]) -> Se
     return Selection(selectors=tuple(selectors), folder=Path(folder).as_posix())
 
 
-def keep_plan(path: Path, shape: dict[str, Any]) -> None:
+def save_plan(path: Path, shape: dict[str, Any]) -> None:
     """Write a plan to a file, whole or not at all. Raises LocalFileError."""
     from runner.outputs.durable_files import write_whole
-    from runner.report.json_output import as_json
+    from runner.report.json_output import to_json
 
-    write_whole(path, as_json(shape).encode())
+    write_whole(path, to_json(shape).encode())
 
 
-def open_plan(path: Path, project: Project, selectors: Sequence[str]) -> Agreed:
+def load_plan(path: Path, project: Project, selectors: Sequence[str]) -> SavedPlan:
     """Read a plan that was kept.
 
     Raises UsageError if SPECs are named besides, InvalidInput if the file is none that this
@@ -91,7 +91,7 @@ def open_plan(path: Path, project: Project, selectors: Sequence[str]) -> Agreed:
         message = "is no plan; `runner plan -o FILE` makes one"
         raise InvalidInput([Problem(path=str(path), message=message)]) from error
     terms = read_terms(text, shown=str(path))
-    return Agreed(
+    return SavedPlan(
         path=path,
         terms=terms,
         folder=project.root / terms.folder,

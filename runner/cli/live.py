@@ -12,13 +12,13 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from runner.cli.output import paint
+from runner.cli.output import colours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TextIO
 
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
 
 
 _PAUSE: Final = 1 / 8
@@ -52,7 +52,7 @@ class Display:
     the display's own.
     """
 
-    def __init__(self, stream: TextIO, lines: Callable[[int, int, Paint], Sequence[str]]) -> None:
+    def __init__(self, stream: TextIO, lines: Callable[[int, int, Colours], Sequence[str]]) -> None:
         self._stream = stream
         self._lines = lines
         self._lock = threading.Lock()
@@ -94,7 +94,7 @@ class Display:
         lines = self._lines(
             max(width, _NARROWEST) - len("⠋ ") - 1,  # the last column stays free: no line wraps
             height,
-            paint(self._stream),
+            colours(self._stream),
         )
         if not lines:
             return ""

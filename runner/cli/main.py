@@ -18,7 +18,7 @@ from runner import __version__
 from runner.cli.completion import complete_folders
 from runner.cli.exit_codes import EXIT_CODES, write_codes
 from runner.cli.log import choose_format, wants_json
-from runner.cli.output import NobodyListens, abandon, is_terminal, note, print_error
+from runner.cli.output import OutputClosed, discard, is_terminal, note, print_error
 from runner.cli.signals import Terminated, listen
 from runner.errors import RunnerError, UsageError
 
@@ -130,8 +130,8 @@ def _help_is_an_answer() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:
-        abandon(sys.stdout)
-        raise NobodyListens from error
+        discard(sys.stdout)
+        raise OutputClosed from error
 
 
 def _suggestion(name: str) -> str:
@@ -192,7 +192,7 @@ def run(arguments: Sequence[str]) -> int:
         return _interrupted(_INTERRUPTED)
     except Terminated:
         return _interrupted(143)
-    except NobodyListens:
+    except OutputClosed:
         return 0
     return code if isinstance(code, int) else 0
 

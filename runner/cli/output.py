@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from runner.errors import Problem, RunnerError
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
     from runner.report.log import Entry
 
 
@@ -31,11 +31,11 @@ _MOST_FRAMES: Final = 20
 """Problems that are shown with their lines: whoever has more begins with the first."""
 
 
-class NobodyListens(Exception):
+class OutputClosed(Exception):
     """Whoever read the answer has had enough of it: there is nobody left to tell."""
 
 
-def answer(text: str) -> None:
+def write_output(text: str) -> None:
     """Write the answer.
 
     Raises NobodyListens if the reader has gone, LocalFileError if it cannot be written.
@@ -47,26 +47,26 @@ def answer(text: str) -> None:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
     except BrokenPipeError as error:
-        abandon(sys.stdout)
-        raise NobodyListens from error
+        discard(sys.stdout)
+        raise OutputClosed from error
     except OSError as error:
-        abandon(sys.stdout)
+        discard(sys.stdout)
         raise LocalFileError(f"the answer cannot be written: {error.strerror or error}") from error
 
 
-def answer_json(value: object) -> None:
+def write_json(value: object) -> None:
     """Write the answer as JSON."""
-    from runner.report.json_output import as_json
+    from runner.report.json_output import to_json
 
-    answer(as_json(value, ascii_only=_ascii_only()))
+    write_output(to_json(value, ascii_only=_ascii_only()))
 
 
-def answer_json_lines(values: Iterable[object]) -> None:
+def write_json_lines(values: Iterable[object]) -> None:
     """Write the answer as JSON Lines: a value a line."""
-    from runner.report.json_output import as_json_line
+    from runner.report.json_output import to_json_line
 
     ascii_only = _ascii_only()
-    answer("".join(as_json_line(value, ascii_only=ascii_only) for value in values))
+    write_output("".join(to_json_line(value, ascii_only=ascii_only) for value in values))
 
 
 def _ascii_only() -> bool:
@@ -98,7 +98,7 @@ def _write(text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
     except OSError:
-        abandon(sys.stderr)
+        discard(sys.stderr)
 
 
 def _line(sentence: str, entry: Callable[[], Entry]) -> str:
@@ -110,7 +110,7 @@ def _line(sentence: str, entry: Callable[[], Entry]) -> str:
     return entry().line(at=time.time(), ascii_only=not encoding.lower().startswith("utf"))
 
 
-def abandon(stream: TextIO) -> None:
+def discard(stream: TextIO) -> None:
     """Let whatever else is written to a stream vanish, so that it does not fail once more."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
@@ -124,11 +124,11 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
 
-def paint(stream: TextIO | None = None) -> Paint:
+def colours(stream: TextIO | None = None) -> Colours:
     """Return the colours for a stream (stdout): none unless whoever reads it wants them."""
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
 
-    return Paint(on=wants_colour(sys.stdout if stream is None else stream))
+    return Colours(on=wants_colour(sys.stdout if stream is None else stream))
 
 
 def wants_colour(stream: TextIO | None) -> bool:
@@ -176,7 +176,7 @@ def _frames(problems: Sequence[Problem]) -> dict[Problem, list[str]]:
     root, _ = find_root(start or Path())
     columns = os.get_terminal_size(sys.stderr.fileno()).columns
     return {
-        problem: render_frame(excerpt, width=columns or None, paint=paint(sys.stderr))
+        problem: render_frame(excerpt, width=columns or None, colours=colours(sys.stderr))
         for problem, excerpt in excerpts(problems, root).items()
     }
 

@@ -16,10 +16,10 @@ from runner.errors import LockHeld
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from runner.cli.console import Voice
+    from runner.cli.console import Console
     from runner.cli.project import Providers
     from runner.errors import Problem
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
     from runner.spec.project import Project
@@ -48,53 +48,53 @@ log_format = click.option(
 
 
 @contextlib.contextmanager
-def workshop(
+def open_context(
     project: Project,
     *,
     quiet: bool = False,
     verbose: bool = False,
     remind: float | None = None,
     problems: Sequence[Problem] = (),
-) -> Iterator[tuple[Workshop, Providers, Voice]]:
+) -> Iterator[tuple[Context, Providers, Console]]:
     """Say what is wrong with the specs, open what acting needs, and close it. Raises LedgerError.
 
-    `remind` is as `Voice` has it.
+    `remind` is as `Console` has it.
     """
-    from runner.cli.console import Voice
+    from runner.cli.console import Console
     from runner.ledger.store import Ledger
-    from runner.notify.subscribers import attend
-    from runner.reconcile.concurrency import Threads
-    from runner.reconcile.context import Workshop
+    from runner.notify.subscribers import register
+    from runner.reconcile.concurrency import ThreadExecutor
+    from runner.reconcile.context import Context
 
-    voice = Voice(quiet=quiet, verbose=verbose, remind=remind)
-    with voice:
-        voice.problems(problems)
+    console = Console(quiet=quiet, verbose=verbose, remind=remind)
+    with console:
+        console.problems(problems)
         with (
             Ledger.open(
-                project.ledger, clock=time.time, warn=partial(voice.say, event="remark")
+                project.ledger, clock=time.time, warn=partial(console.say, event="remark")
             ) as ledger,
             providers(project) as opened,
         ):
-            attend(ledger, project)
+            register(ledger, project)
             yield (
-                Workshop(
+                Context(
                     project=project,
                     ledger=ledger,
                     open_api=opened.open,
                     clock=time.time,
-                    tell=voice.tell,
-                    moving=voice.moving,
-                    hands=Threads(_AT_ONCE),
+                    tell=console.tell,
+                    moving=console.moving,
+                    executor=ThreadExecutor(_AT_ONCE),
                 ),
                 opened,
-                voice,
+                console,
             )
 
 
 def one_pass(
-    shop: Workshop,
+    context: Context,
     opened: Providers,
-    voice: Voice,
+    console: Console,
     specs: Specs,
     *,
     everything: bool = False,
@@ -110,15 +110,15 @@ def one_pass(
     from runner.reconcile.passes import reconcile_once
 
     began = time.monotonic()
-    with locked(shop.ledger.path, wait=wait_for_lock):
-        report = reconcile_once(shop, specs, everything=everything)
+    with locked(context.ledger.path, wait=wait_for_lock):
+        report = reconcile_once(context, specs, everything=everything)
         if opened.embedded is not None and not report.settled:
-            voice.waiting(report, _LOCAL_SLICE)
+            console.waiting(report, _LOCAL_SLICE)
             opened.embedded.work(_LOCAL_SLICE)
-            report = reconcile_once(shop, specs, everything=everything)
+            report = reconcile_once(context, specs, everything=everything)
     after_pass(
-        shop,
-        voice,
+        context,
+        console,
         specs,
         report,
         everything=everything,
@@ -129,9 +129,9 @@ def one_pass(
 
 
 def all_passes(
-    shop: Workshop,
+    context: Context,
     opened: Providers,
-    voice: Voice,
+    console: Console,
     specs: Specs,
     *,
     everything: bool,
@@ -149,8 +149,8 @@ def all_passes(
         now = time.monotonic()
         in_short = not last and now - told < _TOLD_APART
         after_pass(
-            shop,
-            voice,
+            context,
+            console,
             specs,
             report,
             everything=everything,
@@ -162,7 +162,7 @@ def all_passes(
 
     def waiting(report: PassReport, pause: float) -> None:
         follow(report, last=False)
-        voice.waiting(report, pause)
+        console.waiting(report, pause)
 
     def sleep(seconds: float) -> None:
         nonlocal began
@@ -171,7 +171,7 @@ def all_passes(
 
     pause = _sleeper(opened)
     report = reconcile_until_done(
-        shop,
+        context,
         specs,
         everything=everything,
         sleep=sleep,
@@ -217,14 +217,14 @@ def _sleeper(opened: Providers) -> Callable[[float], None]:
     return sleep
 
 
-def conclude(report: PassReport, specs: Specs, voice: Voice) -> int:
+def conclude(report: PassReport, specs: Specs, console: Console) -> int:
     """Say what is left to say, and choose the exit code."""
-    voice.rest()
-    voice.troubles(report)
-    voice.problems(report.problems)
-    voice.release()
+    console.clear_display()
+    console.troubles(report)
+    console.problems(report.problems)
+    console.flush()
     if not report.changed and not report.trouble:
-        voice.idle(_nothing_done(report))
+        console.nothing_to_do(_nothing_done(report))
     return exit_code(report, specs)
 
 

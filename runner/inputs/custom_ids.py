@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runner.inputs.row_set import RowSet
 
 
-class IdLines:
+class CustomIdWriter:
     """Writes ids as lines, a block at a time; without a file it only keeps count of bytes."""
 
     __slots__ = ("_encode", "_file", "_offset", "_pending")
@@ -52,7 +52,7 @@ class IdLines:
         return self._offset
 
 
-def read_ids(
+def read_custom_ids(
     ids: BinaryIO, *, shard_offset: int, rows: RowSet, wanted: RowSet | None
 ) -> Iterator[tuple[int, str]]:
     """Yield `row, custom_id` for the rows of a shard, or those of them in `wanted`, ascending.

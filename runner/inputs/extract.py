@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from runner.errors import InputChanged, LocalFileError
-from runner.inputs.custom_ids import read_ids
+from runner.inputs.custom_ids import read_custom_ids
 from runner.inputs.fingerprint import unchanging
 from runner.inputs.lines import Overlong, canonical, read_blocks
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from runner.inputs.row_set import RowSet
 
 
-__all__ = ["Cut", "ShardPlace", "cut", "read_ids"]
+__all__ = ["ExtractedFile", "ShardLocation", "cut", "read_custom_ids"]
 
 
-class ShardPlace(Protocol):
+class ShardLocation(Protocol):
     """Where a shard lies in its input: all that cutting needs to know of it."""
 
     @property
@@ -43,7 +43,7 @@ class ShardPlace(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class ExtractedFile:
     """What was written: so many requests, bytes, and their SHA-256 in hexadecimal."""
 
     requests: int
@@ -54,12 +54,12 @@ class Cut:
 def cut(
     path: Path,
     *,
-    shard: ShardPlace,
+    shard: ShardLocation,
     rows: RowSet,
     destination: BinaryIO,
     shown: str | None = None,
     expected: Fingerprint | None = None,
-) -> Cut:
+) -> ExtractedFile:
     """Write `rows`, some or all of the shard's, to `destination`, each with one line feed.
 
     Cutting all rows of a shard gives exactly its `bytes` and `sha256`. Memory is bounded by a
@@ -89,7 +89,7 @@ def cut(
             f"{shown} has fewer rows than when it was validated: nothing of it was sent;"
             " run again once it is complete"
         )
-    return Cut(requests=requests, bytes=size, sha256=digest.hexdigest())
+    return ExtractedFile(requests=requests, bytes=size, sha256=digest.hexdigest())
 
 
 def _kept(file: FileIO, *, first: int, rows: RowSet, shown: str) -> Iterator[list[bytes]]:

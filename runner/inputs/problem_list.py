@@ -13,7 +13,7 @@ from runner.errors import InvalidInput, Problem
 MOST_SHOWN: Final = 1000
 
 
-class Findings:
+class ProblemList:
     """Problems of the file shown as `shown`, added in the order of its lines."""
 
     __slots__ = ("_count", "_kept", "_shown")
@@ -34,7 +34,7 @@ class Findings:
         """Count problems that are known but not described."""
         self._count += more
 
-    def join(self, later: Findings) -> None:
+    def join(self, later: ProblemList) -> None:
         """Take in what another walk along the same file found."""
         self._kept += later._kept
         self._count += later._count

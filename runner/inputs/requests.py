@@ -18,7 +18,7 @@ LONGEST_CUSTOM_ID: Final = 512
 """Characters. The API states no limit; 64 of `[A-Za-z0-9_-]` are safe with every provider."""
 
 
-class Kind(StrEnum):
+class RequestKind(StrEnum):
     """What an endpoint asks of a body, whatever a dialect puts before its name."""
 
     CHAT = "chat"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
     OTHER = "other"
 
     @classmethod
-    def of(cls, endpoint: str) -> Kind:
+    def of(cls, endpoint: str) -> RequestKind:
         """Return the kind of `/v1/chat/completions`, `/v4/chat/completions` and the like."""
         for ending, kind in _ENDINGS:
             if endpoint.endswith(ending):
@@ -39,19 +39,19 @@ class Kind(StrEnum):
     @property
     def needs_model(self) -> bool:
         """Whether a body without a model is refused."""
-        return self not in (Kind.MODERATIONS, Kind.OTHER)
+        return self not in (RequestKind.MODERATIONS, RequestKind.OTHER)
 
 
 _ENDINGS: Final = (
-    ("/chat/completions", Kind.CHAT),
-    ("/completions", Kind.COMPLETIONS),
-    ("/responses", Kind.RESPONSES),
-    ("/embeddings", Kind.EMBEDDINGS),
-    ("/moderations", Kind.MODERATIONS),
+    ("/chat/completions", RequestKind.CHAT),
+    ("/completions", RequestKind.COMPLETIONS),
+    ("/responses", RequestKind.RESPONSES),
+    ("/embeddings", RequestKind.EMBEDDINGS),
+    ("/moderations", RequestKind.MODERATIONS),
 )
 
 
-class Request(msgspec.Struct, frozen=True, gc=False):
+class InputRequest(msgspec.Struct, frozen=True, gc=False):
     """What sharding needs of one row; `inputs` counts embedding inputs, else 0."""
 
     custom_id: str
@@ -137,10 +137,10 @@ class RequestReader:
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
         self._met: list[str] = []
-        decoder = msgspec.json.Decoder(_line_of(Kind.of(endpoint)), dec_hook=self._meet)
+        decoder = msgspec.json.Decoder(_line_of(RequestKind.of(endpoint)), dec_hook=self._meet)
         self._decode = decoder.decode
 
-    def read(self, row: bytes) -> Request | None:
+    def read(self, row: bytes) -> InputRequest | None:
         """Return the request of a sound row; None is for `diagnosis` to explain."""
         met = self._met
         met.clear()
@@ -157,7 +157,7 @@ class RequestReader:
             or not body.sound()
         ):
             return None
-        return Request(met[0], body.model, body.inputs())
+        return InputRequest(met[0], body.model, body.inputs())
 
     def _meet(self, _: type, value: object) -> _Met:
         """Note a custom_id: called for each of a line, while a field would keep only the last."""
@@ -182,19 +182,19 @@ def count_inputs(value: object) -> int:
     return len(value) if kinds in ({str}, {list}) else 0
 
 
-def _line_of(kind: Kind) -> type[_Line[_Body]]:
+def _line_of(kind: RequestKind) -> type[_Line[_Body]]:
     match kind:
-        case Kind.CHAT:
+        case RequestKind.CHAT:
             return _Line[_Chat]
-        case Kind.COMPLETIONS:
+        case RequestKind.COMPLETIONS:
             return _Line[_Completions]
-        case Kind.RESPONSES:
+        case RequestKind.RESPONSES:
             return _Line[_Responses]
-        case Kind.EMBEDDINGS:
+        case RequestKind.EMBEDDINGS:
             return _Line[_Embeddings]
-        case Kind.MODERATIONS:
+        case RequestKind.MODERATIONS:
             return _Line[_Moderations]
-        case Kind.OTHER:
+        case RequestKind.OTHER:
             return _Line[_Body]
         case _:
             assert_never(kind)

@@ -43,7 +43,7 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
     custom_id: str
 
 
-class Rows:
+class RequestHashes:
     """The requests of one input, by their hashes.
 
     `digest` is the SHA-256 over all rows, as a revision has it, or None where only ids are known.
@@ -58,7 +58,7 @@ class Rows:
         self.digest: str | None = None
 
     @classmethod
-    def of_requests(cls, lines: Iterable[bytes]) -> Rows:
+    def of_requests(cls, lines: Iterable[bytes]) -> RequestHashes:
         """Read request lines, with or without their line feeds; blank ones do not count.
 
         Raises ValueError for a line that has no custom_id.
@@ -79,7 +79,7 @@ class Rows:
         return rows
 
     @classmethod
-    def of_ids(cls, lines: Iterable[bytes]) -> Rows:
+    def of_ids(cls, lines: Iterable[bytes]) -> RequestHashes:
         """Read the lines of an ids file. Raises ValueError for what is none."""
         rows = cls(whole=False)
         decode = msgspec.json.Decoder(str).decode
@@ -91,7 +91,7 @@ class Rows:
         return rows
 
     @classmethod
-    def of_responses(cls, lines: Iterable[bytes]) -> Rows:
+    def of_responses(cls, lines: Iterable[bytes]) -> RequestHashes:
         """Read the ids of response or error lines. Raises ValueError for a line without one."""
         rows = cls(whole=False)
         decode = msgspec.json.Decoder(_Line).decode
@@ -106,7 +106,7 @@ class Rows:
         bucket.append(content)
         self.count += 1
 
-    def since(self, before: Rows) -> RowChanges:
+    def since(self, before: RequestHashes) -> RowChanges:
         """Say how these rows differ from earlier ones."""
         kept = changed = 0
         for ours, theirs in zip(self._buckets, before._buckets, strict=True):

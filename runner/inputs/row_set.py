@@ -52,7 +52,7 @@ class RowSet:
 
         Ascending rows are taken as they come, without a list of them.
         """
-        gathered = RowGathering()
+        gathered = RowSetBuilder()
         remaining = iter(rows)
         for row in remaining:
             if not gathered.add(row):
@@ -162,7 +162,7 @@ class RowSet:
         return f"RowSet.parse({str(self)!r})"
 
 
-class RowGathering:
+class RowSetBuilder:
     """A RowSet in the making: rows are added one by one, ascending."""
 
     __slots__ = ("_bounds",)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from runner.errors import InvalidInput, Problem
 from runner.inputs import fingerprint
-from runner.inputs.custom_ids import IdLines
+from runner.inputs.custom_ids import CustomIdWriter
 from runner.inputs.duplicates import SeenIds
 from runner.inputs.fingerprint import unchanging
 from runner.inputs.lines import Block, Overlong, canonical, read_blocks
-from runner.inputs.problem_list import Findings
+from runner.inputs.problem_list import ProblemList
 from runner.inputs.requests import RequestReader
 from runner.inputs.sharding import Shard, Sharder
-from runner.inputs.validation import diagnose, quoted
+from runner.inputs.validation import check_line, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from runner.inputs.duplicates import Suspects
     from runner.inputs.fingerprint import Fingerprint
-    from runner.inputs.requests import Request
+    from runner.inputs.requests import InputRequest
     from runner.inputs.tokens import TokenCounter
     from runner.spec.project import Limits
 
@@ -122,11 +122,11 @@ class _Walk:
         self._limits = limits
         self._reader = RequestReader(endpoint)
         self._seen = SeenIds()
-        self._ids = IdLines(ids)
+        self._ids = CustomIdWriter(ids)
         self.longest = limits.max_bytes - 1
         if limits.max_line_bytes is not None:
             self.longest = min(self.longest, limits.max_line_bytes)
-        self.findings = Findings(shown)
+        self.findings = ProblemList(shown)
         self.sharder = Sharder(limits, self._ids.offset, counter)
         self.verbatim = True
 
@@ -144,7 +144,7 @@ class _Walk:
         """Find ids used more than once, all of them compared with the ids of earlier lines."""
         suspects, left_out = self._seen.suspects(_MOST_SUSPECTS)
         if suspects:
-            repeated = Findings(self._shown)
+            repeated = ProblemList(self._shown)
             file.seek(0)
             for part in read_blocks(file, longest=self.longest + 1, shown=self._shown):
                 if isinstance(part, Block):
@@ -179,18 +179,18 @@ class _Walk:
         # A blank line without an end is none of the rows, and no less a part of the file.
         self.verbatim = self.verbatim and same and block.ended and not marked
 
-    def _look_closely(self, line: bytes, number: int) -> Request | None:
+    def _look_closely(self, line: bytes, number: int) -> InputRequest | None:
         row = canonical(line)
         if not row:
             return None
-        diagnosis = diagnose(row, self._endpoint)
+        diagnosis = check_line(row, self._endpoint)
         for fault in diagnosis.faults:
             self.findings.add(fault.message, line=number, column=fault.column)
         if diagnosis.custom_id is not None:
             self._seen.add(diagnosis.custom_id)
         return diagnosis.request
 
-    def _fits(self, request: Request, number: int) -> bool:
+    def _fits(self, request: InputRequest, number: int) -> bool:
         if request.inputs <= self._limits.max_embedding_inputs:
             return True
         self.findings.add(
@@ -214,14 +214,14 @@ class _Walk:
             )
         self.findings.add(message, line=number)
 
-    def _compare(self, block: Block, suspects: Suspects, repeated: Findings) -> None:
+    def _compare(self, block: Block, suspects: Suspects, repeated: ProblemList) -> None:
         for number, line in enumerate(block.lines, block.number):
             row = canonical(line)
             request = self._reader.read(row) if _is_utf8(row) else None
             if request is not None:
                 custom_id: str | None = request.custom_id
             else:
-                custom_id = diagnose(row, self._endpoint).custom_id if row else None
+                custom_id = check_line(row, self._endpoint).custom_id if row else None
             earlier = custom_id and suspects.earlier(custom_id, number)
             if custom_id and earlier:
                 repeated.add(

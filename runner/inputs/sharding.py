@@ -12,12 +12,12 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.inputs.row_set import RowGathering
+from runner.inputs.row_set import RowSetBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.inputs.requests import Request
+    from runner.inputs.requests import InputRequest
     from runner.inputs.row_set import RowSet
     from runner.inputs.tokens import TokenCounter
     from runner.spec.project import Limits
@@ -71,7 +71,7 @@ class Sharder:
         self.requests = 0
         self.bytes = 0
 
-    def add(self, row: bytes, request: Request, *, offset: int) -> None:
+    def add(self, row: bytes, request: InputRequest, *, offset: int) -> None:
         """Put the next row, which stands at byte `offset` of the input, into its shard."""
         size = len(row) + 1
         shard = self._open.get(request.model)
@@ -171,7 +171,7 @@ class _Growing:
         self.model = model
         self.offset = offset
         self.ids_offset = ids_offset
-        self.rows = RowGathering()
+        self.rows = RowSetBuilder()
         self.requests = 0
         self.bytes = 0
         self.inputs = 0

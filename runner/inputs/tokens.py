@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, assert_never
 
 import msgspec
 
-from runner.inputs.requests import Kind
+from runner.inputs.requests import RequestKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +67,7 @@ class TokenCounter:
     """Counts the prompt tokens of an input's rows, all for one endpoint. Keeps nothing."""
 
     def __init__(self, endpoint: str, count: _Count) -> None:
-        self._read = _reader_of(Kind.of(endpoint))
+        self._read = _reader_of(RequestKind.of(endpoint))
         self._count = count
         self._decode = msgspec.json.Decoder(_Line).decode
 
@@ -251,17 +251,17 @@ class _Prompt:
             raise _NotUnderstoodError
 
 
-def _reader_of(kind: Kind) -> Callable[[_Prompt, dict[str, Any]], None] | None:
+def _reader_of(kind: RequestKind) -> Callable[[_Prompt, dict[str, Any]], None] | None:
     match kind:
-        case Kind.CHAT:
+        case RequestKind.CHAT:
             return _Prompt.add_chat
-        case Kind.COMPLETIONS:
+        case RequestKind.COMPLETIONS:
             return _Prompt.add_completion
-        case Kind.RESPONSES:
+        case RequestKind.RESPONSES:
             return _Prompt.add_response
-        case Kind.EMBEDDINGS:
+        case RequestKind.EMBEDDINGS:
             return _Prompt.add_embedding
-        case Kind.MODERATIONS | Kind.OTHER:
+        case RequestKind.MODERATIONS | RequestKind.OTHER:
             return None
         case _:
             assert_never(kind)

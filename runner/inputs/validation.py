@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Never, assert_never
 
-from runner.inputs.requests import LONGEST_CUSTOM_ID, Kind, Request, count_inputs
+from runner.inputs.requests import LONGEST_CUSTOM_ID, InputRequest, RequestKind, count_inputs
 
 _SHOWN: Final = 60
 """Characters of a value that a message quotes."""
@@ -23,7 +23,7 @@ _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class LineProblem:
     """One thing wrong with a line; `column` counts characters from 1, 0 is the whole line."""
 
     column: int = 0
@@ -31,51 +31,51 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
+class LineCheck:
     """Either a request after all, or at least one fault.
 
     `custom_id` is known for many a faulty line too: its repetition is a fault of its own.
     """
 
-    request: Request | None = None
+    request: InputRequest | None = None
     custom_id: str | None = None
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[LineProblem, ...] = ()
 
 
-def diagnose(row: bytes, endpoint: str) -> Diagnosis:
+def check_line(row: bytes, endpoint: str) -> LineCheck:
     """Find all that is wrong with a row of an input for `endpoint`."""
     try:
         text = row.decode()
     except UnicodeDecodeError as error:
         column = len(row[: error.start].decode()) + 1
         message = "not valid UTF-8: save the file as UTF-8 (invalid_json_line)"
-        return Diagnosis(faults=(Fault(column=column, message=message),))
+        return LineCheck(faults=(LineProblem(column=column, message=message),))
     value, fault = _parse(text)
     if fault is not None:
-        return Diagnosis(faults=(fault,))
+        return LineCheck(faults=(fault,))
     if not isinstance(value, _Object):
         message = (
             f"expected one request object, not {_kind(value)}: each line is a request"
             " with custom_id, method, url and body (invalid_json_line)"
         )
-        return Diagnosis(faults=(Fault(message=message),))
+        return LineCheck(faults=(LineProblem(message=message),))
     faults = [*_repeated(value), *_envelope(value, endpoint)]
     custom_id, body = value.get("custom_id"), value.get("body")
-    kind = Kind.of(endpoint)
+    kind = RequestKind.of(endpoint)
     if isinstance(body, _Object):
         faults += _body(body, kind)
     if faults or not isinstance(custom_id, str) or not isinstance(body, _Object):
-        return Diagnosis(
+        return LineCheck(
             custom_id=custom_id if isinstance(custom_id, str) and custom_id else None,
-            faults=tuple(Fault(message=each) for each in faults),
+            faults=tuple(LineProblem(message=each) for each in faults),
         )
     model = body.get("model")
-    request = Request(
+    request = InputRequest(
         custom_id,
         model if isinstance(model, str) else None,
-        count_inputs(body.get("input")) if kind is Kind.EMBEDDINGS else 0,
+        count_inputs(body.get("input")) if kind is RequestKind.EMBEDDINGS else 0,
     )
-    return Diagnosis(request=request, custom_id=custom_id)
+    return LineCheck(request=request, custom_id=custom_id)
 
 
 class _Object(dict[str, object]):
@@ -88,7 +88,7 @@ class _NotJson(ValueError):
     """A constant that Python's reader takes and JSON does not have."""
 
 
-def _parse(text: str) -> tuple[object, Fault | None]:
+def _parse(text: str) -> tuple[object, LineProblem | None]:
     try:
         # Numbers are not converted: they are not ours, and Python limits their length.
         value = json.loads(
@@ -101,17 +101,17 @@ def _parse(text: str) -> tuple[object, Fault | None]:
     except json.JSONDecodeError as error:
         if text.startswith("\ufeff"):
             message = "byte order mark (U+FEFF) inside the file: remove it (invalid_json_line)"
-            return None, Fault(column=1, message=message)
+            return None, LineProblem(column=1, message=message)
         # Python says "Expecting ...: line 1 column 5"; the place is given as ours.
         what = error.msg.removesuffix(" starting at").removesuffix(" at").rstrip(": ")
         what = what[:1].lower() + what[1:]
         message = f"not valid JSON: {what}; each line is one JSON object (invalid_json_line)"
-        return None, Fault(column=error.colno, message=message)
+        return None, LineProblem(column=error.colno, message=message)
     except _NotJson as error:
         message = f"{error} is not JSON: write a number or null (invalid_json_line)"
-        return None, Fault(column=_constant_column(text), message=message)
+        return None, LineProblem(column=_constant_column(text), message=message)
     except RecursionError:
-        return None, Fault(message="nested too deeply to be read (invalid_json_line)")
+        return None, LineProblem(message="nested too deeply to be read (invalid_json_line)")
     column = _lone_surrogate_column(text)
     if column:
         escape = text[column - 1 : column + 5]
@@ -119,7 +119,7 @@ def _parse(text: str) -> tuple[object, Fault | None]:
             f"{escape} is half of a surrogate pair: escape the whole character or"
             " write it as UTF-8 (invalid_json_line)"
         )
-        return None, Fault(column=column, message=message)
+        return None, LineProblem(column=column, message=message)
     return value, None
 
 
@@ -210,7 +210,7 @@ def _envelope(value: _Object, endpoint: str) -> list[str]:
     return faults
 
 
-def _body(body: _Object, kind: Kind) -> list[str]:
+def _body(body: _Object, kind: RequestKind) -> list[str]:
     """Check what decides whether a batch is accepted; the rest of a body is the provider's."""
     faults = [*_model(body.get("model"), kind), *_question(body, kind)]
     if body.get("stream") is True:
@@ -220,21 +220,21 @@ def _body(body: _Object, kind: Kind) -> list[str]:
     return faults
 
 
-def _question(body: _Object, kind: Kind) -> list[str]:
+def _question(body: _Object, kind: RequestKind) -> list[str]:
     """Check the part of a body that holds what is asked."""
     match kind:
-        case Kind.CHAT:
+        case RequestKind.CHAT:
             return _messages(body)
-        case Kind.COMPLETIONS:
+        case RequestKind.COMPLETIONS:
             return [] if "prompt" in body else ["missing 'body.prompt' (invalid_request)"]
-        case Kind.RESPONSES:
+        case RequestKind.RESPONSES:
             given = body.get("input") is not None or body.get("prompt") is not None
             return [] if given else ["missing 'body.input' or 'body.prompt' (invalid_request)"]
-        case Kind.EMBEDDINGS:
+        case RequestKind.EMBEDDINGS:
             return _input(body) or _embeddable(body["input"])
-        case Kind.MODERATIONS:
+        case RequestKind.MODERATIONS:
             return _input(body)
-        case Kind.OTHER:
+        case RequestKind.OTHER:
             return []
         case _:
             assert_never(kind)
@@ -244,7 +244,7 @@ def _input(body: _Object) -> list[str]:
     return ["missing 'body.input' (invalid_request)"] if body.get("input") is None else []
 
 
-def _model(model: object, kind: Kind) -> list[str]:
+def _model(model: object, kind: RequestKind) -> list[str]:
     if model is None:
         if kind.needs_model:
             return ["missing 'body.model': name the model to ask (invalid_request)"]

@@ -28,24 +28,24 @@ def listed(
     Batches that belong to no submission here are kept: the next look goes back no further
     than this one, and a spec that arrives later must still find them.
     """
-    with ledger.change() as change:
-        change.write(
+    with ledger.transaction() as transaction:
+        transaction.write(
             "INSERT INTO providers (name, base_url, listed_at, listed_through) VALUES (?, ?, ?, ?) "
             "ON CONFLICT (name) DO UPDATE SET base_url = excluded.base_url, "
             "listed_at = excluded.listed_at, listed_through = excluded.listed_through",
             provider,
             base_url,
-            change.now,
+            transaction.now,
             through,
         )
         for key, batch in tagged:
-            upsert_batch(change, provider, batch, None, carries=key)
+            upsert_batch(transaction, provider, batch, None, carries=key)
 
 
 def cache_digest(ledger: Ledger, fingerprint: Fingerprint, *, digest: str, requests: int) -> None:
     """Remember an input's digest for as long as the file does not change."""
-    with ledger.change() as change:
-        change.write(
+    with ledger.transaction() as transaction:
+        transaction.write(
             "INSERT OR REPLACE INTO input_cache (path, size, mtime_ns, ctime_ns, inode, digest, "
             "requests) VALUES (?, ?, ?, ?, ?, ?, ?)",
             fingerprint.path,

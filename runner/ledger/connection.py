@@ -170,7 +170,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 @contextlib.contextmanager
-def transaction(
+def write_transaction(
     connection: sqlite3.Connection, path: Path, *, durable: bool = False
 ) -> Iterator[sqlite3.Connection]:
     """Run the body as one write transaction: all of it is done afterwards, or none.

@@ -11,13 +11,13 @@ from runner.ledger.records import Tag
 if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.ledger.records import FileRecord, Key, Submission
-    from runner.ledger.transaction import Change
+    from runner.ledger.transaction import Transaction
 
 
-def insert_submission(change: Change, run: int, submission: Submission) -> None:
+def insert_submission(transaction: Transaction, run: int, submission: Submission) -> None:
     """Insert an attempt of a run, as far as it has come."""
     key = submission.key
-    change.insert(
+    transaction.insert(
         "submissions",
         {
             "key": str(key),
@@ -42,9 +42,9 @@ def insert_submission(change: Change, run: int, submission: Submission) -> None:
     )
 
 
-def insert_file(change: Change, key: Key, record: FileRecord) -> None:
+def insert_file(transaction: Transaction, key: Key, record: FileRecord) -> None:
     """Record a result file of a submission; a second download replaces the first."""
-    change.write(
+    transaction.write(
         "INSERT OR REPLACE INTO files (submission, kind, file_id, path, bytes, sha256, "
         "downloaded_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
         str(key),
@@ -53,12 +53,17 @@ def insert_file(change: Change, key: Key, record: FileRecord) -> None:
         record.path,
         record.bytes,
         record.sha256,
-        change.now,
+        transaction.now,
     )
 
 
 def upsert_batch(
-    change: Change, provider: str, batch: Batch, key: Key | None, *, carries: Key | None = None
+    transaction: Transaction,
+    provider: str,
+    batch: Batch,
+    key: Key | None,
+    *,
+    carries: Key | None = None,
 ) -> None:
     """Store a Batch object, a column for each field of the reference, and the whole of it.
 
@@ -72,8 +77,8 @@ def upsert_batch(
         "submission": None if key is None else str(key),
         "tag": None if carries is None else str(carries),
         "raw": json.dumps(batch.raw, ensure_ascii=False),
-        "first_seen_at": change.now,
-        "changed_at": change.now,
+        "first_seen_at": transaction.now,
+        "changed_at": transaction.now,
     }
     for field in (*CLASSIC_FIELDS, *NEWER_FIELDS):
         values[field] = _column(field, batch)
@@ -83,7 +88,7 @@ def upsert_batch(
         for column in values
         if column not in ("provider", "id", "submission", "first_seen_at")
     )
-    change.write(
+    transaction.write(
         f"INSERT INTO batches ({columns}) VALUES ({marks}) "  # noqa: S608 -- our own names
         f"ON CONFLICT (provider, id) DO UPDATE SET {updates}, "
         f"submission = coalesce(excluded.submission, submission)",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.imports import unseen
+from runner.imports import no_progress
 
 if TYPE_CHECKING:
     import sqlite3
@@ -27,7 +27,7 @@ APPLICATION_ID: Final = 0x52554E52
 
 def apply_migrations(connection: sqlite3.Connection, *, after: int) -> None:
     """Bring the schema from version `after` to the newest; one transaction a version."""
-    with unseen("pandas", "numpy"):  # loaded where they are installed: 0.2 s and 50 MB
+    with no_progress("pandas", "numpy"):  # loaded where they are installed: 0.2 s and 50 MB
         from sqlite_utils import Database
 
     database = Database(connection, execute_plugins=False)
@@ -295,7 +295,7 @@ def _second(database: Database) -> None:
 def _third(database: Database) -> None:
     """Know who is told of what has happened, and which troubles there are.
 
-    Without row ids each is one tree, which `attend` has seen whole before anything is sent.
+    Without row ids each is one tree, which `register` has seen whole before anything is sent.
     """
     database.execute("""
         CREATE TABLE hooks (

@@ -25,17 +25,17 @@ _WORTH_TELLING: Final = ("run_finished", "overdue", TROUBLE, RECOVERED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
+class Subscriber:
     """A hook, or anything else that is told of passes, as the ledger knows it.
 
-    `heard` is the last event it needs not be told of any more, `tries` how often the next one was
+    `delivered` is the last event it need not be told of, `tries` how often the next one was
     tried, `failures` how many tries have failed in a row and `problem` why the last one did, and
     `not_before` when the next is due.
     """
 
     id: str
     name: str
-    heard: int
+    delivered: int
     tries: int
     failures: int
     not_before: float
@@ -44,7 +44,7 @@ class Listener:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenTrouble:
+class OpenProblem:
     """A trouble that was there when the last pass ended; `said_at` is when people were told."""
 
     subject: str
@@ -54,7 +54,7 @@ class OpenTrouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class News:
+class PendingEvent:
     """An event that is worth telling, and its number."""
 
     number: int
@@ -67,21 +67,21 @@ class News:
         return str(self.event.detail.get("state")) if ended else self.event.kind
 
 
-def attend(ledger: Ledger, names: Mapping[str, str]) -> None:
+def register(ledger: Ledger, names: Mapping[str, str]) -> None:
     """Know these hooks, by id, and no others; a new one hears of what happens from now on.
 
     Writes nothing if they are known. What is read after a pass is read here for the first time: a
     ledger that is damaged there is to be found so before anything is sent.
     """
-    open_troubles(ledger)
+    open_problems(ledger)
     known = {row["id"] for row in ledger.query("SELECT id FROM hooks")}
     if known == names.keys():
         return
-    with ledger.change() as change:
+    with ledger.transaction() as transaction:
         for gone in known - names.keys():
-            change.write("DELETE FROM hooks WHERE id = ?", gone)
+            transaction.write("DELETE FROM hooks WHERE id = ?", gone)
         for new in names.keys() - known:
-            change.write(
+            transaction.write(
                 "INSERT OR IGNORE INTO hooks (id, name, heard) "
                 "VALUES (?, ?, (SELECT coalesce(max(id), 0) FROM events))",
                 new,
@@ -89,10 +89,13 @@ def attend(ledger: Ledger, names: Mapping[str, str]) -> None:
             )
 
 
-def listeners(ledger: Ledger) -> dict[str, Listener]:
+def subscribers(ledger: Ledger) -> dict[str, Subscriber]:
     """Return whoever is told, by id."""
-    rows = ledger.query("SELECT * FROM hooks")
-    return {row["id"]: Listener(**dict(row)) for row in rows}
+    rows = ledger.query(
+        "SELECT id, name, heard AS delivered, tries, failures, not_before, told_at, problem "
+        "FROM hooks"
+    )
+    return {row["id"]: Subscriber(**dict(row)) for row in rows}
 
 
 def newest(ledger: Ledger) -> int:
@@ -101,7 +104,7 @@ def newest(ledger: Ledger) -> int:
     return int(row["newest"])
 
 
-def news(ledger: Ledger, *, after: int, through: int) -> tuple[News, ...]:
+def pending_events(ledger: Ledger, *, after: int, through: int) -> tuple[PendingEvent, ...]:
     """Return what is worth telling of the events after one and up to another, oldest first."""
     marks = ", ".join("?" * len(_WORTH_TELLING))
     rows = ledger.query(
@@ -111,43 +114,45 @@ def news(ledger: Ledger, *, after: int, through: int) -> tuple[News, ...]:
         through,
         *_WORTH_TELLING,
     )
-    return tuple(News(number=row["id"], event=read_event(row)) for row in rows)
+    return tuple(PendingEvent(number=row["id"], event=read_event(row)) for row in rows)
 
 
-def trying(ledger: Ledger, hook: str) -> None:
+def record_try(ledger: Ledger, hook: str) -> None:
     """Note that a hook is about to be told: whatever comes of it, this was a try."""
-    with ledger.change() as change:
-        change.write("UPDATE hooks SET tries = tries + 1 WHERE id = ?", hook)
+    with ledger.transaction() as transaction:
+        transaction.write("UPDATE hooks SET tries = tries + 1 WHERE id = ?", hook)
 
 
-def told(ledger: Ledger, hook: Listener, piece: News) -> None:
+def record_delivery(ledger: Ledger, hook: Subscriber, piece: PendingEvent) -> None:
     """Record that a hook was told."""
-    with ledger.change() as change:
-        change.write(
+    with ledger.transaction() as transaction:
+        transaction.write(
             "UPDATE hooks SET heard = max(heard, ?), tries = 0, failures = 0, not_before = 0, "
             "told_at = ?, problem = NULL WHERE id = ?",
             piece.number,
-            change.now,
+            transaction.now,
             hook.id,
         )
         event = piece.event
-        change.tell("told", job=event.job, revision=event.revision, hook=hook.name, of=piece.kind)
+        transaction.record_event(
+            "told", job=event.job, revision=event.revision, hook=hook.name, of=piece.kind
+        )
 
 
-def not_told(
+def record_failed_delivery(
     ledger: Ledger,
-    hook: Listener,
+    hook: Subscriber,
     problem: str,
     *,
     not_before: float = 0.0,
-    given_up: News | None = None,
+    given_up: PendingEvent | None = None,
 ) -> None:
     """Record that a hook could not be told, and when that is worth another try.
 
     `given_up` is what it will not be told of any more.
     """
-    with ledger.change() as change:
-        change.write(
+    with ledger.transaction() as transaction:
+        transaction.write(
             "UPDATE hooks SET failures = failures + 1, not_before = ?, problem = ? WHERE id = ?",
             not_before,
             problem,
@@ -155,12 +160,12 @@ def not_told(
         )
         if given_up is None:
             return
-        change.write(
+        transaction.write(
             "UPDATE hooks SET heard = max(heard, ?), tries = 0 WHERE id = ?",
             given_up.number,
             hook.id,
         )
-        change.tell(
+        transaction.record_event(
             "not_told",
             job=given_up.event.job,
             revision=given_up.event.revision,
@@ -170,31 +175,33 @@ def not_told(
         )
 
 
-def works(ledger: Ledger, listener: Listener) -> None:
+def record_recovery(ledger: Ledger, subscriber: Subscriber) -> None:
     """Record that what had failed works again."""
-    with ledger.change() as change:
-        change.write("UPDATE hooks SET failures = 0, problem = NULL WHERE id = ?", listener.id)
+    with ledger.transaction() as transaction:
+        transaction.write(
+            "UPDATE hooks SET failures = 0, problem = NULL WHERE id = ?", subscriber.id
+        )
 
 
-def heard(ledger: Ledger, hook: str, number: int) -> None:
+def mark_delivered(ledger: Ledger, hook: str, number: int) -> None:
     """Record that there is nothing to tell a hook of up to an event."""
-    with ledger.change() as change:
-        change.write(
+    with ledger.transaction() as transaction:
+        transaction.write(
             "UPDATE hooks SET heard = ?, tries = 0 WHERE id = ? AND heard < ?", number, hook, number
         )
 
 
-def open_troubles(ledger: Ledger) -> dict[str, OpenTrouble]:
+def open_problems(ledger: Ledger) -> dict[str, OpenProblem]:
     """Return the troubles that were there when the last pass ended, by subject."""
     rows = ledger.query("SELECT subject, what, began_at, said_at FROM troubles ORDER BY subject")
-    return {row["subject"]: OpenTrouble(**dict(row)) for row in rows}
+    return {row["subject"]: OpenProblem(**dict(row)) for row in rows}
 
 
-def note_troubles(
+def record_problems(
     ledger: Ledger,
     *,
     began: Mapping[str, str],
-    over: Iterable[OpenTrouble],
+    over: Iterable[OpenProblem],
     said: Iterable[str] = (),
 ) -> None:
     """Record which troubles have begun and which are over, and of which people were told again.
@@ -202,14 +209,14 @@ def note_troubles(
     `began` is what each is, by subject; one that was there already has become another. Two
     passes that notice the same at once make one event of it.
     """
-    with ledger.change() as change:
+    with ledger.transaction() as transaction:
         for trouble in over:
-            if change.write(
+            if transaction.write(
                 "DELETE FROM troubles WHERE subject = ? AND began_at = ?",
                 trouble.subject,
                 trouble.began_at,
             ):
-                change.tell(
+                transaction.record_event(
                     RECOVERED,
                     job=_job(trouble.subject),
                     subject=trouble.subject,
@@ -217,18 +224,20 @@ def note_troubles(
                     since=trouble.began_at,
                 )
         for subject, what in began.items():
-            if change.write(
+            if transaction.write(
                 "INSERT INTO troubles (subject, what, began_at, said_at) VALUES (?, ?, ?, ?) "
                 "ON CONFLICT (subject) DO UPDATE SET what = excluded.what, "
                 "said_at = excluded.said_at WHERE what != excluded.what",
                 subject,
                 what,
-                change.now,
-                change.now,
+                transaction.now,
+                transaction.now,
             ):
-                change.tell(TROUBLE, job=_job(subject), subject=subject, what=what)
+                transaction.record_event(TROUBLE, job=_job(subject), subject=subject, what=what)
         for subject in said:
-            change.write("UPDATE troubles SET said_at = ? WHERE subject = ?", change.now, subject)
+            transaction.write(
+                "UPDATE troubles SET said_at = ? WHERE subject = ?", transaction.now, subject
+            )
 
 
 def _job(subject: str) -> str | None:

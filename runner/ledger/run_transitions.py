@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.ledger.records import FileRecord, JobRecord, Key, Run, ShardRecord, Submission
     from runner.ledger.store import Ledger
-    from runner.ledger.transaction import Change
+    from runner.ledger.transaction import Transaction
 
 
 def want(ledger: Ledger, job: JobRecord) -> None:
     """Note what a job's spec asks for now."""
-    with ledger.change() as change:
-        _want(change, job)
+    with ledger.transaction() as transaction:
+        _want(transaction, job)
 
 
 def unwant(ledger: Ledger, job: str) -> None:
     """Note that no spec asks for this job any more."""
-    with ledger.change() as change:
-        change.write(
-            "UPDATE jobs SET wanted = NULL, updated_at = ? WHERE name = ?", change.now, job
+    with ledger.transaction() as transaction:
+        transaction.write(
+            "UPDATE jobs SET wanted = NULL, updated_at = ? WHERE name = ?", transaction.now, job
         )
-        change.tell("spec_gone", job=job)
+        transaction.record_event("spec_gone", job=job)
 
 
 def start_run(ledger: Ledger, job: JobRecord, run: Run, shards: Iterable[ShardRecord]) -> int:
@@ -41,11 +41,11 @@ def start_run(ledger: Ledger, job: JobRecord, run: Run, shards: Iterable[ShardRe
     shards = tuple(shards)
     if sum(len(shard.rows) for shard in shards) != run.requests:
         raise LedgerError(f"run {run.job}/{run.short} has shards that do not hold its requests")
-    with ledger.change() as change:
-        _want(change, job)
-        identifier = _insert_run(change, run, shards)
-        _note_spec(change, job)
-        change.tell(
+    with ledger.transaction() as transaction:
+        _want(transaction, job)
+        identifier = _insert_run(transaction, run, shards)
+        _note_spec(transaction, job)
+        transaction.record_event(
             "run_started",
             job=run.job,
             revision=run.short,
@@ -62,10 +62,10 @@ def restore_run(
     submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
 ) -> int:
     """Record a run that another ledger finished, as its record on disk tells it."""
-    with ledger.change() as change:
-        _want(change, job)
-        identifier = _restore(change, run, submissions)
-        _note_spec(change, job)
+    with ledger.transaction() as transaction:
+        _want(transaction, job)
+        identifier = _restore(transaction, run, submissions)
+        _note_spec(transaction, job)
     return identifier
 
 
@@ -75,8 +75,8 @@ def restore_history(
     submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
 ) -> int:
     """Record a finished run of another ledger without saying that its job asks for it now."""
-    with ledger.change() as change:
-        change.write(
+    with ledger.transaction() as transaction:
+        transaction.write(
             "INSERT INTO jobs (name, spec_path, spec_line, spec_sha256, spec_document, "
             "updated_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
             run.job,
@@ -84,42 +84,44 @@ def restore_history(
             run.spec_line,
             run.spec_sha256,
             run.spec_document,
-            change.now,
+            transaction.now,
         )
-        return _restore(change, run, submissions)
+        return _restore(transaction, run, submissions)
 
 
 def _restore(
-    change: Change,
+    transaction: Transaction,
     run: Run,
     submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
 ) -> int:
-    identifier = _insert_run(change, run, run.shards)
+    identifier = _insert_run(transaction, run, run.shards)
     for submission, batch, files in submissions:
-        insert_submission(change, identifier, submission)
+        insert_submission(transaction, identifier, submission)
         if batch is not None:
-            upsert_batch(change, run.provider, batch, submission.key)
+            upsert_batch(transaction, run.provider, batch, submission.key)
         for record in files:
-            insert_file(change, submission.key, record)
-    change.tell("run_restored", job=run.job, revision=run.short, state=run.state)
+            insert_file(transaction, submission.key, record)
+    transaction.record_event("run_restored", job=run.job, revision=run.short, state=run.state)
     return identifier
 
 
 def relocate_run(ledger: Ledger, run: Run, job: JobRecord, folder: str) -> None:
     """Hand a run to the job that asks for it now, or to another output folder."""
-    with ledger.change() as change:
-        _want(change, job)
-        change.write("UPDATE runs SET job = ?, folder = ? WHERE id = ?", job.name, folder, run.id)
-        _note_spec(change, job)
-        change.tell(
+    with ledger.transaction() as transaction:
+        _want(transaction, job)
+        transaction.write(
+            "UPDATE runs SET job = ?, folder = ? WHERE id = ?", job.name, folder, run.id
+        )
+        _note_spec(transaction, job)
+        transaction.record_event(
             "run_moved", job=job.name, revision=run.short, was_job=run.job, was_folder=run.folder
         )
 
 
 def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> None:
     """Let a finished run go on: its spec is back, or a person asked again (`next_round`)."""
-    with ledger.change(durable=True) as change:
-        change.write(
+    with ledger.transaction(durable=True) as transaction:
+        transaction.write(
             "UPDATE runs SET state = ?, reason = NULL, superseded = 0, cancel_requested = 0, "
             "finished_at = NULL, tidied_at = NULL, round = round + ?, attempts = ? WHERE id = ?",
             RunState.RUNNING,
@@ -129,21 +131,21 @@ def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> 
         )
         # A batch that was given up may be back (another key, another address): it is looked for
         # once more before anybody pays again.
-        change.write(
+        transaction.write(
             "UPDATE submissions SET state = ?, transient = NULL, permanent = NULL "
             "WHERE run = ? AND state = ?",
             SubmissionState.SUBMITTED,
             run.id,
             SubmissionState.LOST,
         )
-        change.tell("run_reopened", job=run.job, revision=run.short, asked=next_round)
+        transaction.record_event("run_reopened", job=run.job, revision=run.short, asked=next_round)
 
 
 def request_cancel(ledger: Ledger, run: Run) -> None:
     """Note that a person wants a run to stop."""
-    with ledger.change(durable=True) as change:
-        change.write("UPDATE runs SET cancel_requested = 1 WHERE id = ?", run.id)
-        change.tell("cancel_requested", job=run.job, revision=run.short)
+    with ledger.transaction(durable=True) as transaction:
+        transaction.write("UPDATE runs SET cancel_requested = 1 WHERE id = ?", run.id)
+        transaction.record_event("cancel_requested", job=run.job, revision=run.short)
 
 
 def finish_run(
@@ -157,8 +159,8 @@ def finish_run(
     superseded: bool,
 ) -> None:
     """Record that the final files of a run are in place."""
-    with ledger.change(durable=True) as change:
-        change.write(
+    with ledger.transaction(durable=True) as transaction:
+        transaction.write(
             "UPDATE runs SET state = ?, reason = ?, succeeded = ?, failed = ?, superseded = ?, "
             "finished_at = ? WHERE id = ?",
             state,
@@ -166,10 +168,10 @@ def finish_run(
             succeeded,
             failed,
             int(superseded),
-            change.now,
+            transaction.now,
             run.id,
         )
-        change.tell(
+        transaction.record_event(
             "run_finished",
             job=run.job,
             revision=run.short,
@@ -187,19 +189,21 @@ def tidied_submission(
 
     `left` says by file id why one could not be: deleting is best effort (fact sheet, failure 33).
     """
-    with ledger.change() as change:
-        change.write("UPDATE submissions SET tidied_at = ? WHERE key = ?", change.now, str(key))
-        change.tell("tidied", key=key, deleted=list(deleted), left=dict(left))
+    with ledger.transaction() as transaction:
+        transaction.write(
+            "UPDATE submissions SET tidied_at = ? WHERE key = ?", transaction.now, str(key)
+        )
+        transaction.record_event("tidied", key=key, deleted=list(deleted), left=dict(left))
 
 
 def tidied_run(ledger: Ledger, run: Run) -> None:
     """Record that nothing of a run is left at the provider that could be deleted."""
-    with ledger.change() as change:
-        change.write("UPDATE runs SET tidied_at = ? WHERE id = ?", change.now, run.id)
+    with ledger.transaction() as transaction:
+        transaction.write("UPDATE runs SET tidied_at = ? WHERE id = ?", transaction.now, run.id)
 
 
-def _want(change: Change, job: JobRecord) -> None:
-    change.write(
+def _want(transaction: Transaction, job: JobRecord) -> None:
+    transaction.write(
         "INSERT INTO jobs (name, wanted, spec_path, spec_line, spec_sha256, spec_document, "
         "updated_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
         "wanted = excluded.wanted, spec_path = excluded.spec_path, "
@@ -211,14 +215,14 @@ def _want(change: Change, job: JobRecord) -> None:
         job.spec_line,
         job.spec_sha256,
         job.spec_document,
-        change.now,
+        transaction.now,
     )
-    _note_spec(change, job)
+    _note_spec(transaction, job)
 
 
-def _note_spec(change: Change, job: JobRecord) -> None:
+def _note_spec(transaction: Transaction, job: JobRecord) -> None:
     """Let the wanted run hold the document that asks for it; a later one may ask for another."""
-    change.write(
+    transaction.write(
         "UPDATE runs SET spec_path = ?, spec_line = ?, spec_sha256 = ?, spec_document = ? "
         "WHERE job = ? AND revision = ?",
         job.spec_path,
@@ -230,16 +234,16 @@ def _note_spec(change: Change, job: JobRecord) -> None:
     )
 
 
-def _insert_run(change: Change, run: Run, shards: Iterable[ShardRecord]) -> int:
+def _insert_run(transaction: Transaction, run: Run, shards: Iterable[ShardRecord]) -> int:
     columns = (
         "job", "revision", "state", "reason", "provider", "base_url", "endpoint", "replicate",
         "digest", "requests", "bytes", "input_path", "folder", "git", "spec_path", "spec_line",
         "spec_sha256", "spec_document", "attempts", "succeeded", "failed", "superseded",
         "created_at", "finished_at",
     )  # fmt: skip
-    identifier = change.insert("runs", {column: getattr(run, column) for column in columns})
+    identifier = transaction.insert("runs", {column: getattr(run, column) for column in columns})
     for shard in shards:
-        change.insert(
+        transaction.insert(
             "shards",
             {
                 "run": identifier,

@@ -17,8 +17,8 @@ from runner.ledger.connection import (
     connect,
     connect_read_only,
     damaged,
-    transaction,
     translated,
+    write_transaction,
 )
 from runner.ledger.reading import (
     read_event,
@@ -28,7 +28,7 @@ from runner.ledger.reading import (
     read_submission,
 )
 from runner.ledger.records import FileRecord, JobRecord, Key
-from runner.ledger.transaction import Change
+from runner.ledger.transaction import Transaction
 
 if TYPE_CHECKING:
     import sqlite3
@@ -101,14 +101,14 @@ class Ledger:
         self._connection.close()
 
     @contextlib.contextmanager
-    def change(self, *, durable: bool = False) -> Iterator[Change]:
+    def transaction(self, *, durable: bool = False) -> Iterator[Transaction]:
         """Make one change: everything the body writes is committed together, or nothing is.
 
         `durable` is for what must not be forgotten, not even by a power cut: intents, which batch
         a submission has become and how it ended, what a person asked for, the end of a run.
         """
-        with transaction(self._connection, self.path, durable=durable) as connection:
-            yield Change(connection, self.clock())
+        with write_transaction(self._connection, self.path, durable=durable) as connection:
+            yield Transaction(connection, self.clock())
 
     @property
     def in_place(self) -> bool:
@@ -125,7 +125,7 @@ class Ledger:
         [row] = self.query("PRAGMA data_version")
         return int(row[0])
 
-    def insist_in_place(self) -> None:
+    def require_in_place(self) -> None:
         """Raise LedgerError if another file has this ledger's name by now, or none."""
         if not self.in_place:
             raise LedgerError(

@@ -3,7 +3,7 @@
 The order of calls is what makes a crash harmless: an *intent* (`intend_upload`,
 `intend_create`) is on the disk before the call it announces, and the *fact* (`uploaded`,
 `submitted`) after it. Between the two the outcome is unknown, and only a look at the provider
-(`adopted_file`, `submitted` with what was found, or `retract` after the grace time) ends that.
+(`adopted_file`, `submitted` with what was found, or `clear_intent` after the grace time) ends that.
 """
 
 from __future__ import annotations
@@ -30,51 +30,51 @@ _OPEN: Final = (
 
 def prepare(ledger: Ledger, run: Run, submission: Submission) -> None:
     """Record an attempt before anything is sent for it; its run is running from now on."""
-    with ledger.change() as change:
-        insert_submission(change, run.id, submission)
-        change.write(
+    with ledger.transaction() as transaction:
+        insert_submission(transaction, run.id, submission)
+        transaction.write(
             "UPDATE runs SET state = ? WHERE id = ? AND state = ?",
             RunState.RUNNING,
             run.id,
             RunState.PENDING,
         )
-        change.tell("prepared", key=submission.key, requests=submission.requests)
+        transaction.record_event("prepared", key=submission.key, requests=submission.requests)
 
 
 def intend_upload(ledger: Ledger, key: Key, *, since: int | None) -> None:
     """Commit to uploading: what follows may reach the provider even if we never hear of it."""
-    with ledger.change(durable=True) as change:
-        change.move(
+    with ledger.transaction(durable=True) as transaction:
+        transaction.move(
             key,
             to=SubmissionState.UPLOADING,
             allowed=(SubmissionState.PREPARED,),
-            values={"since": since, "intent_at": change.now, "doubt_at": None},
+            values={"since": since, "intent_at": transaction.now, "doubt_at": None},
         )
-        change.tell("uploading", key=key)
+        transaction.record_event("uploading", key=key)
 
 
 def uploaded(ledger: Ledger, key: Key, file: File, *, adopted: bool = False) -> None:
     """Record the file that holds the submission's requests at the provider."""
-    with ledger.change() as change:
-        change.move(
+    with ledger.transaction() as transaction:
+        transaction.move(
             key,
             to=SubmissionState.UPLOADED,
             allowed=(SubmissionState.PREPARED, SubmissionState.UPLOADING),
             values={"input_file_id": file.id, "intent_at": None, "doubt_at": None},
         )
-        change.tell("file_adopted" if adopted else "uploaded", key=key, file=file.id)
+        transaction.record_event("file_adopted" if adopted else "uploaded", key=key, file=file.id)
 
 
 def intend_create(ledger: Ledger, key: Key, *, since: int | None, completion_window: str) -> None:
     """Commit to creating the batch: from here on it may exist, and cost, unheard of."""
-    with ledger.change(durable=True) as change:
-        change.move(
+    with ledger.transaction(durable=True) as transaction:
+        transaction.move(
             key,
             to=SubmissionState.CREATING,
             allowed=(SubmissionState.UPLOADED,),
-            values={"since": since, "intent_at": change.now, "doubt_at": None},
+            values={"since": since, "intent_at": transaction.now, "doubt_at": None},
         )
-        change.tell("creating", key=key, completion_window=completion_window)
+        transaction.record_event("creating", key=key, completion_window=completion_window)
 
 
 def submitted(
@@ -90,26 +90,26 @@ def submitted(
 
     `asks` is what it asks, where that is not what was meant.
     """
-    with ledger.change(durable=True) as change:
-        change.move(
+    with ledger.transaction(durable=True) as transaction:
+        transaction.move(
             key,
             to=SubmissionState.SUBMITTED,
             allowed=_OPEN,
             values={
                 "batch_id": batch.id,
-                "submitted_at": change.now,
+                "submitted_at": transaction.now,
                 "intent_at": None,
                 "doubt_at": None,
             },
         )
         if batch.input_file_id is not None:
-            change.write(
+            transaction.write(
                 "UPDATE submissions SET input_file_id = ? WHERE key = ?",
                 batch.input_file_id,
                 str(key),
             )
         if asks is not None:
-            change.write(
+            transaction.write(
                 "UPDATE submissions SET rows = ?, requests = ?, bytes = ?, sha256 = ? "
                 "WHERE key = ?",
                 str(asks.rows),
@@ -118,8 +118,8 @@ def submitted(
                 asks.sha256,
                 str(key),
             )
-        upsert_batch(change, provider, batch, key)
-        change.tell(
+        upsert_batch(transaction, provider, batch, key)
+        transaction.record_event(
             "batch_adopted" if adopted else "submitted",
             key=key,
             batch=batch.id,
@@ -127,30 +127,30 @@ def submitted(
         )
 
 
-def doubt(ledger: Ledger, key: Key, problem: str) -> None:
+def mark_uncertain(ledger: Ledger, key: Key, problem: str) -> None:
     """Note that the outcome of the intended call is unknown; the first note counts.
 
     Unless it was made by a clock that was ahead.
     """
-    with ledger.change() as change:
-        change.insist(key, (SubmissionState.UPLOADING, SubmissionState.CREATING))
-        changed = change.write(
+    with ledger.transaction() as transaction:
+        transaction.require_state(key, (SubmissionState.UPLOADING, SubmissionState.CREATING))
+        changed = transaction.write(
             "UPDATE submissions SET doubt_at = ?, problem = ? WHERE key = ? "
             "AND (doubt_at IS NULL OR doubt_at > ?)",
-            change.now,
+            transaction.now,
             problem,
             str(key),
-            change.now,
+            transaction.now,
         )
         if changed:
-            change.tell("outcome_unknown", key=key, problem=problem)
+            transaction.record_event("outcome_unknown", key=key, problem=problem)
 
 
-def retract(ledger: Ledger, key: Key, problem: str, *, file_gone: bool = False) -> None:
+def clear_intent(ledger: Ledger, key: Key, problem: str, *, file_gone: bool = False) -> None:
     """Take an intent back: the call is known not to have acted."""
-    with ledger.change() as change:
+    with ledger.transaction() as transaction:
         values: dict[str, object] = {"intent_at": None, "doubt_at": None, "problem": problem}
-        uploading = change.write(
+        uploading = transaction.write(
             "UPDATE submissions SET state = ?, intent_at = NULL, doubt_at = NULL, problem = ? "
             "WHERE key = ? AND state = ?",
             SubmissionState.PREPARED,
@@ -162,13 +162,13 @@ def retract(ledger: Ledger, key: Key, problem: str, *, file_gone: bool = False) 
             to = SubmissionState.PREPARED if file_gone else SubmissionState.UPLOADED
             if file_gone:
                 values["input_file_id"] = None
-            change.move(
+            transaction.move(
                 key,
                 to=to,
                 allowed=(SubmissionState.CREATING, SubmissionState.UPLOADED),
                 values=values,
             )
-        change.tell("not_sent", key=key, problem=problem)
+        transaction.record_event("not_sent", key=key, problem=problem)
 
 
 def too_large(ledger: Ledger, run: Run, smaller: Submission, *, ceiling: int, problem: str) -> None:
@@ -177,8 +177,8 @@ def too_large(ledger: Ledger, run: Run, smaller: Submission, *, ceiling: int, pr
     The attempt never existed there, so it keeps its number: two ledgers that learn this at
     different times agree on what attempt 1 is. `ceiling` bounds all other files of the run.
     """
-    with ledger.change() as change:
-        change.move(
+    with ledger.transaction() as transaction:
+        transaction.move(
             smaller.key,
             to=SubmissionState.PREPARED,
             allowed=(SubmissionState.UPLOADING,),
@@ -192,13 +192,13 @@ def too_large(ledger: Ledger, run: Run, smaller: Submission, *, ceiling: int, pr
                 "problem": problem,
             },
         )
-        change.write(
+        transaction.write(
             "UPDATE runs SET ceiling = min(coalesce(ceiling, ?), ?) WHERE id = ?",
             ceiling,
             ceiling,
             run.id,
         )
-        change.tell(
+        transaction.record_event(
             "too_large",
             key=smaller.key,
             ceiling=ceiling,
@@ -209,24 +209,24 @@ def too_large(ledger: Ledger, run: Run, smaller: Submission, *, ceiling: int, pr
 
 def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
     """Record what the provider says of a batch now."""
-    with ledger.change() as change:
-        change.insist(key, (SubmissionState.SUBMITTED,))
-        before = change.status(provider, batch.id)
-        upsert_batch(change, provider, batch, key)
+    with ledger.transaction() as transaction:
+        transaction.require_state(key, (SubmissionState.SUBMITTED,))
+        before = transaction.status(provider, batch.id)
+        upsert_batch(transaction, provider, batch, key)
         # Some gateways name a batch anew from one poll to the next (fact sheet, failure 25).
-        change.write("UPDATE submissions SET batch_id = ? WHERE key = ?", batch.id, str(key))
-        change.write(
+        transaction.write("UPDATE submissions SET batch_id = ? WHERE key = ?", batch.id, str(key))
+        transaction.write(
             "UPDATE submissions SET missing_at = NULL, terminal_at = CASE WHEN ? THEN "
             "min(coalesce(terminal_at, ?), ?) ELSE NULL END WHERE key = ?",
             int(batch.terminal),
-            change.now,
-            change.now,
+            transaction.now,
+            transaction.now,
             str(key),
         )
         if before == batch.status:
             return  # counts move all the time; that is no history
         counts = batch.request_counts
-        change.tell(
+        transaction.record_event(
             "batch_changed",
             key=key,
             batch=batch.id,
@@ -239,35 +239,37 @@ def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
 
 def missing(ledger: Ledger, key: Key, batch_id: str) -> None:
     """Note that the provider does not know a batch it had made for us."""
-    with ledger.change() as change:
-        change.insist(key, (SubmissionState.SUBMITTED,))
-        change.write(
+    with ledger.transaction() as transaction:
+        transaction.require_state(key, (SubmissionState.SUBMITTED,))
+        transaction.write(
             "UPDATE submissions SET missing_at = min(coalesce(missing_at, ?), ?) WHERE key = ?",
-            change.now,
-            change.now,
+            transaction.now,
+            transaction.now,
             str(key),
         )
-        change.tell("batch_not_found", key=key, batch=batch_id)
+        transaction.record_event("batch_not_found", key=key, batch=batch_id)
 
 
 def overdue(ledger: Ledger, key: Key, problem: str) -> None:
     """Note that a batch takes longer than it should; the first note counts."""
-    with ledger.change() as change:
-        change.insist(key, (SubmissionState.SUBMITTED,))
-        change.write(
+    with ledger.transaction() as transaction:
+        transaction.require_state(key, (SubmissionState.SUBMITTED,))
+        transaction.write(
             "UPDATE submissions SET overdue_at = coalesce(overdue_at, ?) WHERE key = ?",
-            change.now,
+            transaction.now,
             str(key),
         )
-        change.tell("overdue", key=key, problem=problem)
+        transaction.record_event("overdue", key=key, problem=problem)
 
 
 def downloaded(ledger: Ledger, key: Key, record: FileRecord) -> None:
     """Record that a result file lies on this disk, whole."""
-    with ledger.change() as change:
-        change.insist(key, (SubmissionState.SUBMITTED,))
-        insert_file(change, key, record)
-        change.tell("downloaded", key=key, kind_of_file=record.kind, file=record.file_id)
+    with ledger.transaction() as transaction:
+        transaction.require_state(key, (SubmissionState.SUBMITTED,))
+        insert_file(transaction, key, record)
+        transaction.record_event(
+            "downloaded", key=key, kind_of_file=record.kind, file=record.file_id
+        )
 
 
 def close(  # noqa: PLR0913 -- all of how an attempt ended
@@ -285,8 +287,8 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
     """End an attempt: which of its rows have no success, and why."""
     if not state.closed:
         raise ValueError(f"{state} is no end of a submission")
-    with ledger.change(durable=True) as change:
-        change.move(
+    with ledger.transaction(durable=True) as transaction:
+        transaction.move(
             key,
             to=state,
             allowed=(*_OPEN, SubmissionState.SUBMITTED),
@@ -298,7 +300,7 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
                 "not_before": not_before,
             },
         )
-        change.tell(
+        transaction.record_event(
             str(state),
             key=key,
             problem=problem,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from runner.ledger.records import Key, SubmissionState
 
 
-class Change:
+class Transaction:
     """What a transition writes through; `now` is when it happens, in Unix seconds."""
 
     def __init__(self, connection: sqlite3.Connection, now: float) -> None:
@@ -64,7 +64,7 @@ class Change:
                 f"another process is at work on this ledger"
             )
 
-    def insist(self, key: Key, allowed: Sequence[SubmissionState]) -> None:
+    def require_state(self, key: Key, allowed: Sequence[SubmissionState]) -> None:
         """Refuse the change with a LedgerError unless the submission is in one of the states."""
         marks = ", ".join("?" * len(allowed))
         found = self._connection.execute(
@@ -84,7 +84,7 @@ class Change:
         ).fetchone()
         return None if row is None else row["status"]
 
-    def tell(
+    def record_event(
         self,
         kind: str,
         *,

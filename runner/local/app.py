@@ -22,9 +22,16 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from runner.batch import BatchStatus
-from runner.local.errors import Refusal, envelope, missing, no_such_batch, no_such_file, wrong_value
+from runner.local.errors import (
+    RequestRejected,
+    envelope,
+    missing,
+    no_such_batch,
+    no_such_file,
+    wrong_value,
+)
 from runner.local.records import FILE_LIFE, WINDOW, StoredBatch, StoredFile, UnknownCursor
-from runner.local.requests import BatchOrder, life, page_size
+from runner.local.requests import BatchRequest, life, page_size
 from runner.local.upload import Upload
 
 if TYPE_CHECKING:
@@ -34,7 +41,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from runner.local.records import Page
+    from runner.local.records import StorePage
     from runner.local.store import Store
 
 _BLOCK: Final = 256 * 1024
@@ -88,7 +95,7 @@ class Api:
             ],
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[self._host, "localhost"])],
             exception_handlers={
-                Refusal: _refused,
+                RequestRejected: _refused,
                 HTTPException: _no_such_route,
                 ClientDisconnect: _gone,
                 Exception: self._failed,
@@ -110,7 +117,9 @@ class Api:
                 raise wrong_value("purpose", purpose, "'batch', the one purpose this server has")
             filename = upload.filename or ""
             if not filename.endswith(".jsonl"):
-                raise Refusal("Invalid file format for Batch API. Must be .jsonl", param="file")
+                raise RequestRejected(
+                    "Invalid file format for Batch API. Must be .jsonl", param="file"
+                )
             lifetime = FILE_LIFE
             anchor, seconds = (fields.get(f"expires_after[{key}]") for key in ("anchor", "seconds"))
             if anchor is not None or seconds is not None:
@@ -163,18 +172,18 @@ class Api:
 
     async def create_batch(self, request: Request) -> Response:
         """POST /v1/batches."""
-        order = BatchOrder.from_body(await request.body())
+        order = BatchRequest.from_body(await request.body())
         now = self._now()
         file = self._store.file(order.input_file_id, now)
         if file is None:
-            raise Refusal(
+            raise RequestRejected(
                 f"Cannot find file {order.input_file_id}, or organization local does not have"
                 " access to it.",
                 param="file_id",
                 code="invalid_request",
             )
         if file.purpose != "batch":
-            raise Refusal(
+            raise RequestRejected(
                 f"The file {file.id} has the purpose '{file.purpose}'. Expected 'batch'.",
                 param="input_file_id",
                 code="invalid_value",
@@ -219,7 +228,7 @@ class Api:
         if batch is None:
             raise no_such_batch(identifier)
         if batch.terminal and batch.status is not BatchStatus.CANCELLED:
-            raise Refusal(
+            raise RequestRejected(
                 f"Cannot cancel a batch with status '{batch.status}'.", status=HTTPStatus.CONFLICT
             )
         self._wake()
@@ -279,7 +288,7 @@ def _json(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
-def _listing(page: Page[StoredFile] | Page[StoredBatch]) -> Response:
+def _listing(page: StorePage[StoredFile] | StorePage[StoredBatch]) -> Response:
     items = page.items
     return _json(
         {
@@ -301,7 +310,7 @@ def _known_cursor() -> Iterator[None]:
 
 
 async def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)  # noqa: S101 - Starlette dispatches by type
+    assert isinstance(error, RequestRejected)  # noqa: S101 - Starlette dispatches by type
     return _json(error.to_api(), error.status)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from runner.local.models import Answer, bad_request
+from runner.local.models import ModelResponse, bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,7 +50,7 @@ _responses_decoder = msgspec.json.Decoder(_Responses)
 _completions_decoder = msgspec.json.Decoder(_Completions)
 
 
-def chat(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
+def chat(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
     """Answer bodies of /v1/chat/completions."""
     for body in bodies:
         try:
@@ -63,7 +63,7 @@ def chat(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
             yield bad_request("There is no message of role 'user' to echo.", param="messages")
             continue
         prompt, completion = _words_of(request.messages), _count(said)
-        yield Answer(
+        yield ModelResponse(
             status=HTTPStatus.OK,
             body={
                 "id": f"chatcmpl-{_digest(body)}",
@@ -85,7 +85,7 @@ def chat(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
         )
 
 
-def completions(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
+def completions(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
     """Answer bodies of /v1/completions, one choice a prompt."""
     for body in bodies:
         try:
@@ -95,7 +95,7 @@ def completions(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
             continue
         prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
         words = sum(map(_count, prompts))
-        yield Answer(
+        yield ModelResponse(
             status=HTTPStatus.OK,
             body={
                 "id": f"cmpl-{_digest(body)}",
@@ -113,7 +113,7 @@ def completions(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
         )
 
 
-def responses(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
+def responses(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
     """Answer bodies of /v1/responses."""
     for body in bodies:
         try:
@@ -131,7 +131,7 @@ def responses(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
             continue
         prompt = _words_of(messages) + _count(request.instructions or "")
         completion = _count(said)
-        yield Answer(
+        yield ModelResponse(
             status=HTTPStatus.OK,
             body=_response(_digest(body), said, request.instructions, prompt, completion),
             input_tokens=prompt,

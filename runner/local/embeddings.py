@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from runner.errors import MissingExtra
-from runner.local.models import Answer, bad_request
+from runner.local.models import ModelResponse, bad_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,7 +71,7 @@ def files() -> tuple[Path, Path]:
     )
 
 
-def answer(bodies: Iterable[msgspec.Raw]) -> Iterator[Answer]:
+def answer(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
     """Answer bodies of /v1/embeddings; raises MissingExtra."""
     model = _load()
     for body in bodies:
@@ -118,7 +118,7 @@ def _load() -> _Model:
     return _Model(weights=matrix, tokenizer=tokenizer)
 
 
-def _refuse(request: _Request) -> Answer | None:
+def _refuse(request: _Request) -> ModelResponse | None:
     texts = [request.input] if isinstance(request.input, str) else request.input
     if not texts or not all(texts):
         return bad_request("Expected at least one text, and none that is empty.", param="input")
@@ -141,7 +141,7 @@ def _refuse(request: _Request) -> Answer | None:
     return None
 
 
-def _embed(model: _Model, request: _Request) -> Answer:
+def _embed(model: _Model, request: _Request) -> ModelResponse:
     texts = [request.input] if isinstance(request.input, str) else request.input
     data: list[dict[str, Any]] = []
     tokens = 0
@@ -155,7 +155,7 @@ def _embed(model: _Model, request: _Request) -> Answer:
             else vector.tolist()
         )
         data.append({"object": "embedding", "index": index, "embedding": encoded})
-    return Answer(
+    return ModelResponse(
         status=HTTPStatus.OK,
         body={
             "object": "list",

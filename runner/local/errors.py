@@ -9,7 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 
 
-class Refusal(Exception):
+class RequestRejected(Exception):
     """An answer other than the one hoped for; raised anywhere below a route."""
 
     def __init__(
@@ -44,32 +44,34 @@ def envelope(
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def missing(param: str) -> Refusal:
+def missing(param: str) -> RequestRejected:
     """Refuse a request that lacks a parameter."""
-    return Refusal(
+    return RequestRejected(
         f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
     )
 
 
-def wrong_type(param: str, expected: str) -> Refusal:
+def wrong_type(param: str, expected: str) -> RequestRejected:
     """Refuse a parameter of another type than `expected`, which reads as `a string`."""
-    return Refusal(
+    return RequestRejected(
         f"Invalid type for '{param}': expected {expected}.", param=param, code="invalid_type"
     )
 
 
-def wrong_value(param: str, value: object, allowed: str) -> Refusal:
+def wrong_value(param: str, value: object, allowed: str) -> RequestRejected:
     """Refuse a parameter's value; `allowed` reads as `one of 'a', 'b'`."""
-    return Refusal(
+    return RequestRejected(
         f"Invalid value: '{value}'. Expected {allowed}.", param=param, code="invalid_value"
     )
 
 
-def no_such_file(identifier: str) -> Refusal:
+def no_such_file(identifier: str) -> RequestRejected:
     """Refuse to speak of a file that is not there."""
-    return Refusal(f"No such File object: {identifier}", status=HTTPStatus.NOT_FOUND, param="id")
+    return RequestRejected(
+        f"No such File object: {identifier}", status=HTTPStatus.NOT_FOUND, param="id"
+    )
 
 
-def no_such_batch(identifier: str) -> Refusal:
+def no_such_batch(identifier: str) -> RequestRejected:
     """Refuse to speak of a batch that is not there."""
-    return Refusal(f"No batch found with id '{identifier}'.", status=HTTPStatus.NOT_FOUND)
+    return RequestRejected(f"No batch found with id '{identifier}'.", status=HTTPStatus.NOT_FOUND)

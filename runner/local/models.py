@@ -12,7 +12,7 @@ from runner.local.errors import envelope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ModelResponse:
     """A response: its HTTP status, its body as msgspec can encode it, and what it used."""
 
     status: int
@@ -26,7 +26,7 @@ class Answer:
         return self.status == HTTPStatus.OK
 
 
-AnswerAll = Callable[[Iterable[msgspec.Raw]], Iterator[Answer]]
+AnswerRequests = Callable[[Iterable[msgspec.Raw]], Iterator[ModelResponse]]
 """Answers request bodies, one answer a body in their order.
 
 Bodies may be taken ahead of the answers given, as suits the model; nothing of one answer may
@@ -34,6 +34,10 @@ depend on which other bodies came along with it, or a batch that was resumed wou
 """
 
 
-def bad_request(message: str, *, param: str | None = None, code: str | None = None) -> Answer:
+def bad_request(
+    message: str, *, param: str | None = None, code: str | None = None
+) -> ModelResponse:
     """Answer a body the model cannot take, as the live API would: status 400."""
-    return Answer(status=HTTPStatus.BAD_REQUEST, body=envelope(message, param=param, code=code))
+    return ModelResponse(
+        status=HTTPStatus.BAD_REQUEST, body=envelope(message, param=param, code=code)
+    )

@@ -181,7 +181,7 @@ class StoredBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page(Generic[Item]):
+class StorePage(Generic[Item]):
     """One page of a listing, and whether more follow."""
 
     items: tuple[Item, ...]

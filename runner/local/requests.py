@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from runner.local.errors import Refusal, missing, wrong_type, wrong_value
+from runner.local.errors import RequestRejected, missing, wrong_type, wrong_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ _LONGEST_LIFE: Final = 2_592_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchOrder:
+class BatchRequest:
     """A batch somebody wants."""
 
     input_file_id: str
@@ -46,14 +46,18 @@ class BatchOrder:
     output_expires_after: int | None
 
     @classmethod
-    def from_body(cls, body: bytes) -> BatchOrder:
+    def from_body(cls, body: bytes) -> BatchRequest:
         """Read the body of POST /v1/batches; raises Refusal."""
         try:
             raw = msgspec.json.decode(body)
         except (ValueError, RecursionError) as error:
-            raise Refusal(f"We could not parse the JSON body of your request: {error}.") from error
+            raise RequestRejected(
+                f"We could not parse the JSON body of your request: {error}."
+            ) from error
         if not isinstance(raw, dict):
-            raise Refusal("We could not parse the JSON body of your request: not an object.")
+            raise RequestRejected(
+                "We could not parse the JSON body of your request: not an object."
+            )
         return cls(
             input_file_id=_text(raw, "input_file_id"),
             endpoint=_choice(raw, "endpoint", ENDPOINTS),
@@ -115,7 +119,7 @@ def _metadata(value: object) -> Mapping[str, str] | None:
     if not isinstance(value, dict):
         raise wrong_type("metadata", "an object")
     if len(value) > _PAIRS:
-        raise Refusal(
+        raise RequestRejected(
             f"Invalid 'metadata': too many properties. Expected at most {_PAIRS},"
             f" got {len(value)}.",
             param="metadata",
@@ -123,7 +127,7 @@ def _metadata(value: object) -> Mapping[str, str] | None:
         )
     for key, text in value.items():
         if len(key) > _KEY_LENGTH:
-            raise Refusal(
+            raise RequestRejected(
                 f"Invalid 'metadata': a key of {len(key)} characters. Expected at most"
                 f" {_KEY_LENGTH}.",
                 param="metadata",
@@ -132,7 +136,7 @@ def _metadata(value: object) -> Mapping[str, str] | None:
         if not isinstance(text, str):
             raise wrong_type(f"metadata.{key}", "a string")
         if len(text) > _VALUE_LENGTH:
-            raise Refusal(
+            raise RequestRejected(
                 f"Invalid 'metadata.{key}': {len(text)} characters. Expected at most"
                 f" {_VALUE_LENGTH}.",
                 param=f"metadata.{key}",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Request(msgspec.Struct):
+class BatchLine(msgspec.Struct):
     """A line of Batch input, unchecked; what is absent is UNSET."""
 
     custom_id: Any = msgspec.UNSET
@@ -23,7 +23,7 @@ class Request(msgspec.Struct):
     body: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
-request_decoder = msgspec.json.Decoder(Request)
+request_decoder = msgspec.json.Decoder(BatchLine)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ import msgspec
 
 from runner.batch import TERMINAL, BatchError, BatchStatus
 from runner.errors import LocalFileError
-from runner.local.records import Page, Progress, StoredBatch, StoredFile, UnknownCursor
+from runner.local.records import Progress, StoredBatch, StoredFile, StorePage, UnknownCursor
 from runner.local.schema import SCHEMA, VERSION
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Store:
 
     def files(
         self, *, after: str | None, limit: int, newest_first: bool, purpose: str | None, now: int
-    ) -> Page[StoredFile]:
+    ) -> StorePage[StoredFile]:
         """List files in the order of their creation; raises UnknownCursor."""
         conditions = ["(expires_at IS NULL OR expires_at > ?)"]
         values: list[object] = [now]
@@ -125,7 +125,7 @@ class Store:
                 conditions=conditions,
                 values=values,
             )
-        return Page(items=tuple(map(_file, rows[:limit])), has_more=len(rows) > limit)
+        return StorePage(items=tuple(map(_file, rows[:limit])), has_more=len(rows) > limit)
 
     def delete_file(self, identifier: str) -> None:
         """Forget a file, and its bytes too unless a batch at work still reads them."""
@@ -156,11 +156,11 @@ class Store:
         with self._reading() as run:
             return _one_batch(run, "WHERE id = ?", (identifier,))
 
-    def batches(self, *, after: str | None, limit: int) -> Page[StoredBatch]:
+    def batches(self, *, after: str | None, limit: int) -> StorePage[StoredBatch]:
         """List batches, newest first; raises UnknownCursor."""
         with self._reading() as run:
             rows = _page(run, "batches", after=after, limit=limit, newest_first=True)
-        return Page(items=tuple(map(_batch, rows[:limit])), has_more=len(rows) > limit)
+        return StorePage(items=tuple(map(_batch, rows[:limit])), has_more=len(rows) > limit)
 
     def cancel(self, identifier: str, now: int) -> StoredBatch | None:
         """Ask a batch to stop; one that has ended, or is stopping already, stays as it is."""

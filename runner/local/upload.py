@@ -15,7 +15,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from runner.local.errors import Refusal, missing
+from runner.local.errors import RequestRejected, missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ class Upload:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
         if kind != b"multipart/form-data" or not boundary:
-            raise Refusal("Expected a multipart/form-data body with a boundary.")
+            raise RequestRejected("Expected a multipart/form-data body with a boundary.")
         self.bytes = 0
         self.filename: str | None = None
         self._destination = destination
@@ -66,7 +66,7 @@ class Upload:
                 },
             )
         except FormParserError as error:
-            raise Refusal(f"Invalid multipart body: {error}.") from error
+            raise RequestRejected(f"Invalid multipart body: {error}.") from error
         self._file = destination.open("xb")
 
     def __enter__(self) -> Self:
@@ -87,20 +87,20 @@ class Upload:
         try:
             self._parser.write(piece)
         except FormParserError as error:
-            raise Refusal(f"Invalid multipart body: {error}.") from error
+            raise RequestRejected(f"Invalid multipart body: {error}.") from error
 
     def finish(self) -> Mapping[str, str]:
         """Put the file on disk for good and give the other fields of the form."""
         try:
             self._parser.finalize()
         except FormParserError as error:
-            raise Refusal(f"Invalid multipart body: {error}.") from error
+            raise RequestRejected(f"Invalid multipart body: {error}.") from error
         if not self._whole:
-            raise Refusal("Invalid multipart body: it ends before its last boundary.")
+            raise RequestRejected("Invalid multipart body: it ends before its last boundary.")
         if self.filename is None:
             raise missing("file")
         if self.bytes > LARGEST_FILE:
-            raise Refusal("File is too large.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            raise RequestRejected("File is too large.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         self._file.flush()
         os.fsync(self._file.fileno())
         return {
@@ -133,7 +133,7 @@ class Upload:
         filename = options.get(b"filename")
         if self._name == "file" and filename is not None:
             if self.filename is not None:
-                raise Refusal("Expected one file, got several.", param="file")
+                raise RequestRejected("Expected one file, got several.", param="file")
             self._in_file = True
             self.filename = filename.decode("utf-8", errors="replace")
 
@@ -147,5 +147,5 @@ class Upload:
             return
         field = self._fields.setdefault(self._name, bytearray())
         if len(field) + end - start > _LONGEST_FIELD:
-            raise Refusal(f"The form field '{self._name}' is too long.", param=self._name)
+            raise RequestRejected(f"The form field '{self._name}' is too long.", param=self._name)
         field.extend(data[start:end])

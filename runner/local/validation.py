@@ -19,7 +19,7 @@ from runner.local.rows import request_decoder
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.local.rows import Request
+    from runner.local.rows import BatchLine
 
 MOST_REQUESTS: Final = 50_000
 """Lines in one batch, as in OpenAI's guide."""
@@ -29,7 +29,7 @@ _MOST_ERRORS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class InputValidation:
     """What the input is: so many requests to one model, or so many errors."""
 
     requests: int
@@ -45,7 +45,7 @@ class _Head(msgspec.Struct):
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
-def check(source: BinaryIO, endpoint: str, stopping: Callable[[], bool]) -> Verdict | None:
+def check(source: BinaryIO, endpoint: str, stopping: Callable[[], bool]) -> InputValidation | None:
     """Check a whole input; returns None if `stopping` became true before the end.
 
     Raises OSError where it cannot be read.
@@ -92,13 +92,15 @@ class _Inspection:
         else:
             self._request(number, request)
 
-    def verdict(self) -> Verdict:
+    def verdict(self) -> InputValidation:
         """Sum up."""
         if not self._requests:
             self.errors.append(BatchError(code="empty_file", message="The input file is empty."))
-        return Verdict(requests=self._requests, model=self._full_name, errors=tuple(self.errors))
+        return InputValidation(
+            requests=self._requests, model=self._full_name, errors=tuple(self.errors)
+        )
 
-    def _request(self, number: int, request: Request) -> None:
+    def _request(self, number: int, request: BatchLine) -> None:
         for name in ("custom_id", "method", "url", "body"):
             if getattr(request, name) is msgspec.UNSET:
                 self._blame(

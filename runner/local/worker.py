@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from runner.local.models import Answer
+    from runner.local.models import ModelResponse
     from runner.local.records import StoredBatch
     from runner.local.rows import Row
     from runner.local.store import Store
@@ -274,7 +274,7 @@ class _Results:
     ) -> None:
         self._exit.close()
 
-    def add(self, row: Row, answer: Answer) -> None:
+    def add(self, row: Row, answer: ModelResponse) -> None:
         """Write down an answer: success to the output file, refusal to the error file."""
         name = self._name(row)
         line = _Line(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from runner.errors import Problem
-    from runner.ledger.notifications import OpenTrouble
+    from runner.ledger.notifications import OpenProblem
     from runner.ledger.store import Ledger
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
@@ -29,7 +29,7 @@ _FILE: Final = "file"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Met:
+class Alert:
     """A trouble that a pass has met; `sentences` are all the words that were used for it."""
 
     subject: str
@@ -38,18 +38,20 @@ class Met:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Development:
+class AlertChanges:
     """How the troubles of a pass compare with those that were there before.
 
     `lasting` have been told of before; `said_at` is when last.
     """
 
-    began: tuple[Met, ...]
-    lasting: tuple[tuple[Met, OpenTrouble], ...]
-    over: tuple[OpenTrouble, ...]
+    began: tuple[Alert, ...]
+    lasting: tuple[tuple[Alert, OpenProblem], ...]
+    over: tuple[OpenProblem, ...]
 
 
-def met(report: PassReport, specs: Specs, *, stopped: Mapping[str, str]) -> tuple[Met, ...]:
+def collect_alerts(
+    report: PassReport, specs: Specs, *, stopped: Mapping[str, str]
+) -> tuple[Alert, ...]:
     """Return the troubles of a pass; `stopped` says why providers are left alone.
 
     What a provider in trouble holds up is its trouble, not that of each job.
@@ -65,26 +67,26 @@ def met(report: PassReport, specs: Specs, *, stopped: Mapping[str, str]) -> tupl
     for problem in _in_order((*specs.problems, *report.problems)):
         said.setdefault(f"{_FILE} {problem.path}", []).append(str(problem))
     return tuple(
-        Met(subject=subject, what=_summed(sentences), sentences=frozenset(sentences))
+        Alert(subject=subject, what=_summed(sentences), sentences=frozenset(sentences))
         for subject, sentences in said.items()
     )
 
 
-def develop(
+def compare_alerts(
     ledger: Ledger,
-    troubles: Sequence[Met],
+    troubles: Sequence[Alert],
     report: PassReport,
     specs: Specs,
     *,
     answered: Iterable[str],
     everything: bool,
-) -> Development:
+) -> AlertChanges:
     """Compare the troubles of a pass with those that the ledger knows.
 
     `answered` are the providers that have answered; `everything` says that no selection of jobs
     was made.
     """
-    before = notifications.open_troubles(ledger)
+    before = notifications.open_problems(ledger)
     now = {trouble.subject: trouble for trouble in troubles}
     began = tuple(
         trouble
@@ -93,7 +95,7 @@ def develop(
     )
     fresh = {trouble.subject for trouble in began}
     looked_at = _Looked(report, specs, frozenset(answered), everything=everything)
-    return Development(
+    return AlertChanges(
         began=began,
         lasting=tuple(
             (trouble, before[trouble.subject])
@@ -134,7 +136,7 @@ def _job(name: str) -> str:
     return f"{_JOB} {name}"
 
 
-def _is_another(trouble: Met, before: OpenTrouble) -> bool:
+def _is_another(trouble: Alert, before: OpenProblem) -> bool:
     return trouble.subject.startswith(f"{_FILE} ") and trouble.what != before.what
 
 

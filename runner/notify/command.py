@@ -20,7 +20,7 @@ from runner.errors import NotDelivered
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.spec.notifications import Command
+    from runner.spec.notifications import CommandChannel
 
 PATIENCE: Final = 30.0
 """Seconds that a command may take."""
@@ -35,7 +35,11 @@ _LINGER: Final = 0.5
 
 
 def run(
-    command: Command, content: bytes, environ: Mapping[str, str], *, patience: float = PATIENCE
+    command: CommandChannel,
+    content: bytes,
+    environ: Mapping[str, str],
+    *,
+    patience: float = PATIENCE,
 ) -> None:
     """Run a command with `content` on its standard input.
 

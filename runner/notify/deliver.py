@@ -18,15 +18,15 @@ from runner.errors import MissingExtra, NotDelivered
 from runner.ledger import notifications
 from runner.notify.message import message_of
 from runner.reconcile.lock import locked
-from runner.spec.notifications import Chat, Command, Webhook
+from runner.spec.notifications import ChatChannel, CommandChannel, WebhookChannel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from runner.ledger.notifications import Listener, News
+    from runner.ledger.notifications import PendingEvent, Subscriber
     from runner.ledger.store import Ledger
     from runner.notify.message import Message
-    from runner.spec.notifications import Hook, Way
+    from runner.spec.notifications import Channel, Hook
     from runner.spec.project import Project
 
 MOST_TRIES: Final = 8
@@ -51,22 +51,24 @@ def deliver(
         return
     with locked(ledger.path.with_name("hooks"), wait=True):
         telling = _Telling(ledger, project, environ=environ, warn=warn)
-        listeners = notifications.listeners(ledger)
+        subscribers = notifications.subscribers(ledger)
         for hook in project.hooks:
-            if hook.id in listeners:
-                telling.tell(hook, listeners[hook.id])
+            if hook.id in subscribers:
+                telling.tell(hook, subscribers[hook.id])
 
 
 def _waiting(ledger: Ledger, project: Project) -> Iterator[bool]:
     """Yield, hook by hook, whether there is anything that it may have to be told of now."""
     through, now = notifications.newest(ledger), ledger.clock()
-    listeners = notifications.listeners(ledger)
+    subscribers = notifications.subscribers(ledger)
     for hook in project.hooks:
-        listener = listeners.get(hook.id)
+        subscriber = subscribers.get(hook.id)
         yield (
-            listener is not None
-            and listener.not_before <= now
-            and bool(notifications.news(ledger, after=listener.heard, through=through))
+            subscriber is not None
+            and subscriber.not_before <= now
+            and bool(
+                notifications.pending_events(ledger, after=subscriber.delivered, through=through)
+            )
         )
 
 
@@ -88,47 +90,49 @@ class _Telling:
         self._through = notifications.newest(ledger)
         self._runs = {(run.job, run.short): run for run in ledger.runs()}
 
-    def tell(self, hook: Hook, listener: Listener) -> None:
+    def tell(self, hook: Hook, subscriber: Subscriber) -> None:
         """Tell a hook what it has not heard of, oldest first, until that fails or takes long."""
-        news = notifications.news(self._ledger, after=listener.heard, through=self._through)
-        wanted = [piece for piece in news if _concerns(hook, piece)]
-        if wanted and listener.not_before > self._ledger.clock():
+        pending_events = notifications.pending_events(
+            self._ledger, after=subscriber.delivered, through=self._through
+        )
+        wanted = [piece for piece in pending_events if _concerns(hook, piece)]
+        if wanted and subscriber.not_before > self._ledger.clock():
             return
         enough = time.monotonic() + _SHARE
         for piece in wanted:
             if time.monotonic() > enough:
                 return
-            if not self._told(hook, listener, piece):
+            if not self._told(hook, subscriber, piece):
                 return
-            listener = replace(listener, tries=0, failures=0)
-        notifications.heard(self._ledger, listener.id, self._through)
+            subscriber = replace(subscriber, tries=0, failures=0)
+        notifications.mark_delivered(self._ledger, subscriber.id, self._through)
 
-    def _told(self, hook: Hook, listener: Listener, piece: News) -> bool:
+    def _told(self, hook: Hook, subscriber: Subscriber, piece: PendingEvent) -> bool:
         """Tell one piece of news, and record what came of it."""
         run = self._runs.get((piece.event.job or "", piece.event.revision or ""))
         message = message_of(piece, run, project=self._project.root.name)
-        notifications.trying(self._ledger, listener.id)
+        notifications.record_try(self._ledger, subscriber.id)
         try:
             send(hook.way, message, self._project, self._environ)
         except (NotDelivered, MissingExtra) as error:
-            self._failed(hook, listener, piece, message, error)
+            self._failed(hook, subscriber, piece, message, error)
             return False
-        notifications.told(self._ledger, listener, piece)
+        notifications.record_delivery(self._ledger, subscriber, piece)
         return True
 
     def _failed(
         self,
         hook: Hook,
-        listener: Listener,
-        piece: News,
+        subscriber: Subscriber,
+        piece: PendingEvent,
         message: Message,
         error: NotDelivered | MissingExtra,
     ) -> None:
-        pause = min(FIRST_PAUSE * 2.0**listener.failures, LONGEST_PAUSE)
-        given_up = listener.tries + 1 >= MOST_TRIES
-        notifications.not_told(
+        pause = min(FIRST_PAUSE * 2.0**subscriber.failures, LONGEST_PAUSE)
+        given_up = subscriber.tries + 1 >= MOST_TRIES
+        notifications.record_failed_delivery(
             self._ledger,
-            listener,
+            subscriber,
             str(error),
             not_before=self._ledger.clock() + pause,
             given_up=piece if given_up else None,
@@ -138,18 +142,18 @@ class _Telling:
                 f"notify: {hook}: {in_full(error)}; after {MOST_TRIES} tries it will not be told: "
                 f"{message.text}"
             )
-        elif not listener.failures:
+        elif not subscriber.failures:
             self._warn(f"notify: {hook}: {in_full(error)}; it is tried again")
 
 
-def send(way: Way, message: Message, project: Project, environ: Mapping[str, str]) -> None:
+def send(way: Channel, message: Message, project: Project, environ: Mapping[str, str]) -> None:
     """Send one message one way. Raises NotDelivered or MissingExtra."""
     match way:
-        case Command():
+        case CommandChannel():
             from runner.notify.command import run
 
             run(way, message.content(), without_secrets(project, environ) | message.variables())
-        case Webhook():
+        case WebhookChannel():
             from runner.api.webhook import post
 
             post(
@@ -158,7 +162,7 @@ def send(way: Way, message: Message, project: Project, environ: Mapping[str, str
                 content_type="application/json",
                 headers={"Idempotency-Key": message.id},
             )
-        case Chat():
+        case ChatChannel():
             from runner.notify.chat import send as send_by_apprise
 
             url = way.address.read(environ)
@@ -177,7 +181,9 @@ def without_secrets(project: Project, environ: Mapping[str, str]) -> dict[str, s
     """Return the variables but for keys of providers and secret URLs, under whatever name."""
     names = {provider.api_key_env for provider in project.providers.values()}
     names |= {
-        hook.way.address.variable for hook in project.hooks if not isinstance(hook.way, Command)
+        hook.way.address.variable
+        for hook in project.hooks
+        if not isinstance(hook.way, CommandChannel)
     }
     names.add(project.ping.variable if project.ping is not None else None)
     secrets = {environ.get(name, "") for name in names if name is not None} - {""}
@@ -186,7 +192,7 @@ def without_secrets(project: Project, environ: Mapping[str, str]) -> dict[str, s
     }
 
 
-def _concerns(hook: Hook, piece: News) -> bool:
+def _concerns(hook: Hook, piece: PendingEvent) -> bool:
     if piece.kind not in hook.when:
         return False
     job = piece.event.job

@@ -19,7 +19,7 @@ from runner.text import moment, plural, span
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.ledger.notifications import News
+    from runner.ledger.notifications import PendingEvent
     from runner.ledger.records import Run
 
 VERSION: Final = 1
@@ -82,16 +82,16 @@ class Message:
         }
 
 
-def message_of(news: News, run: Run | None, *, project: str) -> Message:
+def message_of(pending_events: PendingEvent, run: Run | None, *, project: str) -> Message:
     """Say what an event tells; `run` is the one it is about, None if it is about none."""
-    event, detail = news.event, news.event.detail
-    identity = json.dumps([event.at, news.number, event.kind, event.job, event.revision])
+    event, detail = pending_events.event, pending_events.event.detail
+    identity = json.dumps([event.at, pending_events.number, event.kind, event.job, event.revision])
     what = str(detail.get("what") or detail.get("problem") or "")
     requests = None
     match event.kind:
         case "run_finished":
             requests = _requests(detail, run)
-            what = _ending(news.kind, requests, detail.get("reason"), run)
+            what = _ending(pending_events.kind, requests, detail.get("reason"), run)
         case "trouble":
             pass
         case "recovered":
@@ -105,7 +105,7 @@ def message_of(news: News, run: Run | None, *, project: str) -> Message:
     return Message(
         id=sha256(identity.encode()).hexdigest()[:16],
         at=event.at,
-        kind=news.kind,
+        kind=pending_events.kind,
         project=plain(project),
         text=said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…",
         job=event.job,

@@ -15,7 +15,7 @@ PING: Final = "ping"
 METRICS: Final = "metrics"
 
 
-def attend(ledger: Ledger, project: Project) -> None:
+def register(ledger: Ledger, project: Project) -> None:
     """Let the ledger know whom the project tells, before anything happens to be told of.
 
     A hook that is new hears nothing of what was before. Raises LedgerError.
@@ -25,4 +25,4 @@ def attend(ledger: Ledger, project: Project) -> None:
         names[PING] = f"ping to {project.ping}"
     if project.metrics is not None:
         names[METRICS] = f"metrics in {project.metrics.name}"
-    notifications.attend(ledger, names)
+    notifications.register(ledger, names)

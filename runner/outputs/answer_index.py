@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runner.inputs.row_set import RowSet
 from runner.outputs.classification import MALFORMED, answered, judge
-from runner.outputs.error_counts import Tally
-from runner.outputs.result_files import Outcome, Standing, displaces, lines, overlong
+from runner.outputs.error_counts import ErrorCounts
+from runner.outputs.result_files import LineStatus, Outcome, displaces, lines, overlong
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from runner.outputs.classification import Verdict
+    from runner.outputs.classification import Classification
 
 
-_STANDINGS: Final = tuple(Standing)
+_STANDINGS: Final = tuple(LineStatus)
 
 
-class Place(NamedTuple):
+class AnswerLocation(NamedTuple):
     """The best line of one row. A tuple, since there is one for each row of a job.
 
     `file`, `offset` and `length` say where it is; they mean nothing for an ABSENT row.
@@ -35,7 +35,7 @@ class Place(NamedTuple):
     """
 
     row: int
-    standing: Standing
+    standing: LineStatus
     file: Path | None
     offset: int
     length: int
@@ -44,7 +44,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class SubmissionResults:
     """What one submission's files say about the requests that were in it.
 
     `succeeded`, `transient` and `permanent` are disjoint and together all rows that were asked;
@@ -65,7 +65,7 @@ class Settled:
     examples: Mapping[str, tuple[str, ...]]
 
 
-class Places:
+class AnswerIndex:
     """The best line of every row that was asked, found in one reading of the files."""
 
     def __init__(
@@ -112,7 +112,7 @@ class Places:
         self._custom_ids: Final = {
             index: custom_id
             for custom_id, index in positions.items()
-            if self._standing[index] < Standing.FAILED
+            if self._standing[index] < LineStatus.FAILED
         }
 
     def __len__(self) -> int:
@@ -135,17 +135,17 @@ class Places:
             held = self._standing[index]
             if held:
                 self._duplicates += 1
-                if held == Standing.SUCCEEDED:
+                if held == LineStatus.SUCCEEDED:
                     continue
                 self._messages.pop(index, None)
-            self._standing[index] = Standing.SUCCEEDED
+            self._standing[index] = LineStatus.SUCCEEDED
             self._file[index] = number
             self._offset[index] = offset
             self._length[index] = length
             self._code[index] = 0
 
     def _look_closely(
-        self, verdict: Verdict, place: tuple[int, int, int], positions: Mapping[str, int]
+        self, verdict: Classification, place: tuple[int, int, int], positions: Mapping[str, int]
     ) -> None:
         """Hold a line that is no success of the documented form, if it is the best so far."""
         unreadable = verdict.code == MALFORMED
@@ -155,11 +155,11 @@ class Places:
             self._unknown += not unreadable
             return
         held = _STANDINGS[self._standing[index]]
-        self._duplicates += held is not Standing.ABSENT
+        self._duplicates += held is not LineStatus.ABSENT
         if verdict.outcome is Outcome.SUCCEEDED:
-            standing = Standing.SUCCEEDED
+            standing = LineStatus.SUCCEEDED
         else:
-            standing = Standing.MALFORMED if unreadable else Standing.FAILED
+            standing = LineStatus.MALFORMED if unreadable else LineStatus.FAILED
         if not displaces(standing, held):
             return
         if verdict.code not in self._numbers:
@@ -169,25 +169,25 @@ class Places:
         self._passing[index] = verdict.outcome is Outcome.TRANSIENT
         self._file[index], self._offset[index], self._length[index] = place
         self._code[index] = self._numbers[verdict.code]
-        if standing is not Standing.SUCCEEDED:
+        if standing is not LineStatus.SUCCEEDED:
             self._messages[index] = verdict.message
         else:
             self._messages.pop(index, None)
 
-    def _settle(self) -> Settled:
+    def _settle(self) -> SubmissionResults:
         """Say what has become of each row."""
-        rows: dict[int, list[int]] = {standing: [] for standing in Standing}
+        rows: dict[int, list[int]] = {standing: [] for standing in LineStatus}
         transient: list[int] = []
         permanent: list[int] = []
-        tally = Tally()
+        tally = ErrorCounts()
         for index, (row, standing) in enumerate(zip(self._rows, self._standing, strict=True)):
             rows[standing].append(row)
-            if Standing.ABSENT < standing < Standing.SUCCEEDED:
+            if LineStatus.ABSENT < standing < LineStatus.SUCCEEDED:
                 (transient if self._passing[index] else permanent).append(row)
                 tally.add(self._codes[self._code[index]], self._messages.get(index))
-        absent = RowSet.from_iterable(rows[Standing.ABSENT])
-        return Settled(
-            succeeded=RowSet.from_iterable(rows[Standing.SUCCEEDED]),
+        absent = RowSet.from_iterable(rows[LineStatus.ABSENT])
+        return SubmissionResults(
+            succeeded=RowSet.from_iterable(rows[LineStatus.SUCCEEDED]),
             transient=RowSet.from_iterable(transient).union(absent),
             permanent=RowSet.from_iterable(permanent),
             missing=absent,
@@ -198,11 +198,11 @@ class Places:
             examples=tally.examples,
         )
 
-    def __iter__(self) -> Iterator[Place]:
+    def __iter__(self) -> Iterator[AnswerLocation]:
         """Yield the place of each row, in the order of `ids`."""
         for index, row in enumerate(self._rows):
             standing = _STANDINGS[self._standing[index]]
-            yield Place(
+            yield AnswerLocation(
                 row,
                 standing,
                 self._files[self._file[index]] if standing else None,
@@ -213,11 +213,11 @@ class Places:
             )
 
 
-def settle(files: Sequence[Path], ids: Iterable[tuple[int, str]]) -> Settled:
+def settle(files: Sequence[Path], ids: Iterable[tuple[int, str]]) -> SubmissionResults:
     """Join the files of one submission with what it asked.
 
     `files` are its output and error file, those that exist, in any order: dialects put failures
     in either. `ids` are the rows it asked with their custom_ids, each once. Raises LocalFileError
     when a file cannot be read, and ValueError when a custom_id was asked twice.
     """
-    return Places(ids, files).settled
+    return AnswerIndex(ids, files).settled

@@ -54,7 +54,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Classification:
     """One line, judged.
 
     `code` and `message` are None for a success; of a failure the code is always there. Both are
@@ -100,7 +100,7 @@ class _Fault:
     message: str | None = None
 
 
-def judge(line: bytes) -> Verdict:
+def judge(line: bytes) -> Classification:
     """Judge one line, given without its byte order mark.
 
     A success has no `error`, 200 ≤ `status_code` < 300, and for a body a non-empty object whose
@@ -110,7 +110,7 @@ def judge(line: bytes) -> Verdict:
     """
     custom_id = answered(line)
     if custom_id is not None:
-        return Verdict(custom_id=custom_id, outcome=Outcome.SUCCEEDED)
+        return Classification(custom_id=custom_id, outcome=Outcome.SUCCEEDED)
     return _judge_slowly(line)
 
 
@@ -131,12 +131,12 @@ def answered(line: bytes) -> str | None:
     return success.custom_id
 
 
-def unreadable(head: bytes, reason: str) -> Verdict:
+def unreadable(head: bytes, reason: str) -> Classification:
     """Return the verdict on a line of which nothing but perhaps its custom_id can be used.
 
     Transient, since asking again can help, and since it must never pass for an answer.
     """
-    return Verdict(
+    return Classification(
         custom_id=_recovered_id(head),
         outcome=Outcome.TRANSIENT,
         code=MALFORMED,
@@ -144,7 +144,7 @@ def unreadable(head: bytes, reason: str) -> Verdict:
     )
 
 
-def _judge_slowly(line: bytes) -> Verdict:
+def _judge_slowly(line: bytes) -> Classification:
     try:
         value = json.loads(line.decode(), parse_int=_integer, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
@@ -157,7 +157,7 @@ def _judge_slowly(line: bytes) -> Verdict:
     return _judge_object(custom_id, value.get("error"), value.get("response"))
 
 
-def _judge_object(custom_id: str, error: object, response: object) -> Verdict:
+def _judge_object(custom_id: str, error: object, response: object) -> Classification:
     shape = response if isinstance(response, dict) else {}
     status, body = _status(shape.get("status_code")), shape.get("body")
     body_error = body.get("error") if isinstance(body, dict) else None
@@ -165,26 +165,28 @@ def _judge_object(custom_id: str, error: object, response: object) -> Verdict:
 
     if error is None and body_error is None and (status is None or answered):
         if answered and isinstance(body, dict) and body:
-            return Verdict(custom_id=custom_id, outcome=Outcome.SUCCEEDED)
+            return Classification(custom_id=custom_id, outcome=Outcome.SUCCEEDED)
         if answered and body in (None, {}):
-            return Verdict(
+            return Classification(
                 custom_id=custom_id,
                 outcome=Outcome.TRANSIENT,
                 code="empty_body",
                 message=f"status {status} with an empty body",
             )
         if response in (None, {}):
-            return Verdict(
+            return Classification(
                 custom_id=custom_id,
                 outcome=Outcome.TRANSIENT,
                 code="no_response",
                 message="neither a response nor an error",
             )
-        return Verdict(  # the provider speaks another form: asking again would cost, not help
-            custom_id=custom_id,
-            outcome=Outcome.PERMANENT,
-            code="unrecognised_response",
-            message="the response is not one of the Batch API: no status_code with a body",
+        return (
+            Classification(  # the provider speaks another form: asking again would cost, not help
+                custom_id=custom_id,
+                outcome=Outcome.PERMANENT,
+                code="unrecognised_response",
+                message="the response is not one of the Batch API: no status_code with a body",
+            )
         )
 
     outer, inner = _fault(error), _fault(body_error)
@@ -194,7 +196,9 @@ def _judge_object(custom_id: str, error: object, response: object) -> Verdict:
     message = outer.message or inner.message or _said_plainly(body)
     if code is None:
         code = "unnamed_error" if status is None else f"http_{status}"
-    return Verdict(custom_id=custom_id, outcome=_failure(status, code), code=code, message=message)
+    return Classification(
+        custom_id=custom_id, outcome=_failure(status, code), code=code, message=message
+    )
 
 
 def _failure(status: int | None, code: str) -> Outcome:
@@ -254,7 +258,7 @@ def _status(value: object) -> int | None:
     return int(value) if value in _STATUSES else None
 
 
-def _malformed(line: bytes, problem: Exception) -> Verdict:
+def _malformed(line: bytes, problem: Exception) -> Classification:
     if isinstance(problem, RecursionError):
         return unreadable(line, "the line is nested too deeply to be read")
     return unreadable(line, f"the line is not valid JSON: {problem}")
@@ -294,4 +298,4 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-__all__ = ["MALFORMED", "Outcome", "Verdict", "answered", "judge", "unreadable"]
+__all__ = ["MALFORMED", "Classification", "Outcome", "answered", "judge", "unreadable"]

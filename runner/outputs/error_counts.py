@@ -15,7 +15,7 @@ OTHER: Final = "other"
 """The code under which the hundred-and-first and later codes are counted."""
 
 
-class Tally:
+class ErrorCounts:
     """Counts of codes, with up to three different messages of each."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.outputs.classification import judge
-from runner.outputs.error_counts import Tally
+from runner.outputs.error_counts import ErrorCounts
 from runner.outputs.publish import ERRORS
 from runner.outputs.recorded import Unfit, open_file, read_record
 
@@ -53,7 +53,7 @@ def failure_kinds(folder: Path) -> tuple[FailureKind, ...] | None:
     except (OSError, Unfit):
         return None
     whole = len(data) <= _MOST_READ
-    tally = Tally()
+    tally = ErrorCounts()
     examples: dict[str, list[Example]] = {}
     lines = data.split(b"\n")
     for line in lines[:-1]:  # after the last line feed there is nothing, or half a line

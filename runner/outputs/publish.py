@@ -20,26 +20,26 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LocalFileError
-from runner.outputs.answer_index import Places
+from runner.outputs.answer_index import AnswerIndex
 from runner.outputs.durable_files import explained, sync_folder
-from runner.outputs.error_counts import Tally
-from runner.outputs.result_files import Standing
-from runner.outputs.writer import Copy, FileDigest, Sources
+from runner.outputs.error_counts import ErrorCounts
+from runner.outputs.result_files import LineStatus
+from runner.outputs.writer import FileDigest, LineWriter, SourceFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runner.inputs.row_set import RowSet
-    from runner.outputs.answer_index import Place
+    from runner.outputs.answer_index import AnswerLocation
 
 __all__ = [
-    "Answers",
+    "AttemptFiles",
     "FileDigest",
+    "MissingAnswer",
     "Publication",
     "Published",
     "ShardAnswers",
-    "Unanswered",
     "never_answered",
     "point_latest",
     "prepare",
@@ -53,7 +53,7 @@ _TEMPORARY: Final = ".partial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class AttemptFiles:
     """The downloaded files of one attempt, output file first; none if it has no files."""
 
     attempt: int
@@ -61,16 +61,16 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unanswered:
+class MissingAnswer:
     """Why a row has no line at all, as its error line will say: a `runner_…` code, a sentence."""
 
     code: str
     message: str
 
 
-def never_answered(row: int) -> Unanswered:  # noqa: ARG001
+def never_answered(row: int) -> MissingAnswer:  # noqa: ARG001
     """Give the reason that holds where nothing better is known."""
-    return Unanswered(
+    return MissingAnswer(
         code="runner_missing", message="the batch ended without a line for this request"
     )
 
@@ -86,9 +86,9 @@ class ShardAnswers:
 
     rows: RowSet
     ids: Callable[[], Iterable[tuple[int, str]]]
-    answers: tuple[Answers, ...]
-    unanswered: Callable[[int], Unanswered] = never_answered
-    places: Places | None = None
+    answers: tuple[AttemptFiles, ...]
+    unanswered: Callable[[int], MissingAnswer] = never_answered
+    places: AnswerIndex | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,11 +155,11 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
     with explained(folder, doing="written"):
         folder.mkdir(parents=True, exist_ok=True)
     _remove_temporary(folder, OUTPUT, ERRORS, RECORD)
-    copies: list[Copy] = []
+    copies: list[LineWriter] = []
     try:
-        with Sources() as sources:
-            copies.append(output := Copy(_temporary(folder, OUTPUT), sources))
-            copies.append(errors := Copy(_temporary(folder, ERRORS), sources))
+        with SourceFiles() as sources:
+            copies.append(output := LineWriter(_temporary(folder, OUTPUT), sources))
+            copies.append(errors := LineWriter(_temporary(folder, ERRORS), sources))
             tally = _write(output, errors, _merged(shards))
             written, failures = output.finish(OUTPUT), errors.finish(ERRORS)
     except BaseException:
@@ -178,12 +178,14 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
     )
 
 
-def _write(output: Copy, errors: Copy, places: Iterable[tuple[ShardAnswers, Place]]) -> Tally:
-    tally = Tally()
+def _write(
+    output: LineWriter, errors: LineWriter, places: Iterable[tuple[ShardAnswers, AnswerLocation]]
+) -> ErrorCounts:
+    tally = ErrorCounts()
     for shard, place in places:
-        if place.file is not None and place.standing is Standing.SUCCEEDED:
+        if place.file is not None and place.standing is LineStatus.SUCCEEDED:
             output.copy(place.file, place.offset, place.length)
-        elif place.file is not None and place.standing is Standing.FAILED:
+        elif place.file is not None and place.standing is LineStatus.FAILED:
             errors.copy(place.file, place.offset, place.length)
             tally.add(place.code or "unnamed_error")
         else:
@@ -193,16 +195,16 @@ def _write(output: Copy, errors: Copy, places: Iterable[tuple[ShardAnswers, Plac
     return tally
 
 
-def _malformed(place: Place) -> Unanswered:
+def _malformed(place: AnswerLocation) -> MissingAnswer:
     """Explain a row whose only lines cannot be read: they stay in `raw/` and out of our files."""
     name = place.file.name if place.file is not None else "a file"
-    return Unanswered(
+    return MissingAnswer(
         code="runner_malformed_line",
         message=f"the line for this request in {name}, at byte {place.offset}, cannot be read",
     )
 
 
-def _error_line(custom_id: str | None, reason: Unanswered) -> bytes:
+def _error_line(custom_id: str | None, reason: MissingAnswer) -> bytes:
     line = {
         "id": None,
         "custom_id": custom_id,
@@ -212,19 +214,19 @@ def _error_line(custom_id: str | None, reason: Unanswered) -> bytes:
     return json.dumps(line, separators=(",", ":")).encode()
 
 
-def _merged(shards: Sequence[ShardAnswers]) -> Iterator[tuple[ShardAnswers, Place]]:
+def _merged(shards: Sequence[ShardAnswers]) -> Iterator[tuple[ShardAnswers, AnswerLocation]]:
     """Yield the places of all shards in row order, reading a shard when its first row is due."""
     due = [(shard.rows.first, number) for number, shard in enumerate(shards) if shard.rows]
     heapq.heapify(due)
-    active: dict[int, Iterator[Place]] = {}
-    held: dict[int, Place] = {}
+    active: dict[int, Iterator[AnswerLocation]] = {}
+    held: dict[int, AnswerLocation] = {}
     last = -1
     while due:
         _, number = heapq.heappop(due)
         if number not in active:
             active[number] = iter(_places(shards[number]))
             held[number] = next(active[number])
-        place: Place | None = held.pop(number)
+        place: AnswerLocation | None = held.pop(number)
         until = due[0][0] if due else None
         while place is not None and (until is None or place.row < until):
             if place.row <= last:
@@ -241,12 +243,12 @@ def _merged(shards: Sequence[ShardAnswers]) -> Iterator[tuple[ShardAnswers, Plac
             heapq.heappush(due, (place.row, number))
 
 
-def _places(shard: ShardAnswers) -> Places:
+def _places(shard: ShardAnswers) -> AnswerIndex:
     if shard.places is not None:
         return shard.places
     attempts = sorted(shard.answers, key=attrgetter("attempt"))
     files = [file for each in attempts for file in each.files]
-    return Places(shard.ids(), files, rows=shard.rows)
+    return AnswerIndex(shard.ids(), files, rows=shard.rows)
 
 
 def _temporary(folder: Path, name: str) -> Path:

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runner.outputs.classification import Verdict
+    from runner.outputs.classification import Classification
 
 
 __all__ = [
+    "LineStatus",
     "Outcome",
     "ResultLine",
-    "Standing",
     "displaces",
     "lines",
     "overlong",
@@ -42,7 +42,7 @@ _BLOCK: Final = 1024 * 1024
 _MARK: Final = b"\xef\xbb\xbf"
 
 
-class Standing(IntEnum):
+class LineStatus(IntEnum):
     """What the best line known of a request is; the higher one counts."""
 
     ABSENT = 0
@@ -67,11 +67,11 @@ class ResultLine:
     length: int
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> LineStatus:
         """What the line is worth beside others of its request."""
         if self.outcome is Outcome.SUCCEEDED:
-            return Standing.SUCCEEDED
-        return Standing.MALFORMED if self.code == MALFORMED else Standing.FAILED
+            return LineStatus.SUCCEEDED
+        return LineStatus.MALFORMED if self.code == MALFORMED else LineStatus.FAILED
 
 
 def read_results(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[ResultLine]:
@@ -93,7 +93,7 @@ def read_results(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[ResultL
         )
 
 
-def overlong(head: bytes, longest: int = LONGEST_LINE) -> Verdict:
+def overlong(head: bytes, longest: int = LONGEST_LINE) -> Classification:
     """Judge a line of which only the beginning was read."""
     return unreadable(head, f"the line is longer than {longest} bytes")
 
@@ -134,14 +134,14 @@ def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes, bool
             yield start, length, content, whole
 
 
-def displaces(new: Standing, held: Standing) -> bool:
+def displaces(new: LineStatus, held: LineStatus) -> bool:
     """Tell whether a line read later takes the place of the one held for its request.
 
     The first success stays: it is the answer that was paid for, and a later one answers the same
     question again. Among failures the last one read counts, as the provider's latest word on the
     request, but an unreadable line never displaces a readable one.
     """
-    return new >= held and held is not Standing.SUCCEEDED
+    return new >= held and held is not LineStatus.SUCCEEDED
 
 
 def verify_download(path: Path, *, longest: int = LONGEST_LINE) -> str | None:

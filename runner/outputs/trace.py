@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.outputs.publish import ERRORS, OUTPUT
 from runner.outputs.result_files import Outcome, read_results
-from runner.outputs.writer import Sources
+from runner.outputs.writer import SourceFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def trace(
     """
     parts = max(1, -(-lines // at_once))
     for part in range(parts):
-        with Sources() as sources:
+        with SourceFiles() as sources:
             lookup = _Part(part, parts, sources)
             for name in (OUTPUT, ERRORS):
                 lookup.take(name, folder / name)
@@ -68,7 +68,7 @@ def trace(
 class _Part:
     """One part of the lines, and what is wrong with them."""
 
-    def __init__(self, part: int, parts: int, sources: Sources) -> None:
+    def __init__(self, part: int, parts: int, sources: SourceFiles) -> None:
         self._part = part
         self._parts = parts
         self._sources = sources

@@ -36,7 +36,7 @@ class FileDigest:
     lines: int
 
 
-class Sources:
+class SourceFiles:
     """Files open for reading at any offset; never more than 64 of them at once."""
 
     def __init__(self) -> None:
@@ -80,14 +80,14 @@ class Sources:
         return descriptor
 
 
-class Copy:
+class LineWriter:
     """A new file of lines, each with exactly one line end.
 
     The file must not exist. It is on the disk, not only handed to the system, once `finish` has
     returned. Every method raises LocalFileError when the disk refuses.
     """
 
-    def __init__(self, path: Path, sources: Sources) -> None:
+    def __init__(self, path: Path, sources: SourceFiles) -> None:
         self._path: Final = path
         self._sources: Final = sources
         self._digest = hashlib.sha256()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runner.spec.job import Job
 
 
-class WholeFailure(StrEnum):
+class BatchFailure(StrEnum):
     """Why a batch was turned away as a whole, by what can be done about it."""
 
     LIMIT = "limit"
@@ -34,7 +34,7 @@ class WholeFailure(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class RunAction:
     """What every action has: the run it belongs to, and the reason for it."""
 
     run: Run
@@ -42,14 +42,14 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StartRun(Step):
+class StartRun(RunAction):
     """Record a revision that this ledger has not met, with its shards."""
 
     job: JobRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RestoreRun(Step):
+class RestoreRun(RunAction):
     """Take over a finished run from its record on disk; the ledger that made it is gone."""
 
     job: JobRecord
@@ -57,7 +57,7 @@ class RestoreRun(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RelocateRun(Step):
+class RelocateRun(RunAction):
     """Hand a run and its outputs to the job (or the folder) that asks for it now."""
 
     job: JobRecord
@@ -65,21 +65,21 @@ class RelocateRun(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReopenRun(Step):
+class ReopenRun(RunAction):
     """Go on with a run that ended early because its spec had changed or gone."""
 
     attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoteSpec(Step):
+class NoteSpec(RunAction):
     """Record what the spec says now; no batch comes of it."""
 
     job: JobRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submit(Step):
+class Submit(RunAction):
     """Take a submission from wherever it stands to `submitted`.
 
     `submission` is what is recorded, or will be: a new attempt has state `prepared` and is
@@ -94,7 +94,7 @@ class Submit(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdoptBatch(Step):
+class AdoptBatch(RunAction):
     """Take over a batch at the provider that carries this submission's key or file.
 
     `submission` is None where this ledger knows nothing of the attempt: its rows are then
@@ -108,7 +108,7 @@ class AdoptBatch(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdoptFile(Step):
+class AdoptFile(RunAction):
     """Take over a file at the provider that carries this submission's name and size."""
 
     key: Key
@@ -117,21 +117,21 @@ class AdoptFile(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt(Step):
+class MarkUncertain(RunAction):
     """Note that the outcome of an intended call is unknown; the grace time starts now."""
 
     key: Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retract(Step):
+class ClearIntent(RunAction):
     """Take an intent back: a complete look, late enough, shows that it had no effect."""
 
     key: Key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observe(Step):
+class Observe(RunAction):
     """Record what the provider says of a batch now."""
 
     key: Key
@@ -139,7 +139,7 @@ class Observe(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoteMissing(Step):
+class NoteMissing(RunAction):
     """Record that the provider does not know a batch that it made for us."""
 
     key: Key
@@ -147,14 +147,14 @@ class NoteMissing(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lose(Step):
+class MarkLost(RunAction):
     """Give a vanished batch up; nothing is asked again by itself, since it may be paid for."""
 
     submission: Submission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collect(Step):
+class Collect(RunAction):
     """Download both files of a terminal batch and settle each of its rows.
 
     With `early` its output file may still be named: it is then settled only if the error file
@@ -168,17 +168,17 @@ class Collect(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CloseWhole(Step):
+class CloseRejectedBatch(RunAction):
     """Close a submission whose batch the provider turned away as a whole."""
 
     submission: Submission
     batch: Batch
-    failure: WholeFailure
+    failure: BatchFailure
     not_before: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoteOverdue(Step):
+class NoteOverdue(RunAction):
     """Record, and say, that a batch takes longer than it should."""
 
     key: Key
@@ -186,21 +186,21 @@ class NoteOverdue(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CancelBatch(Step):
+class CancelBatch(RunAction):
     """Ask the provider to stop a batch: a person no longer wants it, or it is overdue."""
 
     submission: Submission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Abandon(Step):
+class AbandonSubmission(RunAction):
     """Close a submission that never became a batch and is no longer wanted."""
 
     submission: Submission
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finish(Step):
+class Finish(RunAction):
     """Publish the final files of a run and record its final state.
 
     `again` is set where a run is finished already but its files are gone from the disk.
@@ -213,12 +213,12 @@ class Finish(Step):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PointLatest(Step):
+class PointLatest(RunAction):
     """Let `latest` lead to the revision that the spec asks for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tidy(Step):
+class DeleteRemoteFiles(RunAction):
     """Delete a finished run's files at the provider; its results are here."""
 
 
@@ -230,18 +230,18 @@ Alone = (
     | NoteSpec
     | AdoptBatch
     | AdoptFile
-    | Doubt
-    | Retract
+    | MarkUncertain
+    | ClearIntent
     | Observe
     | NoteMissing
     | NoteOverdue
-    | Lose
-    | CloseWhole
+    | MarkLost
+    | CloseRejectedBatch
     | CancelBatch
-    | Abandon
+    | AbandonSubmission
     | Finish
     | PointLatest
-    | Tidy
+    | DeleteRemoteFiles
 )
 """Actions that are carried out one after the other."""
 

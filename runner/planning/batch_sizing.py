@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.ledger.records import Run, ShardRecord
-    from runner.planning.shard_progress import Standing
+    from runner.planning.shard_progress import ShardProgress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Portion:
+class BatchSize:
     """What of a shard's pending rows its next attempt may hold; `why` it is not all of them."""
 
     rows: RowSet
@@ -29,40 +29,40 @@ class Portion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Portions:
+class BatchSizes:
     """The portions of a run by shard number; shards that are not there go out as they are.
 
     `broken` says why a canary forbids to go on, or None.
     """
 
-    by_shard: dict[int, Portion]
+    by_shard: dict[int, BatchSize]
     broken: str | None = None
 
-    def of(self, standing: Standing) -> RowSet:
+    def of(self, standing: ShardProgress) -> RowSet:
         """Return the rows that the next attempt at a shard may hold."""
         portion = self.by_shard.get(standing.shard.number)
         return standing.pending if portion is None else portion.rows
 
 
-def portions(run: Run, standings: Sequence[Standing], canary: int | None) -> Portions:
+def portions(run: Run, standings: Sequence[ShardProgress], canary: int | None) -> BatchSizes:
     """Work out what may go out of each shard of a run next."""
-    by_shard: dict[int, Portion] = {}
+    by_shard: dict[int, BatchSize] = {}
     ceiling = run.ceiling
     if ceiling is not None:
         for standing in standings:
-            fits = fitting(standing.shard, ceiling)
+            fits = rows_that_fit(standing.shard, ceiling)
             if len(standing.pending) > fits:
-                by_shard[standing.shard.number] = Portion(
+                by_shard[standing.shard.number] = BatchSize(
                     rows=standing.pending.head(fits), why="the provider refused a larger file"
                 )
     broken = None
     if canary is not None:
         for group in _by_model(standings):
             broken = _send_ahead(run, group, canary, by_shard) or broken
-    return Portions(by_shard=by_shard, broken=broken)
+    return BatchSizes(by_shard=by_shard, broken=broken)
 
 
-def fitting(shard: ShardRecord, ceiling: int) -> int:
+def rows_that_fit(shard: ShardRecord, ceiling: int) -> int:
     """Return how many rows of a shard will do; at least one."""
     return max(1, shard.requests * ceiling // shard.bytes)
 
@@ -77,15 +77,15 @@ def _sent_ahead(run: Run, shard: ShardRecord) -> int:
     return len(rows) if part else 0
 
 
-def _by_model(standings: Sequence[Standing]) -> list[list[Standing]]:
-    groups: dict[str | None, list[Standing]] = {}
+def _by_model(standings: Sequence[ShardProgress]) -> list[list[ShardProgress]]:
+    groups: dict[str | None, list[ShardProgress]] = {}
     for standing in standings:
         groups.setdefault(standing.shard.model, []).append(standing)
     return list(groups.values())
 
 
 def _send_ahead(
-    run: Run, group: Sequence[Standing], canary: int, by_shard: dict[int, Portion]
+    run: Run, group: Sequence[ShardProgress], canary: int, by_shard: dict[int, BatchSize]
 ) -> str | None:
     """Hold a model's requests back until its canary is home; returns why they may never go."""
     first = group[0]
@@ -102,8 +102,8 @@ def _send_ahead(
         narrowed = by_shard.get(first.shard.number)
         rows = (first.pending if narrowed is None else narrowed.rows).intersection(ahead)
         for standing in group:
-            by_shard[standing.shard.number] = Portion(rows=RowSet(), why=why)
-        by_shard[first.shard.number] = Portion(rows=rows, why=why)
+            by_shard[standing.shard.number] = BatchSize(rows=RowSet(), why=why)
+        by_shard[first.shard.number] = BatchSize(rows=rows, why=why)
         return None
     answered = len(first.answered.intersection(ahead))
     if 2 * answered >= len(ahead):

@@ -12,27 +12,27 @@ from typing import TYPE_CHECKING, assert_never
 
 from runner.ledger.records import Key, Submission, SubmissionState
 from runner.planning.actions import (
-    Abandon,
+    AbandonSubmission,
     AdoptBatch,
     AdoptFile,
-    Doubt,
-    Retract,
+    BatchFailure,
+    ClearIntent,
+    MarkUncertain,
     Submit,
     Wait,
-    WholeFailure,
 )
-from runner.planning.in_flight import LONGEST_BACKOFF, follow, whole_failure
+from runner.planning.in_flight import LONGEST_BACKOFF, batch_failure, follow
 
 if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.planning.actions import Action
-    from runner.planning.shard_context import Desk
-    from runner.planning.shard_progress import Standing
+    from runner.planning.shard_context import ShardContext
+    from runner.planning.shard_progress import ShardProgress
 
     Steps = list[Action | Wait]
 
 
-def decide_shard(desk: Desk, standing: Standing) -> Steps:
+def decide_shard(desk: ShardContext, standing: ShardProgress) -> Steps:
     """Decide what is to be done about one shard, or waited for; nothing if it has ended."""
     adopted = _adopt_unknown(desk, standing)
     if adopted:
@@ -63,7 +63,7 @@ def decide_shard(desk: Desk, standing: Standing) -> Steps:
             assert_never(submission.state)
 
 
-def _adopt_unknown(desk: Desk, standing: Standing) -> Steps:
+def _adopt_unknown(desk: ShardContext, standing: ShardProgress) -> Steps:
     """Take over attempts that the provider knows of and this ledger does not.
 
     One that could not be taken over keeps the shard waiting: it may hold the very answers that
@@ -90,7 +90,7 @@ def _adopt_unknown(desk: Desk, standing: Standing) -> Steps:
     return steps
 
 
-def _next_attempt(desk: Desk, standing: Standing) -> Steps:
+def _next_attempt(desk: ShardContext, standing: ShardProgress) -> Steps:
     """Ask what is still to be asked, in a new attempt."""
     if not standing.pending or not desk.may_submit:
         return []
@@ -128,7 +128,7 @@ def _next_attempt(desk: Desk, standing: Standing) -> Steps:
     return _submit(desk, standing, submission, new=True)
 
 
-def _turned_away(desk: Desk, standing: Standing) -> Submission | None:
+def _turned_away(desk: ShardContext, standing: ShardProgress) -> Submission | None:
     """Return the last attempt if it was refused for nothing that its requests could help."""
     before = desk.run.shard_submissions(standing.shard.number)
     last = next((attempt for attempt in reversed(before) if attempt.state.closed), None)
@@ -136,7 +136,9 @@ def _turned_away(desk: Desk, standing: Standing) -> Submission | None:
     return last if refused else None
 
 
-def _submit(desk: Desk, standing: Standing, submission: Submission, *, new: bool) -> Steps:
+def _submit(
+    desk: ShardContext, standing: ShardProgress, submission: Submission, *, new: bool
+) -> Steps:
     """Submit, unless the provider has it already, a limit holds, or nobody could look first."""
     key = submission.key
     # A new attempt may go out with a file that an earlier batch was made from.
@@ -144,7 +146,9 @@ def _submit(desk: Desk, standing: Standing, submission: Submission, *, new: bool
     if found is not None:
         return [_adoption(desk, standing, key, submission, found)]
     if not desk.may_submit or desk.job is None:
-        return [Abandon(run=desk.run, why="it is not wanted any more", submission=submission)]
+        return [
+            AbandonSubmission(run=desk.run, why="it is not wanted any more", submission=submission)
+        ]
     if desk.facts.now < submission.not_before <= desk.facts.now + LONGEST_BACKOFF:
         return [_patience(desk, standing, submission)]
     if desk.seen.failure is not None:
@@ -177,22 +181,22 @@ def _submit(desk: Desk, standing: Standing, submission: Submission, *, new: bool
     ]
 
 
-def _patience(desk: Desk, standing: Standing, submission: Submission) -> Wait:
+def _patience(desk: ShardContext, standing: ShardProgress, submission: Submission) -> Wait:
     """Wait for a limit to pass, or for somebody to pay."""
     last = _turned_away(desk, standing)
-    money = last is not None and last.batch is not None and whole_failure(last.batch)
+    money = last is not None and last.batch is not None and batch_failure(last.batch)
     return Wait(
         run=desk.run,
         key=submission.key,
         why=f"{last.problem}; add credit or raise the limit, and it is submitted again"
-        if last is not None and money is WholeFailure.MONEY
+        if last is not None and money is BatchFailure.MONEY
         else "the provider's limit was reached",
         until=submission.not_before,
-        trouble=money is WholeFailure.MONEY,
+        trouble=money is BatchFailure.MONEY,
     )
 
 
-def _others(desk: Desk, key: Key) -> frozenset[str]:
+def _others(desk: ShardContext, key: Key) -> frozenset[str]:
     """Return the batches that other attempts of the run have become."""
     return frozenset(
         submission.batch_id
@@ -202,7 +206,11 @@ def _others(desk: Desk, key: Key) -> frozenset[str]:
 
 
 def _adoption(
-    desk: Desk, standing: Standing, key: Key, submission: Submission | None, batch: Batch
+    desk: ShardContext,
+    standing: ShardProgress,
+    key: Key,
+    submission: Submission | None,
+    batch: Batch,
 ) -> AdoptBatch:
     return AdoptBatch(
         run=desk.run,
@@ -214,11 +222,13 @@ def _adoption(
     )
 
 
-def _resolve_upload(desk: Desk, submission: Submission) -> Steps:
+def _resolve_upload(desk: ShardContext, submission: Submission) -> Steps:
     """Find out what became of an upload whose answer was lost."""
     if not desk.may_submit:
         # A file that no batch uses costs nothing and expires by itself.
-        return [Abandon(run=desk.run, why="it is not wanted any more", submission=submission)]
+        return [
+            AbandonSubmission(run=desk.run, why="it is not wanted any more", submission=submission)
+        ]
     file = desk.traces.file(submission.key, submission.bytes)
     if file is not None:
         why = "the upload had arrived"
@@ -229,16 +239,16 @@ def _resolve_upload(desk: Desk, submission: Submission) -> Steps:
         ]
     if desk.unset(submission.doubt_at):
         why = "a pass ended between the upload and its answer"
-        return [Doubt(run=desk.run, why=why, key=submission.key)]
+        return [MarkUncertain(run=desk.run, why=why, key=submission.key)]
     look = desk.seen.look
     if look is not None and not look.files_offered:
         why = "the provider does not list files; a second copy costs nothing"
-        return [Retract(run=desk.run, why=why, key=submission.key)]
+        return [ClearIntent(run=desk.run, why=why, key=submission.key)]
     complete = look is not None and look.files is not None and look.files_complete
     return [_settle_doubt(desk, submission, complete=complete, what="upload")]
 
 
-def _resolve_create(desk: Desk, standing: Standing, submission: Submission) -> Steps:
+def _resolve_create(desk: ShardContext, standing: ShardProgress, submission: Submission) -> Steps:
     """Find out what became of a creation whose answer was lost: this is where money is."""
     others = _others(desk, submission.key)
     found = desk.traces.batch(submission.key, submission.input_file_id, others)
@@ -246,12 +256,12 @@ def _resolve_create(desk: Desk, standing: Standing, submission: Submission) -> S
         return [_adoption(desk, standing, submission.key, submission, found)]
     if desk.unset(submission.doubt_at):
         why = "a pass ended between the creation of the batch and its answer"
-        return [Doubt(run=desk.run, why=why, key=submission.key)]
+        return [MarkUncertain(run=desk.run, why=why, key=submission.key)]
     look = desk.seen.look
     if look is not None and not look.offered:
         if desk.run.cancel_requested:
             why = "whether it was created cannot be found out; given up on request"
-            return [Abandon(run=desk.run, why=why, submission=submission)]
+            return [AbandonSubmission(run=desk.run, why=why, submission=submission)]
         return [
             Wait(
                 run=desk.run,
@@ -268,13 +278,13 @@ def _resolve_create(desk: Desk, standing: Standing, submission: Submission) -> S
 
 
 def _settle_doubt(
-    desk: Desk, submission: Submission, *, complete: bool, what: str
-) -> Retract | Wait:
+    desk: ShardContext, submission: Submission, *, complete: bool, what: str
+) -> ClearIntent | Wait:
     """Believe that a call had no effect only where a complete look, late enough, shows none."""
     look = desk.seen.look
     until = (submission.doubt_at or 0.0) + desk.grace
     if complete and look is not None and look.started_at >= until:
-        return Retract(
+        return ClearIntent(
             run=desk.run,
             why=f"a complete listing shows that the {what} did not happen",
             key=submission.key,

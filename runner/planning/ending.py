@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.ledger.records import Run
-    from runner.planning.shard_progress import Standing
+    from runner.planning.shard_progress import ShardProgress
     from runner.spec.job import Job
 
 
-def ended(run: Run, job: Job | None, standings: Sequence[Standing], broken: str | None) -> Finish:
+def ended(
+    run: Run, job: Job | None, standings: Sequence[ShardProgress], broken: str | None
+) -> Finish:
     """Say how a run has ended: nothing is under way and nothing may be submitted.
 
     `job` is None where no spec asks for it any more; `broken` is why it cannot go on, or None.
@@ -46,7 +48,7 @@ def ended(run: Run, job: Job | None, standings: Sequence[Standing], broken: str 
     )
 
 
-def _last_failure(run: Run, standings: Sequence[Standing]) -> str | None:
+def _last_failure(run: Run, standings: Sequence[ShardProgress]) -> str | None:
     """Return why a batch failed as a whole, where that was the end of some requests."""
     for standing in standings:
         attempts = run.shard_submissions(standing.shard.number)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from runner.batch import MONEY_CODES, BatchStatus
 from runner.planning.actions import (
+    BatchFailure,
     CancelBatch,
-    CloseWhole,
+    CloseRejectedBatch,
     Collect,
-    Lose,
+    MarkLost,
     NoteMissing,
     NoteOverdue,
     Observe,
     Wait,
-    WholeFailure,
 )
 from runner.planning.overdue import overdue
 from runner.spec.job import DeadlineAction
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.ledger.records import Submission
     from runner.planning.actions import Action
-    from runner.planning.shard_context import Desk
-    from runner.planning.shard_progress import Standing
+    from runner.planning.shard_context import ShardContext
+    from runner.planning.shard_progress import ShardProgress
 
     Steps = list[Action | Wait]
 
@@ -36,11 +36,11 @@ _LOST_AFTER: Final = 600.0
 _LATE: Final = 900.0
 """Seconds for which a terminal batch may keep its output file to itself; loopback: the grace."""
 _REASONS_SHOWN: Final = 3
-UNCOUNTED: Final = frozenset({WholeFailure.LIMIT, WholeFailure.MONEY})
+UNCOUNTED: Final = frozenset({BatchFailure.LIMIT, BatchFailure.MONEY})
 """Failures of which nothing is the requests' fault: they do not count as an attempt."""
 
 
-def follow(desk: Desk, standing: Standing, submission: Submission) -> Steps:
+def follow(desk: ShardContext, standing: ShardProgress, submission: Submission) -> Steps:
     """Record what the provider says of a batch, and act on it if it is terminal."""
     batch_id = submission.batch_id or ""
     if desk.moved is not None:
@@ -79,7 +79,7 @@ def follow(desk: Desk, standing: Standing, submission: Submission) -> Steps:
     return steps
 
 
-def _in_flight(desk: Desk, submission: Submission, batch: Batch) -> Steps:
+def _in_flight(desk: ShardContext, submission: Submission, batch: Batch) -> Steps:
     """Wait for a batch, unless somebody wants it stopped or it takes too long."""
     steps: Steps = []
     waiting = f"in flight, {batch.status}"
@@ -102,7 +102,9 @@ def _in_flight(desk: Desk, submission: Submission, batch: Batch) -> Steps:
     return steps
 
 
-def _missing(desk: Desk, submission: Submission, batch_id: str) -> NoteMissing | Lose | Wait:
+def _missing(
+    desk: ShardContext, submission: Submission, batch_id: str
+) -> NoteMissing | MarkLost | Wait:
     if desk.unset(submission.missing_at):
         return NoteMissing(
             run=desk.run,
@@ -112,7 +114,7 @@ def _missing(desk: Desk, submission: Submission, batch_id: str) -> NoteMissing |
         )
     until = (submission.missing_at or 0.0) + (desk.grace if desk.loopback else _LOST_AFTER)
     if desk.seen_at >= until:
-        return Lose(
+        return MarkLost(
             run=desk.run,
             why="the provider has not known the batch for too long",
             submission=submission,
@@ -127,17 +129,17 @@ def _missing(desk: Desk, submission: Submission, batch_id: str) -> NoteMissing |
 
 
 def _end(
-    desk: Desk, standing: Standing, submission: Submission, batch: Batch
-) -> CloseWhole | Collect | Wait:
+    desk: ShardContext, standing: ShardProgress, submission: Submission, batch: Batch
+) -> CloseRejectedBatch | Collect | Wait:
     """Read what a terminal batch has, as soon as it shows all that it says it has."""
     failed = batch.known_status is BatchStatus.FAILED
     has_files = batch.output_file_id is not None or batch.error_file_id is not None
     if failed and not has_files:
-        failure = whole_failure(batch)
+        failure = batch_failure(batch)
         away = _limit_backoff(desk, standing) if failure in UNCOUNTED else 0.0
-        return CloseWhole(
+        return CloseRejectedBatch(
             run=desk.run,
-            why=whole_reason(batch),
+            why=batch_failure_reason(batch),
             submission=submission,
             batch=batch,
             failure=failure,
@@ -170,7 +172,7 @@ def _end(
     )
 
 
-def _limit_backoff(desk: Desk, standing: Standing) -> float:
+def _limit_backoff(desk: ShardContext, standing: ShardProgress) -> float:
     """Return the seconds to stay away after a limit: doubling with each in a row, to an hour."""
     refused = 0
     for earlier in reversed(desk.run.shard_submissions(standing.shard.number)[:-1]):
@@ -181,7 +183,7 @@ def _limit_backoff(desk: Desk, standing: Standing) -> float:
     return float(min(base * 2.0 ** min(refused, 16), LONGEST_BACKOFF))
 
 
-def whole_failure(batch: Batch) -> WholeFailure:
+def batch_failure(batch: Batch) -> BatchFailure:
     """Classify why a batch was turned away as a whole (fact sheet, section 3, failures 10, 11).
 
     Unknown codes are the user's to fix: asking again by itself would fail again.
@@ -190,20 +192,20 @@ def whole_failure(batch: Batch) -> WholeFailure:
     for error in batch.errors:
         code, message = (error.code or "").lower(), (error.message or "").lower()
         if code in MONEY_CODES:
-            kinds.add(WholeFailure.MONEY)
+            kinds.add(BatchFailure.MONEY)
         elif "token_limit" in code or "quota" in code or "enqueued token limit" in message:
-            kinds.add(WholeFailure.LIMIT)
+            kinds.add(BatchFailure.LIMIT)
         elif "cannot find file" in message or code in ("internal_error", "output_failed"):
-            kinds.add(WholeFailure.PASSING)
+            kinds.add(BatchFailure.PASSING)
         else:
-            kinds.add(WholeFailure.LASTING)
-    for kind in (WholeFailure.LASTING, WholeFailure.MONEY, WholeFailure.LIMIT):
+            kinds.add(BatchFailure.LASTING)
+    for kind in (BatchFailure.LASTING, BatchFailure.MONEY, BatchFailure.LIMIT):
         if kind in kinds:
             return kind
-    return WholeFailure.PASSING
+    return BatchFailure.PASSING
 
 
-def whole_reason(batch: Batch) -> str:
+def batch_failure_reason(batch: Batch) -> str:
     """Say why a batch failed as a whole, in the API's own words; the first three errors."""
     if not batch.errors:
         return f"{batch.id} failed without a reason"

@@ -14,7 +14,7 @@ from runner.spec.job import DeadlineAction
 if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.ledger.records import Submission
-    from runner.planning.shard_context import Desk
+    from runner.planning.shard_context import ShardContext
 
 
 _LEEWAY: Final = 3600.0
@@ -25,7 +25,7 @@ _DAY: Final = 86_400
 _UNITS: Final = {"m": 60, "h": _HOUR, "d": _DAY}
 
 
-def overdue(desk: Desk, submission: Submission, batch: Batch) -> str | None:
+def overdue(desk: ShardContext, submission: Submission, batch: Batch) -> str | None:
     """Say that a batch takes longer than it should, and what is done about it; None if not."""
     due = _due(desk, submission, batch)
     if due is None or desk.facts.now < due or desk.deadline.action is DeadlineAction.WAIT:
@@ -40,7 +40,7 @@ def overdue(desk: Desk, submission: Submission, batch: Batch) -> str | None:
     return f"{batch.id} is overdue: {batch.status}, and due {late} ago; {done}"
 
 
-def _due(desk: Desk, submission: Submission, batch: Batch) -> float | None:
+def _due(desk: ShardContext, submission: Submission, batch: Batch) -> float | None:
     """Return when a batch should be over, by this machine's clock; None where nobody has said.
 
     The provider's clock gives the length of the window only: it may be of another opinion about

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from runner.ledger.records import Run, RunState
 from runner.planning.actions import (
     AdoptBatch,
+    DeleteRemoteFiles,
     Finish,
     NoteSpec,
     Observe,
@@ -22,7 +23,6 @@ from runner.planning.actions import (
     ReopenRun,
     RestoreRun,
     StartRun,
-    Tidy,
     Wait,
 )
 from runner.planning.admission import admit
@@ -30,32 +30,32 @@ from runner.planning.batch_sizing import portions
 from runner.planning.decide import decide_shard
 from runner.planning.ending import ended
 from runner.planning.remarks import edited, expiring, twins
-from runner.planning.shard_context import Desk
-from runner.planning.shard_progress import shard_standing
-from runner.planning.state import Traces
+from runner.planning.shard_context import ShardContext
+from runner.planning.shard_progress import shard_progress
+from runner.planning.state import BatchIndex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runner.planning.actions import Action
-    from runner.planning.state import Facts, Known, Wish
+    from runner.planning.state import DesiredRun, PlanInputs, Recorded
     from runner.spec.job import Job
 
 
-def make_plan(wishes: Sequence[Wish], known: Known, facts: Facts) -> Plan:
+def make_plan(desired_runs: Sequence[DesiredRun], known: Recorded, facts: PlanInputs) -> Plan:
     """Decide what brings the project nearer to what its specs ask for.
 
-    `wishes` are the selected jobs; `known.runs` holds, besides theirs, those runs that no
+    `desired_runs` are the selected jobs; `known.runs` holds, besides theirs, those runs that no
     spec asks for any more and that are to be seen through (they are paid for).
     """
-    planner = _Planner(wishes, known, facts)
-    for wish in sorted(wishes, key=planner.is_new):
-        planner.wished(wish)
-    wanted = {(wish.job.name, wish.revision) for wish in wishes}
+    planner = _Planner(desired_runs, known, facts)
+    for desired in sorted(desired_runs, key=planner.is_new):
+        planner.wished(desired)
+    wanted = {(desired.job.name, desired.revision) for desired in desired_runs}
     for run in known.runs:
         if (run.job, run.revision) not in wanted and run.id not in planner.taken:
             planner.unwished(run)
-    planner.notes += twins(wishes, known)
+    planner.notes += twins(desired_runs, known)
     for run in known.runs:
         planner.notes += expiring(run, facts)
     if facts.restoring:
@@ -83,10 +83,12 @@ def _restorations(actions: Sequence[Action]) -> tuple[Action, ...]:
 class _Planner:
     """A plan in the making."""
 
-    def __init__(self, wishes: Sequence[Wish], known: Known, facts: Facts) -> None:
-        self._wishes = wishes
-        self._wanted = {wish.job.name: wish.revision for wish in wishes}
-        self._jobs = {wish.job.name: wish.job for wish in wishes}
+    def __init__(
+        self, desired_runs: Sequence[DesiredRun], known: Recorded, facts: PlanInputs
+    ) -> None:
+        self._wishes = desired_runs
+        self._wanted = {desired.job.name: desired.revision for desired in desired_runs}
+        self._jobs = {desired.job.name: desired.job for desired in desired_runs}
         self.known = known
         self.facts = facts
         self.actions: list[Action] = []
@@ -94,45 +96,45 @@ class _Planner:
         self.notes: list[str] = []
         self.taken: set[int] = set()
         self._by_identity = {(run.job, run.revision): run for run in known.runs}
-        self._traces: dict[str, Traces] = {}
+        self._traces: dict[str, BatchIndex] = {}
 
-    def is_new(self, wish: Wish) -> bool:
+    def is_new(self, desired: DesiredRun) -> bool:
         """Whether a job has no run of its own; those that have come first."""
-        return (wish.job.name, wish.revision) not in self._by_identity
+        return (desired.job.name, desired.revision) not in self._by_identity
 
-    def wished(self, wish: Wish) -> None:
+    def wished(self, desired: DesiredRun) -> None:
         """Plan for a job that a spec asks for."""
-        run = self._by_identity.get((wish.job.name, wish.revision))
+        run = self._by_identity.get((desired.job.name, desired.revision))
         if run is None:
-            run = self._renamed(wish)
-        if (run is None and self._unsure(wish)) or self._cut_otherwise(wish, run):
+            run = self._renamed(desired)
+        if (run is None and self._unsure(desired)) or self._cut_otherwise(desired, run):
             return
         if run is None:
-            run = self._new(wish)
+            run = self._new(desired)
             if run.state.final:
                 return
         else:
             self.taken.add(run.id)
-            if self._blocked(run, wish):
+            if self._blocked(run, desired):
                 return
-            run = self._up_to_date(run, wish)
+            run = self._up_to_date(run, desired)
         if run.state.final and not run.superseded:
-            self._final(run, wish)
+            self._final(run, desired)
             return
         if run.state.final:
             self.actions.append(
-                ReopenRun(run=run, why="its spec is back", attempts=wish.job.attempts)
+                ReopenRun(run=run, why="its spec is back", attempts=desired.job.attempts)
             )
             return
-        self._advance(run, wish)
+        self._advance(run, desired)
 
-    def _cut_otherwise(self, wish: Wish, run: Run | None) -> bool:
+    def _cut_otherwise(self, desired: DesiredRun, run: Run | None) -> bool:
         """Hold a run whose batches at the provider do not fit its shards; says whether it does."""
-        if wish.restorable is not None or (run is not None and run.submissions):
+        if desired.restorable is not None or (run is not None and run.submissions):
             return False
         if run is not None and run.state.final:
             return False
-        run = run or self._fresh(wish)
+        run = run or self._fresh(desired)
         other = self._of(run.provider).misfit(run)
         if other is None:
             return False
@@ -155,10 +157,10 @@ class _Planner:
         elif run.job in self._jobs:
             self._tidied(run, self._jobs[run.job])
 
-    def _renamed(self, wish: Wish) -> Run | None:
+    def _renamed(self, desired: DesiredRun) -> Run | None:
         """Find the run of these very questions that no job asks for under its own name."""
         for run in reversed(self.known.runs):
-            if run.revision == wish.revision and run.id not in self.taken and self._free(run):
+            if run.revision == desired.revision and run.id not in self.taken and self._free(run):
                 return run
         return None
 
@@ -173,15 +175,15 @@ class _Planner:
         record = self.known.jobs.get(run.job)
         return record is not None and record.wanted != run.revision
 
-    def _unsure(self, wish: Wish) -> bool:
+    def _unsure(self, desired: DesiredRun) -> bool:
         """Hold a job whose questions were asked under a name that may be its old one."""
         if self.facts.living is not None:
             return False
         for run in self.known.runs:
-            if run.revision == wish.revision and run.job not in self._wanted:
+            if run.revision == desired.revision and run.job not in self._wanted:
                 self.waits.append(
                     Wait(
-                        run=self._fresh(wish),
+                        run=self._fresh(desired),
                         key=None,
                         why=f"job {run.job} has asked the same; while some spec cannot be read, "
                         f"nobody knows whether this is {run.job} under a new name",
@@ -191,92 +193,94 @@ class _Planner:
                 return True
         return False
 
-    def _new(self, wish: Wish) -> Run:
-        if wish.restorable is not None:
+    def _new(self, desired: DesiredRun) -> Run:
+        if desired.restorable is not None:
             self.actions.append(
                 RestoreRun(
-                    run=wish.restorable.run,
-                    restorable=wish.restorable,
+                    run=desired.restorable.run,
+                    restorable=desired.restorable,
                     why="its outputs and record are on the disk, the ledger does not know it",
-                    job=wish.record,
+                    job=desired.record,
                 )
             )
-            return wish.restorable.run
-        run = self._fresh(wish)
-        before = self.known.jobs.get(wish.job.name)
-        earlier = before is not None and before.wanted not in (None, wish.revision)
+            return desired.restorable.run
+        run = self._fresh(desired)
+        before = self.known.jobs.get(desired.job.name)
+        earlier = before is not None and before.wanted not in (None, desired.revision)
         self.actions.append(
             StartRun(
                 run=run,
                 why="the spec or its input changed what is asked" if earlier else "a new job",
-                job=wish.record,
+                job=desired.record,
             )
         )
         return run
 
-    def _fresh(self, wish: Wish) -> Run:
+    def _fresh(self, desired: DesiredRun) -> Run:
         """Return the run that a wish would become."""
         return Run(
             id=0,
-            job=wish.job.name,
-            revision=wish.revision,
+            job=desired.job.name,
+            revision=desired.revision,
             state=RunState.PENDING,
-            provider=wish.job.provider.name,
-            base_url=wish.job.provider.identity["base_url"],
-            endpoint=wish.job.endpoint,
-            replicate=wish.job.replicate,
-            digest=wish.digest,
-            requests=wish.requests,
-            bytes=wish.bytes,
-            input_path=wish.job.input_shown,
-            folder=wish.folder,
-            attempts=wish.job.attempts,
+            provider=desired.job.provider.name,
+            base_url=desired.job.provider.identity["base_url"],
+            endpoint=desired.job.endpoint,
+            replicate=desired.job.replicate,
+            digest=desired.digest,
+            requests=desired.requests,
+            bytes=desired.bytes,
+            input_path=desired.job.input_shown,
+            folder=desired.folder,
+            attempts=desired.job.attempts,
             created_at=self.facts.now,
-            shards=wish.shards,
+            shards=desired.shards,
         )
 
-    def _blocked(self, run: Run, wish: Wish) -> bool:
+    def _blocked(self, run: Run, desired: DesiredRun) -> bool:
         """Hold a run that has to move and could not."""
         trouble = self.facts.trouble.get(f"{run.job}/{run.short}")
-        if trouble is None or (run.job == wish.job.name and run.folder == wish.folder):
+        if trouble is None or (run.job == desired.job.name and run.folder == desired.folder):
             return False
         self.waits.append(Wait(run=run, key=None, why=trouble, trouble=True))
         return True
 
-    def _up_to_date(self, run: Run, wish: Wish) -> Run:
-        if run.job != wish.job.name or run.folder != wish.folder:
+    def _up_to_date(self, run: Run, desired: DesiredRun) -> Run:
+        if run.job != desired.job.name or run.folder != desired.folder:
             what = (
-                f"job {run.job} is now called {wish.job.name}"
-                if run.job != wish.job.name
+                f"job {run.job} is now called {desired.job.name}"
+                if run.job != desired.job.name
                 else "the spec names another output folder"
             )
-            self.actions.append(RelocateRun(run=run, why=what, job=wish.record, folder=wish.folder))
-            self.notes.append(f"{wish.job.name}: {what}; nothing is submitted for that")
-            return dataclasses.replace(run, job=wish.job.name, folder=wish.folder)
-        if self.known.jobs.get(wish.job.name) != wish.record:
-            why, note = edited(run, wish, self.known)
-            self.actions.append(NoteSpec(run=run, why=why, job=wish.record))
+            self.actions.append(
+                RelocateRun(run=run, why=what, job=desired.record, folder=desired.folder)
+            )
+            self.notes.append(f"{desired.job.name}: {what}; nothing is submitted for that")
+            return dataclasses.replace(run, job=desired.job.name, folder=desired.folder)
+        if self.known.jobs.get(desired.job.name) != desired.record:
+            why, note = edited(run, desired, self.known)
+            self.actions.append(NoteSpec(run=run, why=why, job=desired.record))
             self.notes.append(note)
         return run
 
-    def _final(self, run: Run, wish: Wish) -> None:
+    def _final(self, run: Run, desired: DesiredRun) -> None:
         if run.id not in self.facts.published:
             self._unless_troubled(
                 Finish(
                     run=run,
                     why="its final files are not on the disk",
-                    job=wish.job,
+                    job=desired.job,
                     state=run.state,
                     superseded=run.superseded,
                     again=True,
                 )
             )
-        elif self.facts.latest.get(wish.folder.rpartition("/")[0]) != run.short:
+        elif self.facts.latest.get(desired.folder.rpartition("/")[0]) != run.short:
             self._unless_troubled(
                 PointLatest(run=run, why="the spec asks for this finished revision")
             )
         else:
-            self._tidied(run, wish.job)
+            self._tidied(run, desired.job)
 
     def _tidied(self, run: Run, job: Job) -> None:
         """Leave nothing at the provider, once everything is here, if the spec says so."""
@@ -286,29 +290,29 @@ class _Planner:
         # What has not succeeded may be asked again, and then its answers are collected once more.
         if run.state is RunState.SUCCEEDED and not job.keep_remote and run.tidied_at is None:
             why = "its results are here, and the spec says keep_remote: false"
-            self._unless_troubled(Tidy(run=run, why=why))
+            self._unless_troubled(DeleteRemoteFiles(run=run, why=why))
 
-    def _unless_troubled(self, action: Finish | PointLatest | Tidy) -> None:
+    def _unless_troubled(self, action: Finish | PointLatest | DeleteRemoteFiles) -> None:
         trouble = self.facts.trouble.get(f"{action.run.job}/{action.run.short}")
         if trouble is None:
             self.actions.append(action)
         else:
             self.waits.append(Wait(run=action.run, key=None, why=trouble, trouble=True))
 
-    def _advance(self, run: Run, wish: Wish | None) -> None:
-        attempts = wish.job.attempts if wish is not None else run.attempts
-        standings = [shard_standing(run, shard, attempts) for shard in run.shards]
-        job = None if wish is None else wish.job
+    def _advance(self, run: Run, desired: DesiredRun | None) -> None:
+        attempts = desired.job.attempts if desired is not None else run.attempts
+        standings = [shard_progress(run, shard, attempts) for shard in run.shards]
+        job = None if desired is None else desired.job
         parts = portions(run, standings, job.canary if job is not None else None)
         broken = next((standing.broken for standing in standings if standing.broken), parts.broken)
-        desk = Desk(
+        desk = ShardContext(
             run=run,
             job=job,
             facts=self.facts,
             seen=self.facts.of(run.provider),
             traces=self._of(run.provider),
             portions=parts,
-            may_submit=wish is not None and not run.cancel_requested and broken is None,
+            may_submit=desired is not None and not run.cancel_requested and broken is None,
             taken=self.known.keys.get(run.revision, frozenset())
             - {submission.key for submission in run.submissions},
         )
@@ -321,15 +325,15 @@ class _Planner:
         if not steps:
             self._unless_troubled(ended(run, desk.job, standings, broken))
 
-    def _of(self, provider: str) -> Traces:
+    def _of(self, provider: str) -> BatchIndex:
         if provider not in self._traces:
             claims = {
                 name: key
-                for wish in self._wishes
-                if wish.job.provider.name == provider
-                for name, key in wish.claims.items()
+                for desired in self._wishes
+                if desired.job.provider.name == provider
+                for name, key in desired.claims.items()
             }
-            self._traces[provider] = Traces(
+            self._traces[provider] = BatchIndex(
                 self.known.tagged.get(provider, ()), self.facts.of(provider), claims
             )
         return self._traces[provider]

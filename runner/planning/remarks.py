@@ -12,44 +12,44 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runner.ledger.records import Run
-    from runner.planning.state import Facts, Known, Wish
+    from runner.planning.state import DesiredRun, PlanInputs, Recorded
 
 
 _WARNING: Final = 7 * 86_400.0
 """Seconds before results are gone from which on people are warned (fact sheet, failure 27)."""
 
 
-def edited(run: Run, wish: Wish, known: Known) -> tuple[str, str]:
+def edited(run: Run, desired: DesiredRun, known: Recorded) -> tuple[str, str]:
     """Say what an edit of a spec came to that asks for a run which there is already.
 
     Returns the reason for noting it, and the remark for people.
     """
-    before = known.jobs.get(wish.job.name)
-    if before is not None and before.wanted not in (None, wish.revision):
+    before = known.jobs.get(desired.job.name)
+    if before is not None and before.wanted not in (None, desired.revision):
         why = "the spec asks for this revision again"
-        return why, f"{wish.job.name}: {why}; what is answered is not asked twice"
+        return why, f"{desired.job.name}: {why}; what is answered is not asked twice"
     in_flight = not run.state.final and any(submission.batch_id for submission in run.submissions)
     reaches = "it reaches only batches that are not created yet" if in_flight else "no new batch"
     return (
         "the spec changed in what cannot change an answer",
-        f"{wish.job.name}: the spec's edit changes no answer; {reaches}",
+        f"{desired.job.name}: the spec's edit changes no answer; {reaches}",
     )
 
 
-def twins(wishes: Sequence[Wish], known: Known) -> Iterator[str]:
+def twins(desired_runs: Sequence[DesiredRun], known: Recorded) -> Iterator[str]:
     """Warn of jobs that are about to ask the very same questions as another."""
     first: dict[str, str] = {}
     recorded = {(run.job, run.revision) for run in known.runs}
-    for wish in wishes:
-        other = first.setdefault(wish.revision, wish.job.name)
-        if other != wish.job.name and (wish.job.name, wish.revision) not in recorded:
+    for desired in desired_runs:
+        other = first.setdefault(desired.revision, desired.job.name)
+        if other != desired.job.name and (desired.job.name, desired.revision) not in recorded:
             yield (
-                f"{wish.job.name}: asks the same questions as {other} again (revision "
-                f"{wish.revision[:12]}); if you want another sample, say `replicate: 2`"
+                f"{desired.job.name}: asks the same questions as {other} again (revision "
+                f"{desired.revision[:12]}); if you want another sample, say `replicate: 2`"
             )
 
 
-def expiring(run: Run, facts: Facts) -> Iterator[str]:
+def expiring(run: Run, facts: PlanInputs) -> Iterator[str]:
     """Warn of results that lie at the provider, are not here, and will be gone before long."""
     provider = facts.providers.get(run.provider)
     life = (provider and provider.output_expires_after) or LONGEST_LIFE

@@ -66,7 +66,7 @@ _SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class PlannedStep:
     """One step of a plan; `details` are the values of those of `_DETAILS` that it has."""
 
     job: str
@@ -83,7 +83,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
+class PlanTerms:
     """What a person agrees to with a plan.
 
     `asks` has by job its revision and what it asks for; `waits` the reason, by what it is about,
@@ -94,7 +94,7 @@ class Terms:
     folder: str
     revisions: Mapping[str, str]
     asks: Mapping[str, Mapping[str, Any]]
-    steps: tuple[Step, ...]
+    steps: tuple[PlannedStep, ...]
     waits: Mapping[tuple[str, str, str | None], str]
 
     @property
@@ -111,18 +111,18 @@ class Terms:
         return sha256(canonical(agreed)).hexdigest()
 
 
-def terms_of(shape: Mapping[str, Any]) -> Terms:
+def terms_of(shape: Mapping[str, Any]) -> PlanTerms:
     """Read the terms of a plan from its JSON shape.
 
     Raises KeyError, TypeError, ValueError or AttributeError for what is none.
     """
-    return Terms(
+    return PlanTerms(
         selectors=tuple(map(_text, shape["selectors"])),
         folder=_text(shape["selected_in"]),
         revisions={_text(job["job"]): _text(job["revision"]) for job in shape["jobs"]},
         asks={job["job"]: dict(job["asks"]) for job in shape["jobs"]},
         steps=tuple(
-            Step(
+            PlannedStep(
                 job=_text(action["job"]),
                 revision=_text(action["revision"]),
                 provider=_text(action["provider"]),
@@ -140,7 +140,7 @@ def terms_of(shape: Mapping[str, Any]) -> Terms:
     )
 
 
-def read_terms(text: str, *, shown: str) -> Terms:
+def read_terms(text: str, *, shown: str) -> PlanTerms:
     """Read the terms of a plan from the text of its file; `shown` is the path for messages.
 
     Raises InvalidInput for what is no plan, was changed by hand, or was made by another version.
@@ -173,7 +173,7 @@ def read_terms(text: str, *, shown: str) -> Terms:
     return terms
 
 
-def moved(then: Terms, now: Terms, *, silent: Collection[str]) -> str | None:
+def moved(then: PlanTerms, now: PlanTerms, *, silent: Collection[str]) -> str | None:
     """Say how the world has moved between two plans, the first differences; None if it has not.
 
     `silent` are providers that no plan asks, since they work only while a pass does: what became
@@ -187,7 +187,7 @@ def _and_more(found: list[str]) -> str:
     return f"; and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
 
 
-def _differences(then: Terms, now: Terms, silent: Collection[str]) -> Iterator[str]:
+def _differences(then: PlanTerms, now: PlanTerms, silent: Collection[str]) -> Iterator[str]:
     """Name what differs: a job that asks for something else explains its steps."""
     explained = set()
     for job in {**then.revisions, **now.revisions}:
@@ -213,7 +213,7 @@ def _differences(then: Terms, now: Terms, silent: Collection[str]) -> Iterator[s
             yield f"{about[0]}: {_place(about)} {_turn(was, would_be, now.waits.get(about))}"
 
 
-def _edits(then: Terms, now: Terms, job: str) -> str:
+def _edits(then: PlanTerms, now: PlanTerms, job: str) -> str:
     was, is_now = then.asks[job], now.asks[job]
     return listed(
         [
@@ -232,16 +232,16 @@ def _shown(value: object) -> str:
 
 
 def _by_subject(
-    terms: Terms, silent: Collection[str]
-) -> dict[tuple[str, str, str | None], list[Step]]:
-    steps: dict[tuple[str, str, str | None], list[Step]] = {}
+    terms: PlanTerms, silent: Collection[str]
+) -> dict[tuple[str, str, str | None], list[PlannedStep]]:
+    steps: dict[tuple[str, str, str | None], list[PlannedStep]] = {}
     for step in terms.steps:
         if step.provider not in silent or step.action not in _NEWS:
             steps.setdefault(step.about, []).append(step)
     return steps
 
 
-def _order(step: Step) -> tuple[str, str]:
+def _order(step: PlannedStep) -> tuple[str, str]:
     return step.action, repr(step.details)
 
 
@@ -253,7 +253,7 @@ def _place(about: tuple[str, str, str | None]) -> str:
     return f"shard {key.shard}" + (f", attempt {key.attempt}," if key.attempt > 1 else "")
 
 
-def _turn(was: list[Step], would_be: list[Step], waits: str | None) -> str:
+def _turn(was: list[PlannedStep], would_be: list[PlannedStep], waits: str | None) -> str:
     """Say what would be done instead of what was to be."""
     before, after = _deeds(was), _deeds(would_be)
     if not would_be:
@@ -273,7 +273,7 @@ def _turn(was: list[Step], would_be: list[Step], waits: str | None) -> str:
     return f"would be {after} otherwise: {changes or 'in another number of steps'}"
 
 
-def _deeds(steps: list[Step]) -> str:
+def _deeds(steps: list[PlannedStep]) -> str:
     return " and ".join(dict.fromkeys(_DONE.get(step.action, step.action) for step in steps))
 
 

@@ -9,8 +9,8 @@ from runner.spec.job import Deadline
 
 if TYPE_CHECKING:
     from runner.ledger.records import Key, Run
-    from runner.planning.batch_sizing import Portions
-    from runner.planning.state import Facts, Seen, Traces
+    from runner.planning.batch_sizing import BatchSizes
+    from runner.planning.state import BatchIndex, Observed, PlanInputs
     from runner.spec.job import Job
 
 
@@ -18,7 +18,7 @@ _UNKNOWN_PROVIDER_GRACE: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class ShardContext:
     """A run, and all that may be known while deciding about it.
 
     `job` is None for a run that no spec asks for. `portions` says how much of a shard may go out
@@ -28,10 +28,10 @@ class Desk:
 
     run: Run
     job: Job | None
-    facts: Facts
-    seen: Seen
-    traces: Traces
-    portions: Portions
+    facts: PlanInputs
+    seen: Observed
+    traces: BatchIndex
+    portions: BatchSizes
     may_submit: bool
     taken: frozenset[Key] = frozenset()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ShardProgress:
     """One shard of a run, summed over its attempts.
 
     Attributes:
@@ -39,7 +39,7 @@ class Standing:
     broken: str | None
 
 
-def shard_standing(run: Run, shard: ShardRecord, attempts: int) -> Standing:
+def shard_progress(run: Run, shard: ShardRecord, attempts: int) -> ShardProgress:
     """Sum up one shard; `attempts` is how many counted attempts a row may have."""
     answered = given_up = RowSet()
     open_one: Submission | None = None
@@ -68,7 +68,7 @@ def shard_standing(run: Run, shard: ShardRecord, attempts: int) -> Standing:
     if open_one is not None:
         exhausted = exhausted.difference(open_one.rows)
     failed = left.intersection(given_up.union(exhausted))
-    return Standing(
+    return ShardProgress(
         shard=shard,
         answered=answered,
         failed=failed,

@@ -31,7 +31,7 @@ class Restorable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class DesiredRun:
     """One job as its spec wants it, with the identity of its answers.
 
     `shards` is empty where the run is recorded already: its shards were cut when it began.
@@ -54,7 +54,7 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class Recorded:
     """The ledger's side: jobs, runs, and batches seen earlier that had no submission here.
 
     `loads` says by provider what is in flight, of all jobs, selected or not. `keys` has, for
@@ -70,7 +70,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Listing:
     """One look through a provider's lists for what may be ours.
 
     `started_at` (Unix seconds, this machine's clock) is before the first page was asked for:
@@ -89,7 +89,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Observed:
     """What one provider answered in this pass.
 
     `failure` is why it could not be asked, in words, and `error` what that was; `hopeless` that
@@ -101,14 +101,14 @@ class Seen:
     failure: str | None = None
     error: Exception | None = None
     hopeless: bool = False
-    look: Look | None = None
+    look: Listing | None = None
     batches: Mapping[str, Batch] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     asked_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class PlanInputs:
     """Everything the plan may know besides the wish and the ledger.
 
     `living` are the names of all jobs in the project's specs, selected or not; None if some
@@ -121,7 +121,7 @@ class Facts:
     """
 
     now: float
-    seen: Mapping[str, Seen]
+    seen: Mapping[str, Observed]
     providers: Mapping[str, Provider]
     living: frozenset[str] | None
     published: frozenset[int] = frozenset()
@@ -131,12 +131,12 @@ class Facts:
     noted: frozenset[str] = frozenset()
     cancelled: frozenset[str] = frozenset()
 
-    def of(self, provider: str) -> Seen:
+    def of(self, provider: str) -> Observed:
         """Return what was seen at a provider; nothing if there was no question for it."""
-        return self.seen.get(provider, Seen())
+        return self.seen.get(provider, Observed())
 
 
-class Traces:
+class BatchIndex:
     """Whatever carries our keys at one provider, seen now or earlier, ready to be found.
 
     Of several batches with one key the oldest counts: the others repeat it. `carried` has all of
@@ -146,7 +146,7 @@ class Traces:
     def __init__(
         self,
         known: Sequence[tuple[Key | None, Batch]],
-        seen: Seen,
+        seen: Observed,
         claims: Mapping[str, Key] | None = None,
     ) -> None:
         claimed = dict(claims or {})

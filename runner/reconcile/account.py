@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
     from runner.ledger.records import FileRecord, Run, RunState, Submission
     from runner.outputs.publish import Published
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
     from runner.spec.job import Job
 
 
 def account(
-    shop: Workshop,
+    context: Context,
     run: Run,
     job: Job | None,
     *,
@@ -47,7 +47,7 @@ def account(
     `job` is the spec as it stands; None if no spec asks for the run any more, then window and
     metadata are what the batches show, and the document is the last one that asked for it.
     """
-    batches = dict(shop.ledger.batches(run.id))
+    batches = dict(context.ledger.batches(run.id))
     return RunRecord(
         job=run.job,
         revision=run.revision,
@@ -100,7 +100,7 @@ def account(
         made_by=tool_versions(),
         git=None if run.git is None else GitState(**json.loads(run.git)),
         started_at=timestamp(run.created_at),
-        finished_at=timestamp(run.finished_at or shop.clock()),
+        finished_at=timestamp(run.finished_at or context.clock()),
     )
 
 

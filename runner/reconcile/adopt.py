@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
 from runner.ledger import submission_transitions
 from runner.ledger.records import Submission, SubmissionState, Tag
-from runner.reconcile.context import Tally, Tidings, count
+from runner.reconcile.context import Notice, RequestCounts, count
 from runner.reconcile.custom_ids import rows_of_batch
 
 if TYPE_CHECKING:
     from runner.planning.actions import AdoptBatch, AdoptFile
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
 
 
-def adopt_batch(shop: Workshop, action: AdoptBatch) -> None:
+def adopt_batch(context: Context, action: AdoptBatch) -> None:
     """Record a batch found at the provider as what a submission has become.
 
     Another ledger may have made other parts of a shard than this one meant to: what the batch
@@ -26,28 +26,28 @@ def adopt_batch(shop: Workshop, action: AdoptBatch) -> None:
     is.
     """
     meant = action.submission
-    submission = meant if meant is not None and _the_same(meant, action) else _told(shop, action)
-    recorded = meant is not None and _recorded(shop, action, meant)
+    submission = meant if meant is not None and _the_same(meant, action) else _told(context, action)
+    recorded = meant is not None and _recorded(context, action, meant)
     if not recorded:
-        submission_transitions.prepare(shop.ledger, action.run, submission)
+        submission_transitions.prepare(context.ledger, action.run, submission)
     submission_transitions.submitted(
-        shop.ledger,
+        context.ledger,
         submission.key,
         action.run.provider,
         action.batch,
         adopted=True,
         asks=submission if recorded and submission is not meant else None,
     )
-    shop.scratch(submission.key).unlink(missing_ok=True)
-    shop.tell(
-        Tidings(
+    context.scratch(submission.key).unlink(missing_ok=True)
+    context.tell(
+        Notice(
             job=action.run.job,
             what=f"found {action.batch.id} at the provider ({count(submission.requests)}, "
             f"{action.batch.status}) and took it over; nothing was submitted",
             event="batch_adopted",
             submission=submission.key,
             batch=action.batch,
-            tally=Tally(total=submission.requests),
+            tally=RequestCounts(total=submission.requests),
         )
     )
 
@@ -61,44 +61,44 @@ def _the_same(submission: Submission, action: AdoptBatch) -> bool:
     return made_from is not None and made_from == submission.input_file_id
 
 
-def adopt_file(shop: Workshop, action: AdoptFile) -> None:
+def adopt_file(context: Context, action: AdoptFile) -> None:
     """Record a file found at the provider as the one that was uploaded, if its content is.
 
     The upload may have met an input that was being written to, so the name and the size are
     not enough; a provider that does not give inputs back is believed.
     """
-    path = shop.scratch(action.key).with_suffix(".check")
+    path = context.scratch(action.key).with_suffix(".check")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        download = shop.api(action.run.provider).download(
+        download = context.api(action.run.provider).download(
             action.file.id, path, expected_bytes=action.file.bytes
         )
     except (NotFound, NotOffered, Rejected, Unauthorized):
         pass
     else:
         if download.sha256 != action.sha256:
-            submission_transitions.retract(
-                shop.ledger, action.key, "the file at the provider has another content"
+            submission_transitions.clear_intent(
+                context.ledger, action.key, "the file at the provider has another content"
             )
             return
     finally:
         path.unlink(missing_ok=True)
-    submission_transitions.uploaded(shop.ledger, action.key, action.file, adopted=True)
-    shop.scratch(action.key).unlink(missing_ok=True)
+    submission_transitions.uploaded(context.ledger, action.key, action.file, adopted=True)
+    context.scratch(action.key).unlink(missing_ok=True)
 
 
-def _recorded(shop: Workshop, action: AdoptBatch, submission: Submission) -> bool:
-    run = shop.ledger.run(action.run.id)
+def _recorded(context: Context, action: AdoptBatch, submission: Submission) -> bool:
+    run = context.ledger.run(action.run.id)
     return any(known.key == submission.key for known in run.submissions)
 
 
-def _told(shop: Workshop, action: AdoptBatch) -> Submission:
+def _told(context: Context, action: AdoptBatch) -> Submission:
     """Work out a submission of which only the batch is left, from its tag or its file."""
     shard, tag = action.shard, Tag.of(action.batch)
     rows, size, sha256 = shard.rows, shard.bytes, shard.sha256
     told = tag is not None and tag.requests == shard.requests and tag.sha256 == shard.sha256
     if not told:
-        rows, size = rows_of_batch(shop, action.run, shard, action.batch)
+        rows, size = rows_of_batch(context, action.run, shard, action.batch)
         sha256 = (tag.sha256 if tag is not None else None) or sha256
     return Submission(
         key=action.key,

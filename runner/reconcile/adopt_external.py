@@ -17,13 +17,13 @@ from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions as run_steps
 from runner.ledger import submission_transitions
 from runner.ledger.records import Key, Run, RunState, Submission, SubmissionState
-from runner.planning.state import Seen, Traces
+from runner.planning.state import BatchIndex, Observed
 from runner.reconcile.claims import read_claims, write_claims
-from runner.reconcile.context import Tally, Tidings, count
+from runner.reconcile.context import Notice, RequestCounts, count
 from runner.reconcile.custom_ids import custom_ids
-from runner.reconcile.observe import look_again
+from runner.reconcile.observe import list_again
 from runner.reconcile.restore import find_restorable
-from runner.reconcile.upload_content import cut_rows
+from runner.reconcile.upload_content import extract_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,36 +31,36 @@ if TYPE_CHECKING:
 
     from runner.batch import Batch
     from runner.ledger.records import ShardRecord
-    from runner.planning.state import Wish
-    from runner.reconcile.context import Workshop
+    from runner.planning.state import DesiredRun
+    from runner.reconcile.context import Context
 
 
 _NAMED: Final = 3
 """How many custom_ids a message names."""
 
 
-def take_over(shop: Workshop, wish: Wish, batch_id: str) -> Submission:
+def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Submission:
     """Record a batch as an attempt of a job's run; nothing is submitted or downloaded for it yet.
 
     Raises UsageError, saying why, where the batch is not one that the job could have made;
     ApiError and LocalFileError where that cannot be found out.
     """
-    job = wish.job
-    run = _run(shop, wish)
-    api = shop.api(job.provider.name)
+    job = desired.job
+    run = _run(context, desired)
+    api = context.api(job.provider.name)
     batch = api.retrieve_batch(batch_id)
-    owner = shop.ledger.owned(job.provider.name).get(batch.id)
+    owner = context.ledger.owned(job.provider.name).get(batch.id)
     if owner is not None:
         raise UsageError(f"{batch.id} belongs to this ledger already, as {owner}")
     if batch.endpoint is not None and batch.endpoint != job.endpoint:
         raise UsageError(f"{batch.id} asks {batch.endpoint}, and {job.name} asks {job.endpoint}")
-    asked, size, sha256 = _asked(shop, wish, batch)
-    shard, rows = _place(shop, wish, run, batch, asked)
-    _insist_they_are_the_same(shop, wish, run, shard, rows, batch, asked)
-    key = _free_key(shop, wish, run, shard)
+    asked, size, sha256 = _asked(context, desired, batch)
+    shard, rows = _place(context, desired, run, batch, asked)
+    _require_same_requests(context, desired, run, shard, rows, batch, asked)
+    key = _free_key(context, desired, run, shard)
     if run.id == 0:
         identifier = run_steps.start_run(
-            shop.ledger, wish.record, dataclasses.replace(run, git=shop.git()), run.shards
+            context.ledger, desired.record, dataclasses.replace(run, git=context.git()), run.shards
         )
         run = dataclasses.replace(run, id=identifier)
     submission = Submission(
@@ -72,29 +72,31 @@ def take_over(shop: Workshop, wish: Wish, batch_id: str) -> Submission:
         bytes=size,
         sha256=sha256,
     )
-    folder = shop.folder(run)
+    folder = context.folder(run)
     write_claims(folder, {**read_claims(folder), batch.id: submission.key})
-    submission_transitions.prepare(shop.ledger, run, submission)
-    submission_transitions.submitted(shop.ledger, submission.key, run.provider, batch, adopted=True)
-    shop.tell(
-        Tidings(
+    submission_transitions.prepare(context.ledger, run, submission)
+    submission_transitions.submitted(
+        context.ledger, submission.key, run.provider, batch, adopted=True
+    )
+    context.tell(
+        Notice(
             job=job.name,
             what=f"took over {batch.id} ({count(len(rows))}, {batch.status}); "
             f"`runner reconcile {job.name}` goes on with it",
             event="batch_adopted",
             submission=key,
             batch=batch,
-            tally=Tally(total=len(rows)),
+            tally=RequestCounts(total=len(rows)),
         )
     )
     return submission
 
 
-def _run(shop: Workshop, wish: Wish) -> Run:
+def _run(context: Context, desired: DesiredRun) -> Run:
     """Return the run that the job asks for, as recorded or, with id 0, as it would begin."""
-    job = wish.job
-    for summary in shop.ledger.runs():
-        if (summary.job, summary.revision) == (job.name, wish.revision):
+    job = desired.job
+    for summary in context.ledger.runs():
+        if (summary.job, summary.revision) == (job.name, desired.revision):
             if summary.state.final:
                 raise UsageError(
                     f"{job.name} has ended already ({summary.state}); what is unanswered can be "
@@ -102,52 +104,54 @@ def _run(shop: Workshop, wish: Wish) -> Run:
                 )
             if summary.cancel_requested:
                 raise UsageError(f"{job.name} is being cancelled; adopt it when that is over")
-            return shop.ledger.run(summary.id)
-    _insist_it_is_new(shop, wish)
+            return context.ledger.run(summary.id)
+    _require_new(context, desired)
     return Run(
         id=0,
         job=job.name,
-        revision=wish.revision,
+        revision=desired.revision,
         state=RunState.PENDING,
         provider=job.provider.name,
         base_url=job.provider.identity["base_url"],
         endpoint=job.endpoint,
         replicate=job.replicate,
-        digest=wish.digest,
-        requests=wish.requests,
-        bytes=wish.bytes,
+        digest=desired.digest,
+        requests=desired.requests,
+        bytes=desired.bytes,
         input_path=job.input_shown,
-        folder=wish.folder,
+        folder=desired.folder,
         attempts=job.attempts,
-        created_at=shop.clock(),
-        shards=wish.shards,
+        created_at=context.clock(),
+        shards=desired.shards,
     )
 
 
-def _insist_it_is_new(shop: Workshop, wish: Wish) -> None:
+def _require_new(context: Context, desired: DesiredRun) -> None:
     """Refuse where a reconcile would find the job's run elsewhere than under its name."""
-    name = wish.job.name
-    for summary in shop.ledger.runs():
-        if summary.revision == wish.revision:
+    name = desired.job.name
+    for summary in context.ledger.runs():
+        if summary.revision == desired.revision:
             raise UsageError(
                 f"job {summary.job} has asked the same; run `runner reconcile` first, so that it "
                 f"is known whose answers they are"
             )
-    if find_restorable(shop.project.root, wish) is not None:
+    if find_restorable(context.project.root, desired) is not None:
         raise UsageError(
-            f"{name} has ended already: {wish.folder} holds its answers, and only the ledger has "
-            f"lost it; `runner rebuild` brings it back"
+            f"{name} has ended already: {desired.folder} holds its answers, and only the ledger "
+            f"has lost it; `runner rebuild` brings it back"
         )
 
 
-def _asked(shop: Workshop, wish: Wish, batch: Batch) -> tuple[dict[str, bytes], int, str]:
+def _asked(
+    context: Context, desired: DesiredRun, batch: Batch
+) -> tuple[dict[str, bytes], int, str]:
     """Return what a batch asks: digests of its requests by custom_id, its bytes, its SHA-256."""
     if batch.input_file_id is None:
         raise UsageError(f"{batch.id} does not say which file it was made from")
-    path = shop.ledger.path.parent / "uploads" / "taken-over.part"
+    path = context.ledger.path.parent / "uploads" / "taken-over.part"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        download = shop.api(wish.job.provider.name).download(
+        download = context.api(desired.job.provider.name).download(
             batch.input_file_id, path, expected_bytes=None
         )
         return dict(_digests(path, batch.id)), download.bytes, download.sha256
@@ -181,14 +185,14 @@ def _digests(path: Path, shown: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _place(
-    shop: Workshop, wish: Wish, run: Run, batch: Batch, asked: dict[str, bytes]
+    context: Context, desired: DesiredRun, run: Run, batch: Batch, asked: dict[str, bytes]
 ) -> tuple[ShardRecord, RowSet]:
     """Find the shard that holds a batch's requests, and their rows."""
     found: dict[int, RowSet] = {}
     known = 0
     for shard in run.shards:
         rows = RowSet.from_iterable(
-            row for row, custom_id in custom_ids(shop, run, shard, None)() if custom_id in asked
+            row for row, custom_id in custom_ids(context, run, shard, None)() if custom_id in asked
         )
         if rows:
             found[shard.number] = rows
@@ -197,12 +201,12 @@ def _place(
         names = {
             custom_id
             for shard in run.shards
-            for _row, custom_id in custom_ids(shop, run, shard, None)()
+            for _row, custom_id in custom_ids(context, run, shard, None)()
         }
         strangers = [custom_id for custom_id in asked if custom_id not in names]
         raise UsageError(
-            f"{batch.id} asks {count(len(strangers))} that {wish.job.input_shown} does not have: "
-            f"{_listed(strangers)}"
+            f"{batch.id} asks {count(len(strangers))} that {desired.job.input_shown} does not "
+            f"have: {_listed(strangers)}"
         )
     if len(found) > 1:
         raise UsageError(
@@ -212,11 +216,11 @@ def _place(
         )
     [(number, rows)] = found.items()
     shard = next(shard for shard in run.shards if shard.number == number)
-    _insist_nobody_else_asks(run, shard, rows, batch)
+    _require_unclaimed(run, shard, rows, batch)
     return shard, rows
 
 
-def _insist_nobody_else_asks(run: Run, shard: ShardRecord, rows: RowSet, batch: Batch) -> None:
+def _require_unclaimed(run: Run, shard: ShardRecord, rows: RowSet, batch: Batch) -> None:
     for submission in run.shard_submissions(shard.number):
         done = submission.rows
         if submission.state.closed:
@@ -227,9 +231,9 @@ def _insist_nobody_else_asks(run: Run, shard: ShardRecord, rows: RowSet, batch: 
             raise UsageError(f"{submission.key} {what} requests of {batch.id} already")
 
 
-def _insist_they_are_the_same(
-    shop: Workshop,
-    wish: Wish,
+def _require_same_requests(
+    context: Context,
+    desired: DesiredRun,
     run: Run,
     shard: ShardRecord,
     rows: RowSet,
@@ -237,40 +241,40 @@ def _insist_they_are_the_same(
     asked: dict[str, bytes],
 ) -> None:
     """Compare a batch's requests with the job's, one by one."""
-    path = shop.ledger.path.parent / "uploads" / "asked"
+    path = context.ledger.path.parent / "uploads" / "asked"
     with contextlib.ExitStack() as stack:
         stack.callback(path.unlink, missing_ok=True)
-        cut_rows(shop, wish.job, run, shard, rows, path)
-        other = [name for name, digest in _digests(path, wish.job.name) if asked[name] != digest]
+        extract_rows(context, desired.job, run, shard, rows, path)
+        other = [name for name, digest in _digests(path, desired.job.name) if asked[name] != digest]
     if other:
         raise UsageError(
-            f"{batch.id} does not ask what {wish.job.input_shown} asks: {count(len(other))} "
+            f"{batch.id} does not ask what {desired.job.input_shown} asks: {count(len(other))} "
             f"differ, {_listed(other)}"
         )
 
 
-def _free_key(shop: Workshop, wish: Wish, run: Run, shard: ShardRecord) -> Key:
+def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecord) -> Key:
     """Return a key that neither this ledger nor the provider has for another batch.
 
     Raises UnexpectedReply where the provider's list does not tell.
     """
     provider = run.provider
-    seen = look_again(shop.api(provider), Seen(), None, shop.clock)
+    seen = list_again(context.api(provider), Observed(), None, context.clock)
     if seen.failure is not None:
         raise UnexpectedReply(
-            f"{wish.job.name}: nothing was taken over, since the provider's list of batches "
+            f"{desired.job.name}: nothing was taken over, since the provider's list of batches "
             f"cannot be read: {seen.failure}",
             provider=provider,
             call="GET /batches",
         )
     if seen.look is None or (seen.look.offered and not seen.look.complete):
         raise UnexpectedReply(
-            f"{wish.job.name}: nothing was taken over, since the provider's list of batches could "
-            f"not be read to its end, so nobody knows which keys are taken",
+            f"{desired.job.name}: nothing was taken over, since the provider's list of batches "
+            f"could not be read to its end, so nobody knows which keys are taken",
             provider=provider,
             call="GET /batches",
         )
-    traces = Traces(shop.ledger.foreign_batches(provider), seen)
+    traces = BatchIndex(context.ledger.foreign_batches(provider), seen)
     other = None if run.submissions else traces.misfit(run)
     if other is not None:
         raise UsageError(
@@ -278,7 +282,9 @@ def _free_key(shop: Workshop, wish: Wish, run: Run, shard: ShardRecord) -> Key:
             f"{provider} back as they were, and run `runner reconcile` first"
         )
     used = {key.attempt for key, _batch in traces.of_shard(run.short, shard.number)}
-    used |= {key.attempt for key in shop.ledger.keys_of(run.revision) if key.shard == shard.number}
+    used |= {
+        key.attempt for key in context.ledger.keys_of(run.revision) if key.shard == shard.number
+    }
     return Key(
         job=run.job,
         revision=run.short,

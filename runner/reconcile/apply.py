@@ -16,15 +16,17 @@ from runner.ledger import run_transitions as run_steps
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
 from runner.planning.actions import (
-    Abandon,
+    AbandonSubmission,
     AdoptBatch,
     AdoptFile,
     CancelBatch,
-    CloseWhole,
+    ClearIntent,
+    CloseRejectedBatch,
     Collect,
-    Doubt,
+    DeleteRemoteFiles,
     Finish,
-    Lose,
+    MarkLost,
+    MarkUncertain,
     NoteMissing,
     NoteOverdue,
     NoteSpec,
@@ -33,21 +35,19 @@ from runner.planning.actions import (
     RelocateRun,
     ReopenRun,
     RestoreRun,
-    Retract,
     StartRun,
     Submit,
-    Tidy,
 )
 from runner.reconcile.adopt import adopt_batch, adopt_file
-from runner.reconcile.collect import close_whole, collect, lose
-from runner.reconcile.concurrency import Crew
-from runner.reconcile.context import Tally, Tidings, count
+from runner.reconcile.collect import close_rejected_batch, collect, mark_lost
+from runner.reconcile.concurrency import TaskRunner
+from runner.reconcile.context import Notice, RequestCounts, count
 from runner.reconcile.finish import finish, point
 from runner.reconcile.relocate import relocate
 from runner.reconcile.reopen import reopen
 from runner.reconcile.restore import restore
 from runner.reconcile.submit import submit
-from runner.reconcile.tidy import tidy
+from runner.reconcile.tidy import delete_remote_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,19 +55,19 @@ if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.ledger.records import Run
     from runner.planning.actions import Action, Alone
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
 
 
-def apply(shop: Workshop, actions: Sequence[Action]) -> int:
+def apply(context: Context, actions: Sequence[Action]) -> int:
     """Carry out the actions in order; returns how many were carried out.
 
     What waits for the network longest, submitting and collecting, is done side by side as far as
-    `shop.hands` reach. Errors of the provider, the disk or the input are told and held
-    (`shop.trouble`); LedgerError ends the pass, since nothing may be done that cannot be written
+    `context.executor` reach. Errors of the provider, the disk or the input are told and held
+    (`context.trouble`); LedgerError ends the pass, since nothing may be done that cannot be written
     down.
     """
     started: dict[tuple[str, str], int] = {}
-    crew = Crew(shop.hands)
+    crew = TaskRunner(context.executor)
     done = 0
 
     def ended(action: Action, error: Exception | None) -> None:
@@ -75,15 +75,15 @@ def apply(shop: Workshop, actions: Sequence[Action]) -> int:
         if error is None:
             done += 1
         else:
-            _hold(shop, action, error)
+            _hold(context, action, error)
 
     for planned in actions:
         action = _with_id(planned, started)
-        if _left_alone(shop, action):
+        if _left_alone(context, action):
             continue
         if not isinstance(action, Submit | Collect):
             try:
-                _apply(shop, action, started)
+                _apply(context, action, started)
             except Exception as error:  # noqa: BLE001 -- judged, and raised if it is none of ours
                 ended(action, error)
             else:
@@ -91,46 +91,48 @@ def apply(shop: Workshop, actions: Sequence[Action]) -> int:
             continue
         size = action.submission.bytes if isinstance(action, Submit) else 0
         crew.room(size)
-        if isinstance(action, Submit) and action.run.provider not in shop.proven:
+        if isinstance(action, Submit) and action.run.provider not in context.proven:
             crew.finish()
         # What has ended meanwhile may have shown that there is no use in asking.
-        if not _left_alone(shop, action) and not _outgrown(shop, action):
-            steps = submit(shop, action) if isinstance(action, Submit) else collect(shop, action)
+        if not _left_alone(context, action) and not _outgrown(context, action):
+            steps = (
+                submit(context, action) if isinstance(action, Submit) else collect(context, action)
+            )
             crew.begin(steps, size=size, ended=partial(ended, action))
     crew.finish()
     return done
 
 
-def _outgrown(shop: Workshop, action: Action) -> bool:
+def _outgrown(context: Context, action: Action) -> bool:
     """Whether this pass has learned that a file is too large; the next plan has a smaller one."""
     if not isinstance(action, Submit) or not action.new or action.submission.requests == 1:
         return False
-    ceiling = shop.ceilings.get(action.run.id)
+    ceiling = context.ceilings.get(action.run.id)
     submission, shard = action.submission, action.shard
     size = submission.bytes or shard.bytes * submission.requests // shard.requests
     return ceiling is not None and size > ceiling
 
 
-def _left_alone(shop: Workshop, action: Action) -> bool:
+def _left_alone(context: Context, action: Action) -> bool:
     """Whether there is no use in carrying an action out now; the reason is kept."""
     name = action_name(action)
-    stopped = shop.stopped.get(action.run.provider) if _asks(action) else None
+    stopped = context.stopped.get(action.run.provider) if _asks(action) else None
     if stopped is not None:
-        shop.trouble.setdefault(name, stopped)
-    return name in shop.trouble
+        context.trouble.setdefault(name, stopped)
+    return name in context.trouble
 
 
-def _hold(shop: Workshop, action: Action, error: Exception) -> None:
+def _hold(context: Context, action: Action, error: Exception) -> None:
     """Keep what went wrong for the rest of the pass; raises what is no trouble but a bug."""
     name, job = action_name(action), action.run.job
     if isinstance(error, ApiError):
-        shop.note_provider(action.run.provider, error)
-        shop.hold(name, error, job=job)
+        context.note_provider(action.run.provider, error)
+        context.hold(name, error, job=job)
     elif isinstance(error, LocalFileError | InputChanged | InvalidInput | MissingExtra):
-        shop.hold(name, error, job=job)
+        context.hold(name, error, job=job)
     elif isinstance(error, OSError):
         told = LocalFileError(f"{error.filename}: {error.strerror or error}")
-        shop.hold(name, told, job=job)
+        context.hold(name, told, job=job)
     else:
         raise error
 
@@ -146,13 +148,20 @@ def _with_id(action: Action, started: dict[tuple[str, str], int]) -> Action:
 def action_name(action: Action) -> str:
     """Name what a failure of this action concerns: its submission, or else its run."""
     match action:
-        case Submit() | Lose() | Collect() | CloseWhole() | CancelBatch() | Abandon():
+        case (
+            Submit()
+            | MarkLost()
+            | Collect()
+            | CloseRejectedBatch()
+            | CancelBatch()
+            | AbandonSubmission()
+        ):
             return str(action.submission.key)
         case (
             AdoptBatch()
             | AdoptFile()
-            | Doubt()
-            | Retract()
+            | MarkUncertain()
+            | ClearIntent()
             | Observe()
             | NoteMissing()
             | NoteOverdue()
@@ -164,49 +173,49 @@ def action_name(action: Action) -> str:
 
 def _asks(action: Action) -> bool:
     """Whether carrying this out means calling the provider."""
-    return isinstance(action, Submit | AdoptFile | Collect | CancelBatch | Tidy)
+    return isinstance(action, Submit | AdoptFile | Collect | CancelBatch | DeleteRemoteFiles)
 
 
 def _apply(  # noqa: C901, PLR0912 -- one line a case
-    shop: Workshop, action: Alone, started: dict[tuple[str, str], int]
+    context: Context, action: Alone, started: dict[tuple[str, str], int]
 ) -> None:
-    ledger, run = shop.ledger, action.run
+    ledger, run = context.ledger, action.run
     match action:
         case StartRun():
-            run = dataclasses.replace(run, git=shop.git())
+            run = dataclasses.replace(run, git=context.git())
             identifier = run_steps.start_run(ledger, action.job, run, run.shards)
             started[run.job, run.revision] = identifier
-            shop.tell(
-                Tidings(
+            context.tell(
+                Notice(
                     job=run.job,
                     what=f"begins with {run.short}: {count(run.requests)} from {run.input_path}",
                     event="run_started",
                     aside=True,
                     revision=run.short,
-                    tally=Tally(total=run.requests),
+                    tally=RequestCounts(total=run.requests),
                 )
             )
         case RestoreRun():
-            restore(shop, action)
+            restore(context, action)
         case RelocateRun():
-            relocate(shop, action)
+            relocate(context, action)
         case ReopenRun():
-            reopen(shop, run, next_round=False, attempts=action.attempts)
+            reopen(context, run, next_round=False, attempts=action.attempts)
         case NoteSpec():
             run_steps.want(ledger, action.job)
         case AdoptBatch():
-            adopt_batch(shop, action)
+            adopt_batch(context, action)
         case AdoptFile():
-            adopt_file(shop, action)
-        case Doubt():
-            submission_transitions.doubt(ledger, action.key, action.why)
-        case Retract():
-            submission_transitions.retract(ledger, action.key, action.why)
+            adopt_file(context, action)
+        case MarkUncertain():
+            submission_transitions.mark_uncertain(ledger, action.key, action.why)
+        case ClearIntent():
+            submission_transitions.clear_intent(ledger, action.key, action.why)
         case Observe():
-            shop.noted.add(str(action.key))
+            context.noted.add(str(action.key))
             submission_transitions.observed(ledger, action.key, run.provider, action.batch)
-            shop.tell(
-                Tidings(
+            context.tell(
+                Notice(
                     job=run.job,
                     what=_seen(action.batch),
                     event="batch_changed",
@@ -219,8 +228,8 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             submission_transitions.missing(ledger, action.key, action.batch_id)
         case NoteOverdue():
             submission_transitions.overdue(ledger, action.key, action.why)
-            shop.tell(
-                Tidings(
+            context.tell(
+                Notice(
                     job=run.job,
                     what=action.why,
                     trouble=True,
@@ -228,14 +237,14 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
                     submission=action.key,
                 )
             )
-        case Lose():
-            lose(shop, action)
-        case CloseWhole():
-            close_whole(shop, action)
+        case MarkLost():
+            mark_lost(context, action)
+        case CloseRejectedBatch():
+            close_rejected_batch(context, action)
         case CancelBatch():
-            _cancel(shop, run, action)
-        case Abandon():
-            shop.scratch(action.submission.key).unlink(missing_ok=True)
+            _cancel(context, run, action)
+        case AbandonSubmission():
+            context.scratch(action.submission.key).unlink(missing_ok=True)
             submission_transitions.close(
                 ledger,
                 action.submission.key,
@@ -245,11 +254,11 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
                 problem=action.why,
             )
         case Finish():
-            finish(shop, action)
+            finish(context, action)
         case PointLatest():
-            point(shop, action)
-        case Tidy():
-            tidy(shop, action)
+            point(context, action)
+        case DeleteRemoteFiles():
+            delete_remote_files(context, action)
         case _:
             assert_never(action)
 
@@ -263,13 +272,13 @@ def _seen(batch: Batch) -> str:
     )
 
 
-def _cancel(shop: Workshop, run: Run, action: CancelBatch) -> None:
+def _cancel(context: Context, run: Run, action: CancelBatch) -> None:
     submission = action.submission
-    shop.cancelled.add(str(submission.key))
-    batch = shop.api(run.provider).cancel_batch(submission.batch_id or "")
-    submission_transitions.observed(shop.ledger, submission.key, run.provider, batch)
-    shop.tell(
-        Tidings(
+    context.cancelled.add(str(submission.key))
+    batch = context.api(run.provider).cancel_batch(submission.batch_id or "")
+    submission_transitions.observed(context.ledger, submission.key, run.provider, batch)
+    context.tell(
+        Notice(
             job=run.job,
             what=f"asked the provider to cancel {batch.id}: {batch.status}",
             event="cancel_sent",

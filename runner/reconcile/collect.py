@@ -9,9 +9,9 @@ from runner.errors import ApiError, NotFound, UnexpectedReply
 from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
-from runner.planning.actions import WholeFailure
+from runner.planning.actions import BatchFailure
 from runner.planning.in_flight import UNCOUNTED
-from runner.reconcile.context import Tally, Tidings, count
+from runner.reconcile.context import Notice, RequestCounts, count
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.download import fetch, kept
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from runner.ledger.records import Run, Submission
-    from runner.outputs.answer_index import Settled
-    from runner.planning.actions import CloseWhole, Collect, Lose
+    from runner.outputs.answer_index import SubmissionResults
+    from runner.planning.actions import CloseRejectedBatch, Collect, MarkLost
     from runner.reconcile.concurrency import Call, Steps
-    from runner.reconcile.context import Workshop
-    from runner.reconcile.download import Fetched
+    from runner.reconcile.context import Context
+    from runner.reconcile.download import DownloadedFile
 
 _GONE_AFTER: Final = 3600.0
 """Seconds after the end of a batch during which a result file may still turn up."""
 
 
-def collect(shop: Workshop, action: Collect) -> Steps:
+def collect(context: Context, action: Collect) -> Steps:
     """Download what a terminal batch has and settle its rows.
 
     The steps raise ApiError or LocalFileError with nothing settled; doing it again is safe.
     """
-    from runner.outputs.answer_index import Places
+    from runner.outputs.answer_index import AnswerIndex
 
-    asked_at = shop.clock()
+    asked_at = context.clock()
     submission, key = action.submission, action.submission.key
-    fetched, gone = yield from _files(shop, action, asked_at)
-    ids = custom_ids(shop, action.run, action.shard, submission)
-    places = Places(ids(), [one.path for one in fetched])
+    fetched, gone = yield from _files(context, action, asked_at)
+    ids = custom_ids(context, action.run, action.shard, submission)
+    places = AnswerIndex(ids(), [one.path for one in fetched])
     if places.settled.missing and not all(one.sure for one in fetched):
         # A body of unannounced length can end early and look clean; rows that are missing
         # for that reason would be asked, and paid, a second time.
@@ -48,24 +48,24 @@ def collect(shop: Workshop, action: Collect) -> Steps:
         fetched = []
         for record in records:
             fetched.append(
-                (yield partial(fetch, shop, action.run, key, record.kind, record.file_id))
+                (yield partial(fetch, context, action.run, key, record.kind, record.file_id))
             )
-        places = Places(ids(), [one.path for one in fetched])
+        places = AnswerIndex(ids(), [one.path for one in fetched])
     settled = places.settled
     if settled.missing and gone is None:
-        _insist_there_is_no_more(
+        _require_complete(
             action,
             len(settled.missing),
             contradicted=any(one.contradicted for one in fetched)
-            and not _given_up(shop, action, asked_at),
+            and not _given_up(context, action, asked_at),
         )
     for one in fetched:
-        submission_transitions.downloaded(shop.ledger, key, one.record)
+        submission_transitions.downloaded(context.ledger, key, one.record)
     if settled.missing and gone is not None:
-        _results_gone(shop, action, settled, gone)
+        _results_gone(context, action, settled, gone)
         return
     submission_transitions.close(
-        shop.ledger,
+        context.ledger,
         key,
         state=SubmissionState.COLLECTED,
         transient=settled.transient,
@@ -82,10 +82,10 @@ def collect(shop: Workshop, action: Collect) -> Steps:
         },
     )
     if not settled.transient:
-        shop.remember(key, places)
+        context.remember(key, places)
     unanswered = len(settled.transient) + len(settled.permanent)
-    shop.tell(
-        Tidings(
+    context.tell(
+        Notice(
             job=action.run.job,
             what=f"collected {len(settled.succeeded):,} of {submission.requests:,} answers of "
             f"{action.batch.id} ({action.batch.status})"
@@ -93,14 +93,14 @@ def collect(shop: Workshop, action: Collect) -> Steps:
             event="collected",
             submission=key,
             batch=action.batch,
-            tally=Tally(
+            tally=RequestCounts(
                 total=submission.requests, succeeded=len(settled.succeeded), failed=unanswered
             ),
         )
     )
 
 
-def _insist_there_is_no_more(action: Collect, missing: int, *, contradicted: bool) -> None:
+def _require_complete(action: Collect, missing: int, *, contradicted: bool) -> None:
     """Raise UnexpectedReply while requests without a line may have one that is not here yet.
 
     Asking for files once more is free; asking the questions once more is not.
@@ -121,8 +121,8 @@ def _insist_there_is_no_more(action: Collect, missing: int, *, contradicted: boo
 
 
 def _files(
-    shop: Workshop, action: Collect, asked_at: float
-) -> Generator[Call, Any, tuple[list[Fetched], NotFound | None]]:
+    context: Context, action: Collect, asked_at: float
+) -> Generator[Call, Any, tuple[list[DownloadedFile], NotFound | None]]:
     """Fetch both files; the second value is why one of them will not come any more, or None.
 
     One that the provider has no more but this disk has is as good.
@@ -134,13 +134,13 @@ def _files(
         if not file_id:
             continue
         try:
-            one: Fetched = yield partial(fetch, shop, action.run, key, kind, file_id)
+            one: DownloadedFile = yield partial(fetch, context, action.run, key, kind, file_id)
         except NotFound as error:
-            here = [each for each in kept(shop, action.run, key) if each.record.kind == kind]
+            here = [each for each in kept(context, action.run, key) if each.record.kind == kind]
             if here:
                 fetched += here
                 continue
-            if not _given_up(shop, action, asked_at):
+            if not _given_up(context, action, asked_at):
                 raise
             gone = error
         else:
@@ -148,18 +148,20 @@ def _files(
     return fetched, gone
 
 
-def _given_up(shop: Workshop, action: Collect, asked_at: float) -> bool:
+def _given_up(context: Context, action: Collect, asked_at: float) -> bool:
     """Whether a result file has been missing for so long that it will not come any more.
 
     What counts is when it was asked for: an answer may have been long on its way.
     """
-    provider = shop.project.providers[action.run.provider]
+    provider = context.project.providers[action.run.provider]
     since = action.submission.terminal_at
     patience = provider.grace if provider.loopback else _GONE_AFTER
     return since is not None and asked_at >= since + patience
 
 
-def _results_gone(shop: Workshop, action: Collect, settled: Settled, error: NotFound) -> None:
+def _results_gone(
+    context: Context, action: Collect, settled: SubmissionResults, error: NotFound
+) -> None:
     """Close a batch of whose answers some were deleted or have expired (fact sheet, failure 27).
 
     What the other file holds counts.
@@ -172,15 +174,15 @@ def _results_gone(shop: Workshop, action: Collect, settled: Settled, error: NotF
     # A person who has asked again since has decided that they are worth paying for.
     again = action.submission.round < action.run.round
     submission_transitions.close(
-        shop.ledger,
+        context.ledger,
         action.submission.key,
         state=SubmissionState.LOST,
         transient=settled.transient if again else settled.transient.difference(settled.missing),
         permanent=settled.permanent if again else settled.permanent.union(settled.missing),
         problem=problem,
     )
-    shop.tell(
-        Tidings(
+    context.tell(
+        Notice(
             job=action.run.job,
             what=problem,
             trouble=not again,
@@ -192,18 +194,18 @@ def _results_gone(shop: Workshop, action: Collect, settled: Settled, error: NotF
     )
 
 
-def close_whole(shop: Workshop, action: CloseWhole) -> None:
+def close_rejected_batch(context: Context, action: CloseRejectedBatch) -> None:
     """Close a submission whose batch was turned away as a whole."""
-    lasting = action.failure is WholeFailure.LASTING
-    money = action.failure is WholeFailure.MONEY
-    problem = action.why + _whose_trouble(shop, action)
+    lasting = action.failure is BatchFailure.LASTING
+    money = action.failure is BatchFailure.MONEY
+    problem = action.why + _whose_trouble(context, action)
     if money:
-        shop.stopped.setdefault(action.run.provider, problem)
-        shop.hopeless.add(action.run.provider)
+        context.stopped.setdefault(action.run.provider, problem)
+        context.hopeless.add(action.run.provider)
     nothing = RowSet.parse("")
     rows = action.submission.rows
     submission_transitions.close(
-        shop.ledger,
+        context.ledger,
         action.submission.key,
         state=SubmissionState.FAILED,
         transient=nothing if lasting else rows,
@@ -212,8 +214,8 @@ def close_whole(shop: Workshop, action: CloseWhole) -> None:
         counted=action.failure not in UNCOUNTED,
         not_before=action.not_before,
     )
-    shop.tell(
-        Tidings(
+    context.tell(
+        Notice(
             job=action.run.job,
             what=problem,
             trouble=lasting or money,
@@ -224,14 +226,14 @@ def close_whole(shop: Workshop, action: CloseWhole) -> None:
     )
 
 
-def _whose_trouble(shop: Workshop, action: CloseWhole) -> str:
+def _whose_trouble(context: Context, action: CloseRejectedBatch) -> str:
     """Say whether the provider has the file that it could not find (fact sheet, failure 10)."""
     file_id = action.batch.input_file_id
     about_file = any("file" in (error.message or "").lower() for error in action.batch.errors)
-    if action.failure is not WholeFailure.PASSING or file_id is None or not about_file:
+    if action.failure is not BatchFailure.PASSING or file_id is None or not about_file:
         return ""
     try:
-        file = shop.api(action.run.provider).retrieve_file(file_id)
+        file = context.api(action.run.provider).retrieve_file(file_id)
     except NotFound:
         return f"; the provider does not have {file_id} any more, so it is uploaded again"
     except ApiError:
@@ -240,14 +242,14 @@ def _whose_trouble(shop: Workshop, action: CloseWhole) -> str:
     return f"; the provider does show {file.id} ({file.bytes} bytes), so the trouble is on its side"
 
 
-def lose(shop: Workshop, action: Lose) -> None:
+def mark_lost(context: Context, action: MarkLost) -> None:
     """Give up a batch that the provider has denied for too long.
 
     What was downloaded of it before counts. Where a person has asked again since it was
     submitted, its other rows may be asked anew.
     """
     submission = action.submission
-    left = submission.rows.difference(_already_here(shop, action.run, submission))
+    left = submission.rows.difference(_already_here(context, action.run, submission))
     again = submission.round < action.run.round
     problem = (
         f"{submission.batch_id} has vanished: the provider does not know it. If the key belongs "
@@ -255,7 +257,7 @@ def lose(shop: Workshop, action: Lose) -> None:
         f"again, and perhaps pay them twice, run `runner retry {action.run.job}`"
     )
     submission_transitions.close(
-        shop.ledger,
+        context.ledger,
         submission.key,
         state=SubmissionState.LOST if left else SubmissionState.COLLECTED,
         transient=left if again else RowSet(),
@@ -263,8 +265,8 @@ def lose(shop: Workshop, action: Lose) -> None:
         problem=problem if left else f"{submission.batch_id} has vanished since; all is here",
     )
     if left and not again:
-        shop.tell(
-            Tidings(
+        context.tell(
+            Notice(
                 job=action.run.job,
                 what=problem,
                 trouble=True,
@@ -275,18 +277,18 @@ def lose(shop: Workshop, action: Lose) -> None:
         )
 
 
-def _already_here(shop: Workshop, run: Run, submission: Submission) -> RowSet:
+def _already_here(context: Context, run: Run, submission: Submission) -> RowSet:
     """Return the rows whose answers lie on this disk though their batch was never settled."""
-    from runner.outputs.answer_index import Places
+    from runner.outputs.answer_index import AnswerIndex
 
-    whole = [each.path for each in kept(shop, run, submission.key)]
+    whole = [each.path for each in kept(context, run, submission.key)]
     if not whole:
         return RowSet()
     shard = next(shard for shard in run.shards if shard.number == submission.key.shard)
-    return Places(custom_ids(shop, run, shard, submission)(), whole).settled.succeeded
+    return AnswerIndex(custom_ids(context, run, shard, submission)(), whole).settled.succeeded
 
 
-def _told(settled: Settled) -> str | None:
+def _told(settled: SubmissionResults) -> str | None:
     """Say in one line what the rows without a success ended with, the commonest first."""
     if not settled.transient and not settled.permanent:
         return None

@@ -28,7 +28,7 @@ _TICKETS: Final = itertools.count(1)
 """Never the same twice: hands outlive the crews that they work for."""
 
 
-class Hands(Protocol):
+class Executor(Protocol):
     """Those who make the calls; `count` is how many of them at most are under way at once."""
 
     @property
@@ -42,7 +42,7 @@ class Hands(Protocol):
         """Wait for a call to end: its ticket, what it returned, or what it raised."""
 
 
-class NoHands:
+class InlineExecutor:
     """Makes each call itself, when its answer is asked for: the first that came first.
 
     With `count` above one, the steps of several actions alternate all the same.
@@ -65,7 +65,7 @@ class NoHands:
             return ticket, None, error
 
 
-class Threads:
+class ThreadExecutor:
     """Makes calls in threads; whoever leaves does not wait for them."""
 
     def __init__(self, count: int) -> None:
@@ -109,11 +109,11 @@ class _Task:
     ended: Callable[[Exception | None], None]
 
 
-class Crew:
+class TaskRunner:
     """Drives the steps of several actions."""
 
-    def __init__(self, hands: Hands) -> None:
-        self._hands = hands
+    def __init__(self, executor: Executor) -> None:
+        self._hands = executor
         self._tasks: dict[int, _Task] = {}
 
     def begin(self, steps: Steps, *, size: int, ended: Callable[[Exception | None], None]) -> None:

@@ -14,8 +14,8 @@ from runner.errors import (
     Unreachable,
 )
 from runner.ledger.records import Key
-from runner.reconcile.concurrency import NoHands
-from runner.reconcile.moving import unseen
+from runner.reconcile.concurrency import InlineExecutor
+from runner.reconcile.moving import no_progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from runner.inputs.fingerprint import Fingerprint
     from runner.ledger.records import Run, RunState
     from runner.ledger.store import Ledger
-    from runner.outputs.answer_index import Places
+    from runner.outputs.answer_index import AnswerIndex
     from runner.planning.actions import Plan
-    from runner.planning.state import Wish
-    from runner.reconcile.concurrency import Hands
-    from runner.reconcile.moving import Moving
+    from runner.planning.state import DesiredRun
+    from runner.reconcile.concurrency import Executor
+    from runner.reconcile.moving import ProgressReporter
     from runner.spec.project import Project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tidings:
+class Notice:
     """Something that was done, for whoever watches: one sentence and what it is about.
 
     Attributes:
@@ -60,13 +60,13 @@ class Tidings:
     submission: Key | None = None
     batch: Batch | None = None
     state: RunState | None = None
-    tally: Tally | None = None
+    tally: RequestCounts | None = None
     provider: str | None = None
     error: Exception | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class RequestCounts:
     """Requests, and how they ended so far."""
 
     total: int
@@ -83,7 +83,7 @@ def count(requests: int) -> str:
     return "1 request" if requests == 1 else f"{requests:,} requests"
 
 
-def unheard(_tidings: Tidings) -> None:
+def ignore_notice(_tidings: Notice) -> None:
     """Tell nobody."""
 
 
@@ -93,7 +93,7 @@ def in_part(what: str, run: Run, key: Key) -> str:
 
 
 @dataclass(slots=True, kw_only=True)
-class Workshop:
+class Context:
     """Where a plan is carried out. Mutable: it remembers what went wrong in this pass.
 
     Attributes:
@@ -127,8 +127,8 @@ class Workshop:
     ledger: Ledger
     open_api: Callable[[str], BatchApi]
     clock: Callable[[], float]
-    tell: Callable[[Tidings], None] = unheard
-    moving: Moving = unseen
+    tell: Callable[[Notice], None] = ignore_notice
+    moving: ProgressReporter = no_progress
     trouble: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     noted: set[str] = field(default_factory=set)
@@ -136,15 +136,15 @@ class Workshop:
     answered: set[str] = field(default_factory=set)
     hopeless: set[str] = field(default_factory=set)
     proven: set[str] = field(default_factory=set)
-    agree: Callable[[Sequence[Wish], Plan], None] | None = None
-    hands: Hands = field(default_factory=NoHands)
+    agree: Callable[[Sequence[DesiredRun], Plan], None] | None = None
+    executor: Executor = field(default_factory=InlineExecutor)
     ceilings: dict[int, int] = field(default_factory=dict)
     fresh: dict[Path, tuple[Fingerprint, str]] = field(default_factory=dict)
     claims: dict[str, Key] = field(default_factory=dict)
     patience_until: float = 0.0
     _git: list[str | None] = field(default_factory=list)
     _apis: dict[str, BatchApi] = field(default_factory=dict)
-    _places: dict[str, Places] = field(default_factory=dict)
+    _places: dict[str, AnswerIndex] = field(default_factory=dict)
 
     def api(self, provider: str) -> BatchApi:
         """Return the provider's API, opening it if this is the first time."""
@@ -152,7 +152,7 @@ class Workshop:
             self._apis[provider] = self.open_api(provider)
         return self._apis[provider]
 
-    def remember(self, key: Key, places: Places) -> None:
+    def remember(self, key: Key, places: AnswerIndex) -> None:
         """Keep where the answers of a submission are, for when its run is published.
 
         As many as memory may hold; whatever is not kept is read once more.
@@ -160,7 +160,7 @@ class Workshop:
         if sum(map(len, self._places.values())) + len(places) <= _PLACES_KEPT:
             self._places[str(key)] = places
 
-    def recall(self, key: Key) -> Places | None:
+    def recall(self, key: Key) -> AnswerIndex | None:
         """Return where the answers of a submission are, if it was kept; once."""
         return self._places.pop(str(key), None)
 
@@ -188,7 +188,7 @@ class Workshop:
         """Leave a submission or a run alone for the rest of this pass, and say why."""
         self.leave(name, str(error))
         self.tell(
-            Tidings(
+            Notice(
                 job=job,
                 what=str(error),
                 trouble=True,

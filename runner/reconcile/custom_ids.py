@@ -19,43 +19,47 @@ if TYPE_CHECKING:
 
     from runner.batch import Batch
     from runner.ledger.records import Run, ShardRecord, Submission
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
 
 
 def custom_ids(
-    shop: Workshop, run: Run, shard: ShardRecord, submission: Submission | None
+    context: Context, run: Run, shard: ShardRecord, submission: Submission | None
 ) -> Callable[[], Iterator[tuple[int, str]]]:
     """Return a function that gives (row, custom_id) of a submission's rows, in row order.
 
     `submission` None means all rows of the shard. Raises LocalFileError where nothing on the
     disk tells them any more.
     """
-    path = ids_path(shop.ledger.path, run.digest)
+    path = ids_path(context.ledger.path, run.digest)
     if not path.exists():
-        _make_again(shop, run)
+        _make_again(context, run)
     wanted = None if submission is None else submission.rows
 
     def read() -> Iterator[tuple[int, str]]:
-        from runner.inputs.extract import read_ids
+        from runner.inputs.extract import read_custom_ids
 
         with path.open("rb") as ids:
-            yield from read_ids(ids, shard_offset=shard.ids_offset, rows=shard.rows, wanted=wanted)
+            yield from read_custom_ids(
+                ids, shard_offset=shard.ids_offset, rows=shard.rows, wanted=wanted
+            )
 
     return read
 
 
-def _make_again(shop: Workshop, run: Run) -> None:
+def _make_again(context: Context, run: Run) -> None:
     """Write the custom_ids of a run's input once more, from the input itself."""
     from runner.inputs.scan import scan
     from runner.reconcile.desired import kept_ids
 
-    source = shop.project.root / run.input_path
-    provider = shop.project.providers.get(run.provider)
-    problem = f"the custom_ids of {run.job} are gone from {ids_path(shop.ledger.path, '').parent}"
+    source = context.project.root / run.input_path
+    provider = context.project.providers.get(run.provider)
+    problem = (
+        f"the custom_ids of {run.job} are gone from {ids_path(context.ledger.path, '').parent}"
+    )
     if provider is None:
         raise LocalFileError(f"{problem}, and provider {run.provider} is not configured any more")
     try:
-        with kept_ids(shop.ledger.path) as (ids, keep):
+        with kept_ids(context.ledger.path) as (ids, keep):
             scanned = scan(
                 source,
                 shown=run.input_path,
@@ -74,7 +78,9 @@ def _make_again(shop: Workshop, run: Run) -> None:
         )
 
 
-def rows_of_batch(shop: Workshop, run: Run, shard: ShardRecord, batch: Batch) -> tuple[RowSet, int]:
+def rows_of_batch(
+    context: Context, run: Run, shard: ShardRecord, batch: Batch
+) -> tuple[RowSet, int]:
     """Find out which rows of a shard a batch asks, from its own input file.
 
     Returns the rows and the file's size in bytes. Raises ApiError or LocalFileError.
@@ -84,14 +90,16 @@ def rows_of_batch(shop: Workshop, run: Run, shard: ShardRecord, batch: Batch) ->
     if batch.input_file_id is None:
         raise LocalFileError(f"{batch.id} does not say which file it was made from")
     name = hashlib.sha256(batch.input_file_id.encode(errors="replace")).hexdigest()
-    path = ids_path(shop.ledger.path, name).with_suffix(".input")
+    path = ids_path(context.ledger.path, name).with_suffix(".input")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        download = shop.api(run.provider).download(batch.input_file_id, path, expected_bytes=None)
+        download = context.api(run.provider).download(
+            batch.input_file_id, path, expected_bytes=None
+        )
         asked = {line.custom_id for line in read_results(path)}
     finally:
         path.unlink(missing_ok=True)
-    all_ids: Iterable[tuple[int, str]] = custom_ids(shop, run, shard, None)()
+    all_ids: Iterable[tuple[int, str]] = custom_ids(context, run, shard, None)()
     rows = RowSet.from_iterable(row for row, custom_id in all_ids if custom_id in asked)
     if len(rows) != len(asked):
         raise LocalFileError(

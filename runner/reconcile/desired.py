@@ -18,8 +18,8 @@ from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import cache
 from runner.ledger.records import REVISION_SHOWN, JobRecord, ShardRecord
-from runner.planning.state import Wish
-from runner.reconcile.moving import unseen
+from runner.planning.state import DesiredRun
+from runner.reconcile.moving import no_progress
 from runner.spec.identity import revision
 
 if TYPE_CHECKING:
@@ -31,25 +31,25 @@ if TYPE_CHECKING:
     from runner.inputs.tokens import TokenCounter
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
-    from runner.reconcile.moving import Moving
+    from runner.reconcile.moving import ProgressReporter
     from runner.spec.job import Job
     from runner.spec.project import Project
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class DesiredRuns:
     """What the selected specs ask for, and what is wrong with those that ask for nothing.
 
     `unread` says by job why an input could not be read this time: it was being written to, or
     the disk failed. That is nobody's mistake in a spec, and the next pass tries again.
     """
 
-    wishes: tuple[Wish, ...]
+    desired_runs: tuple[DesiredRun, ...]
     problems: tuple[Problem, ...]
     unread: Mapping[str, str]
 
 
-def make_wishes(
+def resolve_desired(
     project: Project,
     jobs: Sequence[Job],
     runs: Sequence[Run],
@@ -57,8 +57,8 @@ def make_wishes(
     ledger: Ledger | None,
     *,
     writing: bool,
-    moving: Moving = unseen,
-) -> Wishes:
+    moving: ProgressReporter = no_progress,
+) -> DesiredRuns:
     """Find the revision of each job, reading only inputs that are new or have changed.
 
     With `writing` the custom_ids of what is read are kept beside the ledger and its digest is
@@ -68,19 +68,21 @@ def make_wishes(
     """
     if writing and ledger is not None:
         _sweep(ledger.path)
-    wishes: list[Wish] = []
+    desired_runs: list[DesiredRun] = []
     problems: list[Problem] = []
     unread: dict[str, str] = {}
     by_identity = {(run.job, run.revision): run for run in runs}
     orphans = {run.revision: run for run in runs if living is not None and run.job not in living}
     for job in jobs:
         try:
-            wishes.append(_wish(project, job, by_identity, orphans, ledger, writing, moving))
+            desired_runs.append(
+                _desired_run(project, job, by_identity, orphans, ledger, writing, moving)
+            )
         except InvalidInput as error:
             problems.extend(error.problems)
         except (InputChanged, LocalFileError) as error:
             unread[job.name] = str(error)
-    return Wishes(wishes=tuple(wishes), problems=tuple(problems), unread=unread)
+    return DesiredRuns(desired_runs=tuple(desired_runs), problems=tuple(problems), unread=unread)
 
 
 def _sweep(ledger_path: Path) -> None:
@@ -109,15 +111,15 @@ def shown_path(project: Project, path: Path) -> str:
     )
 
 
-def _wish(
+def _desired_run(
     project: Project,
     job: Job,
     by_identity: dict[tuple[str, str], Run],
     orphans: dict[str, Run],
     ledger: Ledger | None,
     writing: bool,  # noqa: FBT001
-    moving: Moving,
-) -> Wish:
+    moving: ProgressReporter,
+) -> DesiredRun:
     fingerprint = Fingerprint.of(job.input)
     cached = ledger.cached_digest(fingerprint) if ledger is not None else None
     if cached is not None:
@@ -163,7 +165,7 @@ def scan_input(
     job: Job,
     ledger_path: Path | None,
     *,
-    moving: Moving = unseen,
+    moving: ProgressReporter = no_progress,
     counter: TokenCounter | None = None,
 ) -> Scan:
     """Validate, hash and cut a job's input in one pass; keep its custom_ids beside the ledger.
@@ -232,9 +234,9 @@ def _made(
     scanned: Scan | None,
     *,
     settled: bool = False,
-) -> Wish:
+) -> DesiredRun:
     folder = job_folder(project, job) / wanted[:REVISION_SHOWN]
-    return Wish(
+    return DesiredRun(
         job=job,
         revision=wanted,
         digest=digest,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.ledger.records import Key, Run
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
 
 
 _TRIES: Final = 3
@@ -22,7 +22,7 @@ _TRIES: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
+class DownloadedFile:
     """A file that lies on this disk, under the name it will be known by."""
 
     record: FileRecord
@@ -34,13 +34,13 @@ class Fetched:
     """Whether it is not."""
 
 
-def fetch_again(shop: Workshop, run: Run, key: Key, record: FileRecord) -> None:
+def download_again(context: Context, run: Run, key: Key, record: FileRecord) -> None:
     """Download a result file once more that has gone from the disk.
 
     Raises LocalFileError if the provider does not have it any more, or has another content.
     """
     try:
-        fetched = fetch(shop, run, key, record.kind, record.file_id)
+        fetched = fetch(context, run, key, record.kind, record.file_id)
     except NotFound as error:
         raise LocalFileError(
             f"{record.path} of {run.job} is gone from {run.folder}, and the provider does not "
@@ -53,21 +53,21 @@ def fetch_again(shop: Workshop, run: Run, key: Key, record: FileRecord) -> None:
         )
 
 
-def kept(shop: Workshop, run: Run, key: Key) -> list[Fetched]:
+def kept(context: Context, run: Run, key: Key) -> list[DownloadedFile]:
     """Return the result files of a submission that were downloaded before and still are whole.
 
     Read once more, since what rests on them may be paid for; output before error.
     """
     found = []
-    for record in shop.ledger.files(run.id).get(str(key), ()):
-        path = shop.folder(run) / record.path
+    for record in context.ledger.files(run.id).get(str(key), ()):
+        path = context.folder(run) / record.path
         try:
             with path.open("rb") as file:
                 whole = hashlib.file_digest(file, "sha256").hexdigest() == record.sha256
         except OSError:
             continue  # gone or unreadable: it is as if it had never come
         if whole:
-            found.append(Fetched(record=record, path=path, sure=True, contradicted=False))
+            found.append(DownloadedFile(record=record, path=path, sure=True, contradicted=False))
     return found
 
 
@@ -76,22 +76,22 @@ def raw_name(key: Key, kind: str) -> str:
     return f"raw/{key.shard:04d}-{key.attempt}.{kind}.jsonl"
 
 
-def fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> Fetched:
+def fetch(context: Context, run: Run, key: Key, kind: str, file_id: str) -> DownloadedFile:
     """Download one result file under a temporary name, check it, and name it."""
     from runner.outputs.durable_files import sync_folder
     from runner.outputs.result_files import verify_download
 
-    api = shop.api(run.provider)
+    api = context.api(run.provider)
     name = raw_name(key, kind)
-    path = shop.folder(run) / name
+    path = context.folder(run) / name
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LocalFileError(f"{path.parent} cannot be made: {error.strerror or error}") from error
-    expected = _expected_bytes(shop, run, file_id)
+    expected = _expected_bytes(context, run, file_id)
     contradicted = False
-    with shop.moving(run.job, in_part("downloading", run, key), expected or 0) as told:
+    with context.moving(run.job, in_part("downloading", run, key), expected or 0) as told:
         try:
             download = api.download(file_id, part, expected_bytes=expected, progress=told)
         except UnexpectedReply:
@@ -112,7 +112,7 @@ def fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> Fetche
         raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
     # Its name is to be as durable as what the ledger says next: that it is there.
     sync_folder(path.parent)
-    return Fetched(
+    return DownloadedFile(
         record=FileRecord(
             kind=kind,
             file_id=file_id,
@@ -126,10 +126,10 @@ def fetch(shop: Workshop, run: Run, key: Key, kind: str, file_id: str) -> Fetche
     )
 
 
-def _expected_bytes(shop: Workshop, run: Run, file_id: str) -> int | None:
+def _expected_bytes(context: Context, run: Run, file_id: str) -> int | None:
     """Ask how long a file is; None where the provider does not say."""
     try:
-        return shop.api(run.provider).retrieve_file(file_id).bytes
+        return context.api(run.provider).retrieve_file(file_id).bytes
     except (NotFound, UnexpectedReply):
         return None
     except ApiError as error:

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from runner.errors import LocalFileError
 from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import RunState, SubmissionState
-from runner.reconcile.context import Tally, Tidings
+from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
-from runner.reconcile.download import fetch_again
+from runner.reconcile.download import download_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from runner.ledger.records import FileRecord, Run, ShardRecord, Submission
-    from runner.outputs.publish import Published, ShardAnswers, Unanswered
+    from runner.outputs.publish import MissingAnswer, Published, ShardAnswers
     from runner.planning.actions import Finish, PointLatest
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
 
 
-def finish(shop: Workshop, action: Finish) -> None:
+def finish(context: Context, action: Finish) -> None:
     """Publish the final files of a run, then record its final state.
 
     Raises LocalFileError or ApiError (a raw file that has gone is fetched again) with the run
@@ -30,21 +30,21 @@ def finish(shop: Workshop, action: Finish) -> None:
     from runner.outputs.record import encode
     from runner.reconcile.account import account
 
-    run = shop.ledger.run(action.run.id)
-    folder = shop.folder(run)
-    files = shop.ledger.files(run.id)
-    _bring_back(shop, run, files)
-    shards = [_answers(shop, run, shard, files, action.state) for shard in run.shards]
+    run = context.ledger.run(action.run.id)
+    folder = context.folder(run)
+    files = context.ledger.files(run.id)
+    _bring_back(context, run, files)
+    shards = [_answers(context, run, shard, files, action.state) for shard in run.shards]
     reason = None if action.state is RunState.SUCCEEDED else action.why
     if action.again:
         reason = run.reason
-    with shop.moving(run.job, "writing the final files"):
+    with context.moving(run.job, "writing the final files"):
         publication = prepare(folder, shards)
     try:
         published = publication.published
-        _insist(run, action.state, published)
+        _require(run, action.state, published)
         record = account(
-            shop,
+            context,
             run,
             action.job,
             state=action.state,
@@ -58,8 +58,8 @@ def finish(shop: Workshop, action: Finish) -> None:
         publication.discard()
         raise
     if action.again:
-        shop.tell(
-            Tidings(
+        context.tell(
+            Notice(
                 job=run.job,
                 what=f"wrote the final files of {run.folder} again",
                 event="published_again",
@@ -68,7 +68,7 @@ def finish(shop: Workshop, action: Finish) -> None:
         )
         return
     run_steps.finish_run(
-        shop.ledger,
+        context.ledger,
         run,
         state=action.state,
         reason=reason,
@@ -76,8 +76,8 @@ def finish(shop: Workshop, action: Finish) -> None:
         failed=published.failed,
         superseded=action.superseded,
     )
-    shop.tell(
-        Tidings(
+    context.tell(
+        Notice(
             job=run.job,
             what=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests answered"
             + (
@@ -90,7 +90,9 @@ def finish(shop: Workshop, action: Finish) -> None:
             event="run_finished",
             revision=run.short,
             state=action.state,
-            tally=Tally(total=run.requests, succeeded=published.succeeded, failed=published.failed),
+            tally=RequestCounts(
+                total=run.requests, succeeded=published.succeeded, failed=published.failed
+            ),
         )
     )
 
@@ -100,7 +102,7 @@ def _because(action: Finish, run: Run) -> str:
     return "" if f" of {run.requests} requests ended" in action.why else f" ({action.why})"
 
 
-def _insist(run: Run, state: RunState, published: Published) -> None:
+def _require(run: Run, state: RunState, published: Published) -> None:
     """Refuse to call a run succeeded whose raw files do not hold all answers any more."""
     if state is RunState.SUCCEEDED and published.failed:
         raise LocalFileError(
@@ -110,66 +112,68 @@ def _insist(run: Run, state: RunState, published: Published) -> None:
         )
 
 
-def point(shop: Workshop, action: PointLatest) -> None:
+def point(context: Context, action: PointLatest) -> None:
     """Let `latest` lead to the run's revision."""
     from runner.outputs.publish import point_latest
 
-    folder = shop.folder(action.run)
+    folder = context.folder(action.run)
     point_latest(folder.parent, folder.name)
 
 
-def _bring_back(shop: Workshop, run: Run, files: Mapping[str, tuple[FileRecord, ...]]) -> None:
-    folder = shop.folder(run)
+def _bring_back(context: Context, run: Run, files: Mapping[str, tuple[FileRecord, ...]]) -> None:
+    folder = context.folder(run)
     for submission in run.submissions:
         for record in files.get(str(submission.key), ()):
             path = folder / record.path
             if not path.exists() or path.stat().st_size != record.bytes:
-                fetch_again(shop, run, submission.key, record)
+                download_again(context, run, submission.key, record)
 
 
 def _answers(
-    shop: Workshop,
+    context: Context,
     run: Run,
     shard: ShardRecord,
     files: Mapping[str, tuple[FileRecord, ...]],
     state: RunState,
 ) -> ShardAnswers:
-    from runner.outputs.publish import Answers, ShardAnswers
+    from runner.outputs.publish import AttemptFiles, ShardAnswers
 
     submissions = run.shard_submissions(shard.number)
     only = submissions[0] if len(submissions) == 1 else None
-    folder = shop.folder(run)
+    folder = context.folder(run)
     return ShardAnswers(
         rows=shard.rows,
-        ids=custom_ids(shop, run, shard, None),
+        ids=custom_ids(context, run, shard, None),
         answers=tuple(
-            Answers(
+            AttemptFiles(
                 attempt=submission.key.attempt,
                 files=tuple(folder / record.path for record in files.get(str(submission.key), ())),
             )
             for submission in submissions
         ),
         unanswered=_reasons(submissions, state),
-        places=shop.recall(only.key) if only is not None and only.rows == shard.rows else None,
+        places=context.recall(only.key) if only is not None and only.rows == shard.rows else None,
     )
 
 
-def _reasons(submissions: tuple[Submission, ...], state: RunState) -> Callable[[int], Unanswered]:
+def _reasons(
+    submissions: tuple[Submission, ...], state: RunState
+) -> Callable[[int], MissingAnswer]:
     """Return why a row has no line of its own: what its last attempt ended with."""
-    from runner.outputs.publish import Unanswered, never_answered
+    from runner.outputs.publish import MissingAnswer, never_answered
 
-    def reason(row: int) -> Unanswered:
+    def reason(row: int) -> MissingAnswer:
         for submission in reversed(submissions):
             if row not in submission.rows:
                 continue
             match submission.state:
                 case SubmissionState.FAILED:
-                    return Unanswered(
+                    return MissingAnswer(
                         code="runner_batch_failed",
                         message=submission.problem or "the batch failed as a whole",
                     )
                 case SubmissionState.LOST:
-                    return Unanswered(
+                    return MissingAnswer(
                         code="runner_batch_lost",
                         message=f"{submission.batch_id} vanished at the provider",
                     )
@@ -178,10 +182,10 @@ def _reasons(submissions: tuple[Submission, ...], state: RunState) -> Callable[[
                 case _:
                     return never_answered(row)
         if state is RunState.CANCELLED:
-            return Unanswered(
+            return MissingAnswer(
                 code="runner_cancelled", message="the job was cancelled before it was submitted"
             )
-        return Unanswered(
+        return MissingAnswer(
             code="runner_not_submitted", message="the job ended before this was submitted"
         )
 

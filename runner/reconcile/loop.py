@@ -10,7 +10,7 @@ from runner.reconcile.passes import reconcile_once
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
 
@@ -24,7 +24,7 @@ _PATIENCE: Final = 3
 
 
 def reconcile_until_done(
-    shop: Workshop,
+    context: Context,
     specs: Specs,
     *,
     everything: bool,
@@ -43,26 +43,26 @@ def reconcile_until_done(
     `waiting` hears of each pause. Raises LockHeld, at the first pass only and unless
     `wait_for_lock`, if another reconcile is at work.
     """
-    changed_at = shop.clock()
+    changed_at = context.clock()
     fruitless = 0
     while True:
-        with locked(shop.ledger.path, wait=wait_for_lock):
-            report = reconcile_once(shop, specs, everything=everything)
+        with locked(context.ledger.path, wait=wait_for_lock):
+            report = reconcile_once(context, specs, everything=everything)
         wait_for_lock = True
-        now = shop.clock()
+        now = context.clock()
         if report.settled or report.in_vain:
             return report
         changed_at = now if report.changed else changed_at
         alone = bool(report.waits) and all(wait.trouble for wait in report.waits)
-        outage = bool(shop.stopped) and shop.stopped.keys() <= shop.answered
-        asked = shop.patience_until > 0
+        outage = bool(context.stopped) and context.stopped.keys() <= context.answered
+        asked = context.patience_until > 0
         fruitless = (
             fruitless + 1 if alone and not outage and not asked and not report.changed else 0
         )
         if fruitless >= _PATIENCE:
             return report
         pause = poll_interval or max(
-            _pause(shop, report, now - changed_at), shop.patience_until - now
+            _pause(context, report, now - changed_at), context.patience_until - now
         )
         untils = [wait.until for wait in report.waits if wait.until is not None]
         if untils:
@@ -72,10 +72,10 @@ def reconcile_until_done(
         sleep(pause)
 
 
-def _pause(shop: Workshop, report: PassReport, quiet: float) -> float:
+def _pause(context: Context, report: PassReport, quiet: float) -> float:
     providers = {wait.run.provider for wait in report.waits}
     near = all(
-        provider in shop.project.providers and shop.project.providers[provider].loopback
+        provider in context.project.providers and context.project.providers[provider].loopback
         for provider in providers
     )
     shortest = _SHORTEST_POLL_LOOPBACK if near else _SHORTEST_POLL

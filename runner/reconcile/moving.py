@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
-class Moving(Protocol):
+class ProgressReporter(Protocol):
     """Opens something that takes its time; may be called from any thread."""
 
     def __call__(
@@ -28,10 +28,10 @@ class Moving(Protocol):
 
 
 @contextlib.contextmanager
-def unseen(_job: str, _what: str, _total: int = 0, /) -> Iterator[Callable[[int], None]]:
+def no_progress(_job: str, _what: str, _total: int = 0, /) -> Iterator[Callable[[int], None]]:
     """Show nothing."""
-    yield unheeded
+    yield ignore_progress
 
 
-def unheeded(_done: int) -> None:
+def ignore_progress(_done: int) -> None:
     """Take no notice of how far something has come."""

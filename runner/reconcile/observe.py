@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, NotFound, NotOffered, OutOfMoney, Unauthorized
 from runner.ledger.records import SubmissionState, Tag
-from runner.planning.state import Look, Seen
+from runner.planning.state import Listing, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runner.api.protocol import BatchApi
     from runner.batch import Batch, File
     from runner.ledger.records import Run
-    from runner.planning.state import Wish
+    from runner.planning.state import DesiredRun
     from runner.spec.project import Provider
 
 _PAGE: Final = 100
@@ -34,7 +34,7 @@ _LIFE_OF_RESULTS: Final = 30 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Questions:
+class ProviderQuery:
     """What has to be asked of one provider.
 
     `in_flight` maps batch ids to the Batch as last recorded. `since` bounds the look by the
@@ -52,12 +52,12 @@ class Questions:
         return bool(self.in_flight) or self.look
 
 
-def questions(
-    wishes: Sequence[Wish],
+def provider_queries(
+    desired_runs: Sequence[DesiredRun],
     runs: Sequence[Run],
     providers: Mapping[str, Provider],
     listed_through: Callable[[Provider], int | None],
-) -> dict[str, Questions]:
+) -> dict[str, ProviderQuery]:
     """Work out what has to be asked of which provider; nothing for finished runs.
 
     A run whose provider has another address now asks nothing: the new one knows nothing of it.
@@ -68,11 +68,11 @@ def questions(
     recorded = {(run.job, run.revision) for run in runs} | {
         (None, run.revision) for run in runs if not run.state.final
     }
-    for wish in wishes:
-        name = wish.job.provider.name
-        if (wish.job.name, wish.revision) not in recorded and wish.restorable is None:
-            bounds.setdefault(name, []).append(listed_through(wish.job.provider))
-    wanted = {(wish.job.name, wish.revision) for wish in wishes}
+    for desired in desired_runs:
+        name = desired.job.provider.name
+        if (desired.job.name, desired.revision) not in recorded and desired.restorable is None:
+            bounds.setdefault(name, []).append(listed_through(desired.job.provider))
+    wanted = {(desired.job.name, desired.revision) for desired in desired_runs}
     for run in runs:
         provider = providers.get(run.provider)
         elsewhere = provider is not None and provider.identity["base_url"] != run.base_url
@@ -91,7 +91,7 @@ def questions(
         if not started and provider is not None and (run.job, run.revision) in wanted:
             bounds.setdefault(run.provider, []).append(listed_through(provider))
     return {
-        name: Questions(
+        name: ProviderQuery(
             in_flight=in_flight.get(name, {}),
             look=name in bounds,
             files=name in files,
@@ -106,10 +106,10 @@ def _earliest(bounds: Iterable[int | None]) -> int | None:
     return None if None in known else min((bound for bound in known if bound), default=None)
 
 
-def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen:
+def observe(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Observed:
     """Ask one provider; a failure half-way keeps what was learned before it."""
     asked_at = clock()
-    look: Look | None = None
+    look: Listing | None = None
     found: dict[str, Batch] = {}
     missing: set[str] = set()
     failure: ApiError | None = None
@@ -122,7 +122,7 @@ def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen
         failure = error
     # What a look found besides is kept: it may be adopted, and then it need not be asked again.
     beside = {batch.id: batch for batch in look.batches} if look is not None else {}
-    return Seen(
+    return Observed(
         failure=None if failure is None else str(failure),
         error=failure,
         hopeless=isinstance(failure, OutOfMoney | Unauthorized),
@@ -133,10 +133,12 @@ def observe(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Seen
     )
 
 
-def look_again(api: BatchApi, seen: Seen, since: int | None, clock: Callable[[], float]) -> Seen:
+def list_again(
+    api: BatchApi, seen: Observed, since: int | None, clock: Callable[[], float]
+) -> Observed:
     """Look before submitting what nobody knew of when the pass began; adds to what was seen."""
     try:
-        look = _look(api, Questions(look=True, since=since), clock)
+        look = _look(api, ProviderQuery(look=True, since=since), clock)
     except ApiError as error:
         return replace(
             seen,
@@ -148,7 +150,7 @@ def look_again(api: BatchApi, seen: Seen, since: int | None, clock: Callable[[],
     return replace(seen, look=look, batches=beside | dict(seen.batches))
 
 
-def _look(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Look:
+def _look(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Listing:
     started_at = clock()
     batches: tuple[Batch, ...] = ()
     complete, offered = False, True
@@ -175,7 +177,7 @@ def _look(api: BatchApi, asked: Questions, clock: Callable[[], float]) -> Look:
             files_complete = shown.complete or (
                 shown.invalid == 0 and shown.descending and _far_enough(shown.files, asked.since)
             )
-    return Look(
+    return Listing(
         started_at=started_at,
         complete=complete,
         offered=offered,
@@ -203,7 +205,7 @@ def _far_enough(seen: Sequence[Batch] | Sequence[File], since: int | None) -> bo
 
 def _follow(
     api: BatchApi,
-    asked: Questions,
+    asked: ProviderQuery,
     clock: Callable[[], float],
     found: dict[str, Batch],
     missing: set[str],
@@ -234,7 +236,7 @@ def _follow(
             )
 
 
-def _all_seen(seen: Sequence[Batch], asked: Questions) -> bool:
+def _all_seen(seen: Sequence[Batch], asked: ProviderQuery) -> bool:
     """Whether listing on would find nothing more of ours, or cost more than asking for each."""
     left = asked.in_flight.keys() - {batch.id for batch in seen}
     if not left or len(seen) >= _PAGE * len(asked.in_flight):

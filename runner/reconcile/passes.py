@@ -17,12 +17,12 @@ from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import RunState
 from runner.planning.actions import Wait
 from runner.planning.plan import make_plan
-from runner.planning.state import Facts, Seen, Traces
+from runner.planning.state import BatchIndex, Observed, PlanInputs
 from runner.reconcile.apply import action_name, apply
-from runner.reconcile.context import Tidings
-from runner.reconcile.desired import make_wishes
-from runner.reconcile.observe import look_again, observe, questions
-from runner.reconcile.recorded import known_of, published_of, with_traces
+from runner.reconcile.context import Notice
+from runner.reconcile.desired import resolve_desired
+from runner.reconcile.observe import list_again, observe, provider_queries
+from runner.reconcile.recorded import load_recorded, published_of, with_traces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from runner.api.protocol import BatchApi
     from runner.errors import Problem
     from runner.planning.actions import Action, Plan
-    from runner.planning.state import Known, Wish
-    from runner.reconcile.context import Workshop
+    from runner.planning.state import DesiredRun, Recorded
+    from runner.reconcile.context import Context
     from runner.spec.job import Specs
 
 
@@ -45,7 +45,7 @@ class PassReport:
     help: no key, no money, a missing extra.
     """
 
-    wishes: tuple[Wish, ...]
+    desired_runs: tuple[DesiredRun, ...]
     problems: tuple[Problem, ...]
     waits: tuple[Wait, ...]
     unread: Mapping[str, str]
@@ -63,9 +63,9 @@ class PassReport:
     def in_vain(self) -> bool:
         """Whether every selected job that is not final waits for a provider beyond hope."""
         return all(
-            wish.job.provider.name in self.hopeless
-            for wish in self.wishes
-            if not self.states[wish.job.name].final
+            desired.job.provider.name in self.hopeless
+            for desired in self.desired_runs
+            if not self.states[desired.job.name].final
         )
 
     @property
@@ -75,7 +75,7 @@ class PassReport:
 
 
 def reconcile_once(
-    shop: Workshop, specs: Specs, *, everything: bool, restoring: bool = False
+    context: Context, specs: Specs, *, everything: bool, restoring: bool = False
 ) -> PassReport:
     """Make one pass over the selected jobs.
 
@@ -83,104 +83,106 @@ def reconcile_once(
     `everything` says that no selection was made: runs that no spec asks for any more are then
     seen through as well. Never waits for the provider's work. Raises LedgerError.
     """
-    shop.begin_pass()
-    shop.ledger.insist_in_place()
+    context.begin_pass()
+    context.ledger.require_in_place()
     living = frozenset(job.name for job in specs.jobs) if specs.complete else None
-    made = make_wishes(
-        shop.project,
+    made = resolve_desired(
+        context.project,
         specs.selected,
-        shop.ledger.runs(),
+        context.ledger.runs(),
         living,
-        shop.ledger,
+        context.ledger,
         writing=True,
-        moving=shop.moving,
+        moving=context.moving,
     )
     if everything and living is not None:
-        for name, job in {record.name: record for record in shop.ledger.jobs()}.items():
+        for name, job in {record.name: record for record in context.ledger.jobs()}.items():
             if job.wanted is not None and name not in living:
-                run_steps.unwant(shop.ledger, name)
+                run_steps.unwant(context.ledger, name)
     for name, why in made.unread.items():
-        shop.tell(Tidings(job=name, what=why, trouble=True, event="unread"))
-    wishes = with_traces(shop.project, made.wishes, shop.ledger.runs())
-    for wish in wishes:
-        shop.claims.update(wish.claims)
-        if wish.scanned is not None and len(wish.shards) == 1 and wish.shards[0].whole:
-            shop.fresh[wish.job.input] = (wish.scanned, wish.shards[0].sha256)
-    known = known_of(shop.ledger, wishes, everything=everything)
-    seen = _observe(shop, wishes, known)
+        context.tell(Notice(job=name, what=why, trouble=True, event="unread"))
+    desired_runs = with_traces(context.project, made.desired_runs, context.ledger.runs())
+    for desired in desired_runs:
+        context.claims.update(desired.claims)
+        if desired.scanned is not None and len(desired.shards) == 1 and desired.shards[0].whole:
+            context.fresh[desired.job.input] = (desired.scanned, desired.shards[0].sha256)
+    known = load_recorded(context.ledger, desired_runs, everything=everything)
+    seen = _observe(context, desired_runs, known)
     plan, known, changed = _settle(
-        shop, wishes, known, seen, living, everything=everything, restoring=restoring
+        context, desired_runs, known, seen, living, everything=everything, restoring=restoring
     )
-    states = _states(wishes, known)
+    states = _states(desired_runs, known)
     return PassReport(
-        wishes=wishes,
+        desired_runs=desired_runs,
         problems=made.problems,
         waits=plan.waits,
         unread=made.unread,
         notes=plan.notes,
         states=states,
         changed=changed,
-        hopeless=frozenset(shop.hopeless),
+        hopeless=frozenset(context.hopeless),
     )
 
 
 def _settle(
-    shop: Workshop,
-    wishes: Sequence[Wish],
-    known: Known,
-    seen: dict[str, Seen],
+    context: Context,
+    desired_runs: Sequence[DesiredRun],
+    known: Recorded,
+    seen: dict[str, Observed],
     living: frozenset[str] | None,
     *,
     everything: bool,
     restoring: bool,
-) -> tuple[Plan, Known, bool]:
+) -> tuple[Plan, Recorded, bool]:
     """Plan and apply until the plan holds no more actions; returns what is known then."""
     notes: dict[str, None] = {}
     looked: set[str] = set()
     done = 0
     earlier: list[tuple[Action, ...]] = []
     while True:
-        published, latest = published_of(shop.project, wishes, known)
+        published, latest = published_of(context.project, desired_runs, known)
         plan = make_plan(
-            wishes,
+            desired_runs,
             known,
-            Facts(
-                now=shop.clock(),
+            PlanInputs(
+                now=context.clock(),
                 seen=seen,
-                providers=shop.project.providers,
+                providers=context.project.providers,
                 living=living,
                 published=published,
                 latest=latest,
-                trouble=shop.trouble,
+                trouble=context.trouble,
                 restoring=restoring,
-                noted=frozenset(shop.noted),
-                cancelled=frozenset(shop.cancelled),
+                noted=frozenset(context.noted),
+                cancelled=frozenset(context.cancelled),
             ),
         )
         for note in plan.notes:
             if note not in notes:
-                shop.tell(Tidings(job="", what=note, event="remark"))
+                context.tell(Notice(job="", what=note, event="remark"))
             notes[note] = None
-        unseen = {wait.run.provider for wait in plan.waits if wait.look} - looked
-        if unseen:
-            for name in sorted(unseen):
-                seen[name] = _look(shop, name, seen.get(name, Seen()))
-            looked |= unseen
+        no_progress = {wait.run.provider for wait in plan.waits if wait.look} - looked
+        if no_progress:
+            for name in sorted(no_progress):
+                seen[name] = _look(context, name, seen.get(name, Observed()))
+            looked |= no_progress
             continue
-        if shop.agree is not None:
-            shop.agree(wishes, plan)
-            shop.agree = None
-        held = {action_name(action) for action in plan.actions} & shop.trouble.keys()
+        if context.agree is not None:
+            context.agree(desired_runs, plan)
+            context.agree = None
+        held = {action_name(action) for action in plan.actions} & context.trouble.keys()
         if len(held) == len({action_name(action) for action in plan.actions}):
             # Nothing is planned, or nothing but what has failed in this pass already.
-            return _waiting(plan, shop.trouble), known, done > 0
+            return _waiting(plan, context.trouble), known, done > 0
         if plan.actions in earlier:
             # A bug of ours or an answer nobody foresaw: one job's trouble, not everybody's.
             for action in plan.actions:
-                shop.leave(action_name(action), "it was done and nothing changed; please report it")
-        done += apply(shop, plan.actions)
+                context.leave(
+                    action_name(action), "it was done and nothing changed; please report it"
+                )
+        done += apply(context, plan.actions)
         earlier.append(plan.actions)
-        known = known_of(shop.ledger, wishes, everything=everything)
+        known = load_recorded(context.ledger, desired_runs, everything=everything)
 
 
 def _waiting(plan: Plan, trouble: Mapping[str, str]) -> Plan:
@@ -192,42 +194,48 @@ def _waiting(plan: Plan, trouble: Mapping[str, str]) -> Plan:
     return dataclasses.replace(plan, actions=(), waits=plan.waits + waits)
 
 
-def _observe(shop: Workshop, wishes: Sequence[Wish], known: Known) -> dict[str, Seen]:
+def _observe(
+    context: Context, desired_runs: Sequence[DesiredRun], known: Recorded
+) -> dict[str, Observed]:
     """Ask every provider that has to be asked."""
-    seen: dict[str, Seen] = {}
-    for name, asked in questions(
-        wishes, known.runs, shop.project.providers, shop.ledger.listed_through
+    seen: dict[str, Observed] = {}
+    for name, asked in provider_queries(
+        desired_runs, known.runs, context.project.providers, context.ledger.listed_through
     ).items():
-        seen[name] = _seen(shop, name, Seen(), partial(observe, asked=asked, clock=shop.clock))
+        seen[name] = _seen(
+            context, name, Observed(), partial(observe, asked=asked, clock=context.clock)
+        )
     return seen
 
 
-def _look(shop: Workshop, provider: str, before: Seen) -> Seen:
+def _look(context: Context, provider: str, before: Observed) -> Observed:
     """Look through a provider's lists in mid-pass, because there is something to submit."""
-    configured = shop.project.providers.get(provider)
-    since = None if configured is None else shop.ledger.listed_through(configured)
-    look = partial(look_again, seen=before, since=since, clock=shop.clock)
-    return _seen(shop, provider, before, look)
+    configured = context.project.providers.get(provider)
+    since = None if configured is None else context.ledger.listed_through(configured)
+    look = partial(list_again, seen=before, since=since, clock=context.clock)
+    return _seen(context, provider, before, look)
 
 
-def _seen(shop: Workshop, provider: str, before: Seen, ask: Callable[[BatchApi], Seen]) -> Seen:
+def _seen(
+    context: Context, provider: str, before: Observed, ask: Callable[[BatchApi], Observed]
+) -> Observed:
     """Ask one provider, and keep what a complete look has shown; a failure is told of."""
     try:
-        api = shop.api(provider)
+        api = context.api(provider)
     except (ApiError, LocalFileError, MissingExtra) as error:
         seen = dataclasses.replace(before, failure=str(error), hopeless=True, error=error)
     else:
-        with shop.moving(provider, "asking what it has"):
+        with context.moving(provider, "asking what it has"):
             seen = ask(api)
-        _remember_look(shop, provider, seen)
+        _remember_look(context, provider, seen)
     if seen.failure is None:
-        shop.answered.add(provider)
+        context.answered.add(provider)
         return seen
-    shop.stopped[provider] = seen.failure
+    context.stopped[provider] = seen.failure
     if seen.hopeless:
-        shop.hopeless.add(provider)
-    shop.tell(
-        Tidings(
+        context.hopeless.add(provider)
+    context.tell(
+        Notice(
             job="",
             what=seen.failure,
             trouble=True,
@@ -239,31 +247,31 @@ def _seen(shop: Workshop, provider: str, before: Seen, ask: Callable[[BatchApi],
     return seen
 
 
-def _remember_look(shop: Workshop, provider: str, seen: Seen) -> None:
+def _remember_look(context: Context, provider: str, seen: Observed) -> None:
     """Keep how far a complete look went, and what it showed that carries keys like ours."""
     look = seen.look
     if look is None or not look.complete:
         return
-    through = shop.ledger.listed_through(shop.project.providers[provider])
+    through = context.ledger.listed_through(context.project.providers[provider])
     newest = max((batch.created_at or 0 for batch in look.batches), default=0)
-    recorded = shop.ledger.batch_ids(provider)
+    recorded = context.ledger.batch_ids(provider)
     cache.listed(
-        shop.ledger,
+        context.ledger,
         provider,
-        shop.project.providers[provider].base_url,
+        context.project.providers[provider].base_url,
         through=max(newest, through or 0) or None,
         tagged=[
             (key, batch)
-            for key, batch in Traces((), seen, shop.claims).carried
+            for key, batch in BatchIndex((), seen, context.claims).carried
             if batch.id not in recorded
         ],
     )
 
 
-def _states(wishes: Sequence[Wish], known: Known) -> dict[str, RunState]:
+def _states(desired_runs: Sequence[DesiredRun], known: Recorded) -> dict[str, RunState]:
     """Return where each wished run stands; pending where nothing was recorded of it."""
     states = {(run.job, run.revision): run.state for run in known.runs}
     return {
-        wish.job.name: states.get((wish.job.name, wish.revision), RunState.PENDING)
-        for wish in wishes
+        desired.job.name: states.get((desired.job.name, desired.revision), RunState.PENDING)
+        for desired in desired_runs
     }

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runner.errors import LedgerError, LocalFileError
-from runner.reconcile.context import Tidings
+from runner.reconcile.context import Notice
 from runner.reconcile.desired import shown_path
 from runner.reconcile.passes import reconcile_once
 from runner.reconcile.restore import read_restorable, restore_history
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
     from runner.spec.project import Project
@@ -63,19 +63,19 @@ class Rebuilt:
     left_out: int
 
 
-def rebuild(shop: Workshop, specs: Specs) -> Rebuilt:
+def rebuild(context: Context, specs: Specs) -> Rebuilt:
     """Fill a new ledger. Submits, collects and cancels nothing. Raises LedgerError."""
     restored = left_out = 0
-    known = {(run.job, run.revision) for run in shop.ledger.runs()}
-    for folder in _folders(shop.project, specs):
-        shown = shown_path(shop.project, folder)
-        found = read_restorable(shop.project.root, shown)
+    known = {(run.job, run.revision) for run in context.ledger.runs()}
+    for folder in _folders(context.project, specs):
+        shown = shown_path(context.project, folder)
+        found = read_restorable(context.project.root, shown)
         why = None
         if found is None:
             why = f"{shown}: run.json and the files beside it do not fit together"
         elif (found.run.job, found.run.revision) not in known:
             try:
-                restore_history(shop, found)
+                restore_history(context, found)
             except LocalFileError as error:
                 why = str(error)
             else:
@@ -84,8 +84,8 @@ def rebuild(shop: Workshop, specs: Specs) -> Rebuilt:
         if why is not None:
             left_out += 1
             what = f"{why}; this run is not restored, `runner verify` says more"
-            shop.tell(Tidings(job="", what=what, trouble=True, event="not_restored"))
-    report = reconcile_once(shop, specs, everything=True, restoring=True)
+            context.tell(Notice(job="", what=what, trouble=True, event="not_restored"))
+    report = reconcile_once(context, specs, everything=True, restoring=True)
     return Rebuilt(report=report, restored=restored, left_out=left_out)
 
 

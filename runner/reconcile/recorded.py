@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from runner.planning.loads import Enqueued, Load
-from runner.planning.state import Known
+from runner.planning.state import Recorded
 from runner.reconcile.claims import read_claims
 from runner.reconcile.desired import job_folder, shown_path
 from runner.reconcile.restore import find_restorable
@@ -17,35 +17,43 @@ if TYPE_CHECKING:
 
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
-    from runner.planning.state import Wish
+    from runner.planning.state import DesiredRun
     from runner.spec.project import Project
 
 
-def known_of(ledger: Ledger, wishes: Sequence[Wish], *, everything: bool) -> Known:
+def load_recorded(
+    ledger: Ledger, desired_runs: Sequence[DesiredRun], *, everything: bool
+) -> Recorded:
     """Read from the ledger what concerns these wishes.
 
     With `everything`, also unfinished runs that no spec asks for any more. Finished runs are
     summaries: however many there are, their shards are not read.
     """
-    names = {wish.job.name for wish in wishes}
-    revisions = {wish.revision for wish in wishes}
+    names = {desired.job.name for desired in desired_runs}
+    revisions = {desired.revision for desired in desired_runs}
     runs: list[Run] = []
     for run in ledger.runs():
         if run.job not in names and run.revision not in revisions and not everything:
             continue
         runs.append(run if run.state.final else ledger.run(run.id))
-    providers = {wish.job.provider.name for wish in wishes} | {run.provider for run in runs}
+    providers = {desired.job.provider.name for desired in desired_runs} | {
+        run.provider for run in runs
+    }
     own = {(run.job, run.revision) for run in runs}
     busy = any(not run.state.final for run in runs) or any(
-        (wish.job.name, wish.revision) not in own for wish in wishes
+        (desired.job.name, desired.revision) not in own for desired in desired_runs
     )
-    newly_asked = {wish.revision for wish in wishes if (wish.job.name, wish.revision) not in own}
+    newly_asked = {
+        desired.revision
+        for desired in desired_runs
+        if (desired.job.name, desired.revision) not in own
+    }
     shared = [
         revision
         for revision, count in Counter(run.revision for run in runs).items()
         if count > 1 or revision in newly_asked
     ]
-    return Known(
+    return Recorded(
         jobs={record.name: record for record in ledger.jobs()},
         runs=tuple(runs),
         tagged={provider: tuple(ledger.foreign_batches(provider)) for provider in providers}
@@ -71,7 +79,7 @@ def _loads(ledger: Ledger) -> dict[str, Load]:
 
 
 def published_of(
-    project: Project, wishes: Sequence[Wish], known: Known
+    project: Project, desired_runs: Sequence[DesiredRun], known: Recorded
 ) -> tuple[frozenset[int], dict[str, str]]:
     """Look which finished runs have their output on the disk, and where each `latest` leads.
 
@@ -81,13 +89,13 @@ def published_of(
     finals = {(run.job, run.revision): run for run in known.runs if run.state.final}
     published: set[int] = set()
     latest: dict[str, str] = {}
-    for wish in wishes:
-        run = finals.get((wish.job.name, wish.revision))
+    for desired in desired_runs:
+        run = finals.get((desired.job.name, desired.revision))
         if run is None:
             continue
         if (project.root / run.folder / "output.jsonl").exists():
             published.add(run.id)
-        folder = job_folder(project, wish.job)
+        folder = job_folder(project, desired.job)
         try:
             latest[shown_path(project, folder)] = (folder / "latest").readlink().name
         except OSError:
@@ -96,16 +104,18 @@ def published_of(
     return frozenset(published), latest
 
 
-def with_traces(project: Project, wishes: Sequence[Wish], runs: Sequence[Run]) -> tuple[Wish, ...]:
+def with_traces(
+    project: Project, desired_runs: Sequence[DesiredRun], runs: Sequence[Run]
+) -> tuple[DesiredRun, ...]:
     """Add, to wishes that the ledger has no run for, what their output folders tell of one."""
     recorded = {(run.job, run.revision) for run in runs}
     return tuple(
         dataclasses.replace(
-            wish,
-            restorable=find_restorable(project.root, wish)
-            if wish.shards and (wish.job.name, wish.revision) not in recorded
+            desired,
+            restorable=find_restorable(project.root, desired)
+            if desired.shards and (desired.job.name, desired.revision) not in recorded
             else None,
-            claims=read_claims(project.root / wish.folder),
+            claims=read_claims(project.root / desired.folder),
         )
-        for wish in wishes
+        for desired in desired_runs
     )

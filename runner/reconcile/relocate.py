@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError
 from runner.ledger import run_transitions as run_steps
-from runner.reconcile.context import Tidings
+from runner.reconcile.context import Notice
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.planning.actions import RelocateRun
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
 
 
-def relocate(shop: Workshop, action: RelocateRun) -> None:
+def relocate(context: Context, action: RelocateRun) -> None:
     """Move a run's folder, then record it; a crash between the two is mended by doing it again.
 
     Raises LocalFileError if something else is in the way.
     """
-    old, new = shop.folder(action.run), shop.project.root / action.folder
+    old, new = context.folder(action.run), context.project.root / action.folder
     try:
         if old != new and old.exists():
             if new.exists():
@@ -36,9 +36,9 @@ def relocate(shop: Workshop, action: RelocateRun) -> None:
         raise LocalFileError(
             f"{action.run.folder} cannot be moved to {action.folder}: {error.strerror or error}"
         ) from error
-    run_steps.relocate_run(shop.ledger, action.run, action.job, action.folder)
-    shop.tell(
-        Tidings(
+    run_steps.relocate_run(context.ledger, action.run, action.job, action.folder)
+    context.tell(
+        Notice(
             job=action.job.name,
             what=f"{action.why}; outputs are in {action.folder}",
             event="run_moved",

@@ -9,16 +9,16 @@ from runner.ledger import run_transitions as run_steps
 
 if TYPE_CHECKING:
     from runner.ledger.records import Run
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
 
 
-def reopen(shop: Workshop, run: Run, *, next_round: bool, attempts: int) -> None:
+def reopen(context: Context, run: Run, *, next_round: bool, attempts: int) -> None:
     """Take the final files of a run away and let it go on; `next_round` asks everything again.
 
     `output.jsonl` and `errors.jsonl` stand for a final state, so they go first; what they hold
     stays in `raw/`, and they are written again when the run ends. Raises LocalFileError.
     """
-    folder = shop.folder(run)
+    folder = context.folder(run)
     try:
         for name in ("output.jsonl", "errors.jsonl"):
             (folder / name).unlink(missing_ok=True)
@@ -26,4 +26,4 @@ def reopen(shop: Workshop, run: Run, *, next_round: bool, attempts: int) -> None
         raise LocalFileError(
             f"the final files of {run.folder} cannot be taken away: {error.strerror or error}"
         ) from error
-    run_steps.reopen_run(shop.ledger, run, next_round=next_round, attempts=attempts)
+    run_steps.reopen_run(context.ledger, run, next_round=next_round, attempts=attempts)

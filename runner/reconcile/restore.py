@@ -27,7 +27,7 @@ from runner.ledger.records import (
     SubmissionState,
 )
 from runner.planning.state import Restorable
-from runner.reconcile.context import Tally, Tidings
+from runner.reconcile.context import Notice, RequestCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from runner.planning.actions import RestoreRun
-    from runner.planning.state import Wish
-    from runner.reconcile.context import Workshop
+    from runner.planning.state import DesiredRun
+    from runner.reconcile.context import Context
 
 _PIECE: Final = 1024 * 1024
 _UNREADABLE: Final = (
@@ -51,21 +51,25 @@ _UNREADABLE: Final = (
 """What a file that is no record of ours can lead to, when it is read as one."""
 
 
-def find_restorable(root: Path, wish: Wish) -> Restorable | None:
+def find_restorable(root: Path, desired: DesiredRun) -> Restorable | None:
     """Read the finished run of a wish from its output folder, if it is there and whole.
 
     None if there is no record, if it is of another revision, or if an output differs from what
     the record says of it. Changes nothing.
     """
-    found = read_restorable(root, wish.folder)
-    if found is None or found.run.revision != wish.revision or found.run.digest != wish.digest:
+    found = read_restorable(root, desired.folder)
+    if (
+        found is None
+        or found.run.revision != desired.revision
+        or found.run.digest != desired.digest
+    ):
         return None
     # As the spec has it now: another name, the input in another place.
     run = dataclasses.replace(
         found.run,
-        job=wish.job.name,
-        input_path=wish.job.input_shown,
-        attempts=wish.job.attempts,
+        job=desired.job.name,
+        input_path=desired.job.input_shown,
+        attempts=desired.job.attempts,
     )
     return dataclasses.replace(found, run=run)
 
@@ -99,31 +103,31 @@ def _sha256(file: BinaryIO) -> str:
     return digest.hexdigest()
 
 
-def restore(shop: Workshop, action: RestoreRun) -> None:
+def restore(context: Context, action: RestoreRun) -> None:
     """Put a finished run and everything its record holds back into the ledger."""
     restorable = action.restorable
     with _storable(restorable.run):
-        run_steps.restore_run(shop.ledger, action.job, restorable.run, _parts(restorable))
+        run_steps.restore_run(context.ledger, action.job, restorable.run, _parts(restorable))
     run = restorable.run
-    shop.tell(
-        Tidings(
+    context.tell(
+        Notice(
             job=run.job,
             what=f"{run.state}: taken over from {run.folder}/run.json; nothing was submitted",
             event="run_restored",
             revision=run.short,
             state=run.state,
-            tally=Tally(total=run.requests, succeeded=run.succeeded, failed=run.failed),
+            tally=RequestCounts(total=run.requests, succeeded=run.succeeded, failed=run.failed),
         )
     )
 
 
-def restore_history(shop: Workshop, restorable: Restorable) -> None:
+def restore_history(context: Context, restorable: Restorable) -> None:
     """Put a finished run back that its job may or may not ask for any more.
 
     Raises LocalFileError for a record that the ledger cannot keep.
     """
     with _storable(restorable.run):
-        run_steps.restore_history(shop.ledger, restorable.run, _parts(restorable))
+        run_steps.restore_history(context.ledger, restorable.run, _parts(restorable))
 
 
 @contextlib.contextmanager

@@ -12,29 +12,29 @@ from typing import TYPE_CHECKING
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
 from runner.ledger import run_transitions as run_steps
 from runner.reconcile.claims import read_claims
-from runner.reconcile.context import Tidings
-from runner.reconcile.download import fetch_again
+from runner.reconcile.context import Notice
+from runner.reconcile.download import download_again
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from runner.ledger.records import FileRecord, Key, Submission
-    from runner.planning.actions import Tidy
-    from runner.reconcile.context import Workshop
+    from runner.planning.actions import DeleteRemoteFiles
+    from runner.reconcile.context import Context
 
 
-def tidy(shop: Workshop, action: Tidy) -> None:
+def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
     """Delete the input and result files of a run at its provider, as far as it lets us.
 
     Raises LocalFileError, with nothing more deleted, if a result on this disk is not what was
     downloaded; ApiError if the provider cannot be asked now. Doing it again is safe.
     """
-    run = shop.ledger.run(action.run.id)
-    files = shop.ledger.files(run.id)
+    run = context.ledger.run(action.run.id)
+    files = context.ledger.files(run.id)
     results = {record.file_id for records in files.values() for record in records}
-    api = shop.api(run.provider)
-    claimed = read_claims(shop.folder(run))
+    api = context.api(run.provider)
+    claimed = read_claims(context.folder(run))
     gone = 0
     kept: dict[str, str] = {}
     for submission in run.submissions:
@@ -42,9 +42,9 @@ def tidy(shop: Workshop, action: Tidy) -> None:
         if submission.tidied_at is not None:
             continue
         for record in records:
-            if not (shop.folder(run) / record.path).exists():
-                fetch_again(shop, run, submission.key, record)
-        _insist(shop.folder(run), records)
+            if not (context.folder(run) / record.path).exists():
+                download_again(context, run, submission.key, record)
+        _require(context.folder(run), records)
         deleted: list[str] = []
         left: dict[str, str] = {}
         for file_id in _remote(submission, results, claimed):
@@ -55,17 +55,17 @@ def tidy(shop: Workshop, action: Tidy) -> None:
                     left[file_id] = "the provider says that it was not deleted"
             except (NotOffered, Rejected, Unauthorized) as error:
                 left[file_id] = str(error)
-        run_steps.tidied_submission(shop.ledger, submission.key, deleted=deleted, left=left)
+        run_steps.tidied_submission(context.ledger, submission.key, deleted=deleted, left=left)
         gone += len(deleted)
         kept |= left
-    run_steps.tidied_run(shop.ledger, run)
+    run_steps.tidied_run(context.ledger, run)
     files_gone = "1 file" if gone == 1 else f"{gone:,} files"
     told = f"deleted {files_gone} at the provider, as keep_remote: false says"
     if kept:
         file_id, why = next(iter(kept.items()))
         told += f"; {len(kept):,} could not be deleted, {file_id} for one: {why}"
-    shop.tell(
-        Tidings(job=run.job, what=told, trouble=bool(kept), event="tidied", revision=run.short)
+    context.tell(
+        Notice(job=run.job, what=told, trouble=bool(kept), event="tidied", revision=run.short)
     )
 
 
@@ -81,7 +81,7 @@ def _remote(submission: Submission, results: set[str], claimed: Mapping[str, Key
     return list(dict.fromkeys(name for name in found if name))
 
 
-def _insist(folder: Path, records: Sequence[FileRecord]) -> None:
+def _require(folder: Path, records: Sequence[FileRecord]) -> None:
     """Refuse to go on unless the results on this disk are those that were downloaded."""
     for record in records:
         path = folder / record.path

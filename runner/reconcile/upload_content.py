@@ -23,46 +23,46 @@ if TYPE_CHECKING:
     from io import FileIO
     from pathlib import Path
 
-    from runner.inputs.extract import Cut
+    from runner.inputs.extract import ExtractedFile
     from runner.ledger.records import Run, ShardRecord, Submission
     from runner.planning.actions import Submit
-    from runner.reconcile.context import Workshop
+    from runner.reconcile.context import Context
     from runner.spec.job import Job
 
 
-def cut_rest(shop: Workshop, action: Submit) -> Submission:
+def extract_remaining(context: Context, action: Submit) -> Submission:
     """Cut what is left of a shard into a file, and return the submission with its digest.
 
     The rows that were cut are those that are meant: their custom_ids say so. Raises InputChanged,
     InvalidInput or LocalFileError.
     """
     submission = action.submission
-    path = shop.scratch(submission.key)
-    made = cut_rows(shop, action.job, action.run, action.shard, submission.rows, path)
+    path = context.scratch(submission.key)
+    made = extract_rows(context, action.job, action.run, action.shard, submission.rows, path)
     return dataclasses.replace(
         submission, requests=made.requests, bytes=made.bytes, sha256=made.sha256
     )
 
 
-def cut_rows(
-    shop: Workshop, job: Job, run: Run, shard: ShardRecord, rows: RowSet, path: Path
-) -> Cut:
+def extract_rows(
+    context: Context, job: Job, run: Run, shard: ShardRecord, rows: RowSet, path: Path
+) -> ExtractedFile:
     """Cut some rows of a shard into a file, and see by their custom_ids that it is those.
 
     Raises InputChanged, InvalidInput or LocalFileError.
     """
 
-    def right(_cut: Cut) -> bool:
+    def right(_cut: ExtractedFile) -> bool:
         from runner.outputs.result_files import read_results
 
-        meant = (name for row, name in custom_ids(shop, run, shard, None)() if row in rows)
+        meant = (name for row, name in custom_ids(context, run, shard, None)() if row in rows)
         return [line.custom_id for line in read_results(path)] == list(meant)
 
     return _cut(job, shard, rows, path, right)
 
 
 @contextlib.contextmanager
-def content(shop: Workshop, action: Submit, submission: Submission) -> Iterator[FileIO]:
+def content(context: Context, action: Submit, submission: Submission) -> Iterator[FileIO]:
     """Give the bytes to upload, known to be those that were recorded.
 
     A shard that is the whole input is read from where it lies; anything else is cut into a file
@@ -70,10 +70,10 @@ def content(shop: Workshop, action: Submit, submission: Submission) -> Iterator[
     change while the block runs; InvalidInput or LocalFileError.
     """
     whole = action.shard.whole and len(submission.rows) == action.shard.requests
-    if whole and _is_still(shop, action.job.input, submission.sha256):
+    if whole and _is_still(context, action.job.input, submission.sha256):
         path = action.job.input
     else:
-        path = shop.scratch(submission.key)
+        path = context.scratch(submission.key)
         if not path.exists() or _sha256(path) != submission.sha256:
             _cut(
                 action.job,
@@ -86,9 +86,9 @@ def content(shop: Workshop, action: Submit, submission: Submission) -> Iterator[
         yield file
 
 
-def _is_still(shop: Workshop, path: Path, sha256: str) -> bool:
+def _is_still(context: Context, path: Path, sha256: str) -> bool:
     """Whether a file has this digest; one that was read in this pass is only looked at."""
-    fresh = shop.fresh.get(path)
+    fresh = context.fresh.get(path)
     if fresh is not None and fresh == (Fingerprint.of(path), sha256):
         return True
     return _sha256(path) == sha256
@@ -107,8 +107,8 @@ def _cut(
     shard: ShardRecord,
     rows: RowSet,
     path: Path,
-    right: Callable[[Cut], bool],
-) -> Cut:
+    right: Callable[[ExtractedFile], bool],
+) -> ExtractedFile:
     """Write some rows of a shard to a file of their own, from where they were or are now."""
     from runner.inputs.extract import cut
 

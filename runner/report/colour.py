@@ -18,7 +18,7 @@ _RESET: Final = "\x1b[0m"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paint:
+class Colours:
     """Paints pieces of text, or leaves them as they are where `on` is false.
 
     Escape codes take no columns: lay text out first, paint it afterwards.
@@ -29,27 +29,27 @@ class Paint:
 
     def bold(self, text: str) -> str:
         """Paint a heading."""
-        return self._painted("1", text)
+        return self._coloured("1", text)
 
     def faint(self, text: str) -> str:
         """Paint what is there for completeness."""
-        return self._painted("2", text)
+        return self._coloured("2", text)
 
     def good(self, text: str) -> str:
         """Paint what went well."""
-        return self._painted("32", text)
+        return self._coloured("32", text)
 
     def warning(self, text: str) -> str:
         """Paint what deserves a look."""
-        return self._painted("33", text)
+        return self._coloured("33", text)
 
     def bad(self, text: str) -> str:
         """Paint what went wrong."""
-        return self._painted("31", text)
+        return self._coloured("31", text)
 
     def busy(self, text: str) -> str:
         """Paint what is under way."""
-        return self._painted("36", text)
+        return self._coloured("36", text)
 
     def state(self, state: str, text: str) -> str:
         """Paint text by the state of a job that it belongs to."""
@@ -65,26 +65,26 @@ class Paint:
             case _:
                 return text
 
-    def _painted(self, code: str, text: str) -> str:
+    def _coloured(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}{_RESET}" if self.on and text else text
 
 
-NO_PAINT: Final = Paint()
+NO_COLOURS: Final = Colours()
 
 
-def laid_out(pieces: Iterable[tuple[str, Callable[[str], str]]], width: int) -> str:
+def lay_out_line(pieces: Iterable[tuple[str, Callable[[str], str]]], width: int) -> str:
     """Put pieces of plain text side by side, each in its own paint, in at most `width` columns."""
     line = ""
-    for text, painted in pieces:
+    for text, coloured in pieces:
         if width <= 0 or not text:
             continue
-        fitting = fit(text, width)
-        width = width - columns(text) if fitting == text else 0
-        line += painted(fitting)
+        rows_that_fit = fit(text, width)
+        width = width - columns(text) if rows_that_fit == text else 0
+        line += coloured(rows_that_fit)
     return line
 
 
-def unpainted(text: str) -> str:
+def uncoloured(text: str) -> str:
     """Leave a piece as it is."""
     return text
 

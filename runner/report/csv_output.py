@@ -20,7 +20,7 @@ _FORMULA: Final = ("=", "+", "-", "@")
 _QUOTED: Final = frozenset('",')
 
 
-def as_csv(titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+def to_csv(titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     """Write a header and rows; None is an empty cell, text is made plain: one line a row."""
     return "".join(",".join(map(_cell, row)) + "\r\n" for row in (titles, *rows))
 

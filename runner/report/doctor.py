@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.checks.doctor import Health
-from runner.report.colour import NO_PAINT
+from runner.checks.doctor import CheckStatus
+from runner.report.colour import NO_COLOURS
 from runner.report.safe_text import columns, pad, plain, wrap
 from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.checks.doctor import Finding
-    from runner.report.colour import Paint
+    from runner.checks.doctor import CheckResult
+    from runner.report.colour import Colours
 
 DOCTOR_FORMAT: Final = 1
 _STATE: Final = 4
 _GAP: Final = 2
 
 
-def render_checkup(
-    findings: Sequence[Finding], *, width: int | None = None, paint: Paint = NO_PAINT
+def render_doctor(
+    findings: Sequence[CheckResult], *, width: int | None = None, colours: Colours = NO_COLOURS
 ) -> str:
     """Render all findings; `width` is the number of columns to keep to, None for no limit."""
     name_width = max((columns(plain(finding.check)) for finding in findings), default=0)
@@ -34,42 +34,42 @@ def render_checkup(
             width,
             indent=indent,
         )
-        lines.append(_painted(finding.health, state, paint) + what[_STATE:])
+        lines.append(_coloured(finding.health, state, colours) + what[_STATE:])
         if finding.remedy is not None:
             remedy = f"{' ' * indent}→ {plain(finding.remedy)}"
             lines.append(wrap(remedy, width, indent=indent + _GAP))
-    return "\n".join([*lines, "", _summary(findings, paint)]) + "\n"
+    return "\n".join([*lines, "", _summary(findings, colours)]) + "\n"
 
 
-def _painted(health: Health, text: str, paint: Paint) -> str:
+def _coloured(health: CheckStatus, text: str, colours: Colours) -> str:
     match health:
-        case Health.OK:
-            return paint.good(text)
-        case Health.WARN:
-            return paint.warning(text)
-        case Health.FAIL:
-            return paint.bad(text)
+        case CheckStatus.OK:
+            return colours.good(text)
+        case CheckStatus.WARN:
+            return colours.warning(text)
+        case CheckStatus.FAIL:
+            return colours.bad(text)
 
 
-def _summary(findings: Sequence[Finding], paint: Paint) -> str:
+def _summary(findings: Sequence[CheckResult], colours: Colours) -> str:
     failed, warned = (
         sum(finding.health is health for finding in findings)
-        for health in (Health.FAIL, Health.WARN)
+        for health in (CheckStatus.FAIL, CheckStatus.WARN)
     )
     told = plural(len(findings), "check")
     if failed:
         warnings = f", {plural(warned, 'warning')}" if warned else ""
-        return paint.bad(f"{told}: {failed:,} failed{warnings}")
+        return colours.bad(f"{told}: {failed:,} failed{warnings}")
     if warned:
-        return paint.warning(f"{told}: none failed, {plural(warned, 'warning')}")
-    return paint.good(f"{told}: all is well")
+        return colours.warning(f"{told}: none failed, {plural(warned, 'warning')}")
+    return colours.good(f"{told}: all is well")
 
 
-def checkup_shape(findings: Sequence[Finding]) -> dict[str, Any]:
+def doctor_json(findings: Sequence[CheckResult]) -> dict[str, Any]:
     """Return `doctor --json`; stable: a field is added, never changed or removed."""
     return {
         "format_version": DOCTOR_FORMAT,
-        "healthy": not any(finding.health is Health.FAIL for finding in findings),
+        "healthy": not any(finding.health is CheckStatus.FAIL for finding in findings),
         "checks": [
             {
                 "check": finding.check,

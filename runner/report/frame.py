@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.report.colour import NO_PAINT
+from runner.report.colour import NO_COLOURS
 from runner.report.safe_text import columns, fit, plain
 
 if TYPE_CHECKING:
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
     from runner.spec.yaml.excerpt import Excerpt
 
 _INDENT: Final = "  "
@@ -32,7 +32,7 @@ _ROOM_BEHIND: Final = 3
 
 
 def render_frame(
-    excerpt: Excerpt, *, width: int | None = None, paint: Paint = NO_PAINT
+    excerpt: Excerpt, *, width: int | None = None, colours: Colours = NO_COLOURS
 ) -> list[str]:
     """Return the lines of a frame, each of at most `width` columns; None for no limit.
 
@@ -47,13 +47,13 @@ def render_frame(
     alone = text.startswith(_ELLIPSIS) and not lines[at].startswith(_ELLIPSIS)
 
     def numbered(number: str, shown: str) -> str:
-        return f"{_INDENT}{paint.faint(f'{number:>{number_width}} |')} {shown}".rstrip()
+        return f"{_INDENT}{colours.faint(f'{number:>{number_width}} |')} {shown}".rstrip()
 
     frame: list[str] = []
     for index, line in enumerate(lines):
         if index == at:
             frame.append(numbered(str(excerpt.line), text))
-            frame.append(numbered("", " " * caret + paint.bad("^")))
+            frame.append(numbered("", " " * caret + colours.bad("^")))
         elif not alone:
             frame.append(numbered(str(excerpt.first + index), fit(line, room)))
     return frame

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import Key
-from runner.report.colour import NO_PAINT
-from runner.report.csv_output import as_csv
+from runner.report.colour import NO_COLOURS
+from runner.report.csv_output import to_csv
 from runner.report.safe_text import plain, wrap
 from runner.report.table import Column, lay_out
 from runner.text import moment, plural, timestamp
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from runner.ledger.records import Event
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
 
 _HEADS: Final = (
     Column(title="TIME (UTC)"),
@@ -62,7 +62,7 @@ def history_lines(
             if number == _FIRST:
                 yield plain(f"  ... {len(left_out):,} more: `runner events {job}`")
             continue
-        said = told(event)
+        said = describe_event(event)
         if looks > 1:
             said += f" (the last of {looks:,} looks)"
         line = f"  {moment(event.at)}  {event.kind:<16}{said}"
@@ -70,7 +70,7 @@ def history_lines(
 
 
 def render_events(
-    events: Sequence[Event], *, width: int | None = None, paint: Paint = NO_PAINT
+    events: Sequence[Event], *, width: int | None = None, colours: Colours = NO_COLOURS
 ) -> str:
     """Render events of any jobs as a table, a line each; empty if there are none.
 
@@ -79,27 +79,27 @@ def render_events(
     if not events:
         return ""
     rows = [
-        (moment(event.at), plain(event.job or "-"), plain(event.kind), plain(told(event)))
+        (moment(event.at), plain(event.job or "-"), plain(event.kind), plain(describe_event(event)))
         for event in events
     ]
 
-    def painted(row: int, column: int, cell: str) -> str:
+    def coloured(row: int, column: int, cell: str) -> str:
         event = events[row]
         if column != _KIND:
             return cell
         if event.kind == "run_finished":
-            return paint.state(str(event.detail.get("state")), cell)
+            return colours.state(str(event.detail.get("state")), cell)
         if event.kind in ("failed", "lost"):
-            return paint.bad(cell)
-        return paint.warning(cell) if event.kind in _ODD else cell
+            return colours.bad(cell)
+        return colours.warning(cell) if event.kind in _ODD else cell
 
-    return "\n".join(lay_out(_HEADS, rows, width, paint=paint, painted=painted).lines) + "\n"
+    return "\n".join(lay_out(_HEADS, rows, width, colours=colours, coloured=coloured).lines) + "\n"
 
 
 def events_csv(events: Sequence[Event]) -> str:
     """Write events as CSV; `detail` is JSON."""
     titles = ("at", "kind", "job", "revision", "submission", "batch", "text", "detail")
-    return as_csv(
+    return to_csv(
         titles,
         (
             (
@@ -109,7 +109,7 @@ def events_csv(events: Sequence[Event]) -> str:
                 event.revision,
                 event.submission,
                 event.batch,
-                told(event),
+                describe_event(event),
                 json.dumps(event.detail, ensure_ascii=False),
             )
             for event in events
@@ -137,7 +137,7 @@ def _fold(event: Event) -> tuple[str | None, object] | None:
     return (event.batch, event.detail.get("status")) if event.kind == "batch_changed" else None
 
 
-def told(event: Event) -> str:
+def describe_event(event: Event) -> str:
     """Say what an event tells, besides its kind."""
     match event.kind:
         case "run_started" | "run_restored" | "run_moved" | "run_reopened" | "run_finished":

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runner.report.colour import NO_PAINT
+from runner.report.colour import NO_COLOURS
 from runner.report.safe_text import plain, wrap
 from runner.text import moment, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.ledger.notifications import Listener
-    from runner.report.colour import Paint
+    from runner.ledger.notifications import Subscriber
+    from runner.report.colour import Colours
     from runner.spec.notifications import Hook
 
 
 def render_hooks(
-    hooks: Sequence[tuple[Hook, Listener | None]],
+    hooks: Sequence[tuple[Hook, Subscriber | None]],
     *,
     width: int | None = None,
-    paint: Paint = NO_PAINT,
+    colours: Colours = NO_COLOURS,
 ) -> str:
     """Render the list; a hook that no pass has met yet has nothing for the ledger's part."""
     lines = []
-    for hook, listener in hooks:
+    for hook, subscriber in hooks:
         jobs = "" if hook.jobs is None else f", of jobs {hook.jobs}"
-        lines.append(paint.bold(wrap(plain(str(hook)), width, indent=2)))
+        lines.append(colours.bold(wrap(plain(str(hook)), width, indent=2)))
         lines.append(wrap(plain(f"  hears of {', '.join(hook.when)}{jobs}"), width, indent=4))
-        lines.append(wrap(plain(f"  {_standing(listener)}"), width, indent=4))
+        lines.append(wrap(plain(f"  {_standing(subscriber)}"), width, indent=4))
     return "\n".join(lines) + "\n"
 
 
-def render_sample(hook: Hook, problem: str | None, *, paint: Paint = NO_PAINT) -> str:
+def render_sample(hook: Hook, problem: str | None, *, colours: Colours = NO_COLOURS) -> str:
     """Say whether a hook took its sample."""
     came = "taken" if problem is None else f"not taken: {plain(problem)}"
-    return f"{paint.bold(plain(str(hook)))}: {came}\n"
+    return f"{colours.bold(plain(str(hook)))}: {came}\n"
 
 
-def _standing(listener: Listener | None) -> str:
-    if listener is None:
+def _standing(subscriber: Subscriber | None) -> str:
+    if subscriber is None:
         return "hears of what happens from the next pass on"
-    if listener.failures:
-        tries = plural(listener.failures, "time")
-        return f"failed {tries} in a row: {listener.problem}"
-    if listener.told_at is None:
+    if subscriber.failures:
+        tries = plural(subscriber.failures, "time")
+        return f"failed {tries} in a row: {subscriber.problem}"
+    if subscriber.told_at is None:
         return "was told nothing yet"
-    return f"was last told at {moment(listener.told_at)} UTC"
+    return f"was last told at {moment(subscriber.told_at)} UTC"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.report.attempt_lines import attempt_lines
-from runner.report.colour import NO_PAINT
+from runner.report.colour import NO_COLOURS
 from runner.report.history import history_lines
 from runner.report.next_steps import next_steps
 from runner.report.safe_text import plain, wrap
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from runner.outputs.failures import FailureKind
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
     from runner.views.attempts import Attempt
-    from runner.views.jobs import JobStory, JobView
+    from runner.views.jobs import JobHistory, JobView
 
 
 _KINDS_SHOWN: Final = 8
@@ -26,14 +26,14 @@ _OTHERS_SHOWN: Final = 5
 _INDENT: Final = 12
 
 
-def render_story(
-    story: JobStory,
+def render_history(
+    job_history: JobHistory,
     *,
     folder: str,
     now: float,
     whole: bool = False,
     width: int | None = None,
-    paint: Paint = NO_PAINT,
+    colours: Colours = NO_COLOURS,
 ) -> str:
     """Render `runner show`.
 
@@ -41,25 +41,25 @@ def render_story(
     is summed up unless the `whole` of it is asked for. `width` is the number of columns to keep
     to, None for no limit.
     """
-    view = story.view
-    attempts = read_attempts(story.events, view.batches, view.revision)
-    lines = [f"{paint.bold(plain(view.name))}  {paint.state(view.state, str(view.state))}"]
+    view = job_history.view
+    attempts = read_attempts(job_history.events, view.batches, view.revision)
+    lines = [f"{colours.bold(plain(view.name))}  {colours.state(view.state, str(view.state))}"]
     lines += [_fact(name, text, width) for name, text in _facts(view, folder, now)]
     lines += [_fact("next", text, width) for text in next_steps(view, folder)]
-    failures = list(_failure_lines(story, attempts, folder, whole=whole))
+    failures = list(_failure_lines(job_history, attempts, folder, whole=whole))
     told = attempt_lines(attempts, now, job=view.name, whole=whole)
-    others = [run for run in story.runs if run.revision != view.revision]
+    others = [run for run in job_history.runs if run.revision != view.revision]
     for heading, section in (
-        (_failure_heading(story), [(line, _lead(line) + 2) for line in failures]),
+        (_failure_heading(job_history), [(line, _lead(line) + 2) for line in failures]),
         ("Attempts", [(line, 6) for line in told]),
-        ("Other revisions", [(line, 6) for line in _others(story, others, now, whole=whole)]),
+        ("Other revisions", [(line, 6) for line in _others(job_history, others, now, whole=whole)]),
     ):
         if section:
-            lines += ["", paint.bold(heading)]
+            lines += ["", colours.bold(heading)]
             lines += [wrap(line, width, indent=indent) for line, indent in section]
-    if story.events:
-        told_of = history_lines(story.events, job=view.name, whole=whole, width=width)
-        lines += ["", paint.bold("History (UTC)"), *told_of]
+    if job_history.events:
+        told_of = history_lines(job_history.events, job=view.name, whole=whole, width=width)
+        lines += ["", colours.bold("History (UTC)"), *told_of]
     return "\n".join(lines) + "\n"
 
 
@@ -115,29 +115,29 @@ def _tokens(usage: Mapping[str, object] | None) -> str:
     return ", ".join(f"{count:,} {what}" for what, count in counts.items())
 
 
-def _failure_heading(story: JobStory) -> str:
-    if story.failures is None:
+def _failure_heading(job_history: JobHistory) -> str:
+    if job_history.failures is None:
         return "Errors met by all attempts"
-    return f"Errors of the {plural(story.view.failed, 'request')} without an answer"
+    return f"Errors of the {plural(job_history.view.failed, 'request')} without an answer"
 
 
 def _failure_lines(
-    story: JobStory, attempts: Sequence[Attempt], folder: str, *, whole: bool
+    job_history: JobHistory, attempts: Sequence[Attempt], folder: str, *, whole: bool
 ) -> Iterator[str]:
     """Yield the kinds of errors with examples: of the requests left without an answer.
 
     While a run goes on nobody knows which these will be; then they are those that the attempts
     met, if more than one did, since each tells its own.
     """
-    if story.failures is None:
+    if job_history.failures is None:
         failed = [attempt for attempt in attempts if attempt.failures]
         if len(failed) > 1:
             yield from _summed(failed)
         return
-    shown = story.failures if whole else story.failures[:_KINDS_SHOWN]
+    shown = job_history.failures if whole else job_history.failures[:_KINDS_SHOWN]
     for kind in shown:
         yield from _kind(kind)
-    left = story.failures[len(shown) :]
+    left = job_history.failures[len(shown) :]
     if left:
         requests = plural(sum(kind.count for kind in left), "request")
         yield plain(f"  {plural(len(left), 'more kind')}, {requests}: see {folder}/errors.jsonl")
@@ -165,16 +165,18 @@ def _summed(attempts: Iterable[Attempt]) -> Iterator[str]:
         yield f"  {plural(len(ranked) - _KINDS_SHOWN, 'more kind')}"
 
 
-def _others(story: JobStory, runs: Sequence[JobView], now: float, *, whole: bool) -> Iterator[str]:
+def _others(
+    job_history: JobHistory, runs: Sequence[JobView], now: float, *, whole: bool
+) -> Iterator[str]:
     """Yield the other revisions, newest last; their attempts too where the `whole` is wanted."""
     left = 0 if whole else max(len(runs) - _OTHERS_SHOWN, 0)
     if left:
-        yield f"  {plural(left, 'earlier one')}: `runner show {story.view.name} --all`"
+        yield f"  {plural(left, 'earlier one')}: `runner show {job_history.view.name} --all`"
     for run in runs[left:]:
         began = "" if run.created_at is None else f", began {_times(run, now)}"
         said = f"{run.state}, {run.succeeded:,} of {run.total:,} answered{began}"
         yield plain(f"  {run.revision}  {said}" + (f": {run.note}" if run.note else ""))
         if whole:
-            attempts = read_attempts(story.events, run.batches, run.revision)
-            for line in attempt_lines(attempts, now, job=story.view.name, whole=True):
+            attempts = read_attempts(job_history.events, run.batches, run.revision)
+            for line in attempt_lines(attempts, now, job=job_history.view.name, whole=True):
                 yield f"  {line}"

@@ -16,7 +16,7 @@ from runner.views.batch_phases import phases
 if TYPE_CHECKING:
     from runner.ledger.records import Event
     from runner.views.attempts import Attempt
-    from runner.views.jobs import JobStory, JobView
+    from runner.views.jobs import JobHistory, JobView
 
 
 _UNSHOWABLE: Final = re.compile(
@@ -26,7 +26,7 @@ _UNSHOWABLE: Final = re.compile(
 """What JSON need not escape but a terminal should never see: control, direction, surrogates."""
 
 
-def as_json(value: object, *, ascii_only: bool = False) -> str:
+def to_json(value: object, *, ascii_only: bool = False) -> str:
     """Write JSON for scripts that people look at as well: readable, and safe in a terminal.
 
     Characters that a terminal obeys instead of showing are escaped, which is the same JSON;
@@ -35,7 +35,7 @@ def as_json(value: object, *, ascii_only: bool = False) -> str:
     return _showable(json.dumps(value, indent=2, ensure_ascii=ascii_only)) + "\n"
 
 
-def as_json_line(value: object, *, ascii_only: bool = False) -> str:
+def to_json_line(value: object, *, ascii_only: bool = False) -> str:
     """Write JSON on one line, as safe in a terminal as the other."""
     return _showable(json.dumps(value, ensure_ascii=ascii_only)) + "\n"
 
@@ -44,7 +44,7 @@ def _showable(text: str) -> str:
     return _UNSHOWABLE.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
-def job_shape(view: JobView) -> dict[str, Any]:
+def job_json(view: JobView) -> dict[str, Any]:
     """Return one entry of `status --json`, as the contract of the command line has it."""
     return {
         "name": view.name,
@@ -72,23 +72,23 @@ def job_shape(view: JobView) -> dict[str, Any]:
     }
 
 
-def story_shape(story: JobStory, *, folder: str) -> dict[str, Any]:
+def history_json(job_history: JobHistory, *, folder: str) -> dict[str, Any]:
     """Return `show --json`: the job as in `status`, its runs, attempts and failures, its events.
 
     `folder` is the output folder as people write it.
     """
     return {
-        **job_shape(story.view),
-        "runs": [job_shape(run) for run in story.runs],
-        "events": [event_shape(event) for event in story.events],
+        **job_json(job_history.view),
+        "runs": [job_json(run) for run in job_history.runs],
+        "events": [event_json(event) for event in job_history.events],
         "submissions": [
             _attempt_shape(attempt)
-            for run in story.runs
-            for attempt in read_attempts(story.events, run.batches, run.revision)
+            for run in job_history.runs
+            for attempt in read_attempts(job_history.events, run.batches, run.revision)
         ],
         "failures": (
             None
-            if story.failures is None
+            if job_history.failures is None
             else [
                 {
                     "code": kind.code,
@@ -98,10 +98,10 @@ def story_shape(story: JobStory, *, folder: str) -> dict[str, Any]:
                         for example in kind.examples
                     ],
                 }
-                for kind in story.failures
+                for kind in job_history.failures
             ]
         ),
-        "next": list(next_steps(story.view, folder)),
+        "next": list(next_steps(job_history.view, folder)),
     }
 
 
@@ -129,7 +129,7 @@ def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def event_shape(event: Event) -> dict[str, Any]:
+def event_json(event: Event) -> dict[str, Any]:
     """Return one event, as `show --json` and `events --json` have it."""
     return {
         "at": event.at,

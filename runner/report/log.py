@@ -13,14 +13,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.errors import ApiError
-from runner.report.json_output import as_json_line
+from runner.report.json_output import to_json_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runner.batch import Batch
     from runner.errors import Problem
-    from runner.reconcile.context import Tidings
+    from runner.reconcile.context import Notice
 
 _DESERVES_A_LOOK: Final = frozenset({"failed", "remark", "too_large"})
 """Events that go on by themselves, and that somebody may still want to do something about."""
@@ -51,31 +51,31 @@ class Entry:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_tidings(cls, tidings: Tidings) -> Entry:
+    def of_tidings(cls, notice: Notice) -> Entry:
         """Return what a pass tells of."""
         level = Level.INFO
-        if tidings.trouble:
+        if notice.trouble:
             level = Level.ERROR
-        elif tidings.event in _DESERVES_A_LOOK:
+        elif notice.event in _DESERVES_A_LOOK:
             level = Level.WARNING
-        key, tally = tidings.submission, tidings.tally
+        key, tally = notice.submission, notice.tally
         facts = {
-            "revision": tidings.revision if key is None else key.revision,
+            "revision": notice.revision if key is None else key.revision,
             "submission": None if key is None else str(key),
-            **_of_batch(tidings.batch),
-            "state": None if tidings.state is None else str(tidings.state),
+            **_of_batch(notice.batch),
+            "state": None if notice.state is None else str(notice.state),
             "requests": None
             if tally is None
             else {"total": tally.total, "succeeded": tally.succeeded, "failed": tally.failed},
-            "provider": tidings.provider,
+            "provider": notice.provider,
         }
-        if tidings.error is not None:
-            facts |= _of_error(tidings.error)
+        if notice.error is not None:
+            facts |= _of_error(notice.error)
         return cls(
-            message=tidings.what,
-            event=tidings.event,
+            message=notice.what,
+            event=notice.event,
             level=level,
-            job=tidings.job or None,
+            job=notice.job or None,
             facts={name: value for name, value in facts.items() if value is not None},
         )
 
@@ -107,7 +107,7 @@ class Entry:
             "message": self.message,
             **self.facts,
         }
-        return as_json_line(shape, ascii_only=ascii_only)
+        return to_json_line(shape, ascii_only=ascii_only)
 
 
 def _of_batch(batch: Batch | None) -> dict[str, Any]:

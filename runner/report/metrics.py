@@ -14,7 +14,7 @@ from runner.ledger.records import RunState
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runner.views.totals import Figures, JobFigures
+    from runner.views.totals import JobTotals, ProjectTotals
 
 MOST_JOBS: Final = 1000
 """Jobs with samples of their own; where there are more, none has, and only sums are given."""
@@ -25,11 +25,17 @@ _Samples = list[tuple[dict[str, str], float]]
 
 
 def render_metrics(
-    figures: Figures, *, project: str, version: str, ended_at: float, seconds: float, code: int
+    project_totals: ProjectTotals,
+    *,
+    project: str,
+    version: str,
+    ended_at: float,
+    seconds: float,
+    code: int,
 ) -> str:
     """Write the file; a pass has ended at `ended_at` (Unix seconds) with exit code `code`."""
     lines = []
-    for name, about, samples in _gauges(figures, version, ended_at, seconds, code):
+    for name, about, samples in _gauges(project_totals, version, ended_at, seconds, code):
         if samples:
             lines += [f"# HELP runner_{name} {about}", f"# TYPE runner_{name} gauge"]
         for labels, value in samples:
@@ -38,16 +44,16 @@ def render_metrics(
 
 
 def _gauges(
-    figures: Figures, version: str, ended_at: float, seconds: float, code: int
+    project_totals: ProjectTotals, version: str, ended_at: float, seconds: float, code: int
 ) -> Iterator[tuple[str, str, _Samples]]:
     """Yield the name, the meaning and the samples of each gauge."""
-    own = figures.jobs if len(figures.jobs) <= MOST_JOBS else ()
-    states = [job.state for job in figures.jobs]
+    own = project_totals.jobs if len(project_totals.jobs) <= MOST_JOBS else ()
+    states = [job.state for job in project_totals.jobs]
     yield "info", "The version of runner that wrote this.", [({"version": version}, 1)]
     yield "last_pass_timestamp_seconds", "When the last pass ended.", [({}, ended_at)]
     yield "last_pass_duration_seconds", "How long the last pass took.", [({}, seconds)]
     yield "last_pass_exit_code", "The exit code that the last pass came to.", [({}, code)]
-    yield "troubles", "What could not be done in the last pass.", [({}, figures.troubles)]
+    yield "troubles", "What could not be done in the last pass.", [({}, project_totals.troubles)]
     yield (
         "jobs",
         "Jobs in the specs, by state.",
@@ -57,7 +63,7 @@ def _gauges(
         "requests",
         "Requests that the specs ask for, by outcome.",
         _outcomes(
-            *(sum(part) for part in zip((0, 0, 0), *map(_counts, figures.jobs), strict=True))
+            *(sum(part) for part in zip((0, 0, 0), *map(_counts, project_totals.jobs), strict=True))
         ),
     )
     yield (
@@ -88,17 +94,17 @@ def _gauges(
         "Batches that a provider has, and whose results are not here, by status.",
         [
             ({"provider": provider, "status": status}, count)
-            for (provider, status), count in sorted(figures.in_flight.items())
+            for (provider, status), count in sorted(project_totals.in_flight.items())
         ],
     )
     yield (
         "oldest_batch_timestamp_seconds",
         "When the oldest batch in flight was submitted.",
-        [] if figures.oldest is None else [({}, figures.oldest)],
+        [] if project_totals.oldest is None else [({}, project_totals.oldest)],
     )
 
 
-def _counts(job: JobFigures) -> tuple[int, int, int]:
+def _counts(job: JobTotals) -> tuple[int, int, int]:
     return job.succeeded, job.failed, job.pending
 
 

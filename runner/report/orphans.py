@@ -5,24 +5,26 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.report.colour import NO_PAINT
+from runner.report.colour import NO_COLOURS
 from runner.report.safe_text import plain, wrap
 from runner.text import plural
 
 if TYPE_CHECKING:
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
     from runner.views.orphans import Orphan, Orphans
 
 ORPHANS_FORMAT: Final = 1
 
 
-def render_orphans(found: Orphans, *, width: int | None = None, paint: Paint = NO_PAINT) -> str:
+def render_orphans(
+    found: Orphans, *, width: int | None = None, colours: Colours = NO_COLOURS
+) -> str:
     """Render the list, two lines an orphan; `width` is the number of columns to keep to."""
     if not found.found:
         return "" if found.unasked else "nothing: all that carries a key of runner's is known\n"
     lines: list[str] = []
     for orphan in found.found:
-        lines.append(paint.bold(wrap(plain(_headline(orphan)), width, indent=4)))
+        lines.append(colours.bold(wrap(plain(_headline(orphan)), width, indent=4)))
         lines.append(wrap(plain(f"  {orphan.key}: {orphan.why}"), width, indent=4))
     batches = sum(orphan.kind == "batch" for orphan in found.found)
     files = sum(max(1, len(orphan.files)) for orphan in found.found)
@@ -49,7 +51,7 @@ def _day(seconds: int) -> str:
         return f"created_at {seconds}"
 
 
-def orphans_shape(found: Orphans) -> dict[str, Any]:
+def orphans_json(found: Orphans) -> dict[str, Any]:
     """Return `orphans --json`."""
     return {
         "format_version": ORPHANS_FORMAT,

@@ -13,10 +13,10 @@ from runner.planning.actions import (
     AdoptBatch,
     AdoptFile,
     CancelBatch,
-    CloseWhole,
+    CloseRejectedBatch,
     Collect,
     Finish,
-    Lose,
+    MarkLost,
     Observe,
     PointLatest,
     RelocateRun,
@@ -26,8 +26,8 @@ from runner.planning.actions import (
     Submit,
 )
 from runner.planning.loads import BYTES_A_TOKEN
-from runner.report.colour import NO_PAINT
-from runner.report.plan_lines import left_lines, since_lines, step_line
+from runner.report.colour import NO_COLOURS
+from runner.report.plan_lines import change_lines, manual_step_lines, step_line
 from runner.report.safe_text import plain, wrap
 from runner.report.steps import (
     action_sign,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from runner.ledger.records import Key, Run
     from runner.planning.actions import Action, Plan, Wait
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
     from runner.views.preview import Preview
 
 _TOGETHER: Final = 4
@@ -53,19 +53,21 @@ _TOGETHER: Final = 4
 _SHORT_WORDS: Final = {"adopt_file": "adopt", "point_latest": "latest"}
 
 
-def render_plan(preview: Preview, *, width: int | None = None, paint: Paint = NO_PAINT) -> str:
+def render_plan(
+    preview: Preview, *, width: int | None = None, colours: Colours = NO_COLOURS
+) -> str:
     """Render a plan; `width` is the number of columns to keep to, None for no limit."""
     plan = preview.plan
     lines: list[str] = []
-    wanted = {(wish.job.name, wish.revision) for wish in preview.wishes}
+    wanted = {(desired.job.name, desired.revision) for desired in preview.desired_runs}
     for (job, revision), (run, actions, waits) in _blocks(plan).items():
         head = f"{run.job}  {run.short}  {run.endpoint} on {run.provider}"
-        lines.append(paint.bold(wrap(plain(head), width, indent=2)))
+        lines.append(colours.bold(wrap(plain(head), width, indent=2)))
         if (job, revision) in wanted and (since := preview.since.get(job)) is not None:
             starts = any(isinstance(action, StartRun) for action in actions)
-            lines += since_lines(since, starts=starts, width=width, paint=paint)
-        lines += [_step(group, width, paint) for group in _groups(_worth_telling(actions, waits))]
-        lines += [_wait(group, width, paint) for group in _wait_groups(waits)]
+            lines += change_lines(since, starts=starts, width=width, colours=colours)
+        lines += [_step(group, width, colours) for group in _groups(_worth_telling(actions, waits))]
+        lines += [_wait(group, width, colours) for group in _wait_groups(waits)]
         lines.append("")
     notes = [
         *plan.notes,
@@ -78,7 +80,7 @@ def render_plan(preview: Preview, *, width: int | None = None, paint: Paint = NO
     if notes:
         lines.append("")
     if preview.left:
-        lines += [*left_lines(preview.left, width, paint), ""]
+        lines += [*manual_step_lines(preview.left, width, colours), ""]
     lines.append(wrap(summary(preview), width, indent=2))
     return "\n".join(lines) + "\n"
 
@@ -124,7 +126,7 @@ def _likeness(action: Action) -> tuple[str, str, int]:
     return action_word(action), action.why, attempt
 
 
-def _step(group: Sequence[Action], width: int | None, paint: Paint) -> str:
+def _step(group: Sequence[Action], width: int | None, colours: Colours) -> str:
     first = group[0]
     sign, word = action_sign(first), _SHORT_WORDS.get(action_word(first), action_word(first))
     what = _what(first) if len(group) == 1 else _what_of_all(group)
@@ -132,13 +134,13 @@ def _step(group: Sequence[Action], width: int | None, paint: Paint) -> str:
     text = step_line(sign, word, said, width)
     match sign:
         case "+" | "<" | "=":
-            return paint.good(text)
+            return colours.good(text)
         case "!" | "-":
-            return paint.bad(text)
+            return colours.bad(text)
         case "?" | "~":
-            return paint.warning(text)
+            return colours.warning(text)
         case _:
-            return paint.faint(text)
+            return colours.faint(text)
 
 
 def _what(action: Action) -> str:
@@ -152,7 +154,7 @@ def _what(action: Action) -> str:
             return f"{action.batch.id} for {_place(action.key)}"
         case AdoptFile():
             return f"{action.file.id} for {_place(action.key)}"
-        case Collect() | CloseWhole() | Lose() | CancelBatch():
+        case Collect() | CloseRejectedBatch() | MarkLost() | CancelBatch():
             return f"{batch_of(action)}, {plural(action.submission.requests, 'request')}"
         case _:
             key = subject(action)
@@ -231,7 +233,7 @@ def _wait_groups(waits: Sequence[Wait]) -> list[list[Wait]]:
     return list(groups.values())
 
 
-def _wait(group: Sequence[Wait], width: int | None, paint: Paint) -> str:
+def _wait(group: Sequence[Wait], width: int | None, colours: Colours) -> str:
     first = group[0]
     keys = [wait.key for wait in group if wait.key is not None]
     what = (
@@ -245,7 +247,7 @@ def _wait(group: Sequence[Wait], width: int | None, paint: Paint) -> str:
         said += f" (until {moment(min(untils))} UTC)"
     sign, word = ("!", "stuck") if first.trouble else (".", "wait")
     text = step_line(sign, word, said, width)
-    return paint.bad(text) if first.trouble else paint.busy(text)
+    return colours.bad(text) if first.trouble else colours.busy(text)
 
 
 def summary(preview: Preview) -> str:
@@ -262,9 +264,9 @@ def summary(preview: Preview) -> str:
         return f"Plan: {', '.join(does)}" + "".join(f"; {part}" for part in after) + "."
     if after:
         return f"Nothing to do now: {', '.join(after)}."
-    if preview.problems and not preview.wishes:
+    if preview.problems and not preview.desired_runs:
         return "Nothing to do: no valid job."
-    return f"Nothing to do: {plural(len(preview.wishes), 'job')} up to date."
+    return f"Nothing to do: {plural(len(preview.desired_runs), 'job')} up to date."
 
 
 def _deeds(plan: Plan) -> list[str]:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from runner.errors import Problem
     from runner.planning.actions import Action, Plan, Wait
-    from runner.planning.state import Wish
+    from runner.planning.state import DesiredRun
     from runner.spec.job import Job
-    from runner.views.changes import Since
-    from runner.views.manual_steps import Left
+    from runner.views.changes import JobChanges
+    from runner.views.manual_steps import ManualStep
     from runner.views.preview import Preview
 
 
@@ -42,7 +42,7 @@ class Selection:
     folder: str = "."
 
 
-def plan_shape(
+def plan_json(
     preview: Preview,
     problems: tuple[Problem, ...],
     *,
@@ -52,7 +52,7 @@ def plan_shape(
     """Return `plan --json`; `made_at` is when it was made, in Unix seconds."""
     plan = preview.plan
     shape = {
-        **asked_and_done(preview.wishes, plan, selection or Selection()),
+        **asked_and_done(preview.desired_runs, plan, selection or Selection()),
         "made_at": made_at,
         "made_by": {"runner": __version__},
         "changes": any(is_change(action) for action in plan.actions),
@@ -68,25 +68,27 @@ def plan_shape(
     return shape | {"fingerprint": terms_of(shape).fingerprint}
 
 
-def asked_and_done(wishes: Sequence[Wish], plan: Plan, selection: Selection) -> dict[str, Any]:
+def asked_and_done(
+    desired_runs: Sequence[DesiredRun], plan: Plan, selection: Selection
+) -> dict[str, Any]:
     """Return the part of the shape that says what is asked for and what would be done."""
     return {
         "format_version": PLAN_FORMAT,
         "selectors": list(selection.selectors),
         "selected_in": selection.folder,
-        "jobs": [_job_shape(wish) for wish in wishes],
+        "jobs": [_job_shape(desired) for desired in desired_runs],
         "actions": [_action_shape(action) for action in plan.actions],
         "waits": [_wait_shape(wait) for wait in plan.waits],
     }
 
 
-def _job_shape(wish: Wish) -> dict[str, Any]:
+def _job_shape(desired: DesiredRun) -> dict[str, Any]:
     return {
-        "job": wish.job.name,
-        "revision": wish.revision[:REVISION_SHOWN],
-        "requests": wish.requests,
-        "bytes": wish.bytes,
-        "asks": {**_asks(wish.job), "requests_sha256": wish.digest},
+        "job": desired.job.name,
+        "revision": desired.revision[:REVISION_SHOWN],
+        "requests": desired.requests,
+        "bytes": desired.bytes,
+        "asks": {**_asks(desired.job), "requests_sha256": desired.digest},
     }
 
 
@@ -112,7 +114,7 @@ def _asks(job: Job) -> dict[str, Any]:
     }
 
 
-def _since_shape(since: Since) -> dict[str, Any]:
+def _since_shape(since: JobChanges) -> dict[str, Any]:
     requests = since.requests
     rows = None if requests is None else requests.rows
     return {
@@ -209,7 +211,7 @@ def _summary_shape(preview: Preview) -> dict[str, Any]:
     }
 
 
-def _left_shape(left: Left) -> dict[str, Any]:
+def _left_shape(left: ManualStep) -> dict[str, Any]:
     return {
         "kind": str(left.kind),
         "provider": left.provider,

@@ -10,10 +10,10 @@ from runner.text import plural
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
     from runner.spec.yaml.scalars import Plain
-    from runner.views.changes import Edit, InputChange, Since
-    from runner.views.manual_steps import Left
+    from runner.views.changes import InputChange, JobChanges, SpecEdit
+    from runner.views.manual_steps import ManualStep
 
 INDENT: Final = 13
 """Where the words of a step begin: two spaces, sign, space, the longest word, a space or two."""
@@ -27,43 +27,45 @@ def step_line(sign: str, word: str, said: str, width: int | None) -> str:
     return wrap(plain(f"  {sign} {pad(word, INDENT - 5)} {said}"), width, indent=INDENT)
 
 
-def since_lines(since: Since, *, starts: bool, width: int | None, paint: Paint) -> list[str]:
+def change_lines(
+    since: JobChanges, *, starts: bool, width: int | None, colours: Colours
+) -> list[str]:
     """Say what has changed of a job; `starts` says that its revision is new and asks everything."""
     lines = []
     if not since.again:
         stays = "whose results stay in" if since.state.final else "whose results go to"
         said = f"{since.before}, {stays} {since.folder}"
-        lines.append(paint.faint(step_line(" ", "since", said, width)))
+        lines.append(colours.faint(step_line(" ", "since", said, width)))
     if since.edits is None:
         said = "it changed; the earlier one is none that this version of runner can read"
-        lines.append(paint.warning(step_line("?", "spec", said, width)))
+        lines.append(colours.warning(step_line("?", "spec", said, width)))
     for edit in since.edits or ():
         line = step_line(_sign(edit), "spec", f"{_edit(edit)} — {edit.effect}", width)
-        lines.append(paint.warning(line) if edit.identity else paint.faint(line))
+        lines.append(colours.warning(line) if edit.identity else colours.faint(line))
     if since.requests is not None:
         line = _rows_line(since.requests, starts=starts, width=width)
-        lines.append(paint.warning(line))
+        lines.append(colours.warning(line))
     elif since.again and since.edits == ():
         said = "no key of it: comments, layout or its place — costs nothing"
-        lines.append(paint.faint(step_line("~", "spec", said, width)))
+        lines.append(colours.faint(step_line("~", "spec", said, width)))
     return lines
 
 
-def left_lines(left: Sequence[Left], width: int | None, paint: Paint) -> list[str]:
+def manual_step_lines(left: Sequence[ManualStep], width: int | None, colours: Colours) -> list[str]:
     """Say what is left to people, a line each, with the command for it."""
     if not left:
         return []
     items = [f"  {one.job or one.provider}: {one.what} — `{one.command}`" for one in left]
-    return [paint.bold("left to you:"), *(wrap(plain(item), width, indent=4) for item in items)]
+    return [colours.bold("left to you:"), *(wrap(plain(item), width, indent=4) for item in items)]
 
 
-def _sign(edit: Edit) -> str:
+def _sign(edit: SpecEdit) -> str:
     if edit.change.before is None:
         return "+"
     return "-" if edit.change.after is None else "~"
 
 
-def _edit(edit: Edit) -> str:
+def _edit(edit: SpecEdit) -> str:
     change = edit.change
     values = [_value(value) for value in (change.before, change.after) if value is not None]
     return f"{change.field}: {' → '.join(values)}"

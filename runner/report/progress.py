@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from runner.report.colour import NO_PAINT, bar, laid_out, unpainted
+from runner.report.colour import NO_COLOURS, bar, lay_out_line, uncoloured
 from runner.report.safe_text import columns, fit, pad, plain
-from runner.report.standing import standing_lines
+from runner.report.standing import run_progress_lines
 from runner.text import plural, size, span
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.report.colour import Paint
-    from runner.report.standing import Standing
+    from runner.report.colour import Colours
+    from runner.report.standing import RunProgress
 
 _ROOMY: Final = 100
 """From how many columns on there is room for long names and for bars."""
@@ -116,12 +116,12 @@ class Activity:
     """
 
     transfers: Sequence[Transfer] = ()
-    standing: Sequence[Standing] = ()
+    standing: Sequence[RunProgress] = ()
     began: float
     next_look: float | None = None
 
     def lines(
-        self, *, now: float, unix: float, most: int, width: int, paint: Paint = NO_PAINT
+        self, *, now: float, unix: float, most: int, width: int, colours: Colours = NO_COLOURS
     ) -> list[str]:
         """Render it in at most `most` lines of at most `width` columns; none if there is nothing.
 
@@ -130,19 +130,30 @@ class Activity:
         """
         transfers = [one for one in self.transfers if now - one.began >= _PATIENCE]
         if not self.standing:
-            return transfer_lines(transfers, now=now, most=most, width=width, paint=paint)
+            return transfer_lines(transfers, now=now, most=most, width=width, colours=colours)
         head = f"waiting for {plural(len(self.standing), 'job')}, {span(now - self.began)}"
         if self.next_look is not None and self.next_look - now >= 1:
             head += f"; next look in {span(self.next_look - now)}"
-        below = transfer_lines(transfers, now=now, most=max(most - 2, 0), width=width, paint=paint)
-        jobs = standing_lines(
-            self.standing, unix=unix, most=max(most - 1 - len(below), 1), width=width, paint=paint
+        below = transfer_lines(
+            transfers, now=now, most=max(most - 2, 0), width=width, colours=colours
+        )
+        jobs = run_progress_lines(
+            self.standing,
+            unix=unix,
+            most=max(most - 1 - len(below), 1),
+            width=width,
+            colours=colours,
         )
         return [fit(head, width), *jobs, *below][:most]
 
 
 def transfer_lines(
-    transfers: Sequence[Transfer], *, now: float, most: int, width: int, paint: Paint = NO_PAINT
+    transfers: Sequence[Transfer],
+    *,
+    now: float,
+    most: int,
+    width: int,
+    colours: Colours = NO_COLOURS,
 ) -> list[str]:
     """Render what is under way: a line, or where there is more than one thing, a line each."""
     if most < 1 or not transfers:
@@ -150,7 +161,7 @@ def transfer_lines(
     if len(transfers) == 1:
         [one] = transfers
         lead = f"{plain(one.job)}: {plain(one.what)} "
-        return [_line(lead, one, one.told(now), width, paint)]
+        return [_line(lead, one, one.told(now), width, colours)]
     shown = transfers if len(transfers) < most else transfers[: max(most - 2, 0)]
     longest = _LONGEST_NAME_ROOMY if width >= _ROOMY else _LONGEST_NAME
     names = [fit(plain(one.job), longest) for one in shown]
@@ -159,18 +170,18 @@ def transfer_lines(
     lines = [fit(_sum(transfers), width)]
     for one, name in zip(shown, names, strict=True):
         lead = f"  {pad(name, name_width)}  {pad(plain(one.what), what_width)}  "
-        lines.append(_line(lead, one, one.told(now, brief=width < _ROOMY), width, paint))
+        lines.append(_line(lead, one, one.told(now, brief=width < _ROOMY), width, colours))
     if 0 < len(shown) < len(transfers):
         lines.append(f"  and {len(transfers) - len(shown):,} more")
     return lines
 
 
-def _line(lead: str, one: Transfer, told: str, width: int, paint: Paint) -> str:
-    pieces = [(lead, unpainted)]
+def _line(lead: str, one: Transfer, told: str, width: int, colours: Colours) -> str:
+    pieces = [(lead, uncoloured)]
     if width >= _ROOMY and one.total:
         done, rest = bar(one.done, one.total, _BAR)
-        pieces += [(done, paint.busy), (rest, paint.faint), ("  ", unpainted)]
-    return laid_out([*pieces, (told, unpainted)], width)
+        pieces += [(done, colours.busy), (rest, colours.faint), ("  ", uncoloured)]
+    return lay_out_line([*pieces, (told, uncoloured)], width)
 
 
 def _sum(transfers: Sequence[Transfer]) -> str:

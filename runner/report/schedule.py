@@ -28,13 +28,13 @@ _UNIT_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "$": 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Every:
+class Interval:
     """How often: in minutes, such that the passes fall on the same times each hour or day."""
 
     minutes: int
 
     @classmethod
-    def read(cls, text: str) -> Every:
+    def read(cls, text: str) -> Interval:
         """Read 10m, 2h or 1d; raises ValueError, saying which times there are."""
         match = _TIME.fullmatch(text)
         minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
@@ -77,7 +77,7 @@ def _step(every: int) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class ScheduleTarget:
     """What is to be run, and where it lies.
 
     `program` and `folder` are absolute paths of this machine; `within` is the project's folder
@@ -93,10 +93,10 @@ class Placement:
     state: tuple[str, ...]
     variables: tuple[str, ...]
     requirement: str
-    every: Every
+    every: Interval
 
 
-def cron(place: Placement) -> tuple[str, list[str]]:
+def cron(place: ScheduleTarget) -> tuple[str, list[str]]:
     """Return a line of a crontab, and what to do with it."""
     keys = f"set -a; . {KEYS}; " if place.variables else ""
     command = (
@@ -115,7 +115,7 @@ def cron(place: Placement) -> tuple[str, list[str]]:
     ]
 
 
-def systemd(place: Placement) -> tuple[str, list[str]]:
+def systemd(place: ScheduleTarget) -> tuple[str, list[str]]:
     """Return two units for the user's systemd, and what to do with them."""
     unit = f"runner-{place.name}"
     home = "~/.config/systemd/user"
@@ -154,7 +154,7 @@ def systemd(place: Placement) -> tuple[str, list[str]]:
     ]
 
 
-def _keys_in_a_file(place: Placement) -> list[str]:
+def _keys_in_a_file(place: ScheduleTarget) -> list[str]:
     if not place.variables:
         return []
     wanted = ", ".join(f"{name}='...'" for name in place.variables)

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.report.schedule import Placement
+    from runner.report.schedule import ScheduleTarget
 
 _HERE: Final = "/project"
 """Where a container has the project."""
 
 
-def github_actions(place: Placement) -> tuple[str, list[str]]:
+def github_actions(place: ScheduleTarget) -> tuple[str, list[str]]:
     """Return a workflow, and what to do with it."""
     root = "" if place.within == "." else f"{place.within}/"
     kept = [f"{root}{folder}" for folder in place.state]
@@ -89,7 +89,7 @@ def github_actions(place: Placement) -> tuple[str, list[str]]:
     ]
 
 
-def kubernetes(place: Placement) -> tuple[str, list[str]]:
+def kubernetes(place: ScheduleTarget) -> tuple[str, list[str]]:
     """Return a CronJob and the claim that keeps its state, and what to do with them."""
     unit = f"runner-{place.name}"
     image = f"example.org/{place.name}:latest"

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from runner.batch import BatchStatus
-from runner.report.colour import NO_PAINT, bar, laid_out, unpainted
+from runner.report.colour import NO_COLOURS, bar, lay_out_line, uncoloured
 from runner.report.safe_text import columns, fit, pad, plain
 from runner.text import rough_span, span
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from runner.ledger.records import Run, Submission
     from runner.planning.actions import Wait
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
 
     _Piece: TypeAlias = tuple[str, Callable[[str], str]]
 
@@ -42,7 +42,7 @@ class Phase:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class RunProgress:
     """One run that is being waited for.
 
     `state` is the job's, where that is to be shown too; `expires` is when the first of its
@@ -60,7 +60,7 @@ class Standing:
     reasons: tuple[tuple[str, float], ...] = ()
 
     @classmethod
-    def of(cls, run: Run, waits: Sequence[Wait] = ()) -> Standing:
+    def of(cls, run: Run, waits: Sequence[Wait] = ()) -> RunProgress:
         """Sum up a run with its submissions, and what a pass left to be waited for."""
         done = failed = 0
         opened = []
@@ -100,12 +100,12 @@ class Standing:
         )
 
 
-def standings(waits: Sequence[Wait]) -> tuple[Standing, ...]:
+def run_progress(waits: Sequence[Wait]) -> tuple[RunProgress, ...]:
     """Sum up, by run, what a pass left to be waited for."""
     runs: dict[int, tuple[Run, list[Wait]]] = {}
     for wait in waits:
         runs.setdefault(wait.run.id, (wait.run, []))[1].append(wait)
-    return tuple(Standing.of(run, its_waits) for run, its_waits in runs.values())
+    return tuple(RunProgress.of(run, its_waits) for run, its_waits in runs.values())
 
 
 def _phases(opened: Iterable[Submission]) -> tuple[Phase, ...]:
@@ -139,8 +139,13 @@ def _since(submission: Submission) -> float | None:
     return said or submission.terminal_at or submission.submitted_at
 
 
-def standing_lines(
-    standing: Sequence[Standing], *, unix: float, most: int, width: int, paint: Paint = NO_PAINT
+def run_progress_lines(
+    standing: Sequence[RunProgress],
+    *,
+    unix: float,
+    most: int,
+    width: int,
+    colours: Colours = NO_COLOURS,
 ) -> list[str]:
     """Render what is waited for, a line a job.
 
@@ -157,22 +162,22 @@ def standing_lines(
     counts = [f"{one.done:,} of {one.total:,}" for one in shown]
     count_width = max(map(len, counts), default=0)
     room = width - (2 + name_width + 2 + state_width + count_width)
-    told = [_progress(one, unix, span, paint) for one in shown]
+    told = [_progress(one, unix, span, colours) for one in shown]
     if max(map(_length, told), default=0) > room - bar_width - 2:
         bar_width = 0
-        told = [_progress(one, unix, rough_span, paint) for one in shown]
+        told = [_progress(one, unix, rough_span, colours) for one in shown]
         told = [pieces if _length(pieces) <= room else pieces[:-1] for pieces in told]
     lines = []
     for one, name, count, pieces in zip(shown, names, counts, told, strict=True):
         done, rest = bar(one.done, one.total, bar_width)
         lead: list[_Piece] = [
-            (f"  {pad(name, name_width)}  ", unpainted),
-            (pad(one.state, state_width), partial(paint.state, one.state)),
-            (done, paint.busy),
-            (rest, paint.faint),
-            (f"{'  ' if bar_width else ''}{count.rjust(count_width)}", unpainted),
+            (f"  {pad(name, name_width)}  ", uncoloured),
+            (pad(one.state, state_width), partial(colours.state, one.state)),
+            (done, colours.busy),
+            (rest, colours.faint),
+            (f"{'  ' if bar_width else ''}{count.rjust(count_width)}", uncoloured),
         ]
-        lines.append(laid_out([*lead, *pieces, *_reasons(one, unix, paint)], width))
+        lines.append(lay_out_line([*lead, *pieces, *_reasons(one, unix, colours)], width))
     if len(shown) < len(standing):
         lines.append(fit(f"  and {len(standing) - len(shown):,} more", width))
     return lines
@@ -183,30 +188,30 @@ def _length(pieces: Sequence[_Piece]) -> int:
 
 
 def _progress(
-    one: Standing, unix: float, spelt: Callable[[float], str], paint: Paint
+    one: RunProgress, unix: float, spelt: Callable[[float], str], colours: Colours
 ) -> list[_Piece]:
     """Return how the requests and the batches do; when they expire is the last piece."""
     pieces: list[_Piece] = []
     if one.failed:
-        pieces += [(", ", unpainted), (f"{one.failed:,} failed", paint.bad)]
+        pieces += [(", ", uncoloured), (f"{one.failed:,} failed", colours.bad)]
     gap = _GAP
     for phase in one.phases:
         count = f"{phase.count} " if phase.count > 1 else ""
         since = "" if phase.since is None else f" {spelt(unix - phase.since)}"
-        pieces.append((f"{gap}{count}{plain(phase.name)}{since}", unpainted))
+        pieces.append((f"{gap}{count}{plain(phase.name)}{since}", uncoloured))
         gap = ", "
     told = ""
     if one.expires is not None and one.expires - unix < _FAR:
         left = one.expires - unix
         told = f"{gap}expires in {spelt(left)}" if left > 0 else f"{gap}past its window"
-    return [*pieces, (told, paint.faint)]
+    return [*pieces, (told, colours.faint)]
 
 
-def _reasons(one: Standing, unix: float, paint: Paint) -> list[_Piece]:
+def _reasons(one: RunProgress, unix: float, colours: Colours) -> list[_Piece]:
     pieces: list[_Piece] = []
     gap = ", " if one.phases else _GAP
     for why, until in one.reasons:
         again = f" (again in {rough_span(until - unix)})" if until > unix else ""
-        pieces += [(gap, unpainted), (f"{plain(why)}{again}", paint.warning)]
+        pieces += [(gap, uncoloured), (f"{plain(why)}{again}", colours.warning)]
         gap = ", "
     return pieces

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.report.colour import NO_PAINT
-from runner.report.csv_output import as_csv
+from runner.report.colour import NO_COLOURS
+from runner.report.csv_output import to_csv
 from runner.report.safe_text import columns, fit, plain
 from runner.report.table import Column, flow, lay_out
 from runner.text import listed, plural, span, timestamp
@@ -14,7 +14,7 @@ from runner.views.batch_phases import phases
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
     from runner.views.jobs import JobView
 
 _TITLES: Final = (
@@ -39,7 +39,7 @@ def render_status(
     now: float,
     wide: bool = False,
     width: int | None = None,
-    paint: Paint = NO_PAINT,
+    colours: Colours = NO_COLOURS,
 ) -> str:
     """Render the table; empty if there is no job.
 
@@ -53,16 +53,16 @@ def render_status(
     heads = _USUAL | (_MORE if wide else _AT_WORK if at_work else {})
     rows = [[cell(view, now) for cell in heads.values()] for view in views]
 
-    def painted(row: int, column: int, cell: str) -> str:
+    def coloured(row: int, column: int, cell: str) -> str:
         if column == _STATE:
-            return paint.state(views[row].state, cell)
-        return paint.bad(cell) if column == _FAILED and views[row].failed else cell
+            return colours.state(views[row].state, cell)
+        return colours.bad(cell) if column == _FAILED and views[row].failed else cell
 
-    table = lay_out(list(heads), rows, width, paint=paint, painted=painted)
+    table = lay_out(list(heads), rows, width, colours=colours, coloured=coloured)
     below = _notes(views, limit=None if width is None else _NOTES_SHOWN)
     lines: Sequence[str] = table.lines
     if width is not None and len(table.left_out) > _MOST_LEFT_OUT:
-        lines = [line for view in views for line in _block(view, heads, now, width, paint)]
+        lines = [line for view in views for line in _block(view, heads, now, width, colours)]
     elif wide and table.left_out:
         below.append(f"no room for {', '.join(table.left_out)}: a wider window or a pipe has them")
     if width is not None and len(views) > _MANY:
@@ -72,7 +72,7 @@ def render_status(
 
 def status_csv(views: Sequence[JobView]) -> str:
     """Write jobs as CSV: what `-o wide` has and more, numbers and times for programs."""
-    return as_csv(
+    return to_csv(
         _TITLES,
         (
             (
@@ -106,12 +106,12 @@ def _time(at: float | None) -> str | None:
     return None if at is None else timestamp(at)
 
 
-def _block(view: JobView, heads: _Cells, now: float, width: int, paint: Paint) -> Iterator[str]:
+def _block(view: JobView, heads: _Cells, now: float, width: int, colours: Colours) -> Iterator[str]:
     """Yield what the columns say of one job as lines of its own, for a table that is too wide."""
     [(_, name), (_, state), *others] = heads.items()
     word = state(view, now)
     head = fit(name(view, now), width - columns(word) - 2)
-    yield f"{paint.bold(head)}  {paint.state(word, word)}"
+    yield f"{colours.bold(head)}  {colours.state(word, word)}"
     told = [
         f"{column.title.lower()}: {cell}"
         for column, its in others

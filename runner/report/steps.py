@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.planning.actions import (
-    Abandon,
+    AbandonSubmission,
     AdoptBatch,
     AdoptFile,
     CancelBatch,
-    CloseWhole,
+    ClearIntent,
+    CloseRejectedBatch,
     Collect,
-    Doubt,
+    DeleteRemoteFiles,
     Finish,
-    Lose,
+    MarkLost,
+    MarkUncertain,
     NoteMissing,
     NoteOverdue,
     NoteSpec,
@@ -22,10 +24,8 @@ from runner.planning.actions import (
     RelocateRun,
     ReopenRun,
     RestoreRun,
-    Retract,
     StartRun,
     Submit,
-    Tidy,
 )
 from runner.planning.admission import prompt_size
 from runner.planning.loads import Enqueued
@@ -45,22 +45,22 @@ _WORDS: Final[dict[type[Action], tuple[str, str]]] = {
     Submit: ("+", "submit"),
     AdoptBatch: ("<", "adopt"),
     AdoptFile: ("<", "adopt_file"),
-    Doubt: ("?", "doubt"),
-    Retract: (" ", "retract"),
+    MarkUncertain: ("?", "doubt"),
+    ClearIntent: (" ", "retract"),
     Observe: (" ", "observe"),
     NoteMissing: ("?", "missing"),
     NoteOverdue: ("!", "overdue"),
-    Lose: ("!", "lose"),
+    MarkLost: ("!", "lose"),
     Collect: ("<", "collect"),
-    CloseWhole: ("!", "close"),
+    CloseRejectedBatch: ("!", "close"),
     CancelBatch: ("-", "cancel"),
-    Abandon: ("-", "abandon"),
+    AbandonSubmission: ("-", "abandon"),
     Finish: ("=", "publish"),
     PointLatest: ("=", "point_latest"),
-    Tidy: ("-", "tidy"),
+    DeleteRemoteFiles: ("-", "tidy"),
 }
 
-_BOOKKEEPING: Final = (Observe, Doubt, NoteMissing, NoteOverdue, NoteSpec)
+_BOOKKEEPING: Final = (Observe, MarkUncertain, NoteMissing, NoteOverdue, NoteSpec)
 """What only the ledger notices: no change that a plan should ask attention for."""
 
 
@@ -82,9 +82,16 @@ def is_change(action: Action) -> bool:
 def subject(action: Action) -> Key | None:
     """Return the key of the submission that an action is about, or None for a whole run."""
     match action:
-        case Submit() | Lose() | Collect() | CloseWhole() | CancelBatch() | Abandon():
+        case (
+            Submit()
+            | MarkLost()
+            | Collect()
+            | CloseRejectedBatch()
+            | CancelBatch()
+            | AbandonSubmission()
+        ):
             return action.submission.key
-        case AdoptBatch() | AdoptFile() | Doubt() | Retract() | Observe():
+        case AdoptBatch() | AdoptFile() | MarkUncertain() | ClearIntent() | Observe():
             return action.key
         case NoteMissing() | NoteOverdue():
             return action.key
@@ -95,11 +102,11 @@ def subject(action: Action) -> Key | None:
 def batch_of(action: Action) -> str | None:
     """Return the id of the batch that an action is about, or None if there is none yet."""
     match action:
-        case AdoptBatch() | Observe() | Collect() | CloseWhole():
+        case AdoptBatch() | Observe() | Collect() | CloseRejectedBatch():
             return action.batch.id
         case NoteMissing() | NoteOverdue():
             return action.batch_id
-        case CancelBatch() | Lose():
+        case CancelBatch() | MarkLost():
             return action.submission.batch_id
         case _:
             return None

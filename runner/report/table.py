@@ -8,13 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from runner.report.colour import NO_PAINT
+from runner.report.colour import NO_COLOURS
 from runner.report.safe_text import columns, fit, pad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
 
 _GAP: Final = 2
 _ENDLESS: Final = 1 << 30
@@ -47,12 +47,12 @@ def lay_out(
     rows: Sequence[Sequence[str]],
     width: int | None,
     *,
-    paint: Paint = NO_PAINT,
-    painted: Callable[[int, int, str], str] | None = None,
+    colours: Colours = NO_COLOURS,
+    coloured: Callable[[int, int, str], str] | None = None,
 ) -> Table:
     """Lay rows out to `width` columns of a terminal, None for no limit: then all is shown whole.
 
-    `painted` colours a cell, given the number of its row, that of its column, and its text.
+    `coloured` colours a cell, given the number of its row, that of its column, and its text.
     """
     titles = [head.title for head in heads]
     widths = [max(columns(row[number]) for row in (titles, *rows)) for number in range(len(heads))]
@@ -66,14 +66,14 @@ def lay_out(
             cell = cell.rjust(widths[place]) if heads[place].number else pad(cell, widths[place])
             if place == kept[-1]:
                 cell = cell.rstrip()
-            if number is not None and painted is not None:
-                cell = painted(number, place, cell)
+            if number is not None and coloured is not None:
+                cell = coloured(number, place, cell)
             cells.append(cell)
         return (" " * _GAP).join(cells)
 
     return Table(
         lines=(
-            paint.bold(line(titles, None)),
+            colours.bold(line(titles, None)),
             *(line(row, number) for number, row in enumerate(rows)),
         ),
         left_out=tuple(title for place, title in enumerate(titles) if place not in kept),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.outputs.verify_folder import Match
-from runner.report.colour import NO_PAINT
+from runner.report.colour import NO_COLOURS
 from runner.report.safe_text import plain, wrap
 from runner.text import plural, size
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runner.checks.input import InputCheck
     from runner.checks.verify import RevisionCheck, Verification
     from runner.outputs.verify_folder import FileCheck
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
 
 VERIFY_FORMAT: Final = 1
 _INDENT: Final = 6
@@ -23,38 +23,38 @@ _RAW: Final = "raw/"
 
 
 def render_verification(
-    verification: Verification, *, width: int | None = None, paint: Paint = NO_PAINT
+    verification: Verification, *, width: int | None = None, colours: Colours = NO_COLOURS
 ) -> str:
     """Render `runner verify`; `width` is the number of columns to keep to, None for no limit."""
     checks = verification.revisions
     lines: list[str] = []
     for check in checks:
-        lines += _revision(check, width, paint)
+        lines += _revision(check, width, colours)
     for name in verification.unfinished:
         lines.append(wrap(plain(f"{name}: nothing has been finished yet"), width, indent=_INDENT))
     good = sum(check.matches for check in checks)
     if good == len(checks):
         summary = f"{plural(good, 'revision')} checked: all as recorded"
-        painted = paint.good if checks else paint.faint
+        coloured = colours.good if checks else colours.faint
     else:
         summary = (
             f"{plural(len(checks), 'revision')} checked: {len(checks) - good:,} not as recorded"
         )
-        painted = paint.bad
-    return "\n".join([*lines, *([""] if lines else []), painted(summary)]) + "\n"
+        coloured = colours.bad
+    return "\n".join([*lines, *([""] if lines else []), coloured(summary)]) + "\n"
 
 
-def _revision(check: RevisionCheck, width: int | None, paint: Paint) -> Iterator[str]:
+def _revision(check: RevisionCheck, width: int | None, colours: Colours) -> Iterator[str]:
     head = f"{plain(check.job)}  {plain(check.revision)}"
     if check.matches:
-        yield _headed(head, "ok", f": {_summed(check)}", width, paint.bold, paint.good)
+        yield _headed(head, "ok", f": {_summed(check)}", width, colours.bold, colours.good)
     else:
         rest = f"  {plain(check.folder)}"
-        yield _headed(head, "does not match", rest, width, paint.bold, paint.bad)
+        yield _headed(head, "does not match", rest, width, colours.bold, colours.bad)
     for text in _findings(check):
-        yield paint.bad(wrap(plain(f"  {text}"), width, indent=_INDENT))
+        yield colours.bad(wrap(plain(f"  {text}"), width, indent=_INDENT))
     for text in (*check.notes, *check.content.notes, *_changed(check.input)):
-        yield paint.faint(wrap(plain(f"  note: {text}"), width, indent=_INDENT))
+        yield colours.faint(wrap(plain(f"  note: {text}"), width, indent=_INDENT))
 
 
 def _headed(
@@ -125,9 +125,7 @@ def _changed(source: InputCheck | None) -> Iterator[str]:
         yield f"input {source.path} {source.why}"
 
 
-def verification_shape(
-    verification: Verification, problems: tuple[str, ...] = ()
-) -> dict[str, Any]:
+def verification_json(verification: Verification, problems: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return `verify --json`; stable: a field is added, never changed or removed."""
     return {
         "format_version": VERIFY_FORMAT,

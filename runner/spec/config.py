@@ -24,12 +24,12 @@ from runner.spec.project import (
 )
 from runner.spec.validation_errors import explain_errors, one_of
 from runner.spec.yaml.scalars import shown
-from runner.spec.yaml.tree import Table, dotted, plain, step_into
+from runner.spec.yaml.tree import MappingNode, dotted, plain, step_into
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runner.spec.schema import ConfigShape, ProviderShape
+    from runner.spec.schema import ConfigSchema, ProviderSchema
     from runner.spec.yaml import tree
     from runner.spec.yaml.documents import Document
 
@@ -62,9 +62,9 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
     hooks = read_hooks(root, shape.notify, complain) if shape else ()
     ping = read_ping(root, shape.ping, complain) if shape and shape.ping else None
     if document is not None and document.root is not None:
-        from runner.spec.leaked_secrets import without_keys
+        from runner.spec.leaked_secrets import report_leaked_secrets
 
-        problems = without_keys(document.root, problems)
+        problems = report_leaked_secrets(document.root, problems)
     if problems:
         raise InvalidInput(problems)
     return Project(
@@ -125,7 +125,7 @@ def _only_document(config: Path, problems: list[Problem]) -> Document | None:
     return documents[0] if documents else None
 
 
-def _shape(document: Document | None, problems: list[Problem]) -> ConfigShape | None:
+def _shape(document: Document | None, problems: list[Problem]) -> ConfigSchema | None:
     """Check the document's shape; None where there is nothing to check or it does not fit."""
     if document is None or document.root is None:
         return None
@@ -148,27 +148,27 @@ def _shape(document: Document | None, problems: list[Problem]) -> ConfigShape | 
 def _providers(
     root: Path,
     document: Document | None,
-    shape: ConfigShape | None,
+    shape: ConfigSchema | None,
     environ: Mapping[str, str],
     problems: list[Problem],
 ) -> dict[str, Provider]:
-    wishes = dict(shape.providers) if shape else {}
+    desired_runs = dict(shape.providers) if shape else {}
     providers = {
         "openai": Provider(name="openai", base_url=OPENAI_BASE_URL, api_key_env="OPENAI_API_KEY"),
         "local": Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True),
     }
     variable = environ.get("OPENAI_BASE_URL", "").strip()
-    if variable and not ("openai" in wishes and wishes["openai"].base_url):
+    if variable and not ("openai" in desired_runs and desired_runs["openai"].base_url):
         try:
             base_url = read_base_url(variable)
         except ValueError as error:
             problems.append(Problem(path="OPENAI_BASE_URL", message=str(error)))
         else:
             providers["openai"] = replace(providers["openai"], base_url=base_url)
-    for name, wish in wishes.items():
+    for name, desired in desired_runs.items():
         try:
-            provider = _provider(name, wish, providers.get(name))
-            providers[name] = _with_key(root, document, wish, provider, problems)
+            provider = _provider(name, desired, providers.get(name))
+            providers[name] = _with_key(root, document, desired, provider, problems)
         except ValueError as error:
             path = ("providers", name, "base_url")
             if not _unreadable(document, path):
@@ -191,21 +191,21 @@ def _with_lives(provider: Provider) -> Provider:
 def _with_key(
     root: Path,
     document: Document | None,
-    wish: ProviderShape,
+    desired: ProviderSchema,
     provider: Provider,
     problems: list[Problem],
 ) -> Provider:
     """Put the one place of its key into a provider; the last one written where there are more."""
-    named = [place for place in _PLACES if getattr(wish, place) is not None]
+    named = [place for place in _PLACES if getattr(desired, place) is not None]
     if len(named) > 1:
         words = f"the key has a place already, in {named[0]}; keep one of them"
         problems.append(_at(document, ("providers", provider.name, named[1]), words))
     try:
-        if wish.api_key_file is not None:
-            file = root / Path(wish.api_key_file).expanduser()
+        if desired.api_key_file is not None:
+            file = root / Path(desired.api_key_file).expanduser()
             return replace(provider, api_key_env=None, api_key_file=file)
-        if wish.api_key_command is not None:
-            program = arguments(wish.api_key_command, _COMMANDS["api_key_command"])
+        if desired.api_key_command is not None:
+            program = arguments(desired.api_key_command, _COMMANDS["api_key_command"])
             command = KeyCommand(arguments=program, folder=root)
             return replace(provider, api_key_env=None, api_key_command=command)
     except (ValueError, RuntimeError) as error:
@@ -213,12 +213,12 @@ def _with_key(
     return provider
 
 
-def _provider(name: str, wish: ProviderShape, built_in: Provider | None) -> Provider:
+def _provider(name: str, desired: ProviderSchema, built_in: Provider | None) -> Provider:
     """Put what the project says over what is built in; raises ValueError about base_url."""
-    if built_in and built_in.embedded and wish.base_url is not None:
+    if built_in and built_in.embedded and desired.base_url is not None:
         raise ValueError("local is built in and has no address; remove the line")
-    if wish.base_url is not None:
-        base_url = read_base_url(wish.base_url)
+    if desired.base_url is not None:
+        base_url = read_base_url(desired.base_url)
     elif built_in:
         base_url = built_in.base_url
     else:
@@ -227,17 +227,17 @@ def _provider(name: str, wish: ProviderShape, built_in: Provider | None) -> Prov
     return Provider(
         name=name,
         base_url=base_url,
-        api_key_env=wish.api_key_env or (built_in.api_key_env if built_in else None),
+        api_key_env=desired.api_key_env or (built_in.api_key_env if built_in else None),
         limits=Limits(
-            max_requests=wish.max_requests_per_batch or standard.max_requests,
-            max_bytes=wish.max_bytes_per_batch or standard.max_bytes,
-            max_line_bytes=wish.max_bytes_per_request or standard.max_line_bytes,
+            max_requests=desired.max_requests_per_batch or standard.max_requests,
+            max_bytes=desired.max_bytes_per_batch or standard.max_bytes,
+            max_line_bytes=desired.max_bytes_per_request or standard.max_line_bytes,
         ),
-        adoption_grace=wish.adoption_grace,
-        max_active_batches=wish.max_active_batches,
-        max_enqueued_tokens=wish.max_enqueued_tokens,
-        input_expires_after=wish.input_expires_after,
-        output_expires_after=wish.output_expires_after,
+        adoption_grace=desired.adoption_grace,
+        max_active_batches=desired.max_active_batches,
+        max_enqueued_tokens=desired.max_enqueued_tokens,
+        input_expires_after=desired.input_expires_after,
+        output_expires_after=desired.output_expires_after,
         embedded=built_in is not None and built_in.embedded,
     )
 
@@ -247,7 +247,7 @@ def _unreadable(document: Document | None, path: tree.Path) -> bool:
     node: tree.Node | None = document.root if document else None
     for step in path[:-1]:
         node = step_into(node, step)
-    return isinstance(node, Table) and path[-1] in node.keys and path[-1] not in node.values
+    return isinstance(node, MappingNode) and path[-1] in node.keys and path[-1] not in node.values
 
 
 def _at(document: Document | None, path: tree.Path, words: str) -> Problem:
@@ -255,7 +255,7 @@ def _at(document: Document | None, path: tree.Path, words: str) -> Problem:
     line, column = 0, 0
     node: tree.Node | None = document.root if document else None
     for step in path:
-        key = node.keys.get(str(step)) if isinstance(node, Table) else None
+        key = node.keys.get(str(step)) if isinstance(node, MappingNode) else None
         node = step_into(node, step)
         if node:
             line, column = node.line, node.column

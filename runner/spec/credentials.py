@@ -73,7 +73,7 @@ def key_of_file(path: Path, *, provider: str) -> Secret:
     saying what to do.
     """
     found = _read(path)
-    return _insist(found, f"{path}, the api_key_file of provider {provider},", provider)
+    return _require(found, f"{path}, the api_key_file of provider {provider},", provider)
 
 
 def key_of_command(command: KeyCommand, environ: Mapping[str, str], *, provider: str) -> Secret:
@@ -86,14 +86,14 @@ def key_of_command(command: KeyCommand, environ: Mapping[str, str], *, provider:
         if command not in _answers:
             _answers[command] = _ask(command, environ)
         found = _answers[command]
-    return _insist(found, f"{command}, the api_key_command of provider {provider},", provider)
+    return _require(found, f"{command}, the api_key_command of provider {provider},", provider)
 
 
 _answers: Final[dict[KeyCommand, Secret | str]] = {}
 _asking: Final = threading.Lock()
 
 
-def _insist(found: Secret | str, source: str, provider: str) -> Secret:
+def _require(found: Secret | str, source: str, provider: str) -> Secret:
     """Return the key, or raise what is wrong with where it comes from."""
     flaw = found if isinstance(found, str) else _flaw(found)
     if isinstance(found, str) or flaw is not None:

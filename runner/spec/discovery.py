@@ -29,7 +29,7 @@ _LONGEST_PATH: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class SpecFiles:
     """The spec files below a folder, sorted, and what kept us from seeing more."""
 
     files: tuple[str, ...]
@@ -70,7 +70,7 @@ def reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def find_specs(folder: Path, *, root: Path, leave_out: Container[str]) -> Found:
+def find_specs(folder: Path, *, root: Path, leave_out: Container[str]) -> SpecFiles:
     """List the spec files below a folder, links followed, hidden names skipped.
 
     `leave_out` are absolute paths not to enter or read. A folder below that is a project of
@@ -80,7 +80,7 @@ def find_specs(folder: Path, *, root: Path, leave_out: Container[str]) -> Found:
     walk.waiting.append((os.fspath(folder), ()))
     while walk.waiting:
         walk.enter(*walk.waiting.pop())
-    return Found(files=tuple(sorted(walk.files)), problems=tuple(walk.problems))
+    return SpecFiles(files=tuple(sorted(walk.files)), problems=tuple(walk.problems))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 from runner.errors import Problem
 from runner.spec.project import PROJECT_FILE
 from runner.spec.yaml.scalars import shown
-from runner.spec.yaml.tree import List, Scalar, dotted
+from runner.spec.yaml.tree import ScalarNode, SequenceNode, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runner.spec.yaml.tree import Key, Node, Path
+    from runner.spec.yaml.tree import KeyNode, Node, Path
 
 
 _PLACES: Final = ("api_key_env", "api_key_file", "api_key_command")
@@ -45,7 +45,7 @@ LOOKS_LIKE_A_KEY: Final = re.compile(
 """How the keys of providers begin, JSON Web Tokens (RFC 7519), and URLs that are keys."""
 
 
-def without_keys(root: Node, problems: list[Problem]) -> list[Problem]:
+def report_leaked_secrets(root: Node, problems: list[Problem]) -> list[Problem]:
     """Add a problem for each key that is written in `runner.yaml`, and let none repeat it.
 
     A key is what has the name of one where no name but the known ones is good, and whatever
@@ -53,7 +53,7 @@ def without_keys(root: Node, problems: list[Problem]) -> list[Problem]:
     """
     said: list[Problem] = []
     hidden: list[str] = []
-    unread: list[Key | Node] = []
+    unread: list[KeyNode | Node] = []
     for path, place, node in _written_keys(root, ()):
         hidden += [str(step) for step in path if not _shows(step)]
         if node is None:
@@ -85,12 +85,12 @@ def without_keys(root: Node, problems: list[Problem]) -> list[Problem]:
     return said
 
 
-def _written_keys(node: Node, path: Path) -> Iterator[tuple[Path, Key | Node, Node | None]]:
+def _written_keys(node: Node, path: Path) -> Iterator[tuple[Path, KeyNode | Node, Node | None]]:
     """Yield the path, place and value of whatever is a key by its name or by its looks."""
-    if isinstance(node, Scalar):
+    if isinstance(node, ScalarNode):
         if _looks_like_a_key(node.text):
             yield path, node, node
-    elif isinstance(node, List):
+    elif isinstance(node, SequenceNode):
         for number, item in enumerate(node.items):
             yield from _written_keys(item, (*path, number))
     else:
@@ -143,7 +143,7 @@ def _shows(step: str | int) -> bool:
 
 def _texts(node: Node) -> list[str]:
     """Return every text below a node."""
-    if isinstance(node, Scalar):
+    if isinstance(node, ScalarNode):
         return [node.text]
-    children = node.items if isinstance(node, List) else node.values.values()
+    children = node.items if isinstance(node, SequenceNode) else node.values.values()
     return [text for child in children for text in _texts(child)]

@@ -20,7 +20,7 @@ from runner.spec.project import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from runner.spec.schema import HookShape, PingShape
+    from runner.spec.schema import HookSchema, PingSchema
     from runner.spec.yaml import tree
 
 
@@ -64,7 +64,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class CommandChannel:
     """A program that is run, without a shell, in `folder`."""
 
     arguments: tuple[str, ...]
@@ -76,7 +76,7 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Webhook:
+class WebhookChannel:
     """A URL that takes messages as JSON."""
 
     address: Address
@@ -86,7 +86,7 @@ class Webhook:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chat:
+class ChatChannel:
     """An address of the extra `notify`: e-mail, or one of the chats that apprise knows."""
 
     address: Address
@@ -95,7 +95,7 @@ class Chat:
         return f"apprise in {self.address}"
 
 
-Way: TypeAlias = Command | Webhook | Chat
+Channel: TypeAlias = CommandChannel | WebhookChannel | ChatChannel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class Hook:
     all; what concerns no job in particular is told all the same.
     """
 
-    way: Way
+    way: Channel
     when: tuple[Kind, ...] = KINDS
     jobs: str | None = None
 
@@ -120,22 +120,22 @@ class Hook:
         return sha256(told.encode()).hexdigest()[:_ID_DIGITS]
 
 
-def _target(way: Way) -> list[str]:
+def _target(way: Channel) -> list[str]:
     match way:
-        case Command(arguments=arguments):
+        case CommandChannel(arguments=arguments):
             return ["command", *arguments]
-        case Webhook(address=address):
+        case WebhookChannel(address=address):
             return ["webhook", str(address)]
-        case Chat(address=address):
+        case ChatChannel(address=address):
             return ["apprise", str(address)]
         case _:
             assert_never(way)
 
 
-Complain: TypeAlias = "Callable[[tree.Path, str], None]"
+AddProblem: TypeAlias = "Callable[[tree.Path, str], None]"
 
 
-def read_hooks(root: Path, shapes: list[HookShape], complain: Complain) -> tuple[Hook, ...]:
+def read_hooks(root: Path, shapes: list[HookSchema], complain: AddProblem) -> tuple[Hook, ...]:
     """Make the hooks of a project; what is wrong with one is told at its path."""
     hooks: dict[str, Hook] = {}
     for number, shape in enumerate(shapes):
@@ -164,7 +164,7 @@ def read_hooks(root: Path, shapes: list[HookShape], complain: Complain) -> tuple
     return tuple(hooks.values())
 
 
-def read_ping(root: Path, shape: PingShape, complain: Complain) -> Address | None:
+def read_ping(root: Path, shape: PingSchema, complain: AddProblem) -> Address | None:
     """Say where the URL of the check is; what is wrong is told at its path."""
     if (shape.url_env is None) == (shape.url_file is None):
         found = "none" if shape.url_env is None else "both"
@@ -180,13 +180,13 @@ def read_ping(root: Path, shape: PingShape, complain: Complain) -> Address | Non
         return None
 
 
-def _way(root: Path, name: str, shape: HookShape) -> Way:
+def _way(root: Path, name: str, shape: HookSchema) -> Channel:
     """Return the way that is named; raises ValueError or RuntimeError about its value."""
     if shape.command is not None:
-        return Command(arguments=arguments(shape.command, EXAMPLE), folder=root)
+        return CommandChannel(arguments=arguments(shape.command, EXAMPLE), folder=root)
     if name.startswith("webhook"):
-        return Webhook(address=_address(root, shape.webhook_env, shape.webhook_file))
-    return Chat(address=_address(root, shape.apprise_env, shape.apprise_file))
+        return WebhookChannel(address=_address(root, shape.webhook_env, shape.webhook_file))
+    return ChatChannel(address=_address(root, shape.apprise_env, shape.apprise_file))
 
 
 def _address(root: Path, variable: str | None, file: str | None) -> Address:

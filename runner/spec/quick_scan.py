@@ -32,7 +32,7 @@ _FOLDER: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sketch:
+class QuickScan:
     """What can be told of a project without understanding it: names and spec files, sorted."""
 
     ledger: Path
@@ -40,10 +40,10 @@ class Sketch:
     files: tuple[str, ...]
 
 
-NOTHING: Final = Sketch(ledger=Path(), names=(), files=())
+NOTHING: Final = QuickScan(ledger=Path(), names=(), files=())
 
 
-def sketch(start: Path) -> Sketch:
+def quick_scan(start: Path) -> QuickScan:
     """Look at the project that `start` lies in; raises OSError only if there is no such folder.
 
     Whatever it may hold that cannot be read is passed over.
@@ -55,7 +55,7 @@ def sketch(start: Path) -> Sketch:
     outside = {os.fspath(root / places["outputs"]), os.fspath(root / PROJECT_FILE)}
     found = find_specs(root / places["specs"], root=root, leave_out=outside)
     names = {name for path in found.files for name in _names(path)}
-    return Sketch(
+    return QuickScan(
         ledger=root / places["ledger"], names=tuple(sorted(names)), files=tuple(sorted(found.files))
     )
 

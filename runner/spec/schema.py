@@ -35,7 +35,7 @@ _NO_FOLDER_INSIDE: Final = r"^/|(^|/)\.\.(/|$)|^(\./+)*\.[^/]|^(\./*)*$"
 """Absolute, upwards, hidden, or the project itself."""
 
 
-class RetryShape(Shape):
+class RetrySchema(Shape):
     """How often requests without an answer are asked again."""
 
     attempts: Annotated[int, Field(ge=1, le=100)] = Field(
@@ -45,7 +45,7 @@ class RetryShape(Shape):
     )
 
 
-class DeadlineShape(Shape):
+class DeadlineSchema(Shape):
     """What to do about a batch that takes longer than it should."""
 
     after: Annotated[str, Field(pattern=DURATION_PATTERN)] | None = Field(
@@ -61,7 +61,7 @@ class DeadlineShape(Shape):
     )
 
 
-class SpecShape(Shape):
+class SpecSchema(Shape):
     """One job for a Batch API."""
 
     name: Name | None = Field(
@@ -100,13 +100,13 @@ class SpecShape(Shape):
         description="Another number asks the same questions again.",
         examples=[1, 2],
     )
-    retry: RetryShape = Field(
-        default=RetryShape(),
+    retry: RetrySchema = Field(
+        default=RetrySchema(),
         description="How often requests without an answer are asked again.",
         examples=[{"attempts": 3}],
     )
-    deadline: DeadlineShape = Field(
-        default=DeadlineShape(),
+    deadline: DeadlineSchema = Field(
+        default=DeadlineSchema(),
         description="What to do about a batch that takes longer than it should.",
         examples=[{"after": "30h", "action": "warn"}],
     )
@@ -128,7 +128,7 @@ class SpecShape(Shape):
     )
 
 
-class ProviderShape(Shape):
+class ProviderSchema(Shape):
     """What a project may say about a provider."""
 
     base_url: str | None = Field(
@@ -194,7 +194,7 @@ class ProviderShape(Shape):
     )
 
 
-class HookShape(Shape):
+class HookSchema(Shape):
     """Who is told of what has changed, and how."""
 
     when: Annotated[list[Kind], Field(min_length=1)] | None = Field(
@@ -234,7 +234,7 @@ class HookShape(Shape):
     )
 
 
-class PingShape(Shape):
+class PingSchema(Shape):
     """A check that hears of each pass, and of passes that stay away."""
 
     url_env: Variable | None = Field(
@@ -249,7 +249,7 @@ class PingShape(Shape):
     )
 
 
-class ConfigShape(Shape):
+class ConfigSchema(Shape):
     """A project of runner: the file runner.yaml."""
 
     specs: PathText = Field(
@@ -272,18 +272,18 @@ class ConfigShape(Shape):
         description="Who is asked where a spec does not say; openai and local are built in.",
         examples=["openai", "local", "lab"],
     )
-    providers: dict[Name, ProviderShape] = Field(
+    providers: dict[Name, ProviderSchema] = Field(
         default={},
         description="Servers that speak the OpenAI Batch API, by the name that specs use.",
         examples=[{"lab": {"base_url": "http://127.0.0.1:8000/v1", "api_key_env": "LAB_KEY"}}],
         json_schema_extra={"propertyNames": {"pattern": NAME_PATTERN}},
     )
-    notify: list[HookShape] = Field(
+    notify: list[HookSchema] = Field(
         default=[],
         description="Who is told of what has changed, and how.",
         examples=[[{"webhook_env": "HOOK_URL", "when": ["failed", "trouble"]}]],
     )
-    ping: PingShape | None = Field(
+    ping: PingSchema | None = Field(
         default=None,
         description="A check that hears of each pass.",
         examples=[{"url_env": "PING_URL"}],
@@ -296,27 +296,27 @@ class ConfigShape(Shape):
 
 
 @cache
-def spec_adapter() -> TypeAdapter[SpecShape]:
+def spec_adapter() -> TypeAdapter[SpecSchema]:
     """Build the validator of specs, once a process."""
-    return TypeAdapter(SpecShape)
+    return TypeAdapter(SpecSchema)
 
 
 @cache
-def config_adapter() -> TypeAdapter[ConfigShape]:
+def config_adapter() -> TypeAdapter[ConfigSchema]:
     """Build the validator of `runner.yaml`, once a process."""
-    return TypeAdapter(ConfigShape)
+    return TypeAdapter(ConfigSchema)
 
 
 Keys = dict[tuple[str | int, ...], tuple[str, ...]]
 SPEC_KEYS: Final[Keys] = {
-    (): tuple(SpecShape.model_fields),
-    ("retry",): tuple(RetryShape.model_fields),
-    ("deadline",): tuple(DeadlineShape.model_fields),
+    (): tuple(SpecSchema.model_fields),
+    ("retry",): tuple(RetrySchema.model_fields),
+    ("deadline",): tuple(DeadlineSchema.model_fields),
 }
 CONFIG_KEYS: Final[Keys] = {
-    (): tuple(ConfigShape.model_fields),
-    ("providers", "*"): tuple(ProviderShape.model_fields),
-    ("notify", "*"): tuple(HookShape.model_fields),
-    ("ping",): tuple(PingShape.model_fields),
+    (): tuple(ConfigSchema.model_fields),
+    ("providers", "*"): tuple(ProviderSchema.model_fields),
+    ("notify", "*"): tuple(HookSchema.model_fields),
+    ("ping",): tuple(PingSchema.model_fields),
 }
 """The keys known at each place of a document; `*` stands for any key."""

@@ -28,13 +28,13 @@ from runner.spec.project import OPENAI_HOST
 from runner.spec.validation_errors import NAME_RULE, did_you_mean, explain_errors, one_of
 from runner.spec.yaml.compose import MAX_PROBLEMS
 from runner.spec.yaml.scalars import shown
-from runner.spec.yaml.tree import Key, Scalar, Table, places, plain
+from runner.spec.yaml.tree import KeyNode, MappingNode, ScalarNode, places, plain
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
 
     from runner.spec.project import Project, Provider
-    from runner.spec.schema import SpecShape
+    from runner.spec.schema import SpecSchema
     from runner.spec.yaml.documents import Document
     from runner.spec.yaml.tree import Node, Path
 
@@ -49,7 +49,7 @@ class Checked:
     """What became of a document: its name where it has one, its job if it has no problem."""
 
     name: str | None
-    name_place: Key
+    name_place: KeyNode
     job: Job | None
     problems: tuple[Problem, ...]
 
@@ -99,14 +99,14 @@ class _Validation:
             job = _job(name, shape, provider, path, document, source)
         return Checked(
             name=name,
-            name_place=Key(line=place.line, column=place.column)
+            name_place=KeyNode(line=place.line, column=place.column)
             if place
-            else Key(line=document.line, column=0),
+            else KeyNode(line=document.line, column=0),
             job=job,
             problems=_bounded(sorted(self.problems)),
         )
 
-    def _shape(self) -> SpecShape | None:
+    def _shape(self) -> SpecSchema | None:
         """Check the shape; remembers the paths that do not fit, so that nothing is said twice."""
         if self.document.root is None:
             return None
@@ -125,11 +125,11 @@ class _Validation:
     def _text(self, key: str) -> str | None:
         """Return the text at a key of the root if it is there and fits its shape."""
         node = self.document.root.values.get(key) if self.document.root else None
-        if (key,) in self.broken or not isinstance(node, Scalar):
+        if (key,) in self.broken or not isinstance(node, ScalarNode):
             return None
         return node.value if isinstance(node.value, str) else None
 
-    def _say(self, key: str, words: str, *, at: Key | Node | None = None) -> None:
+    def _say(self, key: str, words: str, *, at: KeyNode | Node | None = None) -> None:
         """Put a problem on record at the value of `key`, or at the document without one."""
         root = self.document.root
         place = at or (root.values.get(key) if root else None)
@@ -194,9 +194,9 @@ class _Validation:
                 f'"{shown(window)}" is not offered by {OPENAI_HOST}; write "24h"',
             )
 
-    def _metadata(self, root: Table) -> None:
+    def _metadata(self, root: MappingNode) -> None:
         metadata = root.values.get("metadata")
-        if isinstance(metadata, Table) and (key := metadata.keys.get(METADATA_KEY)):
+        if isinstance(metadata, MappingNode) and (key := metadata.keys.get(METADATA_KEY)):
             words = "this key is runner's own, to find its batches by; choose another"
             self._say(f"metadata.{METADATA_KEY}", words, at=key)
 
@@ -243,7 +243,7 @@ class _Validation:
 
 def _job(
     name: str,
-    shape: SpecShape,
+    shape: SpecSchema,
     provider: Provider,
     path: FilePath,
     document: Document,
@@ -268,7 +268,7 @@ def _job(
     )
 
 
-def _deadline(shape: SpecShape) -> Deadline:
+def _deadline(shape: SpecSchema) -> Deadline:
     from runner.spec.forms import duration
 
     after = shape.deadline.after

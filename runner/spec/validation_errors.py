@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runner.errors import Problem
 from runner.spec.yaml.scalars import resolve, shown
-from runner.spec.yaml.tree import List, Scalar, Table, dotted, step_into
+from runner.spec.yaml.tree import MappingNode, ScalarNode, SequenceNode, dotted, step_into
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -92,7 +92,7 @@ def explain_errors(
             path = path[:-1]
         parent, node = _find(document.root, path)
         kind = detail["type"]
-        key = parent.keys.get(str(path[-1])) if path and isinstance(parent, Table) else None
+        key = parent.keys.get(str(path[-1])) if path and isinstance(parent, MappingNode) else None
         place: Any = node
         if kind == "missing":
             if key:
@@ -140,7 +140,7 @@ def _about_value(detail: ErrorDetails, path: Path, node: Node | None) -> str:
     """Say what is wrong with the value at `path`, and what to write instead."""
     kind: str = detail["type"]
     field = str(path[-1]) if path else ""
-    text = shown(node.text) if isinstance(node, Scalar) else "this"
+    text = shown(node.text) if isinstance(node, ScalarNode) else "this"
     match kind:
         case "string_type":
             return _not_text(path, node)
@@ -184,8 +184,10 @@ def _out_of_bounds(kind: str, detail: ErrorDetails, text: str) -> str:
 
 
 def _not_text(path: Path, node: Node | None) -> str:
-    if not isinstance(node, Scalar):
-        return f"expected one text, not {'a list' if isinstance(node, List) else 'a mapping'}"
+    if not isinstance(node, ScalarNode):
+        return (
+            f"expected one text, not {'a list' if isinstance(node, SequenceNode) else 'a mapping'}"
+        )
     if path[-1] in _CONFIDENTIAL:
         return "expected a text; put it in quotes"
     what = "a boolean" if isinstance(node.value, bool) else "a number"
@@ -195,7 +197,7 @@ def _not_text(path: Path, node: Node | None) -> str:
 
 def _not_number(kind: str, node: Node | None) -> str:
     what = "a whole number" if kind == "int_type" else "a number"
-    if not isinstance(node, Scalar):
+    if not isinstance(node, ScalarNode):
         return f"expected {what}"
     if isinstance(node.value, str) and isinstance(resolve(node.text), int):
         return f"expected {what}; write {node.text} without quotes"

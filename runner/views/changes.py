@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runner.inputs.row_diff import RowChanges
     from runner.ledger.records import JobRecord, Run, RunState
     from runner.planning.actions import Plan
-    from runner.planning.state import Known, Wish
+    from runner.planning.state import DesiredRun, Recorded
     from runner.spec.diff import FieldChange
     from runner.spec.project import Project
 
@@ -41,7 +41,7 @@ _REACHES: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Edit:
+class SpecEdit:
     """A key that changed. `identity` says that it makes another revision, `effect` what it does."""
 
     change: FieldChange
@@ -62,7 +62,7 @@ class InputChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Since:
+class JobChanges:
     """What changed of one job.
 
     `before` is the revision it asked for last (12 digits), `state` where that stands, `folder` the
@@ -75,13 +75,17 @@ class Since:
     state: RunState
     folder: str
     again: bool
-    edits: tuple[Edit, ...] | None
+    edits: tuple[SpecEdit, ...] | None
     requests: InputChange | None
 
 
-def since_last(
-    project: Project, wishes: Sequence[Wish], known: Known, runs: Sequence[Run], plan: Plan
-) -> dict[str, Since]:
+def changes_since_last_pass(
+    project: Project,
+    desired_runs: Sequence[DesiredRun],
+    known: Recorded,
+    runs: Sequence[Run],
+    plan: Plan,
+) -> dict[str, JobChanges]:
     """Say by job what has changed since the last pass; jobs that are new or the same are left out.
 
     `runs` are all runs of the ledger, `plan` the plan for these wishes: it knows which jobs are
@@ -94,35 +98,37 @@ def since_last(
     }
     by_identity = {(run.job, run.revision): run for run in runs}
     newest = {run.job: run for run in runs}
-    changed: dict[str, Since] = {}
-    for wish in wishes:
-        record = known.jobs.get(renamed.get(wish.job.name, wish.job.name))
-        if record is None or record == wish.record:
+    changed: dict[str, JobChanges] = {}
+    for desired in desired_runs:
+        record = known.jobs.get(renamed.get(desired.job.name, desired.job.name))
+        if record is None or record == desired.record:
             continue
         run = by_identity.get((record.name, record.wanted or ""), newest.get(record.name))
         if run is not None:
-            changed[wish.job.name] = _since(project, wish, record, run)
+            changed[desired.job.name] = _since(project, desired, record, run)
     return changed
 
 
-def _since(project: Project, wish: Wish, record: JobRecord, run: Run) -> Since:
-    again = run.revision == wish.revision
-    return Since(
+def _since(project: Project, desired: DesiredRun, record: JobRecord, run: Run) -> JobChanges:
+    again = run.revision == desired.revision
+    return JobChanges(
         before=run.short,
         state=run.state,
         folder=run.folder,
         again=again,
-        edits=_edits(wish, record, run, again=again),
-        requests=None if run.digest == wish.digest else _requests(project, wish, run),
+        edits=_edits(desired, record, run, again=again),
+        requests=None if run.digest == desired.digest else _requests(project, desired, run),
     )
 
 
-def _edits(wish: Wish, record: JobRecord, run: Run, *, again: bool) -> tuple[Edit, ...] | None:
+def _edits(
+    desired: DesiredRun, record: JobRecord, run: Run, *, again: bool
+) -> tuple[SpecEdit, ...] | None:
     """Compare what is recorded of the run for what identifies it, and the texts for the rest."""
-    before, after = spec_fields(record.spec_document), spec_fields(wish.job.document)
+    before, after = spec_fields(record.spec_document), spec_fields(desired.job.document)
     if before is None or after is None:
         return None
-    job = wish.job
+    job = desired.job
     before |= {
         "name": record.name,
         "endpoint": run.endpoint,
@@ -138,7 +144,7 @@ def _edits(wish: Wish, record: JobRecord, run: Run, *, again: bool) -> tuple[Edi
         "replicate": job.replicate,
     }
     return tuple(
-        Edit(
+        SpecEdit(
             change=change,
             identity=change.field in _IDENTITY,
             effect=_effect(change.field, again=again),
@@ -154,11 +160,11 @@ def _effect(field: str, *, again: bool) -> str:
     return f"costs nothing; {reaches}" if reaches else "costs nothing by itself"
 
 
-def _requests(project: Project, wish: Wish, run: Run) -> InputChange:
-    from runner.views.earlier_rows import earlier_rows, rows_now
+def _requests(project: Project, desired: DesiredRun, run: Run) -> InputChange:
+    from runner.views.earlier_rows import current_requests, earlier_requests
 
-    earlier = earlier_rows(project, run, wish)
-    now = None if earlier is None else rows_now(wish)
+    earlier = earlier_requests(project, run, desired)
+    now = None if earlier is None else current_requests(desired)
     if earlier is None or now is None:
-        return InputChange(rows=None, source=None, total=wish.requests)
-    return InputChange(rows=now.since(earlier.rows), source=earlier.source, total=wish.requests)
+        return InputChange(rows=None, source=None, total=desired.requests)
+    return InputChange(rows=now.since(earlier.rows), source=earlier.source, total=desired.requests)

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runner.inputs.row_diff import Rows
+from runner.inputs.row_diff import RequestHashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runner.ledger.records import Run
-    from runner.planning.state import Wish
+    from runner.planning.state import DesiredRun
     from runner.spec.project import Project
 
 
@@ -31,44 +31,44 @@ _COMMIT_SHOWN: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Earlier:
+class EarlierRequests:
     """The requests of a revision, or their custom_ids alone; `source` says where they were read."""
 
-    rows: Rows
+    rows: RequestHashes
     source: str
 
 
-def earlier_rows(project: Project, run: Run, wish: Wish) -> Earlier | None:
+def earlier_requests(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
     """Find the requests of an earlier run of a job; None where nothing has them any more.
 
     Memory: 16 bytes a request. Changes nothing.
     """
     return (
-        _of_file(project, run, wish)
+        _of_file(project, run, desired)
         or _of_git(project, run)
         or _of_ids(project, run)
         or _of_results(project, run)
     )
 
 
-def rows_now(wish: Wish) -> Rows | None:
+def current_requests(desired: DesiredRun) -> RequestHashes | None:
     """Read the requests that a job asks now; None if its input is being written to."""
-    return _whole(wish.job.input, wish.digest)
+    return _whole(desired.job.input, desired.digest)
 
 
-def _of_file(project: Project, run: Run, wish: Wish) -> Earlier | None:
+def _of_file(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
     path = project.root / run.input_path
-    if path == wish.job.input:
+    if path == desired.job.input:
         return None
     try:
         likely = path.is_file() and _likely(path.stat().st_size, run)
     except (OSError, ValueError):
         return None
     rows = _whole(path, run.digest) if likely else None
-    return None if rows is None else Earlier(rows=rows, source=run.input_path)
+    return None if rows is None else EarlierRequests(rows=rows, source=run.input_path)
 
 
-def _of_git(project: Project, run: Run) -> Earlier | None:
+def _of_git(project: Project, run: Run) -> EarlierRequests | None:
     from runner.outputs.git_history import blobs, content
 
     if Path(run.input_path).is_absolute():
@@ -80,33 +80,33 @@ def _of_git(project: Project, run: Run) -> Earlier | None:
     )
     for blob in likely[:_TRIES]:
         with contextlib.suppress(OSError, ValueError), content(project.root, blob) as lines:
-            rows = Rows.of_requests(lines)
+            rows = RequestHashes.of_requests(lines)
             if rows.digest == run.digest:
-                return Earlier(rows=rows, source=f"commit {blob.commit[:_COMMIT_SHOWN]}")
+                return EarlierRequests(rows=rows, source=f"commit {blob.commit[:_COMMIT_SHOWN]}")
     return None
 
 
-def _of_ids(project: Project, run: Run) -> Earlier | None:
+def _of_ids(project: Project, run: Run) -> EarlierRequests | None:
     from runner.reconcile.desired import ids_path
 
     path = ids_path(project.ledger, run.digest)
     with contextlib.suppress(OSError, ValueError), path.open("rb") as lines:
-        return _complete(Rows.of_ids(lines), run, "the custom_ids that were kept")
+        return _complete(RequestHashes.of_ids(lines), run, "the custom_ids that were kept")
     return None
 
 
-def _of_results(project: Project, run: Run) -> Earlier | None:
+def _of_results(project: Project, run: Run) -> EarlierRequests | None:
     folder = project.root / run.folder
     if not run.state.final:
         return None
     with contextlib.suppress(OSError, ValueError):
-        rows = Rows.of_responses(_lines(folder / "output.jsonl", folder / "errors.jsonl"))
+        rows = RequestHashes.of_responses(_lines(folder / "output.jsonl", folder / "errors.jsonl"))
         return _complete(rows, run, f"the results in {run.folder}")
     return None
 
 
-def _complete(rows: Rows, run: Run, source: str) -> Earlier | None:
-    return Earlier(rows=rows, source=source) if rows.count == run.requests else None
+def _complete(rows: RequestHashes, run: Run, source: str) -> EarlierRequests | None:
+    return EarlierRequests(rows=rows, source=source) if rows.count == run.requests else None
 
 
 def _lines(*paths: Path) -> Iterator[bytes]:
@@ -115,10 +115,10 @@ def _lines(*paths: Path) -> Iterator[bytes]:
             yield from file
 
 
-def _whole(path: Path, digest: str) -> Rows | None:
+def _whole(path: Path, digest: str) -> RequestHashes | None:
     """Read a file of requests if it is the one with this digest."""
     with contextlib.suppress(OSError, ValueError), path.open("rb") as lines:
-        rows = Rows.of_requests(lines)
+        rows = RequestHashes.of_requests(lines)
         return rows if rows.digest == digest else None
     return None
 

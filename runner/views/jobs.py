@@ -11,7 +11,7 @@ from runner.errors import InvalidInput
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import queries
 from runner.ledger.records import REVISION_SHOWN, RunState
-from runner.planning.shard_progress import shard_standing
+from runner.planning.shard_progress import shard_progress
 from runner.reconcile.desired import job_folder, shown_path
 from runner.spec.identity import revision
 from runner.spec.job import METADATA_KEY
@@ -83,7 +83,7 @@ class JobView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobStory:
+class JobHistory:
     """The whole story of one job: how it stands, its runs, and all that happened.
 
     `failures` are the requests of a finished run that have no answer, by kind; None where the
@@ -117,7 +117,7 @@ def overview(
         its = wanted.get(job.name) if digest is None else revision(job, digest[0])
         asked.append((job, its, runs.get(job.name, {}).get(its or "")))
     left = [_foremost(tuple(runs[name].values())) for name in gone if name in runs]
-    found = _Found(project, ledger, [*(run for _, _, run in asked if run is not None), *left])
+    found = _FromLedger(project, ledger, [*(run for _, _, run in asked if run is not None), *left])
     told = []
     for job, its, wished in asked:
         digest = digests.get(job.input)
@@ -129,7 +129,7 @@ def overview(
     return (*told, *(found.view(run, None, note=_no_spec(run)) for run in left))
 
 
-def story(project: Project, job: Job | None, name: str, ledger: Ledger) -> JobStory | None:
+def job_history(project: Project, job: Job | None, name: str, ledger: Ledger) -> JobHistory | None:
     """Tell everything the ledger knows of a job; None if it knows nothing and no spec names it."""
     its = [run for run in ledger.runs() if run.job == name]
     runs = run_views(project, ledger, its, job)
@@ -139,7 +139,7 @@ def story(project: Project, job: Job | None, name: str, ledger: Ledger) -> JobSt
         [view] = overview(project, [], ledger, gone=[name])
     else:
         return None
-    return JobStory(
+    return JobHistory(
         view=view,
         runs=runs,
         events=queries.history(ledger, jobs=[name]),
@@ -154,7 +154,7 @@ def run_views(
 
     `job` is what the spec of all of them says, None where there is none.
     """
-    found = _Found(project, ledger, runs)
+    found = _FromLedger(project, ledger, runs)
     return tuple(found.view(run, job) for run in runs)
 
 
@@ -234,7 +234,7 @@ def _count_lines(job: Job) -> int:
     return lines + (last != b"\n")
 
 
-class _Found:
+class _FromLedger:
     """What the ledger has of some runs, asked for all of them at once."""
 
     def __init__(self, project: Project, ledger: Ledger, runs: Sequence[Run]) -> None:
@@ -279,7 +279,7 @@ class _Found:
 
 def _counts(run: Run) -> tuple[int, int]:
     """Count the requests of an unfinished run that are answered, and those given up."""
-    standings = [shard_standing(run, shard, run.attempts) for shard in run.shards]
+    standings = [shard_progress(run, shard, run.attempts) for shard in run.shards]
     return (
         sum(len(standing.answered) for standing in standings),
         sum(len(standing.failed) for standing in standings),

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from runner.ledger.records import REVISION_SHOWN, RunState, SubmissionState
 from runner.planning.actions import AdoptBatch, CancelBatch, RelocateRun
-from runner.planning.state import Traces
+from runner.planning.state import BatchIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from runner.planning.actions import Plan
-    from runner.planning.state import Known, Seen, Wish
+    from runner.planning.state import DesiredRun, Observed, Recorded
 
 
-class LeftKind(StrEnum):
+class ManualStepKind(StrEnum):
     """What sort of thing is left to people."""
 
     UNANSWERED = "unanswered"
@@ -37,14 +37,14 @@ class LeftKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
+class ManualStep:
     """One thing that is left to people.
 
     `job` and `revision` (12 digits) are None where it belongs to a provider as a whole. `what` is
     a sentence's worth; `command` what to type, were it to be done.
     """
 
-    kind: LeftKind
+    kind: ManualStepKind
     provider: str
     job: str | None = None
     revision: str | None = None
@@ -52,28 +52,28 @@ class Left:
     command: str
 
 
-def left_to_people(
-    wishes: Sequence[Wish],
-    known: Known,
+def manual_steps(
+    desired_runs: Sequence[DesiredRun],
+    known: Recorded,
     plan: Plan,
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, Observed],
     owned: Mapping[str, frozenset[str]],
-) -> tuple[Left, ...]:
+) -> tuple[ManualStep, ...]:
     """List what a plan does not hold and a person might expect it to.
 
     `owned` are the ids of the batches, by provider, that are attempts of this ledger.
     """
     return (
-        *_unanswered(wishes, known),
-        *_unwished(wishes, known, plan),
-        *_of_others(wishes, known, plan, seen, owned),
+        *_unanswered(desired_runs, known),
+        *_unwished(desired_runs, known, plan),
+        *_of_others(desired_runs, known, plan, seen, owned),
     )
 
 
-def _unanswered(wishes: Sequence[Wish], known: Known) -> Iterator[Left]:
+def _unanswered(desired_runs: Sequence[DesiredRun], known: Recorded) -> Iterator[ManualStep]:
     runs = {(run.job, run.revision): run for run in known.runs}
-    for wish in wishes:
-        run = runs.get((wish.job.name, wish.revision))
+    for desired in desired_runs:
+        run = runs.get((desired.job.name, desired.revision))
         if run is None or not run.state.final or run.superseded or run.succeeded == run.requests:
             continue
         requests = _count(run.requests - run.succeeded, "request")
@@ -84,8 +84,8 @@ def _unanswered(wishes: Sequence[Wish], known: Known) -> Iterator[Left]:
                 what = f"{requests} without an answer; mend what made it fail first"
             case _:
                 what = f"{requests} ended without a successful response"
-        yield Left(
-            kind=LeftKind.UNANSWERED,
+        yield ManualStep(
+            kind=ManualStepKind.UNANSWERED,
             provider=run.provider,
             job=run.job,
             revision=run.short,
@@ -94,10 +94,12 @@ def _unanswered(wishes: Sequence[Wish], known: Known) -> Iterator[Left]:
         )
 
 
-def _unwished(wishes: Sequence[Wish], known: Known, plan: Plan) -> Iterator[Left]:
+def _unwished(
+    desired_runs: Sequence[DesiredRun], known: Recorded, plan: Plan
+) -> Iterator[ManualStep]:
     """Find what is in flight and goes on although no spec asks for it."""
-    wanted = {(wish.job.name, wish.revision) for wish in wishes}
-    names = {wish.job.name for wish in wishes}
+    wanted = {(desired.job.name, desired.revision) for desired in desired_runs}
+    names = {desired.job.name for desired in desired_runs}
     going = {action.run.id for action in plan.actions if isinstance(action, RelocateRun)}
     stopping = {action.run.id for action in plan.actions if isinstance(action, CancelBatch)}
     for run in known.runs:
@@ -113,8 +115,8 @@ def _unwished(wishes: Sequence[Wish], known: Known, plan: Plan) -> Iterator[Left
             other.job == run.job and other.id != run.id and not other.state.final
             for other in known.runs
         )
-        yield Left(
-            kind=LeftKind.NO_SPEC if gone else LeftKind.OLDER_REVISION,
+        yield ManualStep(
+            kind=ManualStepKind.NO_SPEC if gone else ManualStepKind.OLDER_REVISION,
             provider=run.provider,
             job=run.job,
             revision=run.short,
@@ -125,20 +127,20 @@ def _unwished(wishes: Sequence[Wish], known: Known, plan: Plan) -> Iterator[Left
 
 
 def _of_others(
-    wishes: Sequence[Wish],
-    known: Known,
+    desired_runs: Sequence[DesiredRun],
+    known: Recorded,
     plan: Plan,
-    seen: Mapping[str, Seen],
+    seen: Mapping[str, Observed],
     owned: Mapping[str, frozenset[str]],
-) -> Iterator[Left]:
+) -> Iterator[ManualStep]:
     """Count what lies at the providers and is nobody's here."""
-    wanted = {wish.revision[:REVISION_SHOWN] for wish in wishes}
+    wanted = {desired.revision[:REVISION_SHOWN] for desired in desired_runs}
     adopted = {action.batch.id for action in plan.actions if isinstance(action, AdoptBatch)}
-    claims = {name: key for wish in wishes for name, key in wish.claims.items()}
+    claims = {name: key for desired in desired_runs for name, key in desired.claims.items()}
     for provider in sorted(seen):
         saw = seen[provider]
         mine = owned.get(provider, frozenset()) | adopted
-        carried = Traces(known.tagged.get(provider, ()), saw, claims).carried
+        carried = BatchIndex(known.tagged.get(provider, ()), saw, claims).carried
         orphans = [
             batch for key, batch in carried if batch.id not in mine and key.revision not in wanted
         ]
@@ -148,16 +150,16 @@ def _of_others(
         ]
         if orphans:
             count = _count(len(orphans), "batch", "batches")
-            yield Left(
-                kind=LeftKind.ORPHANS,
+            yield ManualStep(
+                kind=ManualStepKind.ORPHANS,
                 provider=provider,
                 what=f"{count} with runner's keys, of no job here: left alone",
                 command="runner orphans",
             )
         if foreign:
             count = _count(len(foreign), "batch", "batches")
-            yield Left(
-                kind=LeftKind.FOREIGN,
+            yield ManualStep(
+                kind=ManualStepKind.FOREIGN,
                 provider=provider,
                 what=f"{count} made by others: never touched, nor taken over",
                 command="runner adopt BATCH_ID --job NAME",

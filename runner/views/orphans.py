@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import ApiError, LocalFileError, MissingExtra, NotOffered
 from runner.ledger.records import REVISION_SHOWN, Key
-from runner.planning.state import Look, Seen, Traces
+from runner.planning.state import BatchIndex, Listing, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runner.api.protocol import BatchApi
     from runner.batch import Batch, File
     from runner.ledger.store import Ledger
-    from runner.planning.state import Wish
+    from runner.planning.state import DesiredRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class _Expected:
 
 
 def find_orphans(
-    wishes: Sequence[Wish],
+    desired_runs: Sequence[DesiredRun],
     ledger: Ledger | None,
     providers: Sequence[str],
     open_api: Callable[[str], BatchApi],
@@ -83,10 +83,12 @@ def find_orphans(
     """List what some runner has left at these providers; asks, and changes nothing."""
     runs = ledger.runs() if ledger is not None else ()
     over = {(run.job, run.short) for run in runs if run.state.final}
-    wanted = {(wish.job.name, wish.revision[:REVISION_SHOWN]) for wish in wishes} - over
+    wanted = {
+        (desired.job.name, desired.revision[:REVISION_SHOWN]) for desired in desired_runs
+    } - over
     expected = _Expected(
         wanted=wanted,
-        living=frozenset(wish.job.name for wish in wishes),
+        living=frozenset(desired.job.name for desired in desired_runs),
         over=over,
     )
     found: list[Orphan] = []
@@ -103,8 +105,8 @@ def find_orphans(
         except (ApiError, LocalFileError, MissingExtra) as error:
             unasked[provider] = str(error)
             continue
-        look = Look(started_at=0.0, complete=True, batches=batches.batches, files=files)
-        carried = Traces((), Seen(look=look)).carried
+        look = Listing(started_at=0.0, complete=True, batches=batches.batches, files=files)
+        carried = BatchIndex((), Observed(look=look)).carried
         found += _batches(provider, carried, mine, expected)
         taken = {batch.input_file_id for _key, batch in carried}
         found += [

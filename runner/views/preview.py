@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 from runner.errors import ApiError, LocalFileError, MissingExtra, Unauthorized
 from runner.planning.plan import make_plan
-from runner.planning.state import Facts, Known, Look, Seen
-from runner.reconcile.desired import make_wishes
-from runner.reconcile.moving import unseen
-from runner.reconcile.observe import look_again, observe, questions
-from runner.reconcile.recorded import known_of, published_of, with_traces
-from runner.views.changes import since_last
-from runner.views.manual_steps import left_to_people
+from runner.planning.state import Listing, Observed, PlanInputs, Recorded
+from runner.reconcile.desired import resolve_desired
+from runner.reconcile.moving import no_progress
+from runner.reconcile.observe import list_again, observe, provider_queries
+from runner.reconcile.recorded import load_recorded, published_of, with_traces
+from runner.views.changes import changes_since_last_pass
+from runner.views.manual_steps import manual_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from runner.errors import Problem
     from runner.ledger.store import Ledger
     from runner.planning.actions import Plan
-    from runner.planning.state import Wish
-    from runner.reconcile.moving import Moving
+    from runner.planning.state import DesiredRun
+    from runner.reconcile.moving import ProgressReporter
     from runner.spec.job import Specs
     from runner.spec.project import Project, Provider
-    from runner.views.changes import Since
-    from runner.views.manual_steps import Left
+    from runner.views.changes import JobChanges
+    from runner.views.manual_steps import ManualStep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +46,12 @@ class Preview:
     """
 
     plan: Plan
-    wishes: tuple[Wish, ...]
+    desired_runs: tuple[DesiredRun, ...]
     problems: tuple[Problem, ...]
     unasked: dict[str, str]
     failed: bool
-    since: Mapping[str, Since] = field(default_factory=dict)
-    left: tuple[Left, ...] = ()
+    since: Mapping[str, JobChanges] = field(default_factory=dict)
+    left: tuple[ManualStep, ...] = ()
 
 
 def preview(
@@ -62,26 +62,30 @@ def preview(
     *,
     everything: bool,
     clock: Callable[[], float],
-    moving: Moving = unseen,
+    moving: ProgressReporter = no_progress,
 ) -> Preview:
     """Make the plan that the next reconcile would begin with. Raises LedgerError."""
     living = frozenset(job.name for job in specs.jobs) if specs.complete else None
     runs = ledger.runs() if ledger is not None else ()
-    made = make_wishes(project, specs.selected, runs, living, ledger, writing=False, moving=moving)
-    wishes = with_traces(project, made.wishes, runs)
+    made = resolve_desired(
+        project, specs.selected, runs, living, ledger, writing=False, moving=moving
+    )
+    desired_runs = with_traces(project, made.desired_runs, runs)
     known = (
-        known_of(ledger, wishes, everything=everything)
+        load_recorded(ledger, desired_runs, everything=everything)
         if ledger is not None
-        else Known(jobs={}, runs=())
+        else Recorded(jobs={}, runs=())
     )
     through = ledger.listed_through if ledger is not None else _never_listed
     asking = _Asking(project, open_api, clock, moving)
-    for name, asked in questions(wishes, known.runs, project.providers, through).items():
+    for name, asked in provider_queries(
+        desired_runs, known.runs, project.providers, through
+    ).items():
         asking.ask(name, partial(observe, asked=asked, clock=clock))
-    published, latest = published_of(project, wishes, known)
+    published, latest = published_of(project, desired_runs, known)
     looked: set[str] = set()
     while True:
-        facts = Facts(
+        facts = PlanInputs(
             now=clock(),
             seen=asking.seen,
             providers=project.providers,
@@ -89,26 +93,26 @@ def preview(
             published=published,
             latest=latest,
         )
-        plan = make_plan(wishes, known, facts)
-        unseen = {wait.run.provider for wait in plan.waits if wait.look} - looked
-        if not unseen:
+        plan = make_plan(desired_runs, known, facts)
+        no_progress = {wait.run.provider for wait in plan.waits if wait.look} - looked
+        if not no_progress:
             break
         # A pass looks before it submits, and its plan is the one after that.
-        for name in sorted(unseen):
+        for name in sorted(no_progress):
             configured = project.providers.get(name)
             since = None if configured is None else through(configured)
-            before = asking.seen.get(name, Seen())
-            asking.ask(name, partial(look_again, seen=before, since=since, clock=clock))
-        looked |= unseen
+            before = asking.seen.get(name, Observed())
+            asking.ask(name, partial(list_again, seen=before, since=since, clock=clock))
+        looked |= no_progress
     return Preview(
         plan=plan,
-        wishes=wishes,
+        desired_runs=desired_runs,
         problems=made.problems,
         unasked=asking.unasked,
         failed=asking.failed,
-        since=since_last(project, wishes, known, runs, plan),
-        left=left_to_people(
-            wishes,
+        since=changes_since_last_pass(project, desired_runs, known, runs, plan),
+        left=manual_steps(
+            desired_runs,
             known,
             plan,
             asking.seen,
@@ -129,21 +133,21 @@ class _Asking:
         project: Project,
         open_api: Callable[[str], BatchApi],
         clock: Callable[[], float],
-        moving: Moving,
+        moving: ProgressReporter,
     ) -> None:
         self._project = project
         self._open_api = open_api
         self._clock = clock
         self._moving = moving
         self._apis: dict[str, BatchApi] = {}
-        self.seen: dict[str, Seen] = {}
+        self.seen: dict[str, Observed] = {}
         self.unasked: dict[str, str] = {}
         self.failed = False
 
-    def ask(self, name: str, question: Callable[[BatchApi], Seen]) -> None:
+    def ask(self, name: str, question: Callable[[BatchApi], Observed]) -> None:
         """Put a question to one provider; `question` is given its API and returns what was seen."""
         nothing = dataclasses.replace(
-            self.seen.get(name, Seen()), look=Look(started_at=self._clock(), complete=True)
+            self.seen.get(name, Observed()), look=Listing(started_at=self._clock(), complete=True)
         )
         with self._moving(name, "asking what it has"):
             api = self._open(name)

@@ -22,8 +22,8 @@ from runner.ledger.records import Key, RunState
 from runner.outputs.provenance import git_state
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.recorded import RAW
-from runner.views.jobs import JobStory, overview, run_views, shown_folder
-from runner.views.samples import Samples, Source, take_samples
+from runner.views.jobs import JobHistory, overview, run_views, shown_folder
+from runner.views.samples import Samples, SampleSource, take_samples
 from runner.views.tallies import Tokens, count_errors
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ MOST_NAMED_IN_FULL: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flight:
+class SubmittedBatch:
     """A batch and the job that it was for; `key` is that of its submission."""
 
     job: str
@@ -61,14 +61,14 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class JobDetails:
     """A job told in full.
 
     `facts` are what the spec and the run say, by name; `files` are links to the final files,
     `raw` those to the downloaded ones by submission key.
     """
 
-    story: JobStory
+    job_history: JobHistory
     facts: Mapping[str, str]
     files: tuple[Link, ...]
     raw: Mapping[Key, tuple[Link, ...]]
@@ -76,7 +76,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobDossier:
+class JobReport:
     """One job. `account` is None where it is told in short.
 
     `folder` is that of its outputs as people write it, `href` leads there if it is there.
@@ -90,11 +90,11 @@ class JobDossier:
     spec_gone: bool
     changed_at: float | None
     tokens: Tokens | None
-    account: Account | None
+    account: JobDetails | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dossier:
+class ProjectReport:
     """A project's jobs, those first that need somebody, and every batch made for them.
 
     `project` is the name of its folder, `chosen` says that jobs were asked for by name.
@@ -105,12 +105,12 @@ class Dossier:
     version: str
     git: GitState | None
     chosen: bool
-    jobs: tuple[JobDossier, ...]
-    flights: tuple[Flight, ...]
+    jobs: tuple[JobReport, ...]
+    flights: tuple[SubmittedBatch, ...]
     errors: tuple[ErrorKind, ...]
 
 
-def gather(
+def gather_report(
     project: Project,
     jobs: Sequence[Job],
     gone: Iterable[str],
@@ -119,7 +119,7 @@ def gather(
     chosen: bool,
     beside: Path,
     samples: int,
-) -> Dossier:
+) -> ProjectReport:
     """Gather everything about some jobs.
 
     `gone` are further names that only the ledger knows. Links lead from the folder `beside`.
@@ -138,13 +138,13 @@ def gather(
     most = MOST_NAMED_IN_FULL if chosen else MOST_IN_FULL
     teller = _Teller(project, ledger, runs, beside=beside, samples=samples)
     shown = names | last_runs.keys()
-    return Dossier(
+    return ProjectReport(
         project=project.root.name or str(project.root),
         version=__version__,
         git=git_state(project.root),
         chosen=chosen,
         jobs=tuple(
-            JobDossier(
+            JobReport(
                 view=view,
                 folder=shown_folder(project, view),
                 href=teller.folder(view),
@@ -196,12 +196,12 @@ class _Teller:
         self._beside = beside
         self._samples = samples
 
-    def tell(self, view: JobView, job: Job | None) -> Account:
+    def tell(self, view: JobView, job: Job | None) -> JobDetails:
         """Tell everything about one job."""
         run = self._runs.get((view.name, view.revision or ""))
         folder = Path(view.output_dir)
-        return Account(
-            story=self._story(view),
+        return JobDetails(
+            job_history=self._story(view),
             facts=dict(_facts(view, job, run)),
             files=tuple(self._files(folder)) if run is not None else (),
             raw=self._raw(run, folder),
@@ -214,11 +214,11 @@ class _Teller:
         there = os.path.isdir(folder)  # noqa: PTH112 -- it never raises
         return self._link(f"{folder.name}/", folder).href if there else None
 
-    def _story(self, view: JobView) -> JobStory:
+    def _story(self, view: JobView) -> JobHistory:
         if self._ledger is None:
-            return JobStory(view=view, runs=(), events=())
+            return JobHistory(view=view, runs=(), events=())
         runs = self._of_job.get(view.name, ())
-        return JobStory(
+        return JobHistory(
             view=view,
             runs=run_views(self._project, self._ledger, runs),
             events=self._ledger.events(view.name),
@@ -253,11 +253,11 @@ class _Teller:
         if run is None:
             if job is None:
                 return Samples()
-            source = Source(
+            source = SampleSource(
                 path=job.input, shown=job.input_shown, endpoint=job.endpoint, digest=None
             )
             return take_samples(source, None, self._ledger, most=self._samples)
-        source = Source(
+        source = SampleSource(
             path=self._project.root / run.input_path if job is None else job.input,
             shown=run.input_path,
             endpoint=run.endpoint,
@@ -290,14 +290,18 @@ def _facts(view: JobView, job: Job | None, run: Run | None) -> Iterable[tuple[st
         yield "commit", git["commit"][:12] + (", with changes" if git.get("dirty") else "")
 
 
-def _flights(ledger: Ledger, runs: Iterable[Run], shown: Collection[str]) -> tuple[Flight, ...]:
+def _flights(
+    ledger: Ledger, runs: Iterable[Run], shown: Collection[str]
+) -> tuple[SubmittedBatch, ...]:
     jobs = {run.id: run.job for run in runs if run.job in shown}
     found = []
     for run, batches in batches_by_run(ledger).items():
         for text, raw in batches if run in jobs else ():
             key = Key.parse(text)
             if key is not None:
-                found += [Flight(job=jobs[run], key=key, batch=one) for one in _batches([raw])]
+                found += [
+                    SubmittedBatch(job=jobs[run], key=key, batch=one) for one in _batches([raw])
+                ]
     return tuple(found)
 
 

@@ -47,9 +47,9 @@ def read_kinds(texts: Sequence[str]) -> tuple[str, ...]:
     kinds: list[str] = []
     problems: list[str] = []
     for text in texts:
-        fitting = fnmatch.filter(EVENT_KINDS, text)
-        kinds += fitting
-        if not fitting:
+        rows_that_fit = fnmatch.filter(EVENT_KINDS, text)
+        kinds += rows_that_fit
+        if not rows_that_fit:
             guess = did_you_mean(text, EVENT_KINDS)
             meant = f'did you mean "{guess}"?' if guess else f"there are {', '.join(EVENT_KINDS)}"
             problems.append(f'no event is of the kind "{shown(text)}"; {meant}')

@@ -43,7 +43,7 @@ class _Named(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class SampleSource:
     """An input to show requests of: where it is, its name for people, and what it should be.
 
     `digest` is that of the requests that were asked; None while nothing was, and anything goes.
@@ -85,7 +85,7 @@ class Samples:
 
 
 def take_samples(
-    source: Source, folder: Path | None, ledger: Ledger | None, *, most: int
+    source: SampleSource, folder: Path | None, ledger: Ledger | None, *, most: int
 ) -> Samples:
     """Read up to `most` requests of each kind; `folder` is where the results are, if anywhere.
 
@@ -166,7 +166,7 @@ def _whole_lines(data: bytes, *, whole: bool) -> Iterator[bytes]:
 # Requests ----------------------------------------------------------------------------------
 
 
-def _is_what_was_asked(source: Source, ledger: Ledger | None) -> bool:
+def _is_what_was_asked(source: SampleSource, ledger: Ledger | None) -> bool:
     """Whether an input still has the requests that were sent, as far as that is cheap to say.
 
     By its fingerprint, or by hashing it once more where it is small. Raises InvalidInput,
@@ -186,7 +186,7 @@ def _is_what_was_asked(source: Source, ledger: Ledger | None) -> bool:
     return found.digest == source.digest
 
 
-def _first(source: Source, most: int) -> Iterator[Sample]:
+def _first(source: SampleSource, most: int) -> Iterator[Sample]:
     for line in _head(source):
         name = _custom_id(line)
         if name is None:
@@ -197,7 +197,7 @@ def _first(source: Source, most: int) -> Iterator[Sample]:
             return
 
 
-def _find(source: Source, wanted: set[str]) -> dict[str, tuple[Turn, ...]]:
+def _find(source: SampleSource, wanted: set[str]) -> dict[str, tuple[Turn, ...]]:
     """Return the requests of these ids that stand at the beginning of an input."""
     found: dict[str, tuple[Turn, ...]] = {}
     for line in _head(source):
@@ -209,7 +209,7 @@ def _find(source: Source, wanted: set[str]) -> dict[str, tuple[Turn, ...]]:
     return found
 
 
-def _head(source: Source) -> Iterator[bytes]:
+def _head(source: SampleSource) -> Iterator[bytes]:
     with unchanging(source.path, shown=source.shown) as (file, _):
         data = read(file, HEAD_OF_INPUT, shown=source.shown)
     return _whole_lines(data, whole=len(data) < HEAD_OF_INPUT)

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.ledger.notifications import open_troubles
+from runner.ledger.notifications import open_problems
 from runner.ledger.records import RunState
-from runner.planning.shard_progress import shard_standing
+from runner.planning.shard_progress import shard_progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobFigures:
+class JobTotals:
     """One job: the run that its spec asks for, as the last pass left it.
 
     `tokens` are those that the batches of that run report, by kind; empty where they report none.
@@ -34,20 +34,20 @@ class JobFigures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class ProjectTotals:
     """A project at one moment.
 
     `in_flight` counts batches by provider and status; `oldest` is when the oldest of them was
     submitted, in Unix seconds, None where there is none.
     """
 
-    jobs: tuple[JobFigures, ...]
+    jobs: tuple[JobTotals, ...]
     in_flight: Mapping[tuple[str, str], int]
     oldest: float | None
     troubles: int
 
 
-def figures(jobs: Sequence[Job], ledger: Ledger) -> Figures:
+def project_totals(jobs: Sequence[Job], ledger: Ledger) -> ProjectTotals:
     """Count what the ledger knows of these jobs, and of everything in flight."""
     runs = {(run.job, run.revision): run for run in ledger.runs()}
     wanted = {record.name: record.wanted for record in ledger.jobs()}
@@ -58,26 +58,26 @@ def figures(jobs: Sequence[Job], ledger: Ledger) -> Figures:
         "LEFT JOIN batches ON batches.submission = submissions.key "
         "AND batches.id = submissions.batch_id WHERE submissions.state = 'submitted'"
     )
-    return Figures(
+    return ProjectTotals(
         jobs=tuple(
             _job(job.name, runs.get((job.name, wanted.get(job.name) or "")), ledger) for job in jobs
         ),
         in_flight=Counter((row["provider"], row["status"]) for row in rows),
         oldest=min((row["submitted_at"] for row in rows if row["submitted_at"]), default=None),
-        troubles=len(open_troubles(ledger)),
+        troubles=len(open_problems(ledger)),
     )
 
 
-def _job(name: str, run: Run | None, ledger: Ledger) -> JobFigures:
+def _job(name: str, run: Run | None, ledger: Ledger) -> JobTotals:
     if run is None:
-        return JobFigures(name=name, state=RunState.PENDING, tokens={})
+        return JobTotals(name=name, state=RunState.PENDING, tokens={})
     succeeded, failed = run.succeeded, run.failed
     if not run.state.final:
         whole = ledger.run(run.id)
-        standings = [shard_standing(whole, shard, whole.attempts) for shard in whole.shards]
+        standings = [shard_progress(whole, shard, whole.attempts) for shard in whole.shards]
         succeeded = sum(len(standing.answered) for standing in standings)
         failed = sum(len(standing.failed) for standing in standings)
-    return JobFigures(
+    return JobTotals(
         name=name,
         state=run.state,
         succeeded=succeeded,

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from runner.api.advice import about_connection
-from runner.api.responses import Call, Kind, Reply, decoded, refusal
+from runner.api.advice import connection_advice
+from runner.api.responses import Call, CallKind, Reply, decoded, refusal
 from runner.errors import ApiError, Transient, Unreachable
 from runner.spec.project import KeyCommand, Provider, Secret
 from tests.api.scripted import KEY, NOW, drop
@@ -27,15 +27,15 @@ GOLDEN: Final = Path(__file__).parent / "golden" / "errors.txt"
 LAB: Final = Provider(name="lab", base_url="https://lab.example/v1", api_key_env="LAB_KEY")
 HERE: Final = Provider(name="lab", base_url="http://127.0.0.1:8000/v1")
 CALLS: Final = {
-    Kind.LISTING: ("GET", "/batches"),
-    Kind.OBJECT: ("GET", "/batches/batch_1"),
-    Kind.UPLOAD: ("POST", "/files"),
-    Kind.CREATION: ("POST", "/batches"),
+    CallKind.LISTING: ("GET", "/batches"),
+    CallKind.OBJECT: ("GET", "/batches/batch_1"),
+    CallKind.UPLOAD: ("POST", "/files"),
+    CallKind.CREATION: ("POST", "/batches"),
 }
 
 
 def told(
-    kind: Kind,
+    kind: CallKind,
     status: int,
     body: object = b"",
     *,
@@ -65,7 +65,7 @@ def connection(error: Exception, provider: Provider = LAB) -> str:
     wrapped = RuntimeError("no connection")
     wrapped.__cause__ = RuntimeError("of the library below")
     wrapped.__cause__.__context__ = error
-    return about_connection(provider, wrapped)
+    return connection_advice(provider, wrapped)
 
 
 def sentences() -> dict[str, str]:
@@ -81,34 +81,40 @@ def sentences() -> dict[str, str]:
     quota = fault("You exceeded your current quota.", code="insufficient_quota")
     window = fault("Invalid value: '1h'.", param="completion_window", code="invalid_value")
     moved = {"location": "https://lab.example/api/v1/batches?key=x"}
-    unseen = fault("Cannot find file file-1, or organization org-1 has no access.", param="file_id")
+    no_progress = fault(
+        "Cannot find file file-1, or organization org-1 has no access.", param="file_id"
+    )
     return {
-        "key refused": told(Kind.LISTING, 401, refused),
-        "key of a file refused": told(Kind.LISTING, 401, refused, provider=by_file),
-        "key of a command refused": told(Kind.LISTING, 401, refused, provider=by_command),
-        "key not set": told(Kind.LISTING, 401, fault("No key."), key=None),
-        "no key configured": told(Kind.LISTING, 401, fault("No key."), provider=bare, key=None),
-        "key without the right": told(Kind.CREATION, 403, fault("Missing scopes.")),
-        "money": told(Kind.CREATION, 429, quota),
-        "payment required": told(Kind.CREATION, 402, {"error": "no credits"}),
-        "rate limit": told(Kind.CREATION, 429, fault("Slow down."), headers={"retry-after": "20"}),
-        "model": told(Kind.CREATION, 404, model),
-        "model, told with 400": told(Kind.CREATION, 400, model),
-        "parameter": told(Kind.CREATION, 400, window),
-        "request, no reason": told(Kind.CREATION, 400),
-        "file not known yet": told(Kind.CREATION, 400, unseen),
-        "file too large": told(Kind.UPLOAD, 413, b"<html><title>413 Too Large</title></html>"),
-        "no such batch": told(Kind.OBJECT, 404, fault("No batch found.")),
-        "no such call": told(Kind.LISTING, 404, {"detail": "Not Found"}),
-        "not allowed": told(Kind.CREATION, 405, b""),
-        "redirect": told(Kind.LISTING, 308, headers=moved),
-        "server error": told(Kind.LISTING, 503, b"upstream connect error"),
-        "server error, after a creation": told(Kind.CREATION, 502, b"<title>Bad Gateway</title>"),
-        "strange status": told(Kind.LISTING, 529, fault("Overloaded.")),
-        "a page": told(Kind.LISTING, 200, b"<html><title>Sign in</title></html>"),
-        "a page, after a creation": told(Kind.CREATION, 200, b"<html><title>Hi</title></html>"),
-        "long words": told(Kind.LISTING, 400, fault("word " * 500)),
-        "hostile words": told(Kind.LISTING, 400, fault("a\x1b[2Jb\u202ec\r\nd")),
+        "key refused": told(CallKind.LISTING, 401, refused),
+        "key of a file refused": told(CallKind.LISTING, 401, refused, provider=by_file),
+        "key of a command refused": told(CallKind.LISTING, 401, refused, provider=by_command),
+        "key not set": told(CallKind.LISTING, 401, fault("No key."), key=None),
+        "no key configured": told(CallKind.LISTING, 401, fault("No key."), provider=bare, key=None),
+        "key without the right": told(CallKind.CREATION, 403, fault("Missing scopes.")),
+        "money": told(CallKind.CREATION, 429, quota),
+        "payment required": told(CallKind.CREATION, 402, {"error": "no credits"}),
+        "rate limit": told(
+            CallKind.CREATION, 429, fault("Slow down."), headers={"retry-after": "20"}
+        ),
+        "model": told(CallKind.CREATION, 404, model),
+        "model, told with 400": told(CallKind.CREATION, 400, model),
+        "parameter": told(CallKind.CREATION, 400, window),
+        "request, no reason": told(CallKind.CREATION, 400),
+        "file not known yet": told(CallKind.CREATION, 400, no_progress),
+        "file too large": told(CallKind.UPLOAD, 413, b"<html><title>413 Too Large</title></html>"),
+        "no such batch": told(CallKind.OBJECT, 404, fault("No batch found.")),
+        "no such call": told(CallKind.LISTING, 404, {"detail": "Not Found"}),
+        "not allowed": told(CallKind.CREATION, 405, b""),
+        "redirect": told(CallKind.LISTING, 308, headers=moved),
+        "server error": told(CallKind.LISTING, 503, b"upstream connect error"),
+        "server error, after a creation": told(
+            CallKind.CREATION, 502, b"<title>Bad Gateway</title>"
+        ),
+        "strange status": told(CallKind.LISTING, 529, fault("Overloaded.")),
+        "a page": told(CallKind.LISTING, 200, b"<html><title>Sign in</title></html>"),
+        "a page, after a creation": told(CallKind.CREATION, 200, b"<html><title>Hi</title></html>"),
+        "long words": told(CallKind.LISTING, 400, fault("word " * 500)),
+        "hostile words": told(CallKind.LISTING, 400, fault("a\x1b[2Jb\u202ec\r\nd")),
         "refused connection, here": connection(
             ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), HERE
         ),

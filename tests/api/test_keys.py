@@ -169,7 +169,7 @@ def test_a_bug_below_shows_no_key_in_frames_of_ours(world: World) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         client.retrieve_batch("b")
     shown = dump(caught.value)
-    assert "client_wire.py" in shown
+    assert "transport.py" in shown
     assert KEY not in shown
 
 

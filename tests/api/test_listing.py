@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.api.pagination import Page, walk
+from runner.api.pagination import ListPage, walk
 from runner.batch import Batch
 from runner.errors import NotOffered, Rejected, UnexpectedReply
 from tests.api.scripted import answer, batch, file
@@ -137,10 +137,10 @@ def test_nothing_is_concluded_from_a_list_with_unreadable_entries(
 
 
 def test_an_endless_list_ends_at_the_cap() -> None:
-    def fetch(cursor: str | None) -> tuple[Page, int | None]:
+    def fetch(cursor: str | None) -> tuple[ListPage, int | None]:
         number = int(cursor or 0) + 1
         raw = page(batch(str(number)), more=True)
-        return Page.from_api(raw), 100
+        return ListPage.from_api(raw), 100
 
     seen = walk(fetch, read=Batch.from_api, enough=never, page_cap=7)
     assert (seen.requests, len(seen.entries), seen.complete) == (7, 7, False)
@@ -241,7 +241,7 @@ def test_an_honest_list_is_seen_whole_and_in_order(
 ) -> None:
     everything = many(0, total)
 
-    def fetch(cursor: str | None) -> tuple[Page, int | None]:
+    def fetch(cursor: str | None) -> tuple[ListPage, int | None]:
         ids = [one["id"] for one in everything]
         start = ids.index(cursor) + 1 if cursor is not None else 0
         data = everything[start : start + size]
@@ -250,7 +250,7 @@ def test_an_honest_list_is_seen_whole_and_in_order(
             raw["has_more"] = start + size < total
         if says_last and data:
             raw["last_id"] = data[-1]["id"]
-        return Page.from_api(raw), size
+        return ListPage.from_api(raw), size
 
     seen = walk(fetch, read=Batch.from_api, enough=never)
     assert [one.id for one in seen.entries] == [one["id"] for one in everything]
@@ -279,8 +279,8 @@ PAGES: st.SearchStrategy[Any] = st.lists(
 def test_no_list_is_endless_or_shows_an_id_twice(pages: list[dict[str, Any]]) -> None:
     served = iter(range(10**6))
 
-    def fetch(_: str | None) -> tuple[Page, int | None]:
-        return Page.from_api(pages[next(served) % len(pages)]), 3
+    def fetch(_: str | None) -> tuple[ListPage, int | None]:
+        return ListPage.from_api(pages[next(served) % len(pages)]), 3
 
     seen = walk(fetch, read=Batch.from_api, enough=never, page_cap=50)
     ids = [one.id for one in seen.entries]

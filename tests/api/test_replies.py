@@ -7,8 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.api.error_messages import LONGEST_TEXT, decode_json, public_url, read_complaint, shown
-from runner.api.responses import Call, Kind, Reply, decoded, refusal, retry_after, unusable
+from runner.api.error_messages import (
+    LONGEST_TEXT,
+    decode_json,
+    public_url,
+    read_error_message,
+    shown,
+)
+from runner.api.responses import Call, CallKind, Reply, decoded, refusal, retry_after, unusable
 from runner.batch import MONEY_CODES
 from runner.errors import (
     ApiError,
@@ -30,17 +36,17 @@ from tests.api.scripted import KEY, NOW
 PROVIDER = Provider(name="lab", base_url="https://lab.example/v1", api_key_env="LAB_KEY")
 
 
-def call_of(kind: Kind) -> Call:
+def call_of(kind: CallKind) -> Call:
     method, path = {
-        Kind.LISTING: ("GET", "/batches"),
-        Kind.OBJECT: ("GET", "/batches/batch_1"),
-        Kind.UPLOAD: ("POST", "/files"),
-        Kind.CREATION: ("POST", "/batches"),
+        CallKind.LISTING: ("GET", "/batches"),
+        CallKind.OBJECT: ("GET", "/batches/batch_1"),
+        CallKind.UPLOAD: ("POST", "/files"),
+        CallKind.CREATION: ("POST", "/batches"),
     }[kind]
     return Call(provider=PROVIDER, secret=Secret(KEY), kind=kind, method=method, path=path)
 
 
-def refused(kind: Kind, status: int, body: object = b"", **headers: str) -> ApiError:
+def refused(kind: CallKind, status: int, body: object = b"", **headers: str) -> ApiError:
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
     return refusal(call_of(kind), Reply(status=status, headers=headers, body=content), now=NOW)
 
@@ -49,12 +55,12 @@ def fault(message: str = "no", **more: object) -> dict[str, object]:
     return {"error": {"message": message, "type": None, "param": None, "code": None, **more}}
 
 
-ACTING = (Kind.UPLOAD, Kind.CREATION)
-COLLECTION = (*ACTING, Kind.LISTING)
+ACTING = (CallKind.UPLOAD, CallKind.CREATION)
+COLLECTION = (*ACTING, CallKind.LISTING)
 OPEN = (408, 500, 502, 503, 504, 520, 599)
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", CallKind)
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
@@ -74,28 +80,28 @@ OPEN = (408, 500, 502, 503, 504, 520, 599)
     ],
 )
 def test_what_a_status_means_for_every_call(
-    kind: Kind, status: int, expected: type[ApiError]
+    kind: CallKind, status: int, expected: type[ApiError]
 ) -> None:
     assert type(refused(kind, status, fault())) is expected
 
 
-@pytest.mark.parametrize("kind", Kind)
-def test_only_an_upload_can_be_too_large(kind: Kind) -> None:
-    expected = TooLarge if kind is Kind.UPLOAD else Rejected
+@pytest.mark.parametrize("kind", CallKind)
+def test_only_an_upload_can_be_too_large(kind: CallKind) -> None:
+    expected = TooLarge if kind is CallKind.UPLOAD else Rejected
     assert type(refused(kind, 413)) is expected
 
 
 @pytest.mark.parametrize("status", OPEN)
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", CallKind)
 def test_an_open_outcome_is_transient_only_where_nothing_can_have_been_made(
-    kind: Kind, status: int
+    kind: CallKind, status: int
 ) -> None:
     assert type(refused(kind, status)) is (MayHaveActed if kind in ACTING else Transient)
 
 
 @pytest.mark.parametrize("status", [404, 410])
-@pytest.mark.parametrize("kind", Kind)
-def test_what_is_not_there_is_the_call_or_the_object(kind: Kind, status: int) -> None:
+@pytest.mark.parametrize("kind", CallKind)
+def test_what_is_not_there_is_the_call_or_the_object(kind: CallKind, status: int) -> None:
     assert type(refused(kind, status)) is (NotOffered if kind in COLLECTION else NotFound)
 
 
@@ -104,7 +110,7 @@ def test_what_is_not_there_is_the_call_or_the_object(kind: Kind, status: int) ->
 @pytest.mark.parametrize("word", sorted(MONEY_CODES))
 def test_money_is_told_from_patience(word: str, status: int, place: str) -> None:
     body = fault(**{place: word})
-    assert type(refused(Kind.CREATION, status, body, **{"retry-after": "1"})) is OutOfMoney
+    assert type(refused(CallKind.CREATION, status, body, **{"retry-after": "1"})) is OutOfMoney
 
 
 @pytest.mark.parametrize("status", [400, 404])
@@ -122,8 +128,8 @@ def test_money_is_told_from_patience(word: str, status: int, place: str) -> None
     ],
 )
 def test_a_file_not_visible_yet_is_known_by_its_many_names(body: object, status: int) -> None:
-    assert type(refused(Kind.CREATION, status, body)) is FileNotVisible
-    assert type(refused(Kind.UPLOAD, status, body)) is not FileNotVisible
+    assert type(refused(CallKind.CREATION, status, body)) is FileNotVisible
+    assert type(refused(CallKind.UPLOAD, status, body)) is not FileNotVisible
 
 
 @pytest.mark.parametrize(
@@ -131,7 +137,7 @@ def test_a_file_not_visible_yet_is_known_by_its_many_names(body: object, status:
     [fault("Invalid value for 'endpoint'", param="endpoint"), fault("model not found"), b""],
 )
 def test_other_wrong_requests_are_not_blamed_on_the_file(body: object) -> None:
-    assert type(refused(Kind.CREATION, 400, body)) is Rejected
+    assert type(refused(CallKind.CREATION, 400, body)) is Rejected
 
 
 @pytest.mark.parametrize(
@@ -162,9 +168,9 @@ def test_other_wrong_requests_are_not_blamed_on_the_file(body: object) -> None:
 def test_every_envelope_is_read(
     body: object, text: str, code: str | None, param: str | None
 ) -> None:
-    error = refused(Kind.OBJECT, 429, body, **{"x-request-id": "req_1"})
+    error = refused(CallKind.OBJECT, 429, body, **{"x-request-id": "req_1"})
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    assert read_complaint(content, None).text == text
+    assert read_error_message(content, None).text == text
     assert text in str(error)
     assert (error.code, error.param, error.request_id) == (code, param, "req_1")
     assert (error.provider, error.call, error.status) == ("lab", "GET /batches/batch_1", 429)
@@ -173,11 +179,11 @@ def test_every_envelope_is_read(
 
 @pytest.mark.parametrize("body", [fault(KEY), {"error": KEY}, {"detail": KEY}, KEY.encode()])
 def test_a_key_echoed_by_the_provider_is_not_shown(body: object) -> None:
-    error = refused(Kind.OBJECT, 401, body, **{"x-request-id": KEY})
+    error = refused(CallKind.OBJECT, 401, body, **{"x-request-id": KEY})
     assert KEY not in f"{error} {error!r} {error.request_id}"
     assert "***" in str(error)
     for place in ("code", "type", "param"):
-        named = refused(Kind.OBJECT, 401, fault(**{place: KEY}))
+        named = refused(CallKind.OBJECT, 401, fault(**{place: KEY}))
         assert KEY not in f"{named} {named.code} {named.param}"
 
 
@@ -187,14 +193,14 @@ def test_a_key_at_the_cut_is_not_shown_in_part() -> None:
 
 
 def test_text_from_outside_cannot_drive_a_terminal() -> None:
-    error = refused(Kind.OBJECT, 400, fault("a\x1b[2Jb\r\n\tc\u202ed\x00\x85e"))
+    error = refused(CallKind.OBJECT, 400, fault("a\x1b[2Jb\r\n\tc\u202ed\x00\x85e"))
     assert "a [2Jb c d e" in str(error)
     assert str(error).isprintable()
 
 
 def test_long_text_is_cut() -> None:
     assert len(shown("word " * 10_000, None)) == LONGEST_TEXT
-    assert len(str(refused(Kind.OBJECT, 400, fault("x" * 10**6)))) < LONGEST_TEXT + 200
+    assert len(str(refused(CallKind.OBJECT, 400, fault("x" * 10**6)))) < LONGEST_TEXT + 200
 
 
 @pytest.mark.parametrize(
@@ -209,7 +215,7 @@ def test_long_text_is_cut() -> None:
     ],
 )
 def test_a_redirect_says_where_to_without_what_is_secret(location: str, words: str) -> None:
-    assert words in str(refused(Kind.CREATION, 308, location=location))
+    assert words in str(refused(CallKind.CREATION, 308, location=location))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +229,7 @@ def test_a_redirect_says_where_to_without_what_is_secret(location: str, words: s
 def test_a_refused_key_is_named_by_its_variable(
     provider: Provider, secret: Secret | None, words: str
 ) -> None:
-    call = Call(provider=provider, secret=secret, kind=Kind.OBJECT, method="GET", path="/x")
+    call = Call(provider=provider, secret=secret, kind=CallKind.OBJECT, method="GET", path="/x")
     error = refusal(call, Reply(status=401, headers={}, body=b""), now=NOW)
     assert words in str(error)
 
@@ -260,7 +266,7 @@ def test_retry_after(headers: dict[str, str], seconds: float | None) -> None:
 
 
 def test_the_wait_asked_for_stays_with_the_error() -> None:
-    error = refused(Kind.CREATION, 429, fault(), **{"retry-after": "3600"})
+    error = refused(CallKind.CREATION, 429, fault(), **{"retry-after": "3600"})
     assert error.retry_after == 3600.0
 
 
@@ -268,8 +274,8 @@ def test_the_wait_asked_for_stays_with_the_error() -> None:
     "body",
     [b"", b"<html>", b'{"id": "b', b'{"id": "\xff"}', b"[" * 100_000, b"{} {}", b"1e999", b"NaN"],
 )
-@pytest.mark.parametrize("kind", Kind)
-def test_a_success_that_is_not_json_is_no_success(kind: Kind, body: bytes) -> None:
+@pytest.mark.parametrize("kind", CallKind)
+def test_a_success_that_is_not_json_is_no_success(kind: CallKind, body: bytes) -> None:
     reply = Reply(status=200, headers={"x-request-id": "req_9"}, body=body)
     with pytest.raises(MayHaveActed if kind in ACTING else UnexpectedReply) as caught:
         decoded(call_of(kind), reply, now=NOW)
@@ -279,18 +285,20 @@ def test_a_success_that_is_not_json_is_no_success(kind: Kind, body: bytes) -> No
 def test_a_reply_cut_off_is_no_success() -> None:
     reply = Reply(status=200, headers={}, body=b"{}", whole=False)
     with pytest.raises(UnexpectedReply, match="too long"):
-        decoded(call_of(Kind.OBJECT), reply, now=NOW)
+        decoded(call_of(CallKind.OBJECT), reply, now=NOW)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
 def test_any_2xx_is_a_success(status: int) -> None:
     reply = Reply(status=status, headers={}, body=b'\xef\xbb\xbf{"id": 1}')
-    assert decoded(call_of(Kind.CREATION), reply, now=NOW) == {"id": 1}
+    assert decoded(call_of(CallKind.CREATION), reply, now=NOW) == {"id": 1}
 
 
 def test_an_unusable_reply_to_a_creation_says_what_to_do() -> None:
     reply = Reply(status=200, headers={}, body=b"")
-    assert "looks before it sends it again" in str(unusable(call_of(Kind.CREATION), "hm", reply))
+    assert "looks before it sends it again" in str(
+        unusable(call_of(CallKind.CREATION), "hm", reply)
+    )
 
 
 @pytest.mark.parametrize(
@@ -314,13 +322,13 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 
 @settings(deadline=None)
 @given(
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(CallKind),
     status=st.integers(300, 999),
     body=st.binary(max_size=200) | JSON.map(msgspec.json.encode),
     header=st.text(max_size=40) | st.just(KEY),
 )
 def test_any_refusal_is_one_printable_error_of_the_tree_without_the_key(
-    kind: Kind, status: int, body: bytes, header: str
+    kind: CallKind, status: int, body: bytes, header: str
 ) -> None:
     headers = dict.fromkeys(("retry-after", "date", "location", "x-request-id"), header)
     error = refusal(call_of(kind), Reply(status=status, headers=headers, body=body), now=NOW)

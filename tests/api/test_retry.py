@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.api.retry import POLICY, Policy, persist, worth_repeating
+from runner.api.retry import POLICY, RetryPolicy, call_with_retry, is_retryable
 from runner.errors import (
     FileNotVisible,
     LocalFileError,
@@ -51,7 +51,7 @@ def failing(*errors: BaseException) -> tuple[Callable[[], str], list[int]]:
 def test_what_may_pass_is_tried_again_with_doubling_waits(kind: type[ApiError]) -> None:
     naps: list[float] = []
     attempt, calls = failing(*[error_of(kind)] * 4)
-    assert persist(attempt, sleep=naps.append, random=lambda: 0.0) == "done"
+    assert call_with_retry(attempt, sleep=naps.append, random=lambda: 0.0) == "done"
     assert naps == [0.5, 1.0, 2.0, 4.0]
     assert len(calls) == 5
 
@@ -60,7 +60,7 @@ def test_the_last_error_is_raised_as_it_was() -> None:
     errors = [error_of(UnexpectedReply) for _ in range(9)]
     attempt, calls = failing(*errors)
     with pytest.raises(UnexpectedReply) as caught:
-        persist(attempt, sleep=lambda _: None, random=lambda: 0.0)
+        call_with_retry(attempt, sleep=lambda _: None, random=lambda: 0.0)
     assert caught.value is errors[4]
     assert len(calls) == POLICY.tries == 5
 
@@ -77,27 +77,27 @@ def test_the_last_error_is_raised_as_it_was() -> None:
 def test_what_cannot_pass_or_may_have_acted_is_raised_at_once(error: BaseException) -> None:
     attempt, calls = failing(error)
     with pytest.raises(type(error)):
-        persist(attempt, sleep=lambda _: pytest.fail("slept"), random=lambda: 0.0)
+        call_with_retry(attempt, sleep=lambda _: pytest.fail("slept"), random=lambda: 0.0)
     assert len(calls) == 1
 
 
 def test_a_wait_asked_for_is_kept_where_it_is_longer() -> None:
     naps: list[float] = []
     attempt, _ = failing(error_of(RateLimited, 7.0), error_of(RateLimited, 0.0))
-    persist(attempt, sleep=naps.append, random=lambda: 0.999)
+    call_with_retry(attempt, sleep=naps.append, random=lambda: 0.999)
     assert naps == [7.0, pytest.approx(2.0, rel=0.01)]
 
 
 @pytest.mark.parametrize(("wait", "worth"), [(60.0, True), (60.1, False), (None, True)])
 def test_a_wait_beyond_the_ceiling_is_not_waited(wait: float | None, worth: bool) -> None:  # noqa: FBT001
-    assert worth_repeating(error_of(RateLimited, wait), ceiling=60.0) is worth
+    assert is_retryable(error_of(RateLimited, wait), ceiling=60.0) is worth
 
 
 def test_the_waits_together_stay_within_the_budget() -> None:
     naps: list[float] = []
     attempt, calls = failing(*[error_of(RateLimited, 25.0)] * 9)
     with pytest.raises(RateLimited):
-        persist(attempt, sleep=naps.append, random=lambda: 0.0)
+        call_with_retry(attempt, sleep=naps.append, random=lambda: 0.0)
     assert naps == [25.0, 25.0]
     assert len(calls) == 3
 
@@ -112,9 +112,9 @@ def test_no_provider_can_make_a_call_wait_for_long(
 ) -> None:
     naps: list[float] = []
     attempt, calls = failing(*(error_of(RateLimited, wait) for wait in waits))
-    policy = Policy()
+    policy = RetryPolicy()
     try:
-        persist(attempt, sleep=naps.append, random=lambda: random, policy=policy)
+        call_with_retry(attempt, sleep=naps.append, random=lambda: random, policy=policy)
     except RateLimited:
         assert len(calls) <= policy.tries
     assert sum(naps) <= policy.waiting

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.api.webhook import Impatience, post
+from runner.api.webhook import WebhookTimeouts, post
 from runner.errors import NotDelivered
 from runner.spec.project import Secret
 from tests.notify.catcher import catching
@@ -34,7 +34,7 @@ def refusal(url: Secret, *, answer: float = 5.0) -> str:
             url,
             b"{}",
             content_type="application/json",
-            impatience=Impatience(connect=5, answer=answer),
+            timeouts=WebhookTimeouts(connect=5, answer=answer),
         )
     shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
     assert "5ecre7" not in "".join(shown.format())

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.account import environment
 from benchmarks.cases import Case, in_turn
-from benchmarks.costs import Bar, Cost, Failed, Figures, measure
+from benchmarks.costs import Bar, Cost, Failed, ProjectTotals, measure
 from benchmarks.growth import Growth, Step
 from benchmarks.report import HEAD, case_block, growth_block, put
 
@@ -22,7 +22,7 @@ def cost(wall: float, *, cpu: float = 1.0, peak_mb: float = 50.0, listings: int 
 
 
 # The second round met a busy machine: both took ten times as long.
-FIGURES = Figures(
+FIGURES = ProjectTotals(
     rounds={
         "runner": [cost(3.0), cost(20.0), cost(2.0)],
         "floor": [cost(1.0), cost(10.0), cost(1.0)],
@@ -127,7 +127,7 @@ def test_a_peak_that_may_be_the_benchmarks_own_is_shown_as_a_bound() -> None:
     small = Cost(wall=1, cpu=1, peak_mb=29.5, peak_floor=30.5)
     case = Case(name="small", title="Small", run=lambda _: FIGURES)
 
-    block = case_block(case, Figures(rounds={"floor": [small]}), "")
+    block = case_block(case, ProjectTotals(rounds={"floor": [small]}), "")
 
     assert "| ≤ 30 |" in block
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 
 
-class Look(Protocol):
+class Listing(Protocol):
     """Opens a page of a kind; see `Visit`."""
 
     def __call__(self, kind: str, fragment: str = "", /, **settings: object) -> Visit:
@@ -38,8 +38,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     dossiers = {"small": small(), "empty": empty(), "hostile": hostile(), "large": large(1000)}
     paths = {kind: folder / f"{kind}.html" for kind in dossiers}
-    for kind, dossier in dossiers.items():
-        paths[kind].write_text(render_page(dossier, now=NOW), "utf-8")
+    for kind, project_report in dossiers.items():
+        paths[kind].write_text(render_page(project_report, now=NOW), "utf-8")
     return paths
 
 
@@ -50,7 +50,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def look(browser: Browser, pages: Mapping[str, Path]) -> Iterator[Look]:
+def look(browser: Browser, pages: Mapping[str, Path]) -> Iterator[Listing]:
     """Give a way to open pages; closes them, and insists that each behaved."""
     visits: list[Visit] = []
 

@@ -61,9 +61,9 @@ def test_a_pass_waits_for_nobody(run: Run, lab: Folder, world: World, clock: Vir
     world.behaviour = Behaviour(working=100)
 
     assert run("reconcile").code == 0
-    idle = run("reconcile")
+    nothing_to_do = run("reconcile")
 
-    assert (idle.code, idle.out, idle.err) == (0, "", "")
+    assert (nothing_to_do.code, nothing_to_do.out, nothing_to_do.err) == (0, "", "")
     assert run("reconcile", "-v").err == "nothing to do now: 1 batch in flight\n"
     assert states(run) == {"one": "running"}
     clock.sleep(200)

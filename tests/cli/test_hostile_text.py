@@ -298,6 +298,6 @@ def test_in_a_terminal(hostile: Folder, run: Run, world: HostileWorld, poison: s
     for told in ("\x1b]", "\x9b", "\x90", "\x85", "\x07", "\x00", "\x08", "\u202e", "\u2066"):
         assert told not in seen
     for command in (("status",), ("show", "hello"), ("plan",), ("verify",)):
-        painted = hostile.terminal(*command).text
-        harmless(re.sub(r"\x1b\[[0-9]*m", "", painted))
+        coloured = hostile.terminal(*command).text
+        harmless(re.sub(r"\x1b\[[0-9]*m", "", coloured))
     assert run("status").code == 0

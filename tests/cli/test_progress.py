@@ -15,7 +15,7 @@ from tests.simulation.behaviour import Behaviour
 from tests.simulation.faults import Delay
 
 if TYPE_CHECKING:
-    from runner.report.colour import Paint
+    from runner.report.colour import Colours
     from tests.cli.shell import Folder
     from tests.simulation.world import World
 
@@ -102,7 +102,7 @@ def test_a_sentence_stays_above_what_is_drawn() -> None:
     """The cursor rests on the first drawn line: what is said there takes its place."""
     drawn, shown = threading.Event(), io.StringIO()
 
-    def lines(_width: int, _height: int, _paint: Paint) -> list[str]:
+    def lines(_width: int, _height: int, _paint: Colours) -> list[str]:
         drawn.set()
         return ["one", "  two"]
 

@@ -11,7 +11,7 @@ import pytest
 from runner.errors import LedgerError
 from runner.ledger import submission_transitions
 from runner.ledger.store import Ledger
-from runner.reconcile.concurrency import Crew, Threads
+from runner.reconcile.concurrency import TaskRunner, ThreadExecutor
 from tests.cli.conftest import states
 from tests.simulation.behaviour import Behaviour, Conditions, ListFault
 from tests.simulation.faults import Death
@@ -167,22 +167,22 @@ def test_a_ledger_put_aside_under_a_running_process_is_noticed(
     run("reconcile")
     path = lab.root / ".runner/ledger.db"
     with Ledger.open(path, clock=lambda: 0.0) as ledger:
-        ledger.insist_in_place()
+        ledger.require_in_place()
         assert run("rebuild", "--force").code == 0
         with pytest.raises(LedgerError, match="was put aside or deleted while this was running"):
-            ledger.insist_in_place()
+            ledger.require_in_place()
 
 
 def test_answers_for_a_crew_that_was_left_reach_nobody_else() -> None:
-    hands = Threads(2)
+    executor = ThreadExecutor(2)
     heard: list[str] = []
 
     def steps(name: str) -> Steps:
         heard.append((yield lambda: f"for {name}"))
 
-    abandoned = Crew(hands)
+    abandoned = TaskRunner(executor)
     abandoned.begin(steps("the first"), size=0, ended=lambda _: None)
-    second = Crew(hands)
+    second = TaskRunner(executor)
     second.begin(steps("the second"), size=0, ended=lambda _: None)
     second.finish()
     assert heard == ["for the second"]

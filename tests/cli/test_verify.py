@@ -285,10 +285,10 @@ def test_in_a_terminal_it_has_colours(run: Run, finished: Folder) -> None:
     assert "\x1b" not in run("verify").out
     flip(revision(finished) / "output.jsonl")
 
-    painted = finished.terminal("verify", columns=60).text
+    coloured = finished.terminal("verify", columns=60).text
 
-    assert "\x1b[31mdoes not match\x1b[0m" in painted
-    assert "\x1b[31m1 revision checked: 1 not as recorded\x1b[0m" in painted
+    assert "\x1b[31mdoes not match\x1b[0m" in coloured
+    assert "\x1b[31m1 revision checked: 1 not as recorded\x1b[0m" in coloured
 
 
 def test_what_a_retry_has_fetched_meanwhile_is_no_stray(

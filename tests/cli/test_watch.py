@@ -189,9 +189,9 @@ def test_looking_keeps_nobody_waiting(finished: Folder) -> None:
         versions = {looking.version}
         began = time.monotonic()
         for _ in range(20):
-            with writing.change() as change:
+            with writing.transaction() as transaction:
                 looking.runs()
-                change.tell("note", job="hello")
+                transaction.record_event("note", job="hello")
             versions.add(looking.version)
             assert history(looking, jobs=["hello"], limit=1)[0].kind == "note"
 

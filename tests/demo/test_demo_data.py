@@ -206,7 +206,7 @@ def test_without_an_output_it_says_how_to_get_one(copy: Path) -> None:
     ],
 )
 def test_an_output_that_is_not_whole_is_refused_in_words(
-    copy: Path, lines: list[str], complaint: str
+    copy: Path, lines: list[str], message: str
 ) -> None:
     four_questions(copy)
     write_output(copy, *lines)
@@ -214,5 +214,5 @@ def test_an_output_that_is_not_whole_is_refused_in_words(
     result = run(copy / "accuracy.py")
 
     assert (result.returncode, result.stdout) == (1, "")
-    assert complaint in result.stderr
+    assert message in result.stderr
     assert "Traceback" not in result.stderr

@@ -10,6 +10,7 @@ import pytest
 from runner.ledger.records import RunState
 from tests.failures.scene import Dialect, asked, each_batch, error_lines, ids, latest, told
 from tests.simulation.behaviour import (
+    AnswerLocation,
     Behaviour,
     Counts,
     ErrorInBody,
@@ -18,7 +19,6 @@ from tests.simulation.behaviour import (
     Missing,
     NoFile,
     NotRun,
-    Place,
     Several,
     Succeed,
     by_id,
@@ -88,7 +88,7 @@ def test_02_both_files_are_read_and_every_request_ends_in_one(make_site: MakeSit
             answer=by_id(
                 {
                     "r0": refused,
-                    "r2": HttpError(status=422, code="too_odd", place=Place.OUTPUT),
+                    "r2": HttpError(status=422, code="too_odd", place=AnswerLocation.OUTPUT),
                     "r3": Missing(),
                     "r7": refused,
                 }
@@ -180,7 +180,7 @@ def test_17_line_separators_inside_a_line_are_data(make_site: MakeSite) -> None:
 BROKEN: dict[str, Answer] = {
     "r1": Malformed(),  # its own answer, cut in half: the custom_id is still legible
     "r2": Malformed(line=b'{"custom_id":"r2","response":{"status_code":200,"body":{"id":"\xff"}}}'),
-    "r3": Malformed(line=b"\xff\xfe\x00 Bad gateway", place=Place.ERROR),
+    "r3": Malformed(line=b"\xff\xfe\x00 Bad gateway", place=AnswerLocation.ERROR),
     "r4": Malformed(line=b"[]"),
 }
 
@@ -278,7 +278,7 @@ PASSING: dict[str, Answer] = {
     "409": HttpError(status=409),
     "429": HttpError(status=429, code="rate_limit_exceeded"),
     "500": HttpError(status=500),
-    "502": HttpError(status=502, place=Place.OUTPUT),
+    "502": HttpError(status=502, place=AnswerLocation.OUTPUT),
     "503": HttpError(status=503),
     "529": HttpError(status=529),
     "0": HttpError(status=0),
@@ -288,7 +288,7 @@ PASSING: dict[str, Answer] = {
 }
 LASTING: dict[str, Answer] = {
     **{str(status): HttpError(status=status) for status in (400, 401, 403, 404, 413, 422, 451)},
-    "400-output": HttpError(status=400, code="server_error", place=Place.OUTPUT),
+    "400-output": HttpError(status=400, code="server_error", place=AnswerLocation.OUTPUT),
 }
 
 

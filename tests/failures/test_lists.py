@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.api.client import Client
-from runner.api.pagination import PAGE_CAP, Page, walk
+from runner.api.pagination import PAGE_CAP, ListPage, walk
 from runner.batch import Batch
 from runner.ledger.records import RunState
 from runner.spec.project import Provider
@@ -136,12 +136,12 @@ def test_24_a_list_that_never_ends_is_left_at_the_cap() -> None:
     """Failure mode 24: pages of new entries without end stop somewhere, as no whole list."""
     pages = 0
 
-    def fetch(_cursor: str | None) -> tuple[Page, int | None]:
+    def fetch(_cursor: str | None) -> tuple[ListPage, int | None]:
         nonlocal pages
         pages += 1
         entry = {"id": f"batch_{pages}", "status": "completed"}
         page = {"data": [entry], "has_more": True, "last_id": entry["id"]}
-        return Page.from_api(page), 1
+        return ListPage.from_api(page), 1
 
     seen = walk(fetch, read=Batch.from_api, enough=never)
     assert pages == PAGE_CAP == 10_000

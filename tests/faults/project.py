@@ -25,7 +25,7 @@ from tests.simulation.scene import request_line, request_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tests.faults.wire import Wire
+    from tests.faults.wire import Transport
     from tests.simulation.http import Server
     from tests.simulation.world import World
 
@@ -75,7 +75,7 @@ class Project:
     def at(
         cls,
         root: Path,
-        server: Server | Wire,
+        server: Server | Transport,
         *,
         rows: int = 12,
         a_shard: int = 5,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.faults.launching import Launcher
     from tests.faults.project import Ended
     from tests.faults.sweeping import Sweep
-    from tests.faults.wire import Wire
+    from tests.faults.wire import Transport
     from tests.simulation.faults import Fault
     from tests.simulation.world import World
 
@@ -138,13 +138,13 @@ def stranger() -> Iterator[tuple[int, list[bytes]]]:
 
 
 @pytest.fixture
-def wire(world: World) -> Iterator[Wire]:
+def wire(world: World) -> Iterator[Transport]:
     with serve(world) as server, wired(server) as wire:
         yield wire
 
 
 @pytest.fixture
-def project(memory_path: Path, wire: Wire) -> Project:
+def project(memory_path: Path, wire: Transport) -> Project:
     return Project.at(memory_path / "project", wire)
 
 
@@ -156,7 +156,7 @@ def test_a_redirect_to_another_host_gets_no_key(
     launcher: Launcher,
     project: Project,
     world: World,
-    wire: Wire,
+    wire: Transport,
     call: re.Pattern[bytes],
     status: int,
 ) -> None:
@@ -191,7 +191,7 @@ def bomb(beginning: bytes) -> bytes:
 
 @pytest.mark.parametrize("call", [LIST, UPLOAD, CREATION], ids=["list", "upload", "creation"])
 def test_a_packed_gigabyte_is_not_unpacked(
-    launcher: Launcher, project: Project, world: World, wire: Wire, call: re.Pattern[bytes]
+    launcher: Launcher, project: Project, world: World, wire: Transport, call: re.Pattern[bytes]
 ) -> None:
     answer = bomb(b'{"object": "list", "data": [')
     wire.lie(call, lambda: [answer])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.faults.launching import Launcher
-    from tests.faults.wire import Wire
+    from tests.faults.wire import Transport
     from tests.simulation.world import World
 
 TIMEOUT = 0.4
@@ -35,17 +35,17 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture
-def wire(world: World) -> Iterator[Wire]:
+def wire(world: World) -> Iterator[Transport]:
     with serve(world) as server, wired(server) as wire:
         yield wire
 
 
 @pytest.fixture
-def project(memory_path: Path, wire: Wire) -> Project:
+def project(memory_path: Path, wire: Transport) -> Project:
     return Project.at(memory_path / "project", wire)
 
 
-def check_ends_well(launcher: Launcher, project: Project, world: World, wire: Wire) -> None:
+def check_ends_well(launcher: Launcher, project: Project, world: World, wire: Transport) -> None:
     wire.mend()
     launcher.finish(project)
     project.check_results(ids(12))
@@ -56,7 +56,7 @@ def check_ends_well(launcher: Launcher, project: Project, world: World, wire: Wi
 
 @CALLS
 def test_answers_byte_by_byte_are_answers(
-    launcher: Launcher, project: Project, world: World, wire: Wire, call: re.Pattern[bytes]
+    launcher: Launcher, project: Project, world: World, wire: Transport, call: re.Pattern[bytes]
 ) -> None:
     wire.slow(call, piece=1, pause=0.0001)
     end = launcher.run(project, *WAITING, hurry=TIMEOUT)
@@ -66,7 +66,7 @@ def test_answers_byte_by_byte_are_answers(
 
 
 def test_an_upload_taken_slowly_is_an_upload(
-    launcher: Launcher, project: Project, world: World, wire: Wire
+    launcher: Launcher, project: Project, world: World, wire: Transport
 ) -> None:
     project.write("requests.jsonl", long_lines(12, 1_000_000))
     wire.slow(UPLOAD, piece=4096, pause=0.0003, back=False)
@@ -83,7 +83,7 @@ def test_an_answer_that_stalls(
     launcher: Launcher,
     project: Project,
     world: World,
-    wire: Wire,
+    wire: Transport,
     call: re.Pattern[bytes],
     after: int,
 ) -> None:
@@ -105,7 +105,7 @@ def test_an_answer_that_stalls(
 
 
 def test_an_upload_that_stalls(
-    launcher: Launcher, project: Project, world: World, wire: Wire
+    launcher: Launcher, project: Project, world: World, wire: Transport
 ) -> None:
     project.write("requests.jsonl", long_lines(12, 2_000_000))
     wire.hold(UPLOAD, after=100_000)
@@ -145,7 +145,7 @@ def test_an_answer_without_end(
     launcher: Launcher,
     project: Project,
     world: World,
-    wire: Wire,
+    wire: Transport,
     call: re.Pattern[bytes],
     answer: Callable[[], Iterator[bytes]],
 ) -> None:

@@ -39,7 +39,7 @@ class _Mishap:
     instead: Callable[[], Iterable[bytes]] | None = None
 
 
-class Wire:
+class Transport:
     """Carries bytes both ways, but for what is arranged for certain requests.
 
     `held` is set when something has been arranged and has come to pass; `spouted` counts the
@@ -129,7 +129,7 @@ class Wire:
 class _Connection:
     """One connection: what comes from the command, and what comes back."""
 
-    def __init__(self, wire: Wire, near: socket.socket, far: socket.socket) -> None:
+    def __init__(self, wire: Transport, near: socket.socket, far: socket.socket) -> None:
         self._wire, self._near, self._far = wire, near, far
         self._mishap: _Mishap | None = None
         self._through = 0
@@ -182,7 +182,7 @@ class _Connection:
 
 
 @contextmanager
-def wired(server: Server) -> Iterator[Wire]:
+def wired(server: Server) -> Iterator[Transport]:
     """Lay a wire to a server for as long as the block lasts."""
-    with closing(Wire(server)) as wire:
+    with closing(Transport(server)) as wire:
         yield wire

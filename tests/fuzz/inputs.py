@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import InvalidInput
 from runner.inputs import lines
-from runner.inputs.extract import cut, read_ids
+from runner.inputs.extract import cut, read_custom_ids
 from runner.inputs.problem_list import MOST_SHOWN
 from runner.inputs.requests import RequestReader
 from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
-from runner.inputs.validation import diagnose
+from runner.inputs.validation import check_line
 from runner.spec.project import Limits
 from tests.fuzz.target import BETWEEN, Target, assert_placed, assert_told, joined
 
@@ -88,7 +88,7 @@ def _agree(content: bytes, endpoint: str) -> None:
     """Insist that the quick and the slow way judge alike."""
     reader = RequestReader(endpoint)
     for row in _rows(content)[:50]:
-        slow = diagnose(row, endpoint)
+        slow = check_line(row, endpoint)
         assert (slow.request is None) == bool(slow.faults), row
         try:
             row.decode()
@@ -130,7 +130,7 @@ def _assert_sound(
         assert models == {shard.model}
         _assert_shard(shard, path, rows=rows, limits=limits)
         again = list(
-            read_ids(ids, shard_offset=shard.ids_offset, rows=shard.rows, wanted=shard.rows)
+            read_custom_ids(ids, shard_offset=shard.ids_offset, rows=shard.rows, wanted=shard.rows)
         )
         assert again == [(row, names[row]) for row in shard.rows]
         if not any(rows[row].endswith(b"\r") for row in shard.rows):

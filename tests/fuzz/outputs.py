@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Final
 from runner.inputs.row_set import RowSet
 from runner.outputs.answer_index import settle
 from runner.outputs.classification import _judge_slowly, judge
-from runner.outputs.publish import ERRORS, OUTPUT, Answers, ShardAnswers, prepare
+from runner.outputs.publish import ERRORS, OUTPUT, AttemptFiles, ShardAnswers, prepare
 from runner.outputs.result_files import Outcome, read_results, verify_download
 from tests.fuzz.target import BETWEEN, Target, assert_readable, joined
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner.outputs.answer_index import Settled
+    from runner.outputs.answer_index import SubmissionResults
     from runner.outputs.publish import Published
 
 _MARK: Final = b"\xef\xbb\xbf"
@@ -109,7 +109,7 @@ def _assert_verdict(line: bytes) -> None:
     assert _judge_slowly(line) == verdict, "the quick and the slow reading differ"
 
 
-def _assert_settled(settled: Settled, names: list[str]) -> None:
+def _assert_settled(settled: SubmissionResults, names: list[str]) -> None:
     kinds = (settled.succeeded, settled.transient, settled.permanent)
     assert sum(map(len, kinds)) == len(names)
     assert kinds[0].union(kinds[1]).union(kinds[2]) == RowSet.span(0, len(names))
@@ -122,10 +122,12 @@ def _assert_settled(settled: Settled, names: list[str]) -> None:
         assert len(examples) <= 3
 
 
-def _assert_published(folder: Path, files: list[Path], names: list[str], settled: Settled) -> None:
+def _assert_published(
+    folder: Path, files: list[Path], names: list[str], settled: SubmissionResults
+) -> None:
     parts = 1 + len(names) % 3
     answers = tuple(
-        Answers(attempt=1 + number // 2, files=tuple(files[number : number + 2]))
+        AttemptFiles(attempt=1 + number // 2, files=tuple(files[number : number + 2]))
         for number in range(0, len(files), 2)
     )
     shards = []

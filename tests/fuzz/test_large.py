@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from runner.api.error_messages import decode_json, read_complaint
+from runner.api.error_messages import decode_json, read_error_message
 from runner.errors import RunnerError
 from runner.inputs.scan import scan
 from runner.outputs.answer_index import settle
@@ -160,6 +160,6 @@ def test_a_result_takes_time_in_step_with_its_size(name: str, head: bytes, tmp_p
 def test_a_reply_takes_time_in_step_with_its_size(name: str, head: bytes) -> None:
     body = head + {**JSON, **PAGES}[name] + b"}" * head.count(b"{")
     with seconds(1):
-        assert len(read_complaint(body, Secret("sk-1")).text) <= 500
+        assert len(read_error_message(body, Secret("sk-1")).text) <= 500
         with suppress(ValueError):
             decode_json(body)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runner.errors import InvalidInput
 from runner.inputs.requests import RequestReader
-from runner.inputs.validation import diagnose
+from runner.inputs.validation import check_line
 from tests.inputs.writing import CHAT, EMBEDDINGS, line, read
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def test_a_row_is_judged_the_same_either_way(
     )
     row = f"{{{text}}}".encode(errors="surrogatepass")
     quick = READERS[endpoint].read(row) if is_utf8(row) else None
-    slow = diagnose(row, endpoint)
+    slow = check_line(row, endpoint)
     assert (slow.request is None) == bool(slow.faults)
     if quick is not None:
         assert slow.request == quick
@@ -68,7 +68,7 @@ def test_a_row_is_judged_the_same_either_way(
 
 @given(st.sampled_from(ENDPOINTS), st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_a_diagnosis_is_a_request_or_a_fault(endpoint: str, row: bytes) -> None:
-    diagnosis = diagnose(row, endpoint)
+    diagnosis = check_line(row, endpoint)
     assert (diagnosis.request is None) == bool(diagnosis.faults)
 
 

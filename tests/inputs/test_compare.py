@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.inputs.row_diff import RowChanges, Rows
+from runner.inputs.row_diff import RequestHashes, RowChanges
 
 requests = st.dictionaries(st.text(max_size=4), st.integers(0, 3), max_size=30)
 
@@ -23,7 +23,9 @@ def lines(rows: dict[str, int]) -> list[bytes]:
 
 @given(requests, requests)
 def test_changes_are_those_of_the_sets(before: dict[str, int], after: dict[str, int]) -> None:
-    changes = Rows.of_requests(lines(after)).since(Rows.of_requests(lines(before)))
+    changes = RequestHashes.of_requests(lines(after)).since(
+        RequestHashes.of_requests(lines(before))
+    )
 
     kept = before.keys() & after.keys()
     assert changes == RowChanges(
@@ -37,10 +39,10 @@ def test_changes_are_those_of_the_sets(before: dict[str, int], after: dict[str, 
 @given(requests, requests)
 def test_ids_alone_tell_what_came_and_went(before: dict[str, int], after: dict[str, int]) -> None:
     ids = [json.dumps(name).encode() + b"\n" for name in before]
-    whole = Rows.of_requests(lines(after)).since(Rows.of_requests(lines(before)))
+    whole = RequestHashes.of_requests(lines(after)).since(RequestHashes.of_requests(lines(before)))
 
-    for known in (Rows.of_ids(ids), Rows.of_responses(lines(before))):
-        changes = Rows.of_requests(lines(after)).since(known)
+    for known in (RequestHashes.of_ids(ids), RequestHashes.of_responses(lines(before))):
+        changes = RequestHashes.of_requests(lines(after)).since(known)
 
         assert changes.changed is None
         assert (changes.added, changes.removed) == (whole.added, whole.removed)
@@ -50,12 +52,12 @@ def test_the_digest_is_that_of_the_rows_and_not_of_the_file() -> None:
     rows = lines({"a": 1, "b": 2})
     otherwise = [b"\xef\xbb\xbf" + rows[0].replace(b"\n", b"\r\n"), b" \r\n", rows[1].rstrip(b"\n")]
 
-    assert Rows.of_requests(otherwise).digest == hashlib.sha256(b"".join(rows)).hexdigest()
-    assert Rows.of_requests(otherwise).count == 2
+    assert RequestHashes.of_requests(otherwise).digest == hashlib.sha256(b"".join(rows)).hexdigest()
+    assert RequestHashes.of_requests(otherwise).count == 2
 
 
 @pytest.mark.parametrize("line", [b"nonsense", b"{}", b'{"custom_id": 3}', b'"\xff"', b"[" * 9999])
 def test_what_has_no_custom_id_is_refused(line: bytes) -> None:
-    for read in (Rows.of_requests, Rows.of_ids, Rows.of_responses):
+    for read in (RequestHashes.of_requests, RequestHashes.of_ids, RequestHashes.of_responses):
         with pytest.raises(ValueError, match=r"."):
             read([line])

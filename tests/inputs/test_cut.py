@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
-from runner.inputs.extract import cut, read_ids
+from runner.inputs.extract import cut, read_custom_ids
 from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
 from tests.inputs.writing import CHAT, ROOMY, chat, line, read, write
@@ -94,7 +94,7 @@ def scanned(tmp_path: Path, ids: io.BytesIO) -> Scan:
 
 def test_ids_of_a_shard(scanned: Scan, ids: io.BytesIO) -> None:
     for shard in scanned.shards:
-        found = read_ids(ids, shard_offset=shard.ids_offset, rows=shard.rows, wanted=None)
+        found = read_custom_ids(ids, shard_offset=shard.ids_offset, rows=shard.rows, wanted=None)
         assert list(found) == [(row, NAMES[row]) for row in shard.rows]
 
 
@@ -102,16 +102,18 @@ def test_ids_of_a_shard(scanned: Scan, ids: io.BytesIO) -> None:
 def test_ids_of_some_rows(scanned: Scan, ids: io.BytesIO, wanted: str) -> None:
     shard = scanned.shards[1]
     rows = RowSet.parse(wanted)
-    found = read_ids(ids, shard_offset=shard.ids_offset, rows=shard.rows, wanted=rows)
+    found = read_custom_ids(ids, shard_offset=shard.ids_offset, rows=shard.rows, wanted=rows)
     assert list(found) == [(row, NAMES[row]) for row in (1, 2, 4) if row in rows]
 
 
 def test_ids_that_run_out(scanned: Scan, ids: io.BytesIO) -> None:
     shard = replace(scanned.shards[0], rows=RowSet.span(0, 9))
     with pytest.raises(LocalFileError, match="file of ids ends at row 6, before row 8"):
-        list(read_ids(ids, shard_offset=0, rows=shard.rows, wanted=None))
+        list(read_custom_ids(ids, shard_offset=0, rows=shard.rows, wanted=None))
 
 
 def test_a_file_that_holds_no_ids() -> None:
     with pytest.raises(LocalFileError, match="file of ids cannot be read"):
-        list(read_ids(io.BytesIO(b"7\n"), shard_offset=0, rows=RowSet.span(0, 1), wanted=None))
+        list(
+            read_custom_ids(io.BytesIO(b"7\n"), shard_offset=0, rows=RowSet.span(0, 1), wanted=None)
+        )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.inputs.requests import Kind, RequestReader
+from runner.inputs.requests import RequestKind, RequestReader
 from runner.spec.project import Limits
 from tests.inputs.writing import EMBEDDINGS, line, problems, read, write
 
@@ -71,15 +71,15 @@ def test_embedding_inputs_are_counted(value: object, inputs: int) -> None:
 @pytest.mark.parametrize(
     ("endpoint", "kind"),
     [
-        ("/v1/chat/completions", Kind.CHAT),
-        ("/chat/completions", Kind.CHAT),
-        ("/v1/completions", Kind.COMPLETIONS),
-        ("/v1/responses", Kind.RESPONSES),
-        ("/v1/embeddings", Kind.EMBEDDINGS),
-        ("/v1/moderations", Kind.MODERATIONS),
-        ("/v1/images/edits", Kind.OTHER),
-        ("/v1/chat/ds-test", Kind.OTHER),
+        ("/v1/chat/completions", RequestKind.CHAT),
+        ("/chat/completions", RequestKind.CHAT),
+        ("/v1/completions", RequestKind.COMPLETIONS),
+        ("/v1/responses", RequestKind.RESPONSES),
+        ("/v1/embeddings", RequestKind.EMBEDDINGS),
+        ("/v1/moderations", RequestKind.MODERATIONS),
+        ("/v1/images/edits", RequestKind.OTHER),
+        ("/v1/chat/ds-test", RequestKind.OTHER),
     ],
 )
-def test_endpoints_are_known_by_their_ending(endpoint: str, kind: Kind) -> None:
-    assert Kind.of(endpoint) is kind
+def test_endpoints_are_known_by_their_ending(endpoint: str, kind: RequestKind) -> None:
+    assert RequestKind.of(endpoint) is kind

@@ -90,8 +90,8 @@ def test_a_process_killed_in_a_change_has_changed_nothing(ledger: Ledger, path: 
     assert at_once(path, 1, "die") == [(-signal.SIGKILL, "")]
 
     assert dump(path) == before
-    with ledger.change() as change:
-        change.tell("still_here", job="hello")
+    with ledger.transaction() as transaction:
+        transaction.record_event("still_here", job="hello")
     assert kinds(ledger)[-1] == "still_here"
 
 
@@ -103,17 +103,17 @@ def test_a_change_that_fails_is_taken_back_whole(
     before = dump(path)
 
     def change_halfway() -> None:
-        with ledger.change() as change:
-            change.write("UPDATE runs SET round = 4711")
-            change.tell("halfway", job="hello")
+        with ledger.transaction() as transaction:
+            transaction.write("UPDATE runs SET round = 4711")
+            transaction.record_event("halfway", job="hello")
             raise interruption
 
     with pytest.raises(interruption):
         change_halfway()
 
     assert dump(path) == before
-    with ledger.change() as change:
-        change.tell("afterwards", job="hello")
+    with ledger.transaction() as transaction:
+        transaction.record_event("afterwards", job="hello")
     assert kinds(ledger)[-1] == "afterwards"
 
 
@@ -122,9 +122,9 @@ def test_a_change_that_breaks_a_rule_is_taken_back_whole(ledger: Ledger, path: P
     before = dump(path)
 
     def misspell() -> None:
-        with ledger.change() as change:
-            change.tell("begun", job="hello")
-            change.write("UPDATE runs SET state = 'sideways'")
+        with ledger.transaction() as transaction:
+            transaction.record_event("begun", job="hello")
+            transaction.write("UPDATE runs SET state = 'sideways'")
 
     with pytest.raises(LedgerError, match="CHECK constraint failed"):
         misspell()
@@ -134,8 +134,8 @@ def test_a_change_that_breaks_a_rule_is_taken_back_whole(ledger: Ledger, path: P
 
 def test_a_reader_sees_the_last_whole_change(ledger: Ledger, path: Path) -> None:
     start(ledger)
-    with ledger.change() as change:
-        change.write("UPDATE runs SET round = 1")
+    with ledger.transaction() as transaction:
+        transaction.write("UPDATE runs SET round = 1")
         reader = Ledger.open_read_only(path, clock=Clock())
         assert reader is not None
         with reader:
@@ -151,8 +151,8 @@ def test_a_write_waits_for_its_turn_and_says_so_when_it_gives_up(
         ledger.query("PRAGMA busy_timeout = 50")
 
         def write() -> None:
-            with ledger.change() as change:
-                change.tell("too_late", job="hello")
+            with ledger.transaction() as transaction:
+                transaction.record_event("too_late", job="hello")
 
         with pytest.raises(LedgerError, match="locked by another program"):
             write()

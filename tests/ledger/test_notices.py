@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def begin(ledger: Ledger, what: str = "lab is away", subject: str = "provider lab") -> None:
-    notifications.note_troubles(ledger, began={subject: what}, over=())
+    notifications.record_problems(ledger, began={subject: what}, over=())
 
 
 def test_a_trouble_begins_once(ledger: Ledger, clock: Clock) -> None:
@@ -26,7 +26,7 @@ def test_a_trouble_begins_once(ledger: Ledger, clock: Clock) -> None:
     begin(ledger)
 
     assert kinds(ledger) == ["trouble"]
-    [trouble] = notifications.open_troubles(ledger).values()
+    [trouble] = notifications.open_problems(ledger).values()
     assert (trouble.subject, trouble.what) == ("provider lab", "lab is away")
     assert trouble.began_at == trouble.said_at == clock.now - 60
 
@@ -39,7 +39,7 @@ def test_another_trouble_of_the_same_subject_is_an_event_and_began_when_the_firs
     begin(ledger, "another")
 
     assert kinds(ledger) == ["trouble", "trouble"]
-    [trouble] = notifications.open_troubles(ledger).values()
+    [trouble] = notifications.open_problems(ledger).values()
     assert (trouble.what, trouble.began_at, trouble.said_at) == ("another", 1000.0, 1060.0)
 
 
@@ -47,34 +47,34 @@ def test_a_trouble_is_over_once_though_two_passes_notice(
     ledger: Ledger, path: Path, clock: Clock
 ) -> None:
     begin(ledger)
-    seen = tuple(notifications.open_troubles(ledger).values())
+    seen = tuple(notifications.open_problems(ledger).values())
     with Ledger.open(path, clock=clock) as other:
-        notifications.note_troubles(other, began={}, over=seen)
-        notifications.note_troubles(ledger, began={}, over=seen)
+        notifications.record_problems(other, began={}, over=seen)
+        notifications.record_problems(ledger, began={}, over=seen)
 
     assert kinds(ledger) == ["trouble", "recovered"]
-    assert notifications.open_troubles(ledger) == {}
+    assert notifications.open_problems(ledger) == {}
 
 
 def test_a_trouble_that_has_come_back_is_not_ended_by_who_saw_the_first(
     ledger: Ledger, clock: Clock
 ) -> None:
     begin(ledger)
-    seen = tuple(notifications.open_troubles(ledger).values())
-    notifications.note_troubles(ledger, began={}, over=seen)
+    seen = tuple(notifications.open_problems(ledger).values())
+    notifications.record_problems(ledger, began={}, over=seen)
     clock.now += 1
     begin(ledger)
-    notifications.note_troubles(ledger, began={}, over=seen)
+    notifications.record_problems(ledger, began={}, over=seen)
 
-    assert len(notifications.open_troubles(ledger)) == 1
+    assert len(notifications.open_problems(ledger)) == 1
 
 
 def test_what_people_were_reminded_of_is_kept(ledger: Ledger, clock: Clock) -> None:
     begin(ledger)
     clock.now += 500
-    notifications.note_troubles(ledger, began={}, over=(), said=["provider lab"])
+    notifications.record_problems(ledger, began={}, over=(), said=["provider lab"])
 
-    [trouble] = notifications.open_troubles(ledger).values()
+    [trouble] = notifications.open_problems(ledger).values()
     assert (trouble.began_at, trouble.said_at) == (1000.0, 1500.0)
 
 

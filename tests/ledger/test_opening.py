@@ -72,8 +72,8 @@ def test_whoever_looks_cannot_write(closed: Path) -> None:
     assert ledger is not None
 
     def write() -> None:
-        with ledger.change() as change:
-            change.tell("scribbled", job="hello")
+        with ledger.transaction() as transaction:
+            transaction.record_event("scribbled", job="hello")
 
     with ledger, pytest.raises(LedgerError, match="cannot be opened or written"):
         write()
@@ -173,8 +173,8 @@ def test_a_full_disk_is_told_in_words_and_loses_nothing(ledger: Ledger) -> None:
     ledger.query("PRAGMA max_page_count = 1")  # as many as there are: not one more
 
     def write() -> None:
-        with ledger.change() as change:
-            change.tell("much", job="hello", text="x" * 1_000_000)
+        with ledger.transaction() as transaction:
+            transaction.record_event("much", job="hello", text="x" * 1_000_000)
 
     with pytest.raises(LedgerError, match="is full; nothing more was submitted"):
         write()

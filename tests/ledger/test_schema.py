@@ -62,8 +62,8 @@ FULL: Final[dict[str, Any]] = {
 
 
 def write_by_hand(ledger: Ledger, sql: str) -> None:
-    with ledger.change() as change:
-        change.write(sql)
+    with ledger.transaction() as transaction:
+        transaction.write(sql)
 
 
 def test_the_tables_and_views_are_those_of_the_documentation(ledger: Ledger) -> None:

@@ -99,19 +99,19 @@ STEPS: Final = {
         tells="batch_adopted",
     ),
     "retract_an_upload": Step(
-        make=lambda ledger: submission_transitions.retract(ledger, KEY, "refused"),
+        make=lambda ledger: submission_transitions.clear_intent(ledger, KEY, "refused"),
         start=frozenset({UPLOADING}),
         leads_to=PREPARED,
         tells="not_sent",
     ),
     "retract_a_creation": Step(
-        make=lambda ledger: submission_transitions.retract(ledger, KEY, "refused"),
+        make=lambda ledger: submission_transitions.clear_intent(ledger, KEY, "refused"),
         start=frozenset({CREATING, UPLOADED}),
         leads_to=UPLOADED,
         tells="not_sent",
     ),
     "retract_with_the_file": Step(
-        make=lambda ledger: submission_transitions.retract(
+        make=lambda ledger: submission_transitions.clear_intent(
             ledger, KEY, "no such file", file_gone=True
         ),
         start=frozenset({UPLOADING, CREATING, UPLOADED}),
@@ -135,7 +135,7 @@ REFUSED: Final = [
     pytest.param(step, state, id=f"{name}-from-{state}")
     for name, step in STEPS.items()
     for state in SubmissionState
-    # What `retract` takes back depends on the state, so it stands in the table three times.
+    # What `clear_intent` takes back depends on the state, so it stands in the table three times.
     if state not in step.start and not (name.startswith("retract") and state in (OPEN - {PREPARED}))
 ]
 
@@ -214,7 +214,7 @@ def test_an_intent_notes_when_and_how_far_the_list_was_known(ledger: Ledger, clo
 
 def test_a_fact_ends_intent_and_doubt(ledger: Ledger) -> None:
     bring_to(ledger, CREATING)
-    submission_transitions.doubt(ledger, KEY, "no answer")
+    submission_transitions.mark_uncertain(ledger, KEY, "no answer")
 
     submission_transitions.submitted(ledger, KEY, PROVIDER, batch())
 
@@ -225,10 +225,10 @@ def test_a_fact_ends_intent_and_doubt(ledger: Ledger) -> None:
 def test_only_the_first_doubt_counts(ledger: Ledger, clock: Clock) -> None:
     bring_to(ledger, CREATING)
     clock.now = 1100.0
-    submission_transitions.doubt(ledger, KEY, "no answer")
+    submission_transitions.mark_uncertain(ledger, KEY, "no answer")
     clock.now = 1200.0
 
-    submission_transitions.doubt(ledger, KEY, "still none")
+    submission_transitions.mark_uncertain(ledger, KEY, "still none")
 
     assert (attempt(ledger).doubt_at, attempt(ledger).problem) == (1100.0, "no answer")
     assert kinds(ledger).count("outcome_unknown") == 1
@@ -237,9 +237,9 @@ def test_only_the_first_doubt_counts(ledger: Ledger, clock: Clock) -> None:
 @pytest.mark.parametrize("state", [UPLOADING, CREATING])
 def test_a_retracted_intent_leaves_no_doubt(ledger: Ledger, state: SubmissionState) -> None:
     bring_to(ledger, state)
-    submission_transitions.doubt(ledger, KEY, "no answer")
+    submission_transitions.mark_uncertain(ledger, KEY, "no answer")
 
-    submission_transitions.retract(ledger, KEY, "it never arrived")
+    submission_transitions.clear_intent(ledger, KEY, "it never arrived")
 
     assert (attempt(ledger).intent_at, attempt(ledger).doubt_at) == (None, None)
     assert attempt(ledger).problem == "it never arrived"
@@ -249,7 +249,7 @@ def test_a_file_that_is_gone_is_forgotten(ledger: Ledger) -> None:
     bring_to(ledger, CREATING)
     assert attempt(ledger).input_file_id == "file-in"
 
-    submission_transitions.retract(ledger, KEY, "no such file", file_gone=True)
+    submission_transitions.clear_intent(ledger, KEY, "no such file", file_gone=True)
 
     assert attempt(ledger).input_file_id is None
 

@@ -17,17 +17,17 @@ from runner.ledger.store import Ledger
 def count(ledger: Ledger, times: int) -> None:
     """Read a number and write the next one, each time in a change of its own."""
     for _ in range(times):
-        with ledger.change() as change:
+        with ledger.transaction() as transaction:
             [row] = ledger.query("SELECT round FROM runs WHERE id = 1")
-            change.write("UPDATE runs SET round = ? WHERE id = 1", row["round"] + 1)
-            change.tell("counted", job="hello", process=os.getpid())
+            transaction.write("UPDATE runs SET round = ? WHERE id = 1", row["round"] + 1)
+            transaction.record_event("counted", job="hello", process=os.getpid())
 
 
 def die(ledger: Ledger) -> None:
     """Be killed in the middle of a change."""
-    with ledger.change() as change:
-        change.write("UPDATE runs SET round = 4711 WHERE id = 1")
-        change.tell("counted", job="hello")
+    with ledger.transaction() as transaction:
+        transaction.write("UPDATE runs SET round = 4711 WHERE id = 1")
+        transaction.record_event("counted", job="hello")
         os.kill(os.getpid(), signal.SIGKILL)
 
 

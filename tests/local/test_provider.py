@@ -224,7 +224,7 @@ def order(provider: LocalProvider, rows: int) -> str:
             data={"purpose": "batch"},
             files={"file": ("a.jsonl", jsonl(chat_lines(rows)))},
         ).json()
-        wish = {"input_file_id": file["id"], "endpoint": CHAT, "completion_window": "24h"}
-        client.post("/batches", json=wish).raise_for_status()
+        desired = {"input_file_id": file["id"], "endpoint": CHAT, "completion_window": "24h"}
+        client.post("/batches", json=desired).raise_for_status()
     identifier: str = file["id"]
     return identifier

@@ -13,8 +13,8 @@ from runner.ledger.records import RunState
 from runner.ledger.store import Ledger
 from runner.notify import deliver as delivering
 from runner.notify.deliver import deliver
-from runner.notify.subscribers import attend
-from runner.spec.notifications import Address, Hook, Webhook
+from runner.notify.subscribers import register
+from runner.spec.notifications import Address, Hook, WebhookChannel
 from runner.spec.project import find_project
 from tests.ledger.entries import Clock, start
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.notify.message import Message
-    from runner.spec.notifications import Way
+    from runner.spec.notifications import Channel
     from runner.spec.project import Project
 
 
@@ -37,7 +37,7 @@ class Post:
     tried: int = 0
 
     def __call__(
-        self, way: Way, message: Message, _project: Project, _environ: Mapping[str, str]
+        self, way: Channel, message: Message, _project: Project, _environ: Mapping[str, str]
     ) -> None:
         """Send a message."""
         self.tried += 1
@@ -65,11 +65,11 @@ class House:
     def tells(self, *hooks: Hook) -> None:
         """Let the project have these hooks from now on."""
         self.project = replace(self.project, hooks=hooks)
-        attend(self.ledger, self.project)
+        register(self.ledger, self.project)
 
     def passes(self) -> None:
         """End a pass."""
-        attend(self.ledger, self.project)
+        register(self.ledger, self.project)
         deliver(self.ledger, self.project, environ={}, warn=self.said.append)
 
     def ends(self, state: RunState = RunState.SUCCEEDED, reason: str | None = None) -> None:
@@ -88,7 +88,7 @@ class House:
 
 def webhook(name: str = "A", **values: object) -> Hook:
     """Return a hook by its variable."""
-    return replace(Hook(way=Webhook(address=Address(variable=name))), **values)  # type: ignore[arg-type]  # tests name fields
+    return replace(Hook(way=WebhookChannel(address=Address(variable=name))), **values)  # type: ignore[arg-type]  # tests name fields
 
 
 @pytest.fixture

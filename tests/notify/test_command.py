@@ -11,7 +11,7 @@ import pytest
 
 from runner.errors import NotDelivered
 from runner.notify.command import run
-from runner.spec.notifications import Command
+from runner.spec.notifications import CommandChannel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 ENVIRON = {"PATH": os.environ["PATH"]}
 
 
-def python(folder: Path, script: str) -> Command:
-    return Command(arguments=(sys.executable, "-S", "-c", script), folder=folder)
+def python(folder: Path, script: str) -> CommandChannel:
+    return CommandChannel(arguments=(sys.executable, "-S", "-c", script), folder=folder)
 
 
-def refusal(command: Command, *, patience: float = 20.0) -> NotDelivered:
+def refusal(command: CommandChannel, *, patience: float = 20.0) -> NotDelivered:
     with pytest.raises(NotDelivered) as caught:
         run(command, b"{}", ENVIRON, patience=patience)
     return caught.value
@@ -43,7 +43,7 @@ def test_a_command_has_the_message_the_variables_and_the_folder(tmp_path: Path) 
 
 
 def test_a_command_is_run_without_a_shell(tmp_path: Path) -> None:
-    command = Command(arguments=("touch", "$HOME; echo `x` > y"), folder=tmp_path)
+    command = CommandChannel(arguments=("touch", "$HOME; echo `x` > y"), folder=tmp_path)
 
     run(command, b"", ENVIRON)
 
@@ -51,7 +51,7 @@ def test_a_command_is_run_without_a_shell(tmp_path: Path) -> None:
 
 
 def test_a_command_need_not_read(tmp_path: Path) -> None:
-    run(Command(arguments=("true",), folder=tmp_path), b"x" * 1_000_000, ENVIRON)
+    run(CommandChannel(arguments=("true",), folder=tmp_path), b"x" * 1_000_000, ENVIRON)
 
 
 def test_a_command_that_fails_is_told_with_what_it_printed(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_a_command_that_fails_is_told_with_what_it_printed(tmp_path: Path) -> No
 
 
 def test_a_command_that_is_none_is_told(tmp_path: Path) -> None:
-    assert "No such file" in str(refusal(Command(arguments=("./none",), folder=tmp_path)))
-    assert "it is no command" in str(refusal(Command(arguments=("a\0b",), folder=tmp_path)))
+    assert "No such file" in str(refusal(CommandChannel(arguments=("./none",), folder=tmp_path)))
+    assert "it is no command" in str(refusal(CommandChannel(arguments=("a\0b",), folder=tmp_path)))
 
 
 def test_a_command_that_is_killed_is_told(tmp_path: Path) -> None:
@@ -109,7 +109,9 @@ def _lives(process: int) -> bool:
 def test_a_child_that_is_left_behind_is_not_waited_for(tmp_path: Path) -> None:
     began = time.monotonic()
 
-    error = refusal(Command(arguments=("sh", "-c", "sleep 5 & echo gone; exit 1"), folder=tmp_path))
+    error = refusal(
+        CommandChannel(arguments=("sh", "-c", "sleep 5 & echo gone; exit 1"), folder=tmp_path)
+    )
 
     assert (str(error), error.printed) == ("failed with exit code 1", "gone")
     assert time.monotonic() - began < 4

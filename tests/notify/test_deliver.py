@@ -19,7 +19,7 @@ from runner.notify.deliver import (
     deliver,
     without_secrets,
 )
-from runner.notify.subscribers import attend
+from runner.notify.subscribers import register
 from runner.spec.project import find_project
 from tests.ledger.entries import KEY, bring_to, kinds
 from tests.notify.conftest import webhook
@@ -55,7 +55,7 @@ def test_each_hook_hears_of_what_it_wants_to_hear_of(house: House) -> None:
     )
 
     house.ends(RunState.FAILED)
-    notifications.note_troubles(house.ledger, began={"provider lab": "lab is away"}, over=())
+    notifications.record_problems(house.ledger, began={"provider lab": "lab is away"}, over=())
     house.passes()
 
     heard = [(way.removeprefix("webhook in "), message.kind) for way, message in house.post.sent]
@@ -121,8 +121,8 @@ def test_a_hook_that_fails_is_tried_again_later_and_told_of_once(house: House) -
 
     assert house.post.kinds == ["succeeded"]
     assert len(house.said) == 1
-    [listener] = notifications.listeners(house.ledger).values()
-    assert (listener.failures, listener.tries, listener.problem) == (0, 0, None)
+    [subscriber] = notifications.subscribers(house.ledger).values()
+    assert (subscriber.failures, subscriber.tries, subscriber.problem) == (0, 0, None)
 
 
 def test_what_is_not_taken_after_eight_tries_is_given_up_and_that_is_told(house: House) -> None:
@@ -242,13 +242,15 @@ def test_a_hook_that_takes_its_time_leaves_the_rest_to_the_next_pass(
 
 def test_who_is_known_follows_the_project(house: House) -> None:
     house.tells(webhook("A"), webhook("B"))
-    assert {one.name for one in notifications.listeners(house.ledger).values()} == {
+    assert {one.name for one in notifications.subscribers(house.ledger).values()} == {
         "webhook in A",
         "webhook in B",
     }
     house.tells(webhook("B"))
-    attend(house.ledger, house.project)
-    assert [one.name for one in notifications.listeners(house.ledger).values()] == ["webhook in B"]
+    register(house.ledger, house.project)
+    assert [one.name for one in notifications.subscribers(house.ledger).values()] == [
+        "webhook in B"
+    ]
 
 
 def test_a_command_gets_no_key_and_no_secret_address(tmp_path: Path) -> None:

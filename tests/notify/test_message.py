@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.ledger.notifications import News
+from runner.ledger.notifications import PendingEvent
 from runner.ledger.records import Event
 from runner.notify.message import message_of, sample
 from tests.ledger.entries import RUN
@@ -19,13 +19,15 @@ if TYPE_CHECKING:
 AT = 1_769_860_800.0
 
 
-def told(kind: str, *, run: Run | None = None, job: str | None = None, **detail: object) -> Message:
+def message_for(
+    kind: str, *, run: Run | None = None, job: str | None = None, **detail: object
+) -> Message:
     event = Event(at=AT, kind=kind, job=job, revision=run.short if run else None, detail=detail)
-    return message_of(News(number=17, event=event), run, project="project")
+    return message_of(PendingEvent(number=17, event=event), run, project="project")
 
 
 def test_the_fields_of_a_message() -> None:
-    message = told(
+    message = message_for(
         "run_finished", run=RUN, job="hello", state="partial", succeeded=4, failed=2, reason="x" * 3
     )
 
@@ -47,7 +49,7 @@ def test_the_fields_of_a_message() -> None:
 
 
 def test_the_variables_of_a_message() -> None:
-    message = told("trouble", subject="provider lab", what="lab is away")
+    message = message_for("trouble", subject="provider lab", what="lab is away")
 
     assert message.variables() == {
         "RUNNER_ID": message.id,
@@ -63,15 +65,18 @@ def test_the_variables_of_a_message() -> None:
 @pytest.mark.parametrize(
     ("message", "text"),
     [
-        (told("trouble", job="hello", what="it waits"), "hello: it waits"),
-        (told("recovered", what="lab is away", since=AT - 3 * 3600), "over after 3 h: lab is away"),
+        (message_for("trouble", job="hello", what="it waits"), "hello: it waits"),
         (
-            told("recovered", job="hello", what="it waits", since=AT - 90),
+            message_for("recovered", what="lab is away", since=AT - 3 * 3600),
+            "over after 3 h: lab is away",
+        ),
+        (
+            message_for("recovered", job="hello", what="it waits", since=AT - 90),
             "hello: over after 1 min 30 s: it waits",
         ),
-        (told("overdue", job="hello", problem="late"), "hello: late"),
+        (message_for("overdue", job="hello", problem="late"), "hello: late"),
         (
-            told("run_finished", job="gone", state="succeeded", succeeded=1, failed=0),
+            message_for("run_finished", job="gone", state="succeeded", succeeded=1, failed=0),
             "gone: succeeded: 1 of 1 request answered",
         ),
     ],
@@ -81,16 +86,18 @@ def test_the_sentence_of_a_message(message: Message, text: str) -> None:
 
 
 def test_what_a_provider_says_is_made_fit_to_be_shown() -> None:
-    message = told("trouble", what="\x1b[2Jgone\nfor \u202egood" + "x" * 3000)
+    message = message_for("trouble", what="\x1b[2Jgone\nfor \u202egood" + "x" * 3000)
 
     assert message.text.isprintable()
     assert len(message.text) == 2000
 
 
 def test_the_same_thing_has_the_same_id_and_another_has_another() -> None:
-    one, again, other = (told("trouble", what=what) for what in ("a", "a", "b"))
+    one, again, other = (message_for("trouble", what=what) for what in ("a", "a", "b"))
     later = message_of(
-        News(number=18, event=Event(at=AT, kind="trouble", detail={})), None, project="project"
+        PendingEvent(number=18, event=Event(at=AT, kind="trouble", detail={})),
+        None,
+        project="project",
     )
 
     assert one.id == again.id == other.id
@@ -98,9 +105,12 @@ def test_the_same_thing_has_the_same_id_and_another_has_another() -> None:
 
 
 def test_a_folder_whose_name_is_no_utf_8_can_be_told_of() -> None:
-    news = News(number=1, event=Event(at=AT, kind="trouble", detail={"what": "x"}))
+    event = PendingEvent(number=1, event=Event(at=AT, kind="trouble", detail={"what": "x"}))
 
-    for message in (message_of(news, None, project="caf\udce9"), sample(project="\udce9", at=AT)):
+    for message in (
+        message_of(event, None, project="caf\udce9"),
+        sample(project="\udce9", at=AT),
+    ):
         message.content().decode()
         assert all(value.isprintable() for value in message.variables().values())
 

@@ -15,7 +15,7 @@ import pytest
 from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
 from runner.outputs.durable_files import explained, sync_folder
-from runner.outputs.publish import Answers, ShardAnswers, point_latest, prepare
+from runner.outputs.publish import AttemptFiles, ShardAnswers, point_latest, prepare
 
 if TYPE_CHECKING:
     from runner.outputs.publish import Publication
@@ -37,7 +37,7 @@ def prepared(run: Path, generation: int) -> Publication:
     shard = ShardAnswers(
         rows=RowSet.span(0, 2),
         ids=lambda: [(0, "a"), (1, "b")],
-        answers=(Answers(attempt=1, files=(raw,)),),
+        answers=(AttemptFiles(attempt=1, files=(raw,)),),
     )
     return prepare(run, [shard])
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.outputs.publish import Answers, ShardAnswers, Unanswered, prepare
+from runner.outputs.publish import AttemptFiles, MissingAnswer, ShardAnswers, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,7 @@ def shard(rows: RowSet, *attempts: tuple[Path, ...]) -> ShardAnswers:
         return ((row, f"r{row}") for row in rows)
 
     answers = (
-        Answers(attempt=number, files=files) for number, files in enumerate(attempts, start=1)
+        AttemptFiles(attempt=number, files=files) for number, files in enumerate(attempts, start=1)
     )
     return ShardAnswers(rows=rows, ids=ids, answers=tuple(answers))
 
@@ -130,7 +130,7 @@ def test_the_caller_says_why_a_row_has_no_line(run: Path) -> None:
         rows=RowSet.span(0, 2),
         ids=lambda: [(0, 'a"\u2028'), (1, "b\udfff")],
         answers=(),
-        unanswered=lambda row: Unanswered(code="runner_batch_failed", message=reasons[row]),
+        unanswered=lambda row: MissingAnswer(code="runner_batch_failed", message=reasons[row]),
     )
     prepare(run, [answers]).commit(RECORD)
     lines = [json.loads(line.decode()) for line in lines_of(run / "errors.jsonl")]
@@ -314,12 +314,12 @@ def test_a_file_that_shrinks_or_goes_while_it_is_read_is_told(
 ) -> None:
     file = write(tmp_path / "o", success(1))
 
-    def meddle(row: int) -> Unanswered:
+    def meddle(row: int) -> MissingAnswer:
         if gone:
             file.unlink()
         else:
             file.write_bytes(b"{")
-        return Unanswered(code="runner_missing", message=f"row {row}")
+        return MissingAnswer(code="runner_missing", message=f"row {row}")
 
     answers = shard(RowSet.span(0, 2), (file,))
     meddled = ShardAnswers(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner.inputs.row_set import RowSet
 from runner.outputs.answer_index import settle
-from runner.outputs.error_counts import OTHER, Tally
+from runner.outputs.error_counts import OTHER, ErrorCounts
 from runner.outputs.result_files import Outcome
 
 
@@ -121,7 +121,7 @@ def test_every_row_is_in_exactly_one_set(
 
 
 def test_a_tally_is_bounded_however_many_codes_there_are() -> None:
-    tally = Tally()
+    tally = ErrorCounts()
     for number in range(1000):
         tally.add(f"code-{number}", f"message {number}")
         tally.add("code-0", "again")

@@ -19,16 +19,16 @@ from runner.ledger.store import Ledger
 from runner.planning.actions import Submit
 from runner.planning.admission import admit
 from runner.planning.loads import Enqueued, Load, tokens
-from runner.reconcile.recorded import known_of
+from runner.reconcile.recorded import load_recorded
 from tests.inputs.writing import chat
-from tests.reconcile.test_plan import PROVIDER, wish
+from tests.reconcile.test_plan import PROVIDER, desired
 from tests.reconcile.test_standing import EVERY, ROWS, attempt, run_of, shard
 from tests.simulation.behaviour import Behaviour
 from tests.simulation.site import Site
 from tests.simulation.world import VirtualClock, World
 
 if TYPE_CHECKING:
-    from runner.inputs.row_set import RowSet as Rows
+    from runner.inputs.row_set import RowSet as RequestHashes
     from runner.planning.actions import Wait
     from runner.reconcile.passes import PassReport
     from tests.reconcile.conftest import MakeSite
@@ -43,7 +43,7 @@ volumes = st.builds(
 )
 
 
-def submit(number: int = 1, *, known: int | None, rows: Rows = EVERY) -> Submit:
+def submit(number: int = 1, *, known: int | None, rows: RequestHashes = EVERY) -> Submit:
     """Return a submission of 100 bytes a shard, or of a part of it."""
     cut = dataclasses.replace(shard(), number=number, tokens=known)
     made = attempt(1, rows, SubmissionState.PREPARED, RowSet(), RowSet())
@@ -51,7 +51,7 @@ def submit(number: int = 1, *, known: int | None, rows: Rows = EVERY) -> Submit:
     return Submit(
         run=run_of([]),
         why="",
-        job=wish(Path()).job,
+        job=desired(Path()).job,
         shard=cut,
         submission=dataclasses.replace(made, requests=len(rows), bytes=100 if whole else 0),
         new=True,
@@ -175,7 +175,7 @@ def loads(site: Site) -> dict[str, Load]:
     ledger = Ledger.open_read_only(site.ledger, clock=site.clock)
     assert ledger is not None
     with ledger:
-        return dict(known_of(ledger, (), everything=True).loads)
+        return dict(load_recorded(ledger, (), everything=True).loads)
 
 
 @pytest.mark.parametrize("installed", [True, False], ids=["counted", "estimated"])

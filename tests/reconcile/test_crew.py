@@ -12,7 +12,7 @@ import pytest
 
 from runner.errors import LocalFileError
 from runner.ledger.records import RunState
-from runner.reconcile.concurrency import BYTES_AT_ONCE, Crew, NoHands, Threads
+from runner.reconcile.concurrency import BYTES_AT_ONCE, InlineExecutor, TaskRunner, ThreadExecutor
 from tests.reconcile.conftest import ids
 from tests.simulation.behaviour import Behaviour, Expire
 from tests.simulation.faults import on, out_of_money
@@ -20,10 +20,10 @@ from tests.simulation.faults import on, out_of_money
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from runner.reconcile.concurrency import Call, Hands, Steps
+    from runner.reconcile.concurrency import Call, Executor, Steps
     from tests.reconcile.conftest import MakeSite
 
-HANDS = [NoHands(1), NoHands(3), Threads(3)]
+HANDS = [InlineExecutor(1), InlineExecutor(3), ThreadExecutor(3)]
 
 
 def squares(numbers: list[int], results: list[int]) -> Steps:
@@ -33,8 +33,8 @@ def squares(numbers: list[int], results: list[int]) -> Steps:
 
 
 @pytest.mark.parametrize("hands", HANDS)
-def test_each_gets_its_own_answers_in_its_own_order(hands: Hands) -> None:
-    crew = Crew(hands)
+def test_each_gets_its_own_answers_in_its_own_order(executor: Executor) -> None:
+    crew = TaskRunner(executor)
     results: list[list[int]] = [[] for _ in range(20)]
     ended: list[Exception | None] = []
     for number in range(20):
@@ -48,7 +48,7 @@ def test_each_gets_its_own_answers_in_its_own_order(hands: Hands) -> None:
 
 
 @pytest.mark.parametrize("hands", HANDS)
-def test_what_a_call_raises_is_raised_where_it_was_asked_for(hands: Hands) -> None:
+def test_what_a_call_raises_is_raised_where_it_was_asked_for(executor: Executor) -> None:
     def steps() -> Generator[Call, Any, None]:
         def fail() -> None:
             raise LocalFileError("full")
@@ -59,7 +59,7 @@ def test_what_a_call_raises_is_raised_where_it_was_asked_for(hands: Hands) -> No
         raise LocalFileError("again")
 
     ended: list[Exception | None] = []
-    crew = Crew(hands)
+    crew = TaskRunner(executor)
     crew.begin(steps(), size=0, ended=ended.append)
     crew.finish()
     [error] = ended
@@ -75,7 +75,7 @@ def test_calls_are_under_way_side_by_side_and_steps_are_not() -> None:
         yield barrier.wait
         seen.append(threading.get_ident())
 
-    crew = Crew(Threads(3))
+    crew = TaskRunner(ThreadExecutor(3))
     for _ in range(3):
         crew.begin(steps(), size=0, ended=lambda _: None)
     crew.finish()
@@ -98,7 +98,7 @@ def test_no_more_than_so_many_at_once() -> None:
     def steps() -> Steps:
         yield work
 
-    crew = Crew(Threads(3))
+    crew = TaskRunner(ThreadExecutor(3))
     for _ in range(30):
         crew.room(0)
         crew.begin(steps(), size=0, ended=lambda _: None)
@@ -114,7 +114,7 @@ def test_large_files_do_not_go_out_together() -> None:
         yield lambda: None
         order.append(f"{name} ends")
 
-    crew = Crew(NoHands(4))
+    crew = TaskRunner(InlineExecutor(4))
     for name in ("a", "b"):
         crew.room(BYTES_AT_ONCE)
         crew.begin(steps(name), size=BYTES_AT_ONCE, ended=lambda _: None)
@@ -124,14 +124,14 @@ def test_large_files_do_not_go_out_together() -> None:
 
 def test_a_job_goes_through_with_several_calls_at_once(make_site: MakeSite) -> None:
     site = make_site(Behaviour(ending=Expire(fraction=0.5)), Behaviour(), rows=24, shard=3)
-    site.hands = NoHands(4)
+    site.executor = InlineExecutor(4)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     site.check(ids(24))
 
 
 def test_one_try_shows_that_there_is_no_money(make_site: MakeSite) -> None:
     site = make_site(rows=24, shard=3)
-    site.hands = NoHands(4)
+    site.executor = InlineExecutor(4)
     site.world.faults = on("POST", "/files", *[out_of_money()] * 8)
     site.reconcile()
     assert len(site.world.calls("POST", "/files")) == 1

@@ -9,7 +9,7 @@ import pytest
 from runner.ledger import notifications, run_transitions, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.store import Ledger
-from runner.views.totals import JobFigures, figures
+from runner.views.totals import JobTotals, project_totals
 from tests.ledger.entries import KEY, PROVIDER, Clock, batch, bring_to
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ def jobs(*names: str) -> list[Job]:
 
 
 def test_a_job_that_was_never_run_is_pending(ledger: Ledger) -> None:
-    found = figures(jobs("new"), ledger)
+    found = project_totals(jobs("new"), ledger)
 
-    assert found.jobs == (JobFigures(name="new", state=RunState.PENDING, tokens={}),)
+    assert found.jobs == (JobTotals(name="new", state=RunState.PENDING, tokens={}),)
     assert (found.in_flight, found.oldest, found.troubles) == ({}, None, 0)
 
 
@@ -52,13 +52,13 @@ def test_a_job_in_flight(ledger: Ledger, clock: Clock) -> None:
     bring_to(ledger, SubmissionState.SUBMITTED)
     usage = {"input_tokens": 40, "output_tokens": "many", "total_tokens": 40}
     submission_transitions.observed(ledger, KEY, PROVIDER, batch(status="finalizing", usage=usage))
-    notifications.note_troubles(ledger, began={"job hello": "x"}, over=())
+    notifications.record_problems(ledger, began={"job hello": "x"}, over=())
     clock.now += 500
 
-    found = figures(jobs("hello"), ledger)
+    found = project_totals(jobs("hello"), ledger)
 
     assert found.jobs == (
-        JobFigures(name="hello", state=RunState.RUNNING, pending=6, tokens={"input": 40}),
+        JobTotals(name="hello", state=RunState.RUNNING, pending=6, tokens={"input": 40}),
     )
     assert (found.in_flight, found.oldest) == ({(PROVIDER, "finalizing"): 1}, 1000.0)
     assert found.troubles == 1
@@ -67,7 +67,7 @@ def test_a_job_in_flight(ledger: Ledger, clock: Clock) -> None:
 def test_a_job_that_is_half_answered(ledger: Ledger) -> None:
     bring_to(ledger, SubmissionState.COLLECTED)
 
-    [job] = figures(jobs("hello"), ledger).jobs
+    [job] = project_totals(jobs("hello"), ledger).jobs
 
     assert (job.succeeded, job.failed, job.pending) == (3, 0, 3)
 
@@ -84,9 +84,9 @@ def test_a_job_that_has_ended(ledger: Ledger) -> None:
         superseded=False,
     )
 
-    found = figures(jobs("hello"), ledger)
+    found = project_totals(jobs("hello"), ledger)
 
     assert found.jobs == (
-        JobFigures(name="hello", state=RunState.PARTIAL, succeeded=4, failed=2, tokens={}),
+        JobTotals(name="hello", state=RunState.PARTIAL, succeeded=4, failed=2, tokens={}),
     )
     assert found.in_flight == {}

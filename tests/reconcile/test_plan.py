@@ -13,28 +13,28 @@ import pytest
 from runner.batch import Batch, File
 from runner.ledger.records import JobRecord, Key, RunState, SubmissionState
 from runner.planning.actions import (
-    Abandon,
+    AbandonSubmission,
     AdoptBatch,
     AdoptFile,
+    BatchFailure,
     CancelBatch,
-    CloseWhole,
+    ClearIntent,
+    CloseRejectedBatch,
     Collect,
-    Doubt,
     Finish,
-    Lose,
+    MarkLost,
+    MarkUncertain,
     NoteMissing,
     Observe,
     PointLatest,
     RelocateRun,
     ReopenRun,
-    Retract,
     StartRun,
     Submit,
-    WholeFailure,
 )
-from runner.planning.in_flight import whole_failure
+from runner.planning.in_flight import batch_failure
 from runner.planning.plan import make_plan
-from runner.planning.state import Facts, Known, Look, Seen, Wish
+from runner.planning.state import DesiredRun, Listing, Observed, PlanInputs, Recorded
 from runner.spec.job import Job, Source
 from runner.spec.project import Provider
 from tests.reconcile.test_standing import EVERY, attempt, run_of, shard
@@ -52,7 +52,7 @@ PROVIDER = Provider(name="openai", base_url="https://api.example/v1")
 KEY = Key(job="job", revision="a" * 12, shard=1, attempt=1)
 
 
-def wish(root: Path, **more: Any) -> Wish:  # noqa: ANN401 -- fields of a Wish
+def desired(root: Path, **more: Any) -> DesiredRun:  # noqa: ANN401 -- fields of a Wish
     job = Job(
         name="job",
         endpoint="/v1/chat/completions",
@@ -73,7 +73,7 @@ def wish(root: Path, **more: Any) -> Wish:  # noqa: ANN401 -- fields of a Wish
         "record": RECORD,
         "shards": (shard(),),
     }
-    return Wish(**(values | more))
+    return DesiredRun(**(values | more))
 
 
 RECORD = JobRecord(
@@ -98,41 +98,41 @@ def submission(state: SubmissionState, **more: Any) -> Submission:  # noqa: ANN4
     return dataclasses.replace(made, **(values | more))
 
 
-def seen(**more: Any) -> Seen:  # noqa: ANN401 -- fields of Seen
-    return Seen(**more)
+def seen(**more: Any) -> Observed:  # noqa: ANN401 -- fields of Seen
+    return Observed(**more)
 
 
-def look(**more: Any) -> Look:  # noqa: ANN401 -- fields of a Look
+def look(**more: Any) -> Listing:  # noqa: ANN401 -- fields of a Look
     values: dict[str, Any] = {
         "started_at": NOW,
         "complete": True,
         "files": (),
         "files_complete": True,
     }
-    return Look(**(values | more))
+    return Listing(**(values | more))
 
 
 def plan_for(
     root: Path,
     *submissions: Submission,
-    at: Seen | None = None,
+    at: Observed | None = None,
     wanted: bool = True,
     run: Mapping[str, Any] | None = None,
     facts: Mapping[str, Any] | None = None,
-    wishes: Mapping[str, Any] | None = None,
+    desired_runs: Mapping[str, Any] | None = None,
 ) -> Plan:
     address = {"base_url": PROVIDER.base_url}
     recorded = dataclasses.replace(run_of(submissions), **(address | dict(run or {})))
     values: dict[str, Any] = {
         "now": NOW,
-        "seen": {"openai": at or Seen()},
+        "seen": {"openai": at or Observed()},
         "providers": {"openai": PROVIDER},
         "living": frozenset({"job"}) if wanted else frozenset(),
     }
     return make_plan(
-        [wish(root, **(wishes or {}))] if wanted else [],
-        Known(jobs={"job": RECORD}, runs=(recorded,)),
-        Facts(**(values | dict(facts or {}))),
+        [desired(root, **(desired_runs or {}))] if wanted else [],
+        Recorded(jobs={"job": RECORD}, runs=(recorded,)),
+        PlanInputs(**(values | dict(facts or {}))),
     )
 
 
@@ -166,19 +166,19 @@ P, U, UP, C, S = (
         (submission(UP), seen(look=look()), [Submit]),
         (submission(UP), seen(look=look(batches=(SAME_FILE,))), [AdoptBatch]),
         # The answer to an upload was lost.
-        (submission(U), seen(look=look()), [Doubt]),
+        (submission(U), seen(look=look()), [MarkUncertain]),
         (submission(U, doubt_at=NOW - 1), seen(look=look()), []),
-        (submission(U, doubt_at=LATE), seen(look=look()), [Retract]),
+        (submission(U, doubt_at=LATE), seen(look=look()), [ClearIntent]),
         (submission(U, doubt_at=LATE), seen(look=look(started_at=NOW - 5)), []),
         (submission(U, doubt_at=LATE), seen(look=look(files_complete=False)), []),
         (submission(U, doubt_at=LATE), seen(look=look(files=None)), []),
-        (submission(U, doubt_at=NOW - 1), seen(look=look(files_offered=False)), [Retract]),
+        (submission(U, doubt_at=NOW - 1), seen(look=look(files_offered=False)), [ClearIntent]),
         # The answer to a creation was lost: money.
-        (submission(C), seen(look=look()), [Doubt]),
+        (submission(C), seen(look=look()), [MarkUncertain]),
         (submission(C), seen(look=look(batches=(TAGGED,))), [AdoptBatch]),
         (submission(C), seen(look=look(batches=(SAME_FILE,))), [AdoptBatch]),
         (submission(C, doubt_at=NOW - 1), seen(look=look()), []),
-        (submission(C, doubt_at=LATE), seen(look=look()), [Retract]),
+        (submission(C, doubt_at=LATE), seen(look=look()), [ClearIntent]),
         (submission(C, doubt_at=LATE), seen(look=look(started_at=NOW - 5)), []),
         (submission(C, doubt_at=LATE), seen(look=look(complete=False)), []),
         (submission(C, doubt_at=LATE), seen(look=look(complete=False, offered=False)), []),
@@ -209,15 +209,15 @@ P, U, UP, C, S = (
             seen(batches={"batch_1": batch("cancelled")}),
             [Observe, Collect],
         ),
-        (submission(S), seen(batches={"batch_1": batch("failed")}), [Observe, CloseWhole]),
+        (submission(S), seen(batches={"batch_1": batch("failed")}), [Observe, CloseRejectedBatch]),
         # Not known there any more.
         (submission(S), seen(missing=frozenset({"batch_1"})), [NoteMissing]),
         (submission(S, missing_at=NOW - 60), seen(missing=frozenset({"batch_1"})), []),
-        (submission(S, missing_at=NOW - 601), seen(missing=frozenset({"batch_1"})), [Lose]),
+        (submission(S, missing_at=NOW - 601), seen(missing=frozenset({"batch_1"})), [MarkLost]),
     ],
 )
 def test_what_is_done_about_a_submission(
-    tmp_path: Path, recorded: Submission, at: Seen, expected: list[type]
+    tmp_path: Path, recorded: Submission, at: Observed, expected: list[type]
 ) -> None:
     plan = plan_for(tmp_path, recorded, at=at)
     assert kinds(plan) == expected
@@ -227,11 +227,11 @@ def test_what_is_done_about_a_submission(
 @pytest.mark.parametrize(
     ("recorded", "at", "expected"),
     [
-        (submission(P), seen(look=look()), [Abandon]),
-        (submission(UP), seen(look=look()), [Abandon]),
-        (submission(U), seen(look=look()), [Abandon]),
-        (submission(C), seen(look=look()), [Doubt]),
-        (submission(C, doubt_at=LATE), seen(look=look()), [Retract]),
+        (submission(P), seen(look=look()), [AbandonSubmission]),
+        (submission(UP), seen(look=look()), [AbandonSubmission]),
+        (submission(U), seen(look=look()), [AbandonSubmission]),
+        (submission(C), seen(look=look()), [MarkUncertain]),
+        (submission(C, doubt_at=LATE), seen(look=look()), [ClearIntent]),
         (submission(S), seen(batches={"batch_1": batch("in_progress")}), []),
         (
             submission(S),
@@ -241,7 +241,7 @@ def test_what_is_done_about_a_submission(
     ],
 )
 def test_what_no_spec_asks_for_is_seen_through_and_nothing_is_submitted(
-    tmp_path: Path, recorded: Submission, at: Seen, expected: list[type]
+    tmp_path: Path, recorded: Submission, at: Observed, expected: list[type]
 ) -> None:
     assert kinds(plan_for(tmp_path, recorded, at=at, wanted=False)) == expected
 
@@ -256,13 +256,13 @@ def test_a_cancelled_run_cancels_what_is_in_flight(tmp_path: Path) -> None:
 
 
 def test_a_new_job_starts_and_submits_in_one_plan(tmp_path: Path) -> None:
-    facts = Facts(
+    facts = PlanInputs(
         now=NOW,
         seen={"openai": seen(look=look())},
         providers={"openai": PROVIDER},
         living=frozenset({"job"}),
     )
-    plan = make_plan([wish(tmp_path)], Known(jobs={}, runs=()), facts)
+    plan = make_plan([desired(tmp_path)], Recorded(jobs={}, runs=()), facts)
     assert kinds(plan) == [StartRun, Submit]
 
 
@@ -270,15 +270,15 @@ def test_the_same_questions_under_an_old_name_are_taken_along(tmp_path: Path) ->
     old = dataclasses.replace(
         run_of([]), job="old", state=RunState.SUCCEEDED, folder="outputs/old/aaaaaaaaaaaa"
     )
-    facts = Facts(now=NOW, seen={}, providers={}, living=frozenset({"job"}))
-    known = Known(jobs={}, runs=(old,))
-    plan = make_plan([wish(tmp_path)], known, facts)
+    facts = PlanInputs(now=NOW, seen={}, providers={}, living=frozenset({"job"}))
+    known = Recorded(jobs={}, runs=(old,))
+    plan = make_plan([desired(tmp_path)], known, facts)
     assert RelocateRun in kinds(plan)
     assert Submit not in kinds(plan)
     both = frozenset({"job", "old"})
-    plan = make_plan([wish(tmp_path)], known, dataclasses.replace(facts, living=both))
+    plan = make_plan([desired(tmp_path)], known, dataclasses.replace(facts, living=both))
     assert kinds(plan) == [StartRun], "the old job lives: these are twins"
-    plan = make_plan([wish(tmp_path)], known, dataclasses.replace(facts, living=None))
+    plan = make_plan([desired(tmp_path)], known, dataclasses.replace(facts, living=None))
     assert kinds(plan) == [], "nobody knows whether it lives"
     assert plan.waits[0].trouble
 
@@ -346,7 +346,7 @@ def test_what_becomes_of_a_run(
 def test_a_file_at_the_provider_is_adopted_only_if_it_arrived_whole(tmp_path: Path) -> None:
     whole = File.from_api({"id": "file-9", "filename": KEY.filename, "bytes": 1})
     cut = File.from_api({"id": "file-9", "filename": KEY.filename, "bytes": 0})
-    for file, expected in ((whole, [AdoptFile]), (cut, [Retract])):
+    for file, expected in ((whole, [AdoptFile]), (cut, [ClearIntent])):
         at = seen(look=look(files=(file,)))
         assert kinds(plan_for(tmp_path, submission(U, doubt_at=LATE), at=at)) == expected
 
@@ -359,21 +359,21 @@ def test_the_same_facts_give_the_same_plan(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("code", "message", "expected"),
     [
-        ("token_limit_exceeded", "Enqueued token limit reached", WholeFailure.LIMIT),
-        (None, "Enqueued token limit reached for m", WholeFailure.LIMIT),
-        ("insufficient_quota", None, WholeFailure.MONEY),
-        ("invalid_request", "Cannot find file file-1, or ...", WholeFailure.PASSING),
-        ("internal_error", None, WholeFailure.PASSING),
-        ("invalid_json_line", "not parseable", WholeFailure.LASTING),
-        ("something_new", None, WholeFailure.LASTING),
+        ("token_limit_exceeded", "Enqueued token limit reached", BatchFailure.LIMIT),
+        (None, "Enqueued token limit reached for m", BatchFailure.LIMIT),
+        ("insufficient_quota", None, BatchFailure.MONEY),
+        ("invalid_request", "Cannot find file file-1, or ...", BatchFailure.PASSING),
+        ("internal_error", None, BatchFailure.PASSING),
+        ("invalid_json_line", "not parseable", BatchFailure.LASTING),
+        ("something_new", None, BatchFailure.LASTING),
     ],
 )
 def test_why_a_batch_was_turned_away(
-    code: str | None, message: str | None, expected: WholeFailure
+    code: str | None, message: str | None, expected: BatchFailure
 ) -> None:
     errors = {"object": "list", "data": [{"code": code, "message": message, "line": 1}]}
-    assert whole_failure(batch("failed", errors=errors)) is expected
+    assert batch_failure(batch("failed", errors=errors)) is expected
 
 
 def test_a_failure_without_a_reason_is_the_providers() -> None:
-    assert whole_failure(batch("failed")) is WholeFailure.PASSING
+    assert batch_failure(batch("failed")) is BatchFailure.PASSING

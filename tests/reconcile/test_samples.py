@@ -10,18 +10,18 @@ import pytest
 from runner.inputs.scan import scan
 from runner.spec.project import Limits
 from runner.views import samples
-from runner.views.samples import Samples, Source, take_samples
+from runner.views.samples import Samples, SampleSource, take_samples
 from tests.simulation.scene import CHAT, request_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def source_of(path: Path, content: bytes, *, digest: str | None = None) -> Source:
+def source_of(path: Path, content: bytes, *, digest: str | None = None) -> SampleSource:
     path.write_bytes(content)
     if digest is None:
         digest = scan(path, shown="in.jsonl", endpoint=CHAT, limits=Limits()).digest
-    return Source(path=path, shown="in.jsonl", endpoint=CHAT, digest=digest)
+    return SampleSource(path=path, shown="in.jsonl", endpoint=CHAT, digest=digest)
 
 
 def result(custom_id: str, **response: Any) -> bytes:  # noqa: ANN401

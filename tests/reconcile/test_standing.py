@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from runner.inputs.row_set import RowSet
 from runner.ledger.records import Key, Run, RunState, ShardRecord, Submission, SubmissionState
-from runner.planning.shard_progress import shard_standing
+from runner.planning.shard_progress import shard_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,7 +86,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Submission], int]:
     for number in range(1, draw(st.integers(0, 6)) + 1):
         if draw(st.integers(0, 5)) == 0:
             round_ += 1
-        before = shard_standing(run_of(submissions, round_), shard(), 100)
+        before = shard_progress(run_of(submissions, round_), shard(), 100)
         if not before.pending:
             break
         fates = [draw(st.sampled_from("stp")) for _ in before.pending]
@@ -116,7 +116,7 @@ def test_every_row_is_in_exactly_one_set(
     history: tuple[list[Submission], int], attempts: int
 ) -> None:
     submissions, round_ = history
-    standing = shard_standing(run_of(submissions, round_), shard(), attempts)
+    standing = shard_progress(run_of(submissions, round_), shard(), attempts)
     parts = [standing.answered, standing.failed, standing.pending]
     assert sorted(row for part in parts for row in part) == list(range(ROWS))
 
@@ -126,7 +126,7 @@ def test_an_answered_row_stays_answered(history: tuple[list[Submission], int]) -
     submissions, round_ = history
     answered = RowSet()
     for end in range(len(submissions) + 1):
-        standing = shard_standing(run_of(submissions[:end], round_), shard(), 3)
+        standing = shard_progress(run_of(submissions[:end], round_), shard(), 3)
         assert not answered.difference(standing.answered)
         answered = standing.answered
 
@@ -134,13 +134,13 @@ def test_an_answered_row_stays_answered(history: tuple[list[Submission], int]) -
 @given(histories())
 def test_a_new_round_asks_everything_unanswered(history: tuple[list[Submission], int]) -> None:
     submissions, round_ = history
-    standing = shard_standing(run_of(submissions, round_ + 1), shard(), 1)
+    standing = shard_progress(run_of(submissions, round_ + 1), shard(), 1)
     assert standing.pending == EVERY.difference(standing.answered)
 
 
 def test_attempts_that_do_not_count_leave_their_rows_pending() -> None:
     turned_away = attempt(1, EVERY, SubmissionState.FAILED, EVERY, RowSet(), counted=False)
-    standing = shard_standing(run_of([turned_away]), shard(), 1)
+    standing = shard_progress(run_of([turned_away]), shard(), 1)
     assert standing.pending == EVERY
 
 
@@ -148,16 +148,16 @@ def test_rows_that_were_not_asked_are_not_counted_as_asked() -> None:
     part, rest = RowSet.span(0, 5), RowSet.span(5, ROWS)
     first = attempt(1, part, SubmissionState.COLLECTED, part, RowSet())
     second = attempt(2, rest, SubmissionState.COLLECTED, rest, RowSet())
-    assert shard_standing(run_of([first, second]), shard(), 2).pending == EVERY
+    assert shard_progress(run_of([first, second]), shard(), 2).pending == EVERY
     third = attempt(3, part, SubmissionState.COLLECTED, part, RowSet())
-    standing = shard_standing(run_of([first, second, third]), shard(), 2)
+    standing = shard_progress(run_of([first, second, third]), shard(), 2)
     assert (standing.failed, standing.pending) == (part, rest)
 
 
 def test_the_last_counted_attempt_ends_what_is_left() -> None:
     rest = RowSet.span(5, ROWS)
     first = attempt(1, EVERY, SubmissionState.COLLECTED, rest, RowSet())
-    standing = shard_standing(run_of([first]), shard(), 1)
+    standing = shard_progress(run_of([first]), shard(), 1)
     assert (standing.answered, standing.failed) == (RowSet.span(0, 5), rest)
 
 
@@ -165,12 +165,12 @@ def test_an_open_attempt_keeps_its_rows_pending_even_if_it_is_the_last() -> None
     rest = RowSet.span(5, ROWS)
     first = attempt(1, EVERY, SubmissionState.COLLECTED, rest, RowSet())
     second = attempt(2, rest, SubmissionState.SUBMITTED, RowSet(), RowSet())
-    standing = shard_standing(run_of([first, second]), shard(), 1)
+    standing = shard_progress(run_of([first, second]), shard(), 1)
     assert standing.open == second
     assert standing.pending == rest
 
 
 def test_a_lost_batch_breaks_the_shard_and_nothing_is_pending() -> None:
     lost = attempt(1, EVERY, SubmissionState.LOST, RowSet(), EVERY)
-    standing = shard_standing(run_of([lost]), shard(), 3)
+    standing = shard_progress(run_of([lost]), shard(), 3)
     assert (standing.failed, len(standing.pending)) == (EVERY, 0)

@@ -8,8 +8,8 @@ from runner.batch import Batch
 from runner.ledger.records import Event, Key, RunState
 from runner.outputs.provenance import GitState
 from runner.views.exchange import Turn
-from runner.views.jobs import JobStory
-from runner.views.project import Account, Dossier, Flight, JobDossier, Link
+from runner.views.jobs import JobHistory
+from runner.views.project import JobDetails, JobReport, Link, ProjectReport, SubmittedBatch
 from runner.views.samples import Sample, Samples
 from runner.views.tallies import ErrorKind, Tokens
 from tests.report.scenes import HOSTILE, NOW, view
@@ -34,7 +34,7 @@ def flown(
     queued: int = 90,
     worked: int = 1800,
     **fields: Any,  # noqa: ANN401
-) -> Flight:
+) -> SubmittedBatch:
     """Return a batch that waited and was worked on for so many seconds."""
     begun = int(created) + queued
     ended = begun + worked
@@ -59,16 +59,16 @@ def flown(
         "usage": {"input_tokens": 61_000 + number, "output_tokens": 9_000},
         **fields,
     }
-    return Flight(
+    return SubmittedBatch(
         job=job,
         key=Key(job=job, revision="0" * 12, shard=number, attempt=1),
         batch=Batch.from_api(raw),
     )
 
 
-def short(told: JobView, **values: Any) -> JobDossier:  # noqa: ANN401
+def short(told: JobView, **values: Any) -> JobReport:  # noqa: ANN401
     """Return a job told in short."""
-    return JobDossier(
+    return JobReport(
         **{
             "view": told,
             "folder": told.output_dir.removeprefix("/project/"),
@@ -82,16 +82,16 @@ def short(told: JobView, **values: Any) -> JobDossier:  # noqa: ANN401
     )
 
 
-def full(story: JobStory, samples: Samples | None = None, **values: Any) -> JobDossier:  # noqa: ANN401
+def full(job_history: JobHistory, samples: Samples | None = None, **values: Any) -> JobReport:  # noqa: ANN401
     """Return a job told in full."""
-    told = story.view
+    told = job_history.view
     folder = told.output_dir.removeprefix("/project/") + f"/{told.revision}"
     links = tuple(
         Link(name=name, href=f"{folder}/{name}")
         for name in ("output.jsonl", "errors.jsonl", "run.json", "raw/")
     )
-    account = Account(
-        story=story,
+    account = JobDetails(
+        job_history=job_history,
         facts={
             "asks": f"{told.endpoint} on {told.provider}",
             "model": "gpt-4.1-mini",
@@ -144,18 +144,18 @@ SAMPLES: Final = Samples(
 )
 
 
-def small() -> Dossier:
+def small() -> ProjectReport:
     """Return a project of five jobs, one of each kind that looks different."""
     running = running_story()
     partial = partial_story()
     jobs = (
         full(partial, SAMPLES),
-        full(JobStory(view=_named(running.view, "summaries"), runs=(), events=())),
+        full(JobHistory(view=_named(running.view, "summaries"), runs=(), events=())),
         short(view("banking77-intents"), tokens=Tokens(input=122_000, output=18_000)),
         short(view("old-name", "cancelled", succeeded=1200), spec_gone=True),
         short(view("translations", "pending", revision=None, note="not reconciled yet")),
     )
-    return Dossier(
+    return ProjectReport(
         project="reviews",
         version="0.0.0",
         git=GIT,
@@ -192,19 +192,19 @@ def _named(told: JobView, name: str) -> JobView:
     return view(name, str(told.state), batches=told.batches, revision=told.revision)
 
 
-def empty() -> Dossier:
+def empty() -> ProjectReport:
     """Return a project in which there is nothing yet."""
-    return Dossier(
+    return ProjectReport(
         project="new", version="0.0.0", git=None, chosen=False, jobs=(), flights=(), errors=()
     )
 
 
-def large(jobs: int, *, batches: int = 2, in_full: int = 40) -> Dossier:
+def large(jobs: int, *, batches: int = 2, in_full: int = 40) -> ProjectReport:
     """Return a project of very many jobs, with so many batches each."""
     names = [f"survey-{number:04}" for number in range(jobs)]
     states = ("failed", "partial", "running", "cancelled", "succeeded")
-    told: list[JobDossier] = []
-    flights: list[Flight] = []
+    told: list[JobReport] = []
+    flights: list[SubmittedBatch] = []
     for number, name in enumerate(names):
         state = states[min(number * 40 // jobs, len(states) - 1)]
         its = [
@@ -229,11 +229,15 @@ def large(jobs: int, *, batches: int = 2, in_full: int = 40) -> Dossier:
         )
         flights += its
         if number < in_full:
-            story = partial_story()
-            told.append(full(JobStory(view=seen, runs=story.runs, events=story.events), SAMPLES))
+            job_history = partial_story()
+            told.append(
+                full(
+                    JobHistory(view=seen, runs=job_history.runs, events=job_history.events), SAMPLES
+                )
+            )
         else:
             told.append(short(seen, tokens=Tokens(input=122_000 + number, output=18_000)))
-    return Dossier(
+    return ProjectReport(
         project="surveys",
         version="0.0.0",
         git=GIT,
@@ -244,9 +248,9 @@ def large(jobs: int, *, batches: int = 2, in_full: int = 40) -> Dossier:
     )
 
 
-def hostile() -> Dossier:
+def hostile() -> ProjectReport:
     """Return a project whose every text was written by somebody who wants to get out of it."""
-    story = partial_story(message=NASTY)
+    job_history = partial_story(message=NASTY)
     turn = Turn(who=NASTY, said=NASTY)
     seen = view(
         "sentiment",
@@ -256,7 +260,8 @@ def hostile() -> Dossier:
         endpoint=NASTY,
         failed=3,
         batches=tuple(
-            {**raw, "id": NASTY, "status": NASTY, "model": NASTY} for raw in story.view.batches
+            {**raw, "id": NASTY, "status": NASTY, "model": NASTY}
+            for raw in job_history.view.batches
         ),
     )
     events = tuple(
@@ -269,10 +274,10 @@ def hostile() -> Dossier:
             batch=event.batch and NASTY,
             detail=event.detail,
         )
-        for event in story.events
+        for event in job_history.events
     )
     told = full(
-        JobStory(view=seen, runs=(view(note=NASTY, revision=NASTY), seen), events=events),
+        JobHistory(view=seen, runs=(view(note=NASTY, revision=NASTY), seen), events=events),
         Samples(
             answered=(Sample(custom_id=NASTY, asked=(turn,), answered=(turn,)),),
             failed=(Sample(custom_id=NASTY, asked=(turn,), code=NASTY, message=NASTY),),
@@ -282,7 +287,7 @@ def hostile() -> Dossier:
         spec_gone=True,
     )
     assert told.account is not None
-    return Dossier(
+    return ProjectReport(
         project=NASTY,
         version=NASTY,
         git=GitState(commit=NASTY, branch=NASTY, dirty=True),

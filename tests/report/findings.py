@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from runner.checks.input import InputCheck
 from runner.checks.verify import RevisionCheck, Verification
-from runner.ledger.notifications import Listener
+from runner.ledger.notifications import Subscriber
 from runner.ledger.records import Key
 from runner.outputs.verify_folder import FileCheck, FolderCheck, Match
-from runner.spec.notifications import Address, Chat, Command, Hook, Webhook
+from runner.spec.notifications import Address, ChatChannel, CommandChannel, Hook, WebhookChannel
 from runner.views.orphans import Orphan, Orphans
 from tests.report.scenes import HOSTILE, REVISIONS
 
@@ -128,9 +128,9 @@ ORPHANS: Final = Orphans(
 )
 
 
-def listener(hook: Hook, **values: Any) -> Listener:  # noqa: ANN401
+def listener(hook: Hook, **values: Any) -> Subscriber:  # noqa: ANN401
     """Return a hook as the ledger knows it."""
-    return Listener(
+    return Subscriber(
         id=hook.id,
         name=str(hook),
         **{
@@ -145,13 +145,13 @@ def listener(hook: Hook, **values: Any) -> Listener:  # noqa: ANN401
     )
 
 
-_MAIL: Final = Hook(way=Command(arguments=("mail", "-s", "runner"), folder=Path("/project")))
+_MAIL: Final = Hook(way=CommandChannel(arguments=("mail", "-s", "runner"), folder=Path("/project")))
 _HOOK: Final = Hook(
-    way=Webhook(address=Address(variable="CHAT_HOOK")),
+    way=WebhookChannel(address=Address(variable="CHAT_HOOK")),
     when=("failed", "partial", "trouble", "recovered"),
     jobs="acl-*",
 )
-_CHAT: Final = Hook(way=Chat(address=Address(file=Path("~/.config/runner/mail"))))
+_CHAT: Final = Hook(way=ChatChannel(address=Address(file=Path("~/.config/runner/mail"))))
 
 HOOKS: Final = (
     (_MAIL, None),

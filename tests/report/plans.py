@@ -8,8 +8,8 @@ from runner.inputs.row_diff import RowChanges
 from runner.ledger.records import RunState
 from runner.planning.actions import Collect, NoteSpec, Observe, StartRun, Wait
 from runner.spec.diff import FieldChange
-from runner.views.changes import Edit, InputChange, Since
-from runner.views.manual_steps import Left, LeftKind
+from runner.views.changes import InputChange, JobChanges, SpecEdit
+from runner.views.manual_steps import ManualStep, ManualStepKind
 from tests.report.scenes import (
     NOW,
     batch,
@@ -32,18 +32,20 @@ def edit(
     *,
     identity: bool = False,
     effect: str = "costs nothing by itself",
-) -> Edit:
+) -> SpecEdit:
     """Return an edit of a spec."""
-    return Edit(
+    return SpecEdit(
         change=FieldChange(field=field, before=before, after=after),
         identity=identity,
         effect="makes another revision" if identity else effect,
     )
 
 
-def since(*edits: Edit, rows: RowChanges | None, source: str | None, again: bool = False) -> Since:
+def since(
+    *edits: SpecEdit, rows: RowChanges | None, source: str | None, again: bool = False
+) -> JobChanges:
     """Return what has changed of the sentiment job, which asked for another revision before."""
-    return Since(
+    return JobChanges(
         before="2c26b46b68ff",
         state=RunState.SUCCEEDED,
         folder="outputs/sentiment/2c26b46b68ff",
@@ -53,7 +55,7 @@ def since(*edits: Edit, rows: RowChanges | None, source: str | None, again: bool
     )
 
 
-def restarted(changed: Since) -> Preview:
+def restarted(changed: JobChanges) -> Preview:
     """Return the plan for a job that asks for another revision now."""
     why = "the spec or its input changed what is asked"
     return preview(
@@ -105,16 +107,16 @@ PLANS: Final[dict[str, Preview]] = {
     ),
     "left": preview(
         left=(
-            Left(
-                kind=LeftKind.UNANSWERED,
+            ManualStep(
+                kind=ManualStepKind.UNANSWERED,
                 provider="openai",
                 job="sentiment",
                 revision="9f86d081884c",
                 what="3 requests ended without a successful response: not asked again",
                 command="runner retry sentiment",
             ),
-            Left(
-                kind=LeftKind.OLDER_REVISION,
+            ManualStep(
+                kind=ManualStepKind.OLDER_REVISION,
                 provider="openai",
                 job="banking77-intents",
                 revision="2c26b46b68ff",
@@ -122,8 +124,8 @@ PLANS: Final[dict[str, Preview]] = {
                 "not cancelled, since what is in flight is paid for",
                 command="runner cancel banking77-intents",
             ),
-            Left(
-                kind=LeftKind.FOREIGN,
+            ManualStep(
+                kind=ManualStepKind.FOREIGN,
                 provider="openai",
                 what="1,204 batches made by others: never touched, nor taken over",
                 command="runner adopt BATCH_ID --job NAME",

@@ -17,8 +17,8 @@ from runner.ledger.records import (
     SubmissionState,
 )
 from runner.planning import actions as steps
-from runner.planning.actions import Plan, Wait, WholeFailure
-from runner.planning.state import Restorable, Wish
+from runner.planning.actions import BatchFailure, Plan, Wait
+from runner.planning.state import DesiredRun, Restorable
 from runner.spec.job import Job, Source
 from runner.spec.project import Provider
 from runner.views.jobs import JobView
@@ -166,9 +166,9 @@ def record(name: str = "sentiment") -> JobRecord:
     )
 
 
-def wish(name: str = "sentiment") -> Wish:
+def desired(name: str = "sentiment") -> DesiredRun:
     """Return what a spec asks for."""
-    return Wish(
+    return DesiredRun(
         job=job(name),
         revision=REVISIONS[name],
         digest="d" * 64,
@@ -188,7 +188,7 @@ def preview(*what: steps.Action | Wait, notes: tuple[str, ...] = (), **values: A
                 waits=tuple(one for one in what if isinstance(one, Wait)),
                 notes=notes,
             ),
-            "wishes": (wish(),),
+            "wishes": (desired(),),
             "problems": (),
             "unasked": {},
             "failed": False,
@@ -248,8 +248,8 @@ def every_step(of: Run | None = None) -> list[steps.Action]:
             file=File.from_api({"id": "file-abc"}),
             sha256="5" * 64,
         ),
-        steps.Doubt(run=of, why="a pass ended between the upload and its answer", key=key),
-        steps.Retract(
+        steps.MarkUncertain(run=of, why="a pass ended between the upload and its answer", key=key),
+        steps.ClearIntent(
             run=of, why="a complete listing shows that the upload did not happen", key=key
         ),
         steps.Observe(run=of, why="validating → in_progress", key=key, batch=batch()),
@@ -259,7 +259,7 @@ def every_step(of: Run | None = None) -> list[steps.Action]:
             key=key,
             batch_id=batch().id,
         ),
-        steps.Lose(
+        steps.MarkLost(
             run=of,
             why="the provider has not known the batch for too long",
             submission=attempt,
@@ -271,17 +271,17 @@ def every_step(of: Run | None = None) -> list[steps.Action]:
             submission=attempt,
             batch=batch(),
         ),
-        steps.CloseWhole(
+        steps.CloseRejectedBatch(
             run=of,
             why="batch_1 failed: line 1: The provided model 'gpt-0' is not supported by the Batch "
             "API. (model_not_found)",
             submission=attempt,
             batch=batch(status="failed"),
-            failure=WholeFailure.LASTING,
+            failure=BatchFailure.LASTING,
             not_before=0.0,
         ),
         steps.CancelBatch(run=of, why="cancelled on request", submission=attempt),
-        steps.Abandon(run=of, why="it is not wanted any more", submission=attempt),
+        steps.AbandonSubmission(run=of, why="it is not wanted any more", submission=attempt),
         steps.Finish(
             run=of,
             why="every request is answered",

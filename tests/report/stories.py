@@ -6,7 +6,7 @@ from typing import Any
 
 from runner.ledger.records import Event
 from runner.outputs.failures import Example, FailureKind
-from runner.views.jobs import JobStory
+from runner.views.jobs import JobHistory
 from tests.report.scenes import NOW, REVISIONS, batch, raw_batch, view
 
 
@@ -59,7 +59,7 @@ def attempt_events(
 
 def partial_story(
     message: str = "Rate limit reached for gpt-4.1-mini on tokens per min.",
-) -> JobStory:
+) -> JobHistory:
     """Return the story of a job of two shards that ended partial."""
     first, again = ("sentiment/9f86d081884c/0001/1", "sentiment/9f86d081884c/0001/2")
     second = "sentiment/9f86d081884c/0002/1"
@@ -146,10 +146,10 @@ def partial_story(
             examples=(Example(custom_id="review-77", message=message),),
         ),
     )
-    return JobStory(view=now, runs=(before, now), events=tuple(events), failures=failures)
+    return JobHistory(view=now, runs=(before, now), events=tuple(events), failures=failures)
 
 
-def running_story() -> JobStory:
+def running_story() -> JobHistory:
     """Return the story of a job whose only batch is at work."""
     events = [
         event(0, "run_started", requests=3080, input="data/sentiment.jsonl"),
@@ -162,10 +162,10 @@ def running_story() -> JobStory:
         succeeded=0,
         batches=(raw_batch(1, "in_progress", request_counts=counts, **began),),
     )
-    return JobStory(view=now, runs=(now,), events=tuple(events))
+    return JobHistory(view=now, runs=(now,), events=tuple(events))
 
 
-def long_story(shards: int = 1000) -> JobStory:
+def long_story(shards: int = 1000) -> JobHistory:
     """Return the story of a job of very many shards, most of them collected, the rest at work."""
     revision = REVISIONS["sentiment"][:12]
     counts = {"total": 50_000, "completed": 50_000, "failed": 0}
@@ -203,4 +203,4 @@ def long_story(shards: int = 1000) -> JobStory:
         succeeded=int(0.8 * shards) * 50_000,
         batches=tuple(batches),
     )
-    return JobStory(view=now, runs=(now,), events=tuple(events))
+    return JobHistory(view=now, runs=(now,), events=tuple(events))

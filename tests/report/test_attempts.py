@@ -10,14 +10,14 @@ import pytest
 from runner.errors import Problem
 from runner.ledger.records import SubmissionState
 from runner.planning.actions import Wait
-from runner.report.history import told
-from runner.report.job import render_story
-from runner.report.json_output import as_json, job_shape, story_shape
+from runner.report.history import describe_event
+from runner.report.job import render_history
+from runner.report.json_output import history_json, job_json, to_json
 from runner.report.plan import render_plan
-from runner.report.plan_json import plan_shape
+from runner.report.plan_json import plan_json
 from runner.report.steps import action_sign, action_word, is_change
 from runner.views.attempts import Failure, read_attempts
-from runner.views.jobs import JobStory
+from runner.views.jobs import JobHistory
 from tests.report.scenes import NOW, every_step, preview, raw_batch, run, submission, submit, view
 from tests.report.stories import attempt_events, event, partial_story
 
@@ -28,9 +28,9 @@ REVISION = "9f86d081884c"
 
 
 def test_attempts_are_told_in_order_with_all_that_is_known() -> None:
-    story = partial_story("Slow down.")
+    job_history = partial_story("Slow down.")
 
-    first, again, second = read_attempts(story.events, story.view.batches, REVISION)
+    first, again, second = read_attempts(job_history.events, job_history.view.batches, REVISION)
 
     assert (first.key.shard, first.key.attempt) == (1, 1)
     assert (first.requests, first.answered, first.unanswered) == (3080, 3060, 20)
@@ -55,10 +55,10 @@ def test_attempts_are_told_in_order_with_all_that_is_known() -> None:
 
 
 def test_another_revision_is_another_story() -> None:
-    story = partial_story()
+    job_history = partial_story()
 
-    assert read_attempts(story.events, (), "2c26b46b68ff") == ()
-    assert read_attempts(story.events, (), None) == ()
+    assert read_attempts(job_history.events, (), "2c26b46b68ff") == ()
+    assert read_attempts(job_history.events, (), None) == ()
 
 
 def test_a_run_that_was_restored_has_its_batches() -> None:
@@ -106,7 +106,9 @@ def test_an_event_of_an_older_version_may_say_less(detail: dict[str, object]) ->
     [attempt] = read_attempts(events, (), REVISION)
 
     assert attempt.failures == ()
-    assert render_story(JobStory(view=view(), runs=(), events=events), folder="outputs/x", now=NOW)
+    assert render_history(
+        JobHistory(view=view(), runs=(), events=events), folder="outputs/x", now=NOW
+    )
 
 
 def test_of_very_many_attempts_only_those_with_trouble_are_told() -> None:
@@ -121,9 +123,9 @@ def test_of_very_many_attempts_only_those_with_trouble_are_told() -> None:
                 outcome={"succeeded": 10 - missing, "missing": missing},
             )
         )  # fmt: skip
-    story = JobStory(view=view(), runs=(), events=tuple(events))
+    job_history = JobHistory(view=view(), runs=(), events=tuple(events))
 
-    text = render_story(story, folder="outputs/x", now=NOW).partition("\n\nHistory")[0]
+    text = render_history(job_history, folder="outputs/x", now=NOW).partition("\n\nHistory")[0]
 
     assert text.partition("Attempts\n")[2].splitlines() == [
         "  30 attempts at 30 shards: 30 collected",
@@ -149,13 +151,13 @@ def test_of_very_many_attempts_only_those_with_trouble_are_told() -> None:
     ],
 )  # fmt: skip
 def test_each_event_has_words(kind: str, detail: dict[str, object], words: str) -> None:
-    assert told(event(0, kind, **detail)) == words
+    assert describe_event(event(0, kind, **detail)) == words
 
 
 def test_status_json_has_what_the_contract_says() -> None:
     batch = raw_batch(a_field_of_tomorrow={"x": [1]})
 
-    shape = json.loads(as_json([job_shape(view(state="partial", failed=80, batches=(batch,)))]))
+    shape = json.loads(to_json([job_json(view(state="partial", failed=80, batches=(batch,)))]))
 
     assert shape[0] | {"provider": "openai", "endpoint": "/v1/chat/completions"} == shape[0]
     assert {
@@ -172,7 +174,7 @@ def test_status_json_has_what_the_contract_says() -> None:
 
 
 def test_show_json_has_the_runs_and_the_events() -> None:
-    shape = story_shape(partial_story(), folder="outputs/x")
+    shape = history_json(partial_story(), folder="outputs/x")
 
     assert shape["name"] == "sentiment"
     assert [run["revision"] for run in shape["runs"]] == ["2c26b46b68ff", REVISION]
@@ -180,7 +182,7 @@ def test_show_json_has_the_runs_and_the_events() -> None:
 
 
 def test_plan_json_names_every_step() -> None:
-    shape = json.loads(as_json(plan_shape(preview(*every_step(), submit(run())), ())))
+    shape = json.loads(to_json(plan_json(preview(*every_step(), submit(run())), ())))
 
     assert shape["format_version"] == 1
     assert shape["changes"] is True
@@ -231,7 +233,7 @@ def test_a_plan_is_summed_up_in_a_line(words: list[str], summary: str) -> None:
 
 
 def test_a_plan_of_nothing_valid_says_so() -> None:
-    nothing = preview(wishes=(), problems=(Problem(path="x", message="y"),))
+    nothing = preview(desired_runs=(), problems=(Problem(path="x", message="y"),))
 
     assert render_plan(nothing) == "Nothing to do: no valid job.\n"
 
@@ -254,13 +256,13 @@ UNCOUNTED: dict[str, Any] = {"request_counts": None, "expires_at": None}
     ],
     ids=str,
 )
-def test_a_batch_says_how_long_it_took(batch: dict[str, Any], told: str) -> None:
+def test_a_batch_says_how_long_it_took(batch: dict[str, Any], describe_event: str) -> None:
     key = f"sentiment/{REVISION}/0001/1"
     shown = raw_batch(**batch)
     events = (event(0, "submitted", submission=key, batch=shown["id"], status="validating"),)
 
-    text = render_story(
-        JobStory(view=view(batches=(shown,)), runs=(), events=events), folder="x", now=NOW
+    text = render_history(
+        JobHistory(view=view(batches=(shown,)), runs=(), events=events), folder="x", now=NOW
     )
 
-    assert f"    {shown['id']}  {told}" in text.splitlines()
+    assert f"    {shown['id']}  {describe_event}" in text.splitlines()

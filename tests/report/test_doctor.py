@@ -9,8 +9,8 @@ from typing import Final
 import pytest
 
 from runner.checks.doctor import fail, ok, warn
-from runner.report.colour import Paint
-from runner.report.doctor import checkup_shape, render_checkup
+from runner.report.colour import Colours
+from runner.report.doctor import doctor_json, render_doctor
 from runner.report.safe_text import columns
 from tests.report.golden_files import check_golden
 from tests.report.scenes import HOSTILE
@@ -38,12 +38,12 @@ FINDINGS: Final = (
 @pytest.mark.parametrize("colour", [False, True], ids=["plain", "colour"])
 @pytest.mark.parametrize("width", [80, 200])
 def test_doctor(width: int, *, colour: bool) -> None:
-    text = render_checkup(FINDINGS, width=width, paint=Paint(on=colour))
+    text = render_doctor(FINDINGS, width=width, colours=Colours(on=colour))
 
     check_golden(GOLDEN / f"doctor-{width}{'-colour' if colour else ''}.txt", text)
     bare = re.sub(r"\x1b\[\d+m", "", text)
     assert max(map(columns, bare.splitlines())) <= width
-    assert bare == render_checkup(FINDINGS, width=width)
+    assert bare == render_doctor(FINDINGS, width=width)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_doctor(width: int, *, colour: bool) -> None:
     ],
 )
 def test_the_last_line_sums_it_up(findings: tuple[object, ...], summary: str) -> None:
-    assert render_checkup(findings).splitlines()[-1] == summary  # type: ignore[arg-type]
+    assert render_doctor(findings).splitlines()[-1] == summary  # type: ignore[arg-type]
 
 
 def test_a_warning_is_no_failure() -> None:
-    assert checkup_shape(FINDINGS[:4])["healthy"]
-    assert not checkup_shape(FINDINGS)["healthy"]
+    assert doctor_json(FINDINGS[:4])["healthy"]
+    assert not doctor_json(FINDINGS)["healthy"]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.report.colour import Paint
+from runner.report.colour import Colours
 from runner.report.frame import render_frame
 from runner.report.safe_text import columns
 from runner.spec.yaml.excerpt import Excerpt
@@ -45,7 +45,7 @@ FRAMES: Final = (
 @pytest.mark.parametrize("colour", [False, True], ids=["plain", "colour"])
 @pytest.mark.parametrize("width", [80, 200])
 def test_frames(width: int, *, colour: bool) -> None:
-    frames = [render_frame(each, width=width, paint=Paint(on=colour)) for each in FRAMES]
+    frames = [render_frame(each, width=width, colours=Colours(on=colour)) for each in FRAMES]
 
     text = "\n\n".join("\n".join(frame) for frame in frames) + "\n"
     check_golden(GOLDEN / f"frames-{width}{'-colour' if colour else ''}.txt", text)
@@ -74,8 +74,8 @@ def test_the_caret_stands_below_the_place(before: str, after: str, width: int | 
 
 def test_colour_adds_nothing_but_colour() -> None:
     for each in FRAMES:
-        painted = "\n".join(render_frame(each, width=80, paint=Paint(on=True)))
-        bare = [line.rstrip() for line in re.sub(r"\x1b\[\d+m", "", painted).splitlines()]
+        coloured = "\n".join(render_frame(each, width=80, colours=Colours(on=True)))
+        bare = [line.rstrip() for line in re.sub(r"\x1b\[\d+m", "", coloured).splitlines()]
         assert bare == render_frame(each, width=80)
 
 

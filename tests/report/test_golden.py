@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from runner.ledger.records import RunState
-from runner.report.colour import Paint
+from runner.report.colour import Colours
 from runner.report.history import render_events
 from runner.report.hooks import render_hooks
-from runner.report.job import render_story
+from runner.report.job import render_history
 from runner.report.orphans import render_orphans
 from runner.report.plan import render_plan
 from runner.report.safe_text import columns
 from runner.report.status import render_status
 from runner.report.verify import render_verification
-from runner.views.jobs import JobStory
+from runner.views.jobs import JobHistory
 from tests.report import findings
 from tests.report.golden_files import check_golden
 from tests.report.plans import PLANS
@@ -89,10 +89,10 @@ def unusual_jobs() -> list[JobView]:
 
 def every_event() -> list[Event]:
     """Return events of several jobs, one of each kind that looks different."""
-    story = partial_story()
+    job_history = partial_story()
     key = "sentiment/9f86d081884c/0001/1"
     return [
-        *story.events,
+        *job_history.events,
         event(800, "outcome_unknown", submission=key, problem="the answer was lost on the way"),
         event(900, "batch_not_found", submission=key, batch="batch_1"),
         event(1000, "lost", submission=key, problem="the provider does not know it any more"),
@@ -107,19 +107,19 @@ def every_event() -> list[Event]:
 
 JOBS: Final = {"usual": usual_jobs(), "unusual": unusual_jobs()}
 
-STORIES: Final[dict[str, JobStory]] = {
+STORIES: Final[dict[str, JobHistory]] = {
     "partial": partial_story(),
     "running": running_story(),
     "long": long_story(),
-    "not-begun": JobStory(
+    "not-begun": JobHistory(
         view=view(state="pending", revision=None, note="not reconciled yet"), runs=(), events=()
     ),
 }
 
 
-def check_drawn(name: str, width: int, draw: Callable[[Paint], str]) -> None:
+def check_drawn(name: str, width: int, draw: Callable[[Colours], str]) -> None:
     """Hold a rendering against its golden files, without colour and with it, and its width."""
-    text, coloured = draw(Paint()), draw(Paint(on=True))
+    text, coloured = draw(Colours()), draw(Colours(on=True))
 
     check_golden(GOLDEN / f"{name}-{width}.txt", text)
     check_golden(GOLDEN / f"{name}-{width}-colour.txt", coloured)
@@ -134,7 +134,7 @@ def test_status(name: str, wide: bool, width: int) -> None:  # noqa: FBT001 -- o
     check_drawn(
         f"status-{name}{'-wide' if wide else ''}",
         width,
-        lambda paint: render_status(JOBS[name], now=NOW, wide=wide, width=width, paint=paint),
+        lambda colours: render_status(JOBS[name], now=NOW, wide=wide, width=width, colours=colours),
     )
 
 
@@ -150,7 +150,7 @@ def test_plan(name: str, width: int) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PLANS)
 def test_plan_in_colour(name: str, width: int) -> None:
-    text = render_plan(PLANS[name], width=width, paint=Paint(on=True))
+    text = render_plan(PLANS[name], width=width, colours=Colours(on=True))
 
     check_golden(GOLDEN / f"plan-{name}-{width}-colour.txt", text)
     assert re.sub(r"\x1b\[\d+m", "", text) == render_plan(PLANS[name], width=width)
@@ -162,28 +162,28 @@ def test_show(name: str, width: int) -> None:
     check_drawn(
         f"show-{name}",
         width,
-        lambda paint: render_story(
+        lambda colours: render_history(
             STORIES[name],
             folder="outputs/sentiment/9f86d081884c",
             now=NOW,
             width=width,
-            paint=paint,
+            colours=colours,
         ),
     )
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_show_the_whole(width: int) -> None:
-    story = partial_story()
-    first = story.view.batches[0]
-    before = dataclasses.replace(story.runs[0], batches=(first,), attempts=1)
-    story = dataclasses.replace(story, runs=(before, story.view))
+    job_history = partial_story()
+    first = job_history.view.batches[0]
+    before = dataclasses.replace(job_history.runs[0], batches=(first,), attempts=1)
+    job_history = dataclasses.replace(job_history, runs=(before, job_history.view))
 
     check_drawn(
         "show-whole",
         width,
-        lambda paint: render_story(
-            story, folder="outputs/x", now=NOW, whole=True, width=width, paint=paint
+        lambda colours: render_history(
+            job_history, folder="outputs/x", now=NOW, whole=True, width=width, colours=colours
         ),
     )
 
@@ -191,15 +191,15 @@ def test_show_the_whole(width: int) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_events(width: int) -> None:
     check_drawn(
-        "events", width, lambda paint: render_events(every_event(), width=width, paint=paint)
+        "events", width, lambda colours: render_events(every_event(), width=width, colours=colours)
     )
 
 
 def test_a_long_story_is_a_screen_or_two_and_has_no_end_if_asked() -> None:
-    story = long_story()
+    job_history = long_story()
 
-    text = render_story(story, folder="outputs/x", now=NOW, width=80)
-    whole = render_story(story, folder="outputs/x", now=NOW, width=80, whole=True)
+    text = render_history(job_history, folder="outputs/x", now=NOW, width=80)
+    whole = render_history(job_history, folder="outputs/x", now=NOW, width=80, whole=True)
 
     assert len(text.splitlines()) < 80
     assert "`runner show sentiment --all`" in text
@@ -245,9 +245,9 @@ def test_of_very_many_jobs_the_notes_end_and_a_sum_is_drawn() -> None:
 
 @pytest.mark.parametrize("state", RunState)
 def test_show_says_what_to_do_next(state: RunState) -> None:
-    story = dataclasses.replace(partial_story(), view=view(state=state))
+    job_history = dataclasses.replace(partial_story(), view=view(state=state))
 
-    text = render_story(story, folder="outputs/x", now=NOW)
+    text = render_history(job_history, folder="outputs/x", now=NOW)
 
     [advice] = [line for line in text.splitlines() if line.startswith("  next")]
     wanted = {
@@ -262,10 +262,12 @@ def test_show_says_what_to_do_next(state: RunState) -> None:
 
 
 def test_a_job_without_a_spec_is_told_to_have_none() -> None:
-    story = partial_story()
-    story = dataclasses.replace(story, view=dataclasses.replace(story.view, spec=None))
+    job_history = partial_story()
+    job_history = dataclasses.replace(
+        job_history, view=dataclasses.replace(job_history.view, spec=None)
+    )
 
-    text = render_story(story, folder="outputs/x", now=NOW)
+    text = render_history(job_history, folder="outputs/x", now=NOW)
 
     assert "no spec asks for the job any more; put it back to go on" in text
     assert "runner retry" not in text
@@ -278,7 +280,7 @@ def test_verify(name: str, width: int) -> None:
     check_drawn(
         f"verify-{name}",
         width,
-        lambda paint: render_verification(found, width=width, paint=paint),
+        lambda colours: render_verification(found, width=width, colours=colours),
     )
 
 
@@ -287,7 +289,7 @@ def test_orphans(width: int) -> None:
     check_drawn(
         "orphans",
         width,
-        lambda paint: render_orphans(findings.ORPHANS, width=width, paint=paint),
+        lambda colours: render_orphans(findings.ORPHANS, width=width, colours=colours),
     )
 
 
@@ -296,5 +298,5 @@ def test_notify(width: int) -> None:
     check_drawn(
         "notify",
         width,
-        lambda paint: render_hooks(findings.HOOKS, width=width, paint=paint),
+        lambda colours: render_hooks(findings.HOOKS, width=width, colours=colours),
     )

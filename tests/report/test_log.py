@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import InputChanged, Problem, RateLimited
 from runner.ledger.records import Key, RunState
-from runner.reconcile.context import Tally, Tidings
+from runner.reconcile.context import Notice, RequestCounts
 from runner.report.log import Entry, Level
 from tests.report.scenes import NOW, batch
 from tests.report.schemas import check, schema
@@ -44,16 +44,16 @@ def test_a_sentence_is_an_object() -> None:
 
 def test_what_happened_to_a_batch_is_in_fields() -> None:
     seen = batch(1, "in_progress", request_counts={"total": 9, "completed": 7, "failed": 1})
-    tidings = Tidings(
+    notice = Notice(
         job="sentiment",
         what="seven are done",
         event="batch_changed",
         submission=KEY,
         batch=seen,
-        tally=Tally(total=9),
+        tally=RequestCounts(total=9),
     )
 
-    assert shape(Entry.of_tidings(tidings)) == HEAD | {
+    assert shape(Entry.of_tidings(notice)) == HEAD | {
         "event": "batch_changed",
         "job": "sentiment",
         "message": "seven are done",
@@ -67,9 +67,9 @@ def test_what_happened_to_a_batch_is_in_fields() -> None:
 
 
 def test_what_a_provider_refused_is_in_fields() -> None:
-    tidings = Tidings(job="sentiment", what=str(REFUSED), trouble=True, event="held", error=REFUSED)
+    notice = Notice(job="sentiment", what=str(REFUSED), trouble=True, event="held", error=REFUSED)
 
-    assert shape(Entry.of_tidings(tidings)) == HEAD | {
+    assert shape(Entry.of_tidings(notice)) == HEAD | {
         "level": "error",
         "event": "held",
         "job": "sentiment",
@@ -104,17 +104,17 @@ def test_a_problem_says_where_it_is(problem: Problem, place: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("tidings", "level"),
     [
-        (Tidings(job="a", what="w", event="submitted"), Level.INFO),
-        (Tidings(job="a", what="w", event="run_finished", state=RunState.PARTIAL), Level.INFO),
-        (Tidings(job="a", what="w", event="run_finished", trouble=True), Level.ERROR),
-        (Tidings(job="a", what="w", event="failed"), Level.WARNING),
-        (Tidings(job="a", what="w", event="failed", trouble=True), Level.ERROR),
-        (Tidings(job="", what="w", event="remark"), Level.WARNING),
+        (Notice(job="a", what="w", event="submitted"), Level.INFO),
+        (Notice(job="a", what="w", event="run_finished", state=RunState.PARTIAL), Level.INFO),
+        (Notice(job="a", what="w", event="run_finished", trouble=True), Level.ERROR),
+        (Notice(job="a", what="w", event="failed"), Level.WARNING),
+        (Notice(job="a", what="w", event="failed", trouble=True), Level.ERROR),
+        (Notice(job="", what="w", event="remark"), Level.WARNING),
     ],
     ids=str,
 )
-def test_an_error_is_what_the_exit_code_tells_of_too(tidings: Tidings, level: Level) -> None:
-    assert Entry.of_tidings(tidings).level is level
+def test_an_error_is_what_the_exit_code_tells_of_too(notice: Notice, level: Level) -> None:
+    assert Entry.of_tidings(notice).level is level
 
 
 def test_what_ended_the_command_names_its_kind() -> None:

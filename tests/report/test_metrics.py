@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 
 from runner.ledger.records import RunState
 from runner.report.metrics import MOST_JOBS, render_metrics
-from runner.views.totals import Figures, JobFigures
+from runner.views.totals import JobTotals, ProjectTotals
 from tests.report.exposition import read
 
 if TYPE_CHECKING:
     from tests.report.exposition import Labels
 
-FIGURES: Final = Figures(
+FIGURES: Final = ProjectTotals(
     jobs=(
-        JobFigures(
+        JobTotals(
             name="hello",
             state=RunState.RUNNING,
             succeeded=3,
@@ -27,7 +27,7 @@ FIGURES: Final = Figures(
             pending=6,
             tokens={"input": 40, "output": 12},
         ),
-        JobFigures(name="acl.2", state=RunState.PENDING, tokens={}),
+        JobTotals(name="acl.2", state=RunState.PENDING, tokens={}),
     ),
     in_flight={("lab", "in_progress"): 2, ("lab", "finalizing"): 1},
     oldest=1_769_860_000.5,
@@ -49,9 +49,16 @@ NAMES: Final = {
 }
 
 
-def written(figures: Figures = FIGURES, project: str = "/p") -> dict[str, dict[Labels, float]]:
+def written(
+    project_totals: ProjectTotals = FIGURES, project: str = "/p"
+) -> dict[str, dict[Labels, float]]:
     text = render_metrics(
-        figures, project=project, version="1.2", ended_at=1_769_860_800.25, seconds=1.5, code=1
+        project_totals,
+        project=project,
+        version="1.2",
+        ended_at=1_769_860_800.25,
+        seconds=1.5,
+        code=1,
     )
     families = read(text)
     assert {family.type for family in families.values()} == {"gauge"}
@@ -100,7 +107,7 @@ def test_what_the_gauges_say() -> None:
 
 
 def test_what_there_is_none_of_has_no_sample() -> None:
-    empty = Figures(jobs=(), in_flight={}, oldest=None, troubles=0)
+    empty = ProjectTotals(jobs=(), in_flight={}, oldest=None, troubles=0)
 
     gauges = written(empty)
 

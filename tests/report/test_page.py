@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.views.project import Dossier
+    from runner.views.project import ProjectReport
 
 GOLDEN = Path(__file__).parent / "golden"
-DOSSIERS: Final[dict[str, Callable[[], Dossier]]] = {
+DOSSIERS: Final[dict[str, Callable[[], ProjectReport]]] = {
     "small": small,
     "empty": empty,
     "hostile": hostile,
@@ -249,8 +249,8 @@ def test_an_empty_project_says_so() -> None:
 
 
 def test_of_a_project_of_one_job_its_section_is_open() -> None:
-    dossier = small()
-    page = read_page(render_page(replace(dossier, jobs=dossier.jobs[:1]), now=NOW))
+    project_report = small()
+    page = read_page(render_page(replace(project_report, jobs=project_report.jobs[:1]), now=NOW))
 
     [job] = [one for one in page.all("details") if one.attributes["class"] == "job"]
     assert "open" in job.attributes
@@ -295,9 +295,9 @@ def test_very_many_batches_are_drawn_together() -> None:
 
 
 def test_a_thousand_jobs_take_less_than_two_megabytes_and_three_seconds() -> None:
-    dossier = large(1000)
+    project_report = large(1000)
     began = time.perf_counter()
-    page = render_page(dossier, now=NOW)
+    page = render_page(project_report, now=NOW)
 
     assert time.perf_counter() - began < 3
     assert len(page.encode()) < 2_000_000

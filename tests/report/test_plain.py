@@ -15,18 +15,18 @@ from runner.errors import Problem
 from runner.inputs.row_diff import RowChanges
 from runner.ledger.records import RunState
 from runner.planning.actions import Finish, Wait
-from runner.report.colour import Paint
+from runner.report.colour import Colours
 from runner.report.history import events_csv, render_events
-from runner.report.job import render_story
-from runner.report.json_output import as_json, as_json_line, event_shape, job_shape, story_shape
+from runner.report.job import render_history
+from runner.report.json_output import event_json, history_json, job_json, to_json, to_json_line
 from runner.report.log import Entry
 from runner.report.plan import render_plan
-from runner.report.plan_json import plan_shape
+from runner.report.plan_json import plan_json
 from runner.report.progress import Transfer, transfer_lines
 from runner.report.safe_text import columns, fit, pad, plain, wrap
-from runner.report.standing import standing_lines, standings
+from runner.report.standing import run_progress, run_progress_lines
 from runner.report.status import render_status, status_csv
-from runner.views.manual_steps import Left, LeftKind
+from runner.views.manual_steps import ManualStep, ManualStepKind
 from tests.report.plans import edit, since
 from tests.report.scenes import HOSTILE, NOW, every_step, job, preview, raw_batch, run, view
 from tests.report.stories import event, partial_story
@@ -111,8 +111,8 @@ def test_wrapped_lines_hang() -> None:
 
 def hostile_renderings() -> dict[str, str]:
     """Return everything people read, with a server's words in every place they can come to."""
-    story = partial_story(HOSTILE)
-    events = [*story.events, event(9, "failed", submission=HOSTILE, problem=HOSTILE)]
+    job_history = partial_story(HOSTILE)
+    events = [*job_history.events, event(9, "failed", submission=HOSTILE, problem=HOSTILE)]
     bad = view(
         note=HOSTILE,
         endpoint=HOSTILE,
@@ -130,8 +130,8 @@ def hostile_renderings() -> dict[str, str]:
             "sentiment": since(edit(HOSTILE, HOSTILE, HOSTILE), rows=rows, source=HOSTILE),
         },
         left=(
-            Left(
-                kind=LeftKind.FOREIGN,
+            ManualStep(
+                kind=ManualStepKind.FOREIGN,
                 provider=HOSTILE,
                 job=HOSTILE,
                 what=HOSTILE,
@@ -140,24 +140,24 @@ def hostile_renderings() -> dict[str, str]:
         ),
     )
     waits = [Wait(run=run(job="sentiment"), key=None, why=HOSTILE, trouble=True)]
-    lines = standing_lines(standings(waits), unix=NOW, most=9, width=80)
+    lines = run_progress_lines(run_progress(waits), unix=NOW, most=9, width=80)
     moving = [Transfer.begin(job=HOSTILE, what=HOSTILE, total=9, now=0) for _ in range(2)]
     return {
         "status": render_status([bad], now=NOW),
         "status -o wide": render_status([bad], now=NOW, wide=True, width=400),
         "status -o csv": status_csv([bad]).replace("\r\n", "\n"),
-        "show": render_story(story, folder=HOSTILE, now=NOW),
-        "show --all": render_story(story, folder=HOSTILE, now=NOW, whole=True),
+        "show": render_history(job_history, folder=HOSTILE, now=NOW),
+        "show --all": render_history(job_history, folder=HOSTILE, now=NOW, whole=True),
         "events": render_events(events),
         "events -o csv": events_csv(events).replace("\r\n", "\n"),
-        "events -o jsonl": "".join(as_json_line(event_shape(one)) for one in events),
+        "events -o jsonl": "".join(to_json_line(event_json(one)) for one in events),
         "plan": render_plan(plan),
         "progress": "\n".join(lines),
         "transfers": "\n".join(transfer_lines(moving, now=0, most=9, width=200)),
         "log": Entry(message=HOSTILE, job=HOSTILE, facts={"status": HOSTILE}).line(at=NOW),
-        "status --json": as_json([job_shape(bad)]),
-        "show --json": as_json(story_shape(story, folder=HOSTILE)),
-        "plan --json": as_json(plan_shape(plan, (Problem(path="x", message=HOSTILE),))),
+        "status --json": to_json([job_json(bad)]),
+        "show --json": to_json(history_json(job_history, folder=HOSTILE)),
+        "plan --json": to_json(plan_json(plan, (Problem(path="x", message=HOSTILE),))),
     }
 
 
@@ -174,7 +174,7 @@ def test_a_server_cannot_command_a_terminal(name: str) -> None:
 @example("\U000e0041 \ud83d")
 def test_json_that_is_safe_is_the_same_json(text: str) -> None:
     for ascii_only in (False, True):
-        written = as_json({"text": text}, ascii_only=ascii_only)
+        written = to_json({"text": text}, ascii_only=ascii_only)
 
         assert json.loads(written) == json.loads(json.dumps({"text": text}))
         assert not DANGEROUS.search(written)
@@ -183,22 +183,22 @@ def test_json_that_is_safe_is_the_same_json(text: str) -> None:
 
 
 def test_colour_adds_nothing_but_colour() -> None:
-    paint = Paint(on=True)
-    renderings: list[Callable[[Paint], str]] = [
-        (lambda ink: render_status([view(state="failed", note="why")], now=NOW, paint=ink)),
-        (lambda ink: render_events(partial_story().events, paint=ink)),
-        (lambda ink: render_plan(preview(*every_step()), paint=ink)),
-        (lambda ink: render_story(partial_story(), folder="x", now=NOW, paint=ink)),
+    colours = Colours(on=True)
+    renderings: list[Callable[[Colours], str]] = [
+        (lambda ink: render_status([view(state="failed", note="why")], now=NOW, colours=ink)),
+        (lambda ink: render_events(partial_story().events, colours=ink)),
+        (lambda ink: render_plan(preview(*every_step()), colours=ink)),
+        (lambda ink: render_history(partial_story(), folder="x", now=NOW, colours=ink)),
     ]
     for render in renderings:
-        coloured = render(paint)
+        coloured = render(colours)
 
         assert "\x1b[" in coloured
-        assert re.sub(r"\x1b\[\d+m", "", coloured) == render(Paint())
+        assert re.sub(r"\x1b\[\d+m", "", coloured) == render(Colours())
 
 
 @pytest.mark.parametrize("state", RunState)
 def test_every_state_can_be_painted(state: RunState) -> None:
-    painted = Paint(on=True).state(state, str(state))
+    coloured = Colours(on=True).state(state, str(state))
 
-    assert re.sub(r"\x1b\[\d+m", "", painted) == str(state)
+    assert re.sub(r"\x1b\[\d+m", "", coloured) == str(state)

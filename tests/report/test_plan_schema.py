@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
-from runner.report.json_output import as_json
-from runner.report.plan_json import plan_shape
+from runner.report.json_output import to_json
+from runner.report.plan_json import plan_json
 from runner.report.steps import action_word
 from tests.report.plan_schema import SCHEMA, check_plan, undescribed
 from tests.report.plans import PLANS
@@ -31,7 +31,7 @@ def fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[s
 
 @pytest.mark.parametrize("name", PLANS)
 def test_plans_keep_to_the_schema(name: str) -> None:
-    shape = json.loads(as_json(plan_shape(PLANS[name], (), made_at=1.5)))
+    shape = json.loads(to_json(plan_json(PLANS[name], (), made_at=1.5)))
 
     check_plan(shape)
 
@@ -65,7 +65,7 @@ def test_the_schema_names_every_action() -> None:
 
 
 def test_a_plan_that_breaks_the_schema_would_be_noticed() -> None:
-    shape = plan_shape(PLANS["new"], ()) | {"surprise": 1}
+    shape = plan_json(PLANS["new"], ()) | {"surprise": 1}
 
     assert list(undescribed(shape, SCHEMA)) == [".surprise"]
     with pytest.raises(jsonschema.ValidationError):

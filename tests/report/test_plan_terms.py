@@ -11,19 +11,19 @@ import pytest
 
 from runner.planning.actions import Collect, Observe, Wait
 from runner.planning.saved_plan import moved, read_terms, terms_of
-from runner.report.json_output import as_json
-from runner.report.plan_json import Selection, asked_and_done, plan_shape
+from runner.report.json_output import to_json
+from runner.report.plan_json import Selection, asked_and_done, plan_json
 from tests.report.plans import PLANS
-from tests.report.scenes import HOSTILE, NOW, batch, preview, run, submission, submit, wish
+from tests.report.scenes import HOSTILE, NOW, batch, desired, preview, run, submission, submit
 
 if TYPE_CHECKING:
     from runner.planning.actions import Action, Submit
-    from runner.planning.saved_plan import Terms
+    from runner.planning.saved_plan import PlanTerms
     from runner.views.preview import Preview
 
 
-def terms(plan: Preview) -> Terms:
-    return terms_of(asked_and_done(plan.wishes, plan.plan, Selection()))
+def terms(plan: Preview) -> PlanTerms:
+    return terms_of(asked_and_done(plan.desired_runs, plan.plan, Selection()))
 
 
 def collect(number: int = 1) -> Collect:
@@ -39,7 +39,7 @@ def collect(number: int = 1) -> Collect:
 
 @pytest.mark.parametrize("name", PLANS)
 def test_a_plan_that_is_read_again_has_the_same_terms(name: str) -> None:
-    text = as_json(plan_shape(PLANS[name], (), made_at=NOW))
+    text = to_json(plan_json(PLANS[name], (), made_at=NOW))
 
     assert read_terms(text, shown="plan.json") == terms(PLANS[name])
     assert moved(read_terms(text, shown="plan.json"), terms(PLANS[name]), silent=()) is None
@@ -66,11 +66,11 @@ def test_what_changes_by_itself_is_not_compared(also: Action | Wait) -> None:
 
 
 def test_a_setting_of_the_provider_is_part_of_what_is_asked() -> None:
-    asked = wish()
+    asked = desired()
     provider = dataclasses.replace(asked.job.provider, output_expires_after=86_400)
     other = dataclasses.replace(asked, job=dataclasses.replace(asked.job, provider=provider))
 
-    assert moved(terms(preview()), terms(preview(wishes=(other,))), silent=()) == (
+    assert moved(terms(preview()), terms(preview(desired_runs=(other,))), silent=()) == (
         "sentiment: output_expires_after was null, is 86400"
     )
 
@@ -124,19 +124,19 @@ def test_what_a_silent_provider_has_done_is_no_surprise() -> None:
 
 def test_two_runs_of_one_plan_print_the_same_but_for_the_time() -> None:
     def shape(at: float) -> dict[str, Any]:
-        shown: dict[str, Any] = json.loads(as_json(plan_shape(PLANS["new"], (), made_at=at)))
+        shown: dict[str, Any] = json.loads(to_json(plan_json(PLANS["new"], (), made_at=at)))
         return shown
 
     assert shape(1.0) == shape(2.0) | {"made_at": 1.0}
 
 
 def test_what_is_shown_of_a_difference_is_no_longer_than_a_line() -> None:
-    asked = wish()
+    asked = desired()
     long = dataclasses.replace(asked.job, metadata={"note": HOSTILE * 40})
 
     said = moved(
         terms(preview()),
-        terms(preview(wishes=(dataclasses.replace(asked, job=long),))),
+        terms(preview(desired_runs=(dataclasses.replace(asked, job=long),))),
         silent=(),
     )
 

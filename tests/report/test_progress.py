@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from runner.inputs.row_set import RowSet
 from runner.ledger.records import SubmissionState
 from runner.planning.actions import Wait
-from runner.report.colour import Paint
+from runner.report.colour import Colours
 from runner.report.progress import Activity, Transfer, transfer_lines
 from runner.report.safe_text import columns
-from runner.report.standing import Phase, Standing, standing_lines, standings
+from runner.report.standing import Phase, RunProgress, run_progress, run_progress_lines
 from tests.report.golden_files import check_golden
 from tests.report.scenes import NOW, batch, run, submission
 
@@ -140,9 +140,9 @@ def waits() -> list[Wait]:
 
 
 def test_runs_are_summed_up() -> None:
-    first, held, stuck = standings(waits())
+    first, held, stuck = run_progress(waits())
 
-    assert first == Standing(
+    assert first == RunProgress(
         job="sentiment",
         done=3069 + 1000 + 1000,
         failed=1 + 2 + 2,
@@ -162,9 +162,9 @@ ACTIVITIES: Final[dict[str, Activity]] = {
         transfers=[transfer((1, 10_000_000), (20, 124_000_000), total=200_000_000)], began=0
     ),
     "uploads": Activity(transfers=uploads(5), began=0),
-    "waiting": Activity(standing=standings(waits()), began=-285, next_look=27),
+    "waiting": Activity(standing=run_progress(waits()), began=-285, next_look=27),
     "waiting-and-moving": Activity(
-        standing=standings(waits()), transfers=uploads(3), began=-285, next_look=2
+        standing=run_progress(waits()), transfers=uploads(3), began=-285, next_look=2
     ),
 }
 
@@ -172,12 +172,14 @@ ACTIVITIES: Final[dict[str, Activity]] = {
 @pytest.mark.parametrize("painted", [False, True], ids=["plain", "coloured"])
 @pytest.mark.parametrize("width", [80, 200])
 @pytest.mark.parametrize("name", ACTIVITIES)
-def test_what_is_going_on(name: str, width: int, *, painted: bool) -> None:
-    lines = ACTIVITIES[name].lines(now=20, unix=NOW, most=12, width=width, paint=Paint(on=painted))
+def test_what_is_going_on(name: str, width: int, *, coloured: bool) -> None:
+    lines = ACTIVITIES[name].lines(
+        now=20, unix=NOW, most=12, width=width, colours=Colours(on=coloured)
+    )
 
-    colour = "-colour" if painted else ""
+    colour = "-colour" if coloured else ""
     check_golden(GOLDEN / f"progress-{name}-{width}{colour}.txt", "\n".join([*lines, ""]))
-    if not painted:
+    if not coloured:
         assert max(map(columns, lines)) <= width
 
 
@@ -206,7 +208,7 @@ def test_what_is_drawn_never_takes_more_room_than_there_is(
     most: int, width: int, jobs: int, files: int
 ) -> None:
     standing = [
-        Standing(
+        RunProgress(
             job=f"job-{n}-whose-name-is-long",
             done=n,
             failed=n,
@@ -238,8 +240,8 @@ def test_a_count_that_lies_does_not_break_the_bar() -> None:
     open_one = submission(of, state=SubmissionState.SUBMITTED, batch=liar)
     of = run(submissions=(open_one,))
 
-    waiting = standings([Wait(run=of, key=open_one.key, why="in flight")])
-    [line] = standing_lines(waiting, unix=NOW, most=5, width=80)
+    waiting = run_progress([Wait(run=of, key=open_one.key, why="in flight")])
+    [line] = run_progress_lines(waiting, unix=NOW, most=5, width=80)
 
     assert "3,080 of 3,080  in_progress" in line
     assert columns(line) <= 80
@@ -260,7 +262,7 @@ def test_times_that_make_no_sense_do_no_harm(fields: dict[str, Any], told: str) 
     one = submission(of, state=SubmissionState.SUBMITTED, batch=batch(1, "in_progress", **fields))
     of = run(submissions=(one,))
 
-    [line] = standing_lines([Standing.of(of)], unix=NOW, most=5, width=80)
+    [line] = run_progress_lines([RunProgress.of(of)], unix=NOW, most=5, width=80)
 
     assert line.endswith(f"  {told}")
 

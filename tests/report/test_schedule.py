@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import yaml
 
-from runner.report.schedule import Every, Placement, cron, systemd
+from runner.report.schedule import Interval, ScheduleTarget, cron, systemd
 from runner.report.schedule_elsewhere import github_actions, kubernetes
 from tests.report.golden_files import check_golden
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GOLDEN: Final = Path(__file__).parent / "golden"
-PLACE: Final = Placement(
+PLACE: Final = ScheduleTarget(
     name="acl",
     program="/venv/bin/runner",
     folder="/projects/acl",
@@ -29,9 +29,9 @@ PLACE: Final = Placement(
     state=(".runner", "outputs"),
     variables=("OPENAI_API_KEY", "HOOK_URL"),
     requirement="batch-runner[notify]==0.1.0",
-    every=Every(minutes=10),
+    every=Interval(minutes=10),
 )
-ALL: Final[dict[str, Callable[[Placement], tuple[str, list[str]]]]] = {
+ALL: Final[dict[str, Callable[[ScheduleTarget], tuple[str, list[str]]]]] = {
     "schedule-cron": cron,
     "schedule-systemd": systemd,
     "schedule-github-actions": github_actions,
@@ -58,11 +58,11 @@ def units(text: str) -> dict[str, Unit]:
     return found
 
 
-def workflow(place: Placement = PLACE) -> Any:  # noqa: ANN401 -- what YAML holds
+def workflow(place: ScheduleTarget = PLACE) -> Any:  # noqa: ANN401 -- what YAML holds
     return yaml.safe_load(github_actions(place)[0])
 
 
-def manifests(place: Placement = PLACE) -> tuple[Any, Any]:
+def manifests(place: ScheduleTarget = PLACE) -> tuple[Any, Any]:
     claim, job = yaml.safe_load_all(kubernetes(place)[0])
     return claim, job
 
@@ -96,7 +96,7 @@ def test_without_variables_nothing_is_said_of_them(name: str) -> None:
     ],
 )
 def test_how_often(text: str, fields: str, calendar: str, words: str) -> None:
-    every = Every.read(text)
+    every = Interval.read(text)
 
     assert (every.cron, every.calendar, str(every)) == (fields, calendar, words)
 
@@ -106,11 +106,11 @@ def test_how_often(text: str, fields: str, calendar: str, words: str) -> None:
 )
 def test_a_time_that_divides_no_hour_and_no_day_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="divides neither an hour nor a day"):
-        Every.read(text)
+        Interval.read(text)
 
 
 @pytest.mark.parametrize("place", [PLACE, HOSTILE], ids=["plain", "hostile"])
-def test_cron_runs_the_command_in_the_folder(place: Placement) -> None:
+def test_cron_runs_the_command_in_the_folder(place: ScheduleTarget) -> None:
     *_, line = cron(place)[0].splitlines()
     *when, command = line.split(maxsplit=5)
 
@@ -150,7 +150,7 @@ def test_the_units_use_settings_that_exist() -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
 @pytest.mark.parametrize("place", [PLACE, HOSTILE], ids=["plain", "hostile"])
-def test_systemd_takes_the_units(place: Placement, tmp_path: Path) -> None:
+def test_systemd_takes_the_units(place: ScheduleTarget, tmp_path: Path) -> None:
     true = shutil.which("true") or ""
     for name, content in re.findall(
         r"(?ms)^# \S+/(\S+)$(.*?)(?=^# |\Z)", systemd(replace(place, program=true))[0]

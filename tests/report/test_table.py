@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner.report.csv_output import as_csv
+from runner.report.csv_output import to_csv
 from runner.report.safe_text import columns, plain
 from runner.report.table import Column, flow, lay_out
 from tests.report.scenes import HOSTILE
@@ -56,11 +56,14 @@ def test_what_matters_least_is_left_out_first_and_what_fits_is_kept() -> None:
 
 
 def test_colour_is_put_on_where_it_was_asked_for() -> None:
-    painted = lay_out(
-        HEADS, [("a", "1", "b", "c", "d")], None, painted=lambda row, at, cell: f"<{row}{at}{cell}>"
+    coloured = lay_out(
+        HEADS,
+        [("a", "1", "b", "c", "d")],
+        None,
+        coloured=lambda row, at, cell: f"<{row}{at}{cell}>",
     )
 
-    assert painted.lines[1] == "<00a   >  <011>  <02b    >  <03c     >  <04d>"
+    assert coloured.lines[1] == "<00a   >  <011>  <02b    >  <03c     >  <04d>"
 
 
 @given(st.lists(TEXT, max_size=9), st.integers(12, 60))
@@ -78,7 +81,7 @@ CELLS = st.none() | st.integers() | st.text(st.characters(codec="utf-8"))
 @given(st.lists(st.tuples(CELLS, CELLS), max_size=5))
 @example([("a,b", 'say "x"'), (None, HOSTILE), ("\r\n", "-1")])
 def test_a_spreadsheet_reads_what_was_written(rows: list[tuple[str | int | None, ...]]) -> None:
-    written = as_csv(("one", "two"), rows)
+    written = to_csv(("one", "two"), rows)
 
     read = list(csv.reader(io.StringIO(written, newline=""), strict=True))
 
@@ -94,7 +97,7 @@ def test_a_spreadsheet_reads_what_was_written(rows: list[tuple[str | int | None,
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@sum(a1)", "  =1", "\t=1", "=cmd|'/c x'!A0"])
 def test_no_text_becomes_a_formula(text: str) -> None:
-    [_, [cell]] = csv.reader(io.StringIO(as_csv(("x",), [(text,)])))
+    [_, [cell]] = csv.reader(io.StringIO(to_csv(("x",), [(text,)])))
 
     assert cell == f"'{plain(text)}"
-    assert as_csv(("x",), [(-1,)]) == "x\r\n-1\r\n"  # a number is what it is
+    assert to_csv(("x",), [(-1,)]) == "x\r\n-1\r\n"  # a number is what it is

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.ledger.records import RunState, SubmissionState
-from runner.report.colour import Paint
+from runner.report.colour import Colours
 from runner.report.safe_text import columns
-from runner.report.watch import Watched
+from runner.report.watch import WatchState
 from tests.report.golden_files import check_golden
 from tests.report.scenes import NOW, batch, run, submission, view
 from tests.report.stories import event, running_story
@@ -21,7 +21,7 @@ from tests.report.test_golden import usual_jobs
 GOLDEN: Final = Path(__file__).parent / "golden"
 
 
-def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) -> Watched:
+def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) -> WatchState:
     """Return jobs in every state, one of them at work and looked at so many times."""
     counts = {"total": 3080, "completed": done, "failed": 2}
     of = run()
@@ -37,17 +37,17 @@ def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) ->
         event(7000 + look, "batch_changed", batch=batch(1).id, status="in_progress", completed=look)
         for look in range(looks)
     ]
-    return Watched.of(jobs, [of], [*running_story().events[:5], *again])
+    return WatchState.of(jobs, [of], [*running_story().events[:5], *again])
 
 
 @pytest.mark.parametrize("painted", [False, True], ids=["plain", "coloured"])
 @pytest.mark.parametrize("width", [80, 200])
-def test_the_view(width: int, *, painted: bool) -> None:
-    lines = watched().lines(unix=NOW, most=23, width=width, paint=Paint(on=painted))
+def test_the_view(width: int, *, coloured: bool) -> None:
+    lines = watched().lines(unix=NOW, most=23, width=width, colours=Colours(on=coloured))
 
-    colour = "-colour" if painted else ""
+    colour = "-colour" if coloured else ""
     check_golden(GOLDEN / f"watch-{width}{colour}.txt", "\n".join([*lines, ""]))
-    if not painted:
+    if not coloured:
         assert max(map(columns, lines)) <= width
 
 
@@ -88,7 +88,7 @@ def test_only_changes_are_told() -> None:
 
 
 def test_a_change_is_one_line_whatever_the_note_says() -> None:
-    odd = Watched.of([view(note="two\nlines\x1b[2J")], [], [])
+    odd = WatchState.of([view(note="two\nlines\x1b[2J")], [], [])
 
     [line] = odd.changes(None, unix=NOW)
     assert line.isprintable()
@@ -101,4 +101,4 @@ def test_a_change_is_one_line_whatever_the_note_says() -> None:
 def test_it_is_over_when_every_job_is_final(states: list[str], *, settled: bool) -> None:
     jobs = [view(f"job-{number}", RunState(state)) for number, state in enumerate(states)]
 
-    assert Watched.of(jobs, [], []).settled is settled
+    assert WatchState.of(jobs, [], []).settled is settled

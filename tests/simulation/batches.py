@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.simulation.behaviour import Place, Problem, Row
+from tests.simulation.behaviour import AnswerLocation, Problem, Row
 from tests.simulation.exchange import Content
 from tests.simulation.files import lifetime
 from tests.simulation.life import OVER, Life
@@ -74,7 +74,10 @@ class BatchDesk:
             if life.gone_at <= life.files_at:
                 continue  # forgotten before it had files
             shown = life.show(now, {})
-            for place, key in ((Place.OUTPUT, "output_file_id"), (Place.ERROR, "error_file_id")):
+            for place, key in (
+                (AnswerLocation.OUTPUT, "output_file_id"),
+                (AnswerLocation.ERROR, "error_file_id"),
+            ):
                 if not shown[key]:
                     continue
                 self.files.add(
@@ -169,7 +172,7 @@ class BatchDesk:
             problems=tuple(problems),
             file_ids={
                 place: self.ground.identifier("file-", f"{identifier}/{place.value}")
-                for place in Place
+                for place in AnswerLocation
             },
             seed=f"{self.ground.seed}/{index}",
         )

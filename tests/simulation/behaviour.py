@@ -32,7 +32,7 @@ class Row:
     earlier: int
 
 
-class Place(Enum):
+class AnswerLocation(Enum):
     """Which of a batch's two files a line is written to."""
 
     OUTPUT = "output"
@@ -55,7 +55,7 @@ class HttpError:
     status: int
     code: str | None = None
     message: str = "This request failed."
-    place: Place = Place.ERROR
+    place: AnswerLocation = AnswerLocation.ERROR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class NotRun:
 
     code: str = "request_timeout"
     message: str = "This request could not be executed."
-    place: Place = Place.ERROR
+    place: AnswerLocation = AnswerLocation.ERROR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class ErrorInBody:
     """Status 200 in the output file, but the body holds an `error`."""
 
     code: str = "server_error"
-    place: Place = Place.OUTPUT
+    place: AnswerLocation = AnswerLocation.OUTPUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Malformed:
     """A line that is not JSON; None stands for a true answer cut in half."""
 
     line: bytes | None = None
-    place: Place = Place.OUTPUT
+    place: AnswerLocation = AnswerLocation.OUTPUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,13 +261,13 @@ EVERY_ANSWER: tuple[Answer, ...] = (
     HttpError(status=429, code="rate_limit_exceeded"),
     HttpError(status=500),
     HttpError(status=0),
-    HttpError(status=400, place=Place.OUTPUT),
+    HttpError(status=400, place=AnswerLocation.OUTPUT),
     NotRun(),
     ErrorInBody(),
     Missing(),
     Malformed(),
-    Malformed(line=b"", place=Place.ERROR),
-    Malformed(line=b"\xff\xfe", place=Place.ERROR),
+    Malformed(line=b"", place=AnswerLocation.ERROR),
+    Malformed(line=b"\xff\xfe", place=AnswerLocation.ERROR),
     Several(answers=(Succeed(), Succeed())),
     Several(answers=(HttpError(status=500), Succeed())),
     Succeed(body={}),

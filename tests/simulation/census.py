@@ -65,7 +65,7 @@ def befallen(story: Story) -> Iterator[str]:
     if conditions.list_fault is not ListFault.NONE and story.healed > 0:
         yield f"lists: {conditions.list_fault.name}"
     yield f"lists: {conditions.list_shape.name}"
-    if story.hands > 1:
+    if story.executor > 1:
         yield "calls side by side"
     for name, holds in (
         ("lists lag", conditions.list_lag),

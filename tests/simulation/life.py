@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 
 from tests.simulation.behaviour import (
+    AnswerLocation,
     Cancelled,
     Complete,
     Counts,
@@ -19,7 +20,6 @@ from tests.simulation.behaviour import (
     Fail,
     NoFile,
     NotRun,
-    Place,
     Stuck,
     Vanish,
 )
@@ -71,13 +71,13 @@ class Life:
     rows: Sequence[Row]
     behaviour: Behaviour
     problems: tuple[Problem, ...]
-    file_ids: Mapping[Place, str]
+    file_ids: Mapping[AnswerLocation, str]
     seed: str
     steps: list[Step] = field(init=False)
     stopped: float | None = None
     _answers: list[Answer] | None = None
     _order: list[int] | None = None
-    _files: dict[Place, bytes] | None = None
+    _files: dict[AnswerLocation, bytes] | None = None
     _tallied: tuple[int, Tally] | None = None
 
     def __post_init__(self) -> None:
@@ -154,11 +154,14 @@ class Life:
         """Return the rows that have been answered well, and so paid for, at a time."""
         return [self.rows[index] for index in self.done(at) if succeeds(self.answers[index])]
 
-    def files(self) -> dict[Place, bytes]:
+    def files(self) -> dict[AnswerLocation, bytes]:
         """Write both files of a batch that is over; an empty one stands for no file."""
         if self._files is None:
             done = self.done(self.over_at)
-            written: dict[Place, list[bytes]] = {Place.OUTPUT: [], Place.ERROR: []}
+            written: dict[AnswerLocation, list[bytes]] = {
+                AnswerLocation.OUTPUT: [],
+                AnswerLocation.ERROR: [],
+            }
             for index in done:
                 for place, line in lines(self.rows[index], self.answers[index], self.id):
                     written[place].append(line)
@@ -168,7 +171,9 @@ class Life:
                 for row in self.rows:
                     if row.index not in ran:
                         answer = NotRun(code=code)
-                        written[Place.ERROR] += [line for _, line in lines(row, answer, self.id)]
+                        written[AnswerLocation.ERROR] += [
+                            line for _, line in lines(row, answer, self.id)
+                        ]
             end = b"\n" if self.behaviour.final_newline else b""
             self._files = {
                 place: b"\n".join(found) + end if found else b"" for place, found in written.items()
@@ -189,8 +194,8 @@ class Life:
             "input_file_id": self.asked["input_file_id"],
             "completion_window": self.asked["completion_window"],
             "status": words.get(status, status),
-            "output_file_id": self._file_id(Place.OUTPUT, at),
-            "error_file_id": self._file_id(Place.ERROR, at),
+            "output_file_id": self._file_id(AnswerLocation.OUTPUT, at),
+            "error_file_id": self._file_id(AnswerLocation.ERROR, at),
             "created_at": whole_seconds(self.created),
             "in_progress_at": None,
             "expires_at": whole_seconds(self.created + self.window),
@@ -225,11 +230,11 @@ class Life:
         ]
         return {"object": "list", "data": data}
 
-    def _file_id(self, place: Place, at: float) -> str | None:
+    def _file_id(self, place: AnswerLocation, at: float) -> str | None:
         if at < self.files_at or self.steps[-1].status == "failed":
             return None
         behaviour = self.behaviour
-        absent = behaviour.no_output if place is Place.OUTPUT else behaviour.no_error
+        absent = behaviour.no_output if place is AnswerLocation.OUTPUT else behaviour.no_error
         if self.files()[place] or absent is NoFile.EMPTY_FILE:
             return self.file_ids[place]
         return "" if absent is NoFile.EMPTY_TEXT else None

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from runner.ledger import connection, store, submission_transitions
 from runner.ledger.records import SubmissionState
 from runner.outputs import publish, writer
-from runner.outputs.answer_index import Places
-from runner.planning.state import Traces
+from runner.outputs.answer_index import AnswerIndex
+from runner.planning.state import BatchIndex
 from runner.reconcile import lock
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def without_adoption(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Traces, "batch", lambda *_: None)
-    monkeypatch.setattr(Traces, "of_shard", lambda *_: [])
+    monkeypatch.setattr(BatchIndex, "batch", lambda *_: None)
+    monkeypatch.setattr(BatchIndex, "of_shard", lambda *_: [])
 
 
 def with_a_blind_second_creation(monkeypatch: pytest.MonkeyPatch) -> None:
     def forget(ledger: Ledger, key: Key, problem: str) -> None:
-        submission_transitions.retract(ledger, key, problem)
+        submission_transitions.clear_intent(ledger, key, problem)
 
     monkeypatch.setattr(submission_transitions, "doubt", forget)
 
@@ -39,13 +39,13 @@ def without_the_intent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def leaving_a_file_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Places._read
+    read = AnswerIndex._read
 
-    def careless(self: Places, number: int, file: Path, positions: Mapping[str, int]) -> None:
+    def careless(self: AnswerIndex, number: int, file: Path, positions: Mapping[str, int]) -> None:
         if number:
             read(self, number, file, positions)
 
-    monkeypatch.setattr(Places, "_read", careless)
+    monkeypatch.setattr(AnswerIndex, "_read", careless)
 
 
 def counting_what_was_turned_away_as_answered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,10 +61,10 @@ def counting_what_was_turned_away_as_answered(monkeypatch: pytest.MonkeyPatch) -
 
 def committing_without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave commits to the kernel: they survive a SIGKILL, but not a power cut."""
-    transaction: Callable[..., Any] = connection.transaction
+    write_transaction: Callable[..., Any] = connection.write_transaction
 
     def careless(ledger: object, path: object, **_durable: bool) -> Any:  # noqa: ANN401
-        return transaction(ledger, path)
+        return write_transaction(ledger, path)
 
     monkeypatch.setattr(store, "transaction", careless)
 

@@ -11,12 +11,12 @@ import json
 from typing import TYPE_CHECKING, Any, assert_never
 
 from tests.simulation.behaviour import (
+    AnswerLocation,
     ErrorInBody,
     HttpError,
     Malformed,
     Missing,
     NotRun,
-    Place,
     Several,
     Succeed,
 )
@@ -51,12 +51,12 @@ def fails(answer: Answer) -> bool:
     return not succeeds(answer) and not isinstance(answer, Missing)
 
 
-def lines(row: Row, answer: Answer, mark: str) -> list[tuple[Place, bytes]]:
+def lines(row: Row, answer: Answer, mark: str) -> list[tuple[AnswerLocation, bytes]]:
     """Write the row's lines, each with its file; `mark` makes their ids the batch's own."""
     match answer:
         case Succeed(text=text, body=given, status=status):
             body = _body(row, text) if given is None else given
-            return [(Place.OUTPUT, _line(row, mark, status, body))]
+            return [(AnswerLocation.OUTPUT, _line(row, mark, status, body))]
         case HttpError(status=0, place=place):
             return [(place, _line(row, mark, 0, {}))]
         case HttpError(status=status, code=code, message=message, place=place):

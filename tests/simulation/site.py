@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from runner.api.client import Client
 from runner.ledger.store import Ledger
-from runner.reconcile.concurrency import NoHands
-from runner.reconcile.context import Workshop
+from runner.reconcile.concurrency import InlineExecutor
+from runner.reconcile.context import Context
 from runner.reconcile.passes import reconcile_once
 from runner.spec.load import load_specs
 from runner.spec.project import find_project
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from runner.reconcile.concurrency import Hands
+    from runner.reconcile.concurrency import Executor
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
     from runner.spec.project import Project
@@ -49,7 +49,7 @@ class Site:
     `told` collects what passes said. `root` is made with one job of the given request lines,
     `max_requests` a shard. `skew` is by how many seconds the clock of this machine is ahead of
     the world's. With `frozen`, specs and configuration are read once and not at every pass:
-    whoever makes thousands of passes says so, and changes neither. `hands` make the calls that
+    whoever makes thousands of passes says so, and changes neither. `executor` make the calls that
     may be made side by side.
     """
 
@@ -61,7 +61,7 @@ class Site:
     told: list[str] = field(default_factory=list)
     skew: float = 0.0
     frozen: bool = False
-    hands: Hands = field(default_factory=NoHands)
+    executor: Executor = field(default_factory=InlineExecutor)
     _read: dict[tuple[str, ...], tuple[Project, Specs]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -117,15 +117,15 @@ class Site:
                     )
                 )
 
-            shop = Workshop(
+            context = Context(
                 project=project,
                 ledger=ledger,
                 open_api=open_api,
                 clock=self.wall_clock,
-                hands=self.hands,
-                tell=lambda tidings: self.told.append(f"{tidings.job}: {tidings.what}"),
+                executor=self.executor,
+                tell=lambda notice: self.told.append(f"{notice.job}: {notice.what}"),
             )
-            return reconcile_once(shop, specs, everything=not selectors)
+            return reconcile_once(context, specs, everything=not selectors)
 
     def _specs(self, selectors: tuple[str, ...]) -> tuple[Project, Specs]:
         if not self.frozen or selectors not in self._read:

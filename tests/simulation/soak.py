@@ -46,16 +46,16 @@ def main() -> int:
     began = time.monotonic()
     until = None if chosen.minutes is None else began + chosen.minutes * 60
     seeds = 1000 if chosen.seeds is None and until is None else chosen.seeds
-    heard: Queue[str | Counter[str] | None] = multiprocessing.Queue()
+    reports: Queue[str | Counter[str] | None] = multiprocessing.Queue()
     workers = [
         multiprocessing.Process(
-            target=_work, args=(chosen.first, seeds, until, number, chosen.jobs, heard)
+            target=_work, args=(chosen.first, seeds, until, number, chosen.jobs, reports)
         )
         for number in range(chosen.jobs)
     ]
     for worker in workers:
         worker.start()
-    total = _listen(heard, workers, began)
+    total = _listen(reports, workers, began)
     for worker in workers:
         worker.join()
     crashed = sum(1 for worker in workers if worker.exitcode)
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def _listen(
-    heard: Queue[str | Counter[str] | None],
+    reports: Queue[str | Counter[str] | None],
     workers: list[multiprocessing.Process],
     began: float,
 ) -> Counter[str]:
@@ -80,7 +80,7 @@ def _listen(
     left, told = len(workers), time.monotonic()
     while left:
         try:
-            news = heard.get(timeout=1.0)
+            news = reports.get(timeout=1.0)
         except queue.Empty:
             left = min(left, sum(worker.is_alive() for worker in workers))
             continue
@@ -106,7 +106,7 @@ def _work(
     until: float | None,
     number: int,
     jobs: int,
-    heard: Queue[str | Counter[str] | None],
+    reports: Queue[str | Counter[str] | None],
 ) -> None:
     """Tell every `jobs`th story, beginning with the `number`th."""
     gc.freeze()
@@ -119,20 +119,20 @@ def _work(
             alone = parent is None or not parent.is_alive()
             if over or alone or (until is not None and time.monotonic() >= until):
                 break
-            done.update(_one(first + index, home / str(index), heard))
+            done.update(_one(first + index, home / str(index), reports))
             if done["seeds"] >= _BATCH:
-                heard.put(done)
+                reports.put(done)
                 done = Counter()
                 gc.collect()
-    heard.put(done)
-    heard.put(None)
+    reports.put(done)
+    reports.put(None)
 
 
-def _one(seed: int, folder: Path, heard: Queue[str | Counter[str] | None]) -> Counter[str]:
+def _one(seed: int, folder: Path, reports: Queue[str | Counter[str] | None]) -> Counter[str]:
     try:
         came_to = trial(seed, folder)
     except AssertionError as error:
-        heard.put(str(error))
+        reports.put(str(error))
         return Counter({"seeds": 1, "broken": 1})
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -128,7 +128,7 @@ def stories(draw: st.DrawFn) -> Story:
         rows=rows,
         shard=draw(st.sampled_from((50, 5, 3, 2))),
         machines=machines,
-        hands=draw(st.sampled_from((1, 2, 4))),
+        executor=draw(st.sampled_from((1, 2, 4))),
         conditions=draw(_conditions()),
         healed=draw(st.integers(0, 5)),
         fates=tuple(draw(st.lists(fates, max_size=5))),
@@ -138,7 +138,7 @@ def stories(draw: st.DrawFn) -> Story:
         encore=draw(_FLAGS),
         canary=draw(st.none() | st.integers(1, MOST_ROWS)),
         deadline=draw(st.none() | st.sampled_from(DEADLINES)),
-        tidy=machines == 1 and draw(_FLAGS),
+        delete_remote_files=machines == 1 and draw(_FLAGS),
     )
 
 

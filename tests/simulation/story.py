@@ -150,7 +150,7 @@ class Story:
     rows: int = 1
     shard: int = 50
     machines: int = 1
-    hands: int = 1
+    executor: int = 1
     conditions: Conditions = dataclasses.field(default_factory=Conditions)
     healed: int = 0
     fates: tuple[Fate, ...] = ()
@@ -160,15 +160,15 @@ class Story:
     encore: bool = False
     canary: int | None = None
     deadline: str | None = None
-    tidy: bool = False
+    delete_remote_files: bool = False
 
     @property
-    def wishes(self) -> str:
+    def desired_runs(self) -> str:
         """Return what the spec says beside the usual."""
         said = "retry: {attempts: 8}\n"
         said += "" if self.canary is None else f"canary: {self.canary}\n"
         said += "" if self.deadline is None else f"deadline: {self.deadline}\n"
-        return said + ("keep_remote: false\n" if self.tidy else "")
+        return said + ("keep_remote: false\n" if self.delete_remote_files else "")
 
     @property
     def vanishing(self) -> bool:
@@ -200,7 +200,7 @@ def drawn(seed: int) -> Story:
         rows=rows,
         shard=lot.choice((2, 3, 5, 50)),
         machines=machines,
-        hands=lot.choice((1, 1, 2, 4)),
+        executor=lot.choice((1, 1, 2, 4)),
         conditions=conditions,
         healed=lot.choice((0, 2, 5)),
         fates=fates,
@@ -215,7 +215,7 @@ def drawn(seed: int) -> Story:
         canary=lot.choice((None, None, None, 1, 3)),
         deadline=lot.choice((None, None, *DEADLINES)),
         # What one machine deletes another cannot read any more.
-        tidy=machines == 1 and lot.random() < 0.2,
+        delete_remote_files=machines == 1 and lot.random() < 0.2,
     )
 
 

@@ -100,7 +100,7 @@ def test_each_kind_of_answer_is_written_as_the_reports_show_it() -> None:
         "broken": how.Malformed(),
         "twice": how.Several(answers=(how.HttpError(status=500), how.Succeed())),
         "text": how.Succeed(text="\u2028\u2029\x85"),
-        "same_file": how.HttpError(status=404, place=how.Place.OUTPUT),
+        "same_file": how.HttpError(status=404, place=how.AnswerLocation.OUTPUT),
     }
     world = world_of(Behaviour(answer=how.by_id(answers), final_newline=False))
     asked = b"".join(request_line(name) for name in answers)

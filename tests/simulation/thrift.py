@@ -17,7 +17,7 @@ from unittest import mock
 
 import httpx
 
-from runner.api.transport import Wire
+from runner.api.transport import Transport
 from runner.ledger.connection import connect
 from runner.outputs import provenance
 from runner.reconcile import account
@@ -47,7 +47,7 @@ def thrift() -> Iterator[None]:
     with (
         mock.patch.object(provenance, "git_state", _no_repository),
         mock.patch.object(account, "tool_versions", _tool_versions),
-        mock.patch.object(Wire, "_context", _context),
+        mock.patch.object(Transport, "_context", _context),
         mock.patch.object(httpx.Cookies, "extract_cookies", _no_cookies),
     ):
         yield

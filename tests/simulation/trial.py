@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from runner.errors import LockHeld
 from runner.ledger.records import RunState
 from runner.reconcile import lock
-from runner.reconcile.concurrency import NoHands
+from runner.reconcile.concurrency import InlineExecutor
 from tests.simulation.behaviour import Behaviour, ListFault
 from tests.simulation.census import befallen, marked
 from tests.simulation.exchange import Request
@@ -121,7 +121,7 @@ class _Telling:
         ]
 
     def _machine(self, root: Path, lines: bytes, *, power: bool) -> _Machine:
-        spec = SPEC + self.story.wishes
+        spec = SPEC + self.story.desired_runs
         site = Site(root, self.world, lines, self.story.shard, spec, frozen=True)
         aside = root.with_name(f"{root.name}-aside")
         aside.mkdir()
@@ -140,7 +140,7 @@ class _Telling:
         self._calm()
         for machine in self.machines:
             self._finish(machine)
-        if self.story.encore and not self.story.tidy:
+        if self.story.encore and not self.story.delete_remote_files:
             self._encore(self.machines[0])
         return Trial(
             site=self.machines[0].site,
@@ -193,7 +193,7 @@ class _Telling:
         if not site.ledger.exists():
             blank_ledger(site.ledger)
         # What a dead process had under way is not under way in the next.
-        site.hands = NoHands(self.story.hands)
+        site.executor = InlineExecutor(self.story.executor)
         with machine.disk.process(), lock.locked(site.ledger):
             report = site.reconcile()
         if machine.disk.dead:

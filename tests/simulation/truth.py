@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from tests.simulation.behaviour import Place
+from tests.simulation.behaviour import AnswerLocation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -73,7 +73,7 @@ def submission(
 ) -> Submission:
     """Tell the truth about one batch; `fetched` is when each file was first given out whole."""
     metadata = life.asked.get("metadata") or {}
-    output = life.file_ids[Place.OUTPUT]
+    output = life.file_ids[AnswerLocation.OUTPUT]
     file = files.get(output)
     until = math.inf
     if file is not None:

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import InvalidInput, NotDelivered
-from runner.spec.notifications import KINDS, Address, Chat, Command, Hook, Webhook
+from runner.spec.notifications import (
+    KINDS,
+    Address,
+    ChatChannel,
+    CommandChannel,
+    Hook,
+    WebhookChannel,
+)
 from runner.spec.project import Secret, find_project
-from runner.spec.schema import HookShape, PingShape
+from runner.spec.schema import HookSchema, PingSchema
 from tests.spec.folders import lay_out
 
 if TYPE_CHECKING:
@@ -56,33 +63,33 @@ def test_every_way_to_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "metrics: .runner/runner.prom\n",
     )
 
-    tell = Command(arguments=("./tell", "a b"), folder=tmp_path)
+    tell = CommandChannel(arguments=("./tell", "a b"), folder=tmp_path)
     assert made.hooks == (
         Hook(way=tell, when=("failed", "partial"), jobs="acl-*"),
         Hook(way=tell, when=KINDS),
-        Hook(way=Webhook(address=Address(variable="HOOK_URL"))),
-        Hook(way=Webhook(address=Address(file=tmp_path / "hook"))),
-        Hook(way=Chat(address=Address(variable="MAIL"))),
-        Hook(way=Chat(address=Address(file=tmp_path / "home" / "mail"))),
+        Hook(way=WebhookChannel(address=Address(variable="HOOK_URL"))),
+        Hook(way=WebhookChannel(address=Address(file=tmp_path / "hook"))),
+        Hook(way=ChatChannel(address=Address(variable="MAIL"))),
+        Hook(way=ChatChannel(address=Address(file=tmp_path / "home" / "mail"))),
     )
     assert made.ping == Address(variable="PING_URL")
     assert made.metrics == tmp_path / ".runner" / "runner.prom"
 
 
 def test_names_of_hooks_show_no_argument_and_no_url(tmp_path: Path) -> None:
-    tell = Command(arguments=("bin/tell", "--password", "5ecre7"), folder=tmp_path)
+    tell = CommandChannel(arguments=("bin/tell", "--password", "5ecre7"), folder=tmp_path)
 
     assert str(Hook(way=tell)) == "command tell"
-    assert str(Webhook(address=Address(variable="HOOK_URL"))) == "webhook in HOOK_URL"
-    assert str(Chat(address=Address(file=tmp_path))) == f"apprise in {tmp_path}"
+    assert str(WebhookChannel(address=Address(variable="HOOK_URL"))) == "webhook in HOOK_URL"
+    assert str(ChatChannel(address=Address(file=tmp_path))) == f"apprise in {tmp_path}"
 
 
 def test_a_hook_is_another_one_if_anything_about_it_is(tmp_path: Path) -> None:
-    hook = Hook(way=Command(arguments=("tell",), folder=tmp_path))
+    hook = Hook(way=CommandChannel(arguments=("tell",), folder=tmp_path))
     others = [
-        replace(hook, way=Command(arguments=("tell", "me"), folder=tmp_path)),
-        replace(hook, way=Webhook(address=Address(variable="tell"))),
-        replace(hook, way=Chat(address=Address(variable="tell"))),
+        replace(hook, way=CommandChannel(arguments=("tell", "me"), folder=tmp_path)),
+        replace(hook, way=WebhookChannel(address=Address(variable="tell"))),
+        replace(hook, way=ChatChannel(address=Address(variable="tell"))),
         replace(hook, when=("failed",)),
         replace(hook, jobs="*"),
     ]
@@ -183,5 +190,5 @@ def test_a_url_is_read_from_a_file_that_only_its_owner_can_read(
 
 
 def test_every_field_says_what_it_is_for() -> None:
-    for shape in (HookShape, PingShape):
+    for shape in (HookSchema, PingSchema):
         assert all(field.description for field in shape.model_fields.values())

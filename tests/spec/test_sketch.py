@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.spec.quick_scan import sketch
+from runner.spec.quick_scan import quick_scan
 from tests.spec.folders import GOOD, lay_out, read
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def test_the_names_are_those_that_the_loader_finds(
 
     names = {name for documents in files for name, _ in documents} | ({"stem"} if bare else set())
 
-    assert sketch(root).names == tuple(sorted(names))
+    assert quick_scan(root).names == tuple(sorted(names))
     unique = [job.name for job in read(root).jobs]
     assert set(unique) <= names
 
@@ -63,7 +63,7 @@ def test_the_names_are_those_that_the_loader_finds(
 def test_what_counts_as_a_name(tmp_path: Path, text: str, names: tuple[str, ...]) -> None:
     lay_out(tmp_path, {"specs/a.yaml": text.encode("latin-1")})
 
-    assert sketch(tmp_path).names == names
+    assert quick_scan(tmp_path).names == names
 
 
 @pytest.mark.parametrize("folder", ["specs", "jobs"])
@@ -81,7 +81,7 @@ def test_the_folders_are_those_of_the_project_file(tmp_path: Path, folder: str) 
         },
     )
 
-    found = sketch(tmp_path / folder)
+    found = quick_scan(tmp_path / folder)
 
     assert found.names == ("a",) == tuple(job.name for job in read(tmp_path).jobs)
     assert found.files == (str(tmp_path / folder / "a.yaml"),)

@@ -10,16 +10,16 @@ import click
 
 from runner.cli.completion import complete_jobs
 from runner.cli.exit_codes import Command
-from runner.cli.output import answer, answer_json, note, paint, print_problems, width
+from runner.cli.output import colours, note, print_problems, width, write_json, write_output
 from runner.cli.project import find_job, open_project, open_specs, providers
-from runner.cli.session import log_format, workshop
+from runner.cli.session import log_format, open_context
 from runner.errors import InvalidInput, LedgerDamaged, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner.planning.state import Wish
-    from runner.reconcile.context import Workshop
+    from runner.planning.state import DesiredRun
+    from runner.reconcile.context import Context
     from runner.spec.job import Specs
     from runner.spec.project import Project
 
@@ -42,7 +42,7 @@ def adopt(directory: Path, batch_id: str, *, job: str) -> int:
     and collects it as if runner had made it, and asks only what it leaves unanswered. Nothing is
     submitted.
     """
-    from runner.reconcile.adopt_external import take_over
+    from runner.reconcile.adopt_external import adopt_external
     from runner.reconcile.lock import locked
 
     if not batch_id.isprintable() or not batch_id.strip():
@@ -50,28 +50,28 @@ def adopt(directory: Path, batch_id: str, *, job: str) -> int:
     project = open_project(directory)
     specs, _wanted = find_job(project, job, directory)
     with (
-        workshop(project) as (shop, _opened, _voice),
+        open_context(project) as (context, _opened, _voice),
         locked(project.ledger, wait=True),
     ):
-        shop.ledger.insist_in_place()
-        take_over(shop, _wish(shop, specs), batch_id)
+        context.ledger.require_in_place()
+        adopt_external(context, _desired_run(context, specs), batch_id)
     return 0
 
 
-def _wish(shop: Workshop, specs: Specs) -> Wish:
+def _desired_run(context: Context, specs: Specs) -> DesiredRun:
     """Return what the one selected job asks for. Raises InvalidInput or LocalFileError."""
     from runner.errors import LocalFileError
-    from runner.reconcile.desired import make_wishes
+    from runner.reconcile.desired import resolve_desired
 
-    made = make_wishes(
-        shop.project, specs.selected, shop.ledger.runs(), None, shop.ledger, writing=True
+    made = resolve_desired(
+        context.project, specs.selected, context.ledger.runs(), None, context.ledger, writing=True
     )
     if made.problems:
         raise InvalidInput(made.problems)
     for why in made.unread.values():
         raise LocalFileError(why)
-    [wish] = made.wishes
-    return wish
+    [desired] = made.desired_runs
+    return desired
 
 
 @click.command(cls=Command)
@@ -103,11 +103,11 @@ def rebuild(directory: Path, *, force: bool) -> int:
         aside = set_aside(project.ledger, now=time.time())
         if aside is not None:
             note(f"the ledger that was there is {aside} now")
-        with workshop(project) as (shop, _opened, voice):
-            made = fill(shop, specs)
+        with open_context(project) as (context, _opened, console):
+            made = fill(context, specs)
             report = made.report
-            voice.rest()
-            voice.troubles(report)
+            console.clear_display()
+            console.troubles(report)
             print_problems(report.problems)
     found = sum(1 for state in report.states.values() if not state.final and state != "pending")
     note(
@@ -135,15 +135,15 @@ def _sound(project: Project) -> int | None:
 @click.command(cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_obj
-def orphans(directory: Path, *, as_json: bool) -> int:
+def orphans(directory: Path, *, to_json: bool) -> int:
     """List batches and files at the providers that carry runner's keys and belong to no job here.
 
     Another ledger's, those of a spec that is gone, or made twice by hand. Deletes nothing.
     Exits with 1 if a provider could not be asked.
     """
     from runner.ledger.store import Ledger
-    from runner.reconcile.desired import make_wishes
-    from runner.report.orphans import orphans_shape, render_orphans
+    from runner.reconcile.desired import resolve_desired
+    from runner.report.orphans import orphans_json, render_orphans
     from runner.views.orphans import find_orphans
 
     project = open_project(directory)
@@ -154,7 +154,7 @@ def orphans(directory: Path, *, as_json: bool) -> int:
         if ledger is not None:
             stack.enter_context(ledger)
         runs = ledger.runs() if ledger is not None else ()
-        made = make_wishes(project, specs.selected, runs, None, ledger, writing=False)
+        made = resolve_desired(project, specs.selected, runs, None, ledger, writing=False)
         print_problems(made.problems)
         names = {job.provider.name for job in specs.selected} | {run.provider for run in runs}
         named = {
@@ -162,13 +162,13 @@ def orphans(directory: Path, *, as_json: bool) -> int:
         }
         asked = sorted((names | named) & project.providers.keys()) or [project.default_provider]
         opened = stack.enter_context(providers(project))
-        found = find_orphans(made.wishes, ledger, asked, opened.open)
+        found = find_orphans(made.desired_runs, ledger, asked, opened.open)
     for name, why in found.unasked.items():
         note(f"{name}: {why}")
-    if as_json:
-        answer_json(orphans_shape(found))
+    if to_json:
+        write_json(orphans_json(found))
     else:
-        answer(render_orphans(found, width=width(), paint=paint()))
+        write_output(render_orphans(found, width=width(), colours=colours()))
     if specs.problems or made.problems:
         return 2
     return int(bool(found.unasked))

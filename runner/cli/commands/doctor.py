@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from runner.cli.exit_codes import Command
-from runner.cli.output import answer, answer_json, paint, width
+from runner.cli.output import colours, width, write_json, write_output
 from runner.cli.project import open_project, open_specs
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.api.client import Client
-    from runner.checks.doctor import Finding
+    from runner.checks.doctor import CheckResult
     from runner.spec.project import Provider, Secret
 
 
@@ -33,7 +33,7 @@ _PATIENCE: Final = 10.0
 @click.option("--offline", is_flag=True, help="Ask no provider anything.")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.pass_obj
-def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: bool) -> int:
+def doctor(directory: Path, provider: str | None, *, offline: bool, to_json: bool) -> int:
     """Check that all is there which runner needs, and say what to do.
 
     Versions, specs, git, ledger, file system, lock, disk, links, and what `notify`, `ping` and
@@ -41,21 +41,21 @@ def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: boo
     nothing and sends no message; a provider is asked for its newest batches, once. Exits with 1
     if a check fails; warnings are no failures.
     """
-    from runner.checks.doctor import Health
+    from runner.checks.doctor import CheckStatus
 
     findings = tuple(_findings(directory, provider, offline=offline))
-    if as_json:
-        from runner.report.doctor import checkup_shape
+    if to_json:
+        from runner.report.doctor import doctor_json
 
-        answer_json(checkup_shape(findings))
+        write_json(doctor_json(findings))
     else:
-        from runner.report.doctor import render_checkup
+        from runner.report.doctor import render_doctor
 
-        answer(render_checkup(findings, width=width(), paint=paint()))
-    return int(any(finding.health is Health.FAIL for finding in findings))
+        write_output(render_doctor(findings, width=width(), colours=colours()))
+    return int(any(finding.health is CheckStatus.FAIL for finding in findings))
 
 
-def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[Finding]:
+def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[CheckResult]:
     from runner.checks import doctor
     from runner.checks.checkup_hooks import check_hooks
     from runner.checks.checkup_providers import check_provider, providers_in_use
@@ -91,12 +91,12 @@ def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[
 def _client(provider: Provider, key: Secret | None) -> Client:
     """Open a client that tries once and does not wait long."""
     from runner.api.client import Client
-    from runner.api.retry import Policy
+    from runner.api.retry import RetryPolicy
     from runner.api.timeouts import Timeouts
 
     return Client(
         provider,
         key,
-        policy=Policy(tries=1),
+        policy=RetryPolicy(tries=1),
         timeouts=Timeouts(connect=_PATIENCE, read=_PATIENCE, write=_PATIENCE, pool=_PATIENCE),
     )

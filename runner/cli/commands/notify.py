@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runner.cli.exit_codes import Command
-from runner.cli.output import answer, note, paint, width
+from runner.cli.output import colours, note, width, write_output
 from runner.cli.project import open_project
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def notify(directory: Path, *, test: bool) -> int:
 
 
 def _list(project: Project) -> int:
-    from runner.ledger.notifications import listeners
+    from runner.ledger.notifications import subscribers
     from runner.ledger.store import Ledger
     from runner.report.hooks import render_hooks
 
@@ -42,9 +42,9 @@ def _list(project: Project) -> int:
     ledger = Ledger.open_read_only(project.ledger, clock=time.time)
     if ledger is not None:
         with ledger:
-            known = listeners(ledger)
+            known = subscribers(ledger)
     pairs = [(hook, known.get(hook.id)) for hook in project.hooks]
-    answer(render_hooks(pairs, width=width(), paint=paint()))
+    write_output(render_hooks(pairs, width=width(), colours=colours()))
     return 0
 
 
@@ -63,5 +63,5 @@ def _send_samples(project: Project) -> int:
             send(hook.way, message, project, Environment())
         except (NotDelivered, MissingExtra) as error:
             problem, failed = in_full(error), True
-        answer(render_sample(hook, problem, paint=paint()))
+        write_output(render_sample(hook, problem, colours=colours()))
     return int(failed)

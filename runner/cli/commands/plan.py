@@ -9,7 +9,15 @@ import click
 
 from runner.cli.completion import complete_specs
 from runner.cli.exit_codes import Command
-from runner.cli.output import answer, answer_json, note, paint, print_error, print_problems, width
+from runner.cli.output import (
+    colours,
+    note,
+    print_error,
+    print_problems,
+    width,
+    write_json,
+    write_output,
+)
 from runner.cli.project import open_project, open_specs, providers, recorded
 
 _SELECTORS = click.argument(
@@ -27,7 +35,7 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     without one. Prints one line for each problem on stderr and exits with 2; nothing is sent
     anywhere.
     """
-    from runner.cli.console import Voice
+    from runner.cli.console import Console
     from runner.errors import InvalidInput
     from runner.reconcile.desired import scan_input
 
@@ -35,10 +43,10 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     specs = open_specs(project, selectors, directory)
     problems = list(specs.problems)
     requests = 0
-    with Voice() as voice:
+    with Console() as console:
         for job in specs.selected:
             try:
-                requests += scan_input(job, None, moving=voice.moving).requests
+                requests += scan_input(job, None, moving=console.moving).requests
             except InvalidInput as error:
                 problems.extend(error.problems)
     print_problems(problems)
@@ -68,7 +76,7 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
 )
 @click.pass_obj
 def plan(
-    directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
+    directory: Path, selectors: tuple[str, ...], *, to_json: bool, out: Path | None, detailed: bool
 ) -> int:
     """Show what reconcile would do; change nothing.
 
@@ -78,7 +86,7 @@ def plan(
     from runner.errors import RunnerError
 
     try:
-        return _plan(directory, selectors, as_json=as_json, out=out, detailed=detailed)
+        return _plan(directory, selectors, to_json=to_json, out=out, detailed=detailed)
     except RunnerError as error:
         if detailed and error.exit_code != 1:
             # 2 would say that changes are pending.
@@ -88,15 +96,15 @@ def plan(
 
 
 def _plan(
-    directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
+    directory: Path, selectors: tuple[str, ...], *, to_json: bool, out: Path | None, detailed: bool
 ) -> int:
-    from runner.cli.console import Voice
+    from runner.cli.console import Console
     from runner.report.steps import is_change
     from runner.views.preview import preview
 
     project = open_project(directory)
     specs = open_specs(project, selectors, directory)
-    with recorded(project) as ledger, providers(project) as opened, Voice() as voice:
+    with recorded(project) as ledger, providers(project) as opened, Console() as console:
         made = preview(
             project,
             specs,
@@ -104,24 +112,24 @@ def _plan(
             opened.open,
             everything=not selectors,
             clock=time.time,
-            moving=voice.moving,
+            moving=console.moving,
         )
     problems = (*specs.problems, *made.problems)
     print_problems(problems)
-    if as_json or out is not None:
-        from runner.cli.kept_plan import keep_plan, selection
-        from runner.report.plan_json import plan_shape
+    if to_json or out is not None:
+        from runner.cli.kept_plan import save_plan, selection
+        from runner.report.plan_json import plan_json
 
         selected = selection(project, directory, selectors)
-        shape = plan_shape(made, problems, selection=selected, made_at=time.time())
+        shape = plan_json(made, problems, selection=selected, made_at=time.time())
         if out is not None:
-            keep_plan(out, shape)
-        if as_json:
-            answer_json(shape)
-    if not as_json:
+            save_plan(out, shape)
+        if to_json:
+            write_json(shape)
+    if not to_json:
         from runner.report.plan import render_plan
 
-        answer(render_plan(made, width=width(), paint=paint()))
+        write_output(render_plan(made, width=width(), colours=colours()))
     if out is not None:
         note(
             f"kept in {out}; `runner reconcile --plan {out}` does it, unless the world moves first"

@@ -13,10 +13,10 @@ import click
 
 from runner.cli.completion import complete_jobs, complete_known_jobs, complete_specs
 from runner.cli.exit_codes import Command
-from runner.cli.kept_plan import open_plan
+from runner.cli.kept_plan import load_plan
 from runner.cli.options import SECONDS, finite
 from runner.cli.project import find_job, open_project, open_specs
-from runner.cli.session import all_passes, conclude, log_format, one_pass, patiently, workshop
+from runner.cli.session import all_passes, conclude, log_format, one_pass, open_context, patiently
 from runner.errors import InvalidInput, LockHeld, RunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def reconcile(  # noqa: PLR0913 -- its options
     or a pattern of names such as 'sent*'; all specs without one.
     """
     project = open_project(directory)
-    agreed = None if kept is None else open_plan(kept, project, selectors)
+    agreed = None if kept is None else load_plan(kept, project, selectors)
     if agreed is not None:
         selectors, directory = agreed.selectors, agreed.folder
     if metrics is not None:
@@ -123,36 +123,40 @@ def reconcile(  # noqa: PLR0913 -- its options
     specs = open_specs(project, selectors, directory)
     with (
         _telling_failure(project),
-        workshop(project, quiet=quiet, verbose=verbose, remind=remind, problems=specs.problems) as (
-            shop,
+        open_context(
+            project, quiet=quiet, verbose=verbose, remind=remind, problems=specs.problems
+        ) as (
+            context,
             opened,
-            voice,
+            console,
         ),
     ):
-        shop.agree = None if agreed is None else agreed.check
+        context.agree = None if agreed is None else agreed.check
 
         def passes() -> PassReport:
             everything, after = not selectors, if_locked == "wait"
             if wait:
                 return all_passes(
-                    shop,
+                    context,
                     opened,
-                    voice,
+                    console,
                     specs,
                     everything=everything,
                     wait_for_lock=after,
                     poll_interval=poll_interval,
                 )
-            return one_pass(shop, opened, voice, specs, everything=everything, wait_for_lock=after)
+            return one_pass(
+                context, opened, console, specs, everything=everything, wait_for_lock=after
+            )
 
         try:
             report = patiently(passes) if if_locked == "wait" else passes()
         except LockHeld as error:
             if if_locked == "fail":
                 raise
-            voice.idle(f"{error}; skipped", event="skipped")
+            console.nothing_to_do(f"{error}; skipped", event="skipped")
             return 2 if specs.problems else 0
-        return conclude(report, specs, voice)
+        return conclude(report, specs, console)
 
 
 @click.command(cls=Command)
@@ -167,40 +171,40 @@ def cancel(directory: Path, job: str) -> int:
 
     project = open_project(directory)
     specs, name = _one_job(project, job, directory)
-    with workshop(project) as (shop, opened, voice):
+    with open_context(project) as (context, opened, console):
         with locked(project.ledger, wait=True):
-            shop.ledger.insist_in_place()
-            runs = _open_runs(shop.ledger, name)
+            context.ledger.require_in_place()
+            runs = _open_runs(context.ledger, name)
             for run in runs:
-                run_steps.request_cancel(shop.ledger, run)
+                run_steps.request_cancel(context.ledger, run)
         if not runs:
-            voice.say("nothing is in flight", job=name)
+            console.say("nothing is in flight", job=name)
             return 0
         try:
-            asked = _asked_for(project, specs, shop.ledger, runs)
+            asked = _asked_for(project, specs, context.ledger, runs)
         except InvalidInput:
             asked = None
         if asked is None:
             # A pass would begin with what the spec asks for now.
-            voice.say(
+            console.say(
                 "its spec or input has changed since it began, or is gone; `runner reconcile` "
                 "cancels it",
                 job=name,
             )
             return 0
         try:
-            report = one_pass(shop, opened, voice, specs)
+            report = one_pass(context, opened, console, specs)
         except LockHeld:
-            voice.say("the reconcile at work cancels it", job=name)
+            console.say("the reconcile at work cancels it", job=name)
             return 0
-        if _open_runs(shop.ledger, name):
-            voice.say(
+        if _open_runs(context.ledger, name):
+            console.say(
                 "the provider may take some minutes; `runner reconcile` collects what was answered",
                 job=name,
             )
         elif (state := report.states.get(name)) not in (None, RunState.CANCELLED):
-            voice.say(f"{state} before it could be cancelled", job=name)
-        return conclude(report, specs, voice)
+            console.say(f"{state} before it could be cancelled", job=name)
+        return conclude(report, specs, console)
 
 
 @click.command(cls=Command)
@@ -215,27 +219,27 @@ def retry(directory: Path, job: str) -> int:
     project = open_project(directory)
     specs, wanted = find_job(project, job, directory)
     name = wanted.name
-    with workshop(project) as (shop, opened, voice):
+    with open_context(project) as (context, opened, console):
         with locked(project.ledger, wait=True):
-            shop.ledger.insist_in_place()
-            run = _asked_for(project, specs, shop.ledger, shop.ledger.runs())
+            context.ledger.require_in_place()
+            run = _asked_for(project, specs, context.ledger, context.ledger.runs())
             if run is None:
                 raise UsageError(
                     f"{name} has never been run as its spec stands; run `runner reconcile {name}`"
                 )
             if not run.state.final:
-                voice.say(f"still {run.state}; it goes on by itself", job=name)
+                console.say(f"still {run.state}; it goes on by itself", job=name)
             elif run.succeeded == run.requests:
-                voice.say("every request is answered; nothing to ask again", job=name)
+                console.say("every request is answered; nothing to ask again", job=name)
                 return 0
             else:
-                reopen(shop, run, next_round=True, attempts=wanted.attempts)
+                reopen(context, run, next_round=True, attempts=wanted.attempts)
         try:
-            report = one_pass(shop, opened, voice, specs)
+            report = one_pass(context, opened, console, specs)
         except LockHeld:
-            voice.say("the reconcile at work goes on with it", job=name)
+            console.say("the reconcile at work goes on with it", job=name)
             return 0
-        return conclude(report, specs, voice)
+        return conclude(report, specs, console)
 
 
 def _open_runs(ledger: Ledger, job: str) -> list[Run]:
@@ -247,12 +251,12 @@ def _asked_for(project: Project, specs: Specs, ledger: Ledger, runs: Sequence[Ru
 
     Raises InvalidInput if its input has become invalid.
     """
-    from runner.reconcile.desired import make_wishes
+    from runner.reconcile.desired import resolve_desired
 
-    made = make_wishes(project, specs.selected, runs, None, ledger, writing=False)
+    made = resolve_desired(project, specs.selected, runs, None, ledger, writing=False)
     if made.problems:
         raise InvalidInput(made.problems)
-    asked = {(wish.job.name, wish.revision) for wish in made.wishes}
+    asked = {(desired.job.name, desired.revision) for desired in made.desired_runs}
     return next((run for run in runs if (run.job, run.revision) in asked), None)
 
 

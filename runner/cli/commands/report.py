@@ -12,7 +12,7 @@ import click
 
 from runner.cli.completion import complete_known_jobs
 from runner.cli.exit_codes import Command
-from runner.cli.output import answer, note, print_problems
+from runner.cli.output import note, print_problems, write_output
 from runner.cli.project import open_project, open_specs, recorded, recorded_jobs
 
 _STDOUT: Final = "-"
@@ -50,14 +50,14 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
     from runner.outputs.durable_files import write_whole
     from runner.report.page.document import render_page
     from runner.text import plural, size
-    from runner.views.project import gather
+    from runner.views.project import gather_report
 
     project = open_project(directory)
     target = None if output == _STDOUT else _target(output)
     with recorded(project) as ledger:
         known = recorded_jobs(ledger)
         specs = open_specs(project, jobs, directory, known=known)
-        dossier = gather(
+        project_report = gather_report(
             project,
             specs.selected,
             specs.gone if jobs else sorted(known),
@@ -66,14 +66,14 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
             beside=Path.cwd() if target is None else target.parent,
             samples=samples,
         )
-    page = render_page(dossier, now=time.time())
+    page = render_page(project_report, now=time.time())
     print_problems(specs.problems)
     if target is None:
-        answer(_spelt(page))
+        write_output(_spelt(page))
     else:
         content = page.encode()
         write_whole(target, content)
-        note(f"{output}: {plural(len(dossier.jobs), 'job')}, {size(len(content))}")
+        note(f"{output}: {plural(len(project_report.jobs), 'job')}, {size(len(content))}")
     return 2 if specs.problems else 0
 
 

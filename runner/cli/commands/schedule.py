@@ -13,7 +13,7 @@ import click
 
 from runner import __version__
 from runner.cli.exit_codes import Command
-from runner.cli.output import answer, note, print_problems
+from runner.cli.output import note, print_problems, write_output
 from runner.cli.project import open_project, open_specs
 from runner.errors import UsageError
 
@@ -68,14 +68,14 @@ def schedule(
     if sum(wanted.values()) != 1:
         raise click.UsageError("name one of --cron, --systemd, --github-actions, --kubernetes")
     try:
-        how_often = here.Every.read(every)
+        how_often = here.Interval.read(every)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--every") from error
     project = open_project(directory)
     specs = open_specs(project, (), directory)
     print_problems(specs.problems)
     elsewhere = github_actions or kubernetes
-    place = here.Placement(
+    place = here.ScheduleTarget(
         name=_UNFIT.sub("-", project.root.name.lower()).strip("-")[:_LONGEST_NAME] or "project",
         program=_program(),
         folder=_fit(str(project.root)),
@@ -87,7 +87,7 @@ def schedule(
     )
     [render] = [snippet for snippet, asked in wanted.items() if asked]
     snippet, notes = render(place)
-    answer(snippet)
+    write_output(snippet)
     for told in [*notes, *(_warnings(project, specs) if elsewhere else ())]:
         note(f"note: {told}")
     return 2 if specs.problems else 0
@@ -171,10 +171,10 @@ def _variables(project: Project, specs: Specs) -> Iterator[str]:
 
 def _requirement(project: Project) -> str:
     """Write what pip has to install, with the extras that the project uses."""
-    from runner.spec.notifications import Chat
+    from runner.spec.notifications import ChatChannel
 
     extras = []
-    if any(isinstance(hook.way, Chat) for hook in project.hooks):
+    if any(isinstance(hook.way, ChatChannel) for hook in project.hooks):
         extras.append("notify")
     if any(provider.max_enqueued_tokens for provider in project.providers.values()):
         extras.append("tokens")

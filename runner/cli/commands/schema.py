@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner.cli.output import answer
+from runner.cli.output import write_output
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -48,5 +48,5 @@ _NAMES: Final = tuple(schemas())
 @click.argument("name", metavar="NAME", type=click.Choice(_NAMES))
 def schema(name: str) -> int:
     """Print a schema."""
-    answer(schemas()[name].read_text(encoding="utf-8"))
+    write_output(schemas()[name].read_text(encoding="utf-8"))
     return 0

@@ -12,13 +12,13 @@ import click
 from runner.cli.completion import complete_known_jobs, complete_specs
 from runner.cli.exit_codes import Command
 from runner.cli.output import (
-    answer,
-    answer_json,
-    answer_json_lines,
+    colours,
     note,
-    paint,
     print_problems,
     width,
+    write_json,
+    write_json_lines,
+    write_output,
 )
 from runner.cli.project import find_known, open_project, open_specs, recorded, recorded_jobs
 
@@ -38,12 +38,12 @@ def _forms(*forms: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
     return click.option("-o", "--output", "form", type=choice, help="The form of the answer.")
 
 
-def _form(form: str | None, *, as_json: bool) -> str:
+def _form(form: str | None, *, to_json: bool) -> str:
     """Return the form that was asked for; raises UsageError for two at once."""
-    if as_json and form not in (None, "json"):
+    if to_json and form not in (None, "json"):
         context = click.get_current_context()
         raise click.UsageError(f"--json and -o {form} contradict each other", context)
-    return "json" if as_json else form or "table"
+    return "json" if to_json else form or "table"
 
 
 @click.command(cls=Command)
@@ -69,7 +69,7 @@ def status(
     conditions: tuple[str, ...],
     everything: bool,
     form: str | None,
-    as_json: bool,
+    to_json: bool,
 ) -> int:
     """Show where each job stands; asks nobody, changes nothing.
 
@@ -79,7 +79,7 @@ def status(
     from runner.views.filters import chosen, read_conditions
     from runner.views.jobs import overview
 
-    form = _form(form, as_json=as_json)
+    form = _form(form, to_json=to_json)
     project = open_project(directory)
     with recorded(project) as ledger, _all_of_it_kept():
         specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
@@ -127,21 +127,21 @@ def _nothing(views: Sequence[JobView], specs: Specs) -> str:
 def _print_status(views: Sequence[JobView], form: str) -> None:
     match form:
         case "json":
-            from runner.report.json_output import job_shape
+            from runner.report.json_output import job_json
 
-            answer_json([job_shape(view) for view in views])
+            write_json([job_json(view) for view in views])
         case "csv":
             from runner.report.status import status_csv
 
-            answer(status_csv(views))
+            write_output(status_csv(views))
         case "name":
-            answer("".join(f"{view.name}\n" for view in views))
+            write_output("".join(f"{view.name}\n" for view in views))
         case _:
             from runner.report.status import render_status
 
-            answer(
+            write_output(
                 render_status(
-                    views, now=time.time(), wide=form == "wide", width=width(), paint=paint()
+                    views, now=time.time(), wide=form == "wide", width=width(), colours=colours()
                 )
             )
 
@@ -151,38 +151,38 @@ def _print_status(views: Sequence[JobView], form: str) -> None:
 @click.option("--all", "whole", is_flag=True, help="All attempts and events of all revisions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the story as JSON.")
 @click.pass_obj
-def show(directory: Path, job: str, *, whole: bool, as_json: bool) -> int:
+def show(directory: Path, job: str, *, whole: bool, to_json: bool) -> int:
     """Tell the whole story of one job: its batches, its revisions, all that happened.
 
     JOB is a job name, a pattern that only its name fits, or its spec file. What is long is summed
     up; --all has it in full, and so does `runner events JOB`.
     """
-    from runner.views.jobs import JobStory, overview, shown_folder, story
+    from runner.views.jobs import JobHistory, job_history, overview, shown_folder
 
     project = open_project(directory)
     with recorded(project) as ledger:
         name, wanted = find_known(project, job, directory, ledger)
-        told = None if ledger is None else story(project, wanted, name, ledger)
+        told = None if ledger is None else job_history(project, wanted, name, ledger)
         if told is None:
             # Only a job with a spec is unknown to the ledger.
             [view] = overview(project, [wanted] if wanted is not None else [], ledger)
-            told = JobStory(view=view, runs=(), events=())
+            told = JobHistory(view=view, runs=(), events=())
     folder = shown_folder(project, told.view)
-    if as_json:
-        from runner.report.json_output import story_shape
+    if to_json:
+        from runner.report.json_output import history_json
 
-        answer_json(story_shape(told, folder=folder))
+        write_json(history_json(told, folder=folder))
     else:
-        from runner.report.job import render_story
+        from runner.report.job import render_history
 
-        answer(
-            render_story(
+        write_output(
+            render_history(
                 told,
                 folder=folder,
                 now=time.time(),
                 whole=whole,
                 width=width(),
-                paint=paint(),
+                colours=colours(),
             )
         )
     return 0
@@ -214,7 +214,7 @@ def events(
     kinds: tuple[str, ...],
     limit: int | None,
     form: str | None,
-    as_json: bool,
+    to_json: bool,
 ) -> int:
     """List what happened, newest last, a line each.
 
@@ -224,7 +224,7 @@ def events(
     from runner.ledger.queries import history
     from runner.views.recall import read_kinds, read_since
 
-    form = _form(form, as_json=as_json)
+    form = _form(form, to_json=to_json)
     project = open_project(directory)
     begin = None if since is None else read_since(since, now=time.time())
     of_kinds = read_kinds(kinds) if kinds else None
@@ -247,18 +247,18 @@ def events(
 def _print_events(found: Sequence[Event], form: str) -> None:
     match form:
         case "json":
-            from runner.report.json_output import event_shape
+            from runner.report.json_output import event_json
 
-            answer_json([event_shape(event) for event in found])
+            write_json([event_json(event) for event in found])
         case "jsonl":
-            from runner.report.json_output import event_shape
+            from runner.report.json_output import event_json
 
-            answer_json_lines([event_shape(event) for event in found])
+            write_json_lines([event_json(event) for event in found])
         case "csv":
             from runner.report.history import events_csv
 
-            answer(events_csv(found))
+            write_output(events_csv(found))
         case _:
             from runner.report.history import render_events
 
-            answer(render_events(found, width=width(), paint=paint()))
+            write_output(render_events(found, width=width(), colours=colours()))

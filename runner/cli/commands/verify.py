@@ -10,7 +10,15 @@ import click
 
 from runner.cli.completion import complete_known_jobs
 from runner.cli.exit_codes import Command
-from runner.cli.output import answer, answer_json, note, paint, print_error, print_problems, width
+from runner.cli.output import (
+    colours,
+    note,
+    print_error,
+    print_problems,
+    width,
+    write_json,
+    write_output,
+)
 from runner.cli.project import open_project, open_specs
 
 if TYPE_CHECKING:
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
 @click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs)
 @click.option("--json", "as_json", is_flag=True, help="Print what was checked as JSON.")
 @click.pass_obj
-def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
+def verify(directory: Path, jobs: tuple[str, ...], *, to_json: bool) -> int:
     """Hash inputs, raw files and outputs again and compare them with the records.
 
     JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; all jobs and
@@ -35,7 +43,7 @@ def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
     Exits with 1 if something does not match, or a JOB that was named has nothing to check.
     """
     from runner.checks.verify import verify as check
-    from runner.cli.console import Voice
+    from runner.cli.console import Console
     from runner.errors import LedgerError
 
     project = open_project(directory)
@@ -50,16 +58,16 @@ def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
             unusable = True
             print_error(error)
             note("the files are checked without it")
-        with Voice() as voice:
-            found = check(project, specs.selected, others, ledger, moving=voice.moving)
-    if as_json:
-        from runner.report.verify import verification_shape
+        with Console() as console:
+            found = check(project, specs.selected, others, ledger, moving=console.moving)
+    if to_json:
+        from runner.report.verify import verification_json
 
-        answer_json(verification_shape(found, tuple(map(str, specs.problems))))
+        write_json(verification_json(found, tuple(map(str, specs.problems))))
     else:
         from runner.report.verify import render_verification
 
-        answer(render_verification(found, width=width(), paint=paint()))
+        write_output(render_verification(found, width=width(), colours=colours()))
     if not found.matches or unusable or (jobs and found.unfinished):
         return 1
     return 2 if specs.problems else 0

@@ -14,7 +14,7 @@ import click
 from runner.cli.completion import complete_known_jobs
 from runner.cli.exit_codes import Command
 from runner.cli.options import SECONDS, finite
-from runner.cli.output import answer, is_terminal, note, paint, print_problems
+from runner.cli.output import colours, is_terminal, note, print_problems, write_output
 from runner.cli.project import open_project, open_specs, recorded, recorded_jobs
 from runner.cli.signals import Terminated
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.ledger.store import Ledger
-    from runner.report.colour import Paint
-    from runner.report.watch import Watched
+    from runner.report.colour import Colours
+    from runner.report.watch import WatchState
     from runner.spec.job import Job
     from runner.spec.project import Project
 
@@ -66,7 +66,7 @@ def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
             note("no jobs yet: there is no spec")
         return 2 if specs.problems else 0
     try:
-        with contextlib.closing(_Lookout(project, specs.selected, gone)) as lookout:
+        with contextlib.closing(_LedgerWatcher(project, specs.selected, gone)) as lookout:
             follow = _draw if _can_draw() else _print
             seen = follow(lookout, interval)
     except KeyboardInterrupt:
@@ -78,7 +78,7 @@ def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
     return int(seen.settled and any(view.state in ("failed", "partial") for view in seen.views))
 
 
-class _Lookout:
+class _LedgerWatcher:
     """Looks at the ledger, again if it has changed.
 
     The specs, and the jobs without one, are those of the beginning. Holds no lock between looks,
@@ -91,7 +91,7 @@ class _Lookout:
         self._gone = gone
         self._ledger: Ledger | None = None
         self._version: int | None = None
-        self._seen: Watched | None = None
+        self._seen: WatchState | None = None
 
     def close(self) -> None:
         """Close the ledger."""
@@ -99,7 +99,7 @@ class _Lookout:
             self._ledger.close()
             self._ledger = None
 
-    def look(self) -> Watched:
+    def look(self) -> WatchState:
         """Return where the jobs stand: the same object as before if nothing has changed.
 
         Raises LedgerError.
@@ -117,17 +117,17 @@ class _Lookout:
             self._seen = self._watched()
         return self._seen
 
-    def _watched(self) -> Watched:
+    def _watched(self) -> WatchState:
         from runner.ledger.queries import history
-        from runner.report.watch import EVENTS_LOOKED_AT, Watched
+        from runner.report.watch import EVENTS_LOOKED_AT, WatchState
         from runner.views.jobs import overview
 
         ledger = self._ledger
         views = overview(self._project, self._jobs, ledger, gone=self._gone)
         if ledger is None:
-            return Watched.of(views, (), ())
+            return WatchState.of(views, (), ())
         at_work = {(view.name, view.revision) for view in views if not view.state.final}
-        return Watched.of(
+        return WatchState.of(
             views,
             [ledger.run(run.id) for run in ledger.runs() if (run.job, run.short) in at_work],
             history(ledger, jobs=[view.name for view in views], limit=EVENTS_LOOKED_AT),
@@ -140,33 +140,33 @@ def _can_draw() -> bool:
     return is_terminal(sys.stdout) and shows_drawings(sys.stdout)
 
 
-def _print(lookout: _Lookout, interval: float) -> Watched:
+def _print(lookout: _LedgerWatcher, interval: float) -> WatchState:
     """Print a line for each change, until all jobs are final."""
-    before: Watched | None = None
+    before: WatchState | None = None
     while True:
         seen = lookout.look()
         for line in seen.changes(before, unix=time.time()):
-            answer(line + "\n")
+            write_output(line + "\n")
         if seen.settled:
             return seen
         before = seen
         time.sleep(interval)
 
 
-def _draw(lookout: _Lookout, interval: float) -> Watched:
+def _draw(lookout: _LedgerWatcher, interval: float) -> WatchState:
     """Draw where the jobs stand, until all are final or q is pressed; their table stays."""
     from runner.cli.live import Display, terminal_size
 
     seen = lookout.look()
 
-    def lines(width: int, height: int, paint: Paint) -> Sequence[str]:
-        return seen.lines(unix=time.time(), most=height - 1, width=width, paint=paint)
+    def lines(width: int, height: int, colours: Colours) -> Sequence[str]:
+        return seen.lines(unix=time.time(), most=height - 1, width=width, colours=colours)
 
     with _keys() as keys, contextlib.closing(Display(sys.stdout, lines)):
         while not seen.settled and not keys.pressed("q", within=interval):
             seen = lookout.look()
     width, _height = terminal_size(sys.stdout)
-    answer(seen.table(unix=time.time(), width=width, paint=paint()))
+    write_output(seen.table(unix=time.time(), width=width, colours=colours()))
     return seen
 
 

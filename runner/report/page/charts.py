@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from runner.report.page.markup import Html
-    from runner.views.project import Flight
+    from runner.views.project import SubmittedBatch
 
 _WAITS: Final = (0, 1, 10, 60, 600, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 _WAIT_LABELS: Final = ("0", "1 s", "10 s", "1 min", "10 min", "1 h", "4 h", "12 h", "1 d")
@@ -33,7 +33,7 @@ _TOP: Final = 18
 _DAY: Final = 86_400
 
 
-def queue_time(flights: Sequence[Flight], now: float) -> Html | None:
+def queue_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
     """Show how long batches were validated and queued before they were worked on."""
     seconds = sorted(
         took
@@ -53,7 +53,7 @@ def queue_time(flights: Sequence[Flight], now: float) -> Html | None:
     )
 
 
-def work_rate(flights: Sequence[Flight], now: float) -> Html | None:
+def work_rate(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
     """Show how many requests a minute batches answered while they were in progress."""
     rates = sorted(
         rate
@@ -139,7 +139,7 @@ def _histogram(
     )
 
 
-def tokens_over_time(flights: Sequence[Flight], now: float) -> Html | None:
+def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
     """Show what batches used, at the time at which they ended."""
     used: list[tuple[float, Tokens]] = []
     for flight in flights:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runner.report.page.markup import Content
-    from runner.views.project import Dossier, JobDossier
+    from runner.views.project import JobReport, ProjectReport
 
 _MOST_OPENED: Final = 3
 """Of how many jobs at most the sections are unfolded from the beginning."""
@@ -36,7 +36,7 @@ _PARTS: Final = (
 """What there is besides the summary, once there is a job."""
 
 
-def render_page(dossier: Dossier, *, now: float) -> str:
+def render_page(project_report: ProjectReport, *, now: float) -> str:
     """Render a project's page; `now` is the time in Unix seconds.
 
     The same values make the same page, to the byte.
@@ -45,9 +45,9 @@ def render_page(dossier: Dossier, *, now: float) -> str:
         "body",
         element("a", "Skip to the jobs", href="#jobs", class_="skip"),
         sprite(),
-        header(dossier, now),
-        _navigation(_PARTS if dossier.jobs else ()),
-        element("main", *_parts(dossier, now)),
+        header(project_report, now),
+        _navigation(_PARTS if project_report.jobs else ()),
+        element("main", *_parts(project_report, now)),
         element(
             "footer",
             element(
@@ -58,10 +58,10 @@ def render_page(dossier: Dossier, *, now: float) -> str:
         ),
         Html(f"<script>{SCRIPT}</script>"),
     )
-    return f"<!doctype html>\n{element('html', _head(dossier), body, lang='en')}\n"
+    return f"<!doctype html>\n{element('html', _head(project_report), body, lang='en')}\n"
 
 
-def _head(dossier: Dossier) -> Html:
+def _head(project_report: ProjectReport) -> Html:
     return element(
         "head",
         element("meta", charset="utf-8"),
@@ -69,8 +69,8 @@ def _head(dossier: Dossier) -> Html:
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
-        element("meta", name="generator", content=f"runner {dossier.version}"),
-        element("title", f"{dossier.project}: batch jobs"),
+        element("meta", name="generator", content=f"runner {project_report.version}"),
+        element("title", f"{project_report.project}: batch jobs"),
         Html(f"<style>{STYLE}</style>"),
     )
 
@@ -104,9 +104,9 @@ def _navigation(parts: Sequence[tuple[str, str]]) -> Html:
     )
 
 
-def _parts(dossier: Dossier, now: float) -> Iterator[Html]:
-    yield tiles(dossier)
-    if not dossier.jobs:
+def _parts(project_report: ProjectReport, now: float) -> Iterator[Html]:
+    yield tiles(project_report)
+    if not project_report.jobs:
         yield element(
             "p",
             "There is no job yet: no spec was found, and nothing was ever run here.",
@@ -114,20 +114,20 @@ def _parts(dossier: Dossier, now: float) -> Iterator[Html]:
             id="jobs",
         )
         return
-    yield jobs_table(dossier.jobs)
-    yield _batches(dossier, now)
-    yield error_section(dossier.errors)
+    yield jobs_table(project_report.jobs)
+    yield _batches(project_report, now)
+    yield error_section(project_report.errors)
     yield element(
         "section",
         element("h2", "Job by job", id="details"),
-        *_accounts(dossier, now),
+        *_accounts(project_report, now),
         aria_labelledby="details",
     )
 
 
-def _batches(dossier: Dossier, now: float) -> Html:
-    flights = dossier.flights
-    figures: list[Content] = [
+def _batches(project_report: ProjectReport, now: float) -> Html:
+    flights = project_report.flights
+    project_totals: list[Content] = [
         *timeline(flights, now),
         queue_time(flights, now),
         work_rate(flights, now),
@@ -137,25 +137,25 @@ def _batches(dossier: Dossier, now: float) -> Html:
     return element(
         "section",
         element("h2", "Batches", id="batches"),
-        element("div", *figures, class_="figures")
-        if any(figures)
+        element("div", *project_totals, class_="figures")
+        if any(project_totals)
         else element("p", none, class_="hint"),
         aria_labelledby="batches",
     )
 
 
-def _accounts(dossier: Dossier, now: float) -> Iterator[Html]:
-    full = [(job, job.account) for job in dossier.jobs if job.account is not None]
-    short = [job for job in dossier.jobs if job.account is None]
+def _accounts(project_report: ProjectReport, now: float) -> Iterator[Html]:
+    full = [(job, job.account) for job in project_report.jobs if job.account is not None]
+    short = [job for job in project_report.jobs if job.account is None]
     if short:
         yield element("p", _thinned(len(full), short), class_="hint")
-    opened = len(full) == 1 or (dossier.chosen and len(full) <= _MOST_OPENED)
+    opened = len(full) == 1 or (project_report.chosen and len(full) <= _MOST_OPENED)
     yield join(account_section(job, account, now, opened=opened) for job, account in full)
     if short:
         yield short_accounts(short)
 
 
-def _thinned(full: int, short: Sequence[JobDossier]) -> Html:
+def _thinned(full: int, short: Sequence[JobReport]) -> Html:
     said = (
         f"{plural(full, 'job')} in full: those with trouble, those at work, and what happened "
         f"last. {plural(len(short), 'other job')} in short, so that the page stays small; "

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runner.report.page.markup import Content, Html
     from runner.views.attempts import Attempt
     from runner.views.jobs import JobView
-    from runner.views.project import Account, JobDossier, Link
+    from runner.views.project import JobDetails, JobReport, Link
 
 
 _MOST_ATTEMPTS: Final = 30
@@ -31,7 +31,7 @@ _MOST_RUNS: Final = 10
 _LONGEST_FACT: Final = 300
 
 
-def account_section(job: JobDossier, account: Account, now: float, *, opened: bool) -> Html:
+def account_section(job: JobReport, account: JobDetails, now: float, *, opened: bool) -> Html:
     """Make the section of a job; it is folded up unless `opened`."""
     view = job.view
     body = element(
@@ -67,7 +67,7 @@ def _counts(view: JobView) -> str:
     return said + (f", {view.failed:,} failed" if view.failed else "")
 
 
-def _facts(job: JobDossier, account: Account) -> Html:
+def _facts(job: JobReport, account: JobDetails) -> Html:
     view = job.view
     facts: list[tuple[str, str]] = [
         ("revision", view.revision or "not known before the input has been read"),
@@ -112,9 +112,9 @@ def _between(parts: Sequence[Content], separator: str) -> Iterator[Content]:
 # Attempts ------------------------------------------------------------------------------------
 
 
-def _attempts(account: Account, now: float) -> Iterator[Html]:
-    view = account.story.view
-    attempts = read_attempts(account.story.events, view.batches, view.revision)
+def _attempts(account: JobDetails, now: float) -> Iterator[Html]:
+    view = account.job_history.view
+    attempts = read_attempts(account.job_history.events, view.batches, view.revision)
     if not attempts:
         return
     yield element("h4", "Attempts")
@@ -226,10 +226,10 @@ def _said(examples: Iterable[str]) -> Iterator[Content]:
         yield element("q", example)
 
 
-def _others(account: Account) -> Iterator[Html]:
+def _others(account: JobDetails) -> Iterator[Html]:
     """Yield what other revisions there are."""
-    view = account.story.view
-    others = [run for run in account.story.runs if run.revision != view.revision]
+    view = account.job_history.view
+    others = [run for run in account.job_history.runs if run.revision != view.revision]
     if not others:
         return
     yield element("h4", "Other revisions")

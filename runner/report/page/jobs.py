@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from runner.report.page.markup import Content, Html
     from runner.views.jobs import JobView
-    from runner.views.project import JobDossier
+    from runner.views.project import JobReport
 
 _COLUMNS: Final = (
     ("Job", "text"),
@@ -39,7 +39,7 @@ def anchor(job: str) -> str:
     return f"job-{job}"
 
 
-def jobs_table(jobs: Sequence[JobDossier]) -> Html:
+def jobs_table(jobs: Sequence[JobReport]) -> Html:
     """Make the section with the table of all jobs."""
     return element(
         "section",
@@ -72,7 +72,7 @@ def _head(column: tuple[str, str]) -> Html:
     )
 
 
-def _tools(jobs: Sequence[JobDossier]) -> Html:
+def _tools(jobs: Sequence[JobReport]) -> Html:
     """Make the fields that search the table; shown only where scripts run."""
     met = {str(job.view.state) for job in jobs}
     return element(
@@ -94,7 +94,7 @@ def _tools(jobs: Sequence[JobDossier]) -> Html:
     )
 
 
-def _row(job: JobDossier) -> Html:
+def _row(job: JobReport) -> Html:
     view = job.view
     tokens = job.tokens.total if job.tokens is not None else None
     done = view.succeeded + view.failed
@@ -138,7 +138,7 @@ def phases(view: JobView) -> str:
     return f"{len(view.batches):,}" + (f" ({under_way:,} under way)" if under_way else "")
 
 
-def short_accounts(jobs: Sequence[JobDossier]) -> Html:
+def short_accounts(jobs: Sequence[JobReport]) -> Html:
     """Tell of jobs in a line each: those for which a section of their own would be too much."""
     return scrolling(
         "Jobs in short",
@@ -161,7 +161,7 @@ def short_accounts(jobs: Sequence[JobDossier]) -> Html:
     )
 
 
-def _short(job: JobDossier) -> Html:
+def _short(job: JobReport) -> Html:
     view = job.view
     cells: Iterable[Content] = (
         f"{view.endpoint} on {view.provider}",

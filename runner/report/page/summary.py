@@ -19,38 +19,42 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from runner.report.page.markup import Content, Html
-    from runner.views.project import Dossier, JobDossier
+    from runner.views.project import JobReport, ProjectReport
 
 _MOST_NAMED: Final = 8
 _LONGEST_NOTE: Final = 200
 _COMMIT_SHOWN: Final = 12
 
 
-def header(dossier: Dossier, now: float) -> Html:
+def header(project_report: ProjectReport, now: float) -> Html:
     """Say whose page this is, of when, and what made it."""
-    facts = [f"Made {moment(now)} UTC", f"runner {dossier.version}"]
-    if dossier.git is not None:
-        branch = f" on {dossier.git.branch}" if dossier.git.branch else ""
-        dirty = ", with changes that are not committed" if dossier.git.dirty else ""
-        facts.append(f"commit {dossier.git.commit[:_COMMIT_SHOWN]}{branch}{dirty}")
+    facts = [f"Made {moment(now)} UTC", f"runner {project_report.version}"]
+    if project_report.git is not None:
+        branch = f" on {project_report.git.branch}" if project_report.git.branch else ""
+        dirty = ", with changes that are not committed" if project_report.git.dirty else ""
+        facts.append(f"commit {project_report.git.commit[:_COMMIT_SHOWN]}{branch}{dirty}")
     return element(
         "header",
         element("p", "Batch jobs", class_="kicker"),
-        element("h1", dossier.project),
+        element("h1", project_report.project),
         element("p", *(element("span", fact) for fact in facts), class_="made"),
     )
 
 
-def tiles(dossier: Dossier) -> Html:
+def tiles(project_report: ProjectReport) -> Html:
     """Show how things stand: jobs, requests, batches, tokens."""
     return element(
         "section",
         element("h2", "Summary", id="summary"),
         element(
-            "div", _jobs(dossier), _requests(dossier), _batches(dossier), _tokens(dossier),
+            "div",
+            _jobs(project_report),
+            _requests(project_report),
+            _batches(project_report),
+            _tokens(project_report),
             class_="tiles",
         ),
-        _attention(dossier.jobs),
+        _attention(project_report.jobs),
         aria_labelledby="summary",
     )  # fmt: skip
 
@@ -66,19 +70,19 @@ def _tile(name: str, count: int, bar: Html | None, entries: Iterable[Content]) -
     )
 
 
-def _jobs(dossier: Dossier) -> Html:
-    counts = Counter(str(job.view.state) for job in dossier.jobs)
+def _jobs(project_report: ProjectReport) -> Html:
+    counts = Counter(str(job.view.state) for job in project_report.jobs)
     met = [(state, counts[state]) for state in STATES if counts[state]]
     return _tile(
         "Jobs",
-        len(dossier.jobs),
-        stacked(reversed(met), len(dossier.jobs)),
+        len(project_report.jobs),
+        stacked(reversed(met), len(project_report.jobs)),
         (element("span", state_word(state), _count(count)) for state, count in met),
     )
 
 
-def _requests(dossier: Dossier) -> Html:
-    views = [job.view for job in dossier.jobs]
+def _requests(project_report: ProjectReport) -> Html:
+    views = [job.view for job in project_report.jobs]
     total = sum(view.total for view in views)
     parts = (
         ("succeeded", "answered", sum(view.succeeded for view in views)),
@@ -98,8 +102,8 @@ def _requests(dossier: Dossier) -> Html:
     )
 
 
-def _batches(dossier: Dossier) -> Html:
-    statuses = [flight.batch.known_status for flight in dossier.flights]
+def _batches(project_report: ProjectReport) -> Html:
+    statuses = [flight.batch.known_status for flight in project_report.flights]
     under_way = sum(status not in TERMINAL for status in statuses)
     ended = Counter(status for status in statuses if status in TERMINAL)
     entries = [("under way", "running", under_way)] if under_way else []
@@ -126,8 +130,12 @@ def _batches(dossier: Dossier) -> Html:
     )
 
 
-def _tokens(dossier: Dossier) -> Html:
-    used = [tokens for flight in dossier.flights if (tokens := Tokens.of(flight.batch)) is not None]
+def _tokens(project_report: ProjectReport) -> Html:
+    used = [
+        tokens
+        for flight in project_report.flights
+        if (tokens := Tokens.of(flight.batch)) is not None
+    ]
     total = sum(used, Tokens())
     if not used:
         said: list[Content] = ["no batch has reported any"]
@@ -139,7 +147,7 @@ def _tokens(dossier: Dossier) -> Html:
         (
             element("span", _square("tokens-in"), "prompts", _count(total.input)),
             element("span", _square("tokens-out"), "answers", _count(total.output)),
-            f"reported by {len(used):,} of {plural(len(dossier.flights), 'batch')}",
+            f"reported by {len(used):,} of {plural(len(project_report.flights), 'batch')}",
         ),
     )
 
@@ -158,7 +166,7 @@ def _count(count: int) -> Html:
     return element("b", f" {count:,}")
 
 
-def _attention(jobs: Sequence[JobDossier]) -> Html | None:
+def _attention(jobs: Sequence[JobReport]) -> Html | None:
     """Name the jobs that somebody should look at, and why."""
     troubled = [job for job in jobs if job.view.state in (RunState.FAILED, RunState.PARTIAL)]
     if not troubled:
@@ -171,7 +179,7 @@ def _attention(jobs: Sequence[JobDossier]) -> Html | None:
     )
 
 
-def _troubles(troubled: Sequence[JobDossier]) -> Iterator[Html]:
+def _troubles(troubled: Sequence[JobReport]) -> Iterator[Html]:
     for job in troubled[:_MOST_NAMED]:
         view = job.view
         note = view.note or f"{view.failed:,} of {plural(view.total, 'request')} failed"

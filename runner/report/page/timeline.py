@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from runner.report.page.course import Course
     from runner.report.page.markup import Html
-    from runner.views.project import Flight
+    from runner.views.project import SubmittedBatch
 
-    Flown: TypeAlias = tuple[Flight, Course]
+    Flown: TypeAlias = tuple[SubmittedBatch, Course]
 
 _MOST_BARS: Final = 48
 _NEWEST: Final = 24
@@ -59,7 +59,7 @@ _LEGEND: Final = (
 )
 
 
-def timeline(flights: Iterable[Flight], now: float) -> Iterator[Html]:
+def timeline(flights: Iterable[SubmittedBatch], now: float) -> Iterator[Html]:
     """Yield the figures of a project's timeline; none if no batch can be placed on it."""
     flown = [
         (flight, course)
@@ -114,7 +114,7 @@ def _bars(flown: Sequence[Flown], title: str) -> Html:
     )
 
 
-def _bar(flight: Flight, course: Course, scale: TimeScale, top: int) -> Html:
+def _bar(flight: SubmittedBatch, course: Course, scale: TimeScale, top: int) -> Html:
     name = f"{flight.batch.id}: {_told(flight, course)}"
     parts: list[Html] = []
     for phase in course.phases:
@@ -130,7 +130,7 @@ def _bar(flight: Flight, course: Course, scale: TimeScale, top: int) -> Html:
     return element("g", element("title", name), *parts)
 
 
-def _sign(flight: Flight, course: Course) -> str | None:
+def _sign(flight: SubmittedBatch, course: Course) -> str | None:
     if not course.over:
         return "going"
     return None if flight.batch.known_status is BatchStatus.COMPLETED else "broken"
@@ -157,7 +157,7 @@ def _axis(scale: TimeScale, bottom: int) -> Iterator[Html]:
     yield rule(bottom, class_="base")
 
 
-def _row(flight: Flight, course: Course) -> tuple[str, ...]:
+def _row(flight: SubmittedBatch, course: Course) -> tuple[str, ...]:
     def took(name: str) -> str:
         seconds = course.seconds(name)
         return BLANK if seconds is None else span(seconds)
@@ -173,7 +173,7 @@ def _row(flight: Flight, course: Course) -> tuple[str, ...]:
     )
 
 
-def _told(flight: Flight, course: Course) -> str:
+def _told(flight: SubmittedBatch, course: Course) -> str:
     took = span(course.ends - course.begins)
     status = plain(flight.batch.status).replace("_", " ")
     return f"{status} after {took}" if course.over else f"{status}, for {took} now"

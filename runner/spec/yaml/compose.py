@@ -15,7 +15,7 @@ import yaml
 
 from runner.spec.yaml.scalars import Ambiguous, resolve, shown
 from runner.spec.yaml.syntax import explain
-from runner.spec.yaml.tree import Key, List, Scalar, Table, dotted
+from runner.spec.yaml.tree import KeyNode, MappingNode, ScalarNode, SequenceNode, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ _CONTROL: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
+class YamlProblem:
     """A problem inside a document; `line` and `column` count from 1 in the whole file."""
 
     line: int
@@ -60,7 +60,7 @@ class Composed:
 
     root: Node | None
     empty: bool
-    mistakes: tuple[Mistake, ...]
+    mistakes: tuple[YamlProblem, ...]
 
 
 def compose(text: str, first_line: int, remedy: Callable[[str, str], str | None]) -> Composed:
@@ -119,7 +119,7 @@ class _Composer:
     text: str
     first_line: int
     remedy: Callable[[str, str], str | None]
-    mistakes: list[Mistake] = field(default_factory=list)
+    mistakes: list[YamlProblem] = field(default_factory=list)
     anchors: dict[str, _Anchored] = field(default_factory=dict)
     last_line: int = 0
     values: int = 0
@@ -131,7 +131,7 @@ class _Composer:
         empty = False
         if directive := _DIRECTIVE.match(self.text):
             line = self.first_line + directive.group().count("\n")
-            self.mistakes.append(Mistake(line=line, column=1, message=_NO_DIRECTIVES))
+            self.mistakes.append(YamlProblem(line=line, column=1, message=_NO_DIRECTIVES))
             return Composed(root=None, empty=False, mistakes=tuple(self.mistakes))
         try:
             parser = _new_parser(self.text)
@@ -148,7 +148,7 @@ class _Composer:
         except yaml.YAMLError as error:
             line, column, words = explain(error, self.text.split("\n"))
             self.mistakes.append(
-                Mistake(line=self.first_line + line, column=column + 1, message=words)
+                YamlProblem(line=self.first_line + line, column=column + 1, message=words)
             )
         return Composed(root=root, empty=empty, mistakes=_capped(self.mistakes))
 
@@ -198,7 +198,7 @@ class _Composer:
             self._stop(event, f"aliases stand for more than {MAX_COPIES:,} values; write them out")
         return anchored.node
 
-    def _scalar(self, event: yaml.ScalarEvent, path: Path) -> Scalar | None:
+    def _scalar(self, event: yaml.ScalarEvent, path: Path) -> ScalarNode | None:
         text: str = event.value
         value: Plain | Ambiguous = resolve(text) if event.implicit[0] else text
         if isinstance(value, Ambiguous):
@@ -214,9 +214,9 @@ class _Composer:
             self._mistake(event, _at(path, words))
             return None
         line, column = self._place(event)
-        return Scalar(line=line, column=column, text=text, value=value)
+        return ScalarNode(line=line, column=column, text=text, value=value)
 
-    def _list(self, parser: _Parser, event: _Event, path: Path) -> List:
+    def _list(self, parser: _Parser, event: _Event, path: Path) -> SequenceNode:
         items: list[Node] = []
         index = 0
         while not isinstance(child := parser.get_event(), yaml.SequenceEndEvent):
@@ -225,10 +225,10 @@ class _Composer:
             if item is not None:
                 items.append(item)
         line, column = self._place(event)
-        return List(line=line, column=column, items=items)
+        return SequenceNode(line=line, column=column, items=items)
 
-    def _table(self, parser: _Parser, event: _Event, path: Path) -> Table:
-        keys: dict[str, Key] = {}
+    def _table(self, parser: _Parser, event: _Event, path: Path) -> MappingNode:
+        keys: dict[str, KeyNode] = {}
         values: dict[str, Node] = {}
         while not isinstance(key_event := parser.get_event(), yaml.MappingEndEvent):
             key = self._key(parser, key_event, path)
@@ -250,11 +250,11 @@ class _Composer:
                 words = f"is written twice, first at line {first.line}; keep one of the two"
                 self._mistake(key_event, _at(value_path, words))
                 continue
-            keys[key] = Key(line=line, column=column)
+            keys[key] = KeyNode(line=line, column=column)
             if value is not None:
                 values[key] = value
         line, column = self._place(event)
-        return Table(line=line, column=column, keys=keys, values=values)
+        return MappingNode(line=line, column=column, keys=keys, values=values)
 
     def _key(self, parser: _Parser, event: _Event, path: Path) -> str | None:
         """Read a key; None, with a mistake on record, for what cannot be one."""
@@ -265,7 +265,7 @@ class _Composer:
             return None
         before = len(self.mistakes)
         node = self._node(parser, event, (*path, "?"))
-        if isinstance(node, Scalar) and isinstance(node.value, str):
+        if isinstance(node, ScalarNode) and isinstance(node.value, str):
             return node.value
         if len(self.mistakes) == before:
             words = "a key is one text, not a list, a mapping or a number; write it in quotes"
@@ -280,7 +280,7 @@ class _Composer:
         line, column = self._place(event)
         if line > self.last_line:  # parsers put what is not there behind the end
             line, column = self.last_line, 0
-        self.mistakes.append(Mistake(line=line, column=column, message=message))
+        self.mistakes.append(YamlProblem(line=line, column=column, message=message))
 
     def _stop(self, event: _Event, message: str) -> None:
         self._mistake(event, message)
@@ -316,7 +316,7 @@ def _at(path: Path, words: str) -> str:
     return f"{shown(dotted(path))}: {words}" if path else words
 
 
-def _capped(mistakes: list[Mistake]) -> tuple[Mistake, ...]:
+def _capped(mistakes: list[YamlProblem]) -> tuple[YamlProblem, ...]:
     """Keep the first mistakes of a document: the hundredth helps nobody mend the first."""
     mistakes.sort(key=lambda mistake: (mistake.line, mistake.column))
     if len(mistakes) <= MAX_PROBLEMS:
@@ -325,5 +325,5 @@ def _capped(mistakes: list[Mistake]) -> tuple[Mistake, ...]:
     last = mistakes[MAX_PROBLEMS]
     return (
         *mistakes[:MAX_PROBLEMS],
-        Mistake(line=last.line, column=0, message=f"and {more} more problems in this document"),
+        YamlProblem(line=last.line, column=0, message=f"and {more} more problems in this document"),
     )

@@ -17,8 +17,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import Problem
-from runner.spec.yaml.compose import MAX_PROBLEMS, Mistake, compose
-from runner.spec.yaml.tree import Table
+from runner.spec.yaml.compose import MAX_PROBLEMS, YamlProblem, compose
+from runner.spec.yaml.tree import MappingNode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,7 +53,7 @@ class Document:
     path: str
     line: int
     text: str
-    root: Table | None
+    root: MappingNode | None
     problems: tuple[Problem, ...]
 
     @property
@@ -117,12 +117,12 @@ def _decode(data: bytes) -> str:
         raise _Unreadable(
             f"is not UTF-8 (byte 0x{bad:02X}); save the file as UTF-8", *_place(before)
         ) from None
-    if unseen := _UNSEEN.search(text):
-        character = unseen.group()
+    if no_progress := _UNSEEN.search(text):
+        character = no_progress.group()
         what = _NAMES.get(
             character, f"the invisible character U+{ord(character):04X}; remove or escape it"
         )
-        raise _Unreadable(f"holds {what}", *_place(text[: unseen.start()]))
+        raise _Unreadable(f"holds {what}", *_place(text[: no_progress.start()]))
     return text
 
 
@@ -152,11 +152,13 @@ def _only_comments(text: str) -> bool:
     return all(_BLANK.fullmatch(line) for line in text.splitlines(keepends=True))
 
 
-def _document(path: str, piece: _Piece, root: Node | None, found: tuple[Mistake, ...]) -> Document:
+def _document(
+    path: str, piece: _Piece, root: Node | None, found: tuple[YamlProblem, ...]
+) -> Document:
     mistakes = list(found)
-    if root is not None and not isinstance(root, Table):
+    if root is not None and not isinstance(root, MappingNode):
         words = 'expected keys and values, such as "name: x"'
-        mistakes.append(Mistake(line=root.line, column=root.column, message=words))
+        mistakes.append(YamlProblem(line=root.line, column=root.column, message=words))
         root = None
     return Document(
         path=path,

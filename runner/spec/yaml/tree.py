@@ -20,7 +20,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scalar:
+class ScalarNode:
     """A single value. `text` is as written, without quotes; `value` is what it means."""
 
     line: int
@@ -30,7 +30,7 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class List:
+class SequenceNode:
     """Values in order."""
 
     line: int
@@ -39,7 +39,7 @@ class List:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class KeyNode:
     """Where a key of a mapping stands."""
 
     line: int
@@ -47,16 +47,16 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class MappingNode:
     """Keys with their values, in the order written. `keys` has the same keys as `values`."""
 
     line: int
     column: int
-    keys: Mapping[str, Key]
+    keys: Mapping[str, KeyNode]
     values: Mapping[str, Node]
 
 
-Node: TypeAlias = Scalar | List | Table
+Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 
 
 def dotted(path: Path) -> str:
@@ -72,27 +72,27 @@ def dotted(path: Path) -> str:
 
 def plain(node: Node) -> object:
     """Turn a tree into the dicts, lists and values that it stands for."""
-    if isinstance(node, Scalar):
+    if isinstance(node, ScalarNode):
         return node.value
-    if isinstance(node, List):
+    if isinstance(node, SequenceNode):
         return [plain(item) for item in node.items]
     return {key: plain(value) for key, value in node.values.items()}
 
 
 def step_into(node: Node | None, step: str | int) -> Node | None:
     """Return the child of `node` at `step`, or None."""
-    if isinstance(node, Table) and isinstance(step, str):
+    if isinstance(node, MappingNode) and isinstance(step, str):
         return node.values.get(step)
-    if isinstance(node, List) and isinstance(step, int) and step < len(node.items):
+    if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.items):
         return node.items[step]
     return None
 
 
 def places(node: Node, path: Path = ()) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield the dotted path and the (line, column) of every value below `node`."""
-    if isinstance(node, Table):
+    if isinstance(node, MappingNode):
         children: Iterator[tuple[str | int, Node]] = iter(node.values.items())
-    elif isinstance(node, List):
+    elif isinstance(node, SequenceNode):
         children = iter(enumerate(node.items))
     else:
         return
