@@ -32,7 +32,7 @@ from runner.ledger.connection import connect
 from runner.ledger.records import Event, FileRecord, JobRecord, Run, ShardRecord, Submission
 from runner.outputs import record
 from runner.outputs.writer import FileDigest
-from runner.spec import forms, schema
+from runner.spec import schema as spec_schema
 
 if TYPE_CHECKING:
     import sqlite3
@@ -44,10 +44,10 @@ _WIDTH: Final = 80
 """Columns of the help texts: those of a small terminal."""
 
 _KINDS: Final = {
-    forms.NAME_PATTERN: "a name",
-    forms.WINDOW_PATTERN: "hours or days",
-    forms.DURATION_PATTERN: "minutes, hours or days",
-    forms.VARIABLE_PATTERN: "a variable's name",
+    spec_schema.NAME_PATTERN: "a name",
+    spec_schema.WINDOW_PATTERN: "hours or days",
+    spec_schema.DURATION_PATTERN: "minutes, hours or days",
+    spec_schema.VARIABLE_PATTERN: "a variable's name",
 }
 """What people call texts of a form that a pattern describes."""
 
@@ -207,15 +207,15 @@ def _one(schema: Mapping[str, Any]) -> str:
     highest = schema.get("maximum")
     if lowest is None or highest is None:
         return _TYPES[schema["type"]]
-    return f"from {lowest:,}" if highest == forms.LARGEST else f"{lowest:,} to {highest:,}"
+    return f"from {lowest:,}" if highest == spec_schema.LARGEST else f"{lowest:,} to {highest:,}"
 
 
 def _spec() -> str:
-    return _table(("key", "value", "default", "meaning"), _keys(schema.SpecSchema))
+    return _table(("key", "value", "default", "meaning"), _keys(spec_schema.SpecSchema))
 
 
 def _project() -> str:
-    return _table(("key", "value", "default", "meaning"), _keys(schema.ConfigSchema))
+    return _table(("key", "value", "default", "meaning"), _keys(spec_schema.ConfigSchema))
 
 
 # Ledger.

@@ -19,8 +19,7 @@ import msgspec
 from runner.api.pagination import ListPage, walk
 from runner.api.protocol import BatchListing, FileListing
 from runner.api.responses import CallKind, decoded, unusable
-from runner.api.retry import POLICY, call_with_retry
-from runner.api.timeouts import DEFAULT_TIMEOUTS
+from runner.api.retry import DEFAULT_TIMEOUTS, POLICY, call_with_retry
 from runner.api.transfers import WrongLength, form, position, store
 from runner.api.transport import Body, Transport
 from runner.batch import Batch, BatchStatus, File
@@ -36,8 +35,7 @@ if TYPE_CHECKING:
     from runner.api.pagination import Entry, Walk
     from runner.api.protocol import Download
     from runner.api.responses import Call, Reply
-    from runner.api.retry import RetryPolicy
-    from runner.api.timeouts import Timeouts
+    from runner.api.retry import RetryPolicy, Timeouts
     from runner.spec.project import Provider, Secret
 
 _Value = TypeVar("_Value")

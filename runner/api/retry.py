@@ -1,4 +1,6 @@
-"""When the same HTTP call is made again, and how long is waited before.
+"""How long a provider may be silent.
+
+When the same HTTP call is made again, and how long is waited before.
 
 One policy for every call, because the question whether a second try is *safe* is not asked
 here: `runner.api.responses` and the client raise MayHaveActed for whatever leaves the outcome of
@@ -23,6 +25,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tenacity import RetryCallState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Seconds without any progress after which an exchange is given up.
+
+    `act` takes the place of `read` for requests that make something: their outcome is worth
+    waiting for, since giving up leaves it unknown.
+    """
+
+    connect: float = 10.0
+    read: float = 60.0
+    write: float = 60.0
+    pool: float = 60.0
+    act: float = 600.0
+
+
+DEFAULT_TIMEOUTS: Final = Timeouts()
+
 
 _Value = TypeVar("_Value")
 

@@ -22,10 +22,18 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from runner import __version__
-from runner.api.advice import LATER, LOOK, connection_advice
 from runner.api.error_messages import public_url, shown
 from runner.api.redaction import Bearer, sendable, strip_frames
-from runner.api.responses import Call, Reply, refusal, sent_at, unusable
+from runner.api.responses import (
+    LATER,
+    LOOK,
+    Call,
+    Reply,
+    connection_advice,
+    refusal,
+    sent_at,
+    unusable,
+)
 from runner.errors import MayHaveActed, Rejected, Transient, Unauthorized, Unreachable
 from runner.imports import no_progress
 
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from runner.api.responses import CallKind
-    from runner.api.timeouts import Timeouts
+    from runner.api.retry import Timeouts
     from runner.errors import ApiError
     from runner.spec.project import Provider, Secret
 

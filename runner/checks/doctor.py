@@ -2,6 +2,17 @@
 
 Each check is a sentence about how things stand, and one about what to do if they could stand
 better. Nothing is changed and nothing is repaired: a ledger of an earlier version stays one.
+
+What could keep runner from its providers: keys, networks, clocks, libraries that are missing.
+
+A provider is asked once for the first page of its batches, which costs nothing and shows four
+things: that it can be reached, that the key is accepted, that it has a list to find lost batches
+by, and what time it has. No key is part of a finding, only where it comes from.
+
+What could keep people from being told: hooks, the ping and the file of metrics.
+
+Nothing is sent and nobody is run; `runner notify --test` does that. No address is part of a
+finding, only where it comes from. A pass does its work without any of them, so none is a failure.
 """
 
 from __future__ import annotations
@@ -12,23 +23,35 @@ import shutil
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import LedgerDamaged, LedgerError
+from runner.errors import (
+    ApiError,
+    LedgerDamaged,
+    LedgerError,
+    NotDelivered,
+    NotOffered,
+    Unauthorized,
+    Unreachable,
+)
 from runner.ledger.connection import file_system, on_network_file_system
 from runner.ledger.migrations import MIGRATIONS
 from runner.ledger.peek import schema_number, sqlite_version
 from runner.ledger.store import Ledger
 from runner.outputs.provenance import git_state, tool_versions, uncommitted
 from runner.reconcile.lock import holder
+from runner.spec.notifications import ChatChannel, CommandChannel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from runner.api.client import Client
     from runner.ledger.records import Run
     from runner.spec.job import Job, Specs
-    from runner.spec.project import Project
+    from runner.spec.notifications import Address, Hook
+    from runner.spec.project import Project, Provider, Secret
 
 
 _PYTHONS: Final = ((3, 11), (3, 13))
@@ -265,3 +288,163 @@ def _some(names: Sequence[str]) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+_MOST_APART: Final = 30.0
+"""Seconds that two clocks may differ before somebody is told."""
+
+_LOCAL: Final = ("numpy", "python_multipart", "safetensors", "starlette", "tokenizers", "uvicorn")
+"""The libraries of the extra `local`, as they are imported."""
+
+
+def providers_in_use(project: Project, specs: Specs) -> Sequence[Provider]:
+    """Return the providers that the specs name; the default one where there is no spec."""
+    names = {job.provider.name for job in specs.jobs} or {project.default_provider}
+    return [project.providers[name] for name in sorted(names)]
+
+
+def check_provider(
+    provider: Provider,
+    environ: Mapping[str, str],
+    open_client: Callable[[Provider, Secret | None], Client] | None,
+) -> Iterator[CheckResult]:
+    """Look at one provider; it is asked nothing where `open_client` is None."""
+    if provider.max_enqueued_tokens is not None and find_spec("toktok") is None:
+        yield warn(
+            f"{provider.name}: tokens",
+            "max_enqueued_tokens is set, and prompt tokens are estimated, not counted",
+            "for exact counts: pip install 'batch-runner[tokens]'",
+        )
+    if provider.embedded:
+        yield _extra(provider)
+        return
+    try:
+        key = provider.api_key(environ)
+    except Unauthorized as error:
+        yield fail(f"{provider.name}: key", str(error), "mend that, or name another source")
+        return
+    found = _key(provider, key)
+    yield found
+    if found.remedy is None and open_client is not None:
+        with open_client(provider, key) as client:
+            yield from _answers(provider, client)
+
+
+def _extra(provider: Provider) -> CheckResult:
+    missing = [name for name in _LOCAL if find_spec(name) is None]
+    if missing:
+        return fail(
+            f"{provider.name}: extra",
+            f"not installed: {', '.join(missing)}",
+            "pip install 'batch-runner[local]'",
+        )
+    return ok(f"{provider.name}: extra", "the libraries of the provider on this machine are there")
+
+
+def _key(provider: Provider, key: Secret | None) -> CheckResult:
+    check = f"{provider.name}: key"
+    source = provider.key_source
+    if source is None:
+        return ok(check, "none is configured, and none is sent")
+    if key is None:
+        return fail(
+            check,
+            f"{source} is not set",
+            f"set it in the environment that runner starts in, as in `export {source}=...`; cron "
+            f"has an environment of its own",
+        )
+    return ok(check, f"from {source}; it is not shown")
+
+
+def _answers(provider: Provider, client: Client) -> Iterator[CheckResult]:
+    check = f"{provider.name}: list"
+    try:
+        listing = client.list_batches(enough=lambda _: True)
+    except NotOffered as error:
+        yield warn(
+            check,
+            str(error),
+            "check base_url; at a provider without a list of batches, an answer that is lost "
+            "leaves a job to you",
+        )
+    except Unauthorized as error:
+        yield fail(check, str(error), "another key, or more rights for this one")
+    except Unreachable as error:
+        yield fail(check, str(error), "mend base_url or the network")
+    except ApiError as error:
+        yield fail(check, str(error), "try again in a while; if it stays, ask the provider")
+    else:
+        if listing.invalid:
+            yield warn(
+                check,
+                f"answers, but {listing.invalid:,} of the entries in its list cannot be read as a "
+                "batch",
+                "check base_url: is this a Batch API?",
+            )
+        else:
+            yield ok(check, "answers, accepts the key, lists its batches")
+    if client.ahead is not None:
+        yield _clock(provider, client.ahead)
+
+
+def _clock(provider: Provider, ahead: float) -> CheckResult:
+    check = f"{provider.name}: clock"
+    if abs(ahead) <= _MOST_APART:
+        return ok(check, "agrees with this machine's")
+    which = "behind" if ahead > 0 else "ahead of"
+    return warn(
+        check,
+        f"this machine's clock is {abs(ahead):,.0f} s {which} the provider's",
+        "set it, best by NTP: deadlines and the search for lost batches go by it",
+    )
+
+
+def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[CheckResult]:
+    """Look at whom the project tells; nothing is found where it tells nobody."""
+    if project.hooks:
+        found = [(hook, _hook(hook, environ)) for hook in project.hooks]
+        missing = [f"{hook}: {problem}" for hook, problem in found if problem is not None]
+        if missing:
+            yield warn(
+                "notify",
+                "; ".join(missing),
+                "mend that; cron has an environment of its own. `runner notify --test` then sends "
+                "a sample to each",
+            )
+        else:
+            names = ", ".join(map(str, project.hooks))
+            yield ok("notify", f"{names}; `runner notify --test` sends a sample")
+    if project.ping is not None:
+        problem = _address(project.ping, environ)
+        if problem is None:
+            yield ok("ping", f"to the URL in {project.ping}; it is not shown")
+        else:
+            yield warn("ping", problem, "mend that, or no check hears of passes")
+    if project.metrics is not None:
+        path = project.metrics
+        if path.exists() and not path.is_file():
+            yield warn("metrics", f"{path} is no file", "name another one in runner.yaml")
+        else:
+            yield ok("metrics", f"in {path}, written by each pass")
+
+
+def _hook(hook: Hook, environ: Mapping[str, str]) -> str | None:
+    """Say what a hook lacks; None where that is nothing."""
+    way = hook.way
+    if isinstance(way, CommandChannel):
+        program = way.arguments[0]
+        if "/" in program:
+            program = os.fspath(way.folder / program)
+        there = shutil.which(program, path=environ.get("PATH", os.defpath))
+        return None if there else "there is no such program, or it may not be run"
+    if isinstance(way, ChatChannel) and find_spec("apprise") is None:
+        return "e-mail and chats need apprise: pip install 'batch-runner[notify]'"
+    return _address(way.address, environ)
+
+
+def _address(address: Address, environ: Mapping[str, str]) -> str | None:
+    try:
+        address.read(environ)
+    except NotDelivered as error:
+        return str(error)
+    return None

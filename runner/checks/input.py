@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.row_set import RowSet
 from runner.outputs.verify_folder import Match
-from runner.reconcile.moving import no_progress
+from runner.reconcile.context import no_progress
 from runner.spec.project import Limits
 
 if TYPE_CHECKING:
     from runner.inputs.scan import Scan
     from runner.outputs.recorded import Record
     from runner.outputs.recorded import Shard as RecordedShard
-    from runner.reconcile.moving import ProgressReporter
+    from runner.reconcile.context import ProgressReporter
     from runner.spec.job import Job
     from runner.spec.project import Project
 
@@ -27,7 +27,7 @@ class InputCheck:
     """How an input compares with the digest in a record.
 
     `bad` says whether that speaks against the run: an earlier revision's input may have changed.
-    `why` is a sentence about anything but `ok`.
+    `reason` is a sentence about anything but `ok`.
     """
 
     path: str
@@ -35,7 +35,7 @@ class InputCheck:
     bad: bool = False
     expected_sha256: str
     found_sha256: str | None = None
-    why: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,12 @@ class Inputs:
         shown = record.input.path if job is None else job.input_shown
         path = self._inside(record.input.path) if job is None else job.input
         if path is None:
-            why = "no spec names it any more, and it does not lie in the project: it was not read"
-            return InputCheck(path=shown, match=Match.UNREADABLE, expected_sha256=expected, why=why)
+            reason = (
+                "no spec names it any more, and it does not lie in the project: it was not read"
+            )
+            return InputCheck(
+                path=shown, match=Match.UNREADABLE, expected_sha256=expected, reason=reason
+            )
         if job is None:
             scanned = self._scan(path, shown, record.request.endpoint, Limits(), record.job)
         else:
@@ -81,7 +85,7 @@ class Inputs:
                 match=Match.MISSING if missing else Match.UNREADABLE,
                 bad=asked,
                 expected_sha256=expected,
-                why="is not there any more" if missing else scanned,
+                reason="is not there any more" if missing else scanned,
             )
         if scanned.digest != expected:
             return InputCheck(
@@ -90,7 +94,7 @@ class Inputs:
                 bad=asked,
                 expected_sha256=expected,
                 found_sha256=scanned.digest,
-                why="has changed since this revision",
+                reason="has changed since this revision",
             )
         wrong = [str(shard.number) for shard in record.shards if not _same(path, scanned, shard)]
         return InputCheck(
@@ -99,7 +103,7 @@ class Inputs:
             bad=bool(wrong),
             expected_sha256=expected,
             found_sha256=scanned.digest,
-            why=f"does not give the files of shard {', '.join(wrong[:3])}" if wrong else None,
+            reason=f"does not give the files of shard {', '.join(wrong[:3])}" if wrong else None,
         )
 
     def _scan(self, path: Path, shown: str, endpoint: str, limits: Limits, name: str) -> Scan | str:

@@ -21,9 +21,9 @@ from runner.checks.input import Inputs
 from runner.outputs.durable_files import explained
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.verify_folder import Match, check_folder
-from runner.reconcile.claims import CLAIMS, read_claims
+from runner.reconcile.adopt import CLAIMS, read_claims
+from runner.reconcile.context import no_progress
 from runner.reconcile.desired import job_folder, shown_path
-from runner.reconcile.moving import no_progress
 from runner.spec.identity import revision as revision_of
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from runner.ledger.store import Ledger
     from runner.outputs.recorded import Record
     from runner.outputs.verify_folder import FolderCheck
-    from runner.reconcile.moving import ProgressReporter
+    from runner.reconcile.context import ProgressReporter
     from runner.spec.job import Job
     from runner.spec.project import Project
 
@@ -170,15 +170,15 @@ def _folders(
     project: Project, jobs: Sequence[Job], others: Sequence[str] | None
 ) -> Iterator[tuple[Path, tuple[str, Job | None]]]:
     """Yield every folder with a record once, with the name of its job, and its spec if any."""
-    known = {job_folder(project, job): job for job in jobs}
-    for parent, job in known.items():
+    recorded = {job_folder(project, job): job for job in jobs}
+    for parent, job in recorded.items():
         for folder in _revisions(parent):
             yield folder, (job.name, job)
     names = (
         _names(project.outputs) if others is None else [name for name in others if is_name(name)]
     )
     for name in names:
-        if project.outputs / name not in known:
+        if project.outputs / name not in recorded:
             for folder in _revisions(project.outputs / name):
                 yield folder, (name, None)
 
@@ -243,13 +243,13 @@ def _against_ledger(ledger: Ledger, run: Run, content: FolderCheck) -> tuple[Fol
         return replace(content, files=kept), _Said(notes=(note,))
     if record is None:
         return content, _Said()
-    known = {file.path: file.sha256 for each in ledger.files(run.id).values() for file in each}
+    recorded = {file.path: file.sha256 for each in ledger.files(run.id).values() for file in each}
     written = {result.path: result.sha256 for result in record.results}
     problems = [
-        f"{path}: the ledger has {known.get(path, 'no such file')}, the record "
+        f"{path}: the ledger has {recorded.get(path, 'no such file')}, the record "
         f"{written.get(path, 'none')}"
-        for path in sorted(known.keys() | written.keys())
-        if known.get(path) != written.get(path)
+        for path in sorted(recorded.keys() | written.keys())
+        if recorded.get(path) != written.get(path)
     ]
     said = (record.revision, record.state, record.counts.succeeded, record.counts.failed)
     if said != (run.revision, str(run.state), run.succeeded, run.failed):

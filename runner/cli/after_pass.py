@@ -144,7 +144,7 @@ def _ping(
 ) -> None:
     from runner.notify.ping import ping
     from runner.notify.subscribers import PING
-    from runner.report.summary import pass_lines
+    from runner.report.metrics import pass_lines
     from runner.spec.credentials import Environment
 
     if context.project.ping is None:

@@ -16,8 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runner.cli.live import Display, shows_drawings
-from runner.cli.log import wants_json
-from runner.cli.output import is_terminal, note, print_problems, write_note
+from runner.cli.output import is_terminal, note, print_problems, wants_json, write_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
     from runner.reconcile.passes import PassReport
     from runner.report.colour import Colours
     from runner.report.log import Entry
-    from runner.report.progress import Transfer
-    from runner.report.standing import RunProgress
+    from runner.report.progress import RunProgress, Transfer
 
 
 _PATIENCE: Final = 1.0
@@ -137,7 +135,7 @@ class Console:
                 self.tell(
                     Notice(
                         job=wait.run.job,
-                        what=wait.why,
+                        what=wait.reason,
                         trouble=True,
                         event="held",
                         revision=wait.run.short,
@@ -173,7 +171,7 @@ class Console:
 
     @contextlib.contextmanager
     def moving(self, job: str, what: str, total: int = 0, /) -> Iterator[Callable[[int], None]]:
-        """Show in terminals how far something has come; as `runner.reconcile.moving` has it."""
+        """Show in terminals how far something has come; as `runner.reconcile.context` has it."""
         if not self._draws:
             yield _unheeded
             return
@@ -202,7 +200,7 @@ class Console:
         self.troubles(report)
         if not self._draws:
             return
-        from runner.report.standing import run_progress
+        from runner.report.progress import run_progress
 
         now = time.monotonic()
         with self._lock:

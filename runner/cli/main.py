@@ -17,8 +17,15 @@ import click
 from runner import __version__
 from runner.cli.completion import complete_folders
 from runner.cli.exit_codes import EXIT_CODES, write_codes
-from runner.cli.log import choose_format, wants_json
-from runner.cli.output import OutputClosed, discard, is_terminal, note, print_error
+from runner.cli.output import (
+    OutputClosed,
+    choose_format,
+    discard,
+    is_terminal,
+    note,
+    print_error,
+    wants_json,
+)
 from runner.cli.signals import Terminated, listen
 from runner.errors import RunnerError, UsageError
 
@@ -28,39 +35,28 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _COMMANDS: Final = {
-    "init": ("runner.cli.commands.init", "Make a project that runs at once on the local provider."),
-    "validate": ("runner.cli.commands.plan", "Check specs and inputs offline."),
-    "plan": ("runner.cli.commands.plan", "Show what reconcile would do; change nothing."),
-    "reconcile": (
-        "runner.cli.commands.reconcile",
-        "Bring jobs nearer to what their specs ask for.",
-    ),
-    "status": ("runner.cli.commands.status", "Show where each job stands."),
-    "watch": ("runner.cli.commands.watch", "Follow where jobs stand until all are final."),
-    "show": ("runner.cli.commands.status", "Tell the whole story of one job."),
-    "events": ("runner.cli.commands.status", "List what happened, a line each."),
-    "report": ("runner.cli.commands.report", "Write an HTML page about jobs and their answers."),
-    "verify": ("runner.cli.commands.verify", "Check that results are still what was recorded."),
-    "cancel": (
-        "runner.cli.commands.reconcile",
-        "Cancel what is in flight, collect what was answered.",
-    ),
-    "retry": ("runner.cli.commands.reconcile", "Ask the unanswered requests of a job again."),
-    "schedule": (
-        "runner.cli.commands.schedule",
-        "Print what has cron or its like make the passes.",
-    ),
-    "notify": (
-        "runner.cli.commands.notify",
-        "List who is told of what has changed; send a sample.",
-    ),
-    "adopt": ("runner.cli.commands.adopt", "Take over a batch that was made elsewhere."),
-    "rebuild": ("runner.cli.commands.adopt", "Make the ledger anew from outputs and providers."),
-    "orphans": ("runner.cli.commands.adopt", "List what lies at providers and belongs to no job."),
-    "doctor": ("runner.cli.commands.doctor", "Check that all is there which runner needs."),
-    "schema": ("runner.cli.commands.schema", "Print the JSON Schema of a document, for editors."),
-    "completion": ("runner.cli.completion", "Print the script by which a shell completes."),
+    "init": "Make a project that runs at once on the local provider.",
+    "validate": "Check specs and inputs offline.",
+    "plan": "Show what reconcile would do; change nothing.",
+    "reconcile": "Bring jobs nearer to what their specs ask for.",
+    "status": "Show where each job stands.",
+    "watch": "Follow where jobs stand until all are final.",
+    "show": "Tell the whole story of one job.",
+    "events": "List what happened, a line each.",
+    "report": "Write an HTML page about jobs and their answers.",
+    "verify": "Check that results are still what was recorded.",
+    "cancel": "Cancel what is in flight, collect what was answered.",
+    "retry": "Ask the unanswered requests of a job again.",
+    "schedule": "Print what has cron or its like make the passes.",
+    "notify": "List who is told of what has changed; send a sample.",
+    "adopt": "Take over a batch that was made elsewhere.",
+    "rebuild": "Make the ledger anew from outputs and providers.",
+    "orphans": "List what lies at providers and belongs to no job.",
+    "doctor": "Check that all is there which runner needs.",
+    "schema": "Print the JSON Schema of a document, for editors.",
+    "completion": "Print the script by which a shell completes.",
 }
+"""Each command with its line of help; the file in `runner/cli/commands/` has its name."""
 
 _INTERRUPTED: Final = 130
 
@@ -74,7 +70,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        module = importlib.import_module(f"runner.cli.commands.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
         return command
 
     def resolve_command(
@@ -92,7 +89,7 @@ class _Lazy(click.Group):
         return [
             *(
                 CompletionItem(name, help=about)
-                for name, (_, about) in _COMMANDS.items()
+                for name, about in _COMMANDS.items()
                 if name.startswith(incomplete)
             ),
             *click.Command.shell_complete(self, ctx, incomplete),
@@ -100,7 +97,7 @@ class _Lazy(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.items()])
+            formatter.write_dl(list(_COMMANDS.items()))
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         write_codes(formatter, EXIT_CODES)

@@ -1,4 +1,9 @@
-"""What a command answers, on stdout, and what it says besides, on stderr.
+"""In which form stderr is written: sentences for people, or one JSON object an event for machines.
+
+The form holds for the whole command line, its refusal included: so it is looked for before the
+command line is parsed.
+
+What a command answers, on stdout, and what it says besides, on stderr.
 
 A terminal gets lines that fit it, in colour; a pipe or a file gets everything and nothing else,
 unless the environment asks for colour there too.
@@ -6,6 +11,7 @@ unless the environment asks for colour there too.
 
 from __future__ import annotations
 
+import contextvars
 import os
 import sys
 import time
@@ -15,7 +21,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner.cli.log import wants_json
 from runner.errors import InvalidInput, LocalFileError
 
 if TYPE_CHECKING:
@@ -25,6 +30,29 @@ if TYPE_CHECKING:
     from runner.errors import Problem, RunnerError
     from runner.report.colour import Colours
     from runner.report.log import Entry
+
+
+OPTION: Final = "--log-format"
+FORMATS: Final = ("text", "json")
+
+_as_json: Final = contextvars.ContextVar("as_json", default=False)
+
+
+def choose_format(arguments: Sequence[str]) -> None:
+    """Take the form that a command line asks for; of several the last one counts."""
+    asked = "text"
+    for number, argument in enumerate(arguments):
+        if argument == "--":
+            break
+        name, sign, value = argument.partition("=")
+        if name == OPTION:
+            asked = value if sign else next(iter(arguments[number + 1 :]), "")
+    _as_json.set(asked == "json")
+
+
+def wants_json() -> bool:
+    """Whether stderr is for machines."""
+    return _as_json.get()
 
 
 _MOST_FRAMES: Final = 20

@@ -18,10 +18,9 @@ from runner.inputs.custom_ids import CustomIdWriter
 from runner.inputs.duplicates import SeenIds
 from runner.inputs.fingerprint import unchanging
 from runner.inputs.lines import Block, Overlong, canonical, read_blocks
-from runner.inputs.problem_list import ProblemList
 from runner.inputs.requests import RequestReader
 from runner.inputs.sharding import Shard, Sharder
-from runner.inputs.validation import check_line, quoted
+from runner.inputs.validation import ProblemList, check_line, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -219,14 +219,18 @@ def _in_words(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
             return damaged(path, str(error))
         case sqlite3.SQLITE_FULL:
-            why = f"the disk that holds the ledger {path} is full; nothing more was submitted"
+            reason = f"the disk that holds the ledger {path} is full; nothing more was submitted"
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_CANTOPEN:
-            why = f"the ledger {path} cannot be opened or written ({error}); nothing was submitted"
+            reason = (
+                f"the ledger {path} cannot be opened or written ({error}); nothing was submitted"
+            )
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            why = f"the ledger {path} has been locked by another program for {BUSY_TIMEOUT:.0f} s"
+            reason = (
+                f"the ledger {path} has been locked by another program for {BUSY_TIMEOUT:.0f} s"
+            )
         case _:
-            why = f"the ledger {path} cannot be used ({error}); nothing more was submitted"
-    return LedgerError(why)
+            reason = f"the ledger {path} cannot be used ({error}); nothing more was submitted"
+    return LedgerError(reason)
 
 
 def damaged(path: Path, how: str) -> LedgerDamaged:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from runner.ledger.reading import read_event
+from runner.ledger.mapping import read_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -20,13 +20,7 @@ from runner.ledger.connection import (
     translated,
     write_transaction,
 )
-from runner.ledger.reading import (
-    read_event,
-    read_in_flight,
-    read_run,
-    read_shard,
-    read_submission,
-)
+from runner.ledger.mapping import read_event, read_in_flight, read_run, read_shard, read_submission
 from runner.ledger.records import FileRecord, JobRecord, Key
 from runner.ledger.transaction import Transaction
 
@@ -38,7 +32,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from runner.inputs.fingerprint import Fingerprint
-    from runner.ledger.reading import InFlight
+    from runner.ledger.mapping import InFlight
     from runner.ledger.records import Event, Run
     from runner.spec.project import Provider
 

@@ -56,14 +56,16 @@ def collect_alerts(
 
     What a provider in trouble holds up is its trouble, not that of each job.
     """
-    said: dict[str, list[str]] = {f"{_PROVIDER} {name}": [why] for name, why in stopped.items()}
+    said: dict[str, list[str]] = {
+        f"{_PROVIDER} {name}": [reason] for name, reason in stopped.items()
+    }
     for wait in report.waits:
         if wait.trouble:
             provider = wait.run.provider
             subject = f"{_PROVIDER} {provider}" if provider in stopped else _job(wait.run.job)
-            said.setdefault(subject, []).append(wait.why)
-    for name, why in report.unread.items():
-        said.setdefault(_job(name), []).append(why)
+            said.setdefault(subject, []).append(wait.reason)
+    for name, reason in report.unread.items():
+        said.setdefault(_job(name), []).append(reason)
     for problem in _in_order((*specs.problems, *report.problems)):
         said.setdefault(f"{_FILE} {problem.path}", []).append(str(problem))
     return tuple(

@@ -39,8 +39,8 @@ _CANNOT_SYNC_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBAD
 def refusal(path: Path, problem: OSError, *, doing: str) -> LocalFileError:
     """Return the error that says in words why `path` cannot be read or written."""
     number = problem.errno or 0
-    why = _WORDS.get(number) or problem.strerror or str(problem)
-    return LocalFileError(f"{path} cannot be {doing}: {why}")
+    reason = _WORDS.get(number) or problem.strerror or str(problem)
+    return LocalFileError(f"{path} cannot be {doing}: {reason}")
 
 
 @contextmanager

@@ -31,7 +31,7 @@ __all__ = [
     "RequestParameters",
     "ResultFile",
     "RunRecord",
-    "ShardRecord",
+    "ShardEntry",
     "SpecRecord",
     "SubmissionRecord",
     "ToolVersions",
@@ -123,7 +123,7 @@ class SubmissionRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShardRecord:
+class ShardEntry:
     """A slice of the input and its submissions in order; `number` counts from 1.
 
     `offset` and `ids_offset` are the bytes at which its first request begins in the input, and
@@ -169,7 +169,7 @@ class RunRecord:
     spec: SpecRecord
     request: RequestParameters
     input: InputRecord
-    shards: tuple[ShardRecord, ...]
+    shards: tuple[ShardEntry, ...]
     counts: Counts
     usage: Mapping[str, Any] | None
     outputs: tuple[FileDigest, ...]

@@ -49,7 +49,7 @@ class Match(StrEnum):
 class FileCheck:
     """One file; what is expected or found is None where there is nothing to compare.
 
-    `lines` counts the line feeds that were found, `why` says what is wrong with an unreadable
+    `lines` counts the line feeds that were found, `reason` says what is wrong with an unreadable
     one. `name` is relative to the run's folder and may come from a record that is not ours.
     """
 
@@ -60,7 +60,7 @@ class FileCheck:
     expected_bytes: int | None = None
     found_bytes: int | None = None
     lines: int | None = None
-    why: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +141,7 @@ def _check_file(
         )
     except (Unfit, OSError) as problem:
         words = str(problem) if isinstance(problem, Unfit) else f"cannot be read: {problem}"
-        return FileCheck(name=name, match=Match.UNREADABLE, why=words)
+        return FileCheck(name=name, match=Match.UNREADABLE, reason=words)
     same = (count, found.hexdigest()) == (size, digest)
     return FileCheck(
         name=name,

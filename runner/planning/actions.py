@@ -1,6 +1,6 @@
 """The closed set of steps that a plan can hold.
 
-An action says everything that is needed to carry it out; `why` is for people and nothing
+An action says everything that is needed to carry it out; `reason` is for people and nothing
 branches on it. Applying an action changes the ledger, so that the next plan does not hold it.
 """
 
@@ -38,7 +38,7 @@ class RunAction:
     """What every action has: the run it belongs to, and the reason for it."""
 
     run: Run
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,16 +254,16 @@ class Wait:
     """Something that is not to be done now, and why.
 
     `until` is when it is worth looking again (Unix seconds), or None if the provider alone
-    decides. `trouble` marks what a person must see to: a pass that holds it exits with 1. `look`
+    decides. `trouble` marks what a person must see to: a pass that holds it exits with 1. `listing`
     says that the provider's lists must be looked through before anything is submitted.
     """
 
     run: Run
     key: Key | None
-    why: str
+    reason: str
     until: float | None = None
     trouble: bool = False
-    look: bool = False
+    listing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.planning.actions import Submit, Wait
-from runner.planning.loads import Enqueued
+from runner.planning.state import Enqueued
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from runner.planning.actions import Action
-    from runner.planning.loads import Load
+    from runner.planning.state import Load
     from runner.spec.project import Provider
 
 
@@ -33,9 +33,9 @@ def admit(
     waits: list[Wait] = []
     batches = {name: load.batches for name, load in loads.items()}
     enqueued = {
-        (name, model): known
+        (name, model): recorded
         for name, load in loads.items()
-        for model, known in load.enqueued.items()
+        for model, recorded in load.enqueued.items()
     }
     for action in actions:
         provider = providers.get(action.run.provider)
@@ -45,9 +45,9 @@ def admit(
         pool = (provider.name, action.shard.model)
         size = prompt_size(action)
         active, before = batches.get(provider.name, 0), enqueued.get(pool, Enqueued())
-        why = _full(provider, active, before, size)
-        if why is not None:
-            waits.append(Wait(run=action.run, key=action.submission.key, why=why))
+        reason = _full(provider, active, before, size)
+        if reason is not None:
+            waits.append(Wait(run=action.run, key=action.submission.key, reason=reason))
             continue
         admitted.append(action)
         batches[provider.name] = active + 1

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSize:
-    """What of a shard's pending rows its next attempt may hold; `why` it is not all of them."""
+    """What of a shard's pending rows its next attempt may hold; `reason` it is not all of them."""
 
     rows: RowSet
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,26 +38,26 @@ class BatchSizes:
     by_shard: dict[int, BatchSize]
     broken: str | None = None
 
-    def of(self, standing: ShardProgress) -> RowSet:
+    def of(self, progress: ShardProgress) -> RowSet:
         """Return the rows that the next attempt at a shard may hold."""
-        portion = self.by_shard.get(standing.shard.number)
-        return standing.pending if portion is None else portion.rows
+        portion = self.by_shard.get(progress.shard.number)
+        return progress.pending if portion is None else portion.rows
 
 
-def portions(run: Run, standings: Sequence[ShardProgress], canary: int | None) -> BatchSizes:
+def sizes(run: Run, all_progress: Sequence[ShardProgress], canary: int | None) -> BatchSizes:
     """Work out what may go out of each shard of a run next."""
     by_shard: dict[int, BatchSize] = {}
     ceiling = run.ceiling
     if ceiling is not None:
-        for standing in standings:
-            fits = rows_that_fit(standing.shard, ceiling)
-            if len(standing.pending) > fits:
-                by_shard[standing.shard.number] = BatchSize(
-                    rows=standing.pending.head(fits), why="the provider refused a larger file"
+        for progress in all_progress:
+            fits = rows_that_fit(progress.shard, ceiling)
+            if len(progress.pending) > fits:
+                by_shard[progress.shard.number] = BatchSize(
+                    rows=progress.pending.head(fits), reason="the provider refused a larger file"
                 )
     broken = None
     if canary is not None:
-        for group in _by_model(standings):
+        for group in _by_model(all_progress):
             broken = _send_ahead(run, group, canary, by_shard) or broken
     return BatchSizes(by_shard=by_shard, broken=broken)
 
@@ -77,10 +77,10 @@ def _sent_ahead(run: Run, shard: ShardRecord) -> int:
     return len(rows) if part else 0
 
 
-def _by_model(standings: Sequence[ShardProgress]) -> list[list[ShardProgress]]:
+def _by_model(all_progress: Sequence[ShardProgress]) -> list[list[ShardProgress]]:
     groups: dict[str | None, list[ShardProgress]] = {}
-    for standing in standings:
-        groups.setdefault(standing.shard.model, []).append(standing)
+    for progress in all_progress:
+        groups.setdefault(progress.shard.model, []).append(progress)
     return list(groups.values())
 
 
@@ -92,18 +92,18 @@ def _send_ahead(
     ahead = first.shard.rows.head(max(canary, _sent_ahead(run, first.shard)))
     if len(group) == 1 and len(ahead) == first.shard.requests:
         return None
-    for standing in group:
-        for submission in run.shard_submissions(standing.shard.number):
+    for progress in group:
+        for submission in run.shard_submissions(progress.shard.number):
             if submission.rows.difference(ahead):
                 return None  # the others are under way already
     model = f" of {first.shard.model}" if first.shard.model is not None else ""
     if first.pending.intersection(ahead) or first.open is not None:
-        why = f"the canary, {len(ahead):,} requests{model}, is not home yet"
+        reason = f"the canary, {len(ahead):,} requests{model}, is not home yet"
         narrowed = by_shard.get(first.shard.number)
         rows = (first.pending if narrowed is None else narrowed.rows).intersection(ahead)
-        for standing in group:
-            by_shard[standing.shard.number] = BatchSize(rows=RowSet(), why=why)
-        by_shard[first.shard.number] = BatchSize(rows=rows, why=why)
+        for progress in group:
+            by_shard[progress.shard.number] = BatchSize(rows=RowSet(), reason=reason)
+        by_shard[first.shard.number] = BatchSize(rows=rows, reason=reason)
         return None
     answered = len(first.answered.intersection(ahead))
     if 2 * answered >= len(ahead):

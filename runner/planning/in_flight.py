@@ -1,7 +1,14 @@
-"""What to do about a submission that is a batch: follow it, end it, or give it up. Pure."""
+"""What to do about a submission that is a batch: follow it, end it, or give it up. Pure.
+
+When a batch takes longer than it should. Pure.
+
+Providers are to expire a batch at the end of its window; some never do (fact sheet, failure 7), so
+that a job would wait for ever.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from runner.batch import MONEY_CODES, BatchStatus
@@ -16,8 +23,13 @@ from runner.planning.actions import (
     Observe,
     Wait,
 )
-from runner.planning.overdue import overdue
 from runner.spec.job import DeadlineAction
+
+if TYPE_CHECKING:
+    from runner.batch import Batch
+    from runner.ledger.records import Submission
+    from runner.planning.shard_context import ShardContext
+
 
 if TYPE_CHECKING:
     from runner.batch import Batch
@@ -40,21 +52,21 @@ UNCOUNTED: Final = frozenset({BatchFailure.LIMIT, BatchFailure.MONEY})
 """Failures of which nothing is the requests' fault: they do not count as an attempt."""
 
 
-def follow(desk: ShardContext, standing: ShardProgress, submission: Submission) -> Steps:
+def follow(context: ShardContext, progress: ShardProgress, submission: Submission) -> Steps:
     """Record what the provider says of a batch, and act on it if it is terminal."""
     batch_id = submission.batch_id or ""
-    if desk.moved is not None:
-        return [Wait(run=desk.run, key=submission.key, why=desk.moved, trouble=True)]
-    if batch_id in desk.seen.missing:
-        return [_missing(desk, submission, batch_id)]
-    batch = desk.seen.batches.get(batch_id)
+    if context.moved is not None:
+        return [Wait(run=context.run, key=submission.key, reason=context.moved, trouble=True)]
+    if batch_id in context.observed.missing:
+        return [_missing(context, submission, batch_id)]
+    batch = context.observed.batches.get(batch_id)
     if batch is None:
-        failed = desk.seen.failure
+        failed = context.observed.failure
         return [
             Wait(
-                run=desk.run,
+                run=context.run,
                 key=submission.key,
-                why=failed or "in flight",
+                reason=failed or "in flight",
                 trouble=failed is not None,
             )
         ]
@@ -64,122 +76,124 @@ def follow(desk: ShardContext, standing: ShardProgress, submission: Submission) 
         # An older view: a stale list, or what was seen before this pass cancelled it.
         batch = recorded
     news = recorded is None or batch.differs(recorded) or submission.missing_at is not None
-    news = news or (batch.terminal and desk.unset(submission.terminal_at))
-    if news and str(submission.key) not in desk.facts.noted:
-        why = (
+    news = news or (batch.terminal and context.unset(submission.terminal_at))
+    if news and str(submission.key) not in context.inputs.noted:
+        reason = (
             f"{recorded.status} → {batch.status}"
             if recorded is not None and recorded.status != batch.status
             else f"{batch.status}, with changes"
         )
-        steps.append(Observe(run=desk.run, why=why, key=submission.key, batch=batch))
+        steps.append(Observe(run=context.run, reason=reason, key=submission.key, batch=batch))
     if batch.terminal:
-        steps.append(_end(desk, standing, submission, batch))
+        steps.append(_end(context, progress, submission, batch))
     else:
-        steps += _in_flight(desk, submission, batch)
+        steps += _in_flight(context, submission, batch)
     return steps
 
 
-def _in_flight(desk: ShardContext, submission: Submission, batch: Batch) -> Steps:
+def _in_flight(context: ShardContext, submission: Submission, batch: Batch) -> Steps:
     """Wait for a batch, unless somebody wants it stopped or it takes too long."""
     steps: Steps = []
     waiting = f"in flight, {batch.status}"
-    late = overdue(desk, submission, batch)
+    late = overdue(context, submission, batch)
     if late is not None:
         waiting = f"{waiting}, overdue"
         if submission.overdue_at is None:
-            steps.append(NoteOverdue(run=desk.run, why=late, key=submission.key, batch_id=batch.id))
-    unwanted = "cancelled on request" if desk.run.cancel_requested else None
-    if late is not None and desk.deadline.action is DeadlineAction.RESUBMIT:
+            steps.append(
+                NoteOverdue(run=context.run, reason=late, key=submission.key, batch_id=batch.id)
+            )
+    unwanted = "cancelled on request" if context.run.cancel_requested else None
+    if late is not None and context.deadline.action is DeadlineAction.RESUBMIT:
         unwanted = unwanted or "it is overdue; what it leaves is asked again"
     if (
         unwanted is not None
         and batch.known_status is not BatchStatus.CANCELLING
-        and str(submission.key) not in desk.facts.cancelled
+        and str(submission.key) not in context.inputs.cancelled
     ):
-        steps.append(CancelBatch(run=desk.run, why=unwanted, submission=submission))
+        steps.append(CancelBatch(run=context.run, reason=unwanted, submission=submission))
     else:
-        steps.append(Wait(run=desk.run, key=submission.key, why=waiting))
+        steps.append(Wait(run=context.run, key=submission.key, reason=waiting))
     return steps
 
 
 def _missing(
-    desk: ShardContext, submission: Submission, batch_id: str
+    context: ShardContext, submission: Submission, batch_id: str
 ) -> NoteMissing | MarkLost | Wait:
-    if desk.unset(submission.missing_at):
+    if context.unset(submission.missing_at):
         return NoteMissing(
-            run=desk.run,
-            why="the provider does not know the batch any more",
+            run=context.run,
+            reason="the provider does not know the batch any more",
             key=submission.key,
             batch_id=batch_id,
         )
-    until = (submission.missing_at or 0.0) + (desk.grace if desk.loopback else _LOST_AFTER)
-    if desk.seen_at >= until:
+    until = (submission.missing_at or 0.0) + (context.grace if context.loopback else _LOST_AFTER)
+    if context.seen_at >= until:
         return MarkLost(
-            run=desk.run,
-            why="the provider has not known the batch for too long",
+            run=context.run,
+            reason="the provider has not known the batch for too long",
             submission=submission,
         )
     return Wait(
-        run=desk.run,
+        run=context.run,
         key=submission.key,
-        why=f"the provider says it does not know {batch_id}: is the key of the same project?",
+        reason=f"the provider says it does not know {batch_id}: is the key of the same project?",
         until=until,
         trouble=True,
     )
 
 
 def _end(
-    desk: ShardContext, standing: ShardProgress, submission: Submission, batch: Batch
+    context: ShardContext, progress: ShardProgress, submission: Submission, batch: Batch
 ) -> CloseRejectedBatch | Collect | Wait:
     """Read what a terminal batch has, as soon as it shows all that it says it has."""
     failed = batch.known_status is BatchStatus.FAILED
     has_files = batch.output_file_id is not None or batch.error_file_id is not None
     if failed and not has_files:
         failure = batch_failure(batch)
-        away = _limit_backoff(desk, standing) if failure in UNCOUNTED else 0.0
+        away = _limit_backoff(context, progress) if failure in UNCOUNTED else 0.0
         return CloseRejectedBatch(
-            run=desk.run,
-            why=batch_failure_reason(batch),
+            run=context.run,
+            reason=batch_failure_reason(batch),
             submission=submission,
             batch=batch,
             failure=failure,
-            not_before=desk.facts.now + away if away else 0.0,
+            not_before=context.inputs.now + away if away else 0.0,
         )
     # Ids may be named minutes after the status (fact sheet, failure 5), and an answer that was
     # not waited for is asked again and lost. Counts lie, but that nothing was answered can be
     # seen from an error file that has a line for each request; the wait is bounded.
     early = False
     if batch.output_file_id is None:
-        patience = desk.grace if desk.loopback else max(_LATE, desk.grace)
-        until = (submission.terminal_at or desk.facts.now) + patience
-        early = desk.unset(submission.terminal_at) or desk.seen_at < until
+        patience = context.grace if context.loopback else max(_LATE, context.grace)
+        until = (submission.terminal_at or context.inputs.now) + patience
+        early = context.unset(submission.terminal_at) or context.seen_at < until
         counts = batch.request_counts
         none_answered = batch.error_file_id is not None and counts.total > 0 == counts.completed
         if early and not none_answered:
             return Wait(
-                run=desk.run,
+                run=context.run,
                 key=submission.key,
-                why=f"{batch.status}, but its files are not named yet",
+                reason=f"{batch.status}, but its files are not named yet",
                 until=until,
             )
     return Collect(
-        run=desk.run,
-        why=f"the batch is {batch.status}",
-        shard=standing.shard,
+        run=context.run,
+        reason=f"the batch is {batch.status}",
+        shard=progress.shard,
         submission=submission,
         batch=batch,
         early=early,
     )
 
 
-def _limit_backoff(desk: ShardContext, standing: ShardProgress) -> float:
+def _limit_backoff(context: ShardContext, progress: ShardProgress) -> float:
     """Return the seconds to stay away after a limit: doubling with each in a row, to an hour."""
     refused = 0
-    for earlier in reversed(desk.run.shard_submissions(standing.shard.number)[:-1]):
+    for earlier in reversed(context.run.shard_submissions(progress.shard.number)[:-1]):
         if earlier.counted:
             break
         refused += 1
-    base = _LIMIT_BACKOFF_LOOPBACK if desk.loopback else _LIMIT_BACKOFF
+    base = _LIMIT_BACKOFF_LOOPBACK if context.loopback else _LIMIT_BACKOFF
     return float(min(base * 2.0 ** min(refused, 16), LONGEST_BACKOFF))
 
 
@@ -212,3 +226,54 @@ def batch_failure_reason(batch: Batch) -> str:
     shown = "; ".join(str(error) for error in batch.errors[:_REASONS_SHOWN])
     more = len(batch.errors) - _REASONS_SHOWN
     return f"{batch.id} failed: {shown}" + (f"; and {more} more" if more > 0 else "")
+
+
+_LEEWAY: Final = 3600.0
+"""Seconds after the end of its window that a batch may still take to come to its end."""
+_WINDOW: Final = re.compile(r"([1-9][0-9]{0,5})(m|h|d)")
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+_UNITS: Final = {"m": 60, "h": _HOUR, "d": _DAY}
+
+
+def overdue(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
+    """Say that a batch takes longer than it should, and what is done about it; None if not."""
+    due = _due(context, submission, batch)
+    if due is None or context.inputs.now < due or context.deadline.action is DeadlineAction.WAIT:
+        return None
+    done = (
+        "it is cancelled, and what it leaves unanswered is asked again"
+        if context.deadline.action is DeadlineAction.RESUBMIT
+        else f"`runner cancel {context.run.job}` collects what it has answered; "
+        f"`deadline: {{action: resubmit}}` in the spec cancels it and asks the rest again"
+    )
+    late = span(context.inputs.now - due)
+    return f"{batch.id} is overdue: {batch.status}, and due {late} ago; {done}"
+
+
+def _due(context: ShardContext, submission: Submission, batch: Batch) -> float | None:
+    """Return when a batch should be over, by this machine's clock; None where nobody has said.
+
+    The provider's clock gives the length of the window only: it may be of another opinion about
+    the time of day.
+    """
+    began = submission.submitted_at
+    if began is None:
+        return None
+    if context.deadline.after is not None:
+        return began + context.deadline.after
+    if batch.expires_at is not None and batch.created_at is not None:
+        return began + max(0, batch.expires_at - batch.created_at) + _LEEWAY
+    window = _WINDOW.fullmatch(batch.completion_window or "")
+    if window is None:
+        return None
+    return began + int(window[1]) * _UNITS[window[2]] + _LEEWAY
+
+
+def span(seconds: float) -> str:
+    """Write a span of time in its largest whole unit: 40 min, 5 h, 3 days."""
+    if seconds < _HOUR:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 2 * _DAY:
+        return f"{seconds / _HOUR:.0f} h"
+    return f"{seconds / _DAY:.0f} days"

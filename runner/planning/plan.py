@@ -3,14 +3,18 @@
 Pure: no clock, no file, no network, no randomness. The same arguments give the same plan, so
 every decision can be tested as a row of a table, and what `runner plan` prints is what
 `runner reconcile` does.
+
+What has become of a run for which there is nothing left to do. Pure.
+
+What a plan has to say to people beside its actions: twins, results about to be lost. Pure.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from runner.ledger.records import Run, RunState
+from runner.ledger.records import Run, RunState, SubmissionState
 from runner.planning.actions import (
     AdoptBatch,
     DeleteRemoteFiles,
@@ -26,41 +30,42 @@ from runner.planning.actions import (
     Wait,
 )
 from runner.planning.admission import admit
-from runner.planning.batch_sizing import portions
+from runner.planning.batch_index import BatchIndex
+from runner.planning.batch_sizing import sizes
 from runner.planning.decide import decide_shard
-from runner.planning.ending import ended
-from runner.planning.remarks import edited, expiring, twins
+from runner.planning.in_flight import span
 from runner.planning.shard_context import ShardContext
 from runner.planning.shard_progress import shard_progress
-from runner.planning.state import BatchIndex
+from runner.spec.project import LONGEST_LIFE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from runner.planning.actions import Action
+    from runner.planning.shard_progress import ShardProgress
     from runner.planning.state import DesiredRun, PlanInputs, Recorded
     from runner.spec.job import Job
 
 
-def make_plan(desired_runs: Sequence[DesiredRun], known: Recorded, facts: PlanInputs) -> Plan:
+def make_plan(desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: PlanInputs) -> Plan:
     """Decide what brings the project nearer to what its specs ask for.
 
-    `desired_runs` are the selected jobs; `known.runs` holds, besides theirs, those runs that no
+    `desired_runs` are the selected jobs; `recorded.runs` holds, besides theirs, those runs that no
     spec asks for any more and that are to be seen through (they are paid for).
     """
-    planner = _Planner(desired_runs, known, facts)
+    planner = _Planner(desired_runs, recorded, inputs)
     for desired in sorted(desired_runs, key=planner.is_new):
         planner.wished(desired)
     wanted = {(desired.job.name, desired.revision) for desired in desired_runs}
-    for run in known.runs:
+    for run in recorded.runs:
         if (run.job, run.revision) not in wanted and run.id not in planner.taken:
             planner.unwished(run)
-    planner.notes += twins(desired_runs, known)
-    for run in known.runs:
-        planner.notes += expiring(run, facts)
-    if facts.restoring:
+    planner.notes += twins(desired_runs, recorded)
+    for run in recorded.runs:
+        planner.notes += expiring(run, inputs)
+    if inputs.restoring:
         return Plan(actions=_restorations(planner.actions), waits=tuple(planner.waits), notes=())
-    actions, turned_away = admit(planner.actions, known.loads, facts.providers)
+    actions, turned_away = admit(planner.actions, recorded.loads, inputs.providers)
     return Plan(
         actions=tuple(actions),
         waits=(*planner.waits, *turned_away),
@@ -84,18 +89,18 @@ class _Planner:
     """A plan in the making."""
 
     def __init__(
-        self, desired_runs: Sequence[DesiredRun], known: Recorded, facts: PlanInputs
+        self, desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: PlanInputs
     ) -> None:
         self._wishes = desired_runs
         self._wanted = {desired.job.name: desired.revision for desired in desired_runs}
         self._jobs = {desired.job.name: desired.job for desired in desired_runs}
-        self.known = known
-        self.facts = facts
+        self.recorded = recorded
+        self.inputs = inputs
         self.actions: list[Action] = []
         self.waits: list[Wait] = []
         self.notes: list[str] = []
         self.taken: set[int] = set()
-        self._by_identity = {(run.job, run.revision): run for run in known.runs}
+        self._by_identity = {(run.job, run.revision): run for run in recorded.runs}
         self._traces: dict[str, BatchIndex] = {}
 
     def is_new(self, desired: DesiredRun) -> bool:
@@ -123,7 +128,7 @@ class _Planner:
             return
         if run.state.final:
             self.actions.append(
-                ReopenRun(run=run, why="its spec is back", attempts=desired.job.attempts)
+                ReopenRun(run=run, reason="its spec is back", attempts=desired.job.attempts)
             )
             return
         self._advance(run, desired)
@@ -142,7 +147,7 @@ class _Planner:
             Wait(
                 run=run,
                 key=None,
-                why=f"{other.id} asks requests of this revision in another cut: the ledger was "
+                reason=f"{other.id} asks requests of this revision in another cut: the ledger was "
                 f"lost, and the limits of provider {run.provider} were changed since. Nothing is "
                 f"submitted, since it could be paid twice: put the limits back as they were",
                 trouble=True,
@@ -159,7 +164,7 @@ class _Planner:
 
     def _renamed(self, desired: DesiredRun) -> Run | None:
         """Find the run of these very questions that no job asks for under its own name."""
-        for run in reversed(self.known.runs):
+        for run in reversed(self.recorded.runs):
             if run.revision == desired.revision and run.id not in self.taken and self._free(run):
                 return run
         return None
@@ -168,24 +173,24 @@ class _Planner:
         """Whether the job that a run belongs to is gone, or asks for something else now."""
         if run.job in self._wanted:
             return self._wanted[run.job] != run.revision
-        if self.facts.living is None:
+        if self.inputs.living is None:
             return False
-        if run.job not in self.facts.living:
+        if run.job not in self.inputs.living:
             return True
-        record = self.known.jobs.get(run.job)
+        record = self.recorded.jobs.get(run.job)
         return record is not None and record.wanted != run.revision
 
     def _unsure(self, desired: DesiredRun) -> bool:
         """Hold a job whose questions were asked under a name that may be its old one."""
-        if self.facts.living is not None:
+        if self.inputs.living is not None:
             return False
-        for run in self.known.runs:
+        for run in self.recorded.runs:
             if run.revision == desired.revision and run.job not in self._wanted:
                 self.waits.append(
                     Wait(
                         run=self._fresh(desired),
                         key=None,
-                        why=f"job {run.job} has asked the same; while some spec cannot be read, "
+                        reason=f"job {run.job} has asked the same; while some spec cannot be read, "
                         f"nobody knows whether this is {run.job} under a new name",
                         trouble=True,
                     )
@@ -199,18 +204,18 @@ class _Planner:
                 RestoreRun(
                     run=desired.restorable.run,
                     restorable=desired.restorable,
-                    why="its outputs and record are on the disk, the ledger does not know it",
+                    reason="its outputs and record are on the disk, the ledger does not know it",
                     job=desired.record,
                 )
             )
             return desired.restorable.run
         run = self._fresh(desired)
-        before = self.known.jobs.get(desired.job.name)
+        before = self.recorded.jobs.get(desired.job.name)
         earlier = before is not None and before.wanted not in (None, desired.revision)
         self.actions.append(
             StartRun(
                 run=run,
-                why="the spec or its input changed what is asked" if earlier else "a new job",
+                reason="the spec or its input changed what is asked" if earlier else "a new job",
                 job=desired.record,
             )
         )
@@ -233,16 +238,16 @@ class _Planner:
             input_path=desired.job.input_shown,
             folder=desired.folder,
             attempts=desired.job.attempts,
-            created_at=self.facts.now,
+            created_at=self.inputs.now,
             shards=desired.shards,
         )
 
     def _blocked(self, run: Run, desired: DesiredRun) -> bool:
         """Hold a run that has to move and could not."""
-        trouble = self.facts.trouble.get(f"{run.job}/{run.short}")
+        trouble = self.inputs.trouble.get(f"{run.job}/{run.short}")
         if trouble is None or (run.job == desired.job.name and run.folder == desired.folder):
             return False
-        self.waits.append(Wait(run=run, key=None, why=trouble, trouble=True))
+        self.waits.append(Wait(run=run, key=None, reason=trouble, trouble=True))
         return True
 
     def _up_to_date(self, run: Run, desired: DesiredRun) -> Run:
@@ -253,77 +258,79 @@ class _Planner:
                 else "the spec names another output folder"
             )
             self.actions.append(
-                RelocateRun(run=run, why=what, job=desired.record, folder=desired.folder)
+                RelocateRun(run=run, reason=what, job=desired.record, folder=desired.folder)
             )
             self.notes.append(f"{desired.job.name}: {what}; nothing is submitted for that")
             return dataclasses.replace(run, job=desired.job.name, folder=desired.folder)
-        if self.known.jobs.get(desired.job.name) != desired.record:
-            why, note = edited(run, desired, self.known)
-            self.actions.append(NoteSpec(run=run, why=why, job=desired.record))
+        if self.recorded.jobs.get(desired.job.name) != desired.record:
+            reason, note = edited(run, desired, self.recorded)
+            self.actions.append(NoteSpec(run=run, reason=reason, job=desired.record))
             self.notes.append(note)
         return run
 
     def _final(self, run: Run, desired: DesiredRun) -> None:
-        if run.id not in self.facts.published:
+        if run.id not in self.inputs.published:
             self._unless_troubled(
                 Finish(
                     run=run,
-                    why="its final files are not on the disk",
+                    reason="its final files are not on the disk",
                     job=desired.job,
                     state=run.state,
                     superseded=run.superseded,
                     again=True,
                 )
             )
-        elif self.facts.latest.get(desired.folder.rpartition("/")[0]) != run.short:
+        elif self.inputs.latest.get(desired.folder.rpartition("/")[0]) != run.short:
             self._unless_troubled(
-                PointLatest(run=run, why="the spec asks for this finished revision")
+                PointLatest(run=run, reason="the spec asks for this finished revision")
             )
         else:
             self._tidied(run, desired.job)
 
     def _tidied(self, run: Run, job: Job) -> None:
         """Leave nothing at the provider, once everything is here, if the spec says so."""
-        provider = self.facts.providers.get(run.provider)
+        provider = self.inputs.providers.get(run.provider)
         if provider is None or provider.identity["base_url"] != run.base_url:
             return  # its files are elsewhere: the same ids may be somebody else's here
         # What has not succeeded may be asked again, and then its answers are collected once more.
         if run.state is RunState.SUCCEEDED and not job.keep_remote and run.tidied_at is None:
-            why = "its results are here, and the spec says keep_remote: false"
-            self._unless_troubled(DeleteRemoteFiles(run=run, why=why))
+            reason = "its results are here, and the spec says keep_remote: false"
+            self._unless_troubled(DeleteRemoteFiles(run=run, reason=reason))
 
     def _unless_troubled(self, action: Finish | PointLatest | DeleteRemoteFiles) -> None:
-        trouble = self.facts.trouble.get(f"{action.run.job}/{action.run.short}")
+        trouble = self.inputs.trouble.get(f"{action.run.job}/{action.run.short}")
         if trouble is None:
             self.actions.append(action)
         else:
-            self.waits.append(Wait(run=action.run, key=None, why=trouble, trouble=True))
+            self.waits.append(Wait(run=action.run, key=None, reason=trouble, trouble=True))
 
     def _advance(self, run: Run, desired: DesiredRun | None) -> None:
         attempts = desired.job.attempts if desired is not None else run.attempts
-        standings = [shard_progress(run, shard, attempts) for shard in run.shards]
+        all_progress = [shard_progress(run, shard, attempts) for shard in run.shards]
         job = None if desired is None else desired.job
-        parts = portions(run, standings, job.canary if job is not None else None)
-        broken = next((standing.broken for standing in standings if standing.broken), parts.broken)
-        desk = ShardContext(
+        parts = sizes(run, all_progress, job.canary if job is not None else None)
+        broken = next(
+            (progress.broken for progress in all_progress if progress.broken), parts.broken
+        )
+        context = ShardContext(
             run=run,
             job=job,
-            facts=self.facts,
-            seen=self.facts.of(run.provider),
-            traces=self._of(run.provider),
-            portions=parts,
+            inputs=self.inputs,
+            observed=self.inputs.of(run.provider),
+            index=self._of(run.provider),
+            sizes=parts,
             may_submit=desired is not None and not run.cancel_requested and broken is None,
-            taken=self.known.keys.get(run.revision, frozenset())
+            taken=self.recorded.keys.get(run.revision, frozenset())
             - {submission.key for submission in run.submissions},
         )
-        steps = [step for standing in standings for step in decide_shard(desk, standing)]
+        steps = [step for progress in all_progress for step in decide_shard(context, progress)]
         for step in steps:
             if isinstance(step, Wait):
                 self.waits.append(step)
             else:
                 self.actions.append(step)
         if not steps:
-            self._unless_troubled(ended(run, desk.job, standings, broken))
+            self._unless_troubled(ended(run, context.job, all_progress, broken))
 
     def _of(self, provider: str) -> BatchIndex:
         if provider not in self._traces:
@@ -334,6 +341,102 @@ class _Planner:
                 for name, key in desired.claims.items()
             }
             self._traces[provider] = BatchIndex(
-                self.known.tagged.get(provider, ()), self.facts.of(provider), claims
+                self.recorded.tagged.get(provider, ()), self.inputs.of(provider), claims
             )
         return self._traces[provider]
+
+
+def ended(
+    run: Run, job: Job | None, all_progress: Sequence[ShardProgress], broken: str | None
+) -> Finish:
+    """Say how a run has ended: nothing is under way and nothing may be submitted.
+
+    `job` is None where no spec asks for it any more; `broken` is why it cannot go on, or None.
+    """
+    unanswered = sum(len(progress.shard.rows) - len(progress.answered) for progress in all_progress)
+    could_go_on = any(len(progress.pending) for progress in all_progress)
+    if unanswered == 0:
+        state, reason = RunState.SUCCEEDED, "every request is answered"
+    elif run.cancel_requested:
+        state, reason = RunState.CANCELLED, "cancelled on request"
+    elif broken is not None:
+        state, reason = RunState.FAILED, broken
+    elif job is None and could_go_on:
+        state = RunState.PARTIAL
+        without = f"{unanswered} of {run.requests} requests without an answer"
+        reason = f"no spec asks for it any more; {without}"
+    else:
+        state = RunState.PARTIAL
+        reason = f"{unanswered} of {run.requests} requests ended without a successful response"
+        last = _last_failure(run, all_progress)
+        reason += "" if last is None else f"; the last of them with: {last}"
+    return Finish(
+        run=run,
+        reason=reason,
+        job=job,
+        state=state,
+        superseded=job is None and could_go_on and not run.cancel_requested,
+    )
+
+
+def _last_failure(run: Run, all_progress: Sequence[ShardProgress]) -> str | None:
+    """Return why a batch failed as a whole, where that was the end of some requests."""
+    for progress in all_progress:
+        attempts = run.shard_submissions(progress.shard.number)
+        if progress.failed and attempts and attempts[-1].state is SubmissionState.FAILED:
+            return attempts[-1].problem
+    return None
+
+
+_WARNING: Final = 7 * 86_400.0
+"""Seconds before results are gone from which on people are warned (fact sheet, failure 27)."""
+
+
+def edited(run: Run, desired: DesiredRun, recorded: Recorded) -> tuple[str, str]:
+    """Say what an edit of a spec came to that asks for a run which there is already.
+
+    Returns the reason for noting it, and the remark for people.
+    """
+    before = recorded.jobs.get(desired.job.name)
+    if before is not None and before.wanted not in (None, desired.revision):
+        reason = "the spec asks for this revision again"
+        return reason, f"{desired.job.name}: {reason}; what is answered is not asked twice"
+    in_flight = not run.state.final and any(submission.batch_id for submission in run.submissions)
+    reaches = "it reaches only batches that are not created yet" if in_flight else "no new batch"
+    return (
+        "the spec changed in what cannot change an answer",
+        f"{desired.job.name}: the spec's edit changes no answer; {reaches}",
+    )
+
+
+def twins(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[str]:
+    """Warn of jobs that are about to ask the very same questions as another."""
+    first: dict[str, str] = {}
+    met = {(run.job, run.revision) for run in recorded.runs}
+    for desired in desired_runs:
+        other = first.setdefault(desired.revision, desired.job.name)
+        if other != desired.job.name and (desired.job.name, desired.revision) not in met:
+            yield (
+                f"{desired.job.name}: asks the same questions as {other} again (revision "
+                f"{desired.revision[:12]}); if you want another sample, say `replicate: 2`"
+            )
+
+
+def expiring(run: Run, inputs: PlanInputs) -> Iterator[str]:
+    """Warn of results that lie at the provider, are not here, and will be gone before long."""
+    provider = inputs.providers.get(run.provider)
+    life = (provider and provider.output_expires_after) or LONGEST_LIFE
+    for submission in run.submissions:
+        began = submission.submitted_at
+        if (
+            submission.state is not SubmissionState.SUBMITTED
+            or submission.terminal_at is None
+            or began is None
+        ):
+            continue
+        gone = began + life  # at the earliest: the files are younger than that
+        if gone - _WARNING <= inputs.now < gone:
+            yield (
+                f"{run.job}: the results of {submission.batch_id} are not here yet, and the "
+                f"provider may delete them in {span(gone - inputs.now)}"
+            )

@@ -9,8 +9,9 @@ from runner.spec.job import Deadline
 
 if TYPE_CHECKING:
     from runner.ledger.records import Key, Run
+    from runner.planning.batch_index import BatchIndex
     from runner.planning.batch_sizing import BatchSizes
-    from runner.planning.state import BatchIndex, Observed, PlanInputs
+    from runner.planning.state import Observed, PlanInputs
     from runner.spec.job import Job
 
 
@@ -21,17 +22,17 @@ _UNKNOWN_PROVIDER_GRACE: Final = 60.0
 class ShardContext:
     """A run, and all that may be known while deciding about it.
 
-    `job` is None for a run that no spec asks for. `portions` says how much of a shard may go out
+    `job` is None for a run that no spec asks for. `sizes` says how much of a shard may go out
     at once. `taken` are keys under which another run of
     this ledger has submitted: a name may have been used before.
     """
 
     run: Run
     job: Job | None
-    facts: PlanInputs
-    seen: Observed
-    traces: BatchIndex
-    portions: BatchSizes
+    inputs: PlanInputs
+    observed: Observed
+    index: BatchIndex
+    sizes: BatchSizes
     may_submit: bool
     taken: frozenset[Key] = frozenset()
 
@@ -43,13 +44,13 @@ class ShardContext:
     @property
     def grace(self) -> float:
         """Seconds after a lost call during which a listing may not show what it made."""
-        provider = self.facts.providers.get(self.run.provider)
+        provider = self.inputs.providers.get(self.run.provider)
         return _UNKNOWN_PROVIDER_GRACE if provider is None else provider.grace
 
     @property
     def moved(self) -> str | None:
         """Say that the provider has another address now than when the run began, or None."""
-        provider = self.facts.providers.get(self.run.provider)
+        provider = self.inputs.providers.get(self.run.provider)
         if provider is None or provider.identity["base_url"] == self.run.base_url:
             return None
         return (
@@ -63,15 +64,15 @@ class ShardContext:
 
         Such a stamp is made anew: nobody shall wait for a clock to catch up with it.
         """
-        return stamp is None or stamp > self.facts.now
+        return stamp is None or stamp > self.inputs.now
 
     @property
     def seen_at(self) -> float:
         """Return when the provider was asked: a pass may have worked for hours since."""
-        return self.facts.now if self.seen.asked_at is None else self.seen.asked_at
+        return self.inputs.now if self.observed.asked_at is None else self.observed.asked_at
 
     @property
     def loopback(self) -> bool:
         """Whether the provider is on this machine, where nothing takes minutes."""
-        provider = self.facts.providers.get(self.run.provider)
+        provider = self.inputs.providers.get(self.run.provider)
         return provider is not None and provider.loopback

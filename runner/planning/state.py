@@ -1,4 +1,6 @@
-"""What a plan is made from: the wish, and what was seen at the provider and on the disk.
+"""What is in flight at a provider, in batches and in prompt tokens. Pure.
+
+What a plan is made from: the wish, and what was seen at the provider and on the disk.
 
 Frozen values without behaviour of their own to speak of; the third ingredient, what is known,
 comes from the ledger. Pure.
@@ -6,20 +8,63 @@ comes from the ledger. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
-
-from runner.ledger.records import Key, Tag
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from runner.batch import Batch, File
     from runner.inputs.fingerprint import Fingerprint
-    from runner.ledger.records import FileRecord, JobRecord, Run, ShardRecord
-    from runner.planning.loads import Load
+    from runner.ledger.records import FileRecord, JobRecord, Key, Run, ShardRecord
     from runner.spec.job import Job
     from runner.spec.project import Provider
+
+
+BYTES_A_TOKEN: Final = 3.5
+"""UTF-8 bytes of a request line for each prompt token, on the safe side for English, code and
+Chinese (fact sheet, section 7)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enqueued:
+    """Prompt tokens: those that were counted, and the bytes of requests that were not.
+
+    `exact` says that nothing of it is an estimate.
+    """
+
+    counted: int = 0
+    uncounted_bytes: int = 0
+    exact: bool = True
+
+    @property
+    def tokens(self) -> int:
+        """All of them, as well as they are known."""
+        return self.counted + tokens(self.uncounted_bytes)
+
+    def __add__(self, other: Enqueued) -> Enqueued:
+        """Put two together: bytes are rounded to tokens once, in the sum."""
+        return Enqueued(
+            counted=self.counted + other.counted,
+            uncounted_bytes=self.uncounted_bytes + other.uncounted_bytes,
+            exact=self.exact and other.exact,
+        )
+
+    def __str__(self) -> str:
+        return f"{'' if self.exact else 'about '}{self.tokens:,}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What is in flight at one provider: batches, and prompt tokens by model."""
+
+    batches: int = 0
+    enqueued: Mapping[str | None, Enqueued] = field(default_factory=dict)
+
+
+def tokens(size: int) -> int:
+    """Estimate the prompt tokens of so many bytes of request lines."""
+    return round(size / BYTES_A_TOKEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +146,7 @@ class Observed:
     failure: str | None = None
     error: Exception | None = None
     hopeless: bool = False
-    look: Listing | None = None
+    listing: Listing | None = None
     batches: Mapping[str, Batch] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     asked_at: float | None = None
@@ -121,7 +166,7 @@ class PlanInputs:
     """
 
     now: float
-    seen: Mapping[str, Observed]
+    observed: Mapping[str, Observed]
     providers: Mapping[str, Provider]
     living: frozenset[str] | None
     published: frozenset[int] = frozenset()
@@ -133,114 +178,4 @@ class PlanInputs:
 
     def of(self, provider: str) -> Observed:
         """Return what was seen at a provider; nothing if there was no question for it."""
-        return self.seen.get(provider, Observed())
-
-
-class BatchIndex:
-    """Whatever carries our keys at one provider, seen now or earlier, ready to be found.
-
-    Of several batches with one key the oldest counts: the others repeat it. `carried` has all of
-    them with their keys, oldest first. `claims` are the keys of batches that carry none.
-    """
-
-    def __init__(
-        self,
-        known: Sequence[tuple[Key | None, Batch]],
-        seen: Observed,
-        claims: Mapping[str, Key] | None = None,
-    ) -> None:
-        claimed = dict(claims or {})
-        keys = {batch.id: key for key, batch in known if key is not None}
-        batches = {batch.id: batch for _key, batch in known}
-        batches |= {batch.id: batch for batch in (seen.look.batches if seen.look else ())}
-        batches |= dict(seen.batches)
-        self._by_shard: dict[tuple[str, int], dict[Key, Batch]] = {}
-        self._by_file: dict[str, list[Batch]] = {}
-        # Oldest last in the list, so that of several files with one name the newest counts.
-        self._listed = tuple(reversed((seen.look.files if seen.look else None) or ()))
-        self._files = {file.filename: file for file in self._listed if file.filename is not None}
-        oldest_first = sorted(batches.values(), key=lambda batch: (batch.created_at or 0, batch.id))
-        for batch in oldest_first:
-            if batch.input_file_id is not None:
-                self._by_file.setdefault(batch.input_file_id, []).append(batch)
-        keys |= self._keys_by_filename()
-        self._carries: dict[str, Key] = {}
-        self.carried: list[tuple[Key, Batch]] = []
-        self._by_revision: dict[str, list[tuple[Key, Batch]]] = {}
-        for batch in oldest_first:
-            tag = Tag.of(batch)
-            carries = claimed.get(batch.id) or (tag.key if tag is not None else keys.get(batch.id))
-            if carries is not None:
-                self._carries[batch.id] = carries
-                self.carried.append((carries, batch))
-                self._by_revision.setdefault(carries.revision, []).append((carries, batch))
-                place = (carries.revision, carries.shard)
-                self._by_shard.setdefault(place, {}).setdefault(carries, batch)
-
-    def _keys_by_filename(self) -> dict[str, Key]:
-        """Return keys by batch id, told by the names of files.
-
-        That is the link where a provider drops metadata or a user left no room. A file that met
-        a limit is used again, so the second batch made from it is the next attempt.
-        """
-        keys: dict[str, Key] = {}
-        for file in self._listed:
-            key = Key.parse_filename(file.filename or "")
-            if key is not None:
-                for number, batch in enumerate(self._by_file.get(file.id, ())):
-                    keys[batch.id] = replace(key, attempt=key.attempt + number)
-        return keys
-
-    def batch(
-        self, key: Key, input_file_id: str | None = None, others: frozenset[str] = frozenset()
-    ) -> Batch | None:
-        """Find the batch with this key, or else one made from this file.
-
-        `others` are the ids of batches that belong to other attempts. A batch that carries another
-        key belongs to one as well, whatever it is called this time (fact sheet, failure 25).
-        """
-        found = self._by_shard.get((key.revision, key.shard), {}).get(key)
-        if found is not None and found.id not in others:
-            return found
-        made = self._by_file.get(input_file_id or "", ())
-        return next(
-            (
-                batch
-                for batch in made
-                if batch.id not in others and self._carries.get(batch.id, key) == key
-            ),
-            None,
-        )
-
-    def of_shard(self, revision: str, shard: int) -> list[tuple[Key, Batch]]:
-        """Return all attempts at one shard, first to last, under whatever job name."""
-        found = self._by_shard.get((revision, shard), {})
-        return sorted(found.items(), key=lambda item: (item[0].attempt, item[0].job))
-
-    def misfit(self, run: Run) -> Batch | None:
-        """Find a batch of this revision that was cut otherwise than the run's shards are.
-
-        That is what is left where a ledger was lost and the limits were changed since.
-        """
-        cut = {shard.number: (shard.requests, shard.sha256) for shard in run.shards}
-        for key, batch in self._by_revision.get(run.short, ()):
-            tag = Tag.of(batch)
-            if tag is not None and tag.key != key:
-                tag = None  # taken over from another revision: it speaks of that one's cut
-            if key.shard not in cut or _of_another_cut(key, tag, *cut[key.shard]):
-                return batch
-        return None
-
-    def file(self, key: Key, size: int) -> File | None:
-        """Find the file with this submission's name, if it arrived whole."""
-        file = self._files.get(key.filename)
-        return file if file is not None and file.bytes in (None, size) else None
-
-
-def _of_another_cut(key: Key, tag: Tag | None, requests: int, sha256: str) -> bool:
-    """Whether a tag speaks of a shard with another content than this."""
-    if tag is None or tag.sha256 is None:
-        return False
-    if tag.part_of is not None:
-        return tag.part_of != sha256
-    return key.attempt == 1 and (tag.requests, tag.sha256) != (requests, sha256)
+        return self.observed.get(provider, Observed())

@@ -1,19 +1,31 @@
 """Taking over what is at the provider already under our key: the other half of submitting once.
 
 Batches that carry no key of ours are taken over by hand: see `takeover`.
+
+Which batches of elsewhere a job has taken over: kept beside its outputs as well.
+
+A batch that runner made carries its key at the provider. One that was taken over does not, and
+nobody can write it there; so if the ledger were lost, its requests would be asked, and paid, once
+more.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import os
+from typing import TYPE_CHECKING, Final
 
 from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
 from runner.ledger import submission_transitions
-from runner.ledger.records import Submission, SubmissionState, Tag
+from runner.ledger.records import Key, Submission, SubmissionState, Tag
+from runner.outputs.durable_files import explained, sync_folder
 from runner.reconcile.context import Notice, RequestCounts, count
 from runner.reconcile.custom_ids import rows_of_batch
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from runner.planning.actions import AdoptBatch, AdoptFile
     from runner.reconcile.context import Context
 
@@ -89,7 +101,7 @@ def adopt_file(context: Context, action: AdoptFile) -> None:
 
 def _recorded(context: Context, action: AdoptBatch, submission: Submission) -> bool:
     run = context.ledger.run(action.run.id)
-    return any(known.key == submission.key for known in run.submissions)
+    return any(recorded.key == submission.key for recorded in run.submissions)
 
 
 def _told(context: Context, action: AdoptBatch) -> Submission:
@@ -109,3 +121,38 @@ def _told(context: Context, action: AdoptBatch) -> Submission:
         bytes=size,
         sha256=sha256,
     )
+
+
+CLAIMS: Final = "adopted.json"
+_FORMAT: Final = 1
+
+
+def read_claims(folder: Path) -> dict[str, Key]:
+    """Return the keys of the batches that were taken over for a run, by batch id."""
+    try:
+        document = json.loads((folder / CLAIMS).read_bytes())
+        keys = {str(name): Key.parse(str(key)) for name, key in document["batches"].items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # Somebody's own file of that name: it claims nothing.
+        return {}
+    return {name: key for name, key in keys.items() if key is not None}
+
+
+def write_claims(folder: Path, claims: Mapping[str, Key]) -> None:
+    """Keep the claims of a run for good. Raises LocalFileError."""
+    path = folder / CLAIMS
+    part = folder / f".{CLAIMS}.part"
+    document = {
+        "format_version": _FORMAT,
+        "batches": {name: str(key) for name, key in claims.items()},
+    }
+    with explained(path, doing="written"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    sync_folder(folder)

@@ -17,8 +17,9 @@ from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions as run_steps
 from runner.ledger import submission_transitions
 from runner.ledger.records import Key, Run, RunState, Submission, SubmissionState
-from runner.planning.state import BatchIndex, Observed
-from runner.reconcile.claims import read_claims, write_claims
+from runner.planning.batch_index import BatchIndex
+from runner.planning.state import Observed
+from runner.reconcile.adopt import read_claims, write_claims
 from runner.reconcile.context import Notice, RequestCounts, count
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.observe import list_again
@@ -189,15 +190,15 @@ def _place(
 ) -> tuple[ShardRecord, RowSet]:
     """Find the shard that holds a batch's requests, and their rows."""
     found: dict[int, RowSet] = {}
-    known = 0
+    recorded = 0
     for shard in run.shards:
         rows = RowSet.from_iterable(
             row for row, custom_id in custom_ids(context, run, shard, None)() if custom_id in asked
         )
         if rows:
             found[shard.number] = rows
-            known += len(rows)
-    if known != len(asked) or not asked:
+            recorded += len(rows)
+    if recorded != len(asked) or not asked:
         names = {
             custom_id
             for shard in run.shards
@@ -259,29 +260,29 @@ def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecor
     Raises UnexpectedReply where the provider's list does not tell.
     """
     provider = run.provider
-    seen = list_again(context.api(provider), Observed(), None, context.clock)
-    if seen.failure is not None:
+    observed = list_again(context.api(provider), Observed(), None, context.clock)
+    if observed.failure is not None:
         raise UnexpectedReply(
             f"{desired.job.name}: nothing was taken over, since the provider's list of batches "
-            f"cannot be read: {seen.failure}",
+            f"cannot be read: {observed.failure}",
             provider=provider,
             call="GET /batches",
         )
-    if seen.look is None or (seen.look.offered and not seen.look.complete):
+    if observed.listing is None or (observed.listing.offered and not observed.listing.complete):
         raise UnexpectedReply(
             f"{desired.job.name}: nothing was taken over, since the provider's list of batches "
             f"could not be read to its end, so nobody knows which keys are taken",
             provider=provider,
             call="GET /batches",
         )
-    traces = BatchIndex(context.ledger.foreign_batches(provider), seen)
-    other = None if run.submissions else traces.misfit(run)
+    index = BatchIndex(context.ledger.foreign_batches(provider), observed)
+    other = None if run.submissions else index.misfit(run)
     if other is not None:
         raise UsageError(
             f"{other.id} asks requests of this revision in another cut: put the limits of provider "
             f"{provider} back as they were, and run `runner reconcile` first"
         )
-    used = {key.attempt for key, _batch in traces.of_shard(run.short, shard.number)}
+    used = {key.attempt for key, _batch in index.of_shard(run.short, shard.number)}
     used |= {
         key.attempt for key in context.ledger.keys_of(run.revision) if key.shard == shard.number
     }

@@ -43,11 +43,9 @@ from runner.reconcile.collect import close_rejected_batch, collect, mark_lost
 from runner.reconcile.concurrency import TaskRunner
 from runner.reconcile.context import Notice, RequestCounts, count
 from runner.reconcile.finish import finish, point
-from runner.reconcile.relocate import relocate
-from runner.reconcile.reopen import reopen
 from runner.reconcile.restore import restore
+from runner.reconcile.run_lifecycle import delete_remote_files, relocate, reopen
 from runner.reconcile.submit import submit
-from runner.reconcile.tidy import delete_remote_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,9 +206,9 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case AdoptFile():
             adopt_file(context, action)
         case MarkUncertain():
-            submission_transitions.mark_uncertain(ledger, action.key, action.why)
+            submission_transitions.mark_uncertain(ledger, action.key, action.reason)
         case ClearIntent():
-            submission_transitions.clear_intent(ledger, action.key, action.why)
+            submission_transitions.clear_intent(ledger, action.key, action.reason)
         case Observe():
             context.noted.add(str(action.key))
             submission_transitions.observed(ledger, action.key, run.provider, action.batch)
@@ -227,11 +225,11 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case NoteMissing():
             submission_transitions.missing(ledger, action.key, action.batch_id)
         case NoteOverdue():
-            submission_transitions.overdue(ledger, action.key, action.why)
+            submission_transitions.overdue(ledger, action.key, action.reason)
             context.tell(
                 Notice(
                     job=run.job,
-                    what=action.why,
+                    what=action.reason,
                     trouble=True,
                     event="overdue",
                     submission=action.key,
@@ -251,7 +249,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
                 state=SubmissionState.ABANDONED,
                 transient=action.submission.rows,
                 permanent=RowSet.parse(""),
-                problem=action.why,
+                problem=action.reason,
             )
         case Finish():
             finish(context, action)

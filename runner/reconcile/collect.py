@@ -105,16 +105,16 @@ def _require_complete(action: Collect, missing: int, *, contradicted: bool) -> N
 
     Asking for files once more is free; asking the questions once more is not.
     """
-    why = None
+    reason = None
     if action.early:
-        why = "it names no output file, and its error file"
+        reason = "it names no output file, and its error file"
     elif contradicted:
         # What came in place of answers may be an error page.
-        why = "a result file is not as long as the provider says, and"
-    if why is not None:
+        reason = "a result file is not as long as the provider says, and"
+    if reason is not None:
         raise UnexpectedReply(
-            f"{action.batch.id} is {action.batch.status}, but {why} lacks {missing:,} requests; it "
-            f"is looked at again later",
+            f"{action.batch.id} is {action.batch.status}, but {reason} lacks {missing:,} requests; "
+            f"it is looked at again later",
             provider=action.run.provider,
             call="GET /files",
         )
@@ -198,7 +198,7 @@ def close_rejected_batch(context: Context, action: CloseRejectedBatch) -> None:
     """Close a submission whose batch was turned away as a whole."""
     lasting = action.failure is BatchFailure.LASTING
     money = action.failure is BatchFailure.MONEY
-    problem = action.why + _whose_trouble(context, action)
+    problem = action.reason + _whose_trouble(context, action)
     if money:
         context.stopped.setdefault(action.run.provider, problem)
         context.hopeless.add(action.run.provider)

@@ -1,9 +1,16 @@
-"""What applying a plan needs: the project, the ledger, the providers, and someone to tell."""
+"""Showing how far something has come: what takes its time opens it, whoever watches sees it.
+
+Bytes are moved in several threads at once, and what is shown of each ends when it ends, however
+that is: so it is a context manager.
+
+What applying a plan needs: the project, the ledger, the providers, and someone to tell.
+"""
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from runner.errors import (
     OutOfMoney,
@@ -15,10 +22,10 @@ from runner.errors import (
 )
 from runner.ledger.records import Key
 from runner.reconcile.concurrency import InlineExecutor
-from runner.reconcile.moving import no_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from runner.api.protocol import BatchApi
@@ -31,8 +38,30 @@ if TYPE_CHECKING:
     from runner.planning.actions import Plan
     from runner.planning.state import DesiredRun
     from runner.reconcile.concurrency import Executor
-    from runner.reconcile.moving import ProgressReporter
     from runner.spec.project import Project
+
+
+class ProgressReporter(Protocol):
+    """Opens something that takes its time; may be called from any thread."""
+
+    def __call__(
+        self, job: str, what: str, total: int = 0, /
+    ) -> AbstractContextManager[Callable[[int], None]]:
+        """Show `what` is being done for a job (or a provider) until the context ends.
+
+        Gives what is to be told how many bytes of `total` are done, as often as one likes;
+        `total` 0 stands for work of unknown size.
+        """
+
+
+@contextlib.contextmanager
+def no_progress(_job: str, _what: str, _total: int = 0, /) -> Iterator[Callable[[int], None]]:
+    """Show nothing."""
+    yield ignore_progress
+
+
+def ignore_progress(_done: int) -> None:
+    """Take no notice of how far something has come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,9 +227,9 @@ class Context:
             )
         )
 
-    def leave(self, name: str, why: str) -> None:
+    def leave(self, name: str, reason: str) -> None:
         """Leave a submission or a run alone for the rest of this pass without a word."""
-        self.trouble[name] = why
+        self.trouble[name] = reason
 
     def note_provider(self, provider: str, error: ApiError) -> None:
         """Leave a provider alone for the rest of this pass if asking again cannot help."""

@@ -19,7 +19,7 @@ from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import cache
 from runner.ledger.records import REVISION_SHOWN, JobRecord, ShardRecord
 from runner.planning.state import DesiredRun
-from runner.reconcile.moving import no_progress
+from runner.reconcile.context import no_progress
 from runner.spec.identity import revision
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from runner.inputs.tokens import TokenCounter
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
-    from runner.reconcile.moving import ProgressReporter
+    from runner.reconcile.context import ProgressReporter
     from runner.spec.job import Job
     from runner.spec.project import Project
 

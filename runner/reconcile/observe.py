@@ -42,14 +42,14 @@ class ProviderQuery:
     """
 
     in_flight: Mapping[str, Batch | None] = field(default_factory=dict)
-    look: bool = False
+    listing: bool = False
     files: bool = False
     since: int | None = None
 
     @property
     def any(self) -> bool:
         """Whether there is anything to ask."""
-        return bool(self.in_flight) or self.look
+        return bool(self.in_flight) or self.listing
 
 
 def provider_queries(
@@ -93,7 +93,7 @@ def provider_queries(
     return {
         name: ProviderQuery(
             in_flight=in_flight.get(name, {}),
-            look=name in bounds,
+            listing=name in bounds,
             files=name in files,
             since=_earliest(bounds.get(name, [])),
         )
@@ -102,31 +102,31 @@ def provider_queries(
 
 
 def _earliest(bounds: Iterable[int | None]) -> int | None:
-    known = list(bounds)
-    return None if None in known else min((bound for bound in known if bound), default=None)
+    recorded = list(bounds)
+    return None if None in recorded else min((bound for bound in recorded if bound), default=None)
 
 
 def observe(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Observed:
     """Ask one provider; a failure half-way keeps what was learned before it."""
     asked_at = clock()
-    look: Listing | None = None
+    listing: Listing | None = None
     found: dict[str, Batch] = {}
     missing: set[str] = set()
     failure: ApiError | None = None
     try:
-        if asked.look:
-            look = _look(api, asked, clock)
-            found |= {batch.id: batch for batch in look.batches if batch.id in asked.in_flight}
+        if asked.listing:
+            listing = _list_everything(api, asked, clock)
+            found |= {batch.id: batch for batch in listing.batches if batch.id in asked.in_flight}
         _follow(api, asked, clock, found, missing)
     except ApiError as error:
         failure = error
     # What a look found besides is kept: it may be adopted, and then it need not be asked again.
-    beside = {batch.id: batch for batch in look.batches} if look is not None else {}
+    beside = {batch.id: batch for batch in listing.batches} if listing is not None else {}
     return Observed(
         failure=None if failure is None else str(failure),
         error=failure,
         hopeless=isinstance(failure, OutOfMoney | Unauthorized),
-        look=look,
+        listing=listing,
         batches={name: batch for name, batch in beside.items() if name not in missing} | found,
         missing=frozenset(missing),
         asked_at=asked_at,
@@ -134,28 +134,28 @@ def observe(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> 
 
 
 def list_again(
-    api: BatchApi, seen: Observed, since: int | None, clock: Callable[[], float]
+    api: BatchApi, observed: Observed, since: int | None, clock: Callable[[], float]
 ) -> Observed:
     """Look before submitting what nobody knew of when the pass began; adds to what was seen."""
     try:
-        look = _look(api, ProviderQuery(look=True, since=since), clock)
+        listing = _list_everything(api, ProviderQuery(listing=True, since=since), clock)
     except ApiError as error:
         return replace(
-            seen,
+            observed,
             failure=str(error),
             error=error,
             hopeless=isinstance(error, OutOfMoney | Unauthorized),
         )
-    beside = {batch.id: batch for batch in look.batches if batch.id not in seen.missing}
-    return replace(seen, look=look, batches=beside | dict(seen.batches))
+    beside = {batch.id: batch for batch in listing.batches if batch.id not in observed.missing}
+    return replace(observed, listing=listing, batches=beside | dict(observed.batches))
 
 
-def _look(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Listing:
+def _list_everything(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Listing:
     started_at = clock()
     batches: tuple[Batch, ...] = ()
     complete, offered = False, True
     try:
-        listing = api.list_batches(enough=lambda seen: _far_enough(seen, asked.since))
+        listing = api.list_batches(enough=lambda observed: _far_enough(observed, asked.since))
     except NotOffered:
         offered = False
     else:
@@ -169,7 +169,7 @@ def _look(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Li
     # own pairs left no room. Then the name of its input file tells.
     if asked.files or any(Tag.of(batch) is None for batch in batches):
         try:
-            shown = api.list_files(enough=lambda seen: _far_enough(seen, asked.since))
+            shown = api.list_files(enough=lambda observed: _far_enough(observed, asked.since))
         except NotOffered:
             files_offered = False
         else:
@@ -188,19 +188,19 @@ def _look(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Li
     )
 
 
-def _far_enough(seen: Sequence[Batch] | Sequence[File], since: int | None) -> bool:
+def _far_enough(observed: Sequence[Batch] | Sequence[File], since: int | None) -> bool:
     """Whether a walk, newest first, has come to what cannot matter any more."""
-    times = [item.created_at for item in seen]
-    known = [time for time in times if time is not None]
-    if not known or len(known) < len(times):
+    times = [item.created_at for item in observed]
+    recorded = [time for time in times if time is not None]
+    if not recorded or len(recorded) < len(times):
         return False
-    if any(later < earlier for later, earlier in itertools.pairwise(known)):
+    if any(later < earlier for later, earlier in itertools.pairwise(recorded)):
         return False
-    newest = known[0]
-    if newest == known[-1]:
+    newest = recorded[0]
+    if newest == recorded[-1]:
         return False  # all of one second: nothing shows in which order they come
     bound = newest - _LIFE_OF_RESULTS if since is None else since
-    return known[-1] < bound - _MARGIN
+    return recorded[-1] < bound - _MARGIN
 
 
 def _follow(
@@ -213,7 +213,7 @@ def _follow(
     listed = set(found)
     if len(asked.in_flight) - len(found) > 1:
         try:
-            listing = api.list_batches(enough=lambda seen: _all_seen(seen, asked))
+            listing = api.list_batches(enough=lambda observed: _all_seen(observed, asked))
         except NotOffered:
             pass
         else:
@@ -236,13 +236,13 @@ def _follow(
             )
 
 
-def _all_seen(seen: Sequence[Batch], asked: ProviderQuery) -> bool:
+def _all_seen(observed: Sequence[Batch], asked: ProviderQuery) -> bool:
     """Whether listing on would find nothing more of ours, or cost more than asking for each."""
-    left = asked.in_flight.keys() - {batch.id for batch in seen}
-    if not left or len(seen) >= _PAGE * len(asked.in_flight):
+    left = asked.in_flight.keys() - {batch.id for batch in observed}
+    if not left or len(observed) >= _PAGE * len(asked.in_flight):
         return True
     made = [batch.created_at for batch in asked.in_flight.values() if batch and batch.created_at]
-    last = seen[-1].created_at if seen else None
+    last = observed[-1].created_at if observed else None
     return len(made) == len(asked.in_flight) and last is not None and last < min(made) - _MARGIN
 
 

@@ -2,6 +2,8 @@
 
 What is collected may have to be asked again at once, and what is finished is published at once,
 but nothing waits for the provider.
+
+Passes until every selected job is in a final state: `runner reconcile --wait`.
 """
 
 from __future__ import annotations
@@ -9,18 +11,20 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, MissingExtra
 from runner.ledger import cache
 from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import RunState
 from runner.planning.actions import Wait
+from runner.planning.batch_index import BatchIndex
 from runner.planning.plan import make_plan
-from runner.planning.state import BatchIndex, Observed, PlanInputs
+from runner.planning.state import Observed, PlanInputs
 from runner.reconcile.apply import action_name, apply
 from runner.reconcile.context import Notice
 from runner.reconcile.desired import resolve_desired
+from runner.reconcile.lock import locked
 from runner.reconcile.observe import list_again, observe, provider_queries
 from runner.reconcile.recorded import load_recorded, published_of, with_traces
 
@@ -99,19 +103,25 @@ def reconcile_once(
         for name, job in {record.name: record for record in context.ledger.jobs()}.items():
             if job.wanted is not None and name not in living:
                 run_steps.unwant(context.ledger, name)
-    for name, why in made.unread.items():
-        context.tell(Notice(job=name, what=why, trouble=True, event="unread"))
+    for name, reason in made.unread.items():
+        context.tell(Notice(job=name, what=reason, trouble=True, event="unread"))
     desired_runs = with_traces(context.project, made.desired_runs, context.ledger.runs())
     for desired in desired_runs:
         context.claims.update(desired.claims)
         if desired.scanned is not None and len(desired.shards) == 1 and desired.shards[0].whole:
             context.fresh[desired.job.input] = (desired.scanned, desired.shards[0].sha256)
-    known = load_recorded(context.ledger, desired_runs, everything=everything)
-    seen = _observe(context, desired_runs, known)
-    plan, known, changed = _settle(
-        context, desired_runs, known, seen, living, everything=everything, restoring=restoring
+    recorded = load_recorded(context.ledger, desired_runs, everything=everything)
+    observed = _observe(context, desired_runs, recorded)
+    plan, recorded, changed = _settle(
+        context,
+        desired_runs,
+        recorded,
+        observed,
+        living,
+        everything=everything,
+        restoring=restoring,
     )
-    states = _states(desired_runs, known)
+    states = _states(desired_runs, recorded)
     return PassReport(
         desired_runs=desired_runs,
         problems=made.problems,
@@ -127,8 +137,8 @@ def reconcile_once(
 def _settle(
     context: Context,
     desired_runs: Sequence[DesiredRun],
-    known: Recorded,
-    seen: dict[str, Observed],
+    recorded: Recorded,
+    observed: dict[str, Observed],
     living: frozenset[str] | None,
     *,
     everything: bool,
@@ -136,17 +146,17 @@ def _settle(
 ) -> tuple[Plan, Recorded, bool]:
     """Plan and apply until the plan holds no more actions; returns what is known then."""
     notes: dict[str, None] = {}
-    looked: set[str] = set()
+    listed: set[str] = set()
     done = 0
     earlier: list[tuple[Action, ...]] = []
     while True:
-        published, latest = published_of(context.project, desired_runs, known)
+        published, latest = published_of(context.project, desired_runs, recorded)
         plan = make_plan(
             desired_runs,
-            known,
+            recorded,
             PlanInputs(
                 now=context.clock(),
-                seen=seen,
+                observed=observed,
                 providers=context.project.providers,
                 living=living,
                 published=published,
@@ -161,11 +171,11 @@ def _settle(
             if note not in notes:
                 context.tell(Notice(job="", what=note, event="remark"))
             notes[note] = None
-        no_progress = {wait.run.provider for wait in plan.waits if wait.look} - looked
-        if no_progress:
-            for name in sorted(no_progress):
-                seen[name] = _look(context, name, seen.get(name, Observed()))
-            looked |= no_progress
+        unlisted = {wait.run.provider for wait in plan.waits if wait.listing} - listed
+        if unlisted:
+            for name in sorted(unlisted):
+                observed[name] = _list_everything(context, name, observed.get(name, Observed()))
+            listed |= unlisted
             continue
         if context.agree is not None:
             context.agree(desired_runs, plan)
@@ -173,7 +183,7 @@ def _settle(
         held = {action_name(action) for action in plan.actions} & context.trouble.keys()
         if len(held) == len({action_name(action) for action in plan.actions}):
             # Nothing is planned, or nothing but what has failed in this pass already.
-            return _waiting(plan, context.trouble), known, done > 0
+            return _waiting(plan, context.trouble), recorded, done > 0
         if plan.actions in earlier:
             # A bug of ours or an answer nobody foresaw: one job's trouble, not everybody's.
             for action in plan.actions:
@@ -182,38 +192,38 @@ def _settle(
                 )
         done += apply(context, plan.actions)
         earlier.append(plan.actions)
-        known = load_recorded(context.ledger, desired_runs, everything=everything)
+        recorded = load_recorded(context.ledger, desired_runs, everything=everything)
 
 
 def _waiting(plan: Plan, trouble: Mapping[str, str]) -> Plan:
     """Turn what failed in this pass, and no wait says so yet, into waits."""
     waits = tuple(
-        Wait(run=action.run, key=None, why=trouble[action_name(action)], trouble=True)
+        Wait(run=action.run, key=None, reason=trouble[action_name(action)], trouble=True)
         for action in plan.actions
     )
     return dataclasses.replace(plan, actions=(), waits=plan.waits + waits)
 
 
 def _observe(
-    context: Context, desired_runs: Sequence[DesiredRun], known: Recorded
+    context: Context, desired_runs: Sequence[DesiredRun], recorded: Recorded
 ) -> dict[str, Observed]:
     """Ask every provider that has to be asked."""
-    seen: dict[str, Observed] = {}
+    observed: dict[str, Observed] = {}
     for name, asked in provider_queries(
-        desired_runs, known.runs, context.project.providers, context.ledger.listed_through
+        desired_runs, recorded.runs, context.project.providers, context.ledger.listed_through
     ).items():
-        seen[name] = _seen(
+        observed[name] = _seen(
             context, name, Observed(), partial(observe, asked=asked, clock=context.clock)
         )
-    return seen
+    return observed
 
 
-def _look(context: Context, provider: str, before: Observed) -> Observed:
+def _list_everything(context: Context, provider: str, before: Observed) -> Observed:
     """Look through a provider's lists in mid-pass, because there is something to submit."""
     configured = context.project.providers.get(provider)
     since = None if configured is None else context.ledger.listed_through(configured)
-    look = partial(list_again, seen=before, since=since, clock=context.clock)
-    return _seen(context, provider, before, look)
+    listing = partial(list_again, observed=before, since=since, clock=context.clock)
+    return _seen(context, provider, before, listing)
 
 
 def _seen(
@@ -223,37 +233,37 @@ def _seen(
     try:
         api = context.api(provider)
     except (ApiError, LocalFileError, MissingExtra) as error:
-        seen = dataclasses.replace(before, failure=str(error), hopeless=True, error=error)
+        observed = dataclasses.replace(before, failure=str(error), hopeless=True, error=error)
     else:
         with context.moving(provider, "asking what it has"):
-            seen = ask(api)
-        _remember_look(context, provider, seen)
-    if seen.failure is None:
+            observed = ask(api)
+        _remember_look(context, provider, observed)
+    if observed.failure is None:
         context.answered.add(provider)
-        return seen
-    context.stopped[provider] = seen.failure
-    if seen.hopeless:
+        return observed
+    context.stopped[provider] = observed.failure
+    if observed.hopeless:
         context.hopeless.add(provider)
     context.tell(
         Notice(
             job="",
-            what=seen.failure,
+            what=observed.failure,
             trouble=True,
             event="provider_failed",
             provider=provider,
-            error=seen.error,
+            error=observed.error,
         )
     )
-    return seen
+    return observed
 
 
-def _remember_look(context: Context, provider: str, seen: Observed) -> None:
+def _remember_look(context: Context, provider: str, observed: Observed) -> None:
     """Keep how far a complete look went, and what it showed that carries keys like ours."""
-    look = seen.look
-    if look is None or not look.complete:
+    listing = observed.listing
+    if listing is None or not listing.complete:
         return
     through = context.ledger.listed_through(context.project.providers[provider])
-    newest = max((batch.created_at or 0 for batch in look.batches), default=0)
+    newest = max((batch.created_at or 0 for batch in listing.batches), default=0)
     recorded = context.ledger.batch_ids(provider)
     cache.listed(
         context.ledger,
@@ -262,16 +272,83 @@ def _remember_look(context: Context, provider: str, seen: Observed) -> None:
         through=max(newest, through or 0) or None,
         tagged=[
             (key, batch)
-            for key, batch in BatchIndex((), seen, context.claims).carried
+            for key, batch in BatchIndex((), observed, context.claims).carried
             if batch.id not in recorded
         ],
     )
 
 
-def _states(desired_runs: Sequence[DesiredRun], known: Recorded) -> dict[str, RunState]:
+def _states(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> dict[str, RunState]:
     """Return where each wished run stands; pending where nothing was recorded of it."""
-    states = {(run.job, run.revision): run.state for run in known.runs}
+    states = {(run.job, run.revision): run.state for run in recorded.runs}
     return {
         desired.job.name: states.get((desired.job.name, desired.revision), RunState.PENDING)
         for desired in desired_runs
     }
+
+
+_SHORTEST_POLL: Final = 5.0
+_SHORTEST_POLL_LOOPBACK: Final = 0.2
+_LONGEST_POLL: Final = 60.0
+_SOONEST: Final = 0.05
+_PATIENCE: Final = 3
+"""How many passes in a row may meet nothing but trouble before waiting is given up."""
+
+
+def reconcile_until_done(
+    context: Context,
+    specs: Specs,
+    *,
+    everything: bool,
+    sleep: Callable[[float], None],
+    poll_interval: float | None = None,
+    wait_for_lock: bool = False,
+    waiting: Callable[[PassReport, float], None] | None = None,
+) -> PassReport:
+    """Make passes until all selected jobs are final, or until waiting cannot help.
+
+    The lock is held during a pass and not between passes, so that other reconciles get their
+    turn. Without `poll_interval` (seconds) the pause is a tenth of the time in which nothing
+    has changed, between 5 s (0.2 s on this machine) and a minute. A provider that has answered
+    before, or that asks for patience, is waited for as long as it takes; a refused key, a lack
+    of money or a missing extra ends the wait, and so does trouble alone, three passes in a row.
+    `waiting` hears of each pause. Raises LockHeld, at the first pass only and unless
+    `wait_for_lock`, if another reconcile is at work.
+    """
+    changed_at = context.clock()
+    fruitless = 0
+    while True:
+        with locked(context.ledger.path, wait=wait_for_lock):
+            report = reconcile_once(context, specs, everything=everything)
+        wait_for_lock = True
+        now = context.clock()
+        if report.settled or report.in_vain:
+            return report
+        changed_at = now if report.changed else changed_at
+        alone = bool(report.waits) and all(wait.trouble for wait in report.waits)
+        outage = bool(context.stopped) and context.stopped.keys() <= context.answered
+        asked = context.patience_until > 0
+        fruitless = (
+            fruitless + 1 if alone and not outage and not asked and not report.changed else 0
+        )
+        if fruitless >= _PATIENCE:
+            return report
+        pause = poll_interval or max(
+            _pause(context, report, now - changed_at), context.patience_until - now
+        )
+        untils = [wait.until for wait in report.waits if wait.until is not None]
+        if untils:
+            pause = min(pause, max(min(untils) - now, _SOONEST))
+        if waiting is not None:
+            waiting(report, pause)
+        sleep(pause)
+
+
+def _pause(context: Context, report: PassReport, quiet: float) -> float:
+    providers = {wait.run.provider for wait in report.waits}
+    near = all(
+        provider in context.project.providers and context.project.providers[provider].loopback
+        for provider in providers
+    )
+    shortest = _SHORTEST_POLL_LOOPBACK if near else _SHORTEST_POLL
+    return min(max(quiet / 10, shortest), _LONGEST_POLL)

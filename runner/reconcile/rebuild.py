@@ -66,24 +66,24 @@ class Rebuilt:
 def rebuild(context: Context, specs: Specs) -> Rebuilt:
     """Fill a new ledger. Submits, collects and cancels nothing. Raises LedgerError."""
     restored = left_out = 0
-    known = {(run.job, run.revision) for run in context.ledger.runs()}
+    recorded = {(run.job, run.revision) for run in context.ledger.runs()}
     for folder in _folders(context.project, specs):
         shown = shown_path(context.project, folder)
         found = read_restorable(context.project.root, shown)
-        why = None
+        reason = None
         if found is None:
-            why = f"{shown}: run.json and the files beside it do not fit together"
-        elif (found.run.job, found.run.revision) not in known:
+            reason = f"{shown}: run.json and the files beside it do not fit together"
+        elif (found.run.job, found.run.revision) not in recorded:
             try:
                 restore_history(context, found)
             except LocalFileError as error:
-                why = str(error)
+                reason = str(error)
             else:
-                known.add((found.run.job, found.run.revision))
+                recorded.add((found.run.job, found.run.revision))
                 restored += 1
-        if why is not None:
+        if reason is not None:
             left_out += 1
-            what = f"{why}; this run is not restored, `runner verify` says more"
+            what = f"{reason}; this run is not restored, `runner verify` says more"
             context.tell(Notice(job="", what=what, trouble=True, event="not_restored"))
     report = reconcile_once(context, specs, everything=True, restoring=True)
     return Rebuilt(report=report, restored=restored, left_out=left_out)
@@ -93,11 +93,11 @@ def _folders(project: Project, specs: Specs) -> Iterator[Path]:
     """Yield the folders of runs, those in their usual place first; links are not followed."""
     homes = sorted(_inside(project.outputs))
     homes += [project.root / job.output for job in specs.jobs if job.output is not None]
-    seen: set[Path] = set()
+    observed: set[Path] = set()
     for home in homes:
         for folder in sorted(_inside(home)):
-            if folder not in seen and (folder / "run.json").is_file():
-                seen.add(folder)
+            if folder not in observed and (folder / "run.json").is_file():
+                observed.add(folder)
                 yield folder
 
 

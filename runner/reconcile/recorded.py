@@ -6,9 +6,8 @@ import dataclasses
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from runner.planning.loads import Enqueued, Load
-from runner.planning.state import Recorded
-from runner.reconcile.claims import read_claims
+from runner.planning.state import Enqueued, Load, Recorded
+from runner.reconcile.adopt import read_claims
 from runner.reconcile.desired import job_folder, shown_path
 from runner.reconcile.restore import find_restorable
 
@@ -79,14 +78,14 @@ def _loads(ledger: Ledger) -> dict[str, Load]:
 
 
 def published_of(
-    project: Project, desired_runs: Sequence[DesiredRun], known: Recorded
+    project: Project, desired_runs: Sequence[DesiredRun], recorded: Recorded
 ) -> tuple[frozenset[int], dict[str, str]]:
     """Look which finished runs have their output on the disk, and where each `latest` leads.
 
     Returns the ids of the runs, and the revision by the job's output folder as the plan
     writes it.
     """
-    finals = {(run.job, run.revision): run for run in known.runs if run.state.final}
+    finals = {(run.job, run.revision): run for run in recorded.runs if run.state.final}
     published: set[int] = set()
     latest: dict[str, str] = {}
     for desired in desired_runs:

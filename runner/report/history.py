@@ -149,8 +149,8 @@ def describe_event(event: Event) -> str:
         case "trouble" | "recovered":
             return str(event.detail.get("what"))
         case "told" | "not_told":
-            why = f": {event.detail['problem']}" if event.detail.get("problem") else ""
-            return f"{event.detail.get('hook')}, of {event.detail.get('of')}{why}"
+            reason = f": {event.detail['problem']}" if event.detail.get("problem") else ""
+            return f"{event.detail.get('hook')}, of {event.detail.get('of')}{reason}"
         case _:
             return ": ".join(part for part in (_place(event), _of_submission(event)) if part)
 

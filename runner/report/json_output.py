@@ -9,7 +9,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.report.next_steps import next_steps
+from runner.report.job import next_steps
 from runner.views.attempts import read_attempts
 from runner.views.batch_phases import phases
 

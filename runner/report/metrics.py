@@ -3,6 +3,8 @@
 Source: prometheus.io, "Exposition formats", text-based format 0.0.4. Every sample carries the
 project's folder, so that the files of several projects can lie beside each other. Moments are
 given, not ages: an age would stand still between two passes.
+
+A pass in a few lines, for a check that hears of passes and not of jobs.
 """
 
 from __future__ import annotations
@@ -10,11 +12,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import RunState
+from runner.report.safe_text import plain
+from runner.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from runner.errors import Problem
+    from runner.reconcile.passes import PassReport
     from runner.views.totals import JobTotals, ProjectTotals
+
 
 MOST_JOBS: Final = 1000
 """Jobs with samples of their own; where there are more, none has, and only sums are given."""
@@ -120,3 +127,19 @@ def _labels(labels: Mapping[str, str]) -> str:
 
 def _number(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.3f}"
+
+
+def pass_lines(report: PassReport, problems: Sequence[Problem]) -> list[str]:
+    """Return how many jobs are where, then what a person must see to, each once.
+
+    `problems` are those of specs, which no pass sees.
+    """
+    states = list(report.states.values())
+    counts = [f"{states.count(state):,} {state}" for state in RunState if state in states]
+    lines = [plural(len(states), "job") + (f": {', '.join(counts)}" if counts else "")]
+    lines += [str(problem) for problem in (*problems, *report.problems)]
+    lines += [f"{name}: {reason}" for name, reason in report.unread.items()]
+    lines += dict.fromkeys(
+        f"{wait.run.job}: {wait.reason}" for wait in report.waits if wait.trouble
+    )
+    return [plain(line) for line in lines]

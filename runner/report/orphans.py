@@ -25,7 +25,7 @@ def render_orphans(
     lines: list[str] = []
     for orphan in found.found:
         lines.append(colours.bold(wrap(plain(_headline(orphan)), width, indent=4)))
-        lines.append(wrap(plain(f"  {orphan.key}: {orphan.why}"), width, indent=4))
+        lines.append(wrap(plain(f"  {orphan.key}: {orphan.reason}"), width, indent=4))
     batches = sum(orphan.kind == "batch" for orphan in found.found)
     files = sum(max(1, len(orphan.files)) for orphan in found.found)
     lines += ["", f"{plural(batches, 'batch')} and {plural(files, 'file')} of theirs or alone"]
@@ -67,7 +67,7 @@ def orphans_json(found: Orphans) -> dict[str, Any]:
                 "status": orphan.status,
                 "size": orphan.size,
                 "files": list(orphan.files),
-                "why": orphan.why,
+                "why": orphan.reason,
             }
             for orphan in found.found
         ],

@@ -2,6 +2,8 @@
 
 Steps of one kind and for one reason stand on one line once there are many of them, so that a
 plan for a thousand shards still fits a screen; `plan --json` names each.
+
+The lines around the steps of a plan: what has changed of a job, what is left to people.
 """
 
 from __future__ import annotations
@@ -25,10 +27,9 @@ from runner.planning.actions import (
     StartRun,
     Submit,
 )
-from runner.planning.loads import BYTES_A_TOKEN
+from runner.planning.state import BYTES_A_TOKEN
 from runner.report.colour import NO_COLOURS
-from runner.report.plan_lines import change_lines, manual_step_lines, step_line
-from runner.report.safe_text import plain, wrap
+from runner.report.safe_text import fit, pad, plain, wrap
 from runner.report.steps import (
     action_sign,
     action_word,
@@ -45,7 +46,11 @@ if TYPE_CHECKING:
     from runner.ledger.records import Key, Run
     from runner.planning.actions import Action, Plan, Wait
     from runner.report.colour import Colours
+    from runner.spec.yaml.scalars import Plain
+    from runner.views.changes import InputChange, JobChanges, SpecEdit
+    from runner.views.manual_steps import ManualStep
     from runner.views.preview import Preview
+
 
 _TOGETHER: Final = 4
 """From how many on steps that differ only in their subject share a line."""
@@ -72,8 +77,8 @@ def render_plan(
     notes = [
         *plan.notes,
         *(
-            f"{provider} was not asked what it has already: {why}"
-            for provider, why in preview.unasked.items()
+            f"{provider} was not asked what it has already: {reason}"
+            for provider, reason in preview.unasked.items()
         ),
     ]
     lines += [wrap(plain(f"note: {note}"), width, indent=6) for note in notes]
@@ -123,14 +128,14 @@ def _groups(actions: Sequence[Action]) -> list[list[Action]]:
 
 def _likeness(action: Action) -> tuple[str, str, int]:
     attempt = action.submission.key.attempt if isinstance(action, Submit) else 0
-    return action_word(action), action.why, attempt
+    return action_word(action), action.reason, attempt
 
 
 def _step(group: Sequence[Action], width: int | None, colours: Colours) -> str:
     first = group[0]
     sign, word = action_sign(first), _SHORT_WORDS.get(action_word(first), action_word(first))
     what = _what(first) if len(group) == 1 else _what_of_all(group)
-    said = f"{what} — {first.why}" if what else first.why
+    said = f"{what} — {first.reason}" if what else first.reason
     text = step_line(sign, word, said, width)
     match sign:
         case "+" | "<" | "=":
@@ -229,7 +234,7 @@ def _in_all(submits: Sequence[Submit]) -> str:
 def _wait_groups(waits: Sequence[Wait]) -> list[list[Wait]]:
     groups: dict[tuple[str, bool], list[Wait]] = {}
     for wait in waits:
-        groups.setdefault((wait.why, wait.trouble), []).append(wait)
+        groups.setdefault((wait.reason, wait.trouble), []).append(wait)
     return list(groups.values())
 
 
@@ -241,7 +246,7 @@ def _wait(group: Sequence[Wait], width: int | None, colours: Colours) -> str:
         if len(keys) < _TOGETHER
         else plural(len(keys), "shard")
     )
-    said = f"{what} — {first.why}" if what else first.why
+    said = f"{what} — {first.reason}" if what else first.reason
     untils = [wait.until for wait in group if wait.until is not None]
     if untils:
         said += f" (until {moment(min(untils))} UTC)"
@@ -296,3 +301,85 @@ def _deeds(plan: Plan) -> list[str]:
 
 def _unsettled(words: Sequence[str]) -> bool:
     return any(word in ("adopt_file", "retract") for word in words)
+
+
+INDENT: Final = 13
+"""Where the words of a step begin: two spaces, sign, space, the longest word, a space or two."""
+
+_VALUE: Final = 60
+"""Columns that a value of a spec may take: a line of metadata can be long."""
+
+
+def step_line(sign: str, word: str, said: str, width: int | None) -> str:
+    """Lay out one line of a plan: a sign, a word, and what is to be said."""
+    return wrap(plain(f"  {sign} {pad(word, INDENT - 5)} {said}"), width, indent=INDENT)
+
+
+def change_lines(
+    since: JobChanges, *, starts: bool, width: int | None, colours: Colours
+) -> list[str]:
+    """Say what has changed of a job; `starts` says that its revision is new and asks everything."""
+    lines = []
+    if not since.again:
+        stays = "whose results stay in" if since.state.final else "whose results go to"
+        said = f"{since.before}, {stays} {since.folder}"
+        lines.append(colours.faint(step_line(" ", "since", said, width)))
+    if since.edits is None:
+        said = "it changed; the earlier one is none that this version of runner can read"
+        lines.append(colours.warning(step_line("?", "spec", said, width)))
+    for edit in since.edits or ():
+        line = step_line(_sign(edit), "spec", f"{_edit(edit)} — {edit.effect}", width)
+        lines.append(colours.warning(line) if edit.identity else colours.faint(line))
+    if since.requests is not None:
+        line = _rows_line(since.requests, starts=starts, width=width)
+        lines.append(colours.warning(line))
+    elif since.again and since.edits == ():
+        said = "no key of it: comments, layout or its place — costs nothing"
+        lines.append(colours.faint(step_line("~", "spec", said, width)))
+    return lines
+
+
+def manual_step_lines(left: Sequence[ManualStep], width: int | None, colours: Colours) -> list[str]:
+    """Say what is left to people, a line each, with the command for it."""
+    if not left:
+        return []
+    items = [f"  {one.job or one.provider}: {one.what} — `{one.command}`" for one in left]
+    return [colours.bold("left to you:"), *(wrap(plain(item), width, indent=4) for item in items)]
+
+
+def _sign(edit: SpecEdit) -> str:
+    if edit.change.before is None:
+        return "+"
+    return "-" if edit.change.after is None else "~"
+
+
+def _edit(edit: SpecEdit) -> str:
+    change = edit.change
+    values = [_value(value) for value in (change.before, change.after) if value is not None]
+    return f"{change.field}: {' → '.join(values)}"
+
+
+def _value(value: Plain) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return fit(plain(str(value)), _VALUE)
+
+
+def _rows_line(change: InputChange, *, starts: bool, width: int | None) -> str:
+    asked = f"a new revision asks all {change.total:,}" if starts else "makes another revision"
+    rows = change.rows
+    if rows is None:
+        said = "which requests changed cannot be told: nothing here has the earlier ones"
+        return step_line("?", "rows", f"{said} — {asked}", width)
+    counts = [(rows.added, "added"), (rows.removed, "removed")]
+    if rows.changed is not None:
+        counts += [(rows.changed, "changed"), (rows.kept - rows.changed, "as before")]
+    told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+    if rows.changed is None:
+        told = (
+            f"{told or 'none came or went'}; what the other {plural(rows.kept, 'request')} asked "
+            f"is not known"
+        )
+    elif not rows.added + rows.removed + rows.changed:
+        told = f"the same {plural(rows.kept, 'request')} in another order"
+    return step_line("~", "rows", f"{told} (compared with {change.source}) — {asked}", width)

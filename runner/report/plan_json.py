@@ -154,7 +154,7 @@ def _action_shape(action: Action) -> dict[str, Any]:
         "revision": action.run.short,
         "provider": action.run.provider,
         "submission": None if key is None else str(key),
-        "why": action.why,
+        "why": action.reason,
     }
     if batch is not None:
         shape["batch"] = batch
@@ -183,7 +183,7 @@ def _wait_shape(wait: Wait) -> dict[str, Any]:
         "job": wait.run.job,
         "revision": wait.run.short,
         "submission": None if wait.key is None else str(wait.key),
-        "why": wait.why,
+        "why": wait.reason,
         "until": wait.until,
         "trouble": wait.trouble,
     }

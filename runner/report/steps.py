@@ -28,7 +28,7 @@ from runner.planning.actions import (
     Submit,
 )
 from runner.planning.admission import prompt_size
-from runner.planning.loads import Enqueued
+from runner.planning.state import Enqueued
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

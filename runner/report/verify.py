@@ -95,7 +95,7 @@ def _findings(check: RevisionCheck) -> Iterator[str]:
     source = check.input
     if source is not None and source.bad:
         found = f": expected {source.expected_sha256}, found {source.found_sha256}"
-        yield f"input {source.path} {source.why}{found if source.found_sha256 else ''}"
+        yield f"input {source.path} {source.reason}{found if source.found_sha256 else ''}"
     yield from check.content.problems
     yield from check.problems
 
@@ -112,7 +112,7 @@ def _file(file: FileCheck) -> str:
         case Match.STRAY:
             return "is not in the record"
         case _:
-            return file.why or str(file.match)
+            return file.reason or str(file.match)
 
 
 def _bytes(count: int | None) -> str:
@@ -122,7 +122,7 @@ def _bytes(count: int | None) -> str:
 def _changed(source: InputCheck | None) -> Iterator[str]:
     """Yield what there is to say of an input that speaks against nothing."""
     if source is not None and not source.bad and source.match is not Match.OK:
-        yield f"input {source.path} {source.why}"
+        yield f"input {source.path} {source.reason}"
 
 
 def verification_json(verification: Verification, problems: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _revision_shape(check: RevisionCheck) -> dict[str, Any]:
                 "expected": _digest_shape(file.expected_sha256, file.expected_bytes),
                 "found": _digest_shape(file.found_sha256, file.found_bytes),
                 "lines": file.lines,
-                "why": file.why,
+                "why": file.reason,
             }
             for file in check.content.files
         ],
@@ -163,7 +163,7 @@ def _revision_shape(check: RevisionCheck) -> dict[str, Any]:
             "against_the_run": source.bad,
             "expected_sha256": source.expected_sha256,
             "found_sha256": source.found_sha256,
-            "why": source.why,
+            "why": source.reason,
         },
         "problems": [*check.content.problems, *check.problems],
         "notes": [*check.content.notes, *check.notes],

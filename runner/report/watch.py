@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from runner.report.colour import NO_COLOURS
 from runner.report.history import describe_event
+from runner.report.progress import RunProgress, run_progress_lines
 from runner.report.safe_text import columns, fit, pad, plain
-from runner.report.standing import RunProgress, run_progress_lines
 from runner.text import clock_time, moment, plural, span
 
 if TYPE_CHECKING:
@@ -153,5 +153,5 @@ def _in_words(one: RunProgress) -> str:
     if one.failed:
         describe_event += f", {one.failed:,} failed"
     phases = [f"{phase.count} {phase.name}" for phase in one.phases]
-    reasons = [why for why, _ in one.reasons]
+    reasons = [reason for reason, _ in one.reasons]
     return "; ".join([describe_event, *([", ".join(phases)] if phases else []), *reasons])

@@ -152,23 +152,23 @@ def _providers(
     environ: Mapping[str, str],
     problems: list[Problem],
 ) -> dict[str, Provider]:
-    desired_runs = dict(shape.providers) if shape else {}
+    declared = dict(shape.providers) if shape else {}
     providers = {
         "openai": Provider(name="openai", base_url=OPENAI_BASE_URL, api_key_env="OPENAI_API_KEY"),
         "local": Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True),
     }
     variable = environ.get("OPENAI_BASE_URL", "").strip()
-    if variable and not ("openai" in desired_runs and desired_runs["openai"].base_url):
+    if variable and not ("openai" in declared and declared["openai"].base_url):
         try:
             base_url = read_base_url(variable)
         except ValueError as error:
             problems.append(Problem(path="OPENAI_BASE_URL", message=str(error)))
         else:
             providers["openai"] = replace(providers["openai"], base_url=base_url)
-    for name, desired in desired_runs.items():
+    for name, declaration in declared.items():
         try:
-            provider = _provider(name, desired, providers.get(name))
-            providers[name] = _with_key(root, document, desired, provider, problems)
+            provider = _provider(name, declaration, providers.get(name))
+            providers[name] = _with_key(root, document, declaration, provider, problems)
         except ValueError as error:
             path = ("providers", name, "base_url")
             if not _unreadable(document, path):
@@ -191,21 +191,21 @@ def _with_lives(provider: Provider) -> Provider:
 def _with_key(
     root: Path,
     document: Document | None,
-    desired: ProviderSchema,
+    declaration: ProviderSchema,
     provider: Provider,
     problems: list[Problem],
 ) -> Provider:
     """Put the one place of its key into a provider; the last one written where there are more."""
-    named = [place for place in _PLACES if getattr(desired, place) is not None]
+    named = [place for place in _PLACES if getattr(declaration, place) is not None]
     if len(named) > 1:
         words = f"the key has a place already, in {named[0]}; keep one of them"
         problems.append(_at(document, ("providers", provider.name, named[1]), words))
     try:
-        if desired.api_key_file is not None:
-            file = root / Path(desired.api_key_file).expanduser()
+        if declaration.api_key_file is not None:
+            file = root / Path(declaration.api_key_file).expanduser()
             return replace(provider, api_key_env=None, api_key_file=file)
-        if desired.api_key_command is not None:
-            program = arguments(desired.api_key_command, _COMMANDS["api_key_command"])
+        if declaration.api_key_command is not None:
+            program = arguments(declaration.api_key_command, _COMMANDS["api_key_command"])
             command = KeyCommand(arguments=program, folder=root)
             return replace(provider, api_key_env=None, api_key_command=command)
     except (ValueError, RuntimeError) as error:
@@ -213,12 +213,12 @@ def _with_key(
     return provider
 
 
-def _provider(name: str, desired: ProviderSchema, built_in: Provider | None) -> Provider:
+def _provider(name: str, declaration: ProviderSchema, built_in: Provider | None) -> Provider:
     """Put what the project says over what is built in; raises ValueError about base_url."""
-    if built_in and built_in.embedded and desired.base_url is not None:
+    if built_in and built_in.embedded and declaration.base_url is not None:
         raise ValueError("local is built in and has no address; remove the line")
-    if desired.base_url is not None:
-        base_url = read_base_url(desired.base_url)
+    if declaration.base_url is not None:
+        base_url = read_base_url(declaration.base_url)
     elif built_in:
         base_url = built_in.base_url
     else:
@@ -227,17 +227,17 @@ def _provider(name: str, desired: ProviderSchema, built_in: Provider | None) -> 
     return Provider(
         name=name,
         base_url=base_url,
-        api_key_env=desired.api_key_env or (built_in.api_key_env if built_in else None),
+        api_key_env=declaration.api_key_env or (built_in.api_key_env if built_in else None),
         limits=Limits(
-            max_requests=desired.max_requests_per_batch or standard.max_requests,
-            max_bytes=desired.max_bytes_per_batch or standard.max_bytes,
-            max_line_bytes=desired.max_bytes_per_request or standard.max_line_bytes,
+            max_requests=declaration.max_requests_per_batch or standard.max_requests,
+            max_bytes=declaration.max_bytes_per_batch or standard.max_bytes,
+            max_line_bytes=declaration.max_bytes_per_request or standard.max_line_bytes,
         ),
-        adoption_grace=desired.adoption_grace,
-        max_active_batches=desired.max_active_batches,
-        max_enqueued_tokens=desired.max_enqueued_tokens,
-        input_expires_after=desired.input_expires_after,
-        output_expires_after=desired.output_expires_after,
+        adoption_grace=declaration.adoption_grace,
+        max_active_batches=declaration.max_active_batches,
+        max_enqueued_tokens=declaration.max_enqueued_tokens,
+        input_expires_after=declaration.input_expires_after,
+        output_expires_after=declaration.output_expires_after,
         embedded=built_in is not None and built_in.embedded,
     )
 

@@ -269,7 +269,7 @@ def _job(
 
 
 def _deadline(shape: SpecSchema) -> Deadline:
-    from runner.spec.forms import duration
+    from runner.spec.schema import duration
 
     after = shape.deadline.after
     return Deadline(

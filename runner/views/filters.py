@@ -2,6 +2,8 @@
 
 A condition names one thing and the values it may have, with commas between them; several
 conditions must all hold.
+
+What people ask of the ledger's events: since when, and of which kinds. Pure.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from __future__ import annotations
 import fnmatch
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import UsageError
+from runner.ledger.queries import EVENT_KINDS
 from runner.ledger.records import RunState
 from runner.spec.validation_errors import did_you_mean
 from runner.spec.yaml.scalars import shown
@@ -83,12 +87,12 @@ def chosen(views: Sequence[JobView], conditions: Sequence[Condition]) -> tuple[J
     return tuple(view for view in views if all(one.holds(view) for one in conditions))
 
 
-def _unknown(values: Iterable[str], what: str, known: Sequence[str]) -> list[str]:
+def _unknown(values: Iterable[str], what: str, recorded: Sequence[str]) -> list[str]:
     """Say which values no job can have; a pattern must fit one of the known ones."""
     return [
-        f'there is no {what} "{shown(value)}"{_instead(value, known)}'
+        f'there is no {what} "{shown(value)}"{_instead(value, recorded)}'
         for value in values
-        if not fnmatch.filter(known, value)
+        if not fnmatch.filter(recorded, value)
     ]
 
 
@@ -98,7 +102,49 @@ def _unknown_key(key: str) -> str:
     return f'jobs have no "{shown(key)}" to select by; {meant}write {_CHOICES}'
 
 
-def _instead(value: str, known: Sequence[str]) -> str:
-    guess = did_you_mean(value, known)
+def _instead(value: str, recorded: Sequence[str]) -> str:
+    guess = did_you_mean(value, recorded)
     meant = f'did you mean "{guess}"? ' if guess else ""
-    return f"; {meant}there are {', '.join(known)}"
+    return f"; {meant}there are {', '.join(recorded)}"
+
+
+_SPAN: Final = re.compile(r"([0-9]{1,9})(s|m|min|h|d|w)", re.ASCII)
+_SECONDS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def read_since(text: str, *, now: float) -> float:
+    """Read how long ago, or when: `2d`, `12h`, `30min`, `2026-01-31`, `2026-01-31T12:00`.
+
+    Returns Unix seconds. A date without an offset is UTC, as in everything that is printed.
+    Raises UsageError.
+    """
+    span = _SPAN.fullmatch(text.strip())
+    if span is not None:
+        return now - int(span[1]) * _SECONDS[span[2]]
+    try:
+        at = datetime.fromisoformat(text.strip())
+        return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise UsageError(
+            f'--since: "{shown(text)}" is neither a span nor a date; write 2d, 12h, 30min, '
+            f"2026-01-31 or 2026-01-31T12:00 (UTC)"
+        ) from error
+
+
+def read_kinds(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the kinds of events that these name, `*` and `?` standing for anything.
+
+    Raises UsageError that tells of each text that fits no kind there is.
+    """
+    kinds: list[str] = []
+    problems: list[str] = []
+    for text in texts:
+        rows_that_fit = fnmatch.filter(EVENT_KINDS, text)
+        kinds += rows_that_fit
+        if not rows_that_fit:
+            guess = did_you_mean(text, EVENT_KINDS)
+            meant = f'did you mean "{guess}"?' if guess else f"there are {', '.join(EVENT_KINDS)}"
+            problems.append(f'no event is of the kind "{shown(text)}"; {meant}')
+    if problems:
+        raise UsageError(f"--kind: {'; '.join(problems)}")
+    return tuple(dict.fromkeys(kinds))

@@ -174,8 +174,8 @@ def _digests(ledger: Ledger, jobs: Sequence[Job]) -> dict[Path, tuple[str, int]]
             prints[job.input] = Fingerprint.of(job.input)
         except InvalidInput:
             continue  # it went away after its spec was read
-    known = queries.cached_digests(ledger, prints.values())
-    return {path: known[shape] for path, shape in prints.items() if shape in known}
+    recorded = queries.cached_digests(ledger, prints.values())
+    return {path: recorded[shape] for path, shape in prints.items() if shape in recorded}
 
 
 def _foremost(runs: Sequence[Run]) -> Run:
@@ -279,10 +279,10 @@ class _FromLedger:
 
 def _counts(run: Run) -> tuple[int, int]:
     """Count the requests of an unfinished run that are answered, and those given up."""
-    standings = [shard_progress(run, shard, run.attempts) for shard in run.shards]
+    all_progress = [shard_progress(run, shard, run.attempts) for shard in run.shards]
     return (
-        sum(len(standing.answered) for standing in standings),
-        sum(len(standing.failed) for standing in standings),
+        sum(len(progress.answered) for progress in all_progress),
+        sum(len(progress.failed) for progress in all_progress),
     )
 
 

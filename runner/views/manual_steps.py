@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner.ledger.records import REVISION_SHOWN, RunState, SubmissionState
 from runner.planning.actions import AdoptBatch, CancelBatch, RelocateRun
-from runner.planning.state import BatchIndex
+from runner.planning.batch_index import BatchIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -54,9 +54,9 @@ class ManualStep:
 
 def manual_steps(
     desired_runs: Sequence[DesiredRun],
-    known: Recorded,
+    recorded: Recorded,
     plan: Plan,
-    seen: Mapping[str, Observed],
+    observed: Mapping[str, Observed],
     owned: Mapping[str, frozenset[str]],
 ) -> tuple[ManualStep, ...]:
     """List what a plan does not hold and a person might expect it to.
@@ -64,14 +64,14 @@ def manual_steps(
     `owned` are the ids of the batches, by provider, that are attempts of this ledger.
     """
     return (
-        *_unanswered(desired_runs, known),
-        *_unwished(desired_runs, known, plan),
-        *_of_others(desired_runs, known, plan, seen, owned),
+        *_unanswered(desired_runs, recorded),
+        *_unwished(desired_runs, recorded, plan),
+        *_of_others(desired_runs, recorded, plan, observed, owned),
     )
 
 
-def _unanswered(desired_runs: Sequence[DesiredRun], known: Recorded) -> Iterator[ManualStep]:
-    runs = {(run.job, run.revision): run for run in known.runs}
+def _unanswered(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[ManualStep]:
+    runs = {(run.job, run.revision): run for run in recorded.runs}
     for desired in desired_runs:
         run = runs.get((desired.job.name, desired.revision))
         if run is None or not run.state.final or run.superseded or run.succeeded == run.requests:
@@ -95,14 +95,14 @@ def _unanswered(desired_runs: Sequence[DesiredRun], known: Recorded) -> Iterator
 
 
 def _unwished(
-    desired_runs: Sequence[DesiredRun], known: Recorded, plan: Plan
+    desired_runs: Sequence[DesiredRun], recorded: Recorded, plan: Plan
 ) -> Iterator[ManualStep]:
     """Find what is in flight and goes on although no spec asks for it."""
     wanted = {(desired.job.name, desired.revision) for desired in desired_runs}
     names = {desired.job.name for desired in desired_runs}
     going = {action.run.id for action in plan.actions if isinstance(action, RelocateRun)}
     stopping = {action.run.id for action in plan.actions if isinstance(action, CancelBatch)}
-    for run in known.runs:
+    for run in recorded.runs:
         if run.state.final or (run.job, run.revision) in wanted or run.id in going | stopping:
             continue
         in_flight = [one for one in run.submissions if one.state is SubmissionState.SUBMITTED]
@@ -110,43 +110,44 @@ def _unwished(
             continue
         batches = _count(len(in_flight), "batch", "batches")
         gone = run.job not in names
-        why = "no spec asks for it any more" if gone else "the spec asks for another revision"
+        reason = "no spec asks for it any more" if gone else "the spec asks for another revision"
         beside = any(
             other.job == run.job and other.id != run.id and not other.state.final
-            for other in known.runs
+            for other in recorded.runs
         )
         yield ManualStep(
             kind=ManualStepKind.NO_SPEC if gone else ManualStepKind.OLDER_REVISION,
             provider=run.provider,
             job=run.job,
             revision=run.short,
-            what=f"{batches} of {run.short} in flight, and {why}: not cancelled, since what is in "
-            f"flight is paid for" + ("; cancelling stops the new revision, too" if beside else ""),
+            what=f"{batches} of {run.short} in flight, and {reason}: not cancelled, since what is "
+            "in flight is paid for"
+            + ("; cancelling stops the new revision, too" if beside else ""),
             command=f"runner cancel {run.job}",
         )
 
 
 def _of_others(
     desired_runs: Sequence[DesiredRun],
-    known: Recorded,
+    recorded: Recorded,
     plan: Plan,
-    seen: Mapping[str, Observed],
+    observed: Mapping[str, Observed],
     owned: Mapping[str, frozenset[str]],
 ) -> Iterator[ManualStep]:
     """Count what lies at the providers and is nobody's here."""
     wanted = {desired.revision[:REVISION_SHOWN] for desired in desired_runs}
     adopted = {action.batch.id for action in plan.actions if isinstance(action, AdoptBatch)}
     claims = {name: key for desired in desired_runs for name, key in desired.claims.items()}
-    for provider in sorted(seen):
-        saw = seen[provider]
+    for provider in sorted(observed):
+        saw = observed[provider]
         mine = owned.get(provider, frozenset()) | adopted
-        carried = BatchIndex(known.tagged.get(provider, ()), saw, claims).carried
+        carried = BatchIndex(recorded.tagged.get(provider, ()), saw, claims).carried
         orphans = [
             batch for key, batch in carried if batch.id not in mine and key.revision not in wanted
         ]
         ours = {batch.id for _key, batch in carried} | mine
         foreign = [
-            batch for batch in (saw.look.batches if saw.look else ()) if batch.id not in ours
+            batch for batch in (saw.listing.batches if saw.listing else ()) if batch.id not in ours
         ]
         if orphans:
             count = _count(len(orphans), "batch", "batches")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from runner.errors import ApiError, LocalFileError, MissingExtra, NotOffered
 from runner.ledger.records import REVISION_SHOWN, Key
-from runner.planning.state import BatchIndex, Listing, Observed
+from runner.planning.batch_index import BatchIndex
+from runner.planning.state import Listing, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,7 @@ class Orphan:
     status: str | None
     size: int | None
     files: tuple[str, ...]
-    why: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +106,8 @@ def find_orphans(
         except (ApiError, LocalFileError, MissingExtra) as error:
             unasked[provider] = str(error)
             continue
-        look = Listing(started_at=0.0, complete=True, batches=batches.batches, files=files)
-        carried = BatchIndex((), Observed(look=look)).carried
+        listing = Listing(started_at=0.0, complete=True, batches=batches.batches, files=files)
+        carried = BatchIndex((), Observed(listing=listing)).carried
         found += _batches(provider, carried, mine, expected)
         taken = {batch.input_file_id for _key, batch in carried}
         found += [
@@ -143,11 +144,11 @@ def _batches(
         if batch.id in mine:
             continue
         if str(key) in keys:
-            why = "a second batch of an attempt that is recorded as another"
+            reason = "a second batch of an attempt that is recorded as another"
         elif expected.takes(key):
             continue  # the next reconcile takes it over
         else:
-            why = expected.whose(key)
+            reason = expected.whose(key)
         files = (batch.input_file_id, batch.output_file_id, batch.error_file_id)
         found.append(
             Orphan(
@@ -159,7 +160,7 @@ def _batches(
                 status=batch.status,
                 size=batch.request_counts.total or None,
                 files=tuple(file for file in files if file),
-                why=why,
+                reason=reason,
             )
         )
     return found
@@ -176,7 +177,7 @@ def _file(provider: str, key: Key, file: File, names: Mapping[str, str]) -> Orph
         status=None,
         size=file.bytes,
         files=(),
-        why="a second upload of an attempt that is recorded with another"
+        reason="a second upload of an attempt that is recorded with another"
         if again
         else "an input that no batch here was made from",
     )

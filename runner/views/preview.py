@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from runner.errors import ApiError, LocalFileError, MissingExtra, Unauthorized
 from runner.planning.plan import make_plan
 from runner.planning.state import Listing, Observed, PlanInputs, Recorded
+from runner.reconcile.context import no_progress
 from runner.reconcile.desired import resolve_desired
-from runner.reconcile.moving import no_progress
 from runner.reconcile.observe import list_again, observe, provider_queries
 from runner.reconcile.recorded import load_recorded, published_of, with_traces
 from runner.views.changes import changes_since_last_pass
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runner.ledger.store import Ledger
     from runner.planning.actions import Plan
     from runner.planning.state import DesiredRun
-    from runner.reconcile.moving import ProgressReporter
+    from runner.reconcile.context import ProgressReporter
     from runner.spec.job import Specs
     from runner.spec.project import Project, Provider
     from runner.views.changes import JobChanges
@@ -71,7 +71,7 @@ def preview(
         project, specs.selected, runs, living, ledger, writing=False, moving=moving
     )
     desired_runs = with_traces(project, made.desired_runs, runs)
-    known = (
+    recorded = (
         load_recorded(ledger, desired_runs, everything=everything)
         if ledger is not None
         else Recorded(jobs={}, runs=())
@@ -79,44 +79,46 @@ def preview(
     through = ledger.listed_through if ledger is not None else _never_listed
     asking = _Asking(project, open_api, clock, moving)
     for name, asked in provider_queries(
-        desired_runs, known.runs, project.providers, through
+        desired_runs, recorded.runs, project.providers, through
     ).items():
         asking.ask(name, partial(observe, asked=asked, clock=clock))
-    published, latest = published_of(project, desired_runs, known)
-    looked: set[str] = set()
+    published, latest = published_of(project, desired_runs, recorded)
+    listed: set[str] = set()
     while True:
-        facts = PlanInputs(
+        inputs = PlanInputs(
             now=clock(),
-            seen=asking.seen,
+            observed=asking.observed,
             providers=project.providers,
             living=living,
             published=published,
             latest=latest,
         )
-        plan = make_plan(desired_runs, known, facts)
-        no_progress = {wait.run.provider for wait in plan.waits if wait.look} - looked
-        if not no_progress:
+        plan = make_plan(desired_runs, recorded, inputs)
+        unlisted = {wait.run.provider for wait in plan.waits if wait.listing} - listed
+        if not unlisted:
             break
         # A pass looks before it submits, and its plan is the one after that.
-        for name in sorted(no_progress):
+        for name in sorted(unlisted):
             configured = project.providers.get(name)
             since = None if configured is None else through(configured)
-            before = asking.seen.get(name, Observed())
-            asking.ask(name, partial(list_again, seen=before, since=since, clock=clock))
-        looked |= no_progress
+            before = asking.observed.get(name, Observed())
+            asking.ask(name, partial(list_again, observed=before, since=since, clock=clock))
+        listed |= unlisted
     return Preview(
         plan=plan,
         desired_runs=desired_runs,
         problems=made.problems,
         unasked=asking.unasked,
         failed=asking.failed,
-        since=changes_since_last_pass(project, desired_runs, known, runs, plan),
+        since=changes_since_last_pass(project, desired_runs, recorded, runs, plan),
         left=manual_steps(
             desired_runs,
-            known,
+            recorded,
             plan,
-            asking.seen,
-            {} if ledger is None else {name: frozenset(ledger.owned(name)) for name in asking.seen},
+            asking.observed,
+            {}
+            if ledger is None
+            else {name: frozenset(ledger.owned(name)) for name in asking.observed},
         ),
     )
 
@@ -140,22 +142,25 @@ class _Asking:
         self._clock = clock
         self._moving = moving
         self._apis: dict[str, BatchApi] = {}
-        self.seen: dict[str, Observed] = {}
+        self.observed: dict[str, Observed] = {}
         self.unasked: dict[str, str] = {}
         self.failed = False
 
     def ask(self, name: str, question: Callable[[BatchApi], Observed]) -> None:
         """Put a question to one provider; `question` is given its API and returns what was seen."""
         nothing = dataclasses.replace(
-            self.seen.get(name, Observed()), look=Listing(started_at=self._clock(), complete=True)
+            self.observed.get(name, Observed()),
+            listing=Listing(started_at=self._clock(), complete=True),
         )
         with self._moving(name, "asking what it has"):
             api = self._open(name)
-            seen = nothing if api is None else question(api)
-        if seen.failure is not None:
-            self.unasked[name], self.failed = seen.failure, True
-            seen = dataclasses.replace(seen, failure=None, look=seen.look or nothing.look)
-        self.seen[name] = seen
+            observed = nothing if api is None else question(api)
+        if observed.failure is not None:
+            self.unasked[name], self.failed = observed.failure, True
+            observed = dataclasses.replace(
+                observed, failure=None, listing=observed.listing or nothing.listing
+            )
+        self.observed[name] = observed
 
     def _open(self, name: str) -> BatchApi | None:
         """Open a provider; None for one that cannot be asked.

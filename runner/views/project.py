@@ -17,14 +17,14 @@ from urllib.parse import quote
 
 from runner import __version__
 from runner.batch import Batch
-from runner.ledger.chronicle import batches_by_run, last_changes
+from runner.ledger.queries import batches_by_run, last_changes
 from runner.ledger.records import Key, RunState
 from runner.outputs.provenance import git_state
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.recorded import RAW
 from runner.views.jobs import JobHistory, overview, run_views, shown_folder
 from runner.views.samples import Samples, SampleSource, take_samples
-from runner.views.tallies import Tokens, count_errors
+from runner.views.totals import Tokens, count_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from runner.spec.job import Job
     from runner.spec.project import Project
     from runner.views.jobs import JobView
-    from runner.views.tallies import ErrorKind
+    from runner.views.totals import ErrorKind
 
 
 MOST_IN_FULL: Final = 40

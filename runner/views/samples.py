@@ -21,14 +21,14 @@ from runner.outputs.classification import judge
 from runner.outputs.publish import ERRORS, OUTPUT
 from runner.outputs.recorded import Unfit, open_file
 from runner.spec.project import Limits
-from runner.views.exchange import answered, asked
+from runner.views.conversation import answered, asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from runner.ledger.store import Ledger
-    from runner.views.exchange import Turn
+    from runner.views.conversation import Turn
 
 
 HEAD_OF_RESULTS: Final = 2_000_000
@@ -175,9 +175,9 @@ def _is_what_was_asked(source: SampleSource, ledger: Ledger | None) -> bool:
     if source.digest is None:
         return True
     fingerprint = Fingerprint.of(source.path)
-    known = None if ledger is None else ledger.cached_digest(fingerprint)
-    if known is not None:
-        return known[0] == source.digest
+    recorded = None if ledger is None else ledger.cached_digest(fingerprint)
+    if recorded is not None:
+        return recorded[0] == source.digest
     if fingerprint.size > HEAD_OF_INPUT:
         return False
     from runner.inputs.scan import scan

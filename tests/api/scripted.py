@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from runner.api.client import Client
-from runner.api.timeouts import DEFAULT_TIMEOUTS
+from runner.api.retry import DEFAULT_TIMEOUTS
 from runner.spec.project import Provider, Secret
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from runner.api.timeouts import Timeouts
+    from runner.api.retry import Timeouts
 
 KEY = "sk-test-4f1d2c9b8a7e6d5c"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from runner.api.timeouts import Timeouts
+from runner.api.retry import Timeouts
 from runner.batch import BatchStatus
 from runner.errors import (
     FileNotVisible,

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from runner.api.advice import connection_advice
-from runner.api.responses import Call, CallKind, Reply, decoded, refusal
+from runner.api.responses import Call, CallKind, Reply, connection_advice, decoded, refusal
 from runner.errors import ApiError, Transient, Unreachable
 from runner.spec.project import KeyCommand, Provider, Secret
 from tests.api.scripted import KEY, NOW, drop

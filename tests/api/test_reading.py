@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.api import transport
-from runner.api.timeouts import Timeouts
+from runner.api.retry import Timeouts
 from runner.errors import (
     NotFound,
     NotOffered,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 
 
-class Listing(Protocol):
+class Look(Protocol):
     """Opens a page of a kind; see `Visit`."""
 
     def __call__(self, kind: str, fragment: str = "", /, **settings: object) -> Visit:
@@ -50,7 +50,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def look(browser: Browser, pages: Mapping[str, Path]) -> Iterator[Listing]:
+def look(browser: Browser, pages: Mapping[str, Path]) -> Iterator[Look]:
     """Give a way to open pages; closes them, and insists that each behaved."""
     visits: list[Visit] = []
 

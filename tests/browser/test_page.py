@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Listing
+    from tests.browser.conftest import Look
     from tests.browser.driving import Page
 
 KINDS: Final = ("small", "empty", "hostile", "large")
@@ -52,7 +52,7 @@ def press_until(page: Page, wanted: str, *, most: int = 60) -> dict[str, Any]:
 
 @each_kind
 @each_scheme
-def test_a_page_opens_and_is_quiet(look: Listing, kind: str, scheme: str) -> None:
+def test_a_page_opens_and_is_quiet(look: Look, kind: str, scheme: str) -> None:
     page = look(kind, color_scheme=scheme).page
 
     assert page.locator("h1").is_visible()
@@ -60,7 +60,7 @@ def test_a_page_opens_and_is_quiet(look: Listing, kind: str, scheme: str) -> Non
 
 
 @each_scheme
-def test_light_and_dark_are_what_the_system_is(look: Listing, scheme: str) -> None:
+def test_light_and_dark_are_what_the_system_is(look: Look, scheme: str) -> None:
     page = look("small", color_scheme=scheme).page
 
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -70,7 +70,7 @@ def test_light_and_dark_are_what_the_system_is(look: Listing, scheme: str) -> No
 
 @each_scheme
 @pytest.mark.parametrize("kind", ["small", "hostile"])
-def test_contrasts_are_those_of_wcag(look: Listing, kind: str, scheme: str) -> None:
+def test_contrasts_are_those_of_wcag(look: Look, kind: str, scheme: str) -> None:
     visit = look(kind, color_scheme=scheme)
     visit.unfold()
     found = visit.page.evaluate(CONTRAST)
@@ -81,14 +81,14 @@ def test_contrasts_are_those_of_wcag(look: Listing, kind: str, scheme: str) -> N
 
 
 @each_kind
-def test_nothing_is_wider_than_a_phone(look: Listing, kind: str) -> None:
+def test_nothing_is_wider_than_a_phone(look: Look, kind: str) -> None:
     visit = look(kind, viewport=PHONE)
     visit.unfold()
 
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
-def test_the_first_tab_leads_past_the_top(look: Listing) -> None:
+def test_the_first_tab_leads_past_the_top(look: Look) -> None:
     page = look("small").page
     page.keyboard.press("Tab")
 
@@ -98,14 +98,14 @@ def test_the_first_tab_leads_past_the_top(look: Listing) -> None:
     page.wait_for_url("**#jobs")
 
 
-def test_everything_is_reached_by_keyboard_and_seen_to_be(look: Listing) -> None:
+def test_everything_is_reached_by_keyboard_and_seen_to_be(look: Look) -> None:
     page = look("small").page
 
     for wanted in ("search", "state", "Job", "Last change (UTC)", "sentiment", "As a table"):
         assert press_until(page, wanted)["outlined"], wanted
 
 
-def test_a_job_is_opened_by_its_link_and_left_again(look: Listing) -> None:
+def test_a_job_is_opened_by_its_link_and_left_again(look: Look) -> None:
     page = look("large").page
     assert not page.locator("#job-survey-0007").is_visible()
     page.locator("#jobs-table a", has_text="survey-0007").focus()
@@ -118,14 +118,14 @@ def test_a_job_is_opened_by_its_link_and_left_again(look: Listing) -> None:
     page.wait_for_url("**#jobs")
 
 
-def test_a_job_told_in_short_is_led_to_as_well(look: Listing) -> None:
+def test_a_job_told_in_short_is_led_to_as_well(look: Look) -> None:
     page = look("large", "#job-survey-0999").page
 
     page.wait_for_function("document.activeElement.id === 'job-survey-0999'")
     assert page.locator("#job-survey-0999").is_visible()
 
 
-def test_a_thousand_jobs_are_searched_and_sorted_at_once(look: Listing) -> None:
+def test_a_thousand_jobs_are_searched_and_sorted_at_once(look: Look) -> None:
     page = look("large").page
     assert len(names(page)) == 1000
 
@@ -145,7 +145,7 @@ def test_a_thousand_jobs_are_searched_and_sorted_at_once(look: Listing) -> None:
     assert spent < 1000
 
 
-def test_the_table_is_sorted_by_its_heads_and_says_how(look: Listing) -> None:
+def test_the_table_is_sorted_by_its_heads_and_says_how(look: Look) -> None:
     page = look("small").page
     job, requests = (
         page.locator("#jobs-table thead th", has_text=words) for words in ("Job", "Requests")
@@ -166,7 +166,7 @@ def test_the_table_is_sorted_by_its_heads_and_says_how(look: Listing) -> None:
     assert names(page)[0] == "sentiment"
 
 
-def test_a_screen_reader_is_told_what_there_is(look: Listing) -> None:
+def test_a_screen_reader_is_told_what_there_is(look: Look) -> None:
     page = look("small").page
 
     for role, name in (
@@ -180,7 +180,7 @@ def test_a_screen_reader_is_told_what_there_is(look: Listing) -> None:
         assert page.get_by_role(role, name=name).first.is_visible(), (role, name)
 
 
-def test_without_scripts_all_can_be_read(look: Listing) -> None:
+def test_without_scripts_all_can_be_read(look: Look) -> None:
     page = look("small", "#job-sentiment", java_script_enabled=False).page
 
     assert page.locator("#job-sentiment").is_visible(), "unfolded by the link itself"
@@ -190,7 +190,7 @@ def test_without_scripts_all_can_be_read(look: Listing) -> None:
 
 
 @pytest.mark.parametrize("scripts", [True, False])
-def test_on_paper_everything_is_unfolded_and_dark_on_light(look: Listing, scripts: bool) -> None:  # noqa: FBT001
+def test_on_paper_everything_is_unfolded_and_dark_on_light(look: Look, scripts: bool) -> None:  # noqa: FBT001
     visit = look("small", color_scheme="dark", java_script_enabled=scripts)
     visit.page.emulate_media(media="print", color_scheme="dark")
 

@@ -398,14 +398,14 @@ def test_a_list_that_is_none(checks: Callable[..., dict[str, Check]], scripted: 
 def test_libraries_that_are_missing(
     checks: Callable[..., dict[str, Check]], folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runner.checks import checkup_providers
+    from runner.checks import doctor
 
     folder.job()
     folder.write(
         "runner.yaml",
         "default_provider: local\nproviders: {local: {max_enqueued_tokens: 1000}}\n",
     )
-    monkeypatch.setattr(checkup_providers, "find_spec", lambda _: None)
+    monkeypatch.setattr(doctor, "find_spec", lambda _: None)
 
     found = checks(code=1)
 

@@ -184,11 +184,11 @@ def test_the_same_plan_is_not_carried_out_twice(run: Run, lab: Folder, world: Wo
     run(*KEEP)
     assert run(*DO).code == 0
 
-    why = refusal(run, world)
+    reason = refusal(run, world)
 
-    assert "hello: the run of " in why
-    assert " was to be started, and now there is nothing to do for it; " in why
-    assert "hello: shard 1 was to be submitted, and now in flight, " in why
+    assert "hello: the run of " in reason
+    assert " was to be started, and now there is nothing to do for it; " in reason
+    assert "hello: shard 1 was to be submitted, and now in flight, " in reason
 
 
 def test_a_batch_that_has_finished_since_is_noticed(
@@ -200,9 +200,9 @@ def test_a_batch_that_has_finished_since_is_noticed(
     run(*KEEP)
     clock.sleep(200)
 
-    why = refusal(run, world)
+    reason = refusal(run, world)
 
-    assert "hello: shard 1 would be collected, and the plan has nothing for it." in why
+    assert "hello: shard 1 would be collected, and the plan has nothing for it." in reason
     run(*KEEP)
     assert run(*DO).code == 0
     assert states(run) == {"hello": "succeeded"}
@@ -226,9 +226,9 @@ def test_a_provider_that_is_out_of_reach_now_is_a_move(run: Run, lab: Folder, wo
     run(*KEEP)
     lab.env["LAB_KEY"] = ""
 
-    why = refusal(run, world)
+    reason = refusal(run, world)
 
-    assert "hello: shard 1 was to be submitted, and now LAB_KEY is not set" in why
+    assert "hello: shard 1 was to be submitted, and now LAB_KEY is not set" in reason
 
 
 def test_only_the_first_pass_is_compared(run: Run, lab: Folder) -> None:

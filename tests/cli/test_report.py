@@ -264,13 +264,13 @@ def test_an_invalid_spec_stops_only_itself(run: Run, finished: Folder) -> None:
     ],
 )
 def test_what_cannot_be_written_is_an_error_in_words(
-    run: Run, finished: Folder, target: str, why: str
+    run: Run, finished: Folder, target: str, reason: str
 ) -> None:
     os.mkfifo(finished.root / "pipe")
     done = run("report", "-o", target)
 
-    assert (done.code, done.out) == (2 if "is " in why.partition(":")[0] else 1, "")
-    assert why in done.err
+    assert (done.code, done.out) == (2 if "is " in reason.partition(":")[0] else 1, "")
+    assert reason in done.err
     assert done.err.startswith("error: ")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from runner.cli.project import open_project
+from runner.cli.session import open_project
 from runner.errors import InvalidInput
 from tests.cli.conftest import FINISH
 from tests.simulation.exchange import Content, Response

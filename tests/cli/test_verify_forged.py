@@ -219,12 +219,12 @@ def test_a_name_in_a_record_leads_nowhere_else(
     done = run("verify")
 
     assert done.code == 1
-    why = {
+    reason = {
         "raw/link": "is a link and was not opened",
         "raw/pipe": "is not a regular file",
         "raw/" + "x" * 10_000: "cannot be read: File name too long",
     }
-    assert why.get(name, "is not a file of this folder and was not opened") in said(done.out)
+    assert reason.get(name, "is not a file of this folder and was not opened") in said(done.out)
     assert "hush" not in done.out
     if name != "raw/link":  # asked for, and refused by the kernel
         assert str(secret) not in opened

@@ -112,7 +112,7 @@ def test_05_nothing_is_concluded_before_a_cancelled_batch_shows_its_files(
         assert not report.settled
         assert len(asked(site)) == 1, "nothing is asked while answers may come"
         assert contents(site) == []
-        seen |= {wait.why for wait in report.waits}
+        seen |= {wait.reason for wait in report.waits}
         site.clock.sleep(60)
     assert "in flight, cancelling" in seen
     assert "cancelled, but its files are not named yet" in seen
@@ -154,7 +154,7 @@ def test_06_a_full_count_is_not_the_end(make_site: MakeSite) -> None:
         site.clock.sleep(1500)
         report = site.reconcile()
         assert report.states == {"job": RunState.RUNNING}
-        assert [wait.why for wait in report.waits] == ["in flight, finalizing"]
+        assert [wait.reason for wait in report.waits] == ["in flight, finalizing"]
         [view] = site.views()
         [batch] = view.batches
         assert batch["request_counts"] == {"total": 6, "completed": 6, "failed": 0}
@@ -180,7 +180,9 @@ def test_20_a_batch_that_vanishes_is_lost_and_not_failed(make_site: MakeSite) ->
     report = site.reconcile()
     assert not report.settled, "one denial proves nothing"
     assert report.trouble
-    assert f"does not know {batch.batch_id}: is the key of the same project?" in report.waits[0].why
+    assert (
+        f"does not know {batch.batch_id}: is the key of the same project?" in report.waits[0].reason
+    )
     assert site.until_done(pause=120).states == {"job": RunState.FAILED}
     [lost] = known(site).submissions
     assert lost.state is SubmissionState.LOST

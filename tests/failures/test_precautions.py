@@ -66,7 +66,7 @@ def test_07_a_batch_that_does_not_end_is_told_of_once(make_site: MakeSite, statu
     [batch] = site.world.submissions()
     for part in (batch.batch_id, status, "runner cancel job", "deadline"):
         assert part in words
-    assert [wait.why for wait in report.waits] == [f"in flight, {status}, overdue"]
+    assert [wait.reason for wait in report.waits] == [f"in flight, {status}, overdue"]
     noted = known(site).submissions[0].overdue_at
     assert noted is not None
     assert noted - batch.created == pytest.approx(25.1 * HOUR, abs=60)
@@ -146,7 +146,7 @@ def test_07_a_batch_that_cannot_even_be_cancelled_is_not_asked_again(make_site: 
         site.clock.sleep(31 * HOUR)
         site.reconcile()
     report = site.reconcile()
-    assert [wait.why for wait in report.waits] == ["in flight, cancelling, overdue"]
+    assert [wait.reason for wait in report.waits] == ["in flight, cancelling, overdue"]
     assert len(asked(site)) == 1
 
 
@@ -177,7 +177,7 @@ def test_32_a_few_rows_go_ahead_and_the_rest_follows(make_site: MakeSite) -> Non
     site.clock.sleep(300)
     report = site.reconcile()
     assert asked(site) == [tuple(ids(4))]
-    assert any("the canary, 4 requests of gpt-4o-mini" in wait.why for wait in report.waits)
+    assert any("the canary, 4 requests of gpt-4o-mini" in wait.reason for wait in report.waits)
     assert site.until_done(pause=300).states == {"job": RunState.SUCCEEDED}
     assert [len(rows) for rows in asked(site)] == [4, 1, 5, 2]
     first, *others = site.world.submissions()

@@ -11,7 +11,7 @@ import pytest
 
 from runner.inputs.tokens import token_counter
 from runner.ledger.records import RunState
-from runner.planning.loads import tokens
+from runner.planning.state import tokens
 from tests.failures.scene import REMOTE, Dialect, asked, error_lines, ids, told
 from tests.simulation import faults as trouble
 from tests.simulation.behaviour import (
@@ -253,7 +253,7 @@ def test_11_a_batch_turned_away_for_money_stops_its_provider(
     assert report.hopeless == {"openai"}
     assert report.trouble
     assert "No credit left." in told(site)
-    assert any("add credit or raise the limit" in wait.why for wait in report.waits)
+    assert any("add credit or raise the limit" in wait.reason for wait in report.waits)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert len(posts(site, "/files")) == 2
     site.check(ids(4))

@@ -60,7 +60,7 @@ def set_clock(path: Path, offset: float) -> None:
 def hurry(seconds: float) -> None:
     """Give up on a silent provider after `seconds`, and make every pause a short one."""
     from runner.api.client import Client
-    from runner.api.timeouts import Timeouts
+    from runner.api.retry import Timeouts
 
     defaults = Client.__init__.__kwdefaults__
     assert defaults is not None

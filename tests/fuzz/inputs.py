@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Final
 from runner.errors import InvalidInput
 from runner.inputs import lines
 from runner.inputs.extract import cut, read_custom_ids
-from runner.inputs.problem_list import MOST_SHOWN
 from runner.inputs.requests import RequestReader
 from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
-from runner.inputs.validation import check_line
+from runner.inputs.validation import MOST_SHOWN, check_line
 from runner.spec.project import Limits
 from tests.fuzz.target import BETWEEN, Target, assert_placed, assert_told, joined
 

@@ -313,8 +313,8 @@ def test_sound_bodies(tmp_path: Path, endpoint: str, body: dict[str, Any]) -> No
         ("[" * 200 + "]" * 200, "deep, and read all the same"),
     ],
 )
-def test_sound_json(tmp_path: Path, text: str, why: str) -> None:
-    assert read(write(tmp_path, raw(text), line("b"))).requests == 2, why
+def test_sound_json(tmp_path: Path, text: str, reason: str) -> None:
+    assert read(write(tmp_path, raw(text), line("b"))).requests == 2, reason
 
 
 def test_unknown_members_are_tolerated(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions, submission_transitions
-from runner.ledger.chronicle import batches_by_run, endings, last_changes
+from runner.ledger.queries import batches_by_run, endings, last_changes
 from runner.ledger.records import SubmissionState
 from tests.ledger.entries import JOB, KEY, RUN, SHARDS, bring_to, start
 

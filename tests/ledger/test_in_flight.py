@@ -9,7 +9,7 @@ import pytest
 
 from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions, submission_transitions
-from runner.ledger.reading import InFlight
+from runner.ledger.mapping import InFlight
 from runner.ledger.records import SubmissionState
 from tests.ledger.entries import (
     JOB,

@@ -18,7 +18,7 @@ from runner.outputs.record import (
     RequestParameters,
     ResultFile,
     RunRecord,
-    ShardRecord,
+    ShardEntry,
     SpecRecord,
     SubmissionRecord,
     ToolVersions,
@@ -70,7 +70,7 @@ RECORD = RunRecord(
         sha256="fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9",
     ),
     shards=(
-        ShardRecord(
+        ShardEntry(
             number=1,
             model="gpt-4o-mini",
             rows="0-2",

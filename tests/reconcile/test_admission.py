@@ -18,7 +18,7 @@ from runner.ledger.records import SubmissionState
 from runner.ledger.store import Ledger
 from runner.planning.actions import Submit
 from runner.planning.admission import admit
-from runner.planning.loads import Enqueued, Load, tokens
+from runner.planning.state import Enqueued, Load, tokens
 from runner.reconcile.recorded import load_recorded
 from tests.inputs.writing import chat
 from tests.reconcile.test_plan import PROVIDER, desired
@@ -43,14 +43,14 @@ volumes = st.builds(
 )
 
 
-def submit(number: int = 1, *, known: int | None, rows: RequestHashes = EVERY) -> Submit:
+def submit(number: int = 1, *, recorded: int | None, rows: RequestHashes = EVERY) -> Submit:
     """Return a submission of 100 bytes a shard, or of a part of it."""
-    cut = dataclasses.replace(shard(), number=number, tokens=known)
+    cut = dataclasses.replace(shard(), number=number, tokens=recorded)
     made = attempt(1, rows, SubmissionState.PREPARED, RowSet(), RowSet())
     whole = len(rows) == ROWS
     return Submit(
         run=run_of([]),
-        why="",
+        reason="",
         job=desired(Path()).job,
         shard=cut,
         submission=dataclasses.replace(made, requests=len(rows), bytes=100 if whole else 0),
@@ -101,34 +101,36 @@ def test_only_an_estimate_is_about(volume: Enqueued, text: str) -> None:
         (40, 79, 1, "40 of 79 tokens are enqueued at openai"),
     ],
 )
-def test_what_does_not_fit_waits(known: int | None, limit: int, out: int, why: str | None) -> None:
-    count, waits = admitted(submit(1, known=known), submit(2, known=known), limit=limit)
+def test_what_does_not_fit_waits(
+    recorded: int | None, limit: int, out: int, reason: str | None
+) -> None:
+    count, waits = admitted(submit(1, recorded=recorded), submit(2, recorded=recorded), limit=limit)
 
     assert count == out
-    assert [wait.why for wait in waits] == ([] if why is None else [why])
+    assert [wait.reason for wait in waits] == ([] if reason is None else [reason])
 
 
 def test_one_that_is_too_large_alone_goes_out_alone() -> None:
-    assert admitted(submit(1, known=500), limit=100)[0] == 1
+    assert admitted(submit(1, recorded=500), limit=100)[0] == 1
     load = Load(batches=1, enqueued={"m": Enqueued(counted=1)})
-    count, waits = admitted(submit(1, known=500), limit=100, load=load)
+    count, waits = admitted(submit(1, recorded=500), limit=100, load=load)
     assert count == 0
-    assert [wait.why for wait in waits] == ["1 of 100 tokens are enqueued at openai"]
+    assert [wait.reason for wait in waits] == ["1 of 100 tokens are enqueued at openai"]
 
 
 def test_other_models_have_allowances_of_their_own() -> None:
     load = Load(batches=1, enqueued={"other": Enqueued(counted=100)})
-    assert admitted(submit(1, known=50), limit=100, load=load)[0] == 1
+    assert admitted(submit(1, recorded=50), limit=100, load=load)[0] == 1
 
 
 def test_what_is_left_of_a_shard_has_its_part_of_the_tokens() -> None:
     load = Load(batches=1, enqueued={"m": Enqueued(counted=50)})
-    rest = submit(1, known=81, rows=RowSet.span(0, 4))
+    rest = submit(1, recorded=81, rows=RowSet.span(0, 4))
     assert admitted(rest, limit=91, load=load)[0] == 1
     assert admitted(rest, limit=90, load=load)[0] == 0
 
-    _, waits = admitted(rest, submit(2, known=81), limit=100)
-    assert [wait.why for wait in waits] == ["about 41 of 100 tokens are enqueued at openai"]
+    _, waits = admitted(rest, submit(2, recorded=81), limit=100)
+    assert [wait.reason for wait in waits] == ["about 41 of 100 tokens are enqueued at openai"]
 
 
 @given(
@@ -138,9 +140,9 @@ def test_what_is_left_of_a_shard_has_its_part_of_the_tokens() -> None:
 )
 @example([200, None], 1, None)
 def test_never_more_is_enqueued_than_allowed_but_one_alone(
-    known: list[int | None], limit: int, before: Enqueued | None
+    recorded: list[int | None], limit: int, before: Enqueued | None
 ) -> None:
-    actions = [submit(number, known=each) for number, each in enumerate(known, start=1)]
+    actions = [submit(number, recorded=each) for number, each in enumerate(recorded, start=1)]
     load = None if before is None else Load(batches=1, enqueued={"m": before})
     provider = dataclasses.replace(PROVIDER, max_enqueued_tokens=limit)
     out, waits = admit(actions, {} if load is None else {"openai": load}, {"openai": provider})
@@ -167,7 +169,7 @@ def small_tier(site: Site, limit: int) -> Site:
 
 def held_back(report: PassReport) -> list[str]:
     """Return why submissions wait for their turn."""
-    return [wait.why for wait in report.waits if "enqueued" in wait.why]
+    return [wait.reason for wait in report.waits if "enqueued" in wait.reason]
 
 
 def loads(site: Site) -> dict[str, Load]:
@@ -267,10 +269,10 @@ def test_nothing_is_imported_where_nobody_asks(
         (2, "2 batches are in flight at openai already"),
     ],
 )
-def test_no_more_batches_are_in_flight_than_may_be(most: int, why: str) -> None:
+def test_no_more_batches_are_in_flight_than_may_be(most: int, reason: str) -> None:
     provider = dataclasses.replace(PROVIDER, max_active_batches=most)
 
-    out, waits = admit([submit(row, known=None) for row in (1, 2, 3)], {}, {"openai": provider})
+    out, waits = admit([submit(row, recorded=None) for row in (1, 2, 3)], {}, {"openai": provider})
 
     assert len(out) == most
-    assert {wait.why for wait in waits} == {why}
+    assert {wait.reason for wait in waits} == {reason}

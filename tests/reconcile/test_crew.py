@@ -69,17 +69,17 @@ def test_what_a_call_raises_is_raised_where_it_was_asked_for(executor: Executor)
 def test_calls_are_under_way_side_by_side_and_steps_are_not() -> None:
     barrier = threading.Barrier(3, timeout=10)
     here = threading.get_ident()
-    seen: list[int] = []
+    observed: list[int] = []
 
     def steps() -> Steps:
         yield barrier.wait
-        seen.append(threading.get_ident())
+        observed.append(threading.get_ident())
 
     crew = TaskRunner(ThreadExecutor(3))
     for _ in range(3):
         crew.begin(steps(), size=0, ended=lambda _: None)
     crew.finish()
-    assert seen == [here] * 3
+    assert observed == [here] * 3
 
 
 def test_no_more_than_so_many_at_once() -> None:

@@ -273,7 +273,7 @@ def test_a_lost_ledger_and_changed_limits_pay_nothing_twice(make_site: MakeSite)
         site.clock.sleep(60)
     report = site.reconcile()
     assert report.trouble
-    assert "in another cut" in report.waits[0].why
+    assert "in another cut" in report.waits[0].reason
     assert asked(site) == 1
     config.write_text(before)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}

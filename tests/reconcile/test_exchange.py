@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.views.exchange import LONGEST_TURN, answered, asked
+from runner.views.conversation import LONGEST_TURN, answered, asked
 
 if TYPE_CHECKING:
-    from runner.views.exchange import Turn
+    from runner.views.conversation import Turn
 
 PICTURE = "data:image/png;base64," + "A" * 5000
 

@@ -98,11 +98,11 @@ def submission(state: SubmissionState, **more: Any) -> Submission:  # noqa: ANN4
     return dataclasses.replace(made, **(values | more))
 
 
-def seen(**more: Any) -> Observed:  # noqa: ANN401 -- fields of Seen
+def observed(**more: Any) -> Observed:  # noqa: ANN401 -- fields of Seen
     return Observed(**more)
 
 
-def look(**more: Any) -> Listing:  # noqa: ANN401 -- fields of a Look
+def listing(**more: Any) -> Listing:  # noqa: ANN401 -- fields of a Look
     values: dict[str, Any] = {
         "started_at": NOW,
         "complete": True,
@@ -118,7 +118,7 @@ def plan_for(
     at: Observed | None = None,
     wanted: bool = True,
     run: Mapping[str, Any] | None = None,
-    facts: Mapping[str, Any] | None = None,
+    inputs: Mapping[str, Any] | None = None,
     desired_runs: Mapping[str, Any] | None = None,
 ) -> Plan:
     address = {"base_url": PROVIDER.base_url}
@@ -132,7 +132,7 @@ def plan_for(
     return make_plan(
         [desired(root, **(desired_runs or {}))] if wanted else [],
         Recorded(jobs={"job": RECORD}, runs=(recorded,)),
-        PlanInputs(**(values | dict(facts or {}))),
+        PlanInputs(**(values | dict(inputs or {}))),
     )
 
 
@@ -156,64 +156,76 @@ P, U, UP, C, S = (
     ("recorded", "at", "expected"),
     [
         # Nothing was sent yet: send it, but look first.
-        (submission(P), seen(look=look()), [Submit]),
-        (submission(P), seen(look=look(complete=False)), []),
-        (submission(P), seen(look=look(complete=False, offered=False)), [Submit]),
-        (submission(P), seen(), []),
-        (submission(P), seen(failure="out of reach"), []),
-        (submission(P), seen(look=look(batches=(TAGGED,))), [AdoptBatch]),
-        (submission(P, not_before=NOW + 1), seen(look=look()), []),
-        (submission(UP), seen(look=look()), [Submit]),
-        (submission(UP), seen(look=look(batches=(SAME_FILE,))), [AdoptBatch]),
+        (submission(P), observed(listing=listing()), [Submit]),
+        (submission(P), observed(listing=listing(complete=False)), []),
+        (submission(P), observed(listing=listing(complete=False, offered=False)), [Submit]),
+        (submission(P), observed(), []),
+        (submission(P), observed(failure="out of reach"), []),
+        (submission(P), observed(listing=listing(batches=(TAGGED,))), [AdoptBatch]),
+        (submission(P, not_before=NOW + 1), observed(listing=listing()), []),
+        (submission(UP), observed(listing=listing()), [Submit]),
+        (submission(UP), observed(listing=listing(batches=(SAME_FILE,))), [AdoptBatch]),
         # The answer to an upload was lost.
-        (submission(U), seen(look=look()), [MarkUncertain]),
-        (submission(U, doubt_at=NOW - 1), seen(look=look()), []),
-        (submission(U, doubt_at=LATE), seen(look=look()), [ClearIntent]),
-        (submission(U, doubt_at=LATE), seen(look=look(started_at=NOW - 5)), []),
-        (submission(U, doubt_at=LATE), seen(look=look(files_complete=False)), []),
-        (submission(U, doubt_at=LATE), seen(look=look(files=None)), []),
-        (submission(U, doubt_at=NOW - 1), seen(look=look(files_offered=False)), [ClearIntent]),
+        (submission(U), observed(listing=listing()), [MarkUncertain]),
+        (submission(U, doubt_at=NOW - 1), observed(listing=listing()), []),
+        (submission(U, doubt_at=LATE), observed(listing=listing()), [ClearIntent]),
+        (submission(U, doubt_at=LATE), observed(listing=listing(started_at=NOW - 5)), []),
+        (submission(U, doubt_at=LATE), observed(listing=listing(files_complete=False)), []),
+        (submission(U, doubt_at=LATE), observed(listing=listing(files=None)), []),
+        (
+            submission(U, doubt_at=NOW - 1),
+            observed(listing=listing(files_offered=False)),
+            [ClearIntent],
+        ),
         # The answer to a creation was lost: money.
-        (submission(C), seen(look=look()), [MarkUncertain]),
-        (submission(C), seen(look=look(batches=(TAGGED,))), [AdoptBatch]),
-        (submission(C), seen(look=look(batches=(SAME_FILE,))), [AdoptBatch]),
-        (submission(C, doubt_at=NOW - 1), seen(look=look()), []),
-        (submission(C, doubt_at=LATE), seen(look=look()), [ClearIntent]),
-        (submission(C, doubt_at=LATE), seen(look=look(started_at=NOW - 5)), []),
-        (submission(C, doubt_at=LATE), seen(look=look(complete=False)), []),
-        (submission(C, doubt_at=LATE), seen(look=look(complete=False, offered=False)), []),
-        (submission(C, doubt_at=LATE), seen(failure="out of reach"), []),
+        (submission(C), observed(listing=listing()), [MarkUncertain]),
+        (submission(C), observed(listing=listing(batches=(TAGGED,))), [AdoptBatch]),
+        (submission(C), observed(listing=listing(batches=(SAME_FILE,))), [AdoptBatch]),
+        (submission(C, doubt_at=NOW - 1), observed(listing=listing()), []),
+        (submission(C, doubt_at=LATE), observed(listing=listing()), [ClearIntent]),
+        (submission(C, doubt_at=LATE), observed(listing=listing(started_at=NOW - 5)), []),
+        (submission(C, doubt_at=LATE), observed(listing=listing(complete=False)), []),
+        (
+            submission(C, doubt_at=LATE),
+            observed(listing=listing(complete=False, offered=False)),
+            [],
+        ),
+        (submission(C, doubt_at=LATE), observed(failure="out of reach"), []),
         # In flight.
-        (submission(S), seen(batches={"batch_1": batch("in_progress")}), []),
-        (submission(S), seen(batches={"batch_1": batch("finalizing")}), [Observe]),
-        (submission(S), seen(batches={"batch_1": batch("validating")}), []),
-        (submission(S), seen(batches={"batch_1": batch("brewing")}), [Observe]),
-        (submission(S), seen(failure="out of reach"), []),
+        (submission(S), observed(batches={"batch_1": batch("in_progress")}), []),
+        (submission(S), observed(batches={"batch_1": batch("finalizing")}), [Observe]),
+        (submission(S), observed(batches={"batch_1": batch("validating")}), []),
+        (submission(S), observed(batches={"batch_1": batch("brewing")}), [Observe]),
+        (submission(S), observed(failure="out of reach"), []),
         (
             submission(S),
-            seen(batches={"batch_1": batch("completed", output_file_id="o")}),
+            observed(batches={"batch_1": batch("completed", output_file_id="o")}),
             [Observe, Collect],
         ),
         (
             submission(S),
-            seen(
+            observed(
                 batches={
                     "batch_1": batch("expired", error_file_id="e", request_counts={"total": 8})
                 }
             ),
             [Observe, Collect],
         ),
-        (submission(S), seen(batches={"batch_1": batch("completed")}), [Observe]),
+        (submission(S), observed(batches={"batch_1": batch("completed")}), [Observe]),
         (
             submission(S, terminal_at=NOW - 901),
-            seen(batches={"batch_1": batch("cancelled")}),
+            observed(batches={"batch_1": batch("cancelled")}),
             [Observe, Collect],
         ),
-        (submission(S), seen(batches={"batch_1": batch("failed")}), [Observe, CloseRejectedBatch]),
+        (
+            submission(S),
+            observed(batches={"batch_1": batch("failed")}),
+            [Observe, CloseRejectedBatch],
+        ),
         # Not known there any more.
-        (submission(S), seen(missing=frozenset({"batch_1"})), [NoteMissing]),
-        (submission(S, missing_at=NOW - 60), seen(missing=frozenset({"batch_1"})), []),
-        (submission(S, missing_at=NOW - 601), seen(missing=frozenset({"batch_1"})), [MarkLost]),
+        (submission(S), observed(missing=frozenset({"batch_1"})), [NoteMissing]),
+        (submission(S, missing_at=NOW - 60), observed(missing=frozenset({"batch_1"})), []),
+        (submission(S, missing_at=NOW - 601), observed(missing=frozenset({"batch_1"})), [MarkLost]),
     ],
 )
 def test_what_is_done_about_a_submission(
@@ -227,15 +239,15 @@ def test_what_is_done_about_a_submission(
 @pytest.mark.parametrize(
     ("recorded", "at", "expected"),
     [
-        (submission(P), seen(look=look()), [AbandonSubmission]),
-        (submission(UP), seen(look=look()), [AbandonSubmission]),
-        (submission(U), seen(look=look()), [AbandonSubmission]),
-        (submission(C), seen(look=look()), [MarkUncertain]),
-        (submission(C, doubt_at=LATE), seen(look=look()), [ClearIntent]),
-        (submission(S), seen(batches={"batch_1": batch("in_progress")}), []),
+        (submission(P), observed(listing=listing()), [AbandonSubmission]),
+        (submission(UP), observed(listing=listing()), [AbandonSubmission]),
+        (submission(U), observed(listing=listing()), [AbandonSubmission]),
+        (submission(C), observed(listing=listing()), [MarkUncertain]),
+        (submission(C, doubt_at=LATE), observed(listing=listing()), [ClearIntent]),
+        (submission(S), observed(batches={"batch_1": batch("in_progress")}), []),
         (
             submission(S),
-            seen(batches={"batch_1": batch("completed", output_file_id="o")}),
+            observed(batches={"batch_1": batch("completed", output_file_id="o")}),
             [Observe, Collect],
         ),
     ],
@@ -247,22 +259,22 @@ def test_what_no_spec_asks_for_is_seen_through_and_nothing_is_submitted(
 
 
 def test_a_cancelled_run_cancels_what_is_in_flight(tmp_path: Path) -> None:
-    at = seen(batches={"batch_1": batch("in_progress")})
+    at = observed(batches={"batch_1": batch("in_progress")})
     plan = plan_for(tmp_path, submission(S), at=at, run={"cancel_requested": True})
     assert kinds(plan) == [CancelBatch]
-    at = seen(batches={"batch_1": batch("cancelling")})
+    at = observed(batches={"batch_1": batch("cancelling")})
     plan = plan_for(tmp_path, submission(S), at=at, run={"cancel_requested": True})
     assert kinds(plan) == [Observe]
 
 
 def test_a_new_job_starts_and_submits_in_one_plan(tmp_path: Path) -> None:
-    facts = PlanInputs(
+    inputs = PlanInputs(
         now=NOW,
-        seen={"openai": seen(look=look())},
+        observed={"openai": observed(listing=listing())},
         providers={"openai": PROVIDER},
         living=frozenset({"job"}),
     )
-    plan = make_plan([desired(tmp_path)], Recorded(jobs={}, runs=()), facts)
+    plan = make_plan([desired(tmp_path)], Recorded(jobs={}, runs=()), inputs)
     assert kinds(plan) == [StartRun, Submit]
 
 
@@ -270,15 +282,15 @@ def test_the_same_questions_under_an_old_name_are_taken_along(tmp_path: Path) ->
     old = dataclasses.replace(
         run_of([]), job="old", state=RunState.SUCCEEDED, folder="outputs/old/aaaaaaaaaaaa"
     )
-    facts = PlanInputs(now=NOW, seen={}, providers={}, living=frozenset({"job"}))
-    known = Recorded(jobs={}, runs=(old,))
-    plan = make_plan([desired(tmp_path)], known, facts)
+    inputs = PlanInputs(now=NOW, observed={}, providers={}, living=frozenset({"job"}))
+    recorded = Recorded(jobs={}, runs=(old,))
+    plan = make_plan([desired(tmp_path)], recorded, inputs)
     assert RelocateRun in kinds(plan)
     assert Submit not in kinds(plan)
     both = frozenset({"job", "old"})
-    plan = make_plan([desired(tmp_path)], known, dataclasses.replace(facts, living=both))
+    plan = make_plan([desired(tmp_path)], recorded, dataclasses.replace(inputs, living=both))
     assert kinds(plan) == [StartRun], "the old job lives: these are twins"
-    plan = make_plan([desired(tmp_path)], known, dataclasses.replace(facts, living=None))
+    plan = make_plan([desired(tmp_path)], recorded, dataclasses.replace(inputs, living=None))
     assert kinds(plan) == [], "nobody knows whether it lives"
     assert plan.waits[0].trouble
 
@@ -297,9 +309,9 @@ def test_the_same_questions_under_an_old_name_are_taken_along(tmp_path: Path) ->
     ],
 )
 def test_what_is_done_about_a_finished_run(
-    tmp_path: Path, run: dict[str, Any], facts: dict[str, Any], expected: list[type]
+    tmp_path: Path, run: dict[str, Any], inputs: dict[str, Any], expected: list[type]
 ) -> None:
-    assert kinds(plan_for(tmp_path, run=run, facts=facts)) == expected
+    assert kinds(plan_for(tmp_path, run=run, inputs=inputs)) == expected
 
 
 def ended(*attempts: Submission, **run: Any) -> Run:  # noqa: ANN401 -- fields of a Run
@@ -347,12 +359,12 @@ def test_a_file_at_the_provider_is_adopted_only_if_it_arrived_whole(tmp_path: Pa
     whole = File.from_api({"id": "file-9", "filename": KEY.filename, "bytes": 1})
     cut = File.from_api({"id": "file-9", "filename": KEY.filename, "bytes": 0})
     for file, expected in ((whole, [AdoptFile]), (cut, [ClearIntent])):
-        at = seen(look=look(files=(file,)))
+        at = observed(listing=listing(files=(file,)))
         assert kinds(plan_for(tmp_path, submission(U, doubt_at=LATE), at=at)) == expected
 
 
 def test_the_same_facts_give_the_same_plan(tmp_path: Path) -> None:
-    at = seen(look=look(batches=(TAGGED,)))
+    at = observed(listing=listing(batches=(TAGGED,)))
     assert plan_for(tmp_path, submission(P), at=at) == plan_for(tmp_path, submission(P), at=at)
 
 

@@ -6,8 +6,7 @@ import pytest
 
 from runner.errors import UsageError
 from runner.ledger.queries import EVENT_KINDS
-from runner.views.filters import chosen, read_conditions
-from runner.views.recall import read_kinds, read_since
+from runner.views.filters import chosen, read_conditions, read_kinds, read_since
 from tests.report.scenes import view
 
 VIEWS = (

@@ -116,8 +116,8 @@ def test_every_row_is_in_exactly_one_set(
     history: tuple[list[Submission], int], attempts: int
 ) -> None:
     submissions, round_ = history
-    standing = shard_progress(run_of(submissions, round_), shard(), attempts)
-    parts = [standing.answered, standing.failed, standing.pending]
+    progress = shard_progress(run_of(submissions, round_), shard(), attempts)
+    parts = [progress.answered, progress.failed, progress.pending]
     assert sorted(row for part in parts for row in part) == list(range(ROWS))
 
 
@@ -126,22 +126,22 @@ def test_an_answered_row_stays_answered(history: tuple[list[Submission], int]) -
     submissions, round_ = history
     answered = RowSet()
     for end in range(len(submissions) + 1):
-        standing = shard_progress(run_of(submissions[:end], round_), shard(), 3)
-        assert not answered.difference(standing.answered)
-        answered = standing.answered
+        progress = shard_progress(run_of(submissions[:end], round_), shard(), 3)
+        assert not answered.difference(progress.answered)
+        answered = progress.answered
 
 
 @given(histories())
 def test_a_new_round_asks_everything_unanswered(history: tuple[list[Submission], int]) -> None:
     submissions, round_ = history
-    standing = shard_progress(run_of(submissions, round_ + 1), shard(), 1)
-    assert standing.pending == EVERY.difference(standing.answered)
+    progress = shard_progress(run_of(submissions, round_ + 1), shard(), 1)
+    assert progress.pending == EVERY.difference(progress.answered)
 
 
 def test_attempts_that_do_not_count_leave_their_rows_pending() -> None:
     turned_away = attempt(1, EVERY, SubmissionState.FAILED, EVERY, RowSet(), counted=False)
-    standing = shard_progress(run_of([turned_away]), shard(), 1)
-    assert standing.pending == EVERY
+    progress = shard_progress(run_of([turned_away]), shard(), 1)
+    assert progress.pending == EVERY
 
 
 def test_rows_that_were_not_asked_are_not_counted_as_asked() -> None:
@@ -150,27 +150,27 @@ def test_rows_that_were_not_asked_are_not_counted_as_asked() -> None:
     second = attempt(2, rest, SubmissionState.COLLECTED, rest, RowSet())
     assert shard_progress(run_of([first, second]), shard(), 2).pending == EVERY
     third = attempt(3, part, SubmissionState.COLLECTED, part, RowSet())
-    standing = shard_progress(run_of([first, second, third]), shard(), 2)
-    assert (standing.failed, standing.pending) == (part, rest)
+    progress = shard_progress(run_of([first, second, third]), shard(), 2)
+    assert (progress.failed, progress.pending) == (part, rest)
 
 
 def test_the_last_counted_attempt_ends_what_is_left() -> None:
     rest = RowSet.span(5, ROWS)
     first = attempt(1, EVERY, SubmissionState.COLLECTED, rest, RowSet())
-    standing = shard_progress(run_of([first]), shard(), 1)
-    assert (standing.answered, standing.failed) == (RowSet.span(0, 5), rest)
+    progress = shard_progress(run_of([first]), shard(), 1)
+    assert (progress.answered, progress.failed) == (RowSet.span(0, 5), rest)
 
 
 def test_an_open_attempt_keeps_its_rows_pending_even_if_it_is_the_last() -> None:
     rest = RowSet.span(5, ROWS)
     first = attempt(1, EVERY, SubmissionState.COLLECTED, rest, RowSet())
     second = attempt(2, rest, SubmissionState.SUBMITTED, RowSet(), RowSet())
-    standing = shard_progress(run_of([first, second]), shard(), 1)
-    assert standing.open == second
-    assert standing.pending == rest
+    progress = shard_progress(run_of([first, second]), shard(), 1)
+    assert progress.open == second
+    assert progress.pending == rest
 
 
 def test_a_lost_batch_breaks_the_shard_and_nothing_is_pending() -> None:
     lost = attempt(1, EVERY, SubmissionState.LOST, RowSet(), EVERY)
-    standing = shard_progress(run_of([lost]), shard(), 3)
-    assert (standing.failed, len(standing.pending)) == (EVERY, 0)
+    progress = shard_progress(run_of([lost]), shard(), 3)
+    assert (progress.failed, len(progress.pending)) == (EVERY, 0)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 from runner.batch import Batch
 from runner.ledger.records import Event, Key, RunState
 from runner.outputs.provenance import GitState
-from runner.views.exchange import Turn
+from runner.views.conversation import Turn
 from runner.views.jobs import JobHistory
 from runner.views.project import JobDetails, JobReport, Link, ProjectReport, SubmittedBatch
 from runner.views.samples import Sample, Samples
-from runner.views.tallies import ErrorKind, Tokens
+from runner.views.totals import ErrorKind, Tokens
 from tests.report.scenes import HOSTILE, NOW, view
 from tests.report.stories import partial_story, running_story
 

@@ -57,9 +57,11 @@ def since(
 
 def restarted(changed: JobChanges) -> Preview:
     """Return the plan for a job that asks for another revision now."""
-    why = "the spec or its input changed what is asked"
+    reason = "the spec or its input changed what is asked"
     return preview(
-        StartRun(run=run(), why=why, job=record()), submit(run()), since={"sentiment": changed}
+        StartRun(run=run(), reason=reason, job=record()),
+        submit(run()),
+        since={"sentiment": changed},
     )
 
 
@@ -89,7 +91,9 @@ PLANS: Final[dict[str, Preview]] = {
     ),
     "changed-beyond-knowing": restarted(since(rows=None, source=None)),
     "edited-for-free": preview(
-        NoteSpec(run=run(), why="the spec changed in what cannot change an answer", job=record()),
+        NoteSpec(
+            run=run(), reason="the spec changed in what cannot change an answer", job=record()
+        ),
         notes=("sentiment: the spec's edit changes no answer; no new batch",),
         since={
             "sentiment": since(
@@ -134,7 +138,7 @@ PLANS: Final[dict[str, Preview]] = {
     ),
     "every-step": preview(
         *every_step(),
-        Wait(run=run("banking77-intents"), key=None, why="the disk is full", trouble=True),
+        Wait(run=run("banking77-intents"), key=None, reason="the disk is full", trouble=True),
         notes=("sentiment: the spec's edit changes no answer; no new batch",),
         unasked={"openai": "OPENAI_API_KEY is not set, and provider openai needs a key"},
     ),
@@ -143,7 +147,7 @@ PLANS: Final[dict[str, Preview]] = {
         *(
             Observe(
                 run=run(shards=12),
-                why="validating → in_progress",
+                reason="validating → in_progress",
                 key=submission(run(shards=12), number).key,
                 batch=batch(number),
             )
@@ -153,7 +157,7 @@ PLANS: Final[dict[str, Preview]] = {
     "second-attempt": preview(
         Collect(
             run=run(shards=2),
-            why="the batch is expired",
+            reason="the batch is expired",
             shard=run(shards=2).shards[0],
             submission=submission(run(shards=2), batch_id="batch_1"),
             batch=batch(1, "expired"),
@@ -165,14 +169,14 @@ PLANS: Final[dict[str, Preview]] = {
             Wait(
                 run=run(shards=6),
                 key=submission(run(shards=6), number).key,
-                why="in flight, in_progress",
+                reason="in flight, in_progress",
             )
             for number in range(1, 6)
         ),
         Wait(
             run=run(shards=6),
             key=submission(run(shards=6), 6).key,
-            why="the provider's limit was reached",
+            reason="the provider's limit was reached",
             until=NOW + 60,
         ),
     ),

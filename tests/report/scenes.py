@@ -202,7 +202,7 @@ def submit(of: Run, number: int = 1, attempt: int = 1, **values: Any) -> steps.S
     again = "its requests ended without an answer, and trying again can help"
     return steps.Submit(
         run=of,
-        why="its requests have not been asked" if attempt == 1 else again,
+        reason="its requests have not been asked" if attempt == 1 else again,
         job=job(of.job),
         shard=of.shards[number - 1],
         submission=submission(of, number, attempt, **values),
@@ -215,27 +215,27 @@ def every_step(of: Run | None = None) -> list[steps.Action]:
     of = of or run()
     key, attempt = submission(of).key, submission(of, batch_id=batch().id)
     return [
-        steps.StartRun(run=of, why="a new job", job=record()),
+        steps.StartRun(run=of, reason="a new job", job=record()),
         steps.RestoreRun(
             run=run("summaries", state=RunState.SUCCEEDED, succeeded=3080),
-            why="its outputs and record are on the disk, the ledger does not know it",
+            reason="its outputs and record are on the disk, the ledger does not know it",
             job=record(),
             restorable=Restorable(run=of, files={}),
         ),
         steps.RelocateRun(
             run=run("old-name"),
-            why="job old-name is now called sentiment",
+            reason="job old-name is now called sentiment",
             job=record(),
             folder="outputs/sentiment/486ea46224d1",
         ),
-        steps.ReopenRun(run=of, why="its spec is back", attempts=3),
+        steps.ReopenRun(run=of, reason="its spec is back", attempts=3),
         steps.NoteSpec(
-            run=of, why="the spec changed in what cannot change an answer", job=record()
+            run=of, reason="the spec changed in what cannot change an answer", job=record()
         ),
         submit(of),
         steps.AdoptBatch(
             run=of,
-            why="the provider has it already, under this key",
+            reason="the provider has it already, under this key",
             key=key,
             shard=of.shards[0],
             submission=attempt,
@@ -243,51 +243,53 @@ def every_step(of: Run | None = None) -> list[steps.Action]:
         ),
         steps.AdoptFile(
             run=of,
-            why="the upload had arrived",
+            reason="the upload had arrived",
             key=key,
             file=File.from_api({"id": "file-abc"}),
             sha256="5" * 64,
         ),
-        steps.MarkUncertain(run=of, why="a pass ended between the upload and its answer", key=key),
-        steps.ClearIntent(
-            run=of, why="a complete listing shows that the upload did not happen", key=key
+        steps.MarkUncertain(
+            run=of, reason="a pass ended between the upload and its answer", key=key
         ),
-        steps.Observe(run=of, why="validating → in_progress", key=key, batch=batch()),
+        steps.ClearIntent(
+            run=of, reason="a complete listing shows that the upload did not happen", key=key
+        ),
+        steps.Observe(run=of, reason="validating → in_progress", key=key, batch=batch()),
         steps.NoteMissing(
             run=of,
-            why="the provider does not know the batch any more",
+            reason="the provider does not know the batch any more",
             key=key,
             batch_id=batch().id,
         ),
         steps.MarkLost(
             run=of,
-            why="the provider has not known the batch for too long",
+            reason="the provider has not known the batch for too long",
             submission=attempt,
         ),
         steps.Collect(
             run=of,
-            why="the batch is completed",
+            reason="the batch is completed",
             shard=of.shards[0],
             submission=attempt,
             batch=batch(),
         ),
         steps.CloseRejectedBatch(
             run=of,
-            why="batch_1 failed: line 1: The provided model 'gpt-0' is not supported by the Batch "
-            "API. (model_not_found)",
+            reason="batch_1 failed: line 1: The provided model 'gpt-0' is not supported by the "
+            "Batch API. (model_not_found)",
             submission=attempt,
             batch=batch(status="failed"),
             failure=BatchFailure.LASTING,
             not_before=0.0,
         ),
-        steps.CancelBatch(run=of, why="cancelled on request", submission=attempt),
-        steps.AbandonSubmission(run=of, why="it is not wanted any more", submission=attempt),
+        steps.CancelBatch(run=of, reason="cancelled on request", submission=attempt),
+        steps.AbandonSubmission(run=of, reason="it is not wanted any more", submission=attempt),
         steps.Finish(
             run=of,
-            why="every request is answered",
+            reason="every request is answered",
             job=job(),
             state=RunState.SUCCEEDED,
             superseded=False,
         ),
-        steps.PointLatest(run=of, why="the spec asks for this finished revision"),
+        steps.PointLatest(run=of, reason="the spec asks for this finished revision"),
     ]

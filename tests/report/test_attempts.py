@@ -225,9 +225,9 @@ TOKENS = "about 352,000 prompt tokens at 3.5 bytes each"
 def test_a_plan_is_summed_up_in_a_line(words: list[str], summary: str) -> None:
     steps: list[Action | Wait] = [step for step in every_step() if action_word(step) in words]
     if "wait" in words:
-        steps.append(Wait(run=run(), key=submission(run()).key, why="in flight"))
+        steps.append(Wait(run=run(), key=submission(run()).key, reason="in flight"))
     if "stuck" in words:
-        steps.append(Wait(run=run(), key=None, why="the disk is full", trouble=True))
+        steps.append(Wait(run=run(), key=None, reason="the disk is full", trouble=True))
 
     assert render_plan(preview(*steps)).splitlines()[-1] == summary
 

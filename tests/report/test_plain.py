@@ -22,9 +22,8 @@ from runner.report.json_output import event_json, history_json, job_json, to_jso
 from runner.report.log import Entry
 from runner.report.plan import render_plan
 from runner.report.plan_json import plan_json
-from runner.report.progress import Transfer, transfer_lines
+from runner.report.progress import Transfer, run_progress, run_progress_lines, transfer_lines
 from runner.report.safe_text import columns, fit, pad, plain, wrap
-from runner.report.standing import run_progress, run_progress_lines
 from runner.report.status import render_status, status_csv
 from runner.views.manual_steps import ManualStep, ManualStepKind
 from tests.report.plans import edit, since
@@ -122,8 +121,8 @@ def hostile_renderings() -> dict[str, str]:
     rows = RowChanges(added=1, removed=1, kept=1, changed=1)
     plan = preview(
         *every_step(run(endpoint=HOSTILE, input_path=HOSTILE)),
-        Finish(run=run(), why=HOSTILE, job=job(), state=RunState.FAILED, superseded=False),
-        Wait(run=run(), key=None, why=HOSTILE, trouble=True),
+        Finish(run=run(), reason=HOSTILE, job=job(), state=RunState.FAILED, superseded=False),
+        Wait(run=run(), key=None, reason=HOSTILE, trouble=True),
         notes=(HOSTILE,),
         unasked={HOSTILE: HOSTILE},
         since={
@@ -139,7 +138,7 @@ def hostile_renderings() -> dict[str, str]:
             ),
         ),
     )
-    waits = [Wait(run=run(job="sentiment"), key=None, why=HOSTILE, trouble=True)]
+    waits = [Wait(run=run(job="sentiment"), key=None, reason=HOSTILE, trouble=True)]
     lines = run_progress_lines(run_progress(waits), unix=NOW, most=9, width=80)
     moving = [Transfer.begin(job=HOSTILE, what=HOSTILE, total=9, now=0) for _ in range(2)]
     return {

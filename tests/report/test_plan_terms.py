@@ -30,7 +30,7 @@ def collect(number: int = 1) -> Collect:
     of = run()
     return Collect(
         run=of,
-        why="the batch is completed",
+        reason="the batch is completed",
         shard=of.shards[0],
         submission=submission(of),
         batch=batch(number),
@@ -53,14 +53,14 @@ def test_plans_share_a_fingerprint_if_and_only_if_nothing_has_moved() -> None:
 @pytest.mark.parametrize(
     "also",
     [
-        Observe(run=run(), why="x", key=submission(run()).key, batch=batch()),
-        Wait(run=run(), key=submission(run()).key, why="in flight", until=NOW),
+        Observe(run=run(), reason="x", key=submission(run()).key, batch=batch()),
+        Wait(run=run(), key=submission(run()).key, reason="in flight", until=NOW),
     ],
     ids=["noted", "waited-for"],
 )
 def test_what_changes_by_itself_is_not_compared(also: Action | Wait) -> None:
     then = terms(preview(submit(run())))
-    now = terms(preview(dataclasses.replace(submit(run()), why="another reason"), also))
+    now = terms(preview(dataclasses.replace(submit(run()), reason="another reason"), also))
 
     assert then.fingerprint == now.fingerprint
 

@@ -13,9 +13,16 @@ from runner.inputs.row_set import RowSet
 from runner.ledger.records import SubmissionState
 from runner.planning.actions import Wait
 from runner.report.colour import Colours
-from runner.report.progress import Activity, Transfer, transfer_lines
+from runner.report.progress import (
+    Activity,
+    Phase,
+    RunProgress,
+    Transfer,
+    run_progress,
+    run_progress_lines,
+    transfer_lines,
+)
 from runner.report.safe_text import columns
-from runner.report.standing import Phase, RunProgress, run_progress, run_progress_lines
 from tests.report.golden_files import check_golden
 from tests.report.scenes import NOW, batch, run, submission
 
@@ -132,10 +139,10 @@ def waits() -> list[Wait]:
     three = run(shards=3, submissions=(closed, again, *opened))
     lost = "the answer to its creation was lost, and the provider's list may lag behind"
     return [
-        Wait(run=three, key=again.key, why=lost),
-        *(Wait(run=three, key=one.key, why="in flight, in_progress") for one in opened),
-        Wait(run=held, key=None, why="the provider's limit was reached", until=NOW + 45),
-        Wait(run=stuck, key=None, why="the disk is full", trouble=True),
+        Wait(run=three, key=again.key, reason=lost),
+        *(Wait(run=three, key=one.key, reason="in flight, in_progress") for one in opened),
+        Wait(run=held, key=None, reason="the provider's limit was reached", until=NOW + 45),
+        Wait(run=stuck, key=None, reason="the disk is full", trouble=True),
     ]
 
 
@@ -240,7 +247,7 @@ def test_a_count_that_lies_does_not_break_the_bar() -> None:
     open_one = submission(of, state=SubmissionState.SUBMITTED, batch=liar)
     of = run(submissions=(open_one,))
 
-    waiting = run_progress([Wait(run=of, key=open_one.key, why="in flight")])
+    waiting = run_progress([Wait(run=of, key=open_one.key, reason="in flight")])
     [line] = run_progress_lines(waiting, unix=NOW, most=5, width=80)
 
     assert "3,080 of 3,080  in_progress" in line

@@ -9,7 +9,7 @@ from runner.ledger import connection, store, submission_transitions
 from runner.ledger.records import SubmissionState
 from runner.outputs import publish, writer
 from runner.outputs.answer_index import AnswerIndex
-from runner.planning.state import BatchIndex
+from runner.planning.batch_index import BatchIndex
 from runner.reconcile import lock
 
 if TYPE_CHECKING:

@@ -103,8 +103,8 @@ def test_a_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> N
         (KEY.encode() * 1000, "more than 16,384 bytes"),
     ],
 )
-def test_a_file_that_holds_no_key_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
-    assert why in refusal(key_file(tmp_path, content))
+def test_a_file_that_holds_no_key_is_refused(tmp_path: Path, content: bytes, reason: str) -> None:
+    assert reason in refusal(key_file(tmp_path, content))
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
@@ -197,14 +197,14 @@ def test_a_command_runs_once_a_process_and_only_for_the_key(tmp_path: Path) -> N
     ],
 )
 def test_a_command_that_gives_no_key_is_refused_once(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], script: str, why: str
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], script: str, reason: str
 ) -> None:
     provider = command(tmp_path, f"open('runs', 'a').write('x')\n{script}\n")
 
     said = refusal(provider)
 
     assert said.startswith("say, the api_key_command of provider lab, ")
-    assert why in said
+    assert reason in said
     assert refusal(provider) == said
     assert (tmp_path / "runs").read_text() == "x"
     assert KEY not in capfd.readouterr().out
@@ -268,11 +268,11 @@ def test_a_command_is_a_list_or_is_split(
         ("pass 'lab", "is no command; write a list of arguments, such as [pass, show, lab]"),
     ],
 )
-def test_what_is_no_command_is_a_problem(tmp_path: Path, line: str, why: str) -> None:
+def test_what_is_no_command_is_a_problem(tmp_path: Path, line: str, reason: str) -> None:
     config = f"providers:\n  openai:\n    api_key_command: {line}\n"
 
     assert problems(tmp_path, config) == [
-        f"runner.yaml:3:22: providers.openai.api_key_command: {why}"
+        f"runner.yaml:3:22: providers.openai.api_key_command: {reason}"
     ]
 
 

@@ -101,7 +101,7 @@ def test_words_read_differently_are_refused_with_a_cure(text: str, said: str) ->
     reading = resolve(text)
 
     assert isinstance(reading, Ambiguous)
-    assert f"{reading.why}; write {reading.instead}" == said
+    assert f"{reading.reason}; write {reading.instead}" == said
 
 
 @given(st.text("0123456789+-._:eExXabofintrusyNO~=<TZ", max_size=12))

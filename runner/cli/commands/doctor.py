@@ -9,7 +9,7 @@ import click
 
 from runner.cli.exit_codes import Command
 from runner.cli.output import colours, width, write_json, write_output
-from runner.cli.project import open_project, open_specs
+from runner.cli.session import open_project, open_specs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +33,7 @@ _PATIENCE: Final = 10.0
 @click.option("--offline", is_flag=True, help="Ask no provider anything.")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.pass_obj
-def doctor(directory: Path, provider: str | None, *, offline: bool, to_json: bool) -> int:
+def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: bool) -> int:
     """Check that all is there which runner needs, and say what to do.
 
     Versions, specs, git, ledger, file system, lock, disk, links, and what `notify`, `ping` and
@@ -44,7 +44,7 @@ def doctor(directory: Path, provider: str | None, *, offline: bool, to_json: boo
     from runner.checks.doctor import CheckStatus
 
     findings = tuple(_findings(directory, provider, offline=offline))
-    if to_json:
+    if as_json:
         from runner.report.doctor import doctor_json
 
         write_json(doctor_json(findings))
@@ -57,8 +57,7 @@ def doctor(directory: Path, provider: str | None, *, offline: bool, to_json: boo
 
 def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[CheckResult]:
     from runner.checks import doctor
-    from runner.checks.checkup_hooks import check_hooks
-    from runner.checks.checkup_providers import check_provider, providers_in_use
+    from runner.checks.doctor import check_hooks, check_provider, providers_in_use
     from runner.errors import InvalidInput, UsageError
     from runner.spec.credentials import Environment
     from runner.spec.job import Specs
@@ -91,8 +90,7 @@ def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[
 def _client(provider: Provider, key: Secret | None) -> Client:
     """Open a client that tries once and does not wait long."""
     from runner.api.client import Client
-    from runner.api.retry import RetryPolicy
-    from runner.api.timeouts import Timeouts
+    from runner.api.retry import RetryPolicy, Timeouts
 
     return Client(
         provider,

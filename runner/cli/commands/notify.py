@@ -9,7 +9,7 @@ import click
 
 from runner.cli.exit_codes import Command
 from runner.cli.output import colours, note, width, write_output
-from runner.cli.project import open_project
+from runner.cli.session import open_project
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,44 +18,11 @@ from runner.cli.output import (
     write_json,
     write_output,
 )
-from runner.cli.project import open_project, open_specs, providers, recorded
+from runner.cli.session import open_project, open_specs, providers, recorded
 
 _SELECTORS = click.argument(
     "selectors", metavar="[SPEC]...", nargs=-1, shell_complete=complete_specs
 )
-
-
-@click.command(cls=Command)
-@_SELECTORS
-@click.pass_obj
-def validate(directory: Path, selectors: tuple[str, ...]) -> int:
-    """Check specs and inputs offline.
-
-    SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'; all specs
-    without one. Prints one line for each problem on stderr and exits with 2; nothing is sent
-    anywhere.
-    """
-    from runner.cli.console import Console
-    from runner.errors import InvalidInput
-    from runner.reconcile.desired import scan_input
-
-    project = open_project(directory)
-    specs = open_specs(project, selectors, directory)
-    problems = list(specs.problems)
-    requests = 0
-    with Console() as console:
-        for job in specs.selected:
-            try:
-                requests += scan_input(job, None, moving=console.moving).requests
-            except InvalidInput as error:
-                problems.extend(error.problems)
-    print_problems(problems)
-    if problems:
-        return 2
-    from runner.text import plural
-
-    note(f"valid: {plural(len(specs.selected), 'job')}, {plural(requests, 'request')}")
-    return 0
 
 
 @click.command(cls=Command)
@@ -76,7 +43,7 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
 )
 @click.pass_obj
 def plan(
-    directory: Path, selectors: tuple[str, ...], *, to_json: bool, out: Path | None, detailed: bool
+    directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
 ) -> int:
     """Show what reconcile would do; change nothing.
 
@@ -86,7 +53,7 @@ def plan(
     from runner.errors import RunnerError
 
     try:
-        return _plan(directory, selectors, to_json=to_json, out=out, detailed=detailed)
+        return _plan(directory, selectors, as_json=as_json, out=out, detailed=detailed)
     except RunnerError as error:
         if detailed and error.exit_code != 1:
             # 2 would say that changes are pending.
@@ -96,7 +63,7 @@ def plan(
 
 
 def _plan(
-    directory: Path, selectors: tuple[str, ...], *, to_json: bool, out: Path | None, detailed: bool
+    directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
 ) -> int:
     from runner.cli.console import Console
     from runner.report.steps import is_change
@@ -116,7 +83,7 @@ def _plan(
         )
     problems = (*specs.problems, *made.problems)
     print_problems(problems)
-    if to_json or out is not None:
+    if as_json or out is not None:
         from runner.cli.kept_plan import save_plan, selection
         from runner.report.plan_json import plan_json
 
@@ -124,9 +91,9 @@ def _plan(
         shape = plan_json(made, problems, selection=selected, made_at=time.time())
         if out is not None:
             save_plan(out, shape)
-        if to_json:
+        if as_json:
             write_json(shape)
-    if not to_json:
+    if not as_json:
         from runner.report.plan import render_plan
 
         write_output(render_plan(made, width=width(), colours=colours()))

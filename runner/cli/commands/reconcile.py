@@ -5,19 +5,26 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner.cli.completion import complete_jobs, complete_known_jobs, complete_specs
+from runner.cli.completion import complete_specs
 from runner.cli.exit_codes import Command
 from runner.cli.kept_plan import load_plan
 from runner.cli.options import SECONDS, finite
-from runner.cli.project import find_job, open_project, open_specs
-from runner.cli.session import all_passes, conclude, log_format, one_pass, open_context, patiently
-from runner.errors import InvalidInput, LockHeld, RunnerError, UsageError
+from runner.cli.session import (
+    all_passes,
+    conclude,
+    log_format,
+    one_pass,
+    open_context,
+    open_project,
+    open_specs,
+    patiently,
+)
+from runner.errors import InvalidInput, LockHeld, RunnerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -159,93 +166,6 @@ def reconcile(  # noqa: PLR0913 -- its options
         return conclude(report, specs, console)
 
 
-@click.command(cls=Command)
-@click.argument("job", metavar="JOB", shell_complete=complete_known_jobs)
-@log_format
-@click.pass_obj
-def cancel(directory: Path, job: str) -> int:
-    """Cancel what is in flight of JOB and collect what was answered."""
-    from runner.ledger import run_transitions as run_steps
-    from runner.ledger.records import RunState
-    from runner.reconcile.lock import locked
-
-    project = open_project(directory)
-    specs, name = _one_job(project, job, directory)
-    with open_context(project) as (context, opened, console):
-        with locked(project.ledger, wait=True):
-            context.ledger.require_in_place()
-            runs = _open_runs(context.ledger, name)
-            for run in runs:
-                run_steps.request_cancel(context.ledger, run)
-        if not runs:
-            console.say("nothing is in flight", job=name)
-            return 0
-        try:
-            asked = _asked_for(project, specs, context.ledger, runs)
-        except InvalidInput:
-            asked = None
-        if asked is None:
-            # A pass would begin with what the spec asks for now.
-            console.say(
-                "its spec or input has changed since it began, or is gone; `runner reconcile` "
-                "cancels it",
-                job=name,
-            )
-            return 0
-        try:
-            report = one_pass(context, opened, console, specs)
-        except LockHeld:
-            console.say("the reconcile at work cancels it", job=name)
-            return 0
-        if _open_runs(context.ledger, name):
-            console.say(
-                "the provider may take some minutes; `runner reconcile` collects what was answered",
-                job=name,
-            )
-        elif (state := report.states.get(name)) not in (None, RunState.CANCELLED):
-            console.say(f"{state} before it could be cancelled", job=name)
-        return conclude(report, specs, console)
-
-
-@click.command(cls=Command)
-@click.argument("job", metavar="JOB", shell_complete=complete_jobs)
-@log_format
-@click.pass_obj
-def retry(directory: Path, job: str) -> int:
-    """Ask the unanswered requests of JOB again, permanent failures included."""
-    from runner.reconcile.lock import locked
-    from runner.reconcile.reopen import reopen
-
-    project = open_project(directory)
-    specs, wanted = find_job(project, job, directory)
-    name = wanted.name
-    with open_context(project) as (context, opened, console):
-        with locked(project.ledger, wait=True):
-            context.ledger.require_in_place()
-            run = _asked_for(project, specs, context.ledger, context.ledger.runs())
-            if run is None:
-                raise UsageError(
-                    f"{name} has never been run as its spec stands; run `runner reconcile {name}`"
-                )
-            if not run.state.final:
-                console.say(f"still {run.state}; it goes on by itself", job=name)
-            elif run.succeeded == run.requests:
-                console.say("every request is answered; nothing to ask again", job=name)
-                return 0
-            else:
-                reopen(context, run, next_round=True, attempts=wanted.attempts)
-        try:
-            report = one_pass(context, opened, console, specs)
-        except LockHeld:
-            console.say("the reconcile at work goes on with it", job=name)
-            return 0
-        return conclude(report, specs, console)
-
-
-def _open_runs(ledger: Ledger, job: str) -> list[Run]:
-    return [run for run in ledger.runs() if run.job == job and not run.state.final]
-
-
 def _asked_for(project: Project, specs: Specs, ledger: Ledger, runs: Sequence[Run]) -> Run | None:
     """Return that of these runs which the selected spec asks for as it stands, if any.
 
@@ -258,21 +178,3 @@ def _asked_for(project: Project, specs: Specs, ledger: Ledger, runs: Sequence[Ru
         raise InvalidInput(made.problems)
     asked = {(desired.job.name, desired.revision) for desired in made.desired_runs}
     return next((run for run in runs if (run.job, run.revision) in asked), None)
-
-
-def _one_job(project: Project, job: str, directory: Path) -> tuple[Specs, str]:
-    """Return the specs that select a job; one whose spec is gone selects nothing but its name."""
-    from runner.ledger.store import Ledger
-    from runner.spec.job import Specs
-
-    try:
-        specs, wanted = find_job(project, job, directory)
-    except UsageError:
-        ledger = Ledger.open_read_only(project.ledger, clock=time.time)
-        if ledger is None:
-            raise
-        with ledger:
-            if not any(run.job == job for run in ledger.runs()):
-                raise
-        return Specs(jobs=(), selected=(), problems=(), complete=False), job
-    return specs, wanted.name

@@ -13,7 +13,7 @@ import click
 from runner.cli.completion import complete_known_jobs
 from runner.cli.exit_codes import Command
 from runner.cli.output import note, print_problems, write_output
-from runner.cli.project import open_project, open_specs, recorded, recorded_jobs
+from runner.cli.session import open_project, open_specs, recorded, recorded_jobs
 
 _STDOUT: Final = "-"
 _MOST_SAMPLES: Final = 50

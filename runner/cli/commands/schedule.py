@@ -14,7 +14,7 @@ import click
 from runner import __version__
 from runner.cli.exit_codes import Command
 from runner.cli.output import note, print_problems, write_output
-from runner.cli.project import open_project, open_specs
+from runner.cli.session import open_project, open_specs
 from runner.errors import UsageError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.completion import complete_known_jobs, complete_specs
+from runner.cli.completion import complete_specs
 from runner.cli.exit_codes import Command
 from runner.cli.output import (
     colours,
@@ -17,17 +17,14 @@ from runner.cli.output import (
     print_problems,
     width,
     write_json,
-    write_json_lines,
     write_output,
 )
-from runner.cli.project import find_known, open_project, open_specs, recorded, recorded_jobs
+from runner.cli.session import open_project, open_specs, recorded, recorded_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from runner.errors import Problem
-    from runner.ledger.records import Event
     from runner.spec.job import Specs
     from runner.views.jobs import JobView
 
@@ -38,12 +35,12 @@ def _forms(*forms: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
     return click.option("-o", "--output", "form", type=choice, help="The form of the answer.")
 
 
-def _form(form: str | None, *, to_json: bool) -> str:
+def _form(form: str | None, *, as_json: bool) -> str:
     """Return the form that was asked for; raises UsageError for two at once."""
-    if to_json and form not in (None, "json"):
+    if as_json and form not in (None, "json"):
         context = click.get_current_context()
         raise click.UsageError(f"--json and -o {form} contradict each other", context)
-    return "json" if to_json else form or "table"
+    return "json" if as_json else form or "table"
 
 
 @click.command(cls=Command)
@@ -69,7 +66,7 @@ def status(
     conditions: tuple[str, ...],
     everything: bool,
     form: str | None,
-    to_json: bool,
+    as_json: bool,
 ) -> int:
     """Show where each job stands; asks nobody, changes nothing.
 
@@ -79,7 +76,7 @@ def status(
     from runner.views.filters import chosen, read_conditions
     from runner.views.jobs import overview
 
-    form = _form(form, to_json=to_json)
+    form = _form(form, as_json=as_json)
     project = open_project(directory)
     with recorded(project) as ledger, _all_of_it_kept():
         specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
@@ -144,121 +141,3 @@ def _print_status(views: Sequence[JobView], form: str) -> None:
                     views, now=time.time(), wide=form == "wide", width=width(), colours=colours()
                 )
             )
-
-
-@click.command(cls=Command)
-@click.argument("job", metavar="JOB", shell_complete=complete_known_jobs)
-@click.option("--all", "whole", is_flag=True, help="All attempts and events of all revisions.")
-@click.option("--json", "as_json", is_flag=True, help="Print the story as JSON.")
-@click.pass_obj
-def show(directory: Path, job: str, *, whole: bool, to_json: bool) -> int:
-    """Tell the whole story of one job: its batches, its revisions, all that happened.
-
-    JOB is a job name, a pattern that only its name fits, or its spec file. What is long is summed
-    up; --all has it in full, and so does `runner events JOB`.
-    """
-    from runner.views.jobs import JobHistory, job_history, overview, shown_folder
-
-    project = open_project(directory)
-    with recorded(project) as ledger:
-        name, wanted = find_known(project, job, directory, ledger)
-        told = None if ledger is None else job_history(project, wanted, name, ledger)
-        if told is None:
-            # Only a job with a spec is unknown to the ledger.
-            [view] = overview(project, [wanted] if wanted is not None else [], ledger)
-            told = JobHistory(view=view, runs=(), events=())
-    folder = shown_folder(project, told.view)
-    if to_json:
-        from runner.report.json_output import history_json
-
-        write_json(history_json(told, folder=folder))
-    else:
-        from runner.report.job import render_history
-
-        write_output(
-            render_history(
-                told,
-                folder=folder,
-                now=time.time(),
-                whole=whole,
-                width=width(),
-                colours=colours(),
-            )
-        )
-    return 0
-
-
-@click.command(cls=Command)
-@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs)
-@click.option(
-    "--since",
-    metavar="WHEN",
-    help="Only what happened since: 2d, 12h or 30min ago, or a date such as 2026-01-31 (UTC).",
-)
-@click.option(
-    "--kind",
-    "kinds",
-    metavar="KIND",
-    multiple=True,
-    help="Only events of this kind, such as submitted or 'batch_*'; may be given several times.",
-)
-@click.option("--limit", metavar="N", type=click.IntRange(min=1), help="Only the newest N.")
-@_forms("table", "json", "jsonl", "csv")
-@click.option("--json", "as_json", is_flag=True, help="Print a list of events as JSON: -o json.")
-@click.pass_obj
-def events(
-    directory: Path,
-    jobs: tuple[str, ...],
-    *,
-    since: str | None,
-    kinds: tuple[str, ...],
-    limit: int | None,
-    form: str | None,
-    to_json: bool,
-) -> int:
-    """List what happened, newest last, a line each.
-
-    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; everything
-    without one, jobs whose spec is gone included.
-    """
-    from runner.ledger.queries import history
-    from runner.views.recall import read_kinds, read_since
-
-    form = _form(form, to_json=to_json)
-    project = open_project(directory)
-    begin = None if since is None else read_since(since, now=time.time())
-    of_kinds = read_kinds(kinds) if kinds else None
-    found: Sequence[Event] = ()
-    problems: Sequence[Problem] = ()
-    names: list[str] | None = None
-    with recorded(project) as ledger:
-        if jobs:
-            specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
-            names, problems = [*(job.name for job in specs.selected), *specs.gone], specs.problems
-        if ledger is not None:
-            found = history(ledger, jobs=names, since=begin, kinds=of_kinds, limit=limit)
-    print_problems(problems)
-    _print_events(found, form)
-    if not found and form == "table" and not problems:
-        note("nothing has happened that this asks for" if ledger else "nothing has happened yet")
-    return 2 if problems else 0
-
-
-def _print_events(found: Sequence[Event], form: str) -> None:
-    match form:
-        case "json":
-            from runner.report.json_output import event_json
-
-            write_json([event_json(event) for event in found])
-        case "jsonl":
-            from runner.report.json_output import event_json
-
-            write_json_lines([event_json(event) for event in found])
-        case "csv":
-            from runner.report.history import events_csv
-
-            write_output(events_csv(found))
-        case _:
-            from runner.report.history import render_events
-
-            write_output(render_events(found, width=width(), colours=colours()))

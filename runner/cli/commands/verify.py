@@ -19,7 +19,7 @@ from runner.cli.output import (
     write_json,
     write_output,
 )
-from runner.cli.project import open_project, open_specs
+from runner.cli.session import open_project, open_specs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs)
 @click.option("--json", "as_json", is_flag=True, help="Print what was checked as JSON.")
 @click.pass_obj
-def verify(directory: Path, jobs: tuple[str, ...], *, to_json: bool) -> int:
+def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
     """Hash inputs, raw files and outputs again and compare them with the records.
 
     JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; all jobs and
@@ -60,7 +60,7 @@ def verify(directory: Path, jobs: tuple[str, ...], *, to_json: bool) -> int:
             note("the files are checked without it")
         with Console() as console:
             found = check(project, specs.selected, others, ledger, moving=console.moving)
-    if to_json:
+    if as_json:
         from runner.report.verify import verification_json
 
         write_json(verification_json(found, tuple(map(str, specs.problems))))

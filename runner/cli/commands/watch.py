@@ -15,7 +15,7 @@ from runner.cli.completion import complete_known_jobs
 from runner.cli.exit_codes import Command
 from runner.cli.options import SECONDS, finite
 from runner.cli.output import colours, is_terminal, note, print_problems, write_output
-from runner.cli.project import open_project, open_specs, recorded, recorded_jobs
+from runner.cli.session import open_project, open_specs, recorded, recorded_jobs
 from runner.cli.signals import Terminated
 
 if TYPE_CHECKING:

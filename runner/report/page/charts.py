@@ -11,7 +11,7 @@ from runner.report.page.figure import as_table, drawing, figure, label, legend, 
 from runner.report.page.markup import element
 from runner.report.page.scale import step_for
 from runner.text import moment, plural, span
-from runner.views.tallies import Tokens
+from runner.views.totals import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runner.report.page.markup import Content, Html
-    from runner.views.tallies import ErrorKind
+    from runner.views.totals import ErrorKind
 
 _MOST_KINDS: Final = 20
 _MOST_JOBS: Final = 3

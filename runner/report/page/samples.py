@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runner.report.page.markup import Html
-    from runner.views.exchange import Turn
+    from runner.views.conversation import Turn
     from runner.views.samples import Sample, Samples
 
 _LONGEST_ID: Final = 80

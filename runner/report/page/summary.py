@@ -13,7 +13,7 @@ from runner.report.page.jobs import anchor
 from runner.report.page.markup import element
 from runner.report.safe_text import fit, plain
 from runner.text import moment, plural
-from runner.views.tallies import Tokens
+from runner.views.totals import Tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import yaml
 
+from runner.spec.yaml.documents import explain
 from runner.spec.yaml.scalars import Ambiguous, resolve, shown
-from runner.spec.yaml.syntax import explain
 from runner.spec.yaml.tree import KeyNode, MappingNode, ScalarNode, SequenceNode, dotted
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class _Composer:
         if isinstance(value, Ambiguous):
             key = dotted(path)
             instead = self.remedy(key, text) or value.instead
-            self._mistake(event, _at(path, f"{shown(text)} {value.why}; write {instead}"))
+            self._mistake(event, _at(path, f"{shown(text)} {value.reason}; write {instead}"))
             return None
         if value is None and path:
             self._mistake(event, _at(path, _NO_VALUE))
@@ -304,7 +304,7 @@ def _no_key(text: str) -> str | None:
         return '"<<" (merge) is not read here; write the keys out'
     value = resolve(text)
     if isinstance(value, Ambiguous):
-        return f'the key {shown(text)} {value.why}; write "{shown(text)}" in quotes'
+        return f'the key {shown(text)} {value.reason}; write "{shown(text)}" in quotes'
     if isinstance(value, str):
         return None
     if not text:

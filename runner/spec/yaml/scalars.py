@@ -21,9 +21,9 @@ Plain: TypeAlias = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ambiguous:
-    """A word with more than one reading: `why` completes "WORD ...", `instead` "write ..."."""
+    """A word with more than one reading: `reason` completes "WORD ...", `instead` "write ..."."""
 
-    why: str
+    reason: str
     instead: str
 
 
@@ -67,11 +67,11 @@ def resolve(text: str) -> Plain | Ambiguous:
     if word in _OLD_WORDS:
         value = "true" if _OLD_WORDS[word] else "false"
         return Ambiguous(
-            why=f"is read by YAML 1.1 as the boolean {value}",
+            reason=f"is read by YAML 1.1 as the boolean {value}",
             instead=f'"{text}" in quotes, or {value}',
         )
     if text in ("=", "<<"):
-        return Ambiguous(why="is read by YAML 1.1 as a command", instead=f'"{text}" in quotes')
+        return Ambiguous(reason="is read by YAML 1.1 as a command", instead=f'"{text}" in quotes')
     return text
 
 
@@ -98,14 +98,14 @@ def _number(text: str) -> Plain | Ambiguous:
     if len(text) > _LONGEST_NUMBER:
         return _long(text)
     if _DATE.fullmatch(text):
-        return Ambiguous(why="is read by YAML 1.1 as a date", instead=f'"{text}" in quotes')
+        return Ambiguous(reason="is read by YAML 1.1 as a date", instead=f'"{text}" in quotes')
     if _NOT_FINITE.fullmatch(text):
-        return Ambiguous(why="is no finite number", instead=f'a number, or "{text}" in quotes')
+        return Ambiguous(reason="is no finite number", instead=f'a number, or "{text}" in quotes')
     old, new = _old_number(text), _new_number(text)
     if old is None and new is None:
         return text
     if old == new and type(old) is type(new):
-        too_large = Ambiguous(why="is too large for a number", instead=f'"{text}" in quotes')
+        too_large = Ambiguous(reason="is too large for a number", instead=f'"{text}" in quotes')
         return new if math.isfinite(new or 0) else too_large
     return _differing(text, old, new)
 
@@ -113,21 +113,21 @@ def _number(text: str) -> Plain | Ambiguous:
 def _differing(text: str, old: float | None, new: float | None) -> Ambiguous:
     """Say how 1.1 (`old`) and 1.2 (`new`) read a word; None stands for a string."""
     if new is None:
-        why = f"is read by YAML 1.1 as the number {old}"
+        reason = f"is read by YAML 1.1 as the number {old}"
     elif old is None:
-        why = f"is read by YAML 1.1 as a string and by YAML 1.2 as the number {new}"
+        reason = f"is read by YAML 1.1 as a string and by YAML 1.2 as the number {new}"
     else:
-        why = f"is read by YAML 1.1 as the number {old} and by YAML 1.2 as the number {new}"
+        reason = f"is read by YAML 1.1 as the number {old} and by YAML 1.2 as the number {new}"
     number = old if new is None else new
     if ":" in text or number is None or not math.isfinite(number):
-        return Ambiguous(why=why, instead=f'"{text}" in quotes')
-    return Ambiguous(why=why, instead=f'{number}, or "{text}" in quotes')
+        return Ambiguous(reason=reason, instead=f'"{text}" in quotes')
+    return Ambiguous(reason=reason, instead=f'{number}, or "{text}" in quotes')
 
 
 def _long(text: str) -> str | Ambiguous:
     """Refuse what would be a number of more digits than any number here can mean."""
     if any(kind.fullmatch(text) for kind in (_OLD_INT, _NEW_INT, _OLD_FLOAT, _NEW_FLOAT, _DATE)):
-        return Ambiguous(why="is too long for a number", instead="it in quotes if it is a text")
+        return Ambiguous(reason="is too long for a number", instead="it in quotes if it is a text")
     return text
 
 

@@ -1,4 +1,8 @@
-"""Leaving nothing lying about: a finished run's files at the provider, deleted.
+"""Letting a finished run go on: its spec is back, or a person asks again.
+
+Moving a run and its outputs to the job, or the folder, that asks for it now.
+
+Leaving nothing lying about: a finished run's files at the provider, deleted.
 
 What cannot be fetched again is deleted last: only after the final files stand, and each raw file
 on this disk has been read once more and found to be what was downloaded.
@@ -11,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
 from runner.ledger import run_transitions as run_steps
-from runner.reconcile.claims import read_claims
+from runner.reconcile.adopt import read_claims
 from runner.reconcile.context import Notice
 from runner.reconcile.download import download_again
 
@@ -19,9 +23,70 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from runner.ledger.records import FileRecord, Key, Submission
-    from runner.planning.actions import DeleteRemoteFiles
+    from runner.ledger.records import FileRecord, Key, Run, Submission
+    from runner.planning.actions import DeleteRemoteFiles, RelocateRun
     from runner.reconcile.context import Context
+
+
+def reopen(context: Context, run: Run, *, next_round: bool, attempts: int) -> None:
+    """Take the final files of a run away and let it go on; `next_round` asks everything again.
+
+    `output.jsonl` and `errors.jsonl` stand for a final state, so they go first; what they hold
+    stays in `raw/`, and they are written again when the run ends. Raises LocalFileError.
+    """
+    folder = context.folder(run)
+    try:
+        for name in ("output.jsonl", "errors.jsonl"):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise LocalFileError(
+            f"the final files of {run.folder} cannot be taken away: {error.strerror or error}"
+        ) from error
+    run_steps.reopen_run(context.ledger, run, next_round=next_round, attempts=attempts)
+
+
+def relocate(context: Context, action: RelocateRun) -> None:
+    """Move a run's folder, then record it; a crash between the two is mended by doing it again.
+
+    Raises LocalFileError if something else is in the way.
+    """
+    old, new = context.folder(action.run), context.project.root / action.folder
+    try:
+        if old != new and old.exists():
+            if new.exists():
+                raise LocalFileError(
+                    f"{action.run.folder} cannot be moved to {action.folder}: something is there "
+                    f"already; move one of them away"
+                )
+            new.parent.mkdir(parents=True, exist_ok=True)
+            old.replace(new)
+        if old.parent != new.parent and old.parent.is_dir():
+            _tidy(old.parent)
+    except OSError as error:
+        raise LocalFileError(
+            f"{action.run.folder} cannot be moved to {action.folder}: {error.strerror or error}"
+        ) from error
+    run_steps.relocate_run(context.ledger, action.run, action.job, action.folder)
+    context.tell(
+        Notice(
+            job=action.job.name,
+            what=f"{action.reason}; outputs are in {action.folder}",
+            event="run_moved",
+            revision=action.run.short,
+        )
+    )
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a moved run leaves behind: a link that leads nowhere, an empty folder.
+
+    Also where an earlier pass died between moving the run and doing this.
+    """
+    latest = folder / "latest"
+    if latest.is_symlink() and not latest.exists():
+        latest.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
@@ -62,8 +127,8 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
     files_gone = "1 file" if gone == 1 else f"{gone:,} files"
     told = f"deleted {files_gone} at the provider, as keep_remote: false says"
     if kept:
-        file_id, why = next(iter(kept.items()))
-        told += f"; {len(kept):,} could not be deleted, {file_id} for one: {why}"
+        file_id, reason = next(iter(kept.items()))
+        told += f"; {len(kept):,} could not be deleted, {file_id} for one: {reason}"
     context.tell(
         Notice(job=run.job, what=told, trouble=bool(kept), event="tidied", revision=run.short)
     )

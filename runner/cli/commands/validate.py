@@ -1,0 +1,51 @@
+"""The command `runner validate`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runner.cli.commands.plan import _SELECTORS
+from runner.cli.exit_codes import Command
+from runner.cli.output import (
+    note,
+    print_problems,
+)
+from runner.cli.session import open_project, open_specs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(cls=Command)
+@_SELECTORS
+@click.pass_obj
+def validate(directory: Path, selectors: tuple[str, ...]) -> int:
+    """Check specs and inputs offline.
+
+    SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'; all specs
+    without one. Prints one line for each problem on stderr and exits with 2; nothing is sent
+    anywhere.
+    """
+    from runner.cli.console import Console
+    from runner.errors import InvalidInput
+    from runner.reconcile.desired import scan_input
+
+    project = open_project(directory)
+    specs = open_specs(project, selectors, directory)
+    problems = list(specs.problems)
+    requests = 0
+    with Console() as console:
+        for job in specs.selected:
+            try:
+                requests += scan_input(job, None, moving=console.moving).requests
+            except InvalidInput as error:
+                problems.extend(error.problems)
+    print_problems(problems)
+    if problems:
+        return 2
+    from runner.text import plural
+
+    note(f"valid: {plural(len(specs.selected), 'job')}, {plural(requests, 'request')}")
+    return 0

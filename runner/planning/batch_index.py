@@ -1,0 +1,127 @@
+"""Find batches and files at a provider by the keys that they carry. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from runner.ledger.records import Key, Tag
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from runner.batch import Batch, File
+    from runner.ledger.records import Run
+    from runner.planning.state import Observed
+
+
+class BatchIndex:
+    """Whatever carries our keys at one provider, seen now or earlier, ready to be found.
+
+    Of several batches with one key the oldest counts: the others repeat it. `carried` has all of
+    them with their keys, oldest first. `claims` are the keys of batches that carry none.
+    """
+
+    def __init__(
+        self,
+        recorded: Sequence[tuple[Key | None, Batch]],
+        observed: Observed,
+        claims: Mapping[str, Key] | None = None,
+    ) -> None:
+        claimed = dict(claims or {})
+        keys = {batch.id: key for key, batch in recorded if key is not None}
+        batches = {batch.id: batch for _key, batch in recorded}
+        batches |= {
+            batch.id: batch for batch in (observed.listing.batches if observed.listing else ())
+        }
+        batches |= dict(observed.batches)
+        self._by_shard: dict[tuple[str, int], dict[Key, Batch]] = {}
+        self._by_file: dict[str, list[Batch]] = {}
+        # Oldest last in the list, so that of several files with one name the newest counts.
+        self._listed = tuple(reversed((observed.listing.files if observed.listing else None) or ()))
+        self._files = {file.filename: file for file in self._listed if file.filename is not None}
+        oldest_first = sorted(batches.values(), key=lambda batch: (batch.created_at or 0, batch.id))
+        for batch in oldest_first:
+            if batch.input_file_id is not None:
+                self._by_file.setdefault(batch.input_file_id, []).append(batch)
+        keys |= self._keys_by_filename()
+        self._carries: dict[str, Key] = {}
+        self.carried: list[tuple[Key, Batch]] = []
+        self._by_revision: dict[str, list[tuple[Key, Batch]]] = {}
+        for batch in oldest_first:
+            tag = Tag.of(batch)
+            carries = claimed.get(batch.id) or (tag.key if tag is not None else keys.get(batch.id))
+            if carries is not None:
+                self._carries[batch.id] = carries
+                self.carried.append((carries, batch))
+                self._by_revision.setdefault(carries.revision, []).append((carries, batch))
+                place = (carries.revision, carries.shard)
+                self._by_shard.setdefault(place, {}).setdefault(carries, batch)
+
+    def _keys_by_filename(self) -> dict[str, Key]:
+        """Return keys by batch id, told by the names of files.
+
+        That is the link where a provider drops metadata or a user left no room. A file that met
+        a limit is used again, so the second batch made from it is the next attempt.
+        """
+        keys: dict[str, Key] = {}
+        for file in self._listed:
+            key = Key.parse_filename(file.filename or "")
+            if key is not None:
+                for number, batch in enumerate(self._by_file.get(file.id, ())):
+                    keys[batch.id] = replace(key, attempt=key.attempt + number)
+        return keys
+
+    def batch(
+        self, key: Key, input_file_id: str | None = None, others: frozenset[str] = frozenset()
+    ) -> Batch | None:
+        """Find the batch with this key, or else one made from this file.
+
+        `others` are the ids of batches that belong to other attempts. A batch that carries another
+        key belongs to one as well, whatever it is called this time (fact sheet, failure 25).
+        """
+        found = self._by_shard.get((key.revision, key.shard), {}).get(key)
+        if found is not None and found.id not in others:
+            return found
+        made = self._by_file.get(input_file_id or "", ())
+        return next(
+            (
+                batch
+                for batch in made
+                if batch.id not in others and self._carries.get(batch.id, key) == key
+            ),
+            None,
+        )
+
+    def of_shard(self, revision: str, shard: int) -> list[tuple[Key, Batch]]:
+        """Return all attempts at one shard, first to last, under whatever job name."""
+        found = self._by_shard.get((revision, shard), {})
+        return sorted(found.items(), key=lambda item: (item[0].attempt, item[0].job))
+
+    def misfit(self, run: Run) -> Batch | None:
+        """Find a batch of this revision that was cut otherwise than the run's shards are.
+
+        That is what is left where a ledger was lost and the limits were changed since.
+        """
+        cut = {shard.number: (shard.requests, shard.sha256) for shard in run.shards}
+        for key, batch in self._by_revision.get(run.short, ()):
+            tag = Tag.of(batch)
+            if tag is not None and tag.key != key:
+                tag = None  # taken over from another revision: it speaks of that one's cut
+            if key.shard not in cut or _of_another_cut(key, tag, *cut[key.shard]):
+                return batch
+        return None
+
+    def file(self, key: Key, size: int) -> File | None:
+        """Find the file with this submission's name, if it arrived whole."""
+        file = self._files.get(key.filename)
+        return file if file is not None and file.bytes in (None, size) else None
+
+
+def _of_another_cut(key: Key, tag: Tag | None, requests: int, sha256: str) -> bool:
+    """Whether a tag speaks of a shard with another content than this."""
+    if tag is None or tag.sha256 is None:
+        return False
+    if tag.part_of is not None:
+        return tag.part_of != sha256
+    return key.attempt == 1 and (tag.requests, tag.sha256) != (requests, sha256)
