@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runner.inputs.row_set import RowSet
 from runner.outputs.classification import MALFORMED, answered, judge
-from runner.outputs.failures import ErrorCounts
+from runner.outputs.error_counts import ErrorCounts
 from runner.outputs.result_files import LineStatus, Outcome, displaces, lines, overlong
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from runner.errors import LocalFileError
 from runner.outputs.answer_index import AnswerIndex
 from runner.outputs.durable_files import explained, sync_folder
-from runner.outputs.failures import ErrorCounts
+from runner.outputs.error_counts import ErrorCounts
 from runner.outputs.result_files import LineStatus
 from runner.outputs.writer import FileDigest, LineWriter, SourceFiles
 

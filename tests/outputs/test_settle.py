@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner.inputs.row_set import RowSet
 from runner.outputs.answer_index import settle
-from runner.outputs.failures import OTHER, ErrorCounts
+from runner.outputs.error_counts import OTHER, ErrorCounts
 from runner.outputs.result_files import Outcome
 
 
