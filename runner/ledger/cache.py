@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from runner.batch import Batch
     from runner.inputs.fingerprint import Fingerprint
-    from runner.ledger.records import Key
+    from runner.ledger.records import SubmissionKey
     from runner.ledger.store import Ledger
 
 
@@ -21,7 +21,7 @@ def listed(
     base_url: str,
     *,
     through: int | None,
-    tagged: Sequence[tuple[Key, Batch]],
+    tagged: Sequence[tuple[SubmissionKey, Batch]],
 ) -> None:
     """Record a complete look at a provider, and whatever carried keys like ours.
 

@@ -14,11 +14,11 @@ from runner.errors import LedgerError
 from runner.inputs.row_set import RowSet
 from runner.ledger.records import (
     Event,
-    Key,
     Run,
     RunState,
     ShardRecord,
     Submission,
+    SubmissionKey,
     SubmissionState,
     Tag,
 )
@@ -58,7 +58,7 @@ def insert_submission(transaction: Transaction, run: int, submission: Submission
     )
 
 
-def insert_file(transaction: Transaction, key: Key, record: FileRecord) -> None:
+def insert_file(transaction: Transaction, key: SubmissionKey, record: FileRecord) -> None:
     """Record a result file of a submission; a second download replaces the first."""
     transaction.write(
         "INSERT OR REPLACE INTO files (submission, kind, file_id, path, bytes, sha256, "
@@ -77,9 +77,9 @@ def upsert_batch(
     transaction: Transaction,
     provider: str,
     batch: Batch,
-    key: Key | None,
+    key: SubmissionKey | None,
     *,
-    carries: Key | None = None,
+    carries: SubmissionKey | None = None,
 ) -> None:
     """Store a Batch object, a column for each field of the reference, and the whole of it.
 
@@ -168,7 +168,7 @@ def read_in_flight(row: sqlite3.Row) -> InFlight:
 
 def read_submission(row: sqlite3.Row) -> Submission:
     """Read a submission, with the Batch object as last recorded; raises LedgerError."""
-    key = Key.parse(row["key"])
+    key = SubmissionKey.parse(row["key"])
     if key is None:
         raise LedgerError(f"the ledger holds a submission with an unreadable key: {row['key']!r}")
     left_out = {"run", "shard", "attempt"}

@@ -80,7 +80,7 @@ def _is_count(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class SubmissionKey:
     """The deterministic name of a submission: `<job>/<revision>/<shard>/<attempt>`."""
 
     job: str
@@ -102,19 +102,19 @@ class Key:
         return f"{self.job}-{self.revision}-{self.shard:04d}-{self.attempt}.jsonl"
 
     @classmethod
-    def parse(cls, text: str) -> Key | None:
+    def parse(cls, text: str) -> SubmissionKey | None:
         """Read a key back; None for anything that is not one of ours."""
         return cls._from_parts(text.rsplit("/", 3))
 
     @classmethod
-    def parse_filename(cls, text: str) -> Key | None:
+    def parse_filename(cls, text: str) -> SubmissionKey | None:
         """Read the key out of a file's name at the provider; None if it is not ours."""
         if not text.endswith(".jsonl"):
             return None
         return cls._from_parts(text.removesuffix(".jsonl").rsplit("-", 3))
 
     @classmethod
-    def _from_parts(cls, parts: list[str]) -> Key | None:
+    def _from_parts(cls, parts: list[str]) -> SubmissionKey | None:
         if len(parts) != 4:  # noqa: PLR2004 -- job, revision, shard, attempt
             return None
         job, revision, shard, attempt = parts
@@ -135,7 +135,7 @@ class Tag:
     `part_of` is the digest of the shard where the file holds only some of it.
     """
 
-    key: Key
+    key: SubmissionKey
     requests: int | None = None
     sha256: str | None = None
     part_of: str | None = None
@@ -149,7 +149,7 @@ class Tag:
     def of(cls, batch: Batch) -> Tag | None:
         """Read the tag of an observed batch; None if it does not carry one."""
         words = batch.metadata.get(METADATA_KEY, "").split(" ")
-        key = Key.parse(words[0])
+        key = SubmissionKey.parse(words[0])
         if key is None:
             return None
         pairs = dict(word.split("=", 1) for word in words[1:] if "=" in word)
@@ -204,7 +204,7 @@ class Submission:
 
     """
 
-    key: Key
+    key: SubmissionKey
     round: int = 0
     state: SubmissionState
     rows: RowSet

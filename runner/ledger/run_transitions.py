@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from runner.batch import Batch
-    from runner.ledger.records import FileRecord, JobRecord, Key, Run, ShardRecord, Submission
+    from runner.ledger.records import (
+        FileRecord,
+        JobRecord,
+        Run,
+        ShardRecord,
+        Submission,
+        SubmissionKey,
+    )
     from runner.ledger.store import Ledger
     from runner.ledger.transaction import Transaction
 
@@ -183,7 +190,7 @@ def finish_run(
 
 
 def tidied_submission(
-    ledger: Ledger, key: Key, *, deleted: Sequence[str], left: Mapping[str, str]
+    ledger: Ledger, key: SubmissionKey, *, deleted: Sequence[str], left: Mapping[str, str]
 ) -> None:
     """Record that the files of a submission were deleted at the provider.
 

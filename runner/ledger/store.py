@@ -21,7 +21,7 @@ from runner.ledger.connection import (
     write_transaction,
 )
 from runner.ledger.mapping import read_event, read_in_flight, read_run, read_shard, read_submission
-from runner.ledger.records import FileRecord, JobRecord, Key
+from runner.ledger.records import FileRecord, JobRecord, SubmissionKey
 from runner.ledger.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class Ledger:
             )
         )
 
-    def uploaded_at(self, key: Key) -> float | None:
+    def uploaded_at(self, key: SubmissionKey) -> float | None:
         """Return when the file of a submission was last uploaded, or found at the provider."""
         [row] = self.query(
             "SELECT max(at) AS at FROM events WHERE job = ? AND submission = ? "
@@ -234,14 +234,14 @@ class Ledger:
         )
         return None if row["at"] is None else float(row["at"])
 
-    def keys_of(self, revision: str) -> frozenset[Key]:
+    def keys_of(self, revision: str) -> frozenset[SubmissionKey]:
         """Return the keys of all submissions of a revision, whichever jobs they were made for."""
         rows = self.query(
             "SELECT key FROM submissions JOIN runs ON runs.id = submissions.run "
             "WHERE runs.revision = ?",
             revision,
         )
-        keys = (Key.parse(row["key"]) for row in rows)
+        keys = (SubmissionKey.parse(row["key"]) for row in rows)
         return frozenset(key for key in keys if key is not None)
 
     def in_flight(self) -> list[InFlight]:
@@ -306,10 +306,10 @@ class Ledger:
         )
         return {row["input_file_id"]: row["key"] for row in rows}
 
-    def foreign_batches(self, provider: str) -> list[tuple[Key | None, Batch]]:
+    def foreign_batches(self, provider: str) -> list[tuple[SubmissionKey | None, Batch]]:
         """Return the batches seen at the provider that carry a key of ours but no submission."""
         return [
-            (Key.parse(row["tag"] or ""), Batch.from_api(json.loads(row["raw"])))
+            (SubmissionKey.parse(row["tag"] or ""), Batch.from_api(json.loads(row["raw"])))
             for row in self.query(
                 "SELECT tag, raw FROM batches WHERE provider = ? AND submission IS NULL", provider
             )

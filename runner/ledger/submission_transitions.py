@@ -16,7 +16,7 @@ from runner.ledger.records import RunState, SubmissionState
 if TYPE_CHECKING:
     from runner.batch import Batch, File
     from runner.inputs.row_set import RowSet
-    from runner.ledger.records import FileRecord, Key, Run, Submission
+    from runner.ledger.records import FileRecord, Run, Submission, SubmissionKey
     from runner.ledger.store import Ledger
 
 
@@ -41,7 +41,7 @@ def prepare(ledger: Ledger, run: Run, submission: Submission) -> None:
         transaction.record_event("prepared", key=submission.key, requests=submission.requests)
 
 
-def intend_upload(ledger: Ledger, key: Key, *, since: int | None) -> None:
+def intend_upload(ledger: Ledger, key: SubmissionKey, *, since: int | None) -> None:
     """Commit to uploading: what follows may reach the provider even if we never hear of it."""
     with ledger.transaction(durable=True) as transaction:
         transaction.move(
@@ -53,7 +53,7 @@ def intend_upload(ledger: Ledger, key: Key, *, since: int | None) -> None:
         transaction.record_event("uploading", key=key)
 
 
-def uploaded(ledger: Ledger, key: Key, file: File, *, adopted: bool = False) -> None:
+def uploaded(ledger: Ledger, key: SubmissionKey, file: File, *, adopted: bool = False) -> None:
     """Record the file that holds the submission's requests at the provider."""
     with ledger.transaction() as transaction:
         transaction.move(
@@ -65,7 +65,9 @@ def uploaded(ledger: Ledger, key: Key, file: File, *, adopted: bool = False) -> 
         transaction.record_event("file_adopted" if adopted else "uploaded", key=key, file=file.id)
 
 
-def intend_create(ledger: Ledger, key: Key, *, since: int | None, completion_window: str) -> None:
+def intend_create(
+    ledger: Ledger, key: SubmissionKey, *, since: int | None, completion_window: str
+) -> None:
     """Commit to creating the batch: from here on it may exist, and cost, unheard of."""
     with ledger.transaction(durable=True) as transaction:
         transaction.move(
@@ -79,7 +81,7 @@ def intend_create(ledger: Ledger, key: Key, *, since: int | None, completion_win
 
 def submitted(
     ledger: Ledger,
-    key: Key,
+    key: SubmissionKey,
     provider: str,
     batch: Batch,
     *,
@@ -127,7 +129,7 @@ def submitted(
         )
 
 
-def mark_uncertain(ledger: Ledger, key: Key, problem: str) -> None:
+def mark_uncertain(ledger: Ledger, key: SubmissionKey, problem: str) -> None:
     """Note that the outcome of the intended call is unknown; the first note counts.
 
     Unless it was made by a clock that was ahead.
@@ -146,7 +148,9 @@ def mark_uncertain(ledger: Ledger, key: Key, problem: str) -> None:
             transaction.record_event("outcome_unknown", key=key, problem=problem)
 
 
-def clear_intent(ledger: Ledger, key: Key, problem: str, *, file_gone: bool = False) -> None:
+def clear_intent(
+    ledger: Ledger, key: SubmissionKey, problem: str, *, file_gone: bool = False
+) -> None:
     """Take an intent back: the call is known not to have acted."""
     with ledger.transaction() as transaction:
         values: dict[str, object] = {"intent_at": None, "doubt_at": None, "problem": problem}
@@ -207,7 +211,7 @@ def too_large(ledger: Ledger, run: Run, smaller: Submission, *, ceiling: int, pr
         )
 
 
-def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
+def observed(ledger: Ledger, key: SubmissionKey, provider: str, batch: Batch) -> None:
     """Record what the provider says of a batch now."""
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.SUBMITTED,))
@@ -237,7 +241,7 @@ def observed(ledger: Ledger, key: Key, provider: str, batch: Batch) -> None:
         )
 
 
-def missing(ledger: Ledger, key: Key, batch_id: str) -> None:
+def missing(ledger: Ledger, key: SubmissionKey, batch_id: str) -> None:
     """Note that the provider does not know a batch it had made for us."""
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.SUBMITTED,))
@@ -250,7 +254,7 @@ def missing(ledger: Ledger, key: Key, batch_id: str) -> None:
         transaction.record_event("batch_not_found", key=key, batch=batch_id)
 
 
-def overdue(ledger: Ledger, key: Key, problem: str) -> None:
+def overdue(ledger: Ledger, key: SubmissionKey, problem: str) -> None:
     """Note that a batch takes longer than it should; the first note counts."""
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.SUBMITTED,))
@@ -262,7 +266,7 @@ def overdue(ledger: Ledger, key: Key, problem: str) -> None:
         transaction.record_event("overdue", key=key, problem=problem)
 
 
-def downloaded(ledger: Ledger, key: Key, record: FileRecord) -> None:
+def downloaded(ledger: Ledger, key: SubmissionKey, record: FileRecord) -> None:
     """Record that a result file lies on this disk, whole."""
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.SUBMITTED,))
@@ -274,7 +278,7 @@ def downloaded(ledger: Ledger, key: Key, record: FileRecord) -> None:
 
 def close(  # noqa: PLR0913 -- all of how an attempt ended
     ledger: Ledger,
-    key: Key,
+    key: SubmissionKey,
     *,
     state: SubmissionState,
     transient: RowSet,

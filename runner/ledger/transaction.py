@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-    from runner.ledger.records import Key, SubmissionState
+    from runner.ledger.records import SubmissionKey, SubmissionState
 
 
 class Transaction:
@@ -36,7 +36,7 @@ class Transaction:
 
     def move(
         self,
-        key: Key,
+        key: SubmissionKey,
         *,
         to: SubmissionState,
         allowed: Sequence[SubmissionState],
@@ -64,7 +64,7 @@ class Transaction:
                 f"another process is at work on this ledger"
             )
 
-    def require_state(self, key: Key, allowed: Sequence[SubmissionState]) -> None:
+    def require_state(self, key: SubmissionKey, allowed: Sequence[SubmissionState]) -> None:
         """Refuse the change with a LedgerError unless the submission is in one of the states."""
         marks = ", ".join("?" * len(allowed))
         found = self._connection.execute(
@@ -90,7 +90,7 @@ class Transaction:
         *,
         job: str | None = None,
         revision: str | None = None,
-        key: Key | None = None,
+        key: SubmissionKey | None = None,
         batch: str | None = None,
         **detail: object,
     ) -> None:

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.batch import Batch, File
-    from runner.ledger.records import JobRecord, Key, Run, RunState, ShardRecord, Submission
+    from runner.ledger.records import (
+        JobRecord,
+        Run,
+        RunState,
+        ShardRecord,
+        Submission,
+        SubmissionKey,
+    )
     from runner.planning.state import Restorable
     from runner.spec.job import Job
 
@@ -101,7 +108,7 @@ class AdoptBatch(RunAction):
     read from the batch's own input file.
     """
 
-    key: Key
+    key: SubmissionKey
     shard: ShardRecord
     submission: Submission | None
     batch: Batch
@@ -111,7 +118,7 @@ class AdoptBatch(RunAction):
 class AdoptFile(RunAction):
     """Take over a file at the provider that carries this submission's name and size."""
 
-    key: Key
+    key: SubmissionKey
     file: File
     sha256: str
 
@@ -120,21 +127,21 @@ class AdoptFile(RunAction):
 class MarkUncertain(RunAction):
     """Note that the outcome of an intended call is unknown; the grace time starts now."""
 
-    key: Key
+    key: SubmissionKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearIntent(RunAction):
     """Take an intent back: a complete look, late enough, shows that it had no effect."""
 
-    key: Key
+    key: SubmissionKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observe(RunAction):
     """Record what the provider says of a batch now."""
 
-    key: Key
+    key: SubmissionKey
     batch: Batch
 
 
@@ -142,7 +149,7 @@ class Observe(RunAction):
 class NoteMissing(RunAction):
     """Record that the provider does not know a batch that it made for us."""
 
-    key: Key
+    key: SubmissionKey
     batch_id: str
 
 
@@ -181,7 +188,7 @@ class CloseRejectedBatch(RunAction):
 class NoteOverdue(RunAction):
     """Record, and say, that a batch takes longer than it should."""
 
-    key: Key
+    key: SubmissionKey
     batch_id: str
 
 
@@ -259,7 +266,7 @@ class Wait:
     """
 
     run: Run
-    key: Key | None
+    key: SubmissionKey | None
     reason: str
     until: float | None = None
     trouble: bool = False

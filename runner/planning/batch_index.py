@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from runner.ledger.records import Key, Tag
+from runner.ledger.records import SubmissionKey, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ class BatchIndex:
 
     def __init__(
         self,
-        recorded: Sequence[tuple[Key | None, Batch]],
+        recorded: Sequence[tuple[SubmissionKey | None, Batch]],
         observed: Observed,
-        claims: Mapping[str, Key] | None = None,
+        claims: Mapping[str, SubmissionKey] | None = None,
     ) -> None:
         claimed = dict(claims or {})
         keys = {batch.id: key for key, batch in recorded if key is not None}
@@ -35,7 +35,7 @@ class BatchIndex:
             batch.id: batch for batch in (observed.listing.batches if observed.listing else ())
         }
         batches |= dict(observed.batches)
-        self._by_shard: dict[tuple[str, int], dict[Key, Batch]] = {}
+        self._by_shard: dict[tuple[str, int], dict[SubmissionKey, Batch]] = {}
         self._by_file: dict[str, list[Batch]] = {}
         # Oldest last in the list, so that of several files with one name the newest counts.
         self._listed = tuple(reversed((observed.listing.files if observed.listing else None) or ()))
@@ -45,9 +45,9 @@ class BatchIndex:
             if batch.input_file_id is not None:
                 self._by_file.setdefault(batch.input_file_id, []).append(batch)
         keys |= self._keys_by_filename()
-        self._carries: dict[str, Key] = {}
-        self.carried: list[tuple[Key, Batch]] = []
-        self._by_revision: dict[str, list[tuple[Key, Batch]]] = {}
+        self._carries: dict[str, SubmissionKey] = {}
+        self.carried: list[tuple[SubmissionKey, Batch]] = []
+        self._by_revision: dict[str, list[tuple[SubmissionKey, Batch]]] = {}
         for batch in oldest_first:
             tag = Tag.of(batch)
             carries = claimed.get(batch.id) or (tag.key if tag is not None else keys.get(batch.id))
@@ -58,22 +58,25 @@ class BatchIndex:
                 place = (carries.revision, carries.shard)
                 self._by_shard.setdefault(place, {}).setdefault(carries, batch)
 
-    def _keys_by_filename(self) -> dict[str, Key]:
+    def _keys_by_filename(self) -> dict[str, SubmissionKey]:
         """Return keys by batch id, told by the names of files.
 
         That is the link where a provider drops metadata or a user left no room. A file that met
         a limit is used again, so the second batch made from it is the next attempt.
         """
-        keys: dict[str, Key] = {}
+        keys: dict[str, SubmissionKey] = {}
         for file in self._listed:
-            key = Key.parse_filename(file.filename or "")
+            key = SubmissionKey.parse_filename(file.filename or "")
             if key is not None:
                 for number, batch in enumerate(self._by_file.get(file.id, ())):
                     keys[batch.id] = replace(key, attempt=key.attempt + number)
         return keys
 
     def batch(
-        self, key: Key, input_file_id: str | None = None, others: frozenset[str] = frozenset()
+        self,
+        key: SubmissionKey,
+        input_file_id: str | None = None,
+        others: frozenset[str] = frozenset(),
     ) -> Batch | None:
         """Find the batch with this key, or else one made from this file.
 
@@ -93,7 +96,7 @@ class BatchIndex:
             None,
         )
 
-    def of_shard(self, revision: str, shard: int) -> list[tuple[Key, Batch]]:
+    def of_shard(self, revision: str, shard: int) -> list[tuple[SubmissionKey, Batch]]:
         """Return all attempts at one shard, first to last, under whatever job name."""
         found = self._by_shard.get((revision, shard), {})
         return sorted(found.items(), key=lambda item: (item[0].attempt, item[0].job))
@@ -112,13 +115,13 @@ class BatchIndex:
                 return batch
         return None
 
-    def file(self, key: Key, size: int) -> File | None:
+    def file(self, key: SubmissionKey, size: int) -> File | None:
         """Find the file with this submission's name, if it arrived whole."""
         file = self._files.get(key.filename)
         return file if file is not None and file.bytes in (None, size) else None
 
 
-def _of_another_cut(key: Key, tag: Tag | None, requests: int, sha256: str) -> bool:
+def _of_another_cut(key: SubmissionKey, tag: Tag | None, requests: int, sha256: str) -> bool:
     """Whether a tag speaks of a shard with another content than this."""
     if tag is None or tag.sha256 is None:
         return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, assert_never
 
-from runner.ledger.records import Key, Submission, SubmissionState
+from runner.ledger.records import Submission, SubmissionKey, SubmissionState
 from runner.planning.actions import (
     AbandonSubmission,
     AdoptBatch,
@@ -73,7 +73,7 @@ def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
     mine = {submission.key.attempt for submission in context.run.shard_submissions(shard)}
     owned = {submission.batch_id for submission in context.run.submissions}
     living = context.inputs.living
-    found: dict[int, tuple[Key, Batch]] = {}
+    found: dict[int, tuple[SubmissionKey, Batch]] = {}
     steps: Steps = []
     for key, batch in context.index.of_shard(context.run.short, shard):
         anothers = key in context.taken or (
@@ -100,7 +100,7 @@ def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
         return [Wait(run=context.run, key=None, reason=portion.reason)]
     turned_away = _turned_away(context, progress)
     whole = len(rows) == progress.shard.requests
-    key = Key(
+    key = SubmissionKey(
         job=context.run.job,
         revision=context.run.short,
         shard=progress.shard.number,
@@ -202,7 +202,7 @@ def _patience(context: ShardContext, progress: ShardProgress, submission: Submis
     )
 
 
-def _others(context: ShardContext, key: Key) -> frozenset[str]:
+def _others(context: ShardContext, key: SubmissionKey) -> frozenset[str]:
     """Return the batches that other attempts of the run have become."""
     return frozenset(
         submission.batch_id
@@ -214,7 +214,7 @@ def _others(context: ShardContext, key: Key) -> frozenset[str]:
 def _adoption(
     context: ShardContext,
     progress: ShardProgress,
-    key: Key,
+    key: SubmissionKey,
     submission: Submission | None,
     batch: Batch,
 ) -> AdoptBatch:

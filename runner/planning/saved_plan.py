@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runner import __version__
 from runner.errors import InvalidInput, Problem
-from runner.ledger.records import Key
+from runner.ledger.records import SubmissionKey
 from runner.spec.identity import canonical
 from runner.text import listed
 
@@ -247,7 +247,7 @@ def _order(step: PlannedStep) -> tuple[str, str]:
 
 def _place(about: tuple[str, str, str | None]) -> str:
     _job, revision, submission = about
-    key = None if submission is None else Key.parse(submission)
+    key = None if submission is None else SubmissionKey.parse(submission)
     if key is None:
         return f"the run of {revision}"
     return f"shard {key.shard}" + (f", attempt {key.attempt}," if key.attempt > 1 else "")

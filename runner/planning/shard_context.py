@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from runner.spec.job import Deadline
 
 if TYPE_CHECKING:
-    from runner.ledger.records import Key, Run
+    from runner.ledger.records import Run, SubmissionKey
     from runner.planning.batch_index import BatchIndex
     from runner.planning.batch_sizing import BatchSizes
     from runner.planning.state import Observed, PlanInputs
@@ -34,7 +34,7 @@ class ShardContext:
     index: BatchIndex
     sizes: BatchSizes
     may_submit: bool
-    taken: frozenset[Key] = frozenset()
+    taken: frozenset[SubmissionKey] = frozenset()
 
     @property
     def deadline(self) -> Deadline:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from runner.batch import Batch, File
     from runner.inputs.fingerprint import Fingerprint
-    from runner.ledger.records import FileRecord, JobRecord, Key, Run, ShardRecord
+    from runner.ledger.records import FileRecord, JobRecord, Run, ShardRecord, SubmissionKey
     from runner.spec.job import Job
     from runner.spec.project import Provider
 
@@ -94,7 +94,7 @@ class DesiredRun:
     record: JobRecord
     shards: tuple[ShardRecord, ...] = ()
     restorable: Restorable | None = None
-    claims: Mapping[str, Key] = field(default_factory=dict)
+    claims: Mapping[str, SubmissionKey] = field(default_factory=dict)
     scanned: Fingerprint | None = None
 
 
@@ -109,8 +109,10 @@ class Recorded:
 
     jobs: Mapping[str, JobRecord]
     runs: tuple[Run, ...]
-    tagged: Mapping[str, tuple[tuple[Key | None, Batch], ...]] = field(default_factory=dict)
-    keys: Mapping[str, frozenset[Key]] = field(default_factory=dict)
+    tagged: Mapping[str, tuple[tuple[SubmissionKey | None, Batch], ...]] = field(
+        default_factory=dict
+    )
+    keys: Mapping[str, frozenset[SubmissionKey]] = field(default_factory=dict)
     loads: Mapping[str, Load] = field(default_factory=dict)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
 from runner.ledger import submission_transitions
-from runner.ledger.records import Key, Submission, SubmissionState, Tag
+from runner.ledger.records import Submission, SubmissionKey, SubmissionState, Tag
 from runner.outputs.durable_files import explained, sync_folder
 from runner.reconcile.context import Notice, RequestCounts, count
 from runner.reconcile.custom_ids import rows_of_batch
@@ -127,11 +127,13 @@ CLAIMS: Final = "adopted.json"
 _FORMAT: Final = 1
 
 
-def read_claims(folder: Path) -> dict[str, Key]:
+def read_claims(folder: Path) -> dict[str, SubmissionKey]:
     """Return the keys of the batches that were taken over for a run, by batch id."""
     try:
         document = json.loads((folder / CLAIMS).read_bytes())
-        keys = {str(name): Key.parse(str(key)) for name, key in document["batches"].items()}
+        keys = {
+            str(name): SubmissionKey.parse(str(key)) for name, key in document["batches"].items()
+        }
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -140,7 +142,7 @@ def read_claims(folder: Path) -> dict[str, Key]:
     return {name: key for name, key in keys.items() if key is not None}
 
 
-def write_claims(folder: Path, claims: Mapping[str, Key]) -> None:
+def write_claims(folder: Path, claims: Mapping[str, SubmissionKey]) -> None:
     """Keep the claims of a run for good. Raises LocalFileError."""
     path = folder / CLAIMS
     part = folder / f".{CLAIMS}.part"

@@ -16,7 +16,7 @@ from runner.errors import LocalFileError, NotFound, UnexpectedReply, UsageError
 from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions as run_steps
 from runner.ledger import submission_transitions
-from runner.ledger.records import Key, Run, RunState, Submission, SubmissionState
+from runner.ledger.records import Run, RunState, Submission, SubmissionKey, SubmissionState
 from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Observed
 from runner.reconcile.adopt import read_claims, write_claims
@@ -254,7 +254,7 @@ def _require_same_requests(
         )
 
 
-def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecord) -> Key:
+def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecord) -> SubmissionKey:
     """Return a key that neither this ledger nor the provider has for another batch.
 
     Raises UnexpectedReply where the provider's list does not tell.
@@ -286,7 +286,7 @@ def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecor
     used |= {
         key.attempt for key in context.ledger.keys_of(run.revision) if key.shard == shard.number
     }
-    return Key(
+    return SubmissionKey(
         job=run.job,
         revision=run.short,
         shard=shard.number,

@@ -20,7 +20,7 @@ from runner.errors import (
     UnexpectedReply,
     Unreachable,
 )
-from runner.ledger.records import Key
+from runner.ledger.records import SubmissionKey
 from runner.reconcile.concurrency import InlineExecutor
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Notice:
     event: str = "note"
     aside: bool = False
     revision: str | None = None
-    submission: Key | None = None
+    submission: SubmissionKey | None = None
     batch: Batch | None = None
     state: RunState | None = None
     tally: RequestCounts | None = None
@@ -116,7 +116,7 @@ def ignore_notice(_tidings: Notice) -> None:
     """Tell nobody."""
 
 
-def in_part(what: str, run: Run, key: Key) -> str:
+def in_part(what: str, run: Run, key: SubmissionKey) -> str:
     """Say what is done for a shard; which one, where there are several."""
     return f"{what} shard {key.shard}" if len(run.shards) > 1 else what
 
@@ -169,7 +169,7 @@ class Context:
     executor: Executor = field(default_factory=InlineExecutor)
     ceilings: dict[int, int] = field(default_factory=dict)
     fresh: dict[Path, tuple[Fingerprint, str]] = field(default_factory=dict)
-    claims: dict[str, Key] = field(default_factory=dict)
+    claims: dict[str, SubmissionKey] = field(default_factory=dict)
     patience_until: float = 0.0
     _git: list[str | None] = field(default_factory=list)
     _apis: dict[str, BatchApi] = field(default_factory=dict)
@@ -181,7 +181,7 @@ class Context:
             self._apis[provider] = self.open_api(provider)
         return self._apis[provider]
 
-    def remember(self, key: Key, places: AnswerIndex) -> None:
+    def remember(self, key: SubmissionKey, places: AnswerIndex) -> None:
         """Keep where the answers of a submission are, for when its run is published.
 
         As many as memory may hold; whatever is not kept is read once more.
@@ -189,7 +189,7 @@ class Context:
         if sum(map(len, self._places.values())) + len(places) <= _PLACES_KEPT:
             self._places[str(key)] = places
 
-    def recall(self, key: Key) -> AnswerIndex | None:
+    def recall(self, key: SubmissionKey) -> AnswerIndex | None:
         """Return where the answers of a submission are, if it was kept; once."""
         return self._places.pop(str(key), None)
 
@@ -209,7 +209,7 @@ class Context:
             self._git.append(None if state is None else json.dumps(dataclasses.asdict(state)))
         return self._git[0]
 
-    def scratch(self, key: Key) -> Path:
+    def scratch(self, key: SubmissionKey) -> Path:
         """Return where the input file of a submission is put together."""
         return self.ledger.path.parent / "uploads" / key.filename
 
@@ -222,7 +222,7 @@ class Context:
                 what=str(error),
                 trouble=True,
                 event="held",
-                submission=Key.parse(name),
+                submission=SubmissionKey.parse(name),
                 error=error,
             )
         )

@@ -13,7 +13,7 @@ from runner.reconcile.context import in_part
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner.ledger.records import Key, Run
+    from runner.ledger.records import Run, SubmissionKey
     from runner.reconcile.context import Context
 
 
@@ -34,7 +34,7 @@ class DownloadedFile:
     """Whether it is not."""
 
 
-def download_again(context: Context, run: Run, key: Key, record: FileRecord) -> None:
+def download_again(context: Context, run: Run, key: SubmissionKey, record: FileRecord) -> None:
     """Download a result file once more that has gone from the disk.
 
     Raises LocalFileError if the provider does not have it any more, or has another content.
@@ -53,7 +53,7 @@ def download_again(context: Context, run: Run, key: Key, record: FileRecord) -> 
         )
 
 
-def kept(context: Context, run: Run, key: Key) -> list[DownloadedFile]:
+def kept(context: Context, run: Run, key: SubmissionKey) -> list[DownloadedFile]:
     """Return the result files of a submission that were downloaded before and still are whole.
 
     Read once more, since what rests on them may be paid for; output before error.
@@ -71,12 +71,14 @@ def kept(context: Context, run: Run, key: Key) -> list[DownloadedFile]:
     return found
 
 
-def raw_name(key: Key, kind: str) -> str:
+def raw_name(key: SubmissionKey, kind: str) -> str:
     """Return the path of a result file in the run's folder: shard, attempt, kind."""
     return f"raw/{key.shard:04d}-{key.attempt}.{kind}.jsonl"
 
 
-def fetch(context: Context, run: Run, key: Key, kind: str, file_id: str) -> DownloadedFile:
+def fetch(
+    context: Context, run: Run, key: SubmissionKey, kind: str, file_id: str
+) -> DownloadedFile:
     """Download one result file under a temporary name, check it, and name it."""
     from runner.outputs.durable_files import sync_folder
     from runner.outputs.result_files import verify_download

@@ -19,11 +19,11 @@ from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import (
     FileRecord,
-    Key,
     Run,
     RunState,
     ShardRecord,
     Submission,
+    SubmissionKey,
     SubmissionState,
 )
 from runner.planning.state import Restorable
@@ -215,7 +215,7 @@ def _shard(entry: dict[str, Any]) -> ShardRecord:
 
 
 def _submission(entry: dict[str, Any]) -> Submission:
-    key = Key.parse(entry["key"])
+    key = SubmissionKey.parse(entry["key"])
     if key is None:
         raise ValueError(entry["key"])
     batch = None if entry["batch"] is None else Batch.from_api(entry["batch"])

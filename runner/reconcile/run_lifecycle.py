@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from runner.ledger.records import FileRecord, Key, Run, Submission
+    from runner.ledger.records import FileRecord, Run, Submission, SubmissionKey
     from runner.planning.actions import DeleteRemoteFiles, RelocateRun
     from runner.reconcile.context import Context
 
@@ -134,7 +134,9 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
     )
 
 
-def _remote(submission: Submission, results: set[str], claimed: Mapping[str, Key]) -> list[str]:
+def _remote(
+    submission: Submission, results: set[str], claimed: Mapping[str, SubmissionKey]
+) -> list[str]:
     """Return the ids of a submission's files at the provider; results only if they are here.
 
     The input of a batch that was taken over is not ours: other batches may be made from it.

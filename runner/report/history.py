@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from runner.ledger.records import Key
+from runner.ledger.records import SubmissionKey
 from runner.report.colour import NO_COLOURS
 from runner.report.csv_output import to_csv
 from runner.report.safe_text import plain, wrap
@@ -209,7 +209,7 @@ def _of_submission(event: Event) -> str:
 
 
 def _place(event: Event) -> str:
-    key = Key.parse(event.submission) if event.submission is not None else None
+    key = SubmissionKey.parse(event.submission) if event.submission is not None else None
     if key is None:
         return ""
     return f"shard {key.shard}" + (f", attempt {key.attempt}" if key.attempt > 1 else "")

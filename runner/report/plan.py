@@ -43,7 +43,7 @@ from runner.text import listed, moment, plural, size, tokens
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.ledger.records import Key, Run
+    from runner.ledger.records import Run, SubmissionKey
     from runner.planning.actions import Action, Plan, Wait
     from runner.report.colour import Colours
     from runner.spec.yaml.scalars import Plain
@@ -201,7 +201,7 @@ def _what_of_all(group: Sequence[Action]) -> str:
     return plural(len(group), "shard" if batch_of(group[0]) is None else "batch")
 
 
-def _place(key: Key) -> str:
+def _place(key: SubmissionKey) -> str:
     return f"shard {key.shard}" + (f", attempt {key.attempt}" if key.attempt > 1 else "")
 
 

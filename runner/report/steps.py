@@ -33,7 +33,7 @@ from runner.planning.state import Enqueued
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runner.ledger.records import Key
+    from runner.ledger.records import SubmissionKey
     from runner.planning.actions import Action
 
 _WORDS: Final[dict[type[Action], tuple[str, str]]] = {
@@ -79,7 +79,7 @@ def is_change(action: Action) -> bool:
     return not isinstance(action, _BOOKKEEPING)
 
 
-def subject(action: Action) -> Key | None:
+def subject(action: Action) -> SubmissionKey | None:
     """Return the key of the submission that an action is about, or None for a whole run."""
     match action:
         case (

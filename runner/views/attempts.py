@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.batch import Batch
-from runner.ledger.records import Key, SubmissionState, Tag
+from runner.ledger.records import SubmissionKey, SubmissionState, Tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -48,7 +48,7 @@ class Attempt:
     files as such.
     """
 
-    key: Key
+    key: SubmissionKey
     state: SubmissionState | None = None
     requests: int | None = None
     batch: Batch | None = None
@@ -76,9 +76,9 @@ def read_attempts(
     `batches` are the API's objects of that revision, `revision` its first 12 digits.
     """
     objects = {batch.id: batch for raw in batches if (batch := _batch(raw)) is not None}
-    attempts: dict[Key, Attempt] = {}
+    attempts: dict[SubmissionKey, Attempt] = {}
     for event in events:
-        key = Key.parse(event.submission) if event.submission is not None else None
+        key = SubmissionKey.parse(event.submission) if event.submission is not None else None
         if key is None or key.revision != revision:
             continue
         attempts[key] = _after(attempts.get(key, Attempt(key=key)), event, objects)

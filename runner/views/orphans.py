@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import ApiError, LocalFileError, MissingExtra, NotOffered
-from runner.ledger.records import REVISION_SHOWN, Key
+from runner.ledger.records import REVISION_SHOWN, SubmissionKey
 from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Listing, Observed
 
@@ -34,7 +34,7 @@ class Orphan:
     provider: str
     kind: str
     id: str
-    key: Key
+    key: SubmissionKey
     created_at: int | None
     status: str | None
     size: int | None
@@ -58,13 +58,13 @@ class _Expected:
     living: frozenset[str]
     over: set[tuple[str, str]]
 
-    def takes(self, key: Key) -> bool:
+    def takes(self, key: SubmissionKey) -> bool:
         """Whether a key is of a run that goes on, under its name or under a new one."""
         if key.job in self.living:
             return (key.job, key.revision) in self.wanted
         return any(revision == key.revision for _job, revision in self.wanted)
 
-    def whose(self, key: Key) -> str:
+    def whose(self, key: SubmissionKey) -> str:
         """Say why nobody here takes what carries a key."""
         if (key.job, key.revision) in self.over:
             return f"job {key.job} has ended, without this attempt"
@@ -115,7 +115,7 @@ def find_orphans(
             for file in files
             if file.id not in names
             and file.id not in taken
-            and (key := Key.parse_filename(file.filename or "")) is not None
+            and (key := SubmissionKey.parse_filename(file.filename or "")) is not None
             and (str(key) in names.values() or not expected.takes(key))
         ]
     return Orphans(found=tuple(found), unasked=unasked)
@@ -134,7 +134,7 @@ def _files(api: BatchApi) -> tuple[File, ...]:
 
 def _batches(
     provider: str,
-    carried: Sequence[tuple[Key, Batch]],
+    carried: Sequence[tuple[SubmissionKey, Batch]],
     mine: Mapping[str, str],
     expected: _Expected,
 ) -> list[Orphan]:
@@ -166,7 +166,7 @@ def _batches(
     return found
 
 
-def _file(provider: str, key: Key, file: File, names: Mapping[str, str]) -> Orphan:
+def _file(provider: str, key: SubmissionKey, file: File, names: Mapping[str, str]) -> Orphan:
     again = str(key) in names.values()
     return Orphan(
         provider=provider,

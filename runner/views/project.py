@@ -18,7 +18,7 @@ from urllib.parse import quote
 from runner import __version__
 from runner.batch import Batch
 from runner.ledger.queries import batches_by_run, last_changes
-from runner.ledger.records import Key, RunState
+from runner.ledger.records import RunState, SubmissionKey
 from runner.outputs.provenance import git_state
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.recorded import RAW
@@ -48,7 +48,7 @@ class SubmittedBatch:
     """A batch and the job that it was for; `key` is that of its submission."""
 
     job: str
-    key: Key
+    key: SubmissionKey
     batch: Batch
 
 
@@ -71,7 +71,7 @@ class JobDetails:
     job_history: JobHistory
     facts: Mapping[str, str]
     files: tuple[Link, ...]
-    raw: Mapping[Key, tuple[Link, ...]]
+    raw: Mapping[SubmissionKey, tuple[Link, ...]]
     samples: Samples
 
 
@@ -231,12 +231,12 @@ class _Teller:
         if os.path.isdir(folder / RAW):  # noqa: PTH112
             yield self._link(f"{RAW}/", folder / RAW)
 
-    def _raw(self, run: Run | None, folder: Path) -> dict[Key, tuple[Link, ...]]:
+    def _raw(self, run: Run | None, folder: Path) -> dict[SubmissionKey, tuple[Link, ...]]:
         if run is None or self._ledger is None:
             return {}
-        found: dict[Key, tuple[Link, ...]] = {}
+        found: dict[SubmissionKey, tuple[Link, ...]] = {}
         for text, records in self._ledger.files(run.id).items():
-            key = Key.parse(text)
+            key = SubmissionKey.parse(text)
             if key is not None:
                 found[key] = tuple(
                     self._link(record.kind, folder / record.path)
@@ -297,7 +297,7 @@ def _flights(
     found = []
     for run, batches in batches_by_run(ledger).items():
         for text, raw in batches if run in jobs else ():
-            key = Key.parse(text)
+            key = SubmissionKey.parse(text)
             if key is not None:
                 found += [
                     SubmittedBatch(job=jobs[run], key=key, batch=one) for one in _batches([raw])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.ledger.records import Key, RunState, SubmissionState
+from runner.ledger.records import RunState, SubmissionKey, SubmissionState
 from tests.failures.scene import REMOTE, Dialect, asked, history, ids, known
 from tests.simulation import faults as trouble
 from tests.simulation.behaviour import (
@@ -50,10 +50,13 @@ def test_14_every_call_is_announced_before_and_recorded_after(make_site: MakeSit
             return
         upload = request.form.file if request.form else None
         if upload is not None:
-            key, state = Key.parse_filename(upload.filename or ""), SubmissionState.UPLOADING
+            key, state = (
+                SubmissionKey.parse_filename(upload.filename or ""),
+                SubmissionState.UPLOADING,
+            )
         else:
             value = json.loads(request.body)["metadata"]["runner"]
-            key, state = Key.parse(value.split(" ")[0]), SubmissionState.CREATING
+            key, state = SubmissionKey.parse(value.split(" ")[0]), SubmissionState.CREATING
         recorded = {each.key: each for each in known(site).submissions}
         assert key is not None
         assert recorded[key].state is state
@@ -227,4 +230,4 @@ def test_15_every_batch_carries_a_key_of_its_own(make_site: MakeSite) -> None:
     keys = [get(site.world, f"/batches/{each.batch_id}")["metadata"]["runner"].split(" ")[0]
             for each in site.world.submissions()]  # fmt: skip
     assert len(keys) == len(set(keys)) == 4
-    assert all(Key.parse(key) is not None for key in keys)
+    assert all(SubmissionKey.parse(key) is not None for key in keys)

@@ -13,11 +13,11 @@ from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.records import (
     FileRecord,
     JobRecord,
-    Key,
     Run,
     RunState,
     ShardRecord,
     Submission,
+    SubmissionKey,
     SubmissionState,
 )
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runner.ledger.store import Ledger
 
 REVISION: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-KEY: Final = Key(job="hello", revision=REVISION[:12], shard=1, attempt=1)
+KEY: Final = SubmissionKey(job="hello", revision=REVISION[:12], shard=1, attempt=1)
 PROVIDER: Final = "lab"
 
 JOB: Final = JobRecord(
@@ -114,7 +114,7 @@ def file(identifier: str = "file-in") -> File:
     return File.from_api({"id": identifier, "bytes": 400, "filename": KEY.filename})
 
 
-def submission(key: Key = KEY, **values: Any) -> Submission:  # noqa: ANN401
+def submission(key: SubmissionKey = KEY, **values: Any) -> Submission:  # noqa: ANN401
     """Return an attempt at the first shard, not begun."""
     shard = SHARDS[key.shard - 1]
     return Submission(
@@ -146,7 +146,7 @@ def start(ledger: Ledger) -> Run:
     return ledger.run(run_transitions.start_run(ledger, JOB, RUN, SHARDS))
 
 
-def close(ledger: Ledger, state: SubmissionState, key: Key = KEY) -> None:
+def close(ledger: Ledger, state: SubmissionState, key: SubmissionKey = KEY) -> None:
     """End an attempt: three rows answered, one not."""
     submission_transitions.close(
         ledger,

@@ -24,7 +24,7 @@ from tests.ledger.entries import (
 )
 
 if TYPE_CHECKING:
-    from runner.ledger.records import Key, Run, Submission
+    from runner.ledger.records import Run, Submission, SubmissionKey
     from runner.ledger.store import Ledger
 
 
@@ -39,7 +39,7 @@ def begin(ledger: Ledger, *tokens: int | None, model: str = "gpt") -> Run:
     return run
 
 
-def send(ledger: Ledger, run: Run, attempt: Submission, identifier: str) -> Key:
+def send(ledger: Ledger, run: Run, attempt: Submission, identifier: str) -> SubmissionKey:
     """Bring an attempt into flight."""
     key = attempt.key
     submission_transitions.prepare(ledger, run, attempt)

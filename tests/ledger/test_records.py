@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.ledger.records import Key, RunState, SubmissionState, Tag
+from runner.ledger.records import RunState, SubmissionKey, SubmissionState, Tag
 from runner.spec.job import METADATA_KEY
 from tests.ledger.entries import batch
 
 JOBS = st.from_regex(r"\A[a-z0-9][a-z0-9._-]{0,62}\Z")
 KEYS = st.builds(
-    Key,
+    SubmissionKey,
     job=JOBS,
     revision=st.text("0123456789abcdef", min_size=12, max_size=12),
     shard=st.integers(1, 10**6),
@@ -29,18 +29,18 @@ LONGEST_METADATA_VALUE = 512
 
 
 @given(KEYS)
-def test_a_key_reads_back(key: Key) -> None:
-    assert Key.parse(str(key)) == key
+def test_a_key_reads_back(key: SubmissionKey) -> None:
+    assert SubmissionKey.parse(str(key)) == key
 
 
 @given(KEYS)
-def test_a_key_reads_back_from_a_file_name(key: Key) -> None:
+def test_a_key_reads_back_from_a_file_name(key: SubmissionKey) -> None:
     assert "/" not in key.filename
-    assert Key.parse_filename(key.filename) == key
+    assert SubmissionKey.parse_filename(key.filename) == key
 
 
 @given(KEYS, KEYS)
-def test_different_keys_have_different_names(one: Key, other: Key) -> None:
+def test_different_keys_have_different_names(one: SubmissionKey, other: SubmissionKey) -> None:
     assert (str(one) == str(other)) is (one == other)
     assert (one.filename == other.filename) is (one == other)
 
@@ -57,22 +57,25 @@ def test_different_keys_have_different_names(one: Key, other: Key) -> None:
     ],
 )
 def test_a_job_may_be_called_what_a_name_is_made_of(job: str, filename: str) -> None:
-    key = Key(job=job, revision="0123456789ab", shard=1, attempt=1)
+    key = SubmissionKey(job=job, revision="0123456789ab", shard=1, attempt=1)
 
     assert key.filename == filename
-    assert Key.parse_filename(filename) == key
+    assert SubmissionKey.parse_filename(filename) == key
 
 
 def test_keys_sort_as_text_in_order_of_their_shards() -> None:
-    keys = [Key(job="a", revision="0" * 12, shard=shard, attempt=1) for shard in (2, 10, 100, 1000)]
+    keys = [
+        SubmissionKey(job="a", revision="0" * 12, shard=shard, attempt=1)
+        for shard in (2, 10, 100, 1000)
+    ]
 
     assert sorted(map(str, keys)) == list(map(str, keys))
 
 
 @given(st.text())
 def test_any_text_is_a_key_or_none(text: str) -> None:
-    for key in (Key.parse(text), Key.parse_filename(text)):
-        assert key is None or Key.parse(str(key)) == key
+    for key in (SubmissionKey.parse(text), SubmissionKey.parse_filename(text)):
+        assert key is None or SubmissionKey.parse(str(key)) == key
 
 
 @pytest.mark.parametrize(
@@ -91,14 +94,14 @@ def test_any_text_is_a_key_or_none(text: str) -> None:
     ],
 )
 def test_what_is_not_ours_is_none(text: str) -> None:
-    assert Key.parse(text) is None
-    assert Key.parse_filename(text.replace("/", "-") + ".jsonl") is None
+    assert SubmissionKey.parse(text) is None
+    assert SubmissionKey.parse_filename(text.replace("/", "-") + ".jsonl") is None
     assert Tag.of(batch(metadata={METADATA_KEY: text})) is None
 
 
 @pytest.mark.parametrize("name", ["hello-0123456789ab-0001-1", "hello-0123456789ab-0001-1.json"])
 def test_only_our_kind_of_file_has_a_key(name: str) -> None:
-    assert Key.parse_filename(name) is None
+    assert SubmissionKey.parse_filename(name) is None
 
 
 @given(TAGS)
@@ -125,7 +128,7 @@ def test_a_tag_fits_into_a_metadata_value(tag: Tag) -> None:
 def test_a_tag_that_says_less_or_more_is_read_for_what_it_says(
     more: str, requests: int | None, sha256: str | None
 ) -> None:
-    key = Key(job="hello", revision="0123456789ab", shard=1, attempt=1)
+    key = SubmissionKey(job="hello", revision="0123456789ab", shard=1, attempt=1)
 
     tag = Tag.of(batch(metadata={METADATA_KEY: f"{key}{more}"}))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.batch import Batch, File
-from runner.ledger.records import JobRecord, Key, RunState, SubmissionState
+from runner.ledger.records import JobRecord, RunState, SubmissionKey, SubmissionState
 from runner.planning.actions import (
     AbandonSubmission,
     AdoptBatch,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 NOW = 1000.0
 GRACE = 60.0
 PROVIDER = Provider(name="openai", base_url="https://api.example/v1")
-KEY = Key(job="job", revision="a" * 12, shard=1, attempt=1)
+KEY = SubmissionKey(job="job", revision="a" * 12, shard=1, attempt=1)
 
 
 def desired(root: Path, **more: Any) -> DesiredRun:  # noqa: ANN401 -- fields of a Wish

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.inputs.row_set import RowSet
-from runner.ledger.records import Key, Run, RunState, ShardRecord, Submission, SubmissionState
+from runner.ledger.records import (
+    Run,
+    RunState,
+    ShardRecord,
+    Submission,
+    SubmissionKey,
+    SubmissionState,
+)
 from runner.planning.shard_progress import shard_progress
 
 if TYPE_CHECKING:
@@ -65,7 +72,7 @@ def attempt(
     round_: int = 0,
 ) -> Submission:
     return Submission(
-        key=Key(job="job", revision="a" * 12, shard=1, attempt=number),
+        key=SubmissionKey(job="job", revision="a" * 12, shard=1, attempt=number),
         round=round_,
         state=state,
         rows=rows,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.batch import Batch
-from runner.ledger.records import Event, Key, RunState
+from runner.ledger.records import Event, RunState, SubmissionKey
 from runner.outputs.provenance import GitState
 from runner.views.conversation import Turn
 from runner.views.jobs import JobHistory
@@ -61,7 +61,7 @@ def flown(
     }
     return SubmittedBatch(
         job=job,
-        key=Key(job=job, revision="0" * 12, shard=number, attempt=1),
+        key=SubmissionKey(job=job, revision="0" * 12, shard=number, attempt=1),
         batch=Batch.from_api(raw),
     )
 
@@ -104,7 +104,7 @@ def full(job_history: JobHistory, samples: Samples | None = None, **values: Any)
         },
         files=() if told.state is RunState.RUNNING else links,
         raw={
-            Key(job=told.name, revision=told.revision or "", shard=1, attempt=1): (
+            SubmissionKey(job=told.name, revision=told.revision or "", shard=1, attempt=1): (
                 Link(name="output", href=f"{folder}/raw/0001-1.output.jsonl"),
             )
         },

@@ -8,7 +8,7 @@ from typing import Any, Final
 from runner.checks.input import InputCheck
 from runner.checks.verify import RevisionCheck, Verification
 from runner.ledger.notifications import Subscriber
-from runner.ledger.records import Key
+from runner.ledger.records import SubmissionKey
 from runner.outputs.verify_folder import FileCheck, FolderCheck, Match
 from runner.spec.notifications import Address, ChatChannel, CommandChannel, Hook, WebhookChannel
 from runner.views.orphans import Orphan, Orphans
@@ -102,7 +102,7 @@ ORPHANS: Final = Orphans(
             provider="openai",
             kind="batch",
             id="batch_68f0c3a1d4b88190a7000001",
-            key=Key(job="sentiment", revision="9f86d081884c", shard=1, attempt=1),
+            key=SubmissionKey(job="sentiment", revision="9f86d081884c", shard=1, attempt=1),
             created_at=1_700_000_000,
             status="completed",
             size=3_080,
@@ -113,7 +113,7 @@ ORPHANS: Final = Orphans(
             provider="lab",
             kind="file",
             id="file-0007",
-            key=Key(
+            key=SubmissionKey(
                 job="every-answer-of-the-model-about-wikipedia.v2",
                 revision="2c26b46b68ff",
                 shard=2,

@@ -9,11 +9,11 @@ from runner.batch import Batch, File
 from runner.inputs.row_set import RowSet
 from runner.ledger.records import (
     JobRecord,
-    Key,
     Run,
     RunState,
     ShardRecord,
     Submission,
+    SubmissionKey,
     SubmissionState,
 )
 from runner.planning import actions as steps
@@ -129,7 +129,7 @@ def submission(of: Run, number: int = 1, attempt: int = 1, **values: Any) -> Sub
     its = of.shards[number - 1]
     return Submission(
         **{
-            "key": Key(job=of.job, revision=of.short, shard=number, attempt=attempt),
+            "key": SubmissionKey(job=of.job, revision=of.short, shard=number, attempt=attempt),
             "state": SubmissionState.PREPARED,
             "rows": its.rows,
             "requests": its.requests,

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from runner.errors import InputChanged, Problem, RateLimited
-from runner.ledger.records import Key, RunState
+from runner.ledger.records import RunState, SubmissionKey
 from runner.reconcile.context import Notice, RequestCounts
 from runner.report.log import Entry, Level
 from tests.report.scenes import NOW, batch
 from tests.report.schemas import check, schema
 
-KEY = Key(job="sentiment", revision="9f86d081884c", shard=1, attempt=2)
+KEY = SubmissionKey(job="sentiment", revision="9f86d081884c", shard=1, attempt=2)
 REFUSED = RateLimited(
     "openai asks for patience",
     provider="openai",

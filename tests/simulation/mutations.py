@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from runner.ledger.records import Key
+    from runner.ledger.records import SubmissionKey
     from runner.ledger.store import Ledger
 
 
@@ -28,7 +28,7 @@ def without_adoption(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def with_a_blind_second_creation(monkeypatch: pytest.MonkeyPatch) -> None:
-    def forget(ledger: Ledger, key: Key, problem: str) -> None:
+    def forget(ledger: Ledger, key: SubmissionKey, problem: str) -> None:
         submission_transitions.clear_intent(ledger, key, problem)
 
     monkeypatch.setattr(submission_transitions, "doubt", forget)
@@ -51,7 +51,7 @@ def leaving_a_file_unread(monkeypatch: pytest.MonkeyPatch) -> None:
 def counting_what_was_turned_away_as_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     close: Callable[..., None] = submission_transitions.close
 
-    def careless(ledger: Ledger, key: Key, **more: Any) -> None:  # noqa: ANN401
+    def careless(ledger: Ledger, key: SubmissionKey, **more: Any) -> None:  # noqa: ANN401
         if more["state"] is SubmissionState.COLLECTED:
             more["transient"] = more["permanent"]
         close(ledger, key, **more)

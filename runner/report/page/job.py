@@ -18,7 +18,7 @@ from runner.views.attempts import read_attempts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from runner.ledger.records import Key
+    from runner.ledger.records import SubmissionKey
     from runner.report.page.markup import Content, Html
     from runner.views.attempts import Attempt
     from runner.views.jobs import JobView
@@ -145,7 +145,7 @@ def _attempts(account: JobDetails, now: float) -> Iterator[Html]:
 
 
 def _attempt_row(
-    attempt: Attempt, raw: Mapping[Key, Sequence[Link]], now: float
+    attempt: Attempt, raw: Mapping[SubmissionKey, Sequence[Link]], now: float
 ) -> tuple[Content, ...]:
     batch = attempt.batch
     course = course_of(batch, now) if batch is not None else None
