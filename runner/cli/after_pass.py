@@ -76,9 +76,14 @@ def _troubles(
     from runner.ledger.notifications import record_problems
     from runner.notify.alerts import collect_alerts, compare_alerts
 
-    troubles = collect_alerts(report, specs, stopped=context.stopped)
+    troubles = collect_alerts(report, specs, stopped=report.stopped)
     found = compare_alerts(
-        context.ledger, troubles, report, specs, answered=context.answered, everything=everything
+        context.ledger,
+        troubles,
+        report,
+        specs,
+        answered=context.providers.responded,
+        everything=everything,
     )
     again = _said_again(found, console, now=context.clock())
     if found.began or found.over or again:

@@ -131,7 +131,7 @@ class Console:
         from runner.reconcile.context import Notice
 
         for wait in report.waits:
-            if wait.trouble:
+            if wait.is_problem:
                 self.tell(
                     Notice(
                         job=wait.run.job,

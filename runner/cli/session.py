@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runner.errors import Problem
     from runner.ledger.store import Ledger
     from runner.local.provider import LocalProvider
+    from runner.planning.saved_plan import SavedPlan
     from runner.reconcile.context import Context
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Job, Specs
@@ -202,7 +203,7 @@ def open_context(
     from runner.ledger.store import Ledger
     from runner.notify.subscribers import register
     from runner.reconcile.concurrency import ThreadExecutor
-    from runner.reconcile.context import Context
+    from runner.reconcile.context import Context, ProviderPool
 
     console = Console(quiet=quiet, verbose=verbose, remind=remind)
     with console:
@@ -218,7 +219,7 @@ def open_context(
                 Context(
                     project=project,
                     ledger=ledger,
-                    open_api=opened.open,
+                    providers=ProviderPool(opened.open),
                     clock=time.time,
                     tell=console.tell,
                     moving=console.moving,
@@ -237,6 +238,7 @@ def one_pass(
     *,
     everything: bool = False,
     wait_for_lock: bool = True,
+    saved_plan: SavedPlan | None = None,
 ) -> PassReport:
     """Make one pass; the embedded provider gets time to work, and a second pass collects.
 
@@ -249,7 +251,7 @@ def one_pass(
 
     began = time.monotonic()
     with locked(context.ledger.path, wait=wait_for_lock):
-        report = reconcile_once(context, specs, everything=everything)
+        report = reconcile_once(context, specs, everything=everything, saved_plan=saved_plan)
         if opened.embedded is not None and not report.settled:
             console.waiting(report, _LOCAL_SLICE)
             opened.embedded.work(_LOCAL_SLICE)
@@ -275,6 +277,7 @@ def all_passes(
     everything: bool,
     wait_for_lock: bool,
     poll_interval: float | None,
+    saved_plan: SavedPlan | None = None,
 ) -> PassReport:
     """Make passes until every selected job is final. Raises LockHeld as `one_pass` does."""
     from runner.cli.after_pass import after_pass
@@ -316,6 +319,7 @@ def all_passes(
         poll_interval=poll_interval,
         wait_for_lock=wait_for_lock,
         waiting=waiting,
+        saved_plan=saved_plan,
     )
     follow(report, last=True)
     return report
@@ -361,7 +365,7 @@ def conclude(report: PassReport, specs: Specs, console: Console) -> int:
     console.troubles(report)
     console.problems(report.problems)
     console.flush()
-    if not report.changed and not report.trouble:
+    if not report.changed and not report.has_problem:
         console.nothing_to_do(_nothing_done(report))
     return exit_code(report, specs)
 
@@ -373,7 +377,7 @@ def exit_code(report: PassReport, specs: Specs) -> int:
     if specs.problems or report.problems:
         return 2
     bad = any(state in (RunState.FAILED, RunState.PARTIAL) for state in report.states.values())
-    return int(bad or report.trouble)
+    return int(bad or report.has_problem)
 
 
 def _nothing_done(report: PassReport) -> str:

@@ -289,6 +289,11 @@ class Run:
         """The revision as people see it."""
         return self.revision[:REVISION_SHOWN]
 
+    @property
+    def name(self) -> str:
+        """The run as people see it: `<job>/<revision>`."""
+        return f"{self.job}/{self.short}"
+
     def shard_submissions(self, number: int) -> tuple[Submission, ...]:
         """Return the attempts at one shard, first to last."""
         if not self._by_shard:

@@ -60,7 +60,7 @@ def collect_alerts(
         f"{_PROVIDER} {name}": [reason] for name, reason in stopped.items()
     }
     for wait in report.waits:
-        if wait.trouble:
+        if wait.is_problem:
             provider = wait.run.provider
             subject = f"{_PROVIDER} {provider}" if provider in stopped else _job(wait.run.job)
             said.setdefault(subject, []).append(wait.reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import subprocess
 from dataclasses import dataclass
@@ -100,6 +102,12 @@ def git_state(root: Path) -> GitState | None:
     return GitState(
         commit=commit, branch=branch or None, dirty=None if changes is None else bool(changes)
     )
+
+
+def git_json(root: Path) -> str | None:
+    """Return the state of the repository that holds `root` as the ledger stores it: JSON."""
+    state = git_state(root)
+    return None if state is None else json.dumps(dataclasses.asdict(state))
 
 
 def uncommitted(root: Path, folder: Path) -> tuple[str, ...] | None:

@@ -1,14 +1,14 @@
-"""The closed set of steps that a plan can hold.
+"""The actions that a plan can hold: a closed set.
 
-An action says everything that is needed to carry it out; `reason` is for people and nothing
-branches on it. Applying an action changes the ledger, so that the next plan does not hold it.
+An action says everything that is needed to apply it. `reason` is for people and nothing branches
+on it. Applying an action changes the ledger, so that the next plan does not hold it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from runner.batch import Batch, File
@@ -25,39 +25,98 @@ if TYPE_CHECKING:
 
 
 class BatchFailure(StrEnum):
-    """Why a batch was turned away as a whole, by what can be done about it."""
+    """Why a batch was rejected as a whole, by what can be done about it."""
 
     LIMIT = "limit"
-    """A token or queue limit: the same file goes in again later, and this does not count."""
+    """A token or queue limit: the same file is submitted again later; no attempt is counted."""
 
     MONEY = "money"
-    """No credit, or a hard limit: as above, and a person must see to it."""
+    """No credit, or a hard limit: as above, and the user has to act."""
 
     PASSING = "passing"
-    """The provider's own trouble (file not found, internal error): a bounded resubmission."""
+    """The provider's own fault (file not found, internal error): resubmitted, and counted."""
 
     LASTING = "lasting"
-    """The user's to fix: the run has failed."""
+    """The request is wrong and the user has to fix it: the run has failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunAction:
-    """What every action has: the run it belongs to, and the reason for it."""
+    """What every action has: the run that it is about, and the reason for it.
+
+    Attributes of each class:
+        verb: the word for it in `plan --json`, which never changes.
+        sign: the sign in front of it in `runner plan`.
+        calls_provider: applying it sends a request to the provider.
+        bookkeeping: only the ledger changes, so `runner plan` counts it as no change.
+
+    """
+
+    verb: ClassVar[str]
+    sign: ClassVar[str]
+    calls_provider: ClassVar[bool] = False
+    bookkeeping: ClassVar[bool] = False
 
     run: Run
     reason: str
 
+    @property
+    def submission_key(self) -> SubmissionKey | None:
+        """The key of the submission that it is about; None where it is about the whole run."""
+        return None
+
+    @property
+    def remote_batch_id(self) -> str | None:
+        """The id of the batch that it is about; None where there is no batch yet."""
+        return None
+
+    @property
+    def subject(self) -> str:
+        """What a failure of it concerns, as text: its submission, or else its run."""
+        key = self.submission_key
+        return self.run.name if key is None else str(key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmissionAction(RunAction):
+    """An action about a submission that is recorded, or will be."""
+
+    submission: Submission
+
+    @property
+    def submission_key(self) -> SubmissionKey:
+        """The key of the submission."""
+        return self.submission.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAction(RunAction):
+    """An action about a submission of which only the key matters."""
+
+    key: SubmissionKey
+
+    @property
+    def submission_key(self) -> SubmissionKey:
+        """The key of the submission."""
+        return self.key
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRun(RunAction):
-    """Record a revision that this ledger has not met, with its shards."""
+    """Record a revision that is not in this ledger, with its shards."""
+
+    verb = "start"
+    sign = "+"
 
     job: JobRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRun(RunAction):
-    """Take over a finished run from its record on disk; the ledger that made it is gone."""
+    """Record a finished run again, from its record on the disk: the ledger that had it is gone."""
+
+    verb = "restore"
+    sign = "<"
 
     job: JobRecord
     restorable: Restorable
@@ -65,7 +124,10 @@ class RestoreRun(RunAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelocateRun(RunAction):
-    """Hand a run and its outputs to the job (or the folder) that asks for it now."""
+    """Move a run and its outputs to the job, or the folder, that the spec names now."""
+
+    verb = "move"
+    sign = "~"
 
     job: JobRecord
     folder: str
@@ -73,137 +135,212 @@ class RelocateRun(RunAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReopenRun(RunAction):
-    """Go on with a run that ended early because its spec had changed or gone."""
+    """Continue a run that ended early because its spec had changed or was removed."""
+
+    verb = "reopen"
+    sign = "+"
 
     attempts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteSpec(RunAction):
-    """Record what the spec says now; no batch comes of it."""
+    """Record an edit of the spec that makes no new batch."""
+
+    verb = "note"
+    sign = " "
+    bookkeeping = True
 
     job: JobRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submit(RunAction):
-    """Take a submission from wherever it stands to `submitted`.
+class Submit(SubmissionAction):
+    """Take a submission from its present state to `submitted`.
 
-    `submission` is what is recorded, or will be: a new attempt has state `prepared` and is
-    not in the ledger yet (`new`). With `input_file_id` set on a new one, that file is used
-    again and nothing is uploaded.
+    A new attempt (`new`) has the state `prepared` and is not in the ledger yet. With
+    `input_file_id` set on a new one, that file is used again and nothing is uploaded.
     """
+
+    verb = "submit"
+    sign = "+"
+    calls_provider = True
 
     job: Job
     shard: ShardRecord
-    submission: Submission
     new: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdoptBatch(RunAction):
-    """Take over a batch at the provider that carries this submission's key or file.
+class AdoptBatch(KeyAction):
+    """Record a batch at the provider that carries this submission's key or input file.
 
-    `submission` is None where this ledger knows nothing of the attempt: its rows are then
-    read from the batch's own input file.
+    `submission` is None where this ledger has no such attempt: its rows are then read from the
+    batch's own input file.
     """
 
-    key: SubmissionKey
+    verb = "adopt"
+    sign = "<"
+
     shard: ShardRecord
     submission: Submission | None
     batch: Batch
 
+    @property
+    def remote_batch_id(self) -> str:
+        """The id of the batch."""
+        return self.batch.id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AdoptFile(RunAction):
-    """Take over a file at the provider that carries this submission's name and size."""
+class AdoptFile(KeyAction):
+    """Record a file at the provider that has this submission's file name and size."""
 
-    key: SubmissionKey
+    verb = "adopt_file"
+    sign = "<"
+    calls_provider = True
+
     file: File
     sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MarkUncertain(RunAction):
-    """Note that the outcome of an intended call is unknown; the grace time starts now."""
+class MarkUncertain(KeyAction):
+    """Record that the outcome of an intended call is unknown; the grace time starts now."""
 
-    key: SubmissionKey
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClearIntent(RunAction):
-    """Take an intent back: a complete look, late enough, shows that it had no effect."""
-
-    key: SubmissionKey
+    verb = "doubt"
+    sign = "?"
+    bookkeeping = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observe(RunAction):
-    """Record what the provider says of a batch now."""
+class ClearIntent(KeyAction):
+    """Withdraw an intent: a complete list, read late enough, shows that it had no effect."""
 
-    key: SubmissionKey
+    verb = "retract"
+    sign = " "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observe(KeyAction):
+    """Record the present state of a batch at the provider."""
+
+    verb = "observe"
+    sign = " "
+    bookkeeping = True
+
     batch: Batch
 
+    @property
+    def remote_batch_id(self) -> str:
+        """The id of the batch."""
+        return self.batch.id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoteMissing(RunAction):
-    """Record that the provider does not know a batch that it made for us."""
+class NoteMissing(KeyAction):
+    """Record that the provider does not know a batch that it created for us."""
 
-    key: SubmissionKey
+    verb = "missing"
+    sign = "?"
+    bookkeeping = True
+
     batch_id: str
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MarkLost(RunAction):
-    """Give a vanished batch up; nothing is asked again by itself, since it may be paid for."""
-
-    submission: Submission
+    @property
+    def remote_batch_id(self) -> str:
+        """The id of the batch."""
+        return self.batch_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Collect(RunAction):
-    """Download both files of a terminal batch and settle each of its rows.
+class MarkLost(SubmissionAction):
+    """Give up a batch that has vanished; its rows are not resubmitted: they may be paid for."""
 
-    With `early` its output file may still be named: it is then settled only if the error file
-    alone has a line for every request.
+    verb = "lose"
+    sign = "!"
+
+    @property
+    def remote_batch_id(self) -> str | None:
+        """The id of the batch."""
+        return self.submission.batch_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collect(SubmissionAction):
+    """Download both files of a terminal batch and classify each of its rows.
+
+    With `early` the output file may still be named later: the rows are then classified only if
+    the error file alone has a line for every request.
     """
 
+    verb = "collect"
+    sign = "<"
+    calls_provider = True
+
     shard: ShardRecord
-    submission: Submission
     batch: Batch
     early: bool = False
 
+    @property
+    def remote_batch_id(self) -> str:
+        """The id of the batch."""
+        return self.batch.id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CloseRejectedBatch(RunAction):
-    """Close a submission whose batch the provider turned away as a whole."""
+class CloseRejectedBatch(SubmissionAction):
+    """Close a submission whose batch the provider rejected as a whole."""
 
-    submission: Submission
+    verb = "close"
+    sign = "!"
+
     batch: Batch
     failure: BatchFailure
     not_before: float
 
+    @property
+    def remote_batch_id(self) -> str:
+        """The id of the batch."""
+        return self.batch.id
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NoteOverdue(RunAction):
-    """Record, and say, that a batch takes longer than it should."""
+class NoteOverdue(KeyAction):
+    """Record and report that a batch takes longer than it should."""
 
-    key: SubmissionKey
+    verb = "overdue"
+    sign = "!"
+    bookkeeping = True
+
     batch_id: str
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelBatch(RunAction):
-    """Ask the provider to stop a batch: a person no longer wants it, or it is overdue."""
-
-    submission: Submission
+    @property
+    def remote_batch_id(self) -> str:
+        """The id of the batch."""
+        return self.batch_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AbandonSubmission(RunAction):
+class CancelBatch(SubmissionAction):
+    """Cancel a batch at the provider: the user no longer wants it, or it is overdue."""
+
+    verb = "cancel"
+    sign = "-"
+    calls_provider = True
+
+    @property
+    def remote_batch_id(self) -> str | None:
+        """The id of the batch."""
+        return self.submission.batch_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbandonSubmission(SubmissionAction):
     """Close a submission that never became a batch and is no longer wanted."""
 
-    submission: Submission
+    verb = "abandon"
+    sign = "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +350,9 @@ class Finish(RunAction):
     `again` is set where a run is finished already but its files are gone from the disk.
     """
 
+    verb = "publish"
+    sign = "="
+
     job: Job | None
     state: RunState
     superseded: bool
@@ -221,15 +361,22 @@ class Finish(RunAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointLatest(RunAction):
-    """Let `latest` lead to the revision that the spec asks for."""
+    """Point the link `latest` to the revision that the spec describes."""
+
+    verb = "point_latest"
+    sign = "="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteRemoteFiles(RunAction):
-    """Delete a finished run's files at the provider; its results are here."""
+    """Delete a finished run's files at the provider; its results are on this disk."""
+
+    verb = "tidy"
+    sign = "-"
+    calls_provider = True
 
 
-Alone = (
+SequentialAction = (
     StartRun
     | RestoreRun
     | RelocateRun
@@ -250,36 +397,48 @@ Alone = (
     | PointLatest
     | DeleteRemoteFiles
 )
-"""Actions that are carried out one after the other."""
+"""Actions that are applied one after the other."""
 
-Action = Alone | Submit | Collect
-"""Any action; submitting and collecting, which wait for the network, go on side by side."""
+Action = SequentialAction | Submit | Collect
+"""Any action. Submitting and collecting wait for the network and run concurrently."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Something that is not to be done now, and why.
+    """Something that cannot be done now, and the reason.
 
-    `until` is when it is worth looking again (Unix seconds), or None if the provider alone
-    decides. `trouble` marks what a person must see to: a pass that holds it exits with 1. `listing`
-    says that the provider's lists must be looked through before anything is submitted.
+    `until` is when it is worth trying again (Unix seconds); None if only the provider knows.
+    `is_problem` marks what the user has to act on: a pass that ends with it exits with 1.
     """
 
     run: Run
     key: SubmissionKey | None
     reason: str
     until: float | None = None
-    trouble: bool = False
-    listing: bool = False
+    is_problem: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListFirst:
+    """Nothing can be decided about a run before the lists of its provider have been read."""
+
+    run: Run
+
+
+Steps = list[Action | Wait | ListFirst]
+"""What is decided about one shard: actions, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would be done, in order, and what is being waited for.
+    """What will be done, in order, and what has to wait.
 
-    `notes` are sentences for people: edits that cost nothing, twins, drift.
+    `notes` are sentences for people: edits that cost nothing, jobs that ask the same, results
+    that expire soon. `needs_listing` names the providers whose lists have to be read before
+    this plan is complete: plan again once they have been.
     """
 
     actions: tuple[Action, ...]
     waits: tuple[Wait, ...]
     notes: tuple[str, ...]
+    needs_listing: frozenset[str] = frozenset()

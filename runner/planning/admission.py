@@ -14,7 +14,7 @@ from runner.planning.actions import Submit, Wait
 from runner.planning.state import Enqueued
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from runner.planning.actions import Action
     from runner.planning.state import Load
@@ -65,6 +65,11 @@ def prompt_size(action: Submit) -> Enqueued:
         counted=-(-shard.tokens * submission.requests // shard.requests),
         exact=submission.requests == shard.requests,
     )
+
+
+def prompt_tokens(submits: Iterable[Submit]) -> Enqueued:
+    """Sum the prompt tokens of submissions: counted where they were, else estimated."""
+    return sum(map(prompt_size, submits), Enqueued())
 
 
 def _full(provider: Provider, active: int, before: Enqueued, size: Enqueued) -> str | None:

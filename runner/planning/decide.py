@@ -17,6 +17,7 @@ from runner.planning.actions import (
     AdoptFile,
     BatchFailure,
     ClearIntent,
+    ListFirst,
     MarkUncertain,
     Submit,
     Wait,
@@ -25,11 +26,9 @@ from runner.planning.in_flight import LONGEST_BACKOFF, batch_failure, follow
 
 if TYPE_CHECKING:
     from runner.batch import Batch
-    from runner.planning.actions import Action
+    from runner.planning.actions import Steps
     from runner.planning.shard_context import ShardContext
     from runner.planning.shard_progress import ShardProgress
-
-    Steps = list[Action | Wait]
 
 
 def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
@@ -40,9 +39,9 @@ def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
     submission = progress.open
     if submission is None:
         return _next_attempt(context, progress)
-    trouble = context.inputs.trouble.get(str(submission.key))
-    if trouble is not None:
-        return [Wait(run=context.run, key=submission.key, reason=trouble, trouble=True)]
+    problem = context.inputs.held.get(str(submission.key))
+    if problem is not None:
+        return [Wait(run=context.run, key=submission.key, reason=problem, is_problem=True)]
     match submission.state:
         case SubmissionState.PREPARED | SubmissionState.UPLOADED:
             return _submit(context, progress, submission, new=False)
@@ -81,9 +80,9 @@ def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
         )
         if key.attempt in mine or anothers or batch.id in owned:
             continue
-        trouble = context.inputs.trouble.get(str(key))
-        if trouble is not None:
-            steps.append(Wait(run=context.run, key=key, reason=trouble, trouble=True))
+        problem = context.inputs.held.get(str(key))
+        if problem is not None:
+            steps.append(Wait(run=context.run, key=key, reason=problem, is_problem=True))
         else:
             found.setdefault(key.attempt, (key, batch))
     steps += [_adoption(context, progress, key, None, batch) for key, batch in found.values()]
@@ -122,9 +121,9 @@ def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
         else None,
         not_before=turned_away.not_before if turned_away else 0.0,
     )
-    trouble = context.inputs.trouble.get(str(key))
-    if trouble is not None:
-        return [Wait(run=context.run, key=key, reason=trouble, trouble=True)]
+    problem = context.inputs.held.get(str(key))
+    if problem is not None:
+        return [Wait(run=context.run, key=key, reason=problem, is_problem=True)]
     return _submit(context, progress, submission, new=True)
 
 
@@ -156,13 +155,11 @@ def _submit(
     if context.inputs.now < submission.not_before <= context.inputs.now + LONGEST_BACKOFF:
         return [_patience(context, progress, submission)]
     if context.observed.failure is not None:
-        return [Wait(run=context.run, key=key, reason=context.observed.failure, trouble=True)]
+        return [Wait(run=context.run, key=key, reason=context.observed.failure, is_problem=True)]
     listing = context.observed.listing
     if listing is None:
-        # Another ledger may have been at work on the same specs since the last look.
-        return [
-            Wait(run=context.run, key=key, reason="the provider is looked at first", listing=True)
-        ]
+        # Another ledger may have submitted for the same specs since the last listing.
+        return [ListFirst(run=context.run)]
     if listing.offered and not listing.complete:
         return [
             Wait(
@@ -170,7 +167,7 @@ def _submit(
                 key=key,
                 reason="the provider's list of batches could not be read to its end, so nobody "
                 "knows whether this was submitted before",
-                trouble=True,
+                is_problem=True,
             )
         ]
     return [
@@ -198,7 +195,7 @@ def _patience(context: ShardContext, progress: ShardProgress, submission: Submis
         if last is not None and money is BatchFailure.MONEY
         else "the provider's limit was reached",
         until=submission.not_before,
-        trouble=money is BatchFailure.MONEY,
+        is_problem=money is BatchFailure.MONEY,
     )
 
 
@@ -284,7 +281,7 @@ def _resolve_create(
                 "batches: it is not created again, since that could be paid twice; to give it up "
                 f"run `runner cancel {context.run.job}`, then `runner retry "
                 f"{context.run.job}` asks again",
-                trouble=True,
+                is_problem=True,
             )
         ]
     complete = listing is not None and listing.complete
@@ -310,5 +307,5 @@ def _settle_doubt(
         reason=failed
         or f"the answer to its {what} was lost, and the provider's list may lag behind",
         until=until,
-        trouble=failed is not None,
+        is_problem=failed is not None,
     )

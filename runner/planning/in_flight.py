@@ -34,11 +34,9 @@ if TYPE_CHECKING:
 if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.ledger.records import Submission
-    from runner.planning.actions import Action
+    from runner.planning.actions import Steps
     from runner.planning.shard_context import ShardContext
     from runner.planning.shard_progress import ShardProgress
-
-    Steps = list[Action | Wait]
 
 _LIMIT_BACKOFF: Final = 60.0
 _LIMIT_BACKOFF_LOOPBACK: Final = 1.0
@@ -56,7 +54,7 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
     """Record what the provider says of a batch, and act on it if it is terminal."""
     batch_id = submission.batch_id or ""
     if context.moved is not None:
-        return [Wait(run=context.run, key=submission.key, reason=context.moved, trouble=True)]
+        return [Wait(run=context.run, key=submission.key, reason=context.moved, is_problem=True)]
     if batch_id in context.observed.missing:
         return [_missing(context, submission, batch_id)]
     batch = context.observed.batches.get(batch_id)
@@ -67,7 +65,7 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
                 run=context.run,
                 key=submission.key,
                 reason=failed or "in flight",
-                trouble=failed is not None,
+                is_problem=failed is not None,
             )
         ]
     steps: Steps = []
@@ -77,7 +75,7 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
         batch = recorded
     news = recorded is None or batch.differs(recorded) or submission.missing_at is not None
     news = news or (batch.terminal and context.unset(submission.terminal_at))
-    if news and str(submission.key) not in context.inputs.noted:
+    if news and str(submission.key) not in context.inputs.recorded_batches:
         reason = (
             f"{recorded.status} → {batch.status}"
             if recorded is not None and recorded.status != batch.status
@@ -138,7 +136,7 @@ def _missing(
         key=submission.key,
         reason=f"the provider says it does not know {batch_id}: is the key of the same project?",
         until=until,
-        trouble=True,
+        is_problem=True,
     )
 
 

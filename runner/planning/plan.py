@@ -19,6 +19,7 @@ from runner.planning.actions import (
     AdoptBatch,
     DeleteRemoteFiles,
     Finish,
+    ListFirst,
     NoteSpec,
     Observe,
     Plan,
@@ -64,12 +65,18 @@ def make_plan(desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: Pl
     for run in recorded.runs:
         planner.notes += expiring(run, inputs)
     if inputs.restoring:
-        return Plan(actions=_restorations(planner.actions), waits=tuple(planner.waits), notes=())
+        return Plan(
+            actions=_restorations(planner.actions),
+            waits=tuple(planner.waits),
+            notes=(),
+            needs_listing=frozenset(planner.needs_listing),
+        )
     actions, turned_away = admit(planner.actions, recorded.loads, inputs.providers)
     return Plan(
         actions=tuple(actions),
         waits=(*planner.waits, *turned_away),
         notes=tuple(planner.notes),
+        needs_listing=frozenset(planner.needs_listing),
     )
 
 
@@ -100,6 +107,7 @@ class _Planner:
         self.waits: list[Wait] = []
         self.notes: list[str] = []
         self.taken: set[int] = set()
+        self.needs_listing: set[str] = set()
         self._by_identity = {(run.job, run.revision): run for run in recorded.runs}
         self._traces: dict[str, BatchIndex] = {}
 
@@ -150,7 +158,7 @@ class _Planner:
                 reason=f"{other.id} asks requests of this revision in another cut: the ledger was "
                 f"lost, and the limits of provider {run.provider} were changed since. Nothing is "
                 f"submitted, since it could be paid twice: put the limits back as they were",
-                trouble=True,
+                is_problem=True,
             )
         )
         return True
@@ -192,7 +200,7 @@ class _Planner:
                         key=None,
                         reason=f"job {run.job} has asked the same; while some spec cannot be read, "
                         f"nobody knows whether this is {run.job} under a new name",
-                        trouble=True,
+                        is_problem=True,
                     )
                 )
                 return True
@@ -244,10 +252,10 @@ class _Planner:
 
     def _blocked(self, run: Run, desired: DesiredRun) -> bool:
         """Hold a run that has to move and could not."""
-        trouble = self.inputs.trouble.get(f"{run.job}/{run.short}")
-        if trouble is None or (run.job == desired.job.name and run.folder == desired.folder):
+        held = self.inputs.held.get(run.name)
+        if held is None or (run.job == desired.job.name and run.folder == desired.folder):
             return False
-        self.waits.append(Wait(run=run, key=None, reason=trouble, trouble=True))
+        self.waits.append(Wait(run=run, key=None, reason=held, is_problem=True))
         return True
 
     def _up_to_date(self, run: Run, desired: DesiredRun) -> Run:
@@ -270,7 +278,7 @@ class _Planner:
 
     def _final(self, run: Run, desired: DesiredRun) -> None:
         if run.id not in self.inputs.published:
-            self._unless_troubled(
+            self._unless_held(
                 Finish(
                     run=run,
                     reason="its final files are not on the disk",
@@ -281,7 +289,7 @@ class _Planner:
                 )
             )
         elif self.inputs.latest.get(desired.folder.rpartition("/")[0]) != run.short:
-            self._unless_troubled(
+            self._unless_held(
                 PointLatest(run=run, reason="the spec asks for this finished revision")
             )
         else:
@@ -295,14 +303,14 @@ class _Planner:
         # What has not succeeded may be asked again, and then its answers are collected once more.
         if run.state is RunState.SUCCEEDED and not job.keep_remote and run.tidied_at is None:
             reason = "its results are here, and the spec says keep_remote: false"
-            self._unless_troubled(DeleteRemoteFiles(run=run, reason=reason))
+            self._unless_held(DeleteRemoteFiles(run=run, reason=reason))
 
-    def _unless_troubled(self, action: Finish | PointLatest | DeleteRemoteFiles) -> None:
-        trouble = self.inputs.trouble.get(f"{action.run.job}/{action.run.short}")
-        if trouble is None:
+    def _unless_held(self, action: Finish | PointLatest | DeleteRemoteFiles) -> None:
+        held = self.inputs.held.get(action.subject)
+        if held is None:
             self.actions.append(action)
         else:
-            self.waits.append(Wait(run=action.run, key=None, reason=trouble, trouble=True))
+            self.waits.append(Wait(run=action.run, key=None, reason=held, is_problem=True))
 
     def _advance(self, run: Run, desired: DesiredRun | None) -> None:
         attempts = desired.job.attempts if desired is not None else run.attempts
@@ -325,12 +333,15 @@ class _Planner:
         )
         steps = [step for progress in all_progress for step in decide_shard(context, progress)]
         for step in steps:
-            if isinstance(step, Wait):
-                self.waits.append(step)
-            else:
-                self.actions.append(step)
+            match step:
+                case Wait():
+                    self.waits.append(step)
+                case ListFirst():
+                    self.needs_listing.add(step.run.provider)
+                case _:
+                    self.actions.append(step)
         if not steps:
-            self._unless_troubled(ended(run, context.job, all_progress, broken))
+            self._unless_held(ended(run, context.job, all_progress, broken))
 
     def _of(self, provider: str) -> BatchIndex:
         if provider not in self._traces:

@@ -1,17 +1,17 @@
-"""A plan that somebody looked at, held against the one that would be carried out now.
+"""A saved plan (`runner plan -o FILE`), compared with the plan that would be applied now.
 
-The *terms* of a plan are what a person agrees to: which jobs, asking what of whom, and the steps.
-They are read from its JSON, be it from a file or just made, so that there is one meaning of each
-field. Two plans have the same terms if
+The *terms* of a plan are what a person agrees to: the jobs, what each of them submits to whom,
+and the steps. They are values, made from a plan or read from its file. Two plans have the same
+terms if
 
-- the same SPECs were selected, and each job asks for the same revision in the same way (provider,
-  address, window, metadata, limits of retry and so on; comments and layout are not asked for);
-- the same steps would be taken: the same submissions with the same content, the same batches taken
-  over, collected, closed or cancelled, the same runs moved, published or tidied.
+- the same SPECs were selected, and each job has the same revision and the same settings
+  (provider, address, window, metadata, retry limits and so on; not comments and layout);
+- the same steps would be taken: the same submissions with the same content, the same batches
+  adopted, collected, closed or cancelled, the same runs moved, published or cleaned up.
 
-What is not compared is what changes by itself and is decided by nobody: reasons, times, what is
-waited for, counts of a batch at work, and steps by which only the ledger takes note. A batch that
-has *finished* since is compared: it would be collected, and what it leaves might be asked again.
+What changes by itself is not compared: reasons, times, waits, counts of a batch in progress, and
+steps that only change the ledger. A batch that has *finished* since is compared: it would be
+collected, and what it leaves unfinished might be resubmitted.
 """
 
 from __future__ import annotations
@@ -19,27 +19,33 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from runner import __version__
-from runner.errors import InvalidInput, Problem
-from runner.ledger.records import SubmissionKey
+from runner.errors import InvalidInput, PlanOutdated, Problem
+from runner.ledger.records import REVISION_SHOWN, SubmissionKey
+from runner.planning.actions import AdoptFile, Finish, RelocateRun, Submit
 from runner.spec.identity import canonical
 from runner.text import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from runner.planning.actions import Action, Plan
+    from runner.planning.state import DesiredRun
+    from runner.spec.job import Job
 
-_FORMAT: Final = 1
-_NOTED: Final = frozenset({"observe", "doubt", "missing", "overdue", "note"})
-"""Steps by which only the ledger takes note."""
+PLAN_FORMAT: Final = 1
+"""The `format_version` of the file."""
 
-_NEWS: Final = frozenset({"collect", "close", "lose"})
-"""Steps that come of what a provider says of a batch in flight."""
+_FROM_PROVIDER: Final = frozenset({"collect", "close", "lose"})
+"""Steps that follow from what a provider shows of a batch in flight."""
+
+_BOOKKEEPING: Final = frozenset({"observe", "doubt", "missing", "overdue", "note"})
+"""Steps that only change the ledger, by the words of files; `RunAction.bookkeeping` in code."""
 
 _DETAILS: Final = ("batch", "file", "folder", "requests", "sha256", "state")
-"""What makes two steps of one kind about one submission different."""
+"""The fields of a step in which two steps of one kind for one submission may differ."""
 
 _DONE: Final = {
     "start": "started",
@@ -48,26 +54,37 @@ _DONE: Final = {
     "reopen": "reopened",
     "submit": "submitted",
     "adopt": "adopted",
-    "adopt_file": "taken for uploaded",
-    "retract": "prepared anew",
-    "lose": "given up for lost",
+    "adopt_file": "recorded as uploaded",
+    "retract": "prepared again",
+    "lose": "marked as lost",
     "collect": "collected",
     "close": "closed",
     "cancel": "cancelled",
     "abandon": "abandoned",
     "publish": "published",
     "point_latest": "made the latest",
-    "tidy": "tidied up",
+    "tidy": "cleaned up at the provider",
 }
 _REQUESTS: Final = "requests_sha256"
-"""Of what a job asks for, the one that tells people nothing."""
+"""The setting whose value means nothing to people."""
 
 _SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The jobs that a plan was made for: SPEC as typed, and the folder it was typed in.
+
+    `folder` is relative to the project's root. No selector means every spec.
+    """
+
+    selectors: tuple[str, ...] = ()
+    folder: str = "."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """One step of a plan; `details` are the values of those of `_DETAILS` that it has."""
+    """One step of a plan; `details` are those fields of `_DETAILS` that it has, with values."""
 
     job: str
     revision: str
@@ -76,110 +93,208 @@ class PlannedStep:
     action: str
     details: tuple[tuple[str, Any], ...]
 
+    @classmethod
+    def of(cls, action: Action) -> Self:
+        """Describe an action."""
+        details: dict[str, Any] = {}
+        if action.remote_batch_id is not None:
+            details["batch"] = action.remote_batch_id
+        match action:
+            case AdoptFile():
+                details["file"] = action.file.id
+            case RelocateRun():
+                details["folder"] = action.folder
+            case Submit():
+                details["requests"] = action.submission.requests
+                details["sha256"] = action.submission.sha256 or None
+            case Finish():
+                details["state"] = str(action.state)
+            case _:
+                pass
+        key = action.submission_key
+        return cls(
+            job=action.run.job,
+            revision=action.run.short,
+            provider=action.run.provider,
+            submission=None if key is None else str(key),
+            action=action.verb,
+            details=tuple(details.items()),
+        )
+
     @property
     def about(self) -> tuple[str, str, str | None]:
-        """Return what it is about: job, revision, and the submission, if it is about one."""
+        """Return its subject: job, revision, and the submission, if it is about one."""
         return self.job, self.revision, self.submission
+
+
+def settings(job: Job) -> dict[str, Any]:
+    """Return what a spec and the project's configuration say of a job, defaults included."""
+    provider = job.provider
+    return {
+        "endpoint": job.endpoint,
+        "input": job.input_shown,
+        "provider": provider.name,
+        "base_url": provider.identity["base_url"],
+        "replicate": job.replicate,
+        "completion_window": job.completion_window,
+        "metadata": dict(job.metadata),
+        "attempts": job.attempts,
+        "deadline_after": job.deadline.after,
+        "deadline_action": str(job.deadline.action),
+        "canary": job.canary,
+        "keep_remote": job.keep_remote,
+        "output": job.output,
+        "input_expires_after": provider.input_expires_after,
+        "output_expires_after": provider.output_expires_after,
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanTerms:
     """What a person agrees to with a plan.
 
-    `asks` has by job its revision and what it asks for; `waits` the reason, by what it is about,
-    for what is not to be done now: for words alone.
+    `settings` are by job, with the digest of its requests; `waits` has the reason for what is not
+    done now, by its subject. Only the words of a difference use `waits`.
     """
 
-    selectors: tuple[str, ...]
-    folder: str
+    selection: Selection
     revisions: Mapping[str, str]
-    asks: Mapping[str, Mapping[str, Any]]
+    settings: Mapping[str, Mapping[str, Any]]
     steps: tuple[PlannedStep, ...]
     waits: Mapping[tuple[str, str, str | None], str]
+
+    @classmethod
+    def of(cls, desired_runs: Sequence[DesiredRun], plan: Plan, selection: Selection) -> Self:
+        """Return the terms of a plan."""
+        return cls(
+            selection=selection,
+            revisions={run.job.name: run.revision[:REVISION_SHOWN] for run in desired_runs},
+            settings={
+                run.job.name: {**settings(run.job), _REQUESTS: run.digest} for run in desired_runs
+            },
+            steps=tuple(
+                PlannedStep.of(action) for action in plan.actions if not action.bookkeeping
+            ),
+            waits={
+                (wait.run.job, wait.run.short, None if wait.key is None else str(wait.key)): (
+                    wait.reason
+                )
+                for wait in plan.waits
+            },
+        )
+
+    @classmethod
+    def from_json(cls, shape: Mapping[str, Any]) -> Self:
+        """Read the terms of a plan from `plan --json`.
+
+        Raises KeyError, TypeError, ValueError or AttributeError for what is no such document.
+        """
+        return cls(
+            selection=Selection(
+                selectors=tuple(map(_text, shape["selectors"])), folder=_text(shape["selected_in"])
+            ),
+            revisions={_text(job["job"]): _text(job["revision"]) for job in shape["jobs"]},
+            settings={job["job"]: dict(job["asks"]) for job in shape["jobs"]},
+            steps=tuple(
+                PlannedStep(
+                    job=_text(action["job"]),
+                    revision=_text(action["revision"]),
+                    provider=_text(action["provider"]),
+                    submission=(
+                        None if action["submission"] is None else _text(action["submission"])
+                    ),
+                    action=_text(action["action"]),
+                    details=tuple((name, action[name]) for name in _DETAILS if name in action),
+                )
+                for action in shape["actions"]
+                if action["action"] not in _BOOKKEEPING
+            ),
+            waits={
+                (wait["job"], wait["revision"], wait["submission"]): _text(wait["why"])
+                for wait in shape["waits"]
+            },
+        )
 
     @property
     def fingerprint(self) -> str:
         """A SHA-256 that two plans share if, and only if, they have the same terms."""
         steps = [[*step.about, step.provider, step.action, step.details] for step in self.steps]
         agreed = {
-            "selectors": self.selectors,
-            "folder": self.folder,
+            "selectors": self.selection.selectors,
+            "folder": self.selection.folder,
             "revisions": dict(self.revisions),
-            "asks": {job: dict(asks) for job, asks in self.asks.items()},
+            "asks": {job: dict(values) for job, values in self.settings.items()},
             "steps": sorted(steps, key=canonical),
         }
         return sha256(canonical(agreed)).hexdigest()
 
 
-def terms_of(shape: Mapping[str, Any]) -> PlanTerms:
-    """Read the terms of a plan from its JSON shape.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedPlan:
+    """A plan that a person has seen and agreed to; `shown` is the path of its file."""
 
-    Raises KeyError, TypeError, ValueError or AttributeError for what is none.
-    """
-    return PlanTerms(
-        selectors=tuple(map(_text, shape["selectors"])),
-        folder=_text(shape["selected_in"]),
-        revisions={_text(job["job"]): _text(job["revision"]) for job in shape["jobs"]},
-        asks={job["job"]: dict(job["asks"]) for job in shape["jobs"]},
-        steps=tuple(
-            PlannedStep(
-                job=_text(action["job"]),
-                revision=_text(action["revision"]),
-                provider=_text(action["provider"]),
-                submission=None if action["submission"] is None else _text(action["submission"]),
-                action=_text(action["action"]),
-                details=tuple((name, action[name]) for name in _DETAILS if name in action),
+    shown: str
+    terms: PlanTerms
+
+    @classmethod
+    def read(cls, text: str, *, shown: str) -> Self:
+        """Read a saved plan from the text of its file.
+
+        Raises InvalidInput for what is no plan, was edited, or was made by another version.
+        """
+        try:
+            shape = json.loads(text)
+        except json.JSONDecodeError as error:
+            message = f"is not JSON: {error.msg}; make the plan again"
+            raise _bad(shown, message, error.lineno, error.colno) from error
+        except (ValueError, RecursionError) as error:
+            raise _bad(shown, f"is not a plan: {error}; make it again") from error
+        if not isinstance(shape, dict) or "format_version" not in shape:
+            raise _bad(shown, NO_PLAN)
+        if shape["format_version"] != PLAN_FORMAT:
+            version = json.dumps(shape["format_version"])[:20]
+            raise _bad(
+                shown,
+                f"has format_version {version}, and this runner reads {PLAN_FORMAT}; make it again",
             )
-            for action in shape["actions"]
-            if action["action"] not in _NOTED
-        ),
-        waits={
-            (wait["job"], wait["revision"], wait["submission"]): _text(wait["why"])
-            for wait in shape["waits"]
-        },
-    )
+        try:
+            maker = _text(shape["made_by"]["runner"])
+            terms = PlanTerms.from_json(shape)
+            whole = terms.fingerprint == shape["fingerprint"]
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise _bad(shown, "is not a whole plan: fields are missing; make it again") from error
+        if maker != __version__:
+            message = f"was made by runner {maker[:20]}, and this is {__version__}; make it again"
+            raise _bad(shown, message)
+        if not whole:
+            raise _bad(
+                shown, "was edited after it was made (its fingerprint differs); make it again"
+            )
+        return cls(shown=shown, terms=terms)
+
+    def require_same(
+        self, desired_runs: Sequence[DesiredRun], plan: Plan, *, embedded: Collection[str]
+    ) -> None:
+        """Raise PlanOutdated unless a plan has the terms of this one.
+
+        `embedded` are providers that `runner plan` does not query, since they work only during a
+        pass: what has happened to batches there is not compared.
+        """
+        now = PlanTerms.of(desired_runs, plan, self.terms.selection)
+        differences = difference(self.terms, now, embedded=embedded)
+        if differences is not None:
+            raise PlanOutdated(
+                f"the plan in {self.shown} is out of date, and nothing was done: {differences}. "
+                f"`runner plan -o {self.shown}` makes it again"
+            )
 
 
-def read_terms(text: str, *, shown: str) -> PlanTerms:
-    """Read the terms of a plan from the text of its file; `shown` is the path for messages.
-
-    Raises InvalidInput for what is no plan, was changed by hand, or was made by another version.
-    """
-    try:
-        shape = json.loads(text)
-    except json.JSONDecodeError as error:
-        message = f"is no JSON: {error.msg}; make the plan anew"
-        raise _bad(shown, message, error.lineno, error.colno) from error
-    except (ValueError, RecursionError) as error:
-        raise _bad(shown, f"is no plan: {error}; make it anew") from error
-    if not isinstance(shape, dict) or "format_version" not in shape:
-        raise _bad(shown, "is no plan; `runner plan -o FILE` makes one")
-    if shape["format_version"] != _FORMAT:
-        version = json.dumps(shape["format_version"])[:20]
-        raise _bad(
-            shown, f"has format_version {version}, and this runner reads {_FORMAT}; make it anew"
-        )
-    try:
-        maker = _text(shape["made_by"]["runner"])
-        terms = terms_of(shape)
-        whole = terms.fingerprint == shape["fingerprint"]
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise _bad(shown, "is no whole plan: fields are missing; make it anew") from error
-    if maker != __version__:
-        message = f"was made by runner {maker[:20]}, and this is {__version__}; make it anew"
-        raise _bad(shown, message)
-    if not whole:
-        raise _bad(shown, "was changed since it was made (its fingerprint differs); make it anew")
-    return terms
+NO_PLAN: Final = "is not a plan; `runner plan -o FILE` makes one"
 
 
-def moved(then: PlanTerms, now: PlanTerms, *, silent: Collection[str]) -> str | None:
-    """Say how the world has moved between two plans, the first differences; None if it has not.
-
-    `silent` are providers that no plan asks, since they work only while a pass does: what became
-    of batches there is no surprise.
-    """
-    found = list(_differences(then, now, silent))
+def difference(then: PlanTerms, now: PlanTerms, *, embedded: Collection[str]) -> str | None:
+    """Describe the first differences between two plans; None if there is none."""
+    found = list(_differences(then, now, embedded))
     return "; ".join(found[:_SHOWN]) + _and_more(found) if found else None
 
 
@@ -187,34 +302,34 @@ def _and_more(found: list[str]) -> str:
     return f"; and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
 
 
-def _differences(then: PlanTerms, now: PlanTerms, silent: Collection[str]) -> Iterator[str]:
-    """Name what differs: a job that asks for something else explains its steps."""
+def _differences(then: PlanTerms, now: PlanTerms, embedded: Collection[str]) -> Iterator[str]:
+    """Describe each difference; that of a job's settings explains those of its steps."""
     explained = set()
     for job in {**then.revisions, **now.revisions}:
         if job not in now.revisions:
             explained.add(job)
-            yield f"{job}: its spec is gone, or it or its input is not valid any more"
+            yield f"{job}: its spec was removed, or it or its input is not valid any more"
         elif job not in then.revisions:
             explained.add(job)
-            yield f"{job}: asks for something now that the plan does not hold"
+            yield f"{job}: is in the specs now, and not in the plan"
         elif then.revisions[job] != now.revisions[job]:
             explained.add(job)
-            yield f"{job}: asks for revision {now.revisions[job]} now ({_edits(then, now, job)})"
+            yield f"{job}: has revision {now.revisions[job]} now ({_edits(then, now, job)})"
         elif edits := _edits(then, now, job):
             explained.add(job)
             yield f"{job}: {edits}"
-    before = _by_subject(then, silent)
-    after = _by_subject(now, silent)
+    before = _by_subject(then, embedded)
+    after = _by_subject(now, embedded)
     for about in {**before, **after}:
         if about[0] in explained:
             continue
         was, would_be = before.get(about, []), after.get(about, [])
         if sorted(was, key=_order) != sorted(would_be, key=_order):
-            yield f"{about[0]}: {_place(about)} {_turn(was, would_be, now.waits.get(about))}"
+            yield f"{about[0]}: {_place(about)} {_change(was, would_be, now.waits.get(about))}"
 
 
 def _edits(then: PlanTerms, now: PlanTerms, job: str) -> str:
-    was, is_now = then.asks[job], now.asks[job]
+    was, is_now = then.settings[job], now.settings[job]
     return listed(
         [
             "its input has changed"
@@ -232,11 +347,11 @@ def _shown(value: object) -> str:
 
 
 def _by_subject(
-    terms: PlanTerms, silent: Collection[str]
+    terms: PlanTerms, embedded: Collection[str]
 ) -> dict[tuple[str, str, str | None], list[PlannedStep]]:
     steps: dict[tuple[str, str, str | None], list[PlannedStep]] = {}
     for step in terms.steps:
-        if step.provider not in silent or step.action not in _NEWS:
+        if step.provider not in embedded or step.action not in _FROM_PROVIDER:
             steps.setdefault(step.about, []).append(step)
     return steps
 
@@ -253,9 +368,9 @@ def _place(about: tuple[str, str, str | None]) -> str:
     return f"shard {key.shard}" + (f", attempt {key.attempt}," if key.attempt > 1 else "")
 
 
-def _turn(was: list[PlannedStep], would_be: list[PlannedStep], waits: str | None) -> str:
-    """Say what would be done instead of what was to be."""
-    before, after = _deeds(was), _deeds(would_be)
+def _change(was: list[PlannedStep], would_be: list[PlannedStep], waits: str | None) -> str:
+    """Say what would be done now instead of what was planned."""
+    before, after = _verbs(was), _verbs(would_be)
     if not would_be:
         return f"was to be {before}, and now {waits or 'there is nothing to do for it'}"
     if not was:
@@ -273,7 +388,7 @@ def _turn(was: list[PlannedStep], would_be: list[PlannedStep], waits: str | None
     return f"would be {after} otherwise: {changes or 'in another number of steps'}"
 
 
-def _deeds(steps: list[PlannedStep]) -> str:
+def _verbs(steps: list[PlannedStep]) -> str:
     return " and ".join(dict.fromkeys(_DONE.get(step.action, step.action) for step in steps))
 
 

@@ -139,7 +139,7 @@ class Listing:
 class Observed:
     """What one provider answered in this pass.
 
-    `failure` is why it could not be asked, in words, and `error` what that was; `hopeless` that
+    `failure` is why it could not be asked, in words, and `error` what that was; `unusable` that
     asking again cannot help. What was learned before the failure is kept. `batches` holds the
     in-flight batches that were found, `missing` the ids it says it does not know. `asked_at`
     (Unix seconds) is when the asking began: what is missing was missing then.
@@ -147,7 +147,7 @@ class Observed:
 
     failure: str | None = None
     error: Exception | None = None
-    hopeless: bool = False
+    unusable: bool = False
     listing: Listing | None = None
     batches: Mapping[str, Batch] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
@@ -161,9 +161,9 @@ class PlanInputs:
     `living` are the names of all jobs in the project's specs, selected or not; None if some
     spec file could not be read, so that no name is known to be gone. `published` are the ids
     of final runs whose output is on the disk; `latest` is what each job's link leads to.
-    `trouble` maps the keys of submissions (as text) and runs that failed earlier in this pass
+    `held` maps the keys of submissions (as text) and runs that failed earlier in this pass
     to the reason: they are left alone until the next. With `restoring` the plan only writes down
-    what there is already. `noted` and `cancelled` are the keys of
+    what there is already. `recorded_batches` and `cancelled` are the keys of
     batches that were recorded, or asked to be cancelled, in this pass already.
     """
 
@@ -173,9 +173,9 @@ class PlanInputs:
     living: frozenset[str] | None
     published: frozenset[int] = frozenset()
     latest: Mapping[str, str] = field(default_factory=dict)
-    trouble: Mapping[str, str] = field(default_factory=dict)
+    held: Mapping[str, str] = field(default_factory=dict)
     restoring: bool = False
-    noted: frozenset[str] = frozenset()
+    recorded_batches: frozenset[str] = frozenset()
     cancelled: frozenset[str] = frozenset()
 
     def of(self, provider: str) -> Observed:

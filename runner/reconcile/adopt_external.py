@@ -17,14 +17,16 @@ from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions as run_steps
 from runner.ledger import submission_transitions
 from runner.ledger.records import Run, RunState, Submission, SubmissionKey, SubmissionState
+from runner.outputs.provenance import git_json
 from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Observed
 from runner.reconcile.adopt import read_claims, write_claims
-from runner.reconcile.context import Notice, RequestCounts, count
+from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.observe import list_again
 from runner.reconcile.restore import find_restorable
 from runner.reconcile.upload_content import extract_rows
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +63,10 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
     key = _free_key(context, desired, run, shard)
     if run.id == 0:
         identifier = run_steps.start_run(
-            context.ledger, desired.record, dataclasses.replace(run, git=context.git()), run.shards
+            context.ledger,
+            desired.record,
+            dataclasses.replace(run, git=git_json(context.project.root)),
+            run.shards,
         )
         run = dataclasses.replace(run, id=identifier)
     submission = Submission(
@@ -82,7 +87,7 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
     context.tell(
         Notice(
             job=job.name,
-            what=f"took over {batch.id} ({count(len(rows))}, {batch.status}); "
+            what=f"took over {batch.id} ({plural(len(rows), 'request')}, {batch.status}); "
             f"`runner reconcile {job.name}` goes on with it",
             event="batch_adopted",
             submission=key,
@@ -206,8 +211,8 @@ def _place(
         }
         strangers = [custom_id for custom_id in asked if custom_id not in names]
         raise UsageError(
-            f"{batch.id} asks {count(len(strangers))} that {desired.job.input_shown} does not "
-            f"have: {_listed(strangers)}"
+            f"{batch.id} asks {plural(len(strangers), 'request')} that {desired.job.input_shown} "
+            f"does not have: {_listed(strangers)}"
         )
     if len(found) > 1:
         raise UsageError(
@@ -249,8 +254,8 @@ def _require_same_requests(
         other = [name for name, digest in _digests(path, desired.job.name) if asked[name] != digest]
     if other:
         raise UsageError(
-            f"{batch.id} does not ask what {desired.job.input_shown} asks: {count(len(other))} "
-            f"differ, {_listed(other)}"
+            f"{batch.id} does not ask what {desired.job.input_shown} asks: "
+            f"{plural(len(other), 'request')} differ, {_listed(other)}"
         )
 
 

@@ -1,20 +1,34 @@
-"""Carrying out a plan, one action at a time; what fails is left for a later pass.
+"""Apply a plan, one action at a time; what fails is left for a later pass.
 
-The plan alone decides. A failure concerns its own submission, or its provider where asking
-again cannot help; everything else goes on.
+The plan alone decides. A failure holds its own submission, or its provider where another request
+cannot help; everything else continues.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
-from runner.errors import ApiError, InputChanged, InvalidInput, LocalFileError, MissingExtra
+from runner.errors import (
+    ApiError,
+    InputChanged,
+    InvalidInput,
+    LocalFileError,
+    MissingExtra,
+    OutOfMoney,
+    RateLimited,
+    Transient,
+    Unauthorized,
+    UnexpectedReply,
+    Unreachable,
+)
 from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions as run_steps
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
+from runner.outputs.provenance import git_json
 from runner.planning.actions import (
     AbandonSubmission,
     AdoptBatch,
@@ -41,31 +55,32 @@ from runner.planning.actions import (
 from runner.reconcile.adopt import adopt_batch, adopt_file
 from runner.reconcile.collect import close_rejected_batch, collect, mark_lost
 from runner.reconcile.concurrency import TaskRunner
-from runner.reconcile.context import Notice, RequestCounts, count
+from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.finish import finish, point
 from runner.reconcile.restore import restore
 from runner.reconcile.run_lifecycle import delete_remote_files, relocate, reopen
 from runner.reconcile.submit import submit
+from runner.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runner.batch import Batch
-    from runner.ledger.records import Run
-    from runner.planning.actions import Action, Alone
-    from runner.reconcile.context import Context
+    from runner.planning.actions import Action, SequentialAction
+    from runner.reconcile.context import Context, PassState
 
 
-def apply(context: Context, actions: Sequence[Action]) -> int:
-    """Carry out the actions in order; returns how many were carried out.
+def apply(context: Context, state: PassState, actions: Sequence[Action]) -> int:
+    """Apply the actions in order. Returns how many were applied.
 
-    What waits for the network longest, submitting and collecting, is done side by side as far as
-    `context.executor` reach. Errors of the provider, the disk or the input are told and held
-    (`context.trouble`); LedgerError ends the pass, since nothing may be done that cannot be written
-    down.
+    Submitting and collecting wait for the network longest, so they run concurrently, as far as
+    `context.executor` allows. Errors of the provider, the disk or the input are reported, and what
+    they concern is held (`state.held`). LedgerError ends the pass: nothing may be done that cannot
+    be recorded.
     """
     started: dict[tuple[str, str], int] = {}
-    crew = TaskRunner(context.executor)
+    tasks = TaskRunner(context.executor)
+    git = functools.cache(lambda: git_json(context.project.root))
     done = 0
 
     def ended(action: Action, error: Exception | None) -> None:
@@ -73,120 +88,114 @@ def apply(context: Context, actions: Sequence[Action]) -> int:
         if error is None:
             done += 1
         else:
-            _hold(context, action, error)
+            _hold(context, state, action, error)
 
     for planned in actions:
         action = _with_id(planned, started)
-        if _left_alone(context, action):
+        if _is_held(state, action):
             continue
         if not isinstance(action, Submit | Collect):
             try:
-                _apply(context, action, started)
+                _apply(context, state, action, started, git)
             except Exception as error:  # noqa: BLE001 -- judged, and raised if it is none of ours
                 ended(action, error)
             else:
                 ended(action, None)
             continue
         size = action.submission.bytes if isinstance(action, Submit) else 0
-        crew.room(size)
-        if isinstance(action, Submit) and action.run.provider not in context.proven:
-            crew.finish()
-        # What has ended meanwhile may have shown that there is no use in asking.
-        if not _left_alone(context, action) and not _outgrown(context, action):
+        tasks.room(size)
+        if isinstance(action, Submit) and action.run.provider not in state.accepting:
+            tasks.finish()
+        # A task that has ended meanwhile may have shown that another request is of no use.
+        if not _is_held(state, action) and not _is_too_large(state, action):
             steps = (
-                submit(context, action) if isinstance(action, Submit) else collect(context, action)
+                submit(context, state, action)
+                if isinstance(action, Submit)
+                else collect(context, state, action)
             )
-            crew.begin(steps, size=size, ended=partial(ended, action))
-    crew.finish()
+            tasks.begin(steps, size=size, ended=partial(ended, action))
+    tasks.finish()
     return done
 
 
-def _outgrown(context: Context, action: Action) -> bool:
+def _is_too_large(state: PassState, action: Action) -> bool:
     """Whether this pass has learned that a file is too large; the next plan has a smaller one."""
     if not isinstance(action, Submit) or not action.new or action.submission.requests == 1:
         return False
-    ceiling = context.ceilings.get(action.run.id)
+    most = state.max_file_bytes.get(action.run.id)
     submission, shard = action.submission, action.shard
     size = submission.bytes or shard.bytes * submission.requests // shard.requests
-    return ceiling is not None and size > ceiling
+    return most is not None and size > most
 
 
-def _left_alone(context: Context, action: Action) -> bool:
-    """Whether there is no use in carrying an action out now; the reason is kept."""
-    name = action_name(action)
-    stopped = context.stopped.get(action.run.provider) if _asks(action) else None
+def _is_held(state: PassState, action: Action) -> bool:
+    """Whether an action cannot be applied in this pass; the reason is in `state.held`."""
+    stopped = state.stopped.get(action.run.provider) if action.calls_provider else None
     if stopped is not None:
-        context.trouble.setdefault(name, stopped)
-    return name in context.trouble
+        state.held.setdefault(action.subject, stopped)
+    return action.subject in state.held
 
 
-def _hold(context: Context, action: Action, error: Exception) -> None:
-    """Keep what went wrong for the rest of the pass; raises what is no trouble but a bug."""
-    name, job = action_name(action), action.run.job
+def _hold(context: Context, state: PassState, action: Action, error: Exception) -> None:
+    """Hold what an error concerns for the rest of the pass; raises an error that is a bug."""
     if isinstance(error, ApiError):
-        context.note_provider(action.run.provider, error)
-        context.hold(name, error, job=job)
-    elif isinstance(error, LocalFileError | InputChanged | InvalidInput | MissingExtra):
-        context.hold(name, error, job=job)
+        _note_provider(context, state, action.run.provider, error)
     elif isinstance(error, OSError):
-        told = LocalFileError(f"{error.filename}: {error.strerror or error}")
-        context.hold(name, told, job=job)
-    else:
+        error = LocalFileError(f"{error.filename}: {error.strerror or error}")
+    elif not isinstance(error, LocalFileError | InputChanged | InvalidInput | MissingExtra):
         raise error
+    state.held[action.subject] = str(error)
+    context.tell(
+        Notice(
+            job=action.run.job,
+            what=str(error),
+            trouble=True,
+            event="held",
+            submission=action.submission_key,
+            error=error,
+        )
+    )
+
+
+def _note_provider(context: Context, state: PassState, provider: str, error: ApiError) -> None:
+    """Stop a provider for the rest of the pass if another request cannot help."""
+    if isinstance(error, OutOfMoney | Unauthorized | Unreachable):
+        state.stopped.setdefault(provider, str(error))
+    if isinstance(error, OutOfMoney | Unauthorized):
+        state.unusable.add(provider)
+    passing = isinstance(error, Transient | UnexpectedReply)
+    if (passing and provider in context.providers.responded) or isinstance(error, RateLimited):
+        state.patience_until = max(
+            state.patience_until, context.clock() + (error.retry_after or 0.0)
+        )
 
 
 def _with_id(action: Action, started: dict[tuple[str, str], int]) -> Action:
-    """Give an action on a run that this very plan started the id it was recorded under."""
+    """Give an action on a run that this very plan has started the id that it got."""
     identifier = started.get((action.run.job, action.run.revision))
     if identifier is None or action.run.id == identifier:
         return action
     return dataclasses.replace(action, run=dataclasses.replace(action.run, id=identifier))
 
 
-def action_name(action: Action) -> str:
-    """Name what a failure of this action concerns: its submission, or else its run."""
-    match action:
-        case (
-            Submit()
-            | MarkLost()
-            | Collect()
-            | CloseRejectedBatch()
-            | CancelBatch()
-            | AbandonSubmission()
-        ):
-            return str(action.submission.key)
-        case (
-            AdoptBatch()
-            | AdoptFile()
-            | MarkUncertain()
-            | ClearIntent()
-            | Observe()
-            | NoteMissing()
-            | NoteOverdue()
-        ):
-            return str(action.key)
-        case _:
-            return f"{action.run.job}/{action.run.short}"
-
-
-def _asks(action: Action) -> bool:
-    """Whether carrying this out means calling the provider."""
-    return isinstance(action, Submit | AdoptFile | Collect | CancelBatch | DeleteRemoteFiles)
-
-
 def _apply(  # noqa: C901, PLR0912 -- one line a case
-    context: Context, action: Alone, started: dict[tuple[str, str], int]
+    context: Context,
+    state: PassState,
+    action: SequentialAction,
+    started: dict[tuple[str, str], int],
+    git: Callable[[], str | None],
 ) -> None:
     ledger, run = context.ledger, action.run
     match action:
         case StartRun():
-            run = dataclasses.replace(run, git=context.git())
+            run = dataclasses.replace(run, git=git())
             identifier = run_steps.start_run(ledger, action.job, run, run.shards)
             started[run.job, run.revision] = identifier
             context.tell(
                 Notice(
                     job=run.job,
-                    what=f"begins with {run.short}: {count(run.requests)} from {run.input_path}",
+                    what=f"begins with {run.short}: {plural(run.requests, 'request')} from "
+                    f"{run.input_path}",
                     event="run_started",
                     aside=True,
                     revision=run.short,
@@ -210,12 +219,12 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case ClearIntent():
             submission_transitions.clear_intent(ledger, action.key, action.reason)
         case Observe():
-            context.noted.add(str(action.key))
+            state.recorded_batches.add(str(action.key))
             submission_transitions.observed(ledger, action.key, run.provider, action.batch)
             context.tell(
                 Notice(
                     job=run.job,
-                    what=_seen(action.batch),
+                    what=_progress(action.batch),
                     event="batch_changed",
                     aside=True,
                     submission=action.key,
@@ -238,9 +247,9 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case MarkLost():
             mark_lost(context, action)
         case CloseRejectedBatch():
-            close_rejected_batch(context, action)
+            close_rejected_batch(context, state, action)
         case CancelBatch():
-            _cancel(context, run, action)
+            _cancel(context, state, action)
         case AbandonSubmission():
             context.scratch(action.submission.key).unlink(missing_ok=True)
             submission_transitions.close(
@@ -252,7 +261,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
                 problem=action.reason,
             )
         case Finish():
-            finish(context, action)
+            finish(context, state, action)
         case PointLatest():
             point(context, action)
         case DeleteRemoteFiles():
@@ -261,8 +270,8 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             assert_never(action)
 
 
-def _seen(batch: Batch) -> str:
-    """Say what a provider shows of a batch."""
+def _progress(batch: Batch) -> str:
+    """Describe how far a batch is at its provider."""
     counts = batch.request_counts
     return (
         f"{batch.id}: {batch.status}, {counts.completed:,} of {counts.total:,} done, "
@@ -270,9 +279,9 @@ def _seen(batch: Batch) -> str:
     )
 
 
-def _cancel(context: Context, run: Run, action: CancelBatch) -> None:
-    submission = action.submission
-    context.cancelled.add(str(submission.key))
+def _cancel(context: Context, state: PassState, action: CancelBatch) -> None:
+    run, submission = action.run, action.submission
+    state.cancelled.add(str(submission.key))
     batch = context.api(run.provider).cancel_batch(submission.batch_id or "")
     submission_transitions.observed(context.ledger, submission.key, run.provider, batch)
     context.tell(

@@ -11,9 +11,10 @@ from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
 from runner.planning.actions import BatchFailure
 from runner.planning.in_flight import UNCOUNTED
-from runner.reconcile.context import Notice, RequestCounts, count
+from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.download import fetch, kept
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -22,14 +23,14 @@ if TYPE_CHECKING:
     from runner.outputs.answer_index import SubmissionResults
     from runner.planning.actions import CloseRejectedBatch, Collect, MarkLost
     from runner.reconcile.concurrency import Call, Steps
-    from runner.reconcile.context import Context
+    from runner.reconcile.context import Context, PassState
     from runner.reconcile.download import DownloadedFile
 
 _GONE_AFTER: Final = 3600.0
 """Seconds after the end of a batch during which a result file may still turn up."""
 
 
-def collect(context: Context, action: Collect) -> Steps:
+def collect(context: Context, state: PassState, action: Collect) -> Steps:
     """Download what a terminal batch has and settle its rows.
 
     The steps raise ApiError or LocalFileError with nothing settled; doing it again is safe.
@@ -82,7 +83,7 @@ def collect(context: Context, action: Collect) -> Steps:
         },
     )
     if not settled.transient:
-        context.remember(key, places)
+        state.answers.put(key, places)
     unanswered = len(settled.transient) + len(settled.permanent)
     context.tell(
         Notice(
@@ -168,8 +169,8 @@ def _results_gone(
     """
     problem = (
         f"results of {action.batch.id} are gone from the provider ({error}); to ask its "
-        f"{count(len(settled.missing))} without a line again, and pay for them again, run "
-        f"`runner retry {action.run.job}`"
+        f"{plural(len(settled.missing), 'request')} without a line again, and pay for them again, "
+        f"run `runner retry {action.run.job}`"
     )
     # A person who has asked again since has decided that they are worth paying for.
     again = action.submission.round < action.run.round
@@ -194,14 +195,14 @@ def _results_gone(
     )
 
 
-def close_rejected_batch(context: Context, action: CloseRejectedBatch) -> None:
+def close_rejected_batch(context: Context, state: PassState, action: CloseRejectedBatch) -> None:
     """Close a submission whose batch was turned away as a whole."""
     lasting = action.failure is BatchFailure.LASTING
     money = action.failure is BatchFailure.MONEY
     problem = action.reason + _whose_trouble(context, action)
     if money:
-        context.stopped.setdefault(action.run.provider, problem)
-        context.hopeless.add(action.run.provider)
+        state.stopped.setdefault(action.run.provider, problem)
+        state.unusable.add(action.run.provider)
     nothing = RowSet.parse("")
     rows = action.submission.rows
     submission_transitions.close(
@@ -253,8 +254,9 @@ def mark_lost(context: Context, action: MarkLost) -> None:
     again = submission.round < action.run.round
     problem = (
         f"{submission.batch_id} has vanished: the provider does not know it. If the key belongs "
-        f"to another project now, put the right one back; to ask its {count(len(left))} "
-        f"again, and perhaps pay them twice, run `runner retry {action.run.job}`"
+        f"to another project now, put the right one back; to ask its "
+        f"{plural(len(left), 'request')} again, and perhaps pay them twice, run "
+        f"`runner retry {action.run.job}`"
     )
     submission_transitions.close(
         context.ledger,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
 from runner.ledger.records import FileRecord
-from runner.reconcile.context import in_part
+from runner.reconcile.context import with_shard
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,7 +93,7 @@ def fetch(
         raise LocalFileError(f"{path.parent} cannot be made: {error.strerror or error}") from error
     expected = _expected_bytes(context, run, file_id)
     contradicted = False
-    with context.moving(run.job, in_part("downloading", run, key), expected or 0) as told:
+    with context.moving(run.job, with_shard("downloading", run, key), expected or 0) as told:
         try:
             download = api.download(file_id, part, expected_bytes=expected, progress=told)
         except UnexpectedReply:

@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from runner.ledger.records import FileRecord, Run, ShardRecord, Submission
     from runner.outputs.publish import MissingAnswer, Published, ShardAnswers
     from runner.planning.actions import Finish, PointLatest
-    from runner.reconcile.context import Context
+    from runner.reconcile.context import Context, PassState
     from runner.spec.job import Job
 
 
-def finish(context: Context, action: Finish) -> None:
+def finish(context: Context, state: PassState, action: Finish) -> None:
     """Publish the final files of a run, then record its final state.
 
     Raises LocalFileError or ApiError (a raw file that has gone is fetched again) with the run
@@ -54,7 +54,7 @@ def finish(context: Context, action: Finish) -> None:
     folder = context.folder(run)
     files = context.ledger.files(run.id)
     _bring_back(context, run, files)
-    shards = [_answers(context, run, shard, files, action.state) for shard in run.shards]
+    shards = [_answers(context, state, run, shard, files, action.state) for shard in run.shards]
     reason = None if action.state is RunState.SUCCEEDED else action.reason
     if action.again:
         reason = run.reason
@@ -63,7 +63,7 @@ def finish(context: Context, action: Finish) -> None:
     try:
         published = publication.published
         _require(run, action.state, published)
-        record = account(
+        record = build_record(
             context,
             run,
             action.job,
@@ -151,10 +151,11 @@ def _bring_back(context: Context, run: Run, files: Mapping[str, tuple[FileRecord
 
 def _answers(
     context: Context,
+    state: PassState,
     run: Run,
     shard: ShardRecord,
     files: Mapping[str, tuple[FileRecord, ...]],
-    state: RunState,
+    end: RunState,
 ) -> ShardAnswers:
     from runner.outputs.publish import AttemptFiles, ShardAnswers
 
@@ -171,8 +172,10 @@ def _answers(
             )
             for submission in submissions
         ),
-        unanswered=_reasons(submissions, state),
-        places=context.recall(only.key) if only is not None and only.rows == shard.rows else None,
+        unanswered=_reasons(submissions, end),
+        places=state.answers.take(only.key)
+        if only is not None and only.rows == shard.rows
+        else None,
     )
 
 
@@ -212,7 +215,7 @@ def _reasons(
     return reason
 
 
-def account(
+def build_record(
     context: Context,
     run: Run,
     job: Job | None,

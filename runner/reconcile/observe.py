@@ -125,7 +125,7 @@ def observe(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> 
     return Observed(
         failure=None if failure is None else str(failure),
         error=failure,
-        hopeless=isinstance(failure, OutOfMoney | Unauthorized),
+        unusable=isinstance(failure, OutOfMoney | Unauthorized),
         listing=listing,
         batches={name: batch for name, batch in beside.items() if name not in missing} | found,
         missing=frozenset(missing),
@@ -144,7 +144,7 @@ def list_again(
             observed,
             failure=str(error),
             error=error,
-            hopeless=isinstance(error, OutOfMoney | Unauthorized),
+            unusable=isinstance(error, OutOfMoney | Unauthorized),
         )
     beside = {batch.id: batch for batch in listing.batches if batch.id not in observed.missing}
     return replace(observed, listing=listing, batches=beside | dict(observed.batches))

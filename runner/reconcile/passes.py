@@ -1,16 +1,14 @@
-"""A pass: observe once, then plan and apply until the plan is empty.
+"""Passes: one pass, and the loop of passes that `runner reconcile --wait` makes.
 
-What is collected may have to be asked again at once, and what is finished is published at once,
-but nothing waits for the provider.
-
-Passes until every selected job is in a final state: `runner reconcile --wait`.
+A pass observes once, then plans and applies until the plan is empty: what is collected may have
+to be resubmitted immediately, and what is finished is published immediately. It never waits for
+the provider's work.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, MissingExtra
@@ -19,14 +17,10 @@ from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import RunState
 from runner.planning.actions import Wait
 from runner.planning.batch_index import BatchIndex
-from runner.planning.plan import make_plan
-from runner.planning.state import Observed, PlanInputs
-from runner.reconcile.apply import action_name, apply
-from runner.reconcile.context import Notice
-from runner.reconcile.desired import resolve_desired
+from runner.reconcile.apply import apply
+from runner.reconcile.context import Notice, PassState
 from runner.reconcile.lock import locked
-from runner.reconcile.observe import list_again, observe, provider_queries
-from runner.reconcile.recorded import load_recorded, published_of, with_traces
+from runner.reconcile.planner import Planner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -34,19 +28,22 @@ if TYPE_CHECKING:
     from runner.api.protocol import BatchApi
     from runner.errors import Problem
     from runner.planning.actions import Action, Plan
-    from runner.planning.state import DesiredRun, Recorded
+    from runner.planning.saved_plan import SavedPlan
+    from runner.planning.state import DesiredRun, Observed, Recorded
     from runner.reconcile.context import Context
     from runner.spec.job import Specs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassReport:
-    """What a pass came to.
+    """The result of a pass.
 
-    `states` are those of the selected jobs' wanted runs; a job whose spec or input is invalid
+    `states` are those of the selected jobs' desired runs; a job whose spec or input is invalid
     is not among them, nor are the `unread`, whose input could not be read this time. `changed`
-    says whether anything was done at all; `hopeless` names the providers that waiting cannot
-    help: no key, no money, a missing extra.
+    says whether anything was done at all. `stopped` says by provider why it got no more
+    requests, `unusable` names those for which waiting does not help: the API key is refused,
+    there is no credit, or an extra is missing. `patience_until` is the time (Unix seconds) until
+    which a provider asks for patience, or 0.
     """
 
     desired_runs: tuple[DesiredRun, ...]
@@ -56,7 +53,9 @@ class PassReport:
     notes: tuple[str, ...]
     states: Mapping[str, RunState]
     changed: bool
-    hopeless: frozenset[str]
+    stopped: Mapping[str, str]
+    unusable: frozenset[str]
+    patience_until: float
 
     @property
     def settled(self) -> bool:
@@ -64,222 +63,197 @@ class PassReport:
         return not self.unread and all(state.final for state in self.states.values())
 
     @property
-    def in_vain(self) -> bool:
-        """Whether every selected job that is not final waits for a provider beyond hope."""
+    def only_unusable_left(self) -> bool:
+        """Whether every selected job that is not final waits for an unusable provider."""
         return all(
-            desired.job.provider.name in self.hopeless
+            desired.job.provider.name in self.unusable
             for desired in self.desired_runs
             if not self.states[desired.job.name].final
         )
 
     @property
-    def trouble(self) -> bool:
-        """Whether something could not be done that a person should know of."""
-        return bool(self.unread) or any(wait.trouble for wait in self.waits)
+    def has_problem(self) -> bool:
+        """Whether something could not be done that the user should know."""
+        return bool(self.unread) or any(wait.is_problem for wait in self.waits)
 
 
 def reconcile_once(
-    context: Context, specs: Specs, *, everything: bool, restoring: bool = False
+    context: Context,
+    specs: Specs,
+    *,
+    everything: bool,
+    restoring: bool = False,
+    saved_plan: SavedPlan | None = None,
 ) -> PassReport:
     """Make one pass over the selected jobs.
 
-    With `restoring` it only writes down what is at the providers and on the disk already.
-    `everything` says that no selection was made: runs that no spec asks for any more are then
-    seen through as well. Never waits for the provider's work. Raises LedgerError.
+    `everything` says that no selection was made: runs that no spec describes any more are then
+    followed to their end as well. With `restoring` the pass only records what is at the providers
+    and on the disk already. With a `saved_plan` nothing is done unless the first plan of the pass
+    is that plan. Raises LedgerError, and PlanOutdated where it is another plan.
     """
-    context.begin_pass()
     context.ledger.require_in_place()
-    living = frozenset(job.name for job in specs.jobs) if specs.complete else None
-    made = resolve_desired(
+    if everything and specs.complete:
+        _clear_removed(context, specs)
+    state = PassState()
+    planner = Planner(
         context.project,
-        specs.selected,
-        context.ledger.runs(),
-        living,
+        specs,
         context.ledger,
+        _Querying(context, state).query,
+        everything=everything,
         writing=True,
+        clock=context.clock,
         moving=context.moving,
     )
-    if everything and living is not None:
-        for name, job in {record.name: record for record in context.ledger.jobs()}.items():
-            if job.wanted is not None and name not in living:
-                run_steps.unwant(context.ledger, name)
-    for name, reason in made.unread.items():
+    for name, reason in planner.unread.items():
         context.tell(Notice(job=name, what=reason, trouble=True, event="unread"))
-    desired_runs = with_traces(context.project, made.desired_runs, context.ledger.runs())
-    for desired in desired_runs:
-        context.claims.update(desired.claims)
+    for desired in planner.desired:
+        state.claims.update(desired.claims)
         if desired.scanned is not None and len(desired.shards) == 1 and desired.shards[0].whole:
-            context.fresh[desired.job.input] = (desired.scanned, desired.shards[0].sha256)
-    recorded = load_recorded(context.ledger, desired_runs, everything=everything)
-    observed = _observe(context, desired_runs, recorded)
-    plan, recorded, changed = _settle(
-        context,
-        desired_runs,
-        recorded,
-        observed,
-        living,
-        everything=everything,
-        restoring=restoring,
+            state.scanned[desired.job.input] = (desired.scanned, desired.shards[0].sha256)
+    planner.observe()
+    plan, changed = _plan_and_apply(
+        context, state, planner, restoring=restoring, saved_plan=saved_plan
     )
-    states = _states(desired_runs, recorded)
     return PassReport(
-        desired_runs=desired_runs,
-        problems=made.problems,
+        desired_runs=planner.desired,
+        problems=planner.problems,
         waits=plan.waits,
-        unread=made.unread,
+        unread=planner.unread,
         notes=plan.notes,
-        states=states,
+        states=_states(planner.desired, planner.recorded),
         changed=changed,
-        hopeless=frozenset(context.hopeless),
+        stopped=dict(state.stopped),
+        unusable=frozenset(state.unusable),
+        patience_until=state.patience_until,
     )
 
 
-def _settle(
+def _clear_removed(context: Context, specs: Specs) -> None:
+    """Record which jobs no spec describes any more."""
+    living = {job.name for job in specs.jobs}
+    for record in tuple(context.ledger.jobs()):
+        if record.wanted is not None and record.name not in living:
+            run_steps.unwant(context.ledger, record.name)
+
+
+def _plan_and_apply(
     context: Context,
-    desired_runs: Sequence[DesiredRun],
-    recorded: Recorded,
-    observed: dict[str, Observed],
-    living: frozenset[str] | None,
+    state: PassState,
+    planner: Planner,
     *,
-    everything: bool,
     restoring: bool,
-) -> tuple[Plan, Recorded, bool]:
-    """Plan and apply until the plan holds no more actions; returns what is known then."""
-    notes: dict[str, None] = {}
-    listed: set[str] = set()
+    saved_plan: SavedPlan | None,
+) -> tuple[Plan, bool]:
+    """Plan and apply until the plan holds no more actions.
+
+    Returns the last plan, and whether anything was done.
+    """
+    reported: set[str] = set()
     done = 0
     earlier: list[tuple[Action, ...]] = []
     while True:
-        published, latest = published_of(context.project, desired_runs, recorded)
-        plan = make_plan(
-            desired_runs,
-            recorded,
-            PlanInputs(
-                now=context.clock(),
-                observed=observed,
-                providers=context.project.providers,
-                living=living,
-                published=published,
-                latest=latest,
-                trouble=context.trouble,
-                restoring=restoring,
-                noted=frozenset(context.noted),
-                cancelled=frozenset(context.cancelled),
-            ),
-        )
+        plan = planner.plan(state, restoring=restoring)
         for note in plan.notes:
-            if note not in notes:
+            if note not in reported:
                 context.tell(Notice(job="", what=note, event="remark"))
-            notes[note] = None
-        unlisted = {wait.run.provider for wait in plan.waits if wait.listing} - listed
-        if unlisted:
-            for name in sorted(unlisted):
-                observed[name] = _list_everything(context, name, observed.get(name, Observed()))
-            listed |= unlisted
-            continue
-        if context.agree is not None:
-            context.agree(desired_runs, plan)
-            context.agree = None
-        held = {action_name(action) for action in plan.actions} & context.trouble.keys()
-        if len(held) == len({action_name(action) for action in plan.actions}):
+                reported.add(note)
+        if saved_plan is not None:
+            saved_plan.require_same(
+                planner.desired,
+                plan,
+                embedded={
+                    provider.name
+                    for provider in context.project.providers.values()
+                    if provider.embedded
+                },
+            )
+            saved_plan = None
+        if all(action.subject in state.held for action in plan.actions):
             # Nothing is planned, or nothing but what has failed in this pass already.
-            return _waiting(plan, context.trouble), recorded, done > 0
+            return _with_held(plan, state), done > 0
         if plan.actions in earlier:
-            # A bug of ours or an answer nobody foresaw: one job's trouble, not everybody's.
+            # A bug of ours or an unforeseen response. One job has the problem, not all of them.
             for action in plan.actions:
-                context.leave(
-                    action_name(action), "it was done and nothing changed; please report it"
-                )
-        done += apply(context, plan.actions)
+                state.held[action.subject] = "it was done and nothing changed; please report it"
+        done += apply(context, state, plan.actions)
         earlier.append(plan.actions)
-        recorded = load_recorded(context.ledger, desired_runs, everything=everything)
+        planner.reload()
 
 
-def _waiting(plan: Plan, trouble: Mapping[str, str]) -> Plan:
-    """Turn what failed in this pass, and no wait says so yet, into waits."""
+def _with_held(plan: Plan, state: PassState) -> Plan:
+    """Turn the actions of a plan, which have all failed in this pass, into waits."""
     waits = tuple(
-        Wait(run=action.run, key=None, reason=trouble[action_name(action)], trouble=True)
+        Wait(run=action.run, key=None, reason=state.held[action.subject], is_problem=True)
         for action in plan.actions
     )
     return dataclasses.replace(plan, actions=(), waits=plan.waits + waits)
 
 
-def _observe(
-    context: Context, desired_runs: Sequence[DesiredRun], recorded: Recorded
-) -> dict[str, Observed]:
-    """Ask every provider that has to be asked."""
-    observed: dict[str, Observed] = {}
-    for name, asked in provider_queries(
-        desired_runs, recorded.runs, context.project.providers, context.ledger.listed_through
-    ).items():
-        observed[name] = _seen(
-            context, name, Observed(), partial(observe, asked=asked, clock=context.clock)
+class _Querying:
+    """Sends the queries of a pass to providers, and records what a complete list has shown."""
+
+    def __init__(self, context: Context, state: PassState) -> None:
+        self._context = context
+        self._state = state
+
+    def query(
+        self, provider: str, before: Observed, ask: Callable[[BatchApi], Observed]
+    ) -> Observed:
+        """Return what a provider shows; one that fails is reported and stopped for the pass."""
+        context, state = self._context, self._state
+        try:
+            api = context.api(provider)
+        except (ApiError, LocalFileError, MissingExtra) as error:
+            observed = dataclasses.replace(before, failure=str(error), unusable=True, error=error)
+        else:
+            with context.moving(provider, "asking what it has"):
+                observed = ask(api)
+            self._record_listing(provider, observed)
+        if observed.failure is None:
+            context.providers.responded.add(provider)
+            return observed
+        state.stopped[provider] = observed.failure
+        if observed.unusable:
+            state.unusable.add(provider)
+        context.tell(
+            Notice(
+                job="",
+                what=observed.failure,
+                trouble=True,
+                event="provider_failed",
+                provider=provider,
+                error=observed.error,
+            )
         )
-    return observed
-
-
-def _list_everything(context: Context, provider: str, before: Observed) -> Observed:
-    """Look through a provider's lists in mid-pass, because there is something to submit."""
-    configured = context.project.providers.get(provider)
-    since = None if configured is None else context.ledger.listed_through(configured)
-    listing = partial(list_again, observed=before, since=since, clock=context.clock)
-    return _seen(context, provider, before, listing)
-
-
-def _seen(
-    context: Context, provider: str, before: Observed, ask: Callable[[BatchApi], Observed]
-) -> Observed:
-    """Ask one provider, and keep what a complete look has shown; a failure is told of."""
-    try:
-        api = context.api(provider)
-    except (ApiError, LocalFileError, MissingExtra) as error:
-        observed = dataclasses.replace(before, failure=str(error), hopeless=True, error=error)
-    else:
-        with context.moving(provider, "asking what it has"):
-            observed = ask(api)
-        _remember_look(context, provider, observed)
-    if observed.failure is None:
-        context.answered.add(provider)
         return observed
-    context.stopped[provider] = observed.failure
-    if observed.hopeless:
-        context.hopeless.add(provider)
-    context.tell(
-        Notice(
-            job="",
-            what=observed.failure,
-            trouble=True,
-            event="provider_failed",
-            provider=provider,
-            error=observed.error,
+
+    def _record_listing(self, provider: str, observed: Observed) -> None:
+        """Record how far a complete list went, and which of its batches carry keys like ours."""
+        listing = observed.listing
+        if listing is None or not listing.complete:
+            return
+        ledger = self._context.ledger
+        configured = self._context.project.providers[provider]
+        through = ledger.listed_through(configured)
+        newest = max((batch.created_at or 0 for batch in listing.batches), default=0)
+        recorded = ledger.batch_ids(provider)
+        cache.listed(
+            ledger,
+            provider,
+            configured.base_url,
+            through=max(newest, through or 0) or None,
+            tagged=[
+                (key, batch)
+                for key, batch in BatchIndex((), observed, self._state.claims).carried
+                if batch.id not in recorded
+            ],
         )
-    )
-    return observed
-
-
-def _remember_look(context: Context, provider: str, observed: Observed) -> None:
-    """Keep how far a complete look went, and what it showed that carries keys like ours."""
-    listing = observed.listing
-    if listing is None or not listing.complete:
-        return
-    through = context.ledger.listed_through(context.project.providers[provider])
-    newest = max((batch.created_at or 0 for batch in listing.batches), default=0)
-    recorded = context.ledger.batch_ids(provider)
-    cache.listed(
-        context.ledger,
-        provider,
-        context.project.providers[provider].base_url,
-        through=max(newest, through or 0) or None,
-        tagged=[
-            (key, batch)
-            for key, batch in BatchIndex((), observed, context.claims).carried
-            if batch.id not in recorded
-        ],
-    )
 
 
 def _states(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> dict[str, RunState]:
-    """Return where each wished run stands; pending where nothing was recorded of it."""
+    """Return the state of each desired run; pending where nothing is recorded of it."""
     states = {(run.job, run.revision): run.state for run in recorded.runs}
     return {
         desired.job.name: states.get((desired.job.name, desired.revision), RunState.PENDING)
@@ -291,8 +265,8 @@ _SHORTEST_POLL: Final = 5.0
 _SHORTEST_POLL_LOOPBACK: Final = 0.2
 _LONGEST_POLL: Final = 60.0
 _SOONEST: Final = 0.05
-_PATIENCE: Final = 3
-"""How many passes in a row may meet nothing but trouble before waiting is given up."""
+_MOST_FRUITLESS: Final = 3
+"""How many passes in a row may meet nothing but problems before waiting is given up."""
 
 
 def reconcile_until_done(
@@ -304,37 +278,35 @@ def reconcile_until_done(
     poll_interval: float | None = None,
     wait_for_lock: bool = False,
     waiting: Callable[[PassReport, float], None] | None = None,
+    saved_plan: SavedPlan | None = None,
 ) -> PassReport:
-    """Make passes until all selected jobs are final, or until waiting cannot help.
+    """Make passes until all selected jobs are final, or until waiting does not help.
 
     The lock is held during a pass and not between passes, so that other reconciles get their
     turn. Without `poll_interval` (seconds) the pause is a tenth of the time in which nothing
-    has changed, between 5 s (0.2 s on this machine) and a minute. A provider that has answered
-    before, or that asks for patience, is waited for as long as it takes; a refused key, a lack
-    of money or a missing extra ends the wait, and so does trouble alone, three passes in a row.
-    `waiting` hears of each pause. Raises LockHeld, at the first pass only and unless
+    has changed, between 5 s (0.2 s on this machine) and a minute. A provider that has responded
+    before, or that asks for patience, is waited for as long as it takes. A refused API key, a
+    lack of credit or a missing extra ends the wait, and so do three passes in a row that meet
+    nothing but problems. `waiting` is called before each pause. `saved_plan` is compared with the
+    first plan of the first pass. Raises LockHeld, at the first pass only and unless
     `wait_for_lock`, if another reconcile is at work.
     """
     changed_at = context.clock()
     fruitless = 0
     while True:
         with locked(context.ledger.path, wait=wait_for_lock):
-            report = reconcile_once(context, specs, everything=everything)
+            report = reconcile_once(context, specs, everything=everything, saved_plan=saved_plan)
+        saved_plan = None
         wait_for_lock = True
         now = context.clock()
-        if report.settled or report.in_vain:
+        if report.settled or report.only_unusable_left:
             return report
         changed_at = now if report.changed else changed_at
-        alone = bool(report.waits) and all(wait.trouble for wait in report.waits)
-        outage = bool(context.stopped) and context.stopped.keys() <= context.answered
-        asked = context.patience_until > 0
-        fruitless = (
-            fruitless + 1 if alone and not outage and not asked and not report.changed else 0
-        )
-        if fruitless >= _PATIENCE:
+        fruitless = fruitless + 1 if _is_fruitless(context, report) else 0
+        if fruitless >= _MOST_FRUITLESS:
             return report
         pause = poll_interval or max(
-            _pause(context, report, now - changed_at), context.patience_until - now
+            _pause(context, report, now - changed_at), report.patience_until - now
         )
         untils = [wait.until for wait in report.waits if wait.until is not None]
         if untils:
@@ -342,6 +314,14 @@ def reconcile_until_done(
         if waiting is not None:
             waiting(report, pause)
         sleep(pause)
+
+
+def _is_fruitless(context: Context, report: PassReport) -> bool:
+    """Whether a pass met nothing but problems, none of which a provider's recovery would end."""
+    only_problems = bool(report.waits) and all(wait.is_problem for wait in report.waits)
+    outage = bool(report.stopped) and report.stopped.keys() <= context.providers.responded
+    asked_for_patience = report.patience_until > 0
+    return only_problems and not outage and not asked_for_patience and not report.changed
 
 
 def _pause(context: Context, report: PassReport, quiet: float) -> float:

@@ -25,9 +25,10 @@ from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
 from runner.planning.batch_sizing import rows_that_fit
-from runner.reconcile.context import Notice, RequestCounts, count, in_part
+from runner.reconcile.context import Notice, RequestCounts, with_shard
 from runner.reconcile.upload_content import content, extract_remaining
 from runner.spec.job import METADATA_KEY
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from runner.ledger.records import ShardRecord, Submission
     from runner.planning.actions import Submit
     from runner.reconcile.concurrency import Call, Steps
-    from runner.reconcile.context import Context
+    from runner.reconcile.context import Context, PassState
     from runner.spec.job import Job
 
 MAX_METADATA_PAIRS: Final = 16
@@ -46,7 +47,7 @@ _KNOWN_AFTER: Final = 600.0
 """Seconds after its upload from which on a file that GET denies is gone; loopback: the grace."""
 
 
-def submit(context: Context, action: Submit) -> Steps:
+def submit(context: Context, state: PassState, action: Submit) -> Steps:
     """Take a submission as far as it will go: prepared, uploaded, submitted.
 
     The steps raise ApiError, InputChanged or LocalFileError; the ledger then says how far it got.
@@ -57,11 +58,11 @@ def submit(context: Context, action: Submit) -> Steps:
     if submission.state is SubmissionState.PREPARED:
         file_id = yield from _reused(context, action, submission)
         if file_id is None:
-            file_id = yield from _upload(context, action, submission)
+            file_id = yield from _upload(context, state, action, submission)
     else:
         file_id = submission.input_file_id
     if file_id is not None:
-        yield from _create(context, action, submission, file_id)
+        yield from _create(context, state, action, submission, file_id)
 
 
 def metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
@@ -98,7 +99,7 @@ def _reused(
 
 
 def _upload(
-    context: Context, action: Submit, submission: Submission
+    context: Context, state: PassState, action: Submit, submission: Submission
 ) -> Generator[Call, Any, str | None]:
     """Upload the file of a submission; None if it is too large and has to go out in parts."""
     api = context.api(action.run.provider)
@@ -108,9 +109,9 @@ def _upload(
     intended = False
     try:
         with (
-            content(context, action, submission) as source,
+            content(context, state, action, submission) as source,
             context.moving(
-                key.job, in_part("uploading", action.run, key), submission.bytes
+                key.job, with_shard("uploading", action.run, key), submission.bytes
             ) as told,
         ):
             submission_transitions.intend_upload(context.ledger, key, since=since)
@@ -125,7 +126,7 @@ def _upload(
         if submission.requests == 1:
             _refused(context, submission, error)
             raise
-        _too_large(context, action, submission, error)
+        _too_large(context, state, action, submission, error)
         return None
     except Rejected as error:
         _refused(context, submission, error)
@@ -149,7 +150,9 @@ def _upload(
     return file.id
 
 
-def _create(context: Context, action: Submit, submission: Submission, file_id: str) -> Steps:
+def _create(
+    context: Context, state: PassState, action: Submit, submission: Submission, file_id: str
+) -> Steps:
     api = context.api(action.run.provider)
     key = submission.key
     submission_transitions.intend_create(
@@ -180,12 +183,12 @@ def _create(context: Context, action: Submit, submission: Submission, file_id: s
         submission_transitions.clear_intent(context.ledger, key, str(error))
         raise
     submission_transitions.submitted(context.ledger, key, action.run.provider, batch)
-    context.proven.add(action.run.provider)
+    state.accepting.add(action.run.provider)
     context.scratch(key).unlink(missing_ok=True)
     context.tell(
         Notice(
             job=key.job,
-            what=f"submitted {count(submission.requests)} as {batch.id}",
+            what=f"submitted {plural(submission.requests, 'request')} as {batch.id}",
             event="submitted",
             submission=key,
             batch=batch,
@@ -217,7 +220,9 @@ def _new(context: Context, action: Submit) -> bool:
     return uploaded is not None and uploaded <= context.clock() < uploaded + patience
 
 
-def _too_large(context: Context, action: Submit, submission: Submission, error: TooLarge) -> None:
+def _too_large(
+    context: Context, state: PassState, action: Submit, submission: Submission, error: TooLarge
+) -> None:
     """Let an attempt that is refused for its size ask fewer requests; the others follow it."""
     ceiling = submission.bytes // 2
     rows = submission.rows.head(
@@ -228,12 +233,12 @@ def _too_large(context: Context, action: Submit, submission: Submission, error: 
     submission_transitions.too_large(
         context.ledger, action.run, smaller, ceiling=ceiling, problem=str(error)
     )
-    context.ceilings[action.run.id] = ceiling
+    state.max_file_bytes[action.run.id] = ceiling
     context.tell(
         Notice(
             job=submission.key.job,
             what=f"the provider takes no file of {submission.bytes:,} bytes; its "
-            f"{count(submission.requests)} go out in smaller ones "
+            f"{plural(submission.requests, 'request')} go out in smaller ones "
             f"(max_bytes_per_batch in runner.yaml spares the detour)",
             event="too_large",
             submission=submission.key,

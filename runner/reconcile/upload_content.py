@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runner.inputs.extract import ExtractedFile
     from runner.ledger.records import Run, ShardRecord, Submission
     from runner.planning.actions import Submit
-    from runner.reconcile.context import Context
+    from runner.reconcile.context import Context, PassState
     from runner.spec.job import Job
 
 
@@ -62,7 +62,9 @@ def extract_rows(
 
 
 @contextlib.contextmanager
-def content(context: Context, action: Submit, submission: Submission) -> Iterator[FileIO]:
+def content(
+    context: Context, state: PassState, action: Submit, submission: Submission
+) -> Iterator[FileIO]:
     """Give the bytes to upload, known to be those that were recorded.
 
     A shard that is the whole input is read from where it lies; anything else is cut into a file
@@ -70,7 +72,7 @@ def content(context: Context, action: Submit, submission: Submission) -> Iterato
     change while the block runs; InvalidInput or LocalFileError.
     """
     whole = action.shard.whole and len(submission.rows) == action.shard.requests
-    if whole and _is_still(context, action.job.input, submission.sha256):
+    if whole and _is_still(state, action.job.input, submission.sha256):
         path = action.job.input
     else:
         path = context.scratch(submission.key)
@@ -86,9 +88,9 @@ def content(context: Context, action: Submit, submission: Submission) -> Iterato
         yield file
 
 
-def _is_still(context: Context, path: Path, sha256: str) -> bool:
+def _is_still(state: PassState, path: Path, sha256: str) -> bool:
     """Whether a file has this digest; one that was read in this pass is only looked at."""
-    fresh = context.fresh.get(path)
+    fresh = state.scanned.get(path)
     if fresh is not None and fresh == (Fingerprint.of(path), sha256):
         return True
     return _sha256(path) == sha256

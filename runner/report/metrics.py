@@ -140,6 +140,6 @@ def pass_lines(report: PassReport, problems: Sequence[Problem]) -> list[str]:
     lines += [str(problem) for problem in (*problems, *report.problems)]
     lines += [f"{name}: {reason}" for name, reason in report.unread.items()]
     lines += dict.fromkeys(
-        f"{wait.run.job}: {wait.reason}" for wait in report.waits if wait.trouble
+        f"{wait.run.job}: {wait.reason}" for wait in report.waits if wait.is_problem
     )
     return [plain(line) for line in lines]

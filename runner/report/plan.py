@@ -27,17 +27,10 @@ from runner.planning.actions import (
     StartRun,
     Submit,
 )
+from runner.planning.admission import prompt_tokens
 from runner.planning.state import BYTES_A_TOKEN
 from runner.report.colour import NO_COLOURS
 from runner.report.safe_text import fit, pad, plain, wrap
-from runner.report.steps import (
-    action_sign,
-    action_word,
-    batch_of,
-    enqueued,
-    is_change,
-    subject,
-)
 from runner.text import listed, moment, plural, size, tokens
 
 if TYPE_CHECKING:
@@ -110,7 +103,7 @@ def _blocks(plan: Plan) -> dict[tuple[str, str], tuple[Run, list[Action], list[W
 
 def _worth_telling(actions: Sequence[Action], waits: Sequence[Wait]) -> list[Action]:
     """Leave out looks at batches of which something else is said anyway."""
-    told = {subject(action) for action in actions if not isinstance(action, Observe)}
+    told = {action.submission_key for action in actions if not isinstance(action, Observe)}
     told |= {wait.key for wait in waits}
     return [
         action for action in actions if not isinstance(action, Observe) or action.key not in told
@@ -128,12 +121,12 @@ def _groups(actions: Sequence[Action]) -> list[list[Action]]:
 
 def _likeness(action: Action) -> tuple[str, str, int]:
     attempt = action.submission.key.attempt if isinstance(action, Submit) else 0
-    return action_word(action), action.reason, attempt
+    return action.verb, action.reason, attempt
 
 
 def _step(group: Sequence[Action], width: int | None, colours: Colours) -> str:
     first = group[0]
-    sign, word = action_sign(first), _SHORT_WORDS.get(action_word(first), action_word(first))
+    sign, word = first.sign, _SHORT_WORDS.get(first.verb, first.verb)
     what = _what(first) if len(group) == 1 else _what_of_all(group)
     said = f"{what} — {first.reason}" if what else first.reason
     text = step_line(sign, word, said, width)
@@ -160,10 +153,10 @@ def _what(action: Action) -> str:
         case AdoptFile():
             return f"{action.file.id} for {_place(action.key)}"
         case Collect() | CloseRejectedBatch() | MarkLost() | CancelBatch():
-            return f"{batch_of(action)}, {plural(action.submission.requests, 'request')}"
+            return f"{action.remote_batch_id}, {plural(action.submission.requests, 'request')}"
         case _:
-            key = subject(action)
-            return batch_of(action) or ("" if key is None else _place(key))
+            key = action.submission_key
+            return action.remote_batch_id or ("" if key is None else _place(key))
 
 
 def _what_of_run(
@@ -198,7 +191,7 @@ def _what_of_all(group: Sequence[Action]) -> str:
         again = f", attempt {attempt}" if attempt > 1 else ""
         shards = f"{plural(len(submits), 'shard')}{again}"
         return f"{shards}: {_total_load(submits)}"
-    return plural(len(group), "shard" if batch_of(group[0]) is None else "batch")
+    return plural(len(group), "shard" if group[0].remote_batch_id is None else "batch")
 
 
 def _place(key: SubmissionKey) -> str:
@@ -209,7 +202,7 @@ def _load(action: Submit) -> str:
     """Say how much is sent: the size of a part of a shard is known once it is cut."""
     submission = action.submission
     if submission.requests < action.shard.requests:
-        load = enqueued([action])
+        load = prompt_tokens([action])
         return (
             f"{submission.requests:,} of its {plural(action.shard.requests, 'request')}, "
             f"{tokens(load.tokens, exact=load.exact)}"
@@ -220,7 +213,7 @@ def _load(action: Submit) -> str:
 def _total_load(submits: Sequence[Submit]) -> str:
     requests = plural(sum(action.submission.requests for action in submits), "request")
     sizes = [action.submission.bytes for action in submits]
-    load = enqueued(submits)
+    load = prompt_tokens(submits)
     asked = tokens(load.tokens, exact=load.exact)
     return ", ".join([requests, *([size(sum(sizes))] if all(sizes) else []), asked])
 
@@ -228,13 +221,13 @@ def _total_load(submits: Sequence[Submit]) -> str:
 def _in_all(submits: Sequence[Submit]) -> str:
     """Say how much a plan sends, and how its tokens were estimated if they were."""
     load = _total_load(submits)
-    return load if enqueued(submits).exact else f"{load} at {BYTES_A_TOKEN} bytes each"
+    return load if prompt_tokens(submits).exact else f"{load} at {BYTES_A_TOKEN} bytes each"
 
 
 def _wait_groups(waits: Sequence[Wait]) -> list[list[Wait]]:
     groups: dict[tuple[str, bool], list[Wait]] = {}
     for wait in waits:
-        groups.setdefault((wait.reason, wait.trouble), []).append(wait)
+        groups.setdefault((wait.reason, wait.is_problem), []).append(wait)
     return list(groups.values())
 
 
@@ -250,15 +243,15 @@ def _wait(group: Sequence[Wait], width: int | None, colours: Colours) -> str:
     untils = [wait.until for wait in group if wait.until is not None]
     if untils:
         said += f" (until {moment(min(untils))} UTC)"
-    sign, word = ("!", "stuck") if first.trouble else (".", "wait")
+    sign, word = ("!", "stuck") if first.is_problem else (".", "wait")
     text = step_line(sign, word, said, width)
-    return colours.bad(text) if first.trouble else colours.busy(text)
+    return colours.bad(text) if first.is_problem else colours.busy(text)
 
 
 def summary(preview: Preview) -> str:
     """Sum a plan up in one line: what would be done, then what is waited for."""
     plan = preview.plan
-    waiting = sum(not wait.trouble for wait in plan.waits)
+    waiting = sum(not wait.is_problem for wait in plan.waits)
     stuck = len(plan.waits) - waiting
     after = [
         *([f"{plural(waiting, 'shard')} to wait for"] if waiting else []),
@@ -275,7 +268,7 @@ def summary(preview: Preview) -> str:
 
 
 def _deeds(plan: Plan) -> list[str]:
-    changes = [action for action in plan.actions if is_change(action)]
+    changes = [action for action in plan.actions if not action.bookkeeping]
     submits = [action for action in changes if isinstance(action, Submit)]
     counted = {
         "submit": "batch",
@@ -288,7 +281,7 @@ def _deeds(plan: Plan) -> list[str]:
         "move": "run",
         "publish": "run",
     }
-    words = [action_word(action) for action in changes]
+    words = [action.verb for action in changes]
     does = [
         f"{word} {plural(count, noun)}" + (f" ({_in_all(submits)})" if word == "submit" else "")
         for word, noun in counted.items()

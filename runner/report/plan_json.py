@@ -1,45 +1,27 @@
 """The JSON shape of `plan`. Stable: a field is added, never changed or removed.
 
-`runner/report/schemas/plan.json` describes it. What `reconcile --plan` compares is in it, so that
-a plan that was printed can be kept and held against the world later (`plan_terms`).
+`runner/report/schemas/plan.json` describes it. It holds all that `reconcile --plan` compares
+(`runner/planning/saved_plan.py`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from runner import __version__
 from runner.ledger.records import REVISION_SHOWN
 from runner.planning.actions import AdoptFile, Finish, RelocateRun, Submit
-from runner.planning.saved_plan import terms_of
+from runner.planning.admission import prompt_tokens
+from runner.planning.saved_plan import PLAN_FORMAT, PlanTerms, Selection, settings
 from runner.report.plan import summary
-from runner.report.steps import action_word, batch_of, enqueued, is_change, subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from runner.errors import Problem
-    from runner.planning.actions import Action, Plan, Wait
+    from runner.planning.actions import Action, Wait
     from runner.planning.state import DesiredRun
-    from runner.spec.job import Job
     from runner.views.changes import JobChanges
     from runner.views.manual_steps import ManualStep
     from runner.views.preview import Preview
-
-
-PLAN_FORMAT: Final = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
-    """What a plan was made for: SPEC as typed, and the folder it was typed in.
-
-    `folder` is relative to the project's root. No selector means every spec.
-    """
-
-    selectors: tuple[str, ...] = ()
-    folder: str = "."
 
 
 def plan_json(
@@ -51,66 +33,38 @@ def plan_json(
 ) -> dict[str, Any]:
     """Return `plan --json`; `made_at` is when it was made, in Unix seconds."""
     plan = preview.plan
-    shape = {
-        **asked_and_done(preview.desired_runs, plan, selection or Selection()),
+    selection = selection or Selection()
+    terms = PlanTerms.of(preview.desired_runs, plan, selection)
+    return {
+        "format_version": PLAN_FORMAT,
+        "selectors": list(selection.selectors),
+        "selected_in": selection.folder,
+        "jobs": [
+            _job_shape(desired, preview.since.get(desired.job.name))
+            for desired in preview.desired_runs
+        ],
+        "actions": [_action_shape(action) for action in plan.actions],
+        "waits": [_wait_shape(wait) for wait in plan.waits],
         "made_at": made_at,
         "made_by": {"runner": __version__},
-        "changes": any(is_change(action) for action in plan.actions),
+        "changes": any(not action.bookkeeping for action in plan.actions),
         "summary": _summary_shape(preview),
         "notes": list(plan.notes),
         "unasked": dict(preview.unasked),
         "problems": [str(problem) for problem in problems],
         "left_to_you": [_left_shape(left) for left in preview.left],
-    }
-    for job in shape["jobs"]:
-        since = preview.since.get(job["job"])
-        job["since"] = None if since is None else _since_shape(since)
-    return shape | {"fingerprint": terms_of(shape).fingerprint}
-
-
-def asked_and_done(
-    desired_runs: Sequence[DesiredRun], plan: Plan, selection: Selection
-) -> dict[str, Any]:
-    """Return the part of the shape that says what is asked for and what would be done."""
-    return {
-        "format_version": PLAN_FORMAT,
-        "selectors": list(selection.selectors),
-        "selected_in": selection.folder,
-        "jobs": [_job_shape(desired) for desired in desired_runs],
-        "actions": [_action_shape(action) for action in plan.actions],
-        "waits": [_wait_shape(wait) for wait in plan.waits],
+        "fingerprint": terms.fingerprint,
     }
 
 
-def _job_shape(desired: DesiredRun) -> dict[str, Any]:
+def _job_shape(desired: DesiredRun, since: JobChanges | None) -> dict[str, Any]:
     return {
         "job": desired.job.name,
         "revision": desired.revision[:REVISION_SHOWN],
         "requests": desired.requests,
         "bytes": desired.bytes,
-        "asks": {**_asks(desired.job), "requests_sha256": desired.digest},
-    }
-
-
-def _asks(job: Job) -> dict[str, Any]:
-    """Return what is asked for, spec and project taken together, defaults included."""
-    provider = job.provider
-    return {
-        "endpoint": job.endpoint,
-        "input": job.input_shown,
-        "provider": provider.name,
-        "base_url": provider.identity["base_url"],
-        "replicate": job.replicate,
-        "completion_window": job.completion_window,
-        "metadata": dict(job.metadata),
-        "attempts": job.attempts,
-        "deadline_after": job.deadline.after,
-        "deadline_action": str(job.deadline.action),
-        "canary": job.canary,
-        "keep_remote": job.keep_remote,
-        "output": job.output,
-        "input_expires_after": provider.input_expires_after,
-        "output_expires_after": provider.output_expires_after,
+        "asks": {**settings(desired.job), "requests_sha256": desired.digest},
+        "since": None if since is None else _since_shape(since),
     }
 
 
@@ -147,9 +101,9 @@ def _since_shape(since: JobChanges) -> dict[str, Any]:
 
 
 def _action_shape(action: Action) -> dict[str, Any]:
-    key, batch = subject(action), batch_of(action)
+    key, batch = action.submission_key, action.remote_batch_id
     shape: dict[str, Any] = {
-        "action": action_word(action),
+        "action": action.verb,
         "job": action.run.job,
         "revision": action.run.short,
         "provider": action.run.provider,
@@ -160,7 +114,7 @@ def _action_shape(action: Action) -> dict[str, Any]:
         shape["batch"] = batch
     match action:
         case Submit():
-            load = enqueued([action])
+            load = prompt_tokens([action])
             shape["requests"] = action.submission.requests
             shape["bytes"] = action.submission.bytes or None
             shape["attempt"] = action.submission.key.attempt
@@ -185,7 +139,7 @@ def _wait_shape(wait: Wait) -> dict[str, Any]:
         "submission": None if wait.key is None else str(wait.key),
         "why": wait.reason,
         "until": wait.until,
-        "trouble": wait.trouble,
+        "trouble": wait.is_problem,
     }
 
 
@@ -193,11 +147,10 @@ def _summary_shape(preview: Preview) -> dict[str, Any]:
     plan = preview.plan
     submits = [action for action in plan.actions if isinstance(action, Submit)]
     sizes = [action.submission.bytes for action in submits]
-    load = enqueued(submits)
+    load = prompt_tokens(submits)
     counts: dict[str, int] = {}
     for action in plan.actions:
-        word = action_word(action)
-        counts[word] = counts.get(word, 0) + 1
+        counts[action.verb] = counts.get(action.verb, 0) + 1
     return {
         "text": summary(preview),
         "actions": counts,
@@ -206,8 +159,8 @@ def _summary_shape(preview: Preview) -> dict[str, Any]:
         "bytes": sum(sizes) if all(sizes) else None,
         "tokens": load.tokens,
         "tokens_exact": load.exact,
-        "waiting": sum(not wait.trouble for wait in plan.waits),
-        "stuck": sum(wait.trouble for wait in plan.waits),
+        "waiting": sum(not wait.is_problem for wait in plan.waits),
+        "stuck": sum(wait.is_problem for wait in plan.waits),
     }
 
 

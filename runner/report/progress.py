@@ -264,7 +264,7 @@ class RunProgress:
         others = {
             (wait.reason, wait.until or 0.0)
             for wait in waits
-            if wait.trouble or wait.until or str(wait.key) not in keys
+            if wait.is_problem or wait.until or str(wait.key) not in keys
         }
         return cls(
             job=run.job,

@@ -1,23 +1,19 @@
-"""What reconcile would do, without doing it: the plan behind `runner plan`.
+"""The plan behind `runner plan`: what reconcile would do, with what it means for people.
 
-Asks the providers what they have (GETs only) and changes nothing, neither there nor here. A
-provider that cannot be asked is taken to have nothing of ours, and the preview says so.
+It sends only GETs and changes nothing, neither at the provider nor here. A provider that cannot
+be queried is assumed to have nothing of ours, and the preview says so.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING
 
 from runner.errors import ApiError, LocalFileError, MissingExtra, Unauthorized
-from runner.planning.plan import make_plan
-from runner.planning.state import Listing, Observed, PlanInputs, Recorded
+from runner.planning.state import Listing
 from runner.reconcile.context import no_progress
-from runner.reconcile.desired import resolve_desired
-from runner.reconcile.observe import list_again, observe, provider_queries
-from runner.reconcile.recorded import load_recorded, published_of, with_traces
+from runner.reconcile.planner import Planner
 from runner.views.changes import changes_since_last_pass
 from runner.views.manual_steps import manual_steps
 
@@ -28,10 +24,10 @@ if TYPE_CHECKING:
     from runner.errors import Problem
     from runner.ledger.store import Ledger
     from runner.planning.actions import Plan
-    from runner.planning.state import DesiredRun
+    from runner.planning.state import DesiredRun, Observed
     from runner.reconcile.context import ProgressReporter
     from runner.spec.job import Specs
-    from runner.spec.project import Project, Provider
+    from runner.spec.project import Project
     from runner.views.changes import JobChanges
     from runner.views.manual_steps import ManualStep
 
@@ -65,70 +61,41 @@ def preview(
     moving: ProgressReporter = no_progress,
 ) -> Preview:
     """Make the plan that the next reconcile would begin with. Raises LedgerError."""
-    living = frozenset(job.name for job in specs.jobs) if specs.complete else None
-    runs = ledger.runs() if ledger is not None else ()
-    made = resolve_desired(
-        project, specs.selected, runs, living, ledger, writing=False, moving=moving
+    querying = _Querying(project, open_api, clock, moving)
+    planner = Planner(
+        project,
+        specs,
+        ledger,
+        querying.query,
+        everything=everything,
+        writing=False,
+        clock=clock,
+        moving=moving,
     )
-    desired_runs = with_traces(project, made.desired_runs, runs)
-    recorded = (
-        load_recorded(ledger, desired_runs, everything=everything)
-        if ledger is not None
-        else Recorded(jobs={}, runs=())
-    )
-    through = ledger.listed_through if ledger is not None else _never_listed
-    asking = _Asking(project, open_api, clock, moving)
-    for name, asked in provider_queries(
-        desired_runs, recorded.runs, project.providers, through
-    ).items():
-        asking.ask(name, partial(observe, asked=asked, clock=clock))
-    published, latest = published_of(project, desired_runs, recorded)
-    listed: set[str] = set()
-    while True:
-        inputs = PlanInputs(
-            now=clock(),
-            observed=asking.observed,
-            providers=project.providers,
-            living=living,
-            published=published,
-            latest=latest,
-        )
-        plan = make_plan(desired_runs, recorded, inputs)
-        unlisted = {wait.run.provider for wait in plan.waits if wait.listing} - listed
-        if not unlisted:
-            break
-        # A pass looks before it submits, and its plan is the one after that.
-        for name in sorted(unlisted):
-            configured = project.providers.get(name)
-            since = None if configured is None else through(configured)
-            before = asking.observed.get(name, Observed())
-            asking.ask(name, partial(list_again, observed=before, since=since, clock=clock))
-        listed |= unlisted
+    planner.observe()
+    plan = planner.plan()
+    runs = () if ledger is None else ledger.runs()
     return Preview(
         plan=plan,
-        desired_runs=desired_runs,
-        problems=made.problems,
-        unasked=asking.unasked,
-        failed=asking.failed,
-        since=changes_since_last_pass(project, desired_runs, recorded, runs, plan),
+        desired_runs=planner.desired,
+        problems=planner.problems,
+        unasked=querying.unasked,
+        failed=querying.failed,
+        since=changes_since_last_pass(project, planner.desired, planner.recorded, runs, plan),
         left=manual_steps(
-            desired_runs,
-            recorded,
+            planner.desired,
+            planner.recorded,
             plan,
-            asking.observed,
+            planner.observed,
             {}
             if ledger is None
-            else {name: frozenset(ledger.owned(name)) for name in asking.observed},
+            else {name: frozenset(ledger.owned(name)) for name in planner.observed},
         ),
     )
 
 
-def _never_listed(_provider: Provider) -> int | None:
-    return None
-
-
-class _Asking:
-    """What providers have answered so far; one that cannot be asked has nothing of ours."""
+class _Querying:
+    """Sends the queries of a preview; a provider that cannot be queried has nothing of ours."""
 
     def __init__(
         self,
@@ -142,25 +109,23 @@ class _Asking:
         self._clock = clock
         self._moving = moving
         self._apis: dict[str, BatchApi] = {}
-        self.observed: dict[str, Observed] = {}
         self.unasked: dict[str, str] = {}
         self.failed = False
 
-    def ask(self, name: str, question: Callable[[BatchApi], Observed]) -> None:
-        """Put a question to one provider; `question` is given its API and returns what was seen."""
+    def query(self, name: str, before: Observed, ask: Callable[[BatchApi], Observed]) -> Observed:
+        """Return what a provider shows; an empty list where it cannot be queried."""
         nothing = dataclasses.replace(
-            self.observed.get(name, Observed()),
-            listing=Listing(started_at=self._clock(), complete=True),
+            before, listing=Listing(started_at=self._clock(), complete=True)
         )
         with self._moving(name, "asking what it has"):
             api = self._open(name)
-            observed = nothing if api is None else question(api)
-        if observed.failure is not None:
-            self.unasked[name], self.failed = observed.failure, True
-            observed = dataclasses.replace(
-                observed, failure=None, listing=observed.listing or nothing.listing
-            )
-        self.observed[name] = observed
+            observed = nothing if api is None else ask(api)
+        if observed.failure is None:
+            return observed
+        self.unasked[name], self.failed = observed.failure, True
+        return dataclasses.replace(
+            observed, failure=None, listing=observed.listing or nothing.listing
+        )
 
     def _open(self, name: str) -> BatchApi | None:
         """Open a provider; None for one that cannot be asked.

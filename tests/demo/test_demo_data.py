@@ -177,7 +177,7 @@ def test_without_an_output_it_says_how_to_get_one(copy: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "complaint"),
+    ("lines", "message"),
     [
         pytest.param(
             [response(1, EAST), response(2, EAST), response(4, NORTH)],

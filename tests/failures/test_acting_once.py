@@ -215,7 +215,7 @@ def test_15_where_no_list_is_offered_a_person_decides(make_site: MakeSite) -> No
         site.reconcile()
         site.clock.sleep(600)
     report = site.reconcile()
-    assert report.trouble
+    assert report.has_problem
     [wait] = report.waits
     for words in ("cannot list batches", "paid twice", "runner cancel job", "runner retry job"):
         assert words in wait.reason

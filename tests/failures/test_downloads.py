@@ -199,7 +199,7 @@ def test_16_a_cut_that_goes_on_for_ever_settles_nothing(make_site: MakeSite) -> 
     for _ in range(4):
         report = site.reconcile()
         assert report.states == {"job": RunState.RUNNING}
-        assert report.trouble
+        assert report.has_problem
         assert final_files(site) == []
         site.clock.sleep(60)
     parts = [path for path in (site.root / "outputs").rglob("*") if path.is_file()]

@@ -179,7 +179,7 @@ def test_20_a_batch_that_vanishes_is_lost_and_not_failed(make_site: MakeSite) ->
     site.clock.sleep(150)
     report = site.reconcile()
     assert not report.settled, "one denial proves nothing"
-    assert report.trouble
+    assert report.has_problem
     assert (
         f"does not know {batch.batch_id}: is the key of the same project?" in report.waits[0].reason
     )
@@ -218,7 +218,7 @@ def test_20_another_projects_key_loses_nothing_that_the_right_one_finds(
     nothing_wrong, site.world.faults = site.world.faults, unknown_batches
     for _ in range(3):
         site.clock.sleep(120)
-        assert site.reconcile().trouble
+        assert site.reconcile().has_problem
     site.world.faults = nothing_wrong
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert len(asked(site)) == 1
@@ -326,7 +326,7 @@ def test_26_a_finished_batch_whose_files_cannot_be_read_yet_is_waited_for(
     for _ in range(8):
         site.clock.sleep(60)
         report = site.reconcile()
-        assert report.trouble
+        assert report.has_problem
         assert report.states == {"job": RunState.RUNNING}
         assert final_files(site) == []
         assert len(asked(site)) == 1

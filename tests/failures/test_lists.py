@@ -56,7 +56,7 @@ def test_24_a_cursor_that_does_not_advance_ends_the_walk(make_site: MakeSite) ->
         before = listings(site)
         report = site.reconcile()
         assert listings(site) - before <= 3
-        assert report.trouble
+        assert report.has_problem
         assert any("could not be read to its end" in wait.reason for wait in report.waits)
         site.clock.sleep(300)
     assert site.world.calls("POST", "/batches") == []

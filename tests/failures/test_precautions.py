@@ -293,7 +293,7 @@ def test_33_a_refusal_to_delete_is_noted_and_no_error(make_site: MakeSite, statu
     site.until_done()
     report = site.reconcile()
     assert report.states == {"job": RunState.SUCCEEDED}
-    assert not report.trouble
+    assert not report.has_problem
     site.check(ids())
     assert len(site.world.calls("DELETE", "/files/*")) == 2
     if status != 404:  # a file that is not there is gone

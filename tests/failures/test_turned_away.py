@@ -58,7 +58,7 @@ def test_09_a_file_not_known_yet_is_tried_again_with_backoff(make_site: MakeSite
     """
     site = make_site(conditions=Conditions(create_blind=100), base_url=REMOTE)
     report = site.reconcile()
-    assert report.trouble
+    assert report.has_problem
     assert "not known there yet" in told(site)
     times = [post.at for post in posts(site)]
     assert 2 <= len(times) <= 5
@@ -250,8 +250,8 @@ def test_11_a_batch_turned_away_for_money_stops_its_provider(
     site.clock.sleep(5)
     report = site.reconcile()
     assert len(posts(site)) == 1, "the next shard had its turn, and was held back"
-    assert report.hopeless == {"openai"}
-    assert report.trouble
+    assert report.unusable == {"openai"}
+    assert report.has_problem
     assert "No credit left." in told(site)
     assert any("add credit or raise the limit" in wait.reason for wait in report.waits)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
@@ -268,7 +268,7 @@ def test_11_a_call_refused_for_money_is_made_once_a_pass(make_site: MakeSite, pa
         report = site.reconcile()
         assert len(posts(site, path)) == times
         assert asked(site) == []
-        assert report.hopeless == {"openai"}
+        assert report.unusable == {"openai"}
         assert "You exceeded your current quota" in told(site)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert len(asked(site)) == 3

@@ -91,7 +91,7 @@ def test_only_an_estimate_is_about(volume: Enqueued, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "limit", "out", "why"),
+    ("recorded", "limit", "out", "reason"),
     [
         # 100 bytes each: 29 tokens, two of them 57.
         (None, 56, 1, "about 29 of 56 tokens are enqueued at openai"),
@@ -263,7 +263,7 @@ def test_nothing_is_imported_where_nobody_asks(
 
 
 @pytest.mark.parametrize(
-    ("most", "why"),
+    ("most", "reason"),
     [
         (1, "1 batch is in flight at openai already"),
         (2, "2 batches are in flight at openai already"),

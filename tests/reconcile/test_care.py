@@ -189,8 +189,8 @@ def test_a_batch_without_credit_stops_the_provider_and_goes_on_when_there_is_som
     site.reconcile()
     site.clock.sleep(60)
     report = site.reconcile()
-    assert report.trouble
-    assert report.hopeless == {"openai"}
+    assert report.has_problem
+    assert report.unusable == {"openai"}
     assert "No credit." in " ".join(site.told)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     site.check(ids(12))
@@ -235,7 +235,7 @@ def test_nothing_is_deleted_while_a_result_here_is_not_what_was_downloaded(
     [raw] = (site.root / "outputs/job/latest/raw").glob("*.output.jsonl")
     raw.write_bytes(raw.read_bytes() + b" ")
     site.write_spec(SPEC + "keep_remote: false\n")
-    assert site.reconcile().trouble
+    assert site.reconcile().has_problem
     assert not site.world.calls("DELETE", "/files/*")
     assert "is not what was downloaded" in " ".join(site.told)
 
@@ -254,7 +254,7 @@ def test_a_raw_file_that_is_gone_is_fetched_before_it_is_deleted_there(
     [raw] = (site.root / "outputs/job/latest/raw").glob("*.output.jsonl")
     raw.unlink()
     site.write_spec(SPEC + "keep_remote: false\n")
-    assert not site.reconcile().trouble
+    assert not site.reconcile().has_problem
     assert raw.exists()
     assert [file for file in site.world.files() if file.deleted is None] == []
 
@@ -290,7 +290,7 @@ def test_an_attempt_prepared_before_a_413_is_no_endless_plan(make_site: MakeSite
     site.reconcile()
     site.world.faults = never
     site.world.conditions = Conditions(max_bytes=len(site.lines) // 5)
-    assert not site.reconcile().trouble
+    assert not site.reconcile().has_problem
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert "please report it" not in " ".join(site.told)
     site.check(ids(12))

@@ -32,7 +32,7 @@ def squares(numbers: list[int], results: list[int]) -> Steps:
         results.append(result)
 
 
-@pytest.mark.parametrize("hands", HANDS)
+@pytest.mark.parametrize("executor", HANDS)
 def test_each_gets_its_own_answers_in_its_own_order(executor: Executor) -> None:
     crew = TaskRunner(executor)
     results: list[list[int]] = [[] for _ in range(20)]
@@ -47,7 +47,7 @@ def test_each_gets_its_own_answers_in_its_own_order(executor: Executor) -> None:
     assert ended == [None] * 20
 
 
-@pytest.mark.parametrize("hands", HANDS)
+@pytest.mark.parametrize("executor", HANDS)
 def test_what_a_call_raises_is_raised_where_it_was_asked_for(executor: Executor) -> None:
     def steps() -> Generator[Call, Any, None]:
         def fail() -> None:

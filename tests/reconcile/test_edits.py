@@ -272,7 +272,7 @@ def test_a_lost_ledger_and_changed_limits_pay_nothing_twice(make_site: MakeSite)
         site.reconcile()
         site.clock.sleep(60)
     report = site.reconcile()
-    assert report.trouble
+    assert report.has_problem
     assert "in another cut" in report.waits[0].reason
     assert asked(site) == 1
     config.write_text(before)
@@ -371,7 +371,7 @@ def test_a_rename_while_another_spec_is_broken_waits(make_site: MakeSite) -> Non
     site.write_spec("broken: [", name="broken")
     site.write_spec(SPEC.replace("name: job", "name: other"))
     report = site.reconcile()
-    assert report.trouble
+    assert report.has_problem
     assert asked(site) == 1
     (site.root / "specs/broken.yaml").unlink()
     assert site.until_done().states == {"other": RunState.SUCCEEDED}

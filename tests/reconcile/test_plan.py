@@ -125,7 +125,7 @@ def plan_for(
     recorded = dataclasses.replace(run_of(submissions), **(address | dict(run or {})))
     values: dict[str, Any] = {
         "now": NOW,
-        "seen": {"openai": at or Observed()},
+        "observed": {"openai": at or Observed()},
         "providers": {"openai": PROVIDER},
         "living": frozenset({"job"}) if wanted else frozenset(),
     }
@@ -233,7 +233,8 @@ def test_what_is_done_about_a_submission(
 ) -> None:
     plan = plan_for(tmp_path, recorded, at=at)
     assert kinds(plan) == expected
-    assert plan.waits or plan.actions, "what is not done is waited for, in words"
+    reasons = plan.waits or plan.actions or plan.needs_listing
+    assert reasons, "what is not done is waited for, in words"
 
 
 @pytest.mark.parametrize(
@@ -292,11 +293,11 @@ def test_the_same_questions_under_an_old_name_are_taken_along(tmp_path: Path) ->
     assert kinds(plan) == [StartRun], "the old job lives: these are twins"
     plan = make_plan([desired(tmp_path)], recorded, dataclasses.replace(inputs, living=None))
     assert kinds(plan) == [], "nobody knows whether it lives"
-    assert plan.waits[0].trouble
+    assert plan.waits[0].is_problem
 
 
 @pytest.mark.parametrize(
-    ("run", "facts", "expected"),
+    ("run", "inputs", "expected"),
     [
         ({"state": RunState.SUCCEEDED}, {}, [Finish]),
         ({"state": RunState.SUCCEEDED}, {"published": frozenset({1})}, [PointLatest]),

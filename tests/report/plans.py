@@ -138,7 +138,7 @@ PLANS: Final[dict[str, Preview]] = {
     ),
     "every-step": preview(
         *every_step(),
-        Wait(run=run("banking77-intents"), key=None, reason="the disk is full", trouble=True),
+        Wait(run=run("banking77-intents"), key=None, reason="the disk is full", is_problem=True),
         notes=("sentiment: the spec's edit changes no answer; no new batch",),
         unasked={"openai": "OPENAI_API_KEY is not set, and provider openai needs a key"},
     ),

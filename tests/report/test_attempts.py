@@ -15,7 +15,6 @@ from runner.report.job import render_history
 from runner.report.json_output import history_json, job_json, to_json
 from runner.report.plan import render_plan
 from runner.report.plan_json import plan_json
-from runner.report.steps import action_sign, action_word, is_change
 from runner.views.attempts import Failure, read_attempts
 from runner.views.jobs import JobHistory
 from tests.report.scenes import NOW, every_step, preview, raw_batch, run, submission, submit, view
@@ -197,10 +196,10 @@ def test_plan_json_names_every_step() -> None:
     assert shape["actions"][13]["batch"] == "batch_68f0c3a1d4b88190a7000001"
 
 
-@pytest.mark.parametrize("action", every_step(), ids=action_word)
+@pytest.mark.parametrize("action", every_step(), ids=lambda action: action.verb)
 def test_every_step_has_a_sign(action: Action) -> None:
-    assert action_sign(action) in "+<~? !-="
-    assert is_change(action) is (action_word(action) not in ("observe", "doubt", "missing", "note"))
+    assert action.sign in "+<~? !-="
+    assert action.bookkeeping is (action.verb in ("observe", "doubt", "missing", "note"))
 
 
 TOKENS = "about 352,000 prompt tokens at 3.5 bytes each"
@@ -223,11 +222,11 @@ TOKENS = "about 352,000 prompt tokens at 3.5 bytes each"
     ids=str,
 )
 def test_a_plan_is_summed_up_in_a_line(words: list[str], summary: str) -> None:
-    steps: list[Action | Wait] = [step for step in every_step() if action_word(step) in words]
+    steps: list[Action | Wait] = [step for step in every_step() if step.verb in words]
     if "wait" in words:
         steps.append(Wait(run=run(), key=submission(run()).key, reason="in flight"))
     if "stuck" in words:
-        steps.append(Wait(run=run(), key=None, reason="the disk is full", trouble=True))
+        steps.append(Wait(run=run(), key=None, reason="the disk is full", is_problem=True))
 
     assert render_plan(preview(*steps)).splitlines()[-1] == summary
 
@@ -243,7 +242,7 @@ UNCOUNTED: dict[str, Any] = {"request_counts": None, "expires_at": None}
 
 
 @pytest.mark.parametrize(
-    ("batch", "told"),
+    ("batch", "describe_event"),
     [
         ({"created_at": None}, f"completed{DONE}"),
         ({"completed_at": None}, f"completed{DONE}"),

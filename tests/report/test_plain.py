@@ -122,7 +122,7 @@ def hostile_renderings() -> dict[str, str]:
     plan = preview(
         *every_step(run(endpoint=HOSTILE, input_path=HOSTILE)),
         Finish(run=run(), reason=HOSTILE, job=job(), state=RunState.FAILED, superseded=False),
-        Wait(run=run(), key=None, reason=HOSTILE, trouble=True),
+        Wait(run=run(), key=None, reason=HOSTILE, is_problem=True),
         notes=(HOSTILE,),
         unasked={HOSTILE: HOSTILE},
         since={
@@ -138,7 +138,7 @@ def hostile_renderings() -> dict[str, str]:
             ),
         ),
     )
-    waits = [Wait(run=run(job="sentiment"), key=None, reason=HOSTILE, trouble=True)]
+    waits = [Wait(run=run(job="sentiment"), key=None, reason=HOSTILE, is_problem=True)]
     lines = run_progress_lines(run_progress(waits), unix=NOW, most=9, width=80)
     moving = [Transfer.begin(job=HOSTILE, what=HOSTILE, total=9, now=0) for _ in range(2)]
     return {

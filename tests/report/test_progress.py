@@ -142,7 +142,7 @@ def waits() -> list[Wait]:
         Wait(run=three, key=again.key, reason=lost),
         *(Wait(run=three, key=one.key, reason="in flight, in_progress") for one in opened),
         Wait(run=held, key=None, reason="the provider's limit was reached", until=NOW + 45),
-        Wait(run=stuck, key=None, reason="the disk is full", trouble=True),
+        Wait(run=stuck, key=None, reason="the disk is full", is_problem=True),
     ]
 
 
@@ -176,7 +176,7 @@ ACTIVITIES: Final[dict[str, Activity]] = {
 }
 
 
-@pytest.mark.parametrize("painted", [False, True], ids=["plain", "coloured"])
+@pytest.mark.parametrize("coloured", [False, True], ids=["plain", "coloured"])
 @pytest.mark.parametrize("width", [80, 200])
 @pytest.mark.parametrize("name", ACTIVITIES)
 def test_what_is_going_on(name: str, width: int, *, coloured: bool) -> None:

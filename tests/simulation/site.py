@@ -16,23 +16,26 @@ from typing import TYPE_CHECKING, Any
 from runner.api.client import Client
 from runner.ledger.store import Ledger
 from runner.reconcile.concurrency import InlineExecutor
-from runner.reconcile.context import Context
+from runner.reconcile.context import Context, ProviderPool
 from runner.reconcile.passes import reconcile_once
 from runner.spec.load import load_specs
 from runner.spec.project import find_project
 from runner.views.jobs import overview
+from runner.views.preview import preview
 from tests.simulation.transport import WorldTransport
 from tests.simulation.world import VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from runner.planning.saved_plan import SavedPlan
     from runner.reconcile.concurrency import Executor
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
     from runner.spec.project import Project
     from runner.views.jobs import JobView
+    from runner.views.preview import Preview
     from tests.simulation.world import World
 
 SPEC = """\
@@ -49,8 +52,8 @@ class Site:
     `told` collects what passes said. `root` is made with one job of the given request lines,
     `max_requests` a shard. `skew` is by how many seconds the clock of this machine is ahead of
     the world's. With `frozen`, specs and configuration are read once and not at every pass:
-    whoever makes thousands of passes says so, and changes neither. `executor` make the calls that
-    may be made side by side.
+    whoever makes thousands of passes says so, and changes neither. `executor` makes the calls that
+    may run concurrently; `latency` is how many seconds of virtual time each exchange takes.
     """
 
     root: Path
@@ -62,6 +65,7 @@ class Site:
     skew: float = 0.0
     frozen: bool = False
     executor: Executor = field(default_factory=InlineExecutor)
+    latency: float = 0.01
     _read: dict[tuple[str, ...], tuple[Project, Specs]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,34 +102,57 @@ class Site:
         """Delete everything that runner keeps for itself."""
         shutil.rmtree(self.root / ".runner", ignore_errors=True)
 
-    def reconcile(self, selectors: Sequence[str] = ()) -> PassReport:
+    def reconcile(
+        self, selectors: Sequence[str] = (), saved_plan: SavedPlan | None = None
+    ) -> PassReport:
         """Make one pass, as a process of its own."""
         project, specs = self._specs(tuple(selectors))
         with contextlib.ExitStack() as stack:
             ledger = stack.enter_context(Ledger.open(project.ledger, clock=self.wall_clock))
-
-            def open_api(name: str) -> Client:
-                provider = project.providers[name]
-                return stack.enter_context(
-                    Client(
-                        provider,
-                        provider.api_key({"KEY": "sk-test"}),
-                        transport=WorldTransport(self.world, sleep=self.clock.sleep, latency=0.01),
-                        clock=self.wall_clock,
-                        sleep=self.clock.sleep,
-                        random=lambda: 0.5,
-                    )
-                )
-
             context = Context(
                 project=project,
                 ledger=ledger,
-                open_api=open_api,
+                providers=ProviderPool(self._opening(project, stack)),
                 clock=self.wall_clock,
                 executor=self.executor,
                 tell=lambda notice: self.told.append(f"{notice.job}: {notice.what}"),
             )
-            return reconcile_once(context, specs, everything=not selectors)
+            return reconcile_once(context, specs, everything=not selectors, saved_plan=saved_plan)
+
+    def preview(self) -> Preview:
+        """Make the plan that `runner plan` shows, as a process of its own."""
+        project, specs = self._specs(())
+        with contextlib.ExitStack() as stack:
+            ledger = Ledger.open_read_only(project.ledger, clock=self.wall_clock)
+            if ledger is not None:
+                stack.enter_context(ledger)
+            return preview(
+                project,
+                specs,
+                ledger,
+                self._opening(project, stack),
+                everything=True,
+                clock=self.wall_clock,
+            )
+
+    def _opening(self, project: Project, stack: contextlib.ExitStack) -> Callable[[str], Client]:
+        """Return a function that opens a provider by its name."""
+
+        def open_api(name: str) -> Client:
+            provider = project.providers[name]
+            transport = WorldTransport(self.world, sleep=self.clock.sleep, latency=self.latency)
+            return stack.enter_context(
+                Client(
+                    provider,
+                    provider.api_key({"KEY": "sk-test"}),
+                    transport=transport,
+                    clock=self.wall_clock,
+                    sleep=self.clock.sleep,
+                    random=lambda: 0.5,
+                )
+            )
+
+        return open_api
 
     def _specs(self, selectors: tuple[str, ...]) -> tuple[Project, Specs]:
         if not self.frozen or selectors not in self._read:

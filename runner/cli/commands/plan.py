@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -66,7 +67,6 @@ def _plan(
     directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
 ) -> int:
     from runner.cli.console import Console
-    from runner.report.steps import is_change
     from runner.views.preview import preview
 
     project = open_project(directory)
@@ -84,13 +84,17 @@ def _plan(
     problems = (*specs.problems, *made.problems)
     print_problems(problems)
     if as_json or out is not None:
-        from runner.cli.kept_plan import save_plan, selection
+        from runner.planning.saved_plan import Selection
         from runner.report.plan_json import plan_json
 
-        selected = selection(project, directory, selectors)
-        shape = plan_json(made, problems, selection=selected, made_at=time.time())
+        folder = os.path.relpath(os.path.abspath(directory), project.root)  # noqa: PTH100
+        selection = Selection(selectors=selectors, folder=Path(folder).as_posix())
+        shape = plan_json(made, problems, selection=selection, made_at=time.time())
         if out is not None:
-            save_plan(out, shape)
+            from runner.outputs.durable_files import write_whole
+            from runner.report.json_output import to_json
+
+            write_whole(out, to_json(shape).encode())
         if as_json:
             write_json(shape)
     if not as_json:
@@ -99,9 +103,10 @@ def _plan(
         write_output(render_plan(made, width=width(), colours=colours()))
     if out is not None:
         note(
-            f"kept in {out}; `runner reconcile --plan {out}` does it, unless the world moves first"
+            f"saved in {out}; `runner reconcile --plan {out}` applies it, unless it is out of "
+            f"date by then"
         )
-    changes = any(is_change(action) for action in made.plan.actions)
+    changes = any(not action.bookkeeping for action in made.plan.actions)
     if detailed:
         return 1 if problems or made.failed else 2 if changes else 0
     return 2 if problems else int(made.failed)

@@ -66,7 +66,7 @@ def rebuild(directory: Path, *, force: bool) -> int:
     )
     if specs.problems or report.problems:
         return 2
-    return int(report.trouble or made.left_out > 0)
+    return int(report.has_problem or made.left_out > 0)
 
 
 def _sound(project: Project) -> int | None:

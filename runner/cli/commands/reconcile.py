@@ -1,4 +1,4 @@
-"""The commands that act: reconcile, cancel, retry."""
+"""The command `runner reconcile`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import click
 
 from runner.cli.completion import complete_specs
 from runner.cli.exit_codes import Command
-from runner.cli.kept_plan import load_plan
 from runner.cli.options import SECONDS, finite
 from runner.cli.session import (
     all_passes,
@@ -24,13 +23,14 @@ from runner.cli.session import (
     open_specs,
     patiently,
 )
-from runner.errors import InvalidInput, LockHeld, RunnerError
+from runner.errors import InvalidInput, LockHeld, Problem, RunnerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
+    from runner.planning.saved_plan import SavedPlan
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
     from runner.spec.project import Project
@@ -122,9 +122,10 @@ def reconcile(  # noqa: PLR0913 -- its options
     or a pattern of names such as 'sent*'; all specs without one.
     """
     project = open_project(directory)
-    agreed = None if kept is None else load_plan(kept, project, selectors)
-    if agreed is not None:
-        selectors, directory = agreed.selectors, agreed.folder
+    saved_plan = None if kept is None else _load_plan(kept, selectors)
+    if saved_plan is not None:
+        selectors = saved_plan.terms.selection.selectors
+        directory = project.root / saved_plan.terms.selection.folder
     if metrics is not None:
         project = dataclasses.replace(project, metrics=metrics.absolute())
     specs = open_specs(project, selectors, directory)
@@ -138,7 +139,6 @@ def reconcile(  # noqa: PLR0913 -- its options
             console,
         ),
     ):
-        context.agree = None if agreed is None else agreed.check
 
         def passes() -> PassReport:
             everything, after = not selectors, if_locked == "wait"
@@ -151,9 +151,16 @@ def reconcile(  # noqa: PLR0913 -- its options
                     everything=everything,
                     wait_for_lock=after,
                     poll_interval=poll_interval,
+                    saved_plan=saved_plan,
                 )
             return one_pass(
-                context, opened, console, specs, everything=everything, wait_for_lock=after
+                context,
+                opened,
+                console,
+                specs,
+                everything=everything,
+                wait_for_lock=after,
+                saved_plan=saved_plan,
             )
 
         try:
@@ -178,3 +185,25 @@ def _asked_for(project: Project, specs: Specs, ledger: Ledger, runs: Sequence[Ru
         raise InvalidInput(made.problems)
     asked = {(desired.job.name, desired.revision) for desired in made.desired_runs}
     return next((run for run in runs if (run.job, run.revision) in asked), None)
+
+
+def _load_plan(path: Path, selectors: Sequence[str]) -> SavedPlan:
+    """Read a plan that `runner plan -o FILE` has saved.
+
+    Raises UsageError if SPECs are named as well, InvalidInput if the file is no plan that this
+    version of runner has made.
+    """
+    from runner.planning.saved_plan import NO_PLAN, SavedPlan
+
+    if selectors:
+        raise UsageError(
+            f"--plan {path} says which SPECs it is for; leave out {' '.join(selectors)}"
+        )
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        raise InvalidInput([Problem(path=str(path), message=message)]) from error
+    except UnicodeDecodeError as error:
+        raise InvalidInput([Problem(path=str(path), message=NO_PLAN)]) from error
+    return SavedPlan.read(text, shown=str(path))

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.planning.actions import Collect, Observe, Wait
-from runner.planning.saved_plan import moved, read_terms, terms_of
+from runner.planning.saved_plan import PlanTerms, SavedPlan, Selection, difference
 from runner.report.json_output import to_json
-from runner.report.plan_json import Selection, asked_and_done, plan_json
+from runner.report.plan_json import plan_json
 from tests.report.plans import PLANS
 from tests.report.scenes import HOSTILE, NOW, batch, desired, preview, run, submission, submit
 
 if TYPE_CHECKING:
     from runner.planning.actions import Action, Submit
-    from runner.planning.saved_plan import PlanTerms
     from runner.views.preview import Preview
 
 
 def terms(plan: Preview) -> PlanTerms:
-    return terms_of(asked_and_done(plan.desired_runs, plan.plan, Selection()))
+    return PlanTerms.of(plan.desired_runs, plan.plan, Selection())
 
 
 def collect(number: int = 1) -> Collect:
@@ -41,13 +40,15 @@ def collect(number: int = 1) -> Collect:
 def test_a_plan_that_is_read_again_has_the_same_terms(name: str) -> None:
     text = to_json(plan_json(PLANS[name], (), made_at=NOW))
 
-    assert read_terms(text, shown="plan.json") == terms(PLANS[name])
-    assert moved(read_terms(text, shown="plan.json"), terms(PLANS[name]), silent=()) is None
+    saved = SavedPlan.read(text, shown="plan.json")
+
+    assert saved.terms == terms(PLANS[name])
+    saved.require_same(PLANS[name].desired_runs, PLANS[name].plan, embedded=())
 
 
-def test_plans_share_a_fingerprint_if_and_only_if_nothing_has_moved() -> None:
+def test_plans_share_a_fingerprint_if_and_only_if_nothing_has_difference() -> None:
     for then, now in product(map(terms, PLANS.values()), repeat=2):
-        assert (then.fingerprint == now.fingerprint) is (moved(then, now, silent=()) is None)
+        assert (then.fingerprint == now.fingerprint) is (difference(then, now, embedded=()) is None)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +71,7 @@ def test_a_setting_of_the_provider_is_part_of_what_is_asked() -> None:
     provider = dataclasses.replace(asked.job.provider, output_expires_after=86_400)
     other = dataclasses.replace(asked, job=dataclasses.replace(asked.job, provider=provider))
 
-    assert moved(terms(preview()), terms(preview(desired_runs=(other,))), silent=()) == (
+    assert difference(terms(preview()), terms(preview(desired_runs=(other,))), embedded=()) == (
         "sentiment: output_expires_after was null, is 86400"
     )
 
@@ -101,23 +102,26 @@ def test_a_setting_of_the_provider_is_part_of_what_is_asked() -> None:
 def test_a_difference_is_told_in_words(
     was: list[Submit | Collect], would_be: list[Submit | Collect], said: str
 ) -> None:
-    assert moved(terms(preview(*was)), terms(preview(*would_be)), silent=()) == f"sentiment: {said}"
+    assert (
+        difference(terms(preview(*was)), terms(preview(*would_be)), embedded=())
+        == f"sentiment: {said}"
+    )
 
 
 def test_of_many_differences_the_first_are_told() -> None:
     of = run(shards=20)
     now = terms(preview(*(submit(of, number) for number in range(1, 21))))
 
-    said = moved(terms(preview()), now, silent=()) or ""
+    said = difference(terms(preview()), now, embedded=()) or ""
 
     assert said.count("would be submitted") == 5
     assert said.endswith("; and 15 more")
 
 
-def test_what_a_silent_provider_has_done_is_no_surprise() -> None:
+def test_what_happened_at_an_embedded_provider_is_not_compared() -> None:
     then, now = terms(preview()), terms(preview(collect(), submit(run(shards=2), 2)))
 
-    assert moved(then, now, silent=("openai",)) == (
+    assert difference(then, now, embedded=("openai",)) == (
         "sentiment: shard 2 would be submitted, and the plan has nothing for it"
     )
 
@@ -134,10 +138,10 @@ def test_what_is_shown_of_a_difference_is_no_longer_than_a_line() -> None:
     asked = desired()
     long = dataclasses.replace(asked.job, metadata={"note": HOSTILE * 40})
 
-    said = moved(
+    said = difference(
         terms(preview()),
         terms(preview(desired_runs=(dataclasses.replace(asked, job=long),))),
-        silent=(),
+        embedded=(),
     )
 
     assert said is not None

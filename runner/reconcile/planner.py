@@ -1,0 +1,163 @@
+"""Planning, from specs to a plan: the one path that `runner plan` and every pass share.
+
+    desired   resolve the revision of each selected job, and find what its output folder holds
+    recorded  read from the ledger what concerns these jobs
+    observed  query each provider that has batches in flight, or that may have some of ours
+    plan      decide; where the plan needs the list of a provider first, read it and plan again
+
+So `runner plan` shows the very plan that the next pass begins with.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from runner.planning.plan import make_plan
+from runner.planning.state import Observed, PlanInputs, Recorded
+from runner.reconcile.context import PassState, no_progress
+from runner.reconcile.desired import resolve_desired
+from runner.reconcile.observe import list_again, observe, provider_queries
+from runner.reconcile.recorded import load_recorded, published_of, with_traces
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runner.api.protocol import BatchApi
+    from runner.errors import Problem
+    from runner.ledger.records import Run
+    from runner.ledger.store import Ledger
+    from runner.planning.actions import Plan
+    from runner.planning.state import DesiredRun
+    from runner.reconcile.context import ProgressReporter
+    from runner.spec.job import Specs
+    from runner.spec.project import Project, Provider
+
+
+class QueryProvider(Protocol):
+    """Sends a query to a provider, and decides what its failure means."""
+
+    def __call__(
+        self, provider: str, before: Observed, query: Callable[[BatchApi], Observed], /
+    ) -> Observed:
+        """Return what `query` observes with the provider's API; `before` was observed already."""
+
+
+class Planner:
+    """Plans for the selected jobs of a project, as often as what is recorded changes.
+
+    Attributes:
+        desired: what the selected specs describe.
+        problems: what is wrong with the inputs of the others.
+        unread: the jobs whose input could not be read this time, each with the reason.
+        recorded: the state of the ledger when it was last read.
+        observed: what each provider has returned so far.
+
+    """
+
+    desired: tuple[DesiredRun, ...]
+    problems: tuple[Problem, ...]
+    unread: Mapping[str, str]
+    recorded: Recorded
+    observed: dict[str, Observed]
+
+    def __init__(
+        self,
+        project: Project,
+        specs: Specs,
+        ledger: Ledger | None,
+        query: QueryProvider,
+        *,
+        everything: bool,
+        writing: bool,
+        clock: Callable[[], float],
+        moving: ProgressReporter = no_progress,
+    ) -> None:
+        """Resolve what the specs describe and read the ledger. Raises LedgerError.
+
+        `ledger` is None where there is none yet. `everything` says that no selection was made:
+        runs that no spec describes any more are planned for as well. With `writing` the digests
+        and custom_ids of inputs are cached beside the ledger.
+        """
+        self._project = project
+        self._ledger = ledger
+        self._query = query
+        self._everything = everything
+        self._clock = clock
+        self._living = frozenset(job.name for job in specs.jobs) if specs.complete else None
+        self._listed: set[str] = set()
+        runs = self._runs()
+        resolved = resolve_desired(
+            project, specs.selected, runs, self._living, ledger, writing=writing, moving=moving
+        )
+        self.problems = resolved.problems
+        self.unread = resolved.unread
+        self.desired = with_traces(project, resolved.desired_runs, runs)
+        self.observed = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the ledger again, after actions have changed it."""
+        self.recorded = (
+            Recorded(jobs={}, runs=())
+            if self._ledger is None
+            else load_recorded(self._ledger, self.desired, everything=self._everything)
+        )
+
+    def observe(self) -> None:
+        """Query every provider that has to be queried."""
+        queries = provider_queries(
+            self.desired, self.recorded.runs, self._project.providers, self._listed_through
+        )
+        for name, asked in queries.items():
+            self._ask(name, partial(observe, asked=asked, clock=self._clock))
+
+    def plan(self, state: PassState | None = None, *, restoring: bool = False) -> Plan:
+        """Decide what to do next; reads the list of a provider first where that is needed.
+
+        `state` is what the pass has learned so far. With `restoring` the plan only records what
+        exists already.
+        """
+        state = state or PassState()
+        while True:
+            published, latest = published_of(self._project, self.desired, self.recorded)
+            plan = make_plan(
+                self.desired,
+                self.recorded,
+                PlanInputs(
+                    now=self._clock(),
+                    observed=self.observed,
+                    providers=self._project.providers,
+                    living=self._living,
+                    published=published,
+                    latest=latest,
+                    held=state.held,
+                    restoring=restoring,
+                    recorded_batches=frozenset(state.recorded_batches),
+                    cancelled=frozenset(state.cancelled),
+                ),
+            )
+            unlisted = sorted(plan.needs_listing - self._listed)
+            if not unlisted:
+                return plan
+            for name in unlisted:
+                provider = self._project.providers.get(name)
+                self._ask(
+                    name,
+                    partial(
+                        list_again,
+                        observed=self.observed.get(name, Observed()),
+                        since=None if provider is None else self._listed_through(provider),
+                        clock=self._clock,
+                    ),
+                )
+            self._listed.update(unlisted)
+
+    def _ask(self, name: str, query: Callable[[BatchApi], Observed]) -> None:
+        self.observed[name] = self._query(name, self.observed.get(name, Observed()), query)
+
+    def _runs(self) -> tuple[Run, ...]:
+        return () if self._ledger is None else tuple(self._ledger.runs())
+
+    def _listed_through(self, provider: Provider) -> int | None:
+        return None if self._ledger is None else self._ledger.listed_through(provider)
