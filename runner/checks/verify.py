@@ -21,9 +21,9 @@ from runner.checks.input import Inputs
 from runner.outputs.durable_files import explained
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.verify_folder import Match, check_folder
-from runner.reconcile.adopt import CLAIMS, read_claims
 from runner.reconcile.context import no_progress
 from runner.reconcile.desired import job_folder, shown_path
+from runner.reconcile.recorded import CLAIMS, read_claims
 from runner.spec.identity import revision as revision_of
 
 if TYPE_CHECKING:

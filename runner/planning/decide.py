@@ -27,8 +27,7 @@ from runner.planning.in_flight import LONGEST_BACKOFF, batch_failure, follow
 if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.planning.actions import Steps
-    from runner.planning.shard_context import ShardContext
-    from runner.planning.shard_progress import ShardProgress
+    from runner.planning.shards import ShardContext, ShardProgress
 
 
 def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:

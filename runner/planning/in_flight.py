@@ -28,15 +28,8 @@ from runner.spec.job import DeadlineAction
 if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.ledger.records import Submission
-    from runner.planning.shard_context import ShardContext
-
-
-if TYPE_CHECKING:
-    from runner.batch import Batch
-    from runner.ledger.records import Submission
     from runner.planning.actions import Steps
-    from runner.planning.shard_context import ShardContext
-    from runner.planning.shard_progress import ShardProgress
+    from runner.planning.shards import ShardContext, ShardProgress
 
 _LIMIT_BACKOFF: Final = 60.0
 _LIMIT_BACKOFF_LOOPBACK: Final = 1.0

@@ -32,18 +32,16 @@ from runner.planning.actions import (
 )
 from runner.planning.admission import admit
 from runner.planning.batch_index import BatchIndex
-from runner.planning.batch_sizing import sizes
 from runner.planning.decide import decide_shard
 from runner.planning.in_flight import span
-from runner.planning.shard_context import ShardContext
-from runner.planning.shard_progress import shard_progress
+from runner.planning.shards import ShardContext, shard_progress, sizes
 from runner.spec.project import LONGEST_LIFE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runner.planning.actions import Action
-    from runner.planning.shard_progress import ShardProgress
+    from runner.planning.shards import ShardProgress
     from runner.planning.state import DesiredRun, PlanInputs, Recorded
     from runner.spec.job import Job
 

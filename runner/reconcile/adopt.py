@@ -11,22 +11,16 @@ more.
 
 from __future__ import annotations
 
-import json
-import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
 from runner.ledger import submission_transitions
-from runner.ledger.records import Submission, SubmissionKey, SubmissionState, Tag
-from runner.outputs.durable_files import explained, sync_folder
+from runner.ledger.records import Submission, SubmissionState, Tag
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import rows_of_batch
 from runner.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     from runner.planning.actions import AdoptBatch, AdoptFile
     from runner.reconcile.context import Context
 
@@ -123,40 +117,3 @@ def _told(context: Context, action: AdoptBatch) -> Submission:
         bytes=size,
         sha256=sha256,
     )
-
-
-CLAIMS: Final = "adopted.json"
-_FORMAT: Final = 1
-
-
-def read_claims(folder: Path) -> dict[str, SubmissionKey]:
-    """Return the keys of the batches that were taken over for a run, by batch id."""
-    try:
-        document = json.loads((folder / CLAIMS).read_bytes())
-        keys = {
-            str(name): SubmissionKey.parse(str(key)) for name, key in document["batches"].items()
-        }
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        # Somebody's own file of that name: it claims nothing.
-        return {}
-    return {name: key for name, key in keys.items() if key is not None}
-
-
-def write_claims(folder: Path, claims: Mapping[str, SubmissionKey]) -> None:
-    """Keep the claims of a run for good. Raises LocalFileError."""
-    path = folder / CLAIMS
-    part = folder / f".{CLAIMS}.part"
-    document = {
-        "format_version": _FORMAT,
-        "batches": {name: str(key) for name, key in claims.items()},
-    }
-    with explained(path, doing="written"):
-        folder.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    sync_folder(folder)

@@ -20,12 +20,12 @@ from runner.ledger.records import Run, RunState, Submission, SubmissionKey, Subm
 from runner.outputs.provenance import git_json
 from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Observed
-from runner.reconcile.adopt import read_claims, write_claims
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.observe import list_again
+from runner.reconcile.recorded import read_claims, write_claims
 from runner.reconcile.restore import find_restorable
-from runner.reconcile.upload_content import extract_rows
+from runner.reconcile.submit import extract_rows
 from runner.text import plural
 
 if TYPE_CHECKING:

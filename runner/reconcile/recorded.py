@@ -1,18 +1,33 @@
-"""Gathering what the plan may know from this machine: the ledger and the output folders."""
+"""Gathering what the plan may know from this machine: the ledger and the output folders.
+
+Taking over what is at the provider already under our key: the other half of submitting once.
+
+Batches that carry no key of ours are taken over by hand: see `takeover`.
+
+Which batches of elsewhere a job has taken over: kept beside its outputs as well.
+
+A batch that runner made carries its key at the provider. One that was taken over does not, and
+nobody can write it there; so if the ledger were lost, its requests would be asked, and paid, once
+more.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from runner.ledger.records import SubmissionKey
+from runner.outputs.durable_files import explained, sync_folder
 from runner.planning.state import Enqueued, Load, Recorded
-from runner.reconcile.adopt import read_claims
 from runner.reconcile.desired import job_folder, shown_path
 from runner.reconcile.restore import find_restorable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
@@ -118,3 +133,40 @@ def with_traces(
         )
         for desired in desired_runs
     )
+
+
+CLAIMS: Final = "adopted.json"
+_FORMAT: Final = 1
+
+
+def read_claims(folder: Path) -> dict[str, SubmissionKey]:
+    """Return the keys of the batches that were taken over for a run, by batch id."""
+    try:
+        document = json.loads((folder / CLAIMS).read_bytes())
+        keys = {
+            str(name): SubmissionKey.parse(str(key)) for name, key in document["batches"].items()
+        }
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        # Somebody's own file of that name: it claims nothing.
+        return {}
+    return {name: key for name, key in keys.items() if key is not None}
+
+
+def write_claims(folder: Path, claims: Mapping[str, SubmissionKey]) -> None:
+    """Keep the claims of a run for good. Raises LocalFileError."""
+    path = folder / CLAIMS
+    part = folder / f".{CLAIMS}.part"
+    document = {
+        "format_version": _FORMAT,
+        "batches": {name: str(key) for name, key in claims.items()},
+    }
+    with explained(path, doing="written"):
+        folder.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            file.write(json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    sync_folder(folder)

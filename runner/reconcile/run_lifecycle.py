@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
 from runner.ledger import run_transitions as run_steps
-from runner.reconcile.adopt import read_claims
 from runner.reconcile.context import Notice
 from runner.reconcile.download import download_again
+from runner.reconcile.recorded import read_claims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from runner.errors import InvalidInput
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import queries
 from runner.ledger.records import REVISION_SHOWN, RunState
-from runner.planning.shard_progress import shard_progress
+from runner.planning.shards import shard_progress
 from runner.reconcile.desired import job_folder, shown_path
 from runner.spec.identity import revision
 from runner.spec.job import METADATA_KEY

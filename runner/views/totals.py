@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runner.ledger.notifications import open_problems
 from runner.ledger.queries import endings
 from runner.ledger.records import RunState
-from runner.planning.shard_progress import shard_progress
+from runner.planning.shards import shard_progress
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -16,7 +16,7 @@ from runner.ledger.records import (
     SubmissionKey,
     SubmissionState,
 )
-from runner.planning.shard_progress import shard_progress
+from runner.planning.shards import shard_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
