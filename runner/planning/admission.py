@@ -1,9 +1,9 @@
-"""How much may be in flight at once: what does not fit waits its turn, in the order of the plan.
+"""The limits of what may be in flight: submissions that do not fit wait for a later pass.
 
-Providers count the prompt tokens of everything enqueued and turn whole batches away when there are
-too many (fact sheet, failure 11). A project that says what its tier allows is spared that: the
-rest is submitted by later passes, as what is in flight ends. Tokens are those that were counted
-when the run began, and where they were not, an estimate from the bytes. Pure.
+Providers count the prompt tokens of everything enqueued and reject whole batches when there are
+too many (fact sheet, failure 11). A project can state the limits of its tier to avoid that.
+Tokens are counted when the run begins; where they were not, they are estimated from the bytes.
+Pure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def admit(
 ) -> tuple[list[Action], list[Wait]]:
     """Keep the submissions that fit and turn the others into waits.
 
-    A submission that alone exceeds the limit goes out when nothing else of its model is in
+    A submission that alone exceeds the limit is submitted when nothing else of its model is in
     flight: only the provider can say whether it is really too large.
     """
     admitted: list[Action] = []
@@ -56,7 +56,7 @@ def admit(
 
 
 def prompt_size(action: Submit) -> Enqueued:
-    """Return what a submission adds; in proportion to its requests for what is left of a shard."""
+    """Return the prompt tokens of a submission; a part of a shard counts by its requests."""
     submission, shard = action.submission, action.shard
     if shard.tokens is None:
         size = submission.bytes or shard.bytes * submission.requests // shard.requests

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class BatchIndex:
-    """Whatever carries our keys at one provider, seen now or earlier, ready to be found.
+    """The batches and files of one provider, observed now or recorded earlier, by our keys.
 
-    Of several batches with one key the oldest counts: the others repeat it. `carried` has all of
-    them with their keys, oldest first. `claims` are the keys of batches that carry none.
+    Of several batches with one key the oldest counts: the others repeat it. `carried` has all
+    batches with a key, oldest first. `claims` are the keys of adopted batches that carry none.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class BatchIndex:
                 self._by_shard.setdefault(place, {}).setdefault(carries, batch)
 
     def _keys_by_filename(self) -> dict[str, SubmissionKey]:
-        """Return keys by batch id, told by the names of files.
+        """Return keys by batch id, read from the names of input files.
 
-        That is the link where a provider drops metadata or a user left no room. A file that met
-        a limit is used again, so the second batch made from it is the next attempt.
+        They are the link where a provider drops metadata, or the user left no room for ours. A
+        file that met a limit is used again, so the second batch made from it is the next attempt.
         """
         keys: dict[str, SubmissionKey] = {}
         for file in self._listed:
@@ -97,21 +97,21 @@ class BatchIndex:
         )
 
     def of_shard(self, revision: str, shard: int) -> list[tuple[SubmissionKey, Batch]]:
-        """Return all attempts at one shard, first to last, under whatever job name."""
+        """Return all attempts at one shard, first to last, under any job name."""
         found = self._by_shard.get((revision, shard), {})
         return sorted(found.items(), key=lambda item: (item[0].attempt, item[0].job))
 
     def misfit(self, run: Run) -> Batch | None:
-        """Find a batch of this revision that was cut otherwise than the run's shards are.
+        """Find a batch of this revision that was cut into other shards than this run.
 
-        That is what is left where a ledger was lost and the limits were changed since.
+        There is one where a ledger was lost and the limits were changed since.
         """
         cut = {shard.number: (shard.requests, shard.sha256) for shard in run.shards}
         for key, batch in self._by_revision.get(run.short, ()):
             tag = Tag.of(batch)
             if tag is not None and tag.key != key:
-                tag = None  # taken over from another revision: it speaks of that one's cut
-            if key.shard not in cut or _of_another_cut(key, tag, *cut[key.shard]):
+                tag = None  # adopted from another revision: its tag describes that one's shards
+            if key.shard not in cut or _is_other_shard(key, tag, *cut[key.shard]):
                 return batch
         return None
 
@@ -121,8 +121,8 @@ class BatchIndex:
         return file if file is not None and file.bytes in (None, size) else None
 
 
-def _of_another_cut(key: SubmissionKey, tag: Tag | None, requests: int, sha256: str) -> bool:
-    """Whether a tag speaks of a shard with another content than this."""
+def _is_other_shard(key: SubmissionKey, tag: Tag | None, requests: int, sha256: str) -> bool:
+    """Whether a tag describes a shard with another content than this."""
     if tag is None or tag.sha256 is None:
         return False
     if tag.part_of is not None:

@@ -1,8 +1,7 @@
-"""What to do about one shard: the decision table of the exactly-once protocol.
+"""The decision about one shard: the decision table of the exactly-once protocol.
 
-Each function handles one state of the open attempt and returns steps: actions, or waits that
-say why there is none. A shard for which nothing is returned has come to its end. Pure, like
-the plan that calls it.
+Each function handles one state of the open attempt and returns actions, or waits that say why
+there is none. A shard for which nothing is returned has ended. Pure.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
-    """Decide what is to be done about one shard, or waited for; nothing if it has ended."""
+    """Decide what to do about one shard, or what to wait for; nothing if it has ended."""
     adopted = _adopt_unknown(context, progress)
     if adopted:
         return adopted
@@ -56,16 +55,16 @@ def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
             | SubmissionState.LOST
             | SubmissionState.ABANDONED
         ):
-            raise AssertionError(f"{submission.key} is closed and open at once")
+            raise AssertionError(f"{submission.key} is both closed and open")
         case _:
             assert_never(submission.state)
 
 
 def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
-    """Take over attempts that the provider knows of and this ledger does not.
+    """Adopt attempts that the provider has and this ledger does not.
 
-    One that could not be taken over keeps the shard waiting: it may hold the very answers that
-    another attempt would ask for.
+    While one of them cannot be adopted the shard waits: another attempt might submit, and pay
+    for, the same rows again.
     """
     shard = progress.shard.number
     mine = {submission.key.attempt for submission in context.run.shard_submissions(shard)}
@@ -89,14 +88,14 @@ def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
 
 
 def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
-    """Ask what is still to be asked, in a new attempt."""
+    """Submit the pending rows in a new attempt."""
     if not progress.pending or not context.may_submit:
         return []
     rows = context.sizes.of(progress)
     if not rows:
-        portion = context.sizes.by_shard[progress.shard.number]
-        return [Wait(run=context.run, key=None, reason=portion.reason)]
-    turned_away = _turned_away(context, progress)
+        limited = context.sizes.by_shard[progress.shard.number]
+        return [Wait(run=context.run, key=None, reason=limited.reason)]
+    limited_attempt = _limited_attempt(context, progress)
     whole = len(rows) == progress.shard.requests
     key = SubmissionKey(
         job=context.run.job,
@@ -115,10 +114,10 @@ def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
         bytes=progress.shard.bytes if whole else 0,
         sha256=progress.shard.sha256 if whole else "",
         # A file that met a limit is used again: nothing was wrong with it.
-        input_file_id=turned_away.input_file_id
-        if turned_away and turned_away.rows == rows
+        input_file_id=limited_attempt.input_file_id
+        if limited_attempt and limited_attempt.rows == rows
         else None,
-        not_before=turned_away.not_before if turned_away else 0.0,
+        not_before=limited_attempt.not_before if limited_attempt else 0.0,
     )
     problem = context.inputs.held.get(str(key))
     if problem is not None:
@@ -126,8 +125,8 @@ def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
     return _submit(context, progress, submission, new=True)
 
 
-def _turned_away(context: ShardContext, progress: ShardProgress) -> Submission | None:
-    """Return the last attempt if it was refused for nothing that its requests could help."""
+def _limited_attempt(context: ShardContext, progress: ShardProgress) -> Submission | None:
+    """Return the last attempt if it was refused because of a limit, not of its requests."""
     before = context.run.shard_submissions(progress.shard.number)
     last = next((attempt for attempt in reversed(before) if attempt.state.closed), None)
     refused = last is not None and last.state is SubmissionState.FAILED and not last.counted
@@ -137,9 +136,9 @@ def _turned_away(context: ShardContext, progress: ShardProgress) -> Submission |
 def _submit(
     context: ShardContext, progress: ShardProgress, submission: Submission, *, new: bool
 ) -> Steps:
-    """Submit, unless the provider has it already, a limit holds, or nobody could look first."""
+    """Submit, unless the provider has it already, a limit holds, or no list could be read."""
     key = submission.key
-    # A new attempt may go out with a file that an earlier batch was made from.
+    # A new attempt may use a file that an earlier batch was made from.
     found = context.index.batch(
         key, None if new else submission.input_file_id, _others(context, key)
     )
@@ -148,7 +147,7 @@ def _submit(
     if not context.may_submit or context.job is None:
         return [
             AbandonSubmission(
-                run=context.run, reason="it is not wanted any more", submission=submission
+                run=context.run, reason="it is no longer wanted", submission=submission
             )
         ]
     if context.inputs.now < submission.not_before <= context.inputs.now + LONGEST_BACKOFF:
@@ -164,17 +163,17 @@ def _submit(
             Wait(
                 run=context.run,
                 key=key,
-                reason="the provider's list of batches could not be read to its end, so nobody "
-                "knows whether this was submitted before",
+                reason="the provider's list of batches could not be read to its end, so it is "
+                "unknown whether this was submitted before",
                 is_problem=True,
             )
         ]
     return [
         Submit(
             run=context.run,
-            reason="its requests have not been asked"
+            reason="its requests have not been submitted yet"
             if key.attempt == 1
-            else "its requests ended without an answer, and trying again can help",
+            else "its requests failed, and submitting them again can help",
             job=context.job,
             shard=progress.shard,
             submission=submission,
@@ -184,8 +183,8 @@ def _submit(
 
 
 def _patience(context: ShardContext, progress: ShardProgress, submission: Submission) -> Wait:
-    """Wait for a limit to pass, or for somebody to pay."""
-    last = _turned_away(context, progress)
+    """Wait until a limit has passed, or credit was added."""
+    last = _limited_attempt(context, progress)
     money = last is not None and last.batch is not None and batch_failure(last.batch)
     return Wait(
         run=context.run,
@@ -199,7 +198,7 @@ def _patience(context: ShardContext, progress: ShardProgress, submission: Submis
 
 
 def _others(context: ShardContext, key: SubmissionKey) -> frozenset[str]:
-    """Return the batches that other attempts of the run have become."""
+    """Return the ids of the batches of the run's other attempts."""
     return frozenset(
         submission.batch_id
         for submission in context.run.submissions
@@ -225,12 +224,12 @@ def _adoption(
 
 
 def _resolve_upload(context: ShardContext, submission: Submission) -> Steps:
-    """Find out what became of an upload whose answer was lost."""
+    """Find out whether an upload happened whose response was lost."""
     if not context.may_submit:
-        # A file that no batch uses costs nothing and expires by itself.
+        # A file that no batch uses costs nothing, and it expires.
         return [
             AbandonSubmission(
-                run=context.run, reason="it is not wanted any more", submission=submission
+                run=context.run, reason="it is no longer wanted", submission=submission
             )
         ]
     file = context.index.file(submission.key, submission.bytes)
@@ -246,51 +245,51 @@ def _resolve_upload(context: ShardContext, submission: Submission) -> Steps:
             )
         ]
     if context.unset(submission.doubt_at):
-        reason = "a pass ended between the upload and its answer"
+        reason = "a pass ended between the upload and its response"
         return [MarkUncertain(run=context.run, reason=reason, key=submission.key)]
     listing = context.observed.listing
     if listing is not None and not listing.files_offered:
         reason = "the provider does not list files; a second copy costs nothing"
         return [ClearIntent(run=context.run, reason=reason, key=submission.key)]
     complete = listing is not None and listing.files is not None and listing.files_complete
-    return [_settle_doubt(context, submission, complete=complete, what="upload")]
+    return [_resolve_uncertain(context, submission, complete=complete, what="upload")]
 
 
 def _resolve_create(
     context: ShardContext, progress: ShardProgress, submission: Submission
 ) -> Steps:
-    """Find out what became of a creation whose answer was lost: this is where money is."""
+    """Find out whether a batch was created whose response was lost: this is where money is."""
     others = _others(context, submission.key)
     found = context.index.batch(submission.key, submission.input_file_id, others)
     if found is not None:
         return [_adoption(context, progress, submission.key, submission, found)]
     if context.unset(submission.doubt_at):
-        reason = "a pass ended between the creation of the batch and its answer"
+        reason = "a pass ended between the creation of the batch and its response"
         return [MarkUncertain(run=context.run, reason=reason, key=submission.key)]
     listing = context.observed.listing
     if listing is not None and not listing.offered:
         if context.run.cancel_requested:
-            reason = "whether it was created cannot be found out; given up on request"
+            reason = "whether it was created cannot be found out; abandoned on request"
             return [AbandonSubmission(run=context.run, reason=reason, submission=submission)]
         return [
             Wait(
                 run=context.run,
                 key=submission.key,
                 reason="whether the batch was created is unknown, and the provider cannot list "
-                "batches: it is not created again, since that could be paid twice; to give it up "
+                "batches: it is not created again, since that could be paid twice; to abandon it "
                 f"run `runner cancel {context.run.job}`, then `runner retry "
-                f"{context.run.job}` asks again",
+                f"{context.run.job}` to submit again",
                 is_problem=True,
             )
         ]
     complete = listing is not None and listing.complete
-    return [_settle_doubt(context, submission, complete=complete, what="creation")]
+    return [_resolve_uncertain(context, submission, complete=complete, what="creation")]
 
 
-def _settle_doubt(
+def _resolve_uncertain(
     context: ShardContext, submission: Submission, *, complete: bool, what: str
 ) -> ClearIntent | Wait:
-    """Believe that a call had no effect only where a complete look, late enough, shows none."""
+    """Conclude that a call had no effect only from a complete list that was read late enough."""
     listing = context.observed.listing
     until = (submission.doubt_at or 0.0) + context.grace
     if complete and listing is not None and listing.started_at >= until:
@@ -304,7 +303,7 @@ def _settle_doubt(
         run=context.run,
         key=submission.key,
         reason=failed
-        or f"the answer to its {what} was lost, and the provider's list may lag behind",
+        or f"the response to its {what} was lost, and the provider's list may lag behind",
         until=until,
         is_problem=failed is not None,
     )

@@ -1,9 +1,8 @@
-"""What to do about a submission that is a batch: follow it, end it, or give it up. Pure.
+"""The decision about a submission that has a batch: follow it, end it, or mark it as lost. Pure.
 
-When a batch takes longer than it should. Pure.
-
-Providers are to expire a batch at the end of its window; some never do (fact sheet, failure 7), so
-that a job would wait for ever.
+Providers are to expire a batch at the end of its window; some never do (fact sheet, failure 7). A
+batch that takes longer than it should is overdue: it is reported, and cancelled if the spec says
+so.
 """
 
 from __future__ import annotations
@@ -35,16 +34,16 @@ _LIMIT_BACKOFF: Final = 60.0
 _LIMIT_BACKOFF_LOOPBACK: Final = 1.0
 LONGEST_BACKOFF: Final = 3600.0
 _LOST_AFTER: Final = 600.0
-"""Seconds for which a provider must deny a batch before it is given up; loopback: the grace."""
+"""Seconds for which a provider must deny a batch before it is lost; loopback: the grace time."""
 _LATE: Final = 900.0
-"""Seconds for which a terminal batch may keep its output file to itself; loopback: the grace."""
+"""Seconds within which a terminal batch may name its output file; loopback: the grace time."""
 _REASONS_SHOWN: Final = 3
 UNCOUNTED: Final = frozenset({BatchFailure.LIMIT, BatchFailure.MONEY})
-"""Failures of which nothing is the requests' fault: they do not count as an attempt."""
+"""Failures that are not the fault of the requests: they do not count as an attempt."""
 
 
 def follow(context: ShardContext, progress: ShardProgress, submission: Submission) -> Steps:
-    """Record what the provider says of a batch, and act on it if it is terminal."""
+    """Record the present state of a batch, and act on it if it is terminal."""
     batch_id = submission.batch_id or ""
     if context.moved is not None:
         return [Wait(run=context.run, key=submission.key, reason=context.moved, is_problem=True)]
@@ -64,11 +63,11 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
     steps: Steps = []
     recorded = submission.batch
     if recorded is not None and batch.behind(recorded.status):
-        # An older view: a stale list, or what was seen before this pass cancelled it.
+        # An older state: from a stale list, or from before this pass cancelled it.
         batch = recorded
-    news = recorded is None or batch.differs(recorded) or submission.missing_at is not None
-    news = news or (batch.terminal and context.unset(submission.terminal_at))
-    if news and str(submission.key) not in context.inputs.recorded_batches:
+    changed = recorded is None or batch.differs(recorded) or submission.missing_at is not None
+    changed = changed or (batch.terminal and context.unset(submission.terminal_at))
+    if changed and str(submission.key) not in context.inputs.recorded_batches:
         reason = (
             f"{recorded.status} → {batch.status}"
             if recorded is not None and recorded.status != batch.status
@@ -83,7 +82,7 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
 
 
 def _in_flight(context: ShardContext, submission: Submission, batch: Batch) -> Steps:
-    """Wait for a batch, unless somebody wants it stopped or it takes too long."""
+    """Wait for a batch, unless the user wants it cancelled or it takes too long."""
     steps: Steps = []
     waiting = f"in flight, {batch.status}"
     late = overdue(context, submission, batch)
@@ -95,7 +94,7 @@ def _in_flight(context: ShardContext, submission: Submission, batch: Batch) -> S
             )
     unwanted = "cancelled on request" if context.run.cancel_requested else None
     if late is not None and context.deadline.action is DeadlineAction.RESUBMIT:
-        unwanted = unwanted or "it is overdue; what it leaves is asked again"
+        unwanted = unwanted or "it is overdue; its unfinished requests are resubmitted"
     if (
         unwanted is not None
         and batch.known_status is not BatchStatus.CANCELLING
@@ -118,16 +117,17 @@ def _missing(
             batch_id=batch_id,
         )
     until = (submission.missing_at or 0.0) + (context.grace if context.loopback else _LOST_AFTER)
-    if context.seen_at >= until:
+    if context.observed_at >= until:
         return MarkLost(
             run=context.run,
-            reason="the provider has not known the batch for too long",
+            reason="the provider has denied the batch for too long",
             submission=submission,
         )
     return Wait(
         run=context.run,
         key=submission.key,
-        reason=f"the provider says it does not know {batch_id}: is the key of the same project?",
+        reason=f"the provider says it does not know {batch_id}: is the API key of the same "
+        f"project?",
         until=until,
         is_problem=True,
     )
@@ -136,31 +136,31 @@ def _missing(
 def _end(
     context: ShardContext, progress: ShardProgress, submission: Submission, batch: Batch
 ) -> CloseRejectedBatch | Collect | Wait:
-    """Read what a terminal batch has, as soon as it shows all that it says it has."""
+    """Collect a terminal batch as soon as it names all the files that it has."""
     failed = batch.known_status is BatchStatus.FAILED
     has_files = batch.output_file_id is not None or batch.error_file_id is not None
     if failed and not has_files:
         failure = batch_failure(batch)
-        away = _limit_backoff(context, progress) if failure in UNCOUNTED else 0.0
+        pause = _limit_backoff(context, progress) if failure in UNCOUNTED else 0.0
         return CloseRejectedBatch(
             run=context.run,
             reason=batch_failure_reason(batch),
             submission=submission,
             batch=batch,
             failure=failure,
-            not_before=context.inputs.now + away if away else 0.0,
+            not_before=context.inputs.now + pause if pause else 0.0,
         )
-    # Ids may be named minutes after the status (fact sheet, failure 5), and an answer that was
-    # not waited for is asked again and lost. Counts lie, but that nothing was answered can be
-    # seen from an error file that has a line for each request; the wait is bounded.
+    # The ids of files may be named minutes after the status (fact sheet, failure 5), and a
+    # response that is not waited for is lost and paid for again. Counts are not reliable, but an
+    # error file with a line for each request shows that nothing succeeded. The wait is bounded.
     early = False
     if batch.output_file_id is None:
         patience = context.grace if context.loopback else max(_LATE, context.grace)
         until = (submission.terminal_at or context.inputs.now) + patience
-        early = context.unset(submission.terminal_at) or context.seen_at < until
+        early = context.unset(submission.terminal_at) or context.observed_at < until
         counts = batch.request_counts
-        none_answered = batch.error_file_id is not None and counts.total > 0 == counts.completed
-        if early and not none_answered:
+        none_succeeded = batch.error_file_id is not None and counts.total > 0 == counts.completed
+        if early and not none_succeeded:
             return Wait(
                 run=context.run,
                 key=submission.key,
@@ -178,7 +178,7 @@ def _end(
 
 
 def _limit_backoff(context: ShardContext, progress: ShardProgress) -> float:
-    """Return the seconds to stay away after a limit: doubling with each in a row, to an hour."""
+    """Return the seconds to wait after a limit: doubled for each one in a row, an hour at most."""
     refused = 0
     for earlier in reversed(context.run.shard_submissions(progress.shard.number)[:-1]):
         if earlier.counted:
@@ -189,9 +189,9 @@ def _limit_backoff(context: ShardContext, progress: ShardProgress) -> float:
 
 
 def batch_failure(batch: Batch) -> BatchFailure:
-    """Classify why a batch was turned away as a whole (fact sheet, section 3, failures 10, 11).
+    """Classify why a batch was rejected as a whole (fact sheet, section 3, failures 10, 11).
 
-    Unknown codes are the user's to fix: asking again by itself would fail again.
+    An unknown code counts as lasting: the user has to fix it, a resubmission would fail again.
     """
     kinds = set()
     for error in batch.errors:
@@ -211,7 +211,7 @@ def batch_failure(batch: Batch) -> BatchFailure:
 
 
 def batch_failure_reason(batch: Batch) -> str:
-    """Say why a batch failed as a whole, in the API's own words; the first three errors."""
+    """Return the API's words for why a batch failed as a whole: the first three errors."""
     if not batch.errors:
         return f"{batch.id} failed without a reason"
     shown = "; ".join(str(error) for error in batch.errors[:_REASONS_SHOWN])
@@ -220,7 +220,7 @@ def batch_failure_reason(batch: Batch) -> str:
 
 
 _LEEWAY: Final = 3600.0
-"""Seconds after the end of its window that a batch may still take to come to its end."""
+"""Seconds after the end of its window that a batch may still take to end."""
 _WINDOW: Final = re.compile(r"([1-9][0-9]{0,5})(m|h|d)")
 _HOUR: Final = 3600
 _DAY: Final = 86_400
@@ -228,25 +228,24 @@ _UNITS: Final = {"m": 60, "h": _HOUR, "d": _DAY}
 
 
 def overdue(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
-    """Say that a batch takes longer than it should, and what is done about it; None if not."""
+    """Say that a batch takes longer than it should, and what is done; None if it does not."""
     due = _due(context, submission, batch)
     if due is None or context.inputs.now < due or context.deadline.action is DeadlineAction.WAIT:
         return None
     done = (
-        "it is cancelled, and what it leaves unanswered is asked again"
+        "it is cancelled, and its unfinished requests are resubmitted"
         if context.deadline.action is DeadlineAction.RESUBMIT
-        else f"`runner cancel {context.run.job}` collects what it has answered; "
-        f"`deadline: {{action: resubmit}}` in the spec cancels it and asks the rest again"
+        else f"`runner cancel {context.run.job}` collects what has finished; "
+        f"`deadline: {{action: resubmit}}` in the spec cancels it and resubmits the rest"
     )
     late = span(context.inputs.now - due)
     return f"{batch.id} is overdue: {batch.status}, and due {late} ago; {done}"
 
 
 def _due(context: ShardContext, submission: Submission, batch: Batch) -> float | None:
-    """Return when a batch should be over, by this machine's clock; None where nobody has said.
+    """Return when a batch should have ended, by this machine's clock; None if unknown.
 
-    The provider's clock gives the length of the window only: it may be of another opinion about
-    the time of day.
+    Only the length of the window is taken from the provider's clock, which may differ from ours.
     """
     began = submission.submitted_at
     if began is None:

@@ -1,12 +1,8 @@
-"""The one place where decisions are made: wish, ledger and facts give a plan.
+"""The plan: all decisions are made here, from desired, recorded and observed state.
 
 Pure: no clock, no file, no network, no randomness. The same arguments give the same plan, so
-every decision can be tested as a row of a table, and what `runner plan` prints is what
+every decision can be tested as a row of a table, and `runner plan` prints what
 `runner reconcile` does.
-
-What has become of a run for which there is nothing left to do. Pure.
-
-What a plan has to say to people beside its actions: twins, results about to be lost. Pure.
 """
 
 from __future__ import annotations
@@ -47,18 +43,18 @@ if TYPE_CHECKING:
 
 
 def make_plan(desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: PlanInputs) -> Plan:
-    """Decide what brings the project nearer to what its specs ask for.
+    """Decide which actions bring the project to the state that its specs describe.
 
-    `desired_runs` are the selected jobs; `recorded.runs` holds, besides theirs, those runs that no
-    spec asks for any more and that are to be seen through (they are paid for).
+    `desired_runs` are the selected jobs. `recorded.runs` holds their runs, and those that no spec
+    describes any more but that have to be followed to their end, since they are paid for.
     """
     planner = _Planner(desired_runs, recorded, inputs)
     for desired in sorted(desired_runs, key=planner.is_new):
-        planner.wished(desired)
+        planner.add_desired(desired)
     wanted = {(desired.job.name, desired.revision) for desired in desired_runs}
     for run in recorded.runs:
         if (run.job, run.revision) not in wanted and run.id not in planner.taken:
-            planner.unwished(run)
+            planner.add_undesired(run)
     planner.notes += twins(desired_runs, recorded)
     for run in recorded.runs:
         planner.notes += expiring(run, inputs)
@@ -79,7 +75,7 @@ def make_plan(desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: Pl
 
 
 def _restorations(actions: Sequence[Action]) -> tuple[Action, ...]:
-    """Keep what writes down what there is already; a run only begins where batches of it are."""
+    """Keep the actions that record what exists already; a run starts only where it has batches."""
     found = {action.run.revision for action in actions if isinstance(action, AdoptBatch)}
     kept = (AdoptBatch, NoteSpec, Observe, RestoreRun)
     return tuple(
@@ -91,12 +87,12 @@ def _restorations(actions: Sequence[Action]) -> tuple[Action, ...]:
 
 
 class _Planner:
-    """A plan in the making."""
+    """Collects the actions, waits and notes of a plan."""
 
     def __init__(
         self, desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: PlanInputs
     ) -> None:
-        self._wishes = desired_runs
+        self._desired = desired_runs
         self._wanted = {desired.job.name: desired.revision for desired in desired_runs}
         self._jobs = {desired.job.name: desired.job for desired in desired_runs}
         self.recorded = recorded
@@ -107,14 +103,14 @@ class _Planner:
         self.taken: set[int] = set()
         self.needs_listing: set[str] = set()
         self._by_identity = {(run.job, run.revision): run for run in recorded.runs}
-        self._traces: dict[str, BatchIndex] = {}
+        self._indexes: dict[str, BatchIndex] = {}
 
     def is_new(self, desired: DesiredRun) -> bool:
-        """Whether a job has no run of its own; those that have come first."""
+        """Whether a job has no run of its own; jobs that have one are planned first."""
         return (desired.job.name, desired.revision) not in self._by_identity
 
-    def wished(self, desired: DesiredRun) -> None:
-        """Plan for a job that a spec asks for."""
+    def add_desired(self, desired: DesiredRun) -> None:
+        """Plan for a job that a spec describes."""
         run = self._by_identity.get((desired.job.name, desired.revision))
         if run is None:
             run = self._renamed(desired)
@@ -140,7 +136,7 @@ class _Planner:
         self._advance(run, desired)
 
     def _cut_otherwise(self, desired: DesiredRun, run: Run | None) -> bool:
-        """Hold a run whose batches at the provider do not fit its shards; says whether it does."""
+        """Hold a run whose batches at the provider do not fit its shards; return if it did."""
         if desired.restorable is not None or (run is not None and run.submissions):
             return False
         if run is not None and run.state.final:
@@ -153,30 +149,30 @@ class _Planner:
             Wait(
                 run=run,
                 key=None,
-                reason=f"{other.id} asks requests of this revision in another cut: the ledger was "
+                reason=f"{other.id} has requests of this revision in other shards: the ledger was "
                 f"lost, and the limits of provider {run.provider} were changed since. Nothing is "
-                f"submitted, since it could be paid twice: put the limits back as they were",
+                f"submitted, since it could be paid twice: restore the limits",
                 is_problem=True,
             )
         )
         return True
 
-    def unwished(self, run: Run) -> None:
-        """Plan for a run that no spec asks for: see it through, submit nothing new."""
+    def add_undesired(self, run: Run) -> None:
+        """Plan for a run that no spec describes: follow it to its end, submit nothing new."""
         if not run.state.final:
             self._advance(run, None)
         elif run.job in self._jobs:
-            self._tidied(run, self._jobs[run.job])
+            self._clean_up(run, self._jobs[run.job])
 
     def _renamed(self, desired: DesiredRun) -> Run | None:
-        """Find the run of these very questions that no job asks for under its own name."""
+        """Find a run of this revision whose own job has gone or has another revision now."""
         for run in reversed(self.recorded.runs):
             if run.revision == desired.revision and run.id not in self.taken and self._free(run):
                 return run
         return None
 
     def _free(self, run: Run) -> bool:
-        """Whether the job that a run belongs to is gone, or asks for something else now."""
+        """Whether the job that a run belongs to has gone or has another revision now."""
         if run.job in self._wanted:
             return self._wanted[run.job] != run.revision
         if self.inputs.living is None:
@@ -187,7 +183,7 @@ class _Planner:
         return record is not None and record.wanted != run.revision
 
     def _unsure(self, desired: DesiredRun) -> bool:
-        """Hold a job whose questions were asked under a name that may be its old one."""
+        """Hold a job whose revision was submitted under a name that may be its old one."""
         if self.inputs.living is not None:
             return False
         for run in self.recorded.runs:
@@ -196,8 +192,8 @@ class _Planner:
                     Wait(
                         run=self._fresh(desired),
                         key=None,
-                        reason=f"job {run.job} has asked the same; while some spec cannot be read, "
-                        f"nobody knows whether this is {run.job} under a new name",
+                        reason=f"job {run.job} has submitted the same requests; while some spec "
+                        f"cannot be read, it is unknown whether this is {run.job} under a new name",
                         is_problem=True,
                     )
                 )
@@ -210,7 +206,7 @@ class _Planner:
                 RestoreRun(
                     run=desired.restorable.run,
                     restorable=desired.restorable,
-                    reason="its outputs and record are on the disk, the ledger does not know it",
+                    reason="its outputs and record are on the disk and not in the ledger",
                     job=desired.record,
                 )
             )
@@ -221,14 +217,14 @@ class _Planner:
         self.actions.append(
             StartRun(
                 run=run,
-                reason="the spec or its input changed what is asked" if earlier else "a new job",
+                reason="the spec or its input has changed the requests" if earlier else "a new job",
                 job=desired.record,
             )
         )
         return run
 
     def _fresh(self, desired: DesiredRun) -> Run:
-        """Return the run that a wish would become."""
+        """Return the run that a desired run would become."""
         return Run(
             id=0,
             job=desired.job.name,
@@ -249,7 +245,7 @@ class _Planner:
         )
 
     def _blocked(self, run: Run, desired: DesiredRun) -> bool:
-        """Hold a run that has to move and could not."""
+        """Hold a run that has to move and could not; returns whether it did."""
         held = self.inputs.held.get(run.name)
         if held is None or (run.job == desired.job.name and run.folder == desired.folder):
             return False
@@ -266,7 +262,7 @@ class _Planner:
             self.actions.append(
                 RelocateRun(run=run, reason=what, job=desired.record, folder=desired.folder)
             )
-            self.notes.append(f"{desired.job.name}: {what}; nothing is submitted for that")
+            self.notes.append(f"{desired.job.name}: {what}; nothing is submitted for this")
             return dataclasses.replace(run, job=desired.job.name, folder=desired.folder)
         if self.recorded.jobs.get(desired.job.name) != desired.record:
             reason, note = edited(run, desired, self.recorded)
@@ -288,17 +284,17 @@ class _Planner:
             )
         elif self.inputs.latest.get(desired.folder.rpartition("/")[0]) != run.short:
             self._unless_held(
-                PointLatest(run=run, reason="the spec asks for this finished revision")
+                PointLatest(run=run, reason="the spec describes this finished revision")
             )
         else:
-            self._tidied(run, desired.job)
+            self._clean_up(run, desired.job)
 
-    def _tidied(self, run: Run, job: Job) -> None:
-        """Leave nothing at the provider, once everything is here, if the spec says so."""
+    def _clean_up(self, run: Run, job: Job) -> None:
+        """Delete the files at the provider, once the results are here, if the spec says so."""
         provider = self.inputs.providers.get(run.provider)
         if provider is None or provider.identity["base_url"] != run.base_url:
-            return  # its files are elsewhere: the same ids may be somebody else's here
-        # What has not succeeded may be asked again, and then its answers are collected once more.
+            return  # its files are elsewhere: here the same ids may belong to another user
+        # What has not succeeded may be retried, and then its files are collected once more.
         if run.state is RunState.SUCCEEDED and not job.keep_remote and run.tidied_at is None:
             reason = "its results are here, and the spec says keep_remote: false"
             self._unless_held(DeleteRemoteFiles(run=run, reason=reason))
@@ -342,41 +338,44 @@ class _Planner:
             self._unless_held(ended(run, context.job, all_progress, broken))
 
     def _of(self, provider: str) -> BatchIndex:
-        if provider not in self._traces:
+        if provider not in self._indexes:
             claims = {
                 name: key
-                for desired in self._wishes
+                for desired in self._desired
                 if desired.job.provider.name == provider
                 for name, key in desired.claims.items()
             }
-            self._traces[provider] = BatchIndex(
+            self._indexes[provider] = BatchIndex(
                 self.recorded.tagged.get(provider, ()), self.inputs.of(provider), claims
             )
-        return self._traces[provider]
+        return self._indexes[provider]
 
 
 def ended(
     run: Run, job: Job | None, all_progress: Sequence[ShardProgress], broken: str | None
 ) -> Finish:
-    """Say how a run has ended: nothing is under way and nothing may be submitted.
+    """Finish a run of which nothing is in flight and nothing may be submitted.
 
-    `job` is None where no spec asks for it any more; `broken` is why it cannot go on, or None.
+    `job` is None where no spec describes it any more; `broken` is the reason why it cannot
+    continue, or None.
     """
-    unanswered = sum(len(progress.shard.rows) - len(progress.answered) for progress in all_progress)
-    could_go_on = any(len(progress.pending) for progress in all_progress)
-    if unanswered == 0:
-        state, reason = RunState.SUCCEEDED, "every request is answered"
+    unfinished = sum(
+        len(progress.shard.rows) - len(progress.succeeded) for progress in all_progress
+    )
+    could_continue = any(len(progress.pending) for progress in all_progress)
+    if unfinished == 0:
+        state, reason = RunState.SUCCEEDED, "every request succeeded"
     elif run.cancel_requested:
         state, reason = RunState.CANCELLED, "cancelled on request"
     elif broken is not None:
         state, reason = RunState.FAILED, broken
-    elif job is None and could_go_on:
+    elif job is None and could_continue:
         state = RunState.PARTIAL
-        without = f"{unanswered} of {run.requests} requests without an answer"
-        reason = f"no spec asks for it any more; {without}"
+        without = f"{unfinished} of {run.requests} requests have not succeeded"
+        reason = f"no spec describes it any more; {without}"
     else:
         state = RunState.PARTIAL
-        reason = f"{unanswered} of {run.requests} requests ended without a successful response"
+        reason = f"{unfinished} of {run.requests} requests ended without a successful response"
         last = _last_failure(run, all_progress)
         reason += "" if last is None else f"; the last of them with: {last}"
     return Finish(
@@ -384,12 +383,12 @@ def ended(
         reason=reason,
         job=job,
         state=state,
-        superseded=job is None and could_go_on and not run.cancel_requested,
+        superseded=job is None and could_continue and not run.cancel_requested,
     )
 
 
 def _last_failure(run: Run, all_progress: Sequence[ShardProgress]) -> str | None:
-    """Return why a batch failed as a whole, where that was the end of some requests."""
+    """Return why a batch failed as a whole, where that ended some requests."""
     for progress in all_progress:
         attempts = run.shard_submissions(progress.shard.number)
         if progress.failed and attempts and attempts[-1].state is SubmissionState.FAILED:
@@ -398,41 +397,42 @@ def _last_failure(run: Run, all_progress: Sequence[ShardProgress]) -> str | None
 
 
 _WARNING: Final = 7 * 86_400.0
-"""Seconds before results are gone from which on people are warned (fact sheet, failure 27)."""
+"""Seconds before results expire at which warnings begin (fact sheet, failure 27)."""
 
 
 def edited(run: Run, desired: DesiredRun, recorded: Recorded) -> tuple[str, str]:
-    """Say what an edit of a spec came to that asks for a run which there is already.
+    """Describe an edit of a spec whose run exists already.
 
-    Returns the reason for noting it, and the remark for people.
+    Returns the reason of the action that records it, and the note for people.
     """
     before = recorded.jobs.get(desired.job.name)
     if before is not None and before.wanted not in (None, desired.revision):
-        reason = "the spec asks for this revision again"
-        return reason, f"{desired.job.name}: {reason}; what is answered is not asked twice"
+        reason = "the spec describes this revision again"
+        note = f"{desired.job.name}: {reason}; requests that succeeded are not submitted again"
+        return reason, note
     in_flight = not run.state.final and any(submission.batch_id for submission in run.submissions)
-    reaches = "it reaches only batches that are not created yet" if in_flight else "no new batch"
+    reaches = "it affects only batches that are not created yet" if in_flight else "no new batch"
     return (
-        "the spec changed in what cannot change an answer",
-        f"{desired.job.name}: the spec's edit changes no answer; {reaches}",
+        "the spec changed, and no response can change by it",
+        f"{desired.job.name}: the edit of the spec cannot change a response; {reaches}",
     )
 
 
 def twins(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[str]:
-    """Warn of jobs that are about to ask the very same questions as another."""
+    """Warn of jobs that are about to submit the same requests as another job."""
     first: dict[str, str] = {}
-    met = {(run.job, run.revision) for run in recorded.runs}
+    known = {(run.job, run.revision) for run in recorded.runs}
     for desired in desired_runs:
         other = first.setdefault(desired.revision, desired.job.name)
-        if other != desired.job.name and (desired.job.name, desired.revision) not in met:
+        if other != desired.job.name and (desired.job.name, desired.revision) not in known:
             yield (
-                f"{desired.job.name}: asks the same questions as {other} again (revision "
-                f"{desired.revision[:12]}); if you want another sample, say `replicate: 2`"
+                f"{desired.job.name}: submits the same requests as {other} again (revision "
+                f"{desired.revision[:12]}); for another sample write `replicate: 2`"
             )
 
 
 def expiring(run: Run, inputs: PlanInputs) -> Iterator[str]:
-    """Warn of results that lie at the provider, are not here, and will be gone before long."""
+    """Warn of results that are not downloaded yet and will expire soon."""
     provider = inputs.providers.get(run.provider)
     life = (provider and provider.output_expires_after) or LONGEST_LIFE
     for submission in run.submissions:

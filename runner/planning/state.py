@@ -1,9 +1,6 @@
-"""What is in flight at a provider, in batches and in prompt tokens. Pure.
+"""The inputs of a plan: desired runs, recorded state, and what was observed at the providers.
 
-What a plan is made from: the wish, and what was seen at the provider and on the disk.
-
-Frozen values without behaviour of their own to speak of; the third ingredient, what is known,
-comes from the ledger. Pure.
+Frozen values. Pure.
 """
 
 from __future__ import annotations
@@ -39,11 +36,11 @@ class Enqueued:
 
     @property
     def tokens(self) -> int:
-        """All of them, as well as they are known."""
+        """All prompt tokens; those that were not counted are estimated."""
         return self.counted + tokens(self.uncounted_bytes)
 
     def __add__(self, other: Enqueued) -> Enqueued:
-        """Put two together: bytes are rounded to tokens once, in the sum."""
+        """Add two; bytes are converted to tokens once, in the sum."""
         return Enqueued(
             counted=self.counted + other.counted,
             uncounted_bytes=self.uncounted_bytes + other.uncounted_bytes,
@@ -56,20 +53,20 @@ class Enqueued:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What is in flight at one provider: batches, and prompt tokens by model."""
+    """The batches in flight at one provider, and their prompt tokens by model."""
 
     batches: int = 0
     enqueued: Mapping[str | None, Enqueued] = field(default_factory=dict)
 
 
 def tokens(size: int) -> int:
-    """Estimate the prompt tokens of so many bytes of request lines."""
+    """Estimate the prompt tokens of `size` bytes of request lines."""
     return round(size / BYTES_A_TOKEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restorable:
-    """A finished run as its record on disk tells it, with its files by submission key."""
+    """A finished run, read from its record on the disk, with its files by submission key."""
 
     run: Run
     files: Mapping[str, tuple[FileRecord, ...]]
@@ -77,12 +74,13 @@ class Restorable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredRun:
-    """One job as its spec wants it, with the identity of its answers.
+    """One job as its spec describes it, with its revision.
 
     `shards` is empty where the run is recorded already: its shards were cut when it began.
     `restorable` is a finished run read from its record on disk, for a ledger that lacks it;
-    `claims` are the keys, by batch id, of batches of elsewhere that were taken over for it.
-    `scanned` is the input as it was just read, where a later write could not go unnoticed.
+    `claims` are the keys, by batch id, of batches made elsewhere that were adopted for it.
+    `scanned` is the fingerprint of the input that was just read, where a later write would change
+    it.
     """
 
     job: Job
@@ -100,11 +98,12 @@ class DesiredRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """The ledger's side: jobs, runs, and batches seen earlier that had no submission here.
+    """What the ledger has: jobs, runs, and batches that were listed and belong to no submission.
 
-    `loads` says by provider what is in flight, of all jobs, selected or not. `keys` has, for
-    revisions that several jobs ask or have asked for, the keys of every submission. Runs in a
-    final state are summaries; the others hold their shards and submissions.
+    `tagged` has the latter by provider. `loads` says by provider what is in flight, of all jobs,
+    selected or not. `keys` has, for revisions that several jobs share or have shared, the keys of
+    every submission. Runs in a final state are summaries; the others hold their shards and
+    submissions.
     """
 
     jobs: Mapping[str, JobRecord]
@@ -118,12 +117,12 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """One look through a provider's lists for what may be ours.
+    """The lists of a provider, read once to find what may be ours.
 
-    `started_at` (Unix seconds, this machine's clock) is before the first page was asked for:
-    only what was doubted earlier than that can be settled by it. `complete` says that every
-    batch since the bound was seen; `offered` that the provider has such a list at all. `files`
-    is None where there was no reason to list them.
+    `started_at` (Unix seconds, this machine's clock) is before the first page was requested: the
+    list can show only what happened before that. `complete` says that it has every batch since
+    the bound, `offered` that the provider has such a list at all. `files` is None where there was
+    no reason to list them.
     """
 
     started_at: float
@@ -137,12 +136,12 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What one provider answered in this pass.
+    """What one provider has shown in this pass.
 
-    `failure` is why it could not be asked, in words, and `error` what that was; `unusable` that
-    asking again cannot help. What was learned before the failure is kept. `batches` holds the
-    in-flight batches that were found, `missing` the ids it says it does not know. `asked_at`
-    (Unix seconds) is when the asking began: what is missing was missing then.
+    `failure` is the reason why it could not be queried, in words, and `error` the exception;
+    `unusable` says that another try does not help. What was observed before the failure is kept.
+    `batches` holds the batches that were found, `missing` the ids that it does not know.
+    `asked_at` (Unix seconds) is when the queries began: what is missing was missing then.
     """
 
     failure: str | None = None
@@ -156,15 +155,15 @@ class Observed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInputs:
-    """Everything the plan may know besides the wish and the ledger.
+    """All inputs of a plan besides desired and recorded state.
 
-    `living` are the names of all jobs in the project's specs, selected or not; None if some
-    spec file could not be read, so that no name is known to be gone. `published` are the ids
-    of final runs whose output is on the disk; `latest` is what each job's link leads to.
-    `held` maps the keys of submissions (as text) and runs that failed earlier in this pass
-    to the reason: they are left alone until the next. With `restoring` the plan only writes down
-    what there is already. `recorded_batches` and `cancelled` are the keys of
-    batches that were recorded, or asked to be cancelled, in this pass already.
+    `living` are the names of all jobs in the project's specs, selected or not; None if some spec
+    file could not be read, so that no name is known to be removed. `published` are the ids of
+    final runs whose output is on the disk; `latest` is the revision that each job's link leads
+    to. `held` maps submissions (by key) and runs (by `job/revision`) that failed earlier in this
+    pass to the reason: they are skipped until the next pass. With `restoring` the plan only
+    records what exists already. `recorded_batches` and `cancelled` are the keys of submissions
+    whose batch was recorded, or cancelled, in this pass already.
     """
 
     now: float
@@ -179,5 +178,5 @@ class PlanInputs:
     cancelled: frozenset[str] = frozenset()
 
     def of(self, provider: str) -> Observed:
-        """Return what was seen at a provider; nothing if there was no question for it."""
+        """Return what was observed at a provider; nothing if it was not queried."""
         return self.observed.get(provider, Observed())

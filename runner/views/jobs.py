@@ -281,7 +281,7 @@ def _counts(run: Run) -> tuple[int, int]:
     """Count the requests of an unfinished run that are answered, and those given up."""
     all_progress = [shard_progress(run, shard, run.attempts) for shard in run.shards]
     return (
-        sum(len(progress.answered) for progress in all_progress),
+        sum(len(progress.succeeded) for progress in all_progress),
         sum(len(progress.failed) for progress in all_progress),
     )
 

@@ -80,7 +80,7 @@ def _job(name: str, run: Run | None, ledger: Ledger) -> JobTotals:
     if not run.state.final:
         whole = ledger.run(run.id)
         all_progress = [shard_progress(whole, shard, whole.attempts) for shard in whole.shards]
-        succeeded = sum(len(progress.answered) for progress in all_progress)
+        succeeded = sum(len(progress.succeeded) for progress in all_progress)
         failed = sum(len(progress.failed) for progress in all_progress)
     return JobTotals(
         name=name,

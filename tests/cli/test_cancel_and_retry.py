@@ -105,7 +105,7 @@ def test_retry(run: Run, lab: Folder, world: World) -> None:
     again = run("retry", "one")
     assert (again.code, again.err) == (
         0,
-        "one: every request is answered; nothing to ask again\n",
+        "one: every request succeeded; nothing to ask again\n",
     )
 
 

@@ -28,7 +28,7 @@ def refusal(run: Run, world: World) -> str:
     before = (states(run), len(world.calls("POST", "*")))
     done = run(*DO)
     assert (done.code, done.out) == (1, "")
-    assert "error: the world has moved since plan.json was made, so nothing was done: " in done.err
+    assert "error: the plan in plan.json is out of date, and nothing was done: " in done.err
     assert (states(run), len(world.calls("POST", "*"))) == before
     return done.err
 
@@ -128,7 +128,7 @@ def tighten_limits(folder: Folder) -> None:
 @pytest.mark.parametrize(
     ("move", "said"),
     [
-        (edit_input, "now (its input has changed). `runner plan -o plan.json` makes the plan anew"),
+        (edit_input, "now (its input has changed). `runner plan -o plan.json` makes it again"),
         (edit_window, "hello: completion_window was 24h, is 48h."),
         (edit_replicate, "now (replicate was 1, is 2)."),
         (add_job, "more: asks for something now that the plan does not hold."),
@@ -265,7 +265,7 @@ def garble(text: str) -> str:
         (lambda _text: "\0\ud800", "plan.json: is no plan"),
         (
             lambda text: text.replace('"format_version": 1', '"format_version": 2'),
-            "plan.json: has format_version 2, and this runner reads 1; make it anew",
+            "plan.json: has format_version 2, and this runner reads 1; make it again",
         ),
         (
             lambda text: text.replace('"runner": "', '"runner": "9.'),

@@ -120,7 +120,10 @@ def test_an_edit_undone_returns_to_what_was_asked(run: Run, finished: Folder) ->
     text = told(run)
 
     assert "~ spec replicate: 2 → 1 — makes another revision" in text
-    assert "the spec asks for this revision again; what is answered is not asked twice" in text
+    assert (
+        "the spec describes this revision again; requests that succeeded are not submitted again"
+        in text
+    )
     assert "changes no answer" not in text
 
 

@@ -201,7 +201,7 @@ def test_show_groups_errors_and_says_how_long_what_took(
 
     text = run("show", "one").out
 
-    section = text.partition("Errors of the 6 requests without an answer\n")[2]
+    section = text.partition("Errors of the 6 requests have not succeeded\n")[2]
     assert section.partition("\n\n")[0].splitlines() == [
         "  5 x bad_value",
         "    one-0: No such colour.",

@@ -181,7 +181,8 @@ def test_20_a_batch_that_vanishes_is_lost_and_not_failed(make_site: MakeSite) ->
     assert not report.settled, "one denial proves nothing"
     assert report.has_problem
     assert (
-        f"does not know {batch.batch_id}: is the key of the same project?" in report.waits[0].reason
+        f"does not know {batch.batch_id}: is the API key of the same project?"
+        in report.waits[0].reason
     )
     assert site.until_done(pause=120).states == {"job": RunState.FAILED}
     [lost] = known(site).submissions

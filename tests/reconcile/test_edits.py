@@ -123,7 +123,7 @@ def test_two_living_jobs_with_one_revision_each_run_with_a_warning(make_site: Ma
     site.write_spec(SPEC.replace("name: job", "name: twin"), name="twin")
     assert set(site.until_done().states.values()) == {RunState.SUCCEEDED}
     assert asked(site) == 2
-    assert "asks the same questions as job again" in " ".join(site.told)
+    assert "submits the same requests as job again" in " ".join(site.told)
 
 
 def test_a_job_can_move_its_outputs(make_site: MakeSite) -> None:
@@ -273,7 +273,7 @@ def test_a_lost_ledger_and_changed_limits_pay_nothing_twice(make_site: MakeSite)
         site.clock.sleep(60)
     report = site.reconcile()
     assert report.has_problem
-    assert "in another cut" in report.waits[0].reason
+    assert "in other shards" in report.waits[0].reason
     assert asked(site) == 1
     config.write_text(before)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}

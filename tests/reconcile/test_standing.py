@@ -124,7 +124,7 @@ def test_every_row_is_in_exactly_one_set(
 ) -> None:
     submissions, round_ = history
     progress = shard_progress(run_of(submissions, round_), shard(), attempts)
-    parts = [progress.answered, progress.failed, progress.pending]
+    parts = [progress.succeeded, progress.failed, progress.pending]
     assert sorted(row for part in parts for row in part) == list(range(ROWS))
 
 
@@ -134,15 +134,15 @@ def test_an_answered_row_stays_answered(history: tuple[list[Submission], int]) -
     answered = RowSet()
     for end in range(len(submissions) + 1):
         progress = shard_progress(run_of(submissions[:end], round_), shard(), 3)
-        assert not answered.difference(progress.answered)
-        answered = progress.answered
+        assert not answered.difference(progress.succeeded)
+        answered = progress.succeeded
 
 
 @given(histories())
 def test_a_new_round_asks_everything_unanswered(history: tuple[list[Submission], int]) -> None:
     submissions, round_ = history
     progress = shard_progress(run_of(submissions, round_ + 1), shard(), 1)
-    assert progress.pending == EVERY.difference(progress.answered)
+    assert progress.pending == EVERY.difference(progress.succeeded)
 
 
 def test_attempts_that_do_not_count_leave_their_rows_pending() -> None:
@@ -165,7 +165,7 @@ def test_the_last_counted_attempt_ends_what_is_left() -> None:
     rest = RowSet.span(5, ROWS)
     first = attempt(1, EVERY, SubmissionState.COLLECTED, rest, RowSet())
     progress = shard_progress(run_of([first]), shard(), 1)
-    assert (progress.answered, progress.failed) == (RowSet.span(0, 5), rest)
+    assert (progress.succeeded, progress.failed) == (RowSet.span(0, 5), rest)
 
 
 def test_an_open_attempt_keeps_its_rows_pending_even_if_it_is_the_last() -> None:

@@ -57,7 +57,7 @@ def since(
 
 def restarted(changed: JobChanges) -> Preview:
     """Return the plan for a job that asks for another revision now."""
-    reason = "the spec or its input changed what is asked"
+    reason = "the spec or its input has changed the requests"
     return preview(
         StartRun(run=run(), reason=reason, job=record()),
         submit(run()),
@@ -92,9 +92,9 @@ PLANS: Final[dict[str, Preview]] = {
     "changed-beyond-knowing": restarted(since(rows=None, source=None)),
     "edited-for-free": preview(
         NoteSpec(
-            run=run(), reason="the spec changed in what cannot change an answer", job=record()
+            run=run(), reason="the spec changed, and no response can change by it", job=record()
         ),
-        notes=("sentiment: the spec's edit changes no answer; no new batch",),
+        notes=("sentiment: the edit of the spec cannot change a response; no new batch",),
         since={
             "sentiment": since(
                 edit(
@@ -139,7 +139,7 @@ PLANS: Final[dict[str, Preview]] = {
     "every-step": preview(
         *every_step(),
         Wait(run=run("banking77-intents"), key=None, reason="the disk is full", is_problem=True),
-        notes=("sentiment: the spec's edit changes no answer; no new batch",),
+        notes=("sentiment: the edit of the spec cannot change a response; no new batch",),
         unasked={"openai": "OPENAI_API_KEY is not set, and provider openai needs a key"},
     ),
     "many-shards": preview(

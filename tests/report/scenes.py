@@ -199,10 +199,10 @@ def preview(*what: steps.Action | Wait, notes: tuple[str, ...] = (), **values: A
 
 def submit(of: Run, number: int = 1, attempt: int = 1, **values: Any) -> steps.Submit:  # noqa: ANN401
     """Return the step that submits an attempt."""
-    again = "its requests ended without an answer, and trying again can help"
+    again = "its requests failed, and submitting them again can help"
     return steps.Submit(
         run=of,
-        reason="its requests have not been asked" if attempt == 1 else again,
+        reason="its requests have not been submitted yet" if attempt == 1 else again,
         job=job(of.job),
         shard=of.shards[number - 1],
         submission=submission(of, number, attempt, **values),
@@ -218,7 +218,7 @@ def every_step(of: Run | None = None) -> list[steps.Action]:
         steps.StartRun(run=of, reason="a new job", job=record()),
         steps.RestoreRun(
             run=run("summaries", state=RunState.SUCCEEDED, succeeded=3080),
-            reason="its outputs and record are on the disk, the ledger does not know it",
+            reason="its outputs and record are on the disk and not in the ledger",
             job=record(),
             restorable=Restorable(run=of, files={}),
         ),
@@ -230,7 +230,7 @@ def every_step(of: Run | None = None) -> list[steps.Action]:
         ),
         steps.ReopenRun(run=of, reason="its spec is back", attempts=3),
         steps.NoteSpec(
-            run=of, reason="the spec changed in what cannot change an answer", job=record()
+            run=of, reason="the spec changed, and no response can change by it", job=record()
         ),
         submit(of),
         steps.AdoptBatch(
@@ -249,7 +249,7 @@ def every_step(of: Run | None = None) -> list[steps.Action]:
             sha256="5" * 64,
         ),
         steps.MarkUncertain(
-            run=of, reason="a pass ended between the upload and its answer", key=key
+            run=of, reason="a pass ended between the upload and its response", key=key
         ),
         steps.ClearIntent(
             run=of, reason="a complete listing shows that the upload did not happen", key=key
@@ -263,7 +263,7 @@ def every_step(of: Run | None = None) -> list[steps.Action]:
         ),
         steps.MarkLost(
             run=of,
-            reason="the provider has not known the batch for too long",
+            reason="the provider has denied the batch for too long",
             submission=attempt,
         ),
         steps.Collect(
@@ -283,13 +283,13 @@ def every_step(of: Run | None = None) -> list[steps.Action]:
             not_before=0.0,
         ),
         steps.CancelBatch(run=of, reason="cancelled on request", submission=attempt),
-        steps.AbandonSubmission(run=of, reason="it is not wanted any more", submission=attempt),
+        steps.AbandonSubmission(run=of, reason="it is no longer wanted", submission=attempt),
         steps.Finish(
             run=of,
-            reason="every request is answered",
+            reason="every request succeeded",
             job=job(),
             state=RunState.SUCCEEDED,
             superseded=False,
         ),
-        steps.PointLatest(run=of, reason="the spec asks for this finished revision"),
+        steps.PointLatest(run=of, reason="the spec describes this finished revision"),
     ]
