@@ -433,7 +433,7 @@ Steps = list[Action | Wait | ListFirst]
 class Plan:
     """What will be done, in order, and what has to wait.
 
-    `notes` are sentences for people: edits that cost nothing, jobs that ask the same, results
+    `notes` are sentences for people: edits that cost nothing, jobs with the same requests, results
     that expire soon. `needs_listing` names the providers whose lists have to be read before
     this plan is complete: plan again once they have been.
     """

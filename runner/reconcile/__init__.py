@@ -1,1 +1,1 @@
-"""From wish to fact: observe, plan, apply; one pass, and the loop of passes."""
+"""Everything that acts: observe, plan, apply; one pass, and the loop of passes."""

@@ -1,12 +1,6 @@
-"""Taking over what is at the provider already under our key: the other half of submitting once.
+"""Adopt what is at the provider already under our key: the other half of submitting once.
 
-Batches that carry no key of ours are taken over by hand: see `takeover`.
-
-Which batches of elsewhere a job has taken over: kept beside its outputs as well.
-
-A batch that runner made carries its key at the provider. One that was taken over does not, and
-nobody can write it there; so if the ledger were lost, its requests would be asked, and paid, once
-more.
+Batches that carry no key of ours are adopted by a command: see `adopt_external`.
 """
 
 from __future__ import annotations
@@ -26,15 +20,18 @@ if TYPE_CHECKING:
 
 
 def adopt_batch(context: Context, action: AdoptBatch) -> None:
-    """Record a batch found at the provider as what a submission has become.
+    """Record a batch found at the provider as the batch of a submission.
 
-    Another ledger may have made other parts of a shard than this one meant to: what the batch
-    asks is what counts. Raises ApiError or LocalFileError where it cannot be told which rows that
-    is.
+    Another ledger may have cut a shard into other parts than this one: the rows that the batch
+    really has count. Raises ApiError or LocalFileError where these cannot be found out.
     """
-    meant = action.submission
-    submission = meant if meant is not None and _the_same(meant, action) else _told(context, action)
-    recorded = meant is not None and _recorded(context, action, meant)
+    intended = action.submission
+    submission = (
+        intended
+        if intended is not None and _has_same_rows(intended, action)
+        else _submission_of(context, action)
+    )
+    recorded = intended is not None and _is_recorded(context, action, intended)
     if not recorded:
         submission_transitions.prepare(context.ledger, action.run, submission)
     submission_transitions.submitted(
@@ -43,7 +40,7 @@ def adopt_batch(context: Context, action: AdoptBatch) -> None:
         action.run.provider,
         action.batch,
         adopted=True,
-        asks=submission if recorded and submission is not meant else None,
+        asks=submission if recorded and submission is not intended else None,
     )
     context.scratch(submission.key).unlink(missing_ok=True)
     context.tell(
@@ -51,7 +48,7 @@ def adopt_batch(context: Context, action: AdoptBatch) -> None:
             job=action.run.job,
             what=f"found {action.batch.id} at the provider "
             f"({plural(submission.requests, 'request')}, {action.batch.status}) "
-            f"and took it over; nothing was submitted",
+            f"and adopted it; nothing was submitted",
             event="batch_adopted",
             submission=submission.key,
             batch=action.batch,
@@ -60,8 +57,8 @@ def adopt_batch(context: Context, action: AdoptBatch) -> None:
     )
 
 
-def _the_same(submission: Submission, action: AdoptBatch) -> bool:
-    """Whether a batch is known to ask what a submission meant to ask."""
+def _has_same_rows(submission: Submission, action: AdoptBatch) -> bool:
+    """Whether a batch is known to have the rows of a submission."""
     tag = Tag.of(action.batch)
     if tag is not None and tag.sha256 is not None:
         return tag.sha256 == submission.sha256
@@ -70,10 +67,10 @@ def _the_same(submission: Submission, action: AdoptBatch) -> bool:
 
 
 def adopt_file(context: Context, action: AdoptFile) -> None:
-    """Record a file found at the provider as the one that was uploaded, if its content is.
+    """Record a file found at the provider as the uploaded one, if it has the same content.
 
-    The upload may have met an input that was being written to, so the name and the size are
-    not enough; a provider that does not give inputs back is believed.
+    The input may have changed during the upload, so name and size are not enough. A provider
+    that does not allow the download of inputs is trusted.
     """
     path = context.scratch(action.key).with_suffix(".check")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,17 +92,17 @@ def adopt_file(context: Context, action: AdoptFile) -> None:
     context.scratch(action.key).unlink(missing_ok=True)
 
 
-def _recorded(context: Context, action: AdoptBatch, submission: Submission) -> bool:
+def _is_recorded(context: Context, action: AdoptBatch, submission: Submission) -> bool:
     run = context.ledger.run(action.run.id)
     return any(recorded.key == submission.key for recorded in run.submissions)
 
 
-def _told(context: Context, action: AdoptBatch) -> Submission:
-    """Work out a submission of which only the batch is left, from its tag or its file."""
+def _submission_of(context: Context, action: AdoptBatch) -> Submission:
+    """Make the submission of a batch that the ledger lacks, from its tag or its input file."""
     shard, tag = action.shard, Tag.of(action.batch)
     rows, size, sha256 = shard.rows, shard.bytes, shard.sha256
-    told = tag is not None and tag.requests == shard.requests and tag.sha256 == shard.sha256
-    if not told:
+    whole = tag is not None and tag.requests == shard.requests and tag.sha256 == shard.sha256
+    if not whole:
         rows, size = rows_of_batch(context, action.run, shard, action.batch)
         sha256 = (tag.sha256 if tag is not None else None) or sha256
     return Submission(

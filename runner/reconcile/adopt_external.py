@@ -1,7 +1,7 @@
-"""Taking over a batch that somebody made elsewhere, by a notebook or another tool.
+"""Adopt a batch that was made elsewhere, by a notebook or another tool.
 
-What it asked must be what the job asks, request by request: otherwise its answers would be filed
-under questions that nobody put. So its input file is read at the provider and compared.
+Its requests must be those of the job, one by one: otherwise its responses would be stored under
+requests that were never submitted. So its input file is read at the provider and compared.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _NAMED: Final = 3
 
 
 def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Submission:
-    """Record a batch as an attempt of a job's run; nothing is submitted or downloaded for it yet.
+    """Record a batch as an attempt of a job's run; nothing is submitted or downloaded yet.
 
-    Raises UsageError, saying why, where the batch is not one that the job could have made;
-    ApiError and LocalFileError where that cannot be found out.
+    Raises UsageError with the reason where the job could not have made the batch, ApiError and
+    LocalFileError where that cannot be found out.
     """
     job = desired.job
     run = _run(context, desired)
@@ -56,10 +56,12 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
     if owner is not None:
         raise UsageError(f"{batch.id} belongs to this ledger already, as {owner}")
     if batch.endpoint is not None and batch.endpoint != job.endpoint:
-        raise UsageError(f"{batch.id} asks {batch.endpoint}, and {job.name} asks {job.endpoint}")
-    asked, size, sha256 = _asked(context, desired, batch)
-    shard, rows = _place(context, desired, run, batch, asked)
-    _require_same_requests(context, desired, run, shard, rows, batch, asked)
+        raise UsageError(
+            f"{batch.id} is for {batch.endpoint}, and {job.name} is for {job.endpoint}"
+        )
+    requests, size, sha256 = _requests_of(context, desired, batch)
+    shard, rows = _place(context, desired, run, batch, requests)
+    _require_same_requests(context, desired, run, shard, rows, batch, requests)
     key = _free_key(context, desired, run, shard)
     if run.id == 0:
         identifier = run_steps.start_run(
@@ -87,8 +89,8 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
     context.tell(
         Notice(
             job=job.name,
-            what=f"took over {batch.id} ({plural(len(rows), 'request')}, {batch.status}); "
-            f"`runner reconcile {job.name}` goes on with it",
+            what=f"adopted {batch.id} ({plural(len(rows), 'request')}, {batch.status}); "
+            f"`runner reconcile {job.name}` continues with it",
             event="batch_adopted",
             submission=key,
             batch=batch,
@@ -99,14 +101,14 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
 
 
 def _run(context: Context, desired: DesiredRun) -> Run:
-    """Return the run that the job asks for, as recorded or, with id 0, as it would begin."""
+    """Return the run of the job: the recorded one, or with id 0 the one that would start."""
     job = desired.job
     for summary in context.ledger.runs():
         if (summary.job, summary.revision) == (job.name, desired.revision):
             if summary.state.final:
                 raise UsageError(
-                    f"{job.name} has ended already ({summary.state}); what is unanswered can be "
-                    f"asked again with `runner retry {job.name}`"
+                    f"{job.name} has ended already ({summary.state}); requests that have not "
+                    f"succeeded can be submitted again with `runner retry {job.name}`"
                 )
             if summary.cancel_requested:
                 raise UsageError(f"{job.name} is being cancelled; adopt it when that is over")
@@ -133,25 +135,25 @@ def _run(context: Context, desired: DesiredRun) -> Run:
 
 
 def _require_new(context: Context, desired: DesiredRun) -> None:
-    """Refuse where a reconcile would find the job's run elsewhere than under its name."""
+    """Refuse where reconcile would find the job's run under another name."""
     name = desired.job.name
     for summary in context.ledger.runs():
         if summary.revision == desired.revision:
             raise UsageError(
-                f"job {summary.job} has asked the same; run `runner reconcile` first, so that it "
-                f"is known whose answers they are"
+                f"job {summary.job} has the same requests; run `runner reconcile` first, so that "
+                f"it is known whose responses they are"
             )
     if find_restorable(context.project.root, desired) is not None:
         raise UsageError(
-            f"{name} has ended already: {desired.folder} holds its answers, and only the ledger "
-            f"has lost it; `runner rebuild` brings it back"
+            f"{name} has ended already: {desired.folder} holds its results, and only the ledger "
+            f"has lost it; `runner rebuild` restores it"
         )
 
 
-def _asked(
+def _requests_of(
     context: Context, desired: DesiredRun, batch: Batch
 ) -> tuple[dict[str, bytes], int, str]:
-    """Return what a batch asks: digests of its requests by custom_id, its bytes, its SHA-256."""
+    """Return the digests of a batch's requests by custom_id, its size, and its SHA-256."""
     if batch.input_file_id is None:
         raise UsageError(f"{batch.id} does not say which file it was made from")
     path = context.ledger.path.parent / "uploads" / "taken-over.part"
@@ -164,14 +166,14 @@ def _asked(
     except NotFound as error:
         raise UsageError(
             f"the provider does not keep {batch.input_file_id} any more, from which {batch.id} "
-            f"was made, so nobody can tell what it asked: it is not taken over"
+            f"was made, so its requests are unknown: it is not adopted"
         ) from error
     finally:
         path.unlink(missing_ok=True)
 
 
 def _digests(path: Path, shown: str) -> Iterator[tuple[str, bytes]]:
-    """Yield each request's custom_id and the digest of its content, however it is laid out."""
+    """Yield each request's custom_id and the digest of its content, whatever its layout."""
     try:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
@@ -191,34 +193,36 @@ def _digests(path: Path, shown: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _place(
-    context: Context, desired: DesiredRun, run: Run, batch: Batch, asked: dict[str, bytes]
+    context: Context, desired: DesiredRun, run: Run, batch: Batch, requests: dict[str, bytes]
 ) -> tuple[ShardRecord, RowSet]:
     """Find the shard that holds a batch's requests, and their rows."""
     found: dict[int, RowSet] = {}
     recorded = 0
     for shard in run.shards:
         rows = RowSet.from_iterable(
-            row for row, custom_id in custom_ids(context, run, shard, None)() if custom_id in asked
+            row
+            for row, custom_id in custom_ids(context, run, shard, None)()
+            if custom_id in requests
         )
         if rows:
             found[shard.number] = rows
             recorded += len(rows)
-    if recorded != len(asked) or not asked:
+    if recorded != len(requests) or not requests:
         names = {
             custom_id
             for shard in run.shards
             for _row, custom_id in custom_ids(context, run, shard, None)()
         }
-        strangers = [custom_id for custom_id in asked if custom_id not in names]
+        strangers = [custom_id for custom_id in requests if custom_id not in names]
         raise UsageError(
-            f"{batch.id} asks {plural(len(strangers), 'request')} that {desired.job.input_shown} "
+            f"{batch.id} has {plural(len(strangers), 'request')} that {desired.job.input_shown} "
             f"does not have: {_listed(strangers)}"
         )
     if len(found) > 1:
         raise UsageError(
-            f"{batch.id} asks requests of {len(found)} batches that {run.job} is cut into, by "
+            f"{batch.id} has requests of {len(found)} batches that {run.job} is cut into, by "
             f"model and by size. Before the job has begun, max_requests_per_batch of provider "
-            f"{run.provider} can be set to {len(asked)}, the size that this one was cut to"
+            f"{run.provider} can be set to {len(requests)}, the size that this one was cut to"
         )
     [(number, rows)] = found.items()
     shard = next(shard for shard in run.shards if shard.number == number)
@@ -233,8 +237,8 @@ def _require_unclaimed(run: Run, shard: ShardRecord, rows: RowSet, batch: Batch)
             done = done.difference(submission.transient or RowSet())
             done = done.difference(submission.permanent or RowSet())
         if rows.intersection(done):
-            what = "has answered" if submission.state.closed else "is asking"
-            raise UsageError(f"{submission.key} {what} requests of {batch.id} already")
+            what = "have succeeded" if submission.state.closed else "are in flight"
+            raise UsageError(f"requests of {batch.id} {what} already, in {submission.key}")
 
 
 def _require_same_requests(
@@ -244,17 +248,19 @@ def _require_same_requests(
     shard: ShardRecord,
     rows: RowSet,
     batch: Batch,
-    asked: dict[str, bytes],
+    requests: dict[str, bytes],
 ) -> None:
     """Compare a batch's requests with the job's, one by one."""
-    path = context.ledger.path.parent / "uploads" / "asked"
+    path = context.ledger.path.parent / "uploads" / "compared"
     with contextlib.ExitStack() as stack:
         stack.callback(path.unlink, missing_ok=True)
         extract_rows(context, desired.job, run, shard, rows, path)
-        other = [name for name, digest in _digests(path, desired.job.name) if asked[name] != digest]
+        other = [
+            name for name, digest in _digests(path, desired.job.name) if requests[name] != digest
+        ]
     if other:
         raise UsageError(
-            f"{batch.id} does not ask what {desired.job.input_shown} asks: "
+            f"the requests of {batch.id} are not those of {desired.job.input_shown}: "
             f"{plural(len(other), 'request')} differ, {_listed(other)}"
         )
 
@@ -268,15 +274,15 @@ def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecor
     observed = list_again(context.api(provider), Observed(), None, context.clock)
     if observed.failure is not None:
         raise UnexpectedReply(
-            f"{desired.job.name}: nothing was taken over, since the provider's list of batches "
+            f"{desired.job.name}: nothing was adopted, since the provider's list of batches "
             f"cannot be read: {observed.failure}",
             provider=provider,
             call="GET /batches",
         )
     if observed.listing is None or (observed.listing.offered and not observed.listing.complete):
         raise UnexpectedReply(
-            f"{desired.job.name}: nothing was taken over, since the provider's list of batches "
-            f"could not be read to its end, so nobody knows which keys are taken",
+            f"{desired.job.name}: nothing was adopted, since the provider's list of batches "
+            f"could not be read to its end, so it is unknown which keys are used",
             provider=provider,
             call="GET /batches",
         )
@@ -284,8 +290,8 @@ def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecor
     other = None if run.submissions else index.misfit(run)
     if other is not None:
         raise UsageError(
-            f"{other.id} asks requests of this revision in another cut: put the limits of provider "
-            f"{provider} back as they were, and run `runner reconcile` first"
+            f"{other.id} has requests of this revision in other shards: restore the limits of "
+            f"provider {provider}, and run `runner reconcile` first"
         )
     used = {key.attempt for key, _batch in index.of_shard(run.short, shard.number)}
     used |= {

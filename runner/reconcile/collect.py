@@ -1,4 +1,4 @@
-"""Bringing a terminal batch home: both files, verified, and each row settled."""
+"""Collect a terminal batch: download both files, verify them, and classify each row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.planning.actions import BatchFailure
 from runner.planning.in_flight import UNCOUNTED
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
-from runner.reconcile.download import fetch, kept
+from runner.reconcile.download import downloaded_before, fetch
 from runner.text import plural
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from runner.reconcile.download import DownloadedFile
 
 _GONE_AFTER: Final = 3600.0
-"""Seconds after the end of a batch during which a result file may still turn up."""
+"""Seconds after the end of a batch in which a result file may still appear."""
 
 
 def collect(context: Context, state: PassState, action: Collect) -> Steps:
-    """Download what a terminal batch has and settle its rows.
+    """Download the files of a terminal batch and classify its rows.
 
-    The steps raise ApiError or LocalFileError with nothing settled; doing it again is safe.
+    The steps raise ApiError or LocalFileError with nothing recorded; they can be repeated safely.
     """
     from runner.outputs.answer_index import AnswerIndex
 
@@ -43,8 +43,8 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
     ids = custom_ids(context, action.run, action.shard, submission)
     places = AnswerIndex(ids(), [one.path for one in fetched])
     if places.settled.missing and not all(one.sure for one in fetched):
-        # A body of unannounced length can end early and look clean; rows that are missing
-        # for that reason would be asked, and paid, a second time.
+        # A body without Content-Length can end early and look complete. Rows that are missing
+        # for that reason would be submitted, and paid for, a second time.
         records = [one.record for one in fetched]
         fetched = []
         for record in records:
@@ -71,7 +71,7 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
         state=SubmissionState.COLLECTED,
         transient=settled.transient,
         permanent=settled.permanent,
-        problem=_told(settled),
+        problem=_failure_summary(settled),
         detail={
             "succeeded": len(settled.succeeded),
             "missing": len(settled.missing),
@@ -84,38 +84,38 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
     )
     if not settled.transient:
         state.answers.put(key, places)
-    unanswered = len(settled.transient) + len(settled.permanent)
+    failed = len(settled.transient) + len(settled.permanent)
     context.tell(
         Notice(
             job=action.run.job,
-            what=f"collected {len(settled.succeeded):,} of {submission.requests:,} answers of "
+            what=f"collected {len(settled.succeeded):,} of {submission.requests:,} responses of "
             f"{action.batch.id} ({action.batch.status})"
-            + (f"; {unanswered:,} without success" if unanswered else ""),
+            + (f"; {failed:,} failed" if failed else ""),
             event="collected",
             submission=key,
             batch=action.batch,
             tally=RequestCounts(
-                total=submission.requests, succeeded=len(settled.succeeded), failed=unanswered
+                total=submission.requests, succeeded=len(settled.succeeded), failed=failed
             ),
         )
     )
 
 
 def _require_complete(action: Collect, missing: int, *, contradicted: bool) -> None:
-    """Raise UnexpectedReply while requests without a line may have one that is not here yet.
+    """Raise UnexpectedReply while missing lines may still appear in the result files.
 
-    Asking for files once more is free; asking the questions once more is not.
+    Downloading the files again is free; submitting the requests again is not.
     """
     reason = None
     if action.early:
         reason = "it names no output file, and its error file"
     elif contradicted:
-        # What came in place of answers may be an error page.
+        # The file may be an error page.
         reason = "a result file is not as long as the provider says, and"
     if reason is not None:
         raise UnexpectedReply(
             f"{action.batch.id} is {action.batch.status}, but {reason} lacks {missing:,} requests; "
-            f"it is looked at again later",
+            f"it is collected later",
             provider=action.run.provider,
             call="GET /files",
         )
@@ -124,9 +124,9 @@ def _require_complete(action: Collect, missing: int, *, contradicted: bool) -> N
 def _files(
     context: Context, action: Collect, asked_at: float
 ) -> Generator[Call, Any, tuple[list[DownloadedFile], NotFound | None]]:
-    """Fetch both files; the second value is why one of them will not come any more, or None.
+    """Download both files; the second value is the error if one of them will never appear.
 
-    One that the provider has no more but this disk has is as good.
+    A file that the provider has deleted and this disk has is good.
     """
     key, fetched = action.submission.key, []
     gone: NotFound | None = None
@@ -137,7 +137,11 @@ def _files(
         try:
             one: DownloadedFile = yield partial(fetch, context, action.run, key, kind, file_id)
         except NotFound as error:
-            here = [each for each in kept(context, action.run, key) if each.record.kind == kind]
+            here = [
+                each
+                for each in downloaded_before(context, action.run, key)
+                if each.record.kind == kind
+            ]
             if here:
                 fetched += here
                 continue
@@ -150,9 +154,9 @@ def _files(
 
 
 def _given_up(context: Context, action: Collect, asked_at: float) -> bool:
-    """Whether a result file has been missing for so long that it will not come any more.
+    """Whether a result file has been missing for so long that it will never appear.
 
-    What counts is when it was asked for: an answer may have been long on its way.
+    `asked_at` counts, since the response may have taken long.
     """
     provider = context.project.providers[action.run.provider]
     since = action.submission.terminal_at
@@ -163,16 +167,16 @@ def _given_up(context: Context, action: Collect, asked_at: float) -> bool:
 def _results_gone(
     context: Context, action: Collect, settled: SubmissionResults, error: NotFound
 ) -> None:
-    """Close a batch of whose answers some were deleted or have expired (fact sheet, failure 27).
+    """Close a batch whose results were deleted or have expired (fact sheet, failure 27).
 
-    What the other file holds counts.
+    The other file counts.
     """
     problem = (
-        f"results of {action.batch.id} are gone from the provider ({error}); to ask its "
+        f"results of {action.batch.id} are gone from the provider ({error}); to submit its "
         f"{plural(len(settled.missing), 'request')} without a line again, and pay for them again, "
         f"run `runner retry {action.run.job}`"
     )
-    # A person who has asked again since has decided that they are worth paying for.
+    # `runner retry` since then is the decision of the user to pay for them again.
     again = action.submission.round < action.run.round
     submission_transitions.close(
         context.ledger,
@@ -196,10 +200,10 @@ def _results_gone(
 
 
 def close_rejected_batch(context: Context, state: PassState, action: CloseRejectedBatch) -> None:
-    """Close a submission whose batch was turned away as a whole."""
+    """Close a submission whose batch was rejected as a whole."""
     lasting = action.failure is BatchFailure.LASTING
     money = action.failure is BatchFailure.MONEY
-    problem = action.reason + _whose_trouble(context, action)
+    problem = action.reason + _file_remark(context, action)
     if money:
         state.stopped.setdefault(action.run.provider, problem)
         state.unusable.add(action.run.provider)
@@ -227,7 +231,7 @@ def close_rejected_batch(context: Context, state: PassState, action: CloseReject
     )
 
 
-def _whose_trouble(context: Context, action: CloseRejectedBatch) -> str:
+def _file_remark(context: Context, action: CloseRejectedBatch) -> str:
     """Say whether the provider has the file that it could not find (fact sheet, failure 10)."""
     file_id = action.batch.input_file_id
     about_file = any("file" in (error.message or "").lower() for error in action.batch.errors)
@@ -238,24 +242,24 @@ def _whose_trouble(context: Context, action: CloseRejectedBatch) -> str:
     except NotFound:
         return f"; the provider does not have {file_id} any more, so it is uploaded again"
     except ApiError:
-        # Which of the two it is stays open; the requests are asked again either way.
+        # Which of the two it is stays unknown; the requests are resubmitted either way.
         return ""
-    return f"; the provider does show {file.id} ({file.bytes} bytes), so the trouble is on its side"
+    return f"; the provider does show {file.id} ({file.bytes} bytes), so the problem is on its side"
 
 
 def mark_lost(context: Context, action: MarkLost) -> None:
-    """Give up a batch that the provider has denied for too long.
+    """Close a batch that the provider has denied for too long.
 
-    What was downloaded of it before counts. Where a person has asked again since it was
-    submitted, its other rows may be asked anew.
+    What was downloaded before counts. Where the user has retried the job since it was submitted,
+    its other rows may be submitted again.
     """
     submission = action.submission
     left = submission.rows.difference(_already_here(context, action.run, submission))
     again = submission.round < action.run.round
     problem = (
-        f"{submission.batch_id} has vanished: the provider does not know it. If the key belongs "
-        f"to another project now, put the right one back; to ask its "
-        f"{plural(len(left), 'request')} again, and perhaps pay them twice, run "
+        f"{submission.batch_id} has vanished: the provider does not know it. If the API key "
+        f"belongs to another project now, put the right one back; to submit its "
+        f"{plural(len(left), 'request')} again, and perhaps pay for them twice, run "
         f"`runner retry {action.run.job}`"
     )
     submission_transitions.close(
@@ -264,7 +268,9 @@ def mark_lost(context: Context, action: MarkLost) -> None:
         state=SubmissionState.LOST if left else SubmissionState.COLLECTED,
         transient=left if again else RowSet(),
         permanent=RowSet() if again else left,
-        problem=problem if left else f"{submission.batch_id} has vanished since; all is here",
+        problem=problem
+        if left
+        else f"{submission.batch_id} has vanished since; all its results are here",
     )
     if left and not again:
         context.tell(
@@ -280,22 +286,22 @@ def mark_lost(context: Context, action: MarkLost) -> None:
 
 
 def _already_here(context: Context, run: Run, submission: Submission) -> RowSet:
-    """Return the rows whose answers lie on this disk though their batch was never settled."""
+    """Return the rows whose responses are on this disk although the batch was never collected."""
     from runner.outputs.answer_index import AnswerIndex
 
-    whole = [each.path for each in kept(context, run, submission.key)]
+    whole = [each.path for each in downloaded_before(context, run, submission.key)]
     if not whole:
         return RowSet()
     shard = next(shard for shard in run.shards if shard.number == submission.key.shard)
     return AnswerIndex(custom_ids(context, run, shard, submission)(), whole).settled.succeeded
 
 
-def _told(settled: SubmissionResults) -> str | None:
-    """Say in one line what the rows without a success ended with, the commonest first."""
+def _failure_summary(settled: SubmissionResults) -> str | None:
+    """Return the error codes of the rows that failed with their counts, the most frequent first."""
     if not settled.transient and not settled.permanent:
         return None
     codes = sorted(settled.codes.items(), key=lambda item: (-item[1], item[0]))
-    told = [f"{count:,} {code}" for code, count in codes]
+    counts = [f"{count:,} {code}" for code, count in codes]
     if settled.missing:
-        told.append(f"{len(settled.missing):,} without a line")
-    return ", ".join(told)
+        counts.append(f"{len(settled.missing):,} without a line")
+    return ", ".join(counts)

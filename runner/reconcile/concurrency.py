@@ -1,9 +1,9 @@
-"""Several calls to providers under way at once, one hand on the ledger.
+"""Run several calls to providers at the same time, and everything else in one thread.
 
-What an action does is written as steps: a generator that yields each call it wants made and is
-sent the answer. Between two calls it runs here, alone, so that the ledger, the plan and the order
-of intent, call and fact are as if there were no others. The calls themselves only wait for the
-network, and that is done by hands: threads for a real provider, nobody for a simulated one.
+An action is written as steps: a generator that yields each call it wants made and is sent the
+result. Between two calls it runs here, alone, so that the ledger, the plan and the order of
+intent, call and fact are as if there were no other actions. The calls only wait for the network.
+An executor makes them: threads for a real provider, the same thread for a simulated one.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
     Steps: TypeAlias = Generator[Call, Any, None]
 
 BYTES_AT_ONCE: Final = 256_000_000
-"""Bytes of input on their way at once: what is cut for them takes as much of the disk."""
+"""Bytes of input that are uploaded at the same time; their files take as much of the disk."""
 
 
 _TICKETS: Final = itertools.count(1)
-"""Never the same twice: hands outlive the crews that they work for."""
+"""Unique in the process: an executor outlives the task runners that use it."""
 
 
 class Executor(Protocol):
-    """Those who make the calls; `count` is how many of them at most are under way at once."""
+    """Makes calls, at most `count` at the same time."""
 
     @property
     def count(self) -> int:
-        """How many calls may be under way."""
+        """How many calls may run at the same time."""
 
     def give(self, ticket: int, call: Call) -> None:
-        """Have a call made."""
+        """Start a call."""
 
     def take(self) -> tuple[int, Any, BaseException | None]:
-        """Wait for a call to end: its ticket, what it returned, or what it raised."""
+        """Wait until a call has ended; return its ticket, its result, and what it raised."""
 
 
 class InlineExecutor:
-    """Makes each call itself, when its answer is asked for: the first that came first.
+    """Makes each call in the calling thread, when its result is taken, in the order of arrival.
 
-    With `count` above one, the steps of several actions alternate all the same.
+    With a `count` above one, the steps of several actions alternate as they do with threads.
     """
 
     def __init__(self, count: int = 1) -> None:
@@ -53,7 +53,7 @@ class InlineExecutor:
         self._calls: list[tuple[int, Call]] = []
 
     def give(self, ticket: int, call: Call) -> None:
-        """Keep a call for when it is asked for."""
+        """Keep a call until its result is taken."""
         self._calls.append((ticket, call))
 
     def take(self) -> tuple[int, Any, BaseException | None]:
@@ -61,12 +61,12 @@ class InlineExecutor:
         ticket, call = self._calls.pop(0)
         try:
             return ticket, call(), None
-        except Exception as error:  # noqa: BLE001 -- handed to whoever asked for the call
+        except Exception as error:  # noqa: BLE001 -- returned to the caller
             return ticket, None, error
 
 
 class ThreadExecutor:
-    """Makes calls in threads; whoever leaves does not wait for them."""
+    """Makes calls in daemon threads; the end of the program does not wait for them."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -96,7 +96,7 @@ class ThreadExecutor:
             ticket, call = self._calls.get()
             try:
                 value, error = call(), None
-            except BaseException as raised:  # noqa: BLE001 -- handed to whoever asked for the call
+            except BaseException as raised:  # noqa: BLE001 -- returned to the caller
                 value, error = None, raised
             self._ended.put((ticket, value, error))
             del call, value, error
@@ -110,34 +110,34 @@ class _Task:
 
 
 class TaskRunner:
-    """Drives the steps of several actions."""
+    """Runs the steps of several actions."""
 
     def __init__(self, executor: Executor) -> None:
-        self._hands = executor
+        self._executor = executor
         self._tasks: dict[int, _Task] = {}
 
     def begin(self, steps: Steps, *, size: int, ended: Callable[[Exception | None], None]) -> None:
-        """Start an action's steps; there must be room. `ended` hears how they came out."""
+        """Start the steps of an action; there must be room. `ended` gets their error, or None."""
         task = _Task(steps=steps, size=size, ended=ended)
         self._advance(next(_TICKETS), task, None, None)
 
     def room(self, size: int) -> None:
-        """Go on with what is under way until an action of so many bytes has room beside it."""
+        """Continue the tasks until there is room for another one of `size` bytes."""
         while self._tasks and (
-            len(self._tasks) >= self._hands.count
+            len(self._tasks) >= self._executor.count
             or sum(task.size for task in self._tasks.values()) + size > BYTES_AT_ONCE
         ):
             self._step()
 
     def finish(self) -> None:
-        """Go on until nothing is under way."""
+        """Continue until all tasks have ended."""
         while self._tasks:
             self._step()
 
     def _step(self) -> None:
-        ticket, value, error = self._hands.take()
+        ticket, value, error = self._executor.take()
         task = self._tasks.pop(ticket, None)
-        if task is not None:  # else: a call of a crew that was left in the middle of its work
+        if task is not None:  # else: a call of a task runner that was left before its end
             self._advance(ticket, task, value, error)
 
     def _advance(
@@ -148,8 +148,8 @@ class TaskRunner:
             call = task.steps.send(value) if error is None else task.steps.throw(error)
         except StopIteration:
             task.ended(None)
-        except Exception as failure:  # noqa: BLE001 -- judged by whoever began the action
+        except Exception as failure:  # noqa: BLE001 -- judged by the caller
             task.ended(failure)
         else:
             self._tasks[ticket] = task
-            self._hands.give(ticket, call)
+            self._executor.give(ticket, call)

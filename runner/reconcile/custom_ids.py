@@ -1,8 +1,8 @@
-"""Which custom_id stands for which row: what joins an answer to its question.
+"""The custom_id of each row of a run: they join responses with requests.
 
-The custom_ids of an input are kept beside the ledger, by the input's digest, when it is first
-read, so that answers can be joined after the input has changed. Should they be gone they are
-made again from the input, as long as that is still the one that was asked.
+The custom_ids of an input are stored beside the ledger, by the input's digest, when it is first
+read, so that responses can be joined after the input has changed. If the file is lost it is made
+again from the input, as long as that is unchanged.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def custom_ids(
 
 
 def _make_again(context: Context, run: Run) -> None:
-    """Write the custom_ids of a run's input once more, from the input itself."""
+    """Write the custom_ids of a run's input again, from the input itself."""
     from runner.inputs.scan import scan
     from runner.reconcile.desired import kept_ids
 
@@ -73,15 +73,15 @@ def _make_again(context: Context, run: Run) -> None:
         raise LocalFileError(f"{problem}, and {run.input_path} cannot be read again") from error
     if scanned.digest != run.digest:
         raise LocalFileError(
-            f"{problem}, and {run.input_path} is not the input any more that they came from; "
-            f"restore it to collect the answers that are waiting"
+            f"{problem}, and {run.input_path} is not the input that they came from; "
+            f"restore it to collect the results that are waiting"
         )
 
 
 def rows_of_batch(
     context: Context, run: Run, shard: ShardRecord, batch: Batch
 ) -> tuple[RowSet, int]:
-    """Find out which rows of a shard a batch asks, from its own input file.
+    """Find out which rows of a shard a batch has, from its own input file.
 
     Returns the rows and the file's size in bytes. Raises ApiError or LocalFileError.
     """
@@ -103,7 +103,7 @@ def rows_of_batch(
     rows = RowSet.from_iterable(row for row, custom_id in all_ids if custom_id in asked)
     if len(rows) != len(asked):
         raise LocalFileError(
-            f"{batch.id} carries a key of {run.job} but asks requests that are not in its input; "
-            f"it is left alone"
+            f"{batch.id} carries a key of {run.job} but has requests that are not in its input; "
+            f"it is ignored"
         )
     return rows, download.bytes

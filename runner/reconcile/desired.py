@@ -1,4 +1,4 @@
-"""From validated specs to wishes: which revision each job asks for.
+"""Resolve the desired runs: the revision of each job that the specs describe.
 
 A revision needs the digest of the input. Inputs that have not changed since they were hashed
 (by path, size, times and inode, as git's index does it) are not read again, so that an idle
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredRuns:
-    """What the selected specs ask for, and what is wrong with those that ask for nothing.
+    """The desired runs of the selected specs, and the problems of specs that have none.
 
-    `unread` says by job why an input could not be read this time: it was being written to, or
-    the disk failed. That is nobody's mistake in a spec, and the next pass tries again.
+    `unread` has by job the reason why an input could not be read this time: it was being written
+    to, or the disk failed. The spec is not wrong, and the next pass tries again.
     """
 
     desired_runs: tuple[DesiredRun, ...]
@@ -61,8 +61,8 @@ def resolve_desired(
 ) -> DesiredRuns:
     """Find the revision of each job, reading only inputs that are new or have changed.
 
-    With `writing` the custom_ids of what is read are kept beside the ledger and its digest is
-    cached; without it (`runner plan`) nothing on the disk is touched. `living` are the names of
+    With `writing` the custom_ids of what is read are stored beside the ledger and its digest is
+    cached; without it (`runner plan`) nothing is written. `living` are the names of
     all jobs in the specs, or None where they are not all known: a run of a job that is gone may
     be one of these under a new name.
     """
@@ -86,9 +86,11 @@ def resolve_desired(
 
 
 def _sweep(ledger_path: Path) -> None:
-    """Remove what a pass that died has left; the lock says that no other is at work."""
+    """Remove what a pass that crashed has left; the lock says that no other pass is running."""
     for left in ids_path(ledger_path, "").parent.glob(".*.part"):
-        with contextlib.suppress(OSError):  # a disk that cannot be written to says so soon enough
+        with contextlib.suppress(
+            OSError
+        ):  # a disk that is not writable is reported by the next write
             left.unlink(missing_ok=True)
 
 
@@ -98,12 +100,12 @@ def job_folder(project: Project, job: Job) -> Path:
 
 
 def ids_path(ledger_path: Path, digest: str) -> Path:
-    """Return where the custom_ids of an input are kept: beside the ledger, by its digest."""
+    """Return the path of an input's custom_ids: in the ledger's folder, by digest."""
     return ledger_path.parent / "ids" / f"{digest}.jsonl"
 
 
 def shown_path(project: Project, path: Path) -> str:
-    """Write a path relative to the project where it lies inside, else absolute."""
+    """Write a path relative to the project if it is inside, else absolute."""
     return (
         path.relative_to(project.root).as_posix()
         if path.is_relative_to(project.root)
@@ -125,7 +127,7 @@ def _desired_run(
     if cached is not None:
         digest, requests = cached
         wanted = revision(job, digest)
-        # An orphan is claimed once: a second job that asks the same needs its own shards.
+        # An orphan is claimed once: a second job with the same requests needs its own shards.
         run = by_identity.get((job.name, wanted)) or orphans.pop(wanted, None)
         if run is not None:
             return _made(project, job, wanted, digest, requests, run.bytes, None)
@@ -153,7 +155,7 @@ def _desired_run(
 
 
 def _counter(job: Job) -> TokenCounter | None:
-    """Give what counts a job's prompt tokens; None where nobody asks or the extra is missing."""
+    """Return a counter of prompt tokens; None if no limit needs it or the extra is missing."""
     if job.provider.max_enqueued_tokens is None:
         return None
     from runner.inputs.tokens import token_counter
@@ -168,10 +170,11 @@ def scan_input(
     moving: ProgressReporter = no_progress,
     counter: TokenCounter | None = None,
 ) -> Scan:
-    """Validate, hash and cut a job's input in one pass; keep its custom_ids beside the ledger.
+    """Validate, hash and cut a job's input in one reading; store its custom_ids.
 
-    `ledger_path` None keeps nothing. With a `counter` the shards' prompt tokens are counted.
-    Raises InvalidInput with every problem of the input.
+    They go into the folder of the ledger; with `ledger_path` None they are not stored. With a
+    `counter` the prompt tokens of the shards are counted. Raises InvalidInput with every problem
+    of the input.
     """
     from runner.inputs.scan import scan
 
@@ -194,9 +197,9 @@ def scan_input(
 def kept_ids(
     ledger_path: Path | None,
 ) -> Iterator[tuple[BinaryIO | None, Callable[[str], None]]]:
-    """Give a file for custom_ids, and a function that names it once the digest is known.
+    """Open a file for custom_ids; yields it and a function that names it by the digest.
 
-    A file that is not kept is removed. Raises LocalFileError.
+    A file that is not named is removed. Raises LocalFileError.
     """
     if ledger_path is None:
         yield None, lambda _digest: None

@@ -1,4 +1,4 @@
-"""Result files on their way from the provider to the disk, checked before they get a name."""
+"""Download result files and check them before they get their names."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 _TRIES: Final = 3
-"""How often a file is fetched whose end looks cut off, before it is taken as it is."""
+"""How often a file that looks cut off is downloaded before it is accepted as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DownloadedFile:
-    """A file that lies on this disk, under the name it will be known by."""
+    """A result file on this disk, under its final name."""
 
     record: FileRecord
     path: Path
     sure: bool
-    """Whether it is as long as the provider had said."""
+    """Whether it has the size that the provider had said."""
 
     contradicted: bool
-    """Whether it is not."""
+    """Whether it has another size."""
 
 
 def download_again(context: Context, run: Run, key: SubmissionKey, record: FileRecord) -> None:
-    """Download a result file once more that has gone from the disk.
+    """Download a result file again that is gone from the disk.
 
     Raises LocalFileError if the provider does not have it any more, or has another content.
     """
@@ -44,7 +44,7 @@ def download_again(context: Context, run: Run, key: SubmissionKey, record: FileR
     except NotFound as error:
         raise LocalFileError(
             f"{record.path} of {run.job} is gone from {run.folder}, and the provider does not "
-            f"keep it any more; restore it from a backup, or ask again with `replicate`"
+            f"keep it any more; restore it from a backup, or submit again with `replicate`"
         ) from error
     if fetched.record.sha256 != record.sha256:
         raise LocalFileError(
@@ -53,8 +53,8 @@ def download_again(context: Context, run: Run, key: SubmissionKey, record: FileR
         )
 
 
-def kept(context: Context, run: Run, key: SubmissionKey) -> list[DownloadedFile]:
-    """Return the result files of a submission that were downloaded before and still are whole.
+def downloaded_before(context: Context, run: Run, key: SubmissionKey) -> list[DownloadedFile]:
+    """Return the result files of a submission that were downloaded before and are still whole.
 
     Read once more, since what rests on them may be paid for; output before error.
     """
@@ -65,7 +65,7 @@ def kept(context: Context, run: Run, key: SubmissionKey) -> list[DownloadedFile]
             with path.open("rb") as file:
                 whole = hashlib.file_digest(file, "sha256").hexdigest() == record.sha256
         except OSError:
-            continue  # gone or unreadable: it is as if it had never come
+            continue  # gone or unreadable: as if it had never been downloaded
         if whole:
             found.append(DownloadedFile(record=record, path=path, sure=True, contradicted=False))
     return found
@@ -112,7 +112,7 @@ def fetch(
         part.replace(path)
     except OSError as error:
         raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
-    # Its name is to be as durable as what the ledger says next: that it is there.
+    # The name must be durable before the ledger records that the file is there.
     sync_folder(path.parent)
     return DownloadedFile(
         record=FileRecord(
@@ -129,7 +129,7 @@ def fetch(
 
 
 def _expected_bytes(context: Context, run: Run, file_id: str) -> int | None:
-    """Ask how long a file is; None where the provider does not say."""
+    """Return the size of a file at the provider; None where it does not say."""
     try:
         return context.api(run.provider).retrieve_file(file_id).bytes
     except (NotFound, UnexpectedReply):

@@ -1,6 +1,6 @@
-"""Ending a run: its final files, its record, its place under `latest`.
+"""Finish a run: write its final files and `run.json`, and point `latest` to it.
 
-The account of a run for `run.json`: what was asked, of whom, in which batches, by what.
+`run.json` records the requests, the provider, the batches, and the versions that were used.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 def finish(context: Context, state: PassState, action: Finish) -> None:
     """Publish the final files of a run, then record its final state.
 
-    Raises LocalFileError or ApiError (a raw file that has gone is fetched again) with the run
-    unfinished; doing it again is safe.
+    Raises LocalFileError or ApiError (a raw file that is gone is downloaded again) with the run
+    unfinished; it can be repeated safely.
     """
     from runner.outputs.publish import prepare
     from runner.outputs.record import encode
@@ -133,7 +133,7 @@ def _require(run: Run, state: RunState, published: Published) -> None:
 
 
 def point(context: Context, action: PointLatest) -> None:
-    """Let `latest` lead to the run's revision."""
+    """Point the link `latest` to the run's revision."""
     from runner.outputs.publish import point_latest
 
     folder = context.folder(action.run)
@@ -182,7 +182,7 @@ def _answers(
 def _reasons(
     submissions: tuple[Submission, ...], state: RunState
 ) -> Callable[[int], MissingAnswer]:
-    """Return why a row has no line of its own: what its last attempt ended with."""
+    """Return a function that says why a row has no line: how its last attempt ended."""
     from runner.outputs.publish import MissingAnswer, never_answered
 
     def reason(row: int) -> MissingAnswer:
@@ -226,10 +226,10 @@ def build_record(
     files: Mapping[str, tuple[FileRecord, ...]],
     published: Published,
 ) -> RunRecord:
-    """Gather the record of a run that ends now.
+    """Build the record of a run that ends now.
 
-    `job` is the spec as it stands; None if no spec asks for the run any more, then window and
-    metadata are what the batches show, and the document is the last one that asked for it.
+    `job` is None if no spec describes the run any more: then window and metadata are those of its
+    batches, and the document is the last one that described it.
     """
     batches = dict(context.ledger.batches(run.id))
     return RunRecord(

@@ -1,7 +1,7 @@
-"""One reconcile a ledger at a time, by a lock that dies with its holder.
+"""The lock of a ledger: one reconcile at a time, released when its process ends.
 
-`flock` is released by the kernel when a process ends, however it ends; there is no file to
-clean up by hand. Source: flock(2).
+The kernel releases `flock` when a process ends, however it ends; there is no file to clean up.
+Source: flock(2).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def locked(ledger: Path, *, wait: bool = False) -> Iterator[None]:
-    """Hold the lock of a ledger; with `wait`, after whoever holds it now.
+    """Hold the lock of a ledger; with `wait`, wait until it is free.
 
     Raises LockHeld if another process has it, LedgerError if the file cannot be made.
     """
@@ -36,16 +36,16 @@ def locked(ledger: Path, *, wait: bool = False) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise LockHeld(f"another reconcile is at work on {ledger}") from error
+            raise LockHeld(f"another reconcile is running on {ledger}") from error
         yield
     finally:
         os.close(descriptor)
 
 
 def holder(ledger: Path) -> str | None:
-    """Say who holds the lock of a ledger, without taking it: `process 4711`; None if nobody.
+    """Return the holder of a ledger's lock, such as `process 4711`; None if it is free.
 
-    Where the kernel does not tell (/proc/locks, on Linux) it is tried for an instant.
+    The lock is not taken. Where the kernel has no list (/proc/locks, on Linux) it is tried.
     """
     try:
         descriptor = os.open(_path(ledger), os.O_RDONLY | os.O_CLOEXEC)

@@ -1,10 +1,10 @@
-"""Asking a provider what there is, with as few questions as will do.
+"""Query a provider for batches and files, with as few requests as possible.
 
-Two kinds of questions. A *look* walks the lists newest first and finds whatever may be ours: it
-comes before anything is submitted for the first time, and it settles lost answers. *Following*
-finds the batches in flight: one list page for a hundred of them rather than one GET for each,
-and a GET where the list misses one, shows an older state than was seen before, or is found out
-by a spot check to be stale.
+There are two kinds of queries. *Listing* reads the lists from the newest entry on and finds
+whatever may be ours: it comes before any submission, and it resolves lost responses. *Following*
+finds the batches in flight: one list page for a hundred of them instead of a GET for each, and a
+GET where the list lacks a batch, shows an older state than was recorded, or is found to be stale
+by a spot check.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 
 _PAGE: Final = 100
 _MARGIN: Final = 3600
-"""Seconds by which a look goes further back than it must, for clocks inside the provider."""
+"""Seconds that a listing goes further back than necessary, for clocks inside the provider."""
 _LIFE_OF_RESULTS: Final = 30 * 24 * 3600
-"""Seconds after which a batch's results are gone (fact sheet, section 2): no look goes further."""
+"""Seconds after which a batch's results are gone (fact sheet, section 2): the longest listing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderQuery:
-    """What has to be asked of one provider.
+    """What has to be queried at one provider.
 
-    `in_flight` maps batch ids to the Batch as last recorded. `since` bounds the look by the
-    provider's clock; None means back to the life of results.
+    `in_flight` maps batch ids to the Batch as last recorded. `since` bounds the listing by the
+    provider's clock; None means as far back as results are kept.
     """
 
     in_flight: Mapping[str, Batch | None] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class ProviderQuery:
 
     @property
     def any(self) -> bool:
-        """Whether there is anything to ask."""
+        """Whether there is anything to query."""
         return bool(self.in_flight) or self.listing
 
 
@@ -58,9 +58,9 @@ def provider_queries(
     providers: Mapping[str, Provider],
     listed_through: Callable[[Provider], int | None],
 ) -> dict[str, ProviderQuery]:
-    """Work out what has to be asked of which provider; nothing for finished runs.
+    """Determine what has to be queried at which provider; nothing for finished runs.
 
-    A run whose provider has another address now asks nothing: the new one knows nothing of it.
+    A run whose provider has another address now needs no query: the new one does not know it.
     """
     in_flight: dict[str, dict[str, Batch | None]] = {}
     bounds: dict[str, list[int | None]] = {}
@@ -107,7 +107,7 @@ def _earliest(bounds: Iterable[int | None]) -> int | None:
 
 
 def observe(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Observed:
-    """Ask one provider; a failure half-way keeps what was learned before it."""
+    """Query one provider; what was observed before a failure is kept."""
     asked_at = clock()
     listing: Listing | None = None
     found: dict[str, Batch] = {}
@@ -120,7 +120,7 @@ def observe(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> 
         _follow(api, asked, clock, found, missing)
     except ApiError as error:
         failure = error
-    # What a look found besides is kept: it may be adopted, and then it need not be asked again.
+    # Other batches in the list are kept: one that is adopted need not be retrieved again.
     beside = {batch.id: batch for batch in listing.batches} if listing is not None else {}
     return Observed(
         failure=None if failure is None else str(failure),
@@ -136,7 +136,7 @@ def observe(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> 
 def list_again(
     api: BatchApi, observed: Observed, since: int | None, clock: Callable[[], float]
 ) -> Observed:
-    """Look before submitting what nobody knew of when the pass began; adds to what was seen."""
+    """Read the lists during a pass, before a submission; adds to what was observed."""
     try:
         listing = _list_everything(api, ProviderQuery(listing=True, since=since), clock)
     except ApiError as error:
@@ -166,7 +166,7 @@ def _list_everything(api: BatchApi, asked: ProviderQuery, clock: Callable[[], fl
     files: tuple[File, ...] | None = None
     files_complete, files_offered = False, True
     # A batch without our tag may still be ours: its provider drops metadata, or the user's
-    # own pairs left no room. Then the name of its input file tells.
+    # own pairs left no room. Then the name of its input file has the key.
     if asked.files or any(Tag.of(batch) is None for batch in batches):
         try:
             shown = api.list_files(enough=lambda observed: _far_enough(observed, asked.since))
@@ -237,7 +237,7 @@ def _follow(
 
 
 def _all_seen(observed: Sequence[Batch], asked: ProviderQuery) -> bool:
-    """Whether listing on would find nothing more of ours, or cost more than asking for each."""
+    """Whether more pages would show nothing of ours, or cost more than a GET for each batch."""
     left = asked.in_flight.keys() - {batch.id for batch in observed}
     if not left or len(observed) >= _PAGE * len(asked.in_flight):
         return True

@@ -208,7 +208,7 @@ class _Querying:
         except (ApiError, LocalFileError, MissingExtra) as error:
             observed = dataclasses.replace(before, failure=str(error), unusable=True, error=error)
         else:
-            with context.moving(provider, "asking what it has"):
+            with context.moving(provider, "querying"):
                 observed = ask(api)
             self._record_listing(provider, observed)
         if observed.failure is None:

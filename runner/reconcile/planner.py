@@ -18,7 +18,7 @@ from runner.planning.state import Observed, PlanInputs, Recorded
 from runner.reconcile.context import PassState, no_progress
 from runner.reconcile.desired import resolve_desired
 from runner.reconcile.observe import list_again, observe, provider_queries
-from runner.reconcile.recorded import load_recorded, published_of, with_traces
+from runner.reconcile.recorded import load_recorded, published_of, with_output_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -92,7 +92,7 @@ class Planner:
         )
         self.problems = resolved.problems
         self.unread = resolved.unread
-        self.desired = with_traces(project, resolved.desired_runs, runs)
+        self.desired = with_output_folders(project, resolved.desired_runs, runs)
         self.observed = {}
         self.reload()
 

@@ -1,7 +1,7 @@
-"""Making a ledger anew from what is left of it: the outputs on disk, and the providers' lists.
+"""Rebuild a lost ledger from the outputs on the disk and from the providers' lists.
 
-A pass that finds no ledger does the same by the way, for the jobs of the specs. This does it
-alone: it submits nothing, and it brings back what no spec asks for any more as well.
+A pass that finds no ledger does the same for the jobs of the specs. This does nothing else: it
+submits nothing, and it also restores runs that no spec describes any more.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def set_aside(ledger: Path, *, now: float) -> Path | None:
-    """Give a ledger, with its journals, another name; returns it, or None if there was none.
+    """Rename a ledger and its journals; returns the new name, or None if there was none.
 
     The journals go first: a database without its own is as it was at the last checkpoint, but
     a journal without its database would be played into the next one. Raises LedgerError.
@@ -56,7 +56,7 @@ def set_aside(ledger: Path, *, now: float) -> Path | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """What a new ledger was filled with: `restored` runs from the disk, not those `left_out`."""
+    """The content of a new ledger: how many runs were restored from the disk and left out."""
 
     report: PassReport
     restored: int
@@ -72,7 +72,7 @@ def rebuild(context: Context, specs: Specs) -> Rebuilt:
         found = read_restorable(context.project.root, shown)
         reason = None
         if found is None:
-            reason = f"{shown}: run.json and the files beside it do not fit together"
+            reason = f"{shown}: run.json and the files beside it do not match"
         elif (found.run.job, found.run.revision) not in recorded:
             try:
                 restore_history(context, found)
@@ -105,7 +105,7 @@ def _inside(folder: Path) -> Iterator[Path]:
     try:
         entries = list(os.scandir(folder))
     except OSError:
-        return  # nothing was ever put there, or nobody may look: nothing to restore from
+        return  # missing or not readable: nothing to restore from
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield folder / entry.name

@@ -1,14 +1,8 @@
-"""Gathering what the plan may know from this machine: the ledger and the output folders.
+"""Read the recorded state: from the ledger, and from the output folders.
 
-Taking over what is at the provider already under our key: the other half of submitting once.
-
-Batches that carry no key of ours are taken over by hand: see `takeover`.
-
-Which batches of elsewhere a job has taken over: kept beside its outputs as well.
-
-A batch that runner made carries its key at the provider. One that was taken over does not, and
-nobody can write it there; so if the ledger were lost, its requests would be asked, and paid, once
-more.
+Besides final files an output folder holds `adopted.json`, the keys of batches that were made
+elsewhere. A batch that runner made carries its key at the provider. An adopted one does not, and
+it cannot be added there; without the file a lost ledger would pay for its requests again.
 """
 
 from __future__ import annotations
@@ -38,9 +32,9 @@ if TYPE_CHECKING:
 def load_recorded(
     ledger: Ledger, desired_runs: Sequence[DesiredRun], *, everything: bool
 ) -> Recorded:
-    """Read from the ledger what concerns these wishes.
+    """Read from the ledger what concerns these desired runs.
 
-    With `everything`, also unfinished runs that no spec asks for any more. Finished runs are
+    With `everything`, also unfinished runs that no spec describes any more. Finished runs are
     summaries: however many there are, their shards are not read.
     """
     names = {desired.job.name for desired in desired_runs}
@@ -57,7 +51,7 @@ def load_recorded(
     busy = any(not run.state.final for run in runs) or any(
         (desired.job.name, desired.revision) not in own for desired in desired_runs
     )
-    newly_asked = {
+    newly_desired = {
         desired.revision
         for desired in desired_runs
         if (desired.job.name, desired.revision) not in own
@@ -65,7 +59,7 @@ def load_recorded(
     shared = [
         revision
         for revision, count in Counter(run.revision for run in runs).items()
-        if count > 1 or revision in newly_asked
+        if count > 1 or revision in newly_desired
     ]
     return Recorded(
         jobs={record.name: record for record in ledger.jobs()},
@@ -95,7 +89,7 @@ def _loads(ledger: Ledger) -> dict[str, Load]:
 def published_of(
     project: Project, desired_runs: Sequence[DesiredRun], recorded: Recorded
 ) -> tuple[frozenset[int], dict[str, str]]:
-    """Look which finished runs have their output on the disk, and where each `latest` leads.
+    """Find which finished runs have their output on the disk, and where each `latest` leads.
 
     Returns the ids of the runs, and the revision by the job's output folder as the plan
     writes it.
@@ -113,15 +107,15 @@ def published_of(
         try:
             latest[shown_path(project, folder)] = (folder / "latest").readlink().name
         except OSError:
-            # No link, or something else of that name: pointing it will say what is wrong.
+            # No link, or something else of that name: pointing it reports what is wrong.
             continue
     return frozenset(published), latest
 
 
-def with_traces(
+def with_output_folders(
     project: Project, desired_runs: Sequence[DesiredRun], runs: Sequence[Run]
 ) -> tuple[DesiredRun, ...]:
-    """Add, to wishes that the ledger has no run for, what their output folders tell of one."""
+    """Add what the output folders hold to desired runs that the ledger has no run for."""
     recorded = {(run.job, run.revision) for run in runs}
     return tuple(
         dataclasses.replace(
@@ -140,7 +134,7 @@ _FORMAT: Final = 1
 
 
 def read_claims(folder: Path) -> dict[str, SubmissionKey]:
-    """Return the keys of the batches that were taken over for a run, by batch id."""
+    """Return the keys of the batches that were adopted for a run, by batch id."""
     try:
         document = json.loads((folder / CLAIMS).read_bytes())
         keys = {
@@ -149,13 +143,13 @@ def read_claims(folder: Path) -> dict[str, SubmissionKey]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        # Somebody's own file of that name: it claims nothing.
+        # Another file of that name, not ours: it claims nothing.
         return {}
     return {name: key for name, key in keys.items() if key is not None}
 
 
 def write_claims(folder: Path, claims: Mapping[str, SubmissionKey]) -> None:
-    """Keep the claims of a run for good. Raises LocalFileError."""
+    """Write the claims of a run durably. Raises LocalFileError."""
     path = folder / CLAIMS
     part = folder / f".{CLAIMS}.part"
     document = {

@@ -1,11 +1,7 @@
-"""Letting a finished run go on: its spec is back, or a person asks again.
+"""Changes of a whole run: reopen it, move it to another job or folder, delete its remote files.
 
-Moving a run and its outputs to the job, or the folder, that asks for it now.
-
-Leaving nothing lying about: a finished run's files at the provider, deleted.
-
-What cannot be fetched again is deleted last: only after the final files stand, and each raw file
-on this disk has been read once more and found to be what was downloaded.
+Remote files are deleted last, since they cannot be downloaded again: only after the final files
+are written, and each raw file on this disk was read again and found unchanged.
 """
 
 from __future__ import annotations
@@ -18,6 +14,7 @@ from runner.ledger import run_transitions as run_steps
 from runner.reconcile.context import Notice
 from runner.reconcile.download import download_again
 from runner.reconcile.recorded import read_claims
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,10 +26,10 @@ if TYPE_CHECKING:
 
 
 def reopen(context: Context, run: Run, *, next_round: bool, attempts: int) -> None:
-    """Take the final files of a run away and let it go on; `next_round` asks everything again.
+    """Remove the final files of a run and continue it; `next_round` retries every failed request.
 
-    `output.jsonl` and `errors.jsonl` stand for a final state, so they go first; what they hold
-    stays in `raw/`, and they are written again when the run ends. Raises LocalFileError.
+    `output.jsonl` and `errors.jsonl` mean a final state, so they go first; their lines stay in
+    `raw/`, and they are written again when the run ends. Raises LocalFileError.
     """
     folder = context.folder(run)
     try:
@@ -40,28 +37,28 @@ def reopen(context: Context, run: Run, *, next_round: bool, attempts: int) -> No
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise LocalFileError(
-            f"the final files of {run.folder} cannot be taken away: {error.strerror or error}"
+            f"the final files of {run.folder} cannot be removed: {error.strerror or error}"
         ) from error
     run_steps.reopen_run(context.ledger, run, next_round=next_round, attempts=attempts)
 
 
 def relocate(context: Context, action: RelocateRun) -> None:
-    """Move a run's folder, then record it; a crash between the two is mended by doing it again.
+    """Move a run's folder, then record it; after a crash between the two it is repeated.
 
-    Raises LocalFileError if something else is in the way.
+    Raises LocalFileError if another file or folder is in the way.
     """
     old, new = context.folder(action.run), context.project.root / action.folder
     try:
         if old != new and old.exists():
             if new.exists():
                 raise LocalFileError(
-                    f"{action.run.folder} cannot be moved to {action.folder}: something is there "
+                    f"{action.run.folder} cannot be moved to {action.folder}: it exists "
                     f"already; move one of them away"
                 )
             new.parent.mkdir(parents=True, exist_ok=True)
             old.replace(new)
         if old.parent != new.parent and old.parent.is_dir():
-            _tidy(old.parent)
+            _remove_leftovers(old.parent)
     except OSError as error:
         raise LocalFileError(
             f"{action.run.folder} cannot be moved to {action.folder}: {error.strerror or error}"
@@ -77,10 +74,10 @@ def relocate(context: Context, action: RelocateRun) -> None:
     )
 
 
-def _tidy(folder: Path) -> None:
-    """Remove what a moved run leaves behind: a link that leads nowhere, an empty folder.
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a moved run leaves: a link without a target, an empty folder.
 
-    Also where an earlier pass died between moving the run and doing this.
+    Also after a crash between the move and this.
     """
     latest = folder / "latest"
     if latest.is_symlink() and not latest.exists():
@@ -90,10 +87,10 @@ def _tidy(folder: Path) -> None:
 
 
 def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
-    """Delete the input and result files of a run at its provider, as far as it lets us.
+    """Delete the input and result files of a run at its provider, as far as it allows.
 
     Raises LocalFileError, with nothing more deleted, if a result on this disk is not what was
-    downloaded; ApiError if the provider cannot be asked now. Doing it again is safe.
+    downloaded; ApiError if the provider does not respond now. It can be repeated safely.
     """
     run = context.ledger.run(action.run.id)
     files = context.ledger.files(run.id)
@@ -109,7 +106,7 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
         for record in records:
             if not (context.folder(run) / record.path).exists():
                 download_again(context, run, submission.key, record)
-        _require(context.folder(run), records)
+        _require_unchanged(context.folder(run), records)
         deleted: list[str] = []
         left: dict[str, str] = {}
         for file_id in _remote(submission, results, claimed):
@@ -124,13 +121,12 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
         gone += len(deleted)
         kept |= left
     run_steps.tidied_run(context.ledger, run)
-    files_gone = "1 file" if gone == 1 else f"{gone:,} files"
-    told = f"deleted {files_gone} at the provider, as keep_remote: false says"
+    summary = f"deleted {plural(gone, 'file')} at the provider, as keep_remote: false says"
     if kept:
         file_id, reason = next(iter(kept.items()))
-        told += f"; {len(kept):,} could not be deleted, {file_id} for one: {reason}"
+        summary += f"; {len(kept):,} could not be deleted, {file_id} for one: {reason}"
     context.tell(
-        Notice(job=run.job, what=told, trouble=bool(kept), event="tidied", revision=run.short)
+        Notice(job=run.job, what=summary, trouble=bool(kept), event="tidied", revision=run.short)
     )
 
 
@@ -139,7 +135,7 @@ def _remote(
 ) -> list[str]:
     """Return the ids of a submission's files at the provider; results only if they are here.
 
-    The input of a batch that was taken over is not ours: other batches may be made from it.
+    The input of an adopted batch is not ours: other batches may be made from it.
     """
     batch = submission.batch
     outputs = () if batch is None else (batch.output_file_id, batch.error_file_id)
@@ -148,8 +144,8 @@ def _remote(
     return list(dict.fromkeys(name for name in found if name))
 
 
-def _require(folder: Path, records: Sequence[FileRecord]) -> None:
-    """Refuse to go on unless the results on this disk are those that were downloaded."""
+def _require_unchanged(folder: Path, records: Sequence[FileRecord]) -> None:
+    """Raise LocalFileError unless the results on this disk are those that were downloaded."""
     for record in records:
         path = folder / record.path
         try:

@@ -1,14 +1,12 @@
-"""Carrying a submission to the provider, one intent and one call at a time.
+"""Submit: prepare the bytes of a submission, upload them, create the batch.
 
-Neither POST is ever repeated blindly. Each is announced in the ledger, made once, and recorded;
-after an answer that leaves the outcome open the submission stays where it is, in doubt, and a
-later pass looks before it acts.
+Neither POST is ever repeated blindly. Each is recorded as an intent in the ledger, made once, and
+recorded as done. After a response that leaves the outcome open the submission stays where it is,
+marked as uncertain, and a later pass lists before it acts.
 
-The bytes of a submission: cut from the input as it lies now, and known to be the right ones.
-
-A revision is known by its rows, not by its file: the same rows may come back with other line
-ends, blank lines or a byte order mark, and then nothing stands where it stood. So where a shard
-begins is only a hint, and what was cut is believed for its content alone.
+A revision is identified by its rows, not by its file: the same rows may come back with other line
+ends, blank lines or a byte order mark, at other offsets. So the recorded offset of a shard is only
+a hint, and the content decides.
 """
 
 from __future__ import annotations
@@ -58,13 +56,13 @@ if TYPE_CHECKING:
 MAX_METADATA_PAIRS: Final = 16
 """How many pairs the API takes (fact sheet, section 1)."""
 _KNOWN_AFTER: Final = 600.0
-"""Seconds after its upload from which on a file that GET denies is gone; loopback: the grace."""
+"""Seconds after its upload at which a file that GET denies is gone; loopback: grace time."""
 
 
 def submit(context: Context, state: PassState, action: Submit) -> Steps:
-    """Take a submission as far as it will go: prepared, uploaded, submitted.
+    """Prepare, upload and create a submission, from the state that it is in.
 
-    The steps raise ApiError, InputChanged or LocalFileError; the ledger then says how far it got.
+    The steps raise ApiError, InputChanged or LocalFileError; the ledger has the state reached.
     """
     submission = action.submission
     if action.new:
@@ -80,7 +78,7 @@ def submit(context: Context, state: PassState, action: Submit) -> Steps:
 
 
 def metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
-    """Return the pairs that go out with a batch: the user's, and ours where there is room."""
+    """Return the metadata of a batch: the user's pairs, and ours where there is room."""
     pairs = dict(job.metadata)
     if len(pairs) < MAX_METADATA_PAIRS:
         pairs[METADATA_KEY] = str(submission.tag(shard))
@@ -88,7 +86,7 @@ def metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, 
 
 
 def _prepare(context: Context, action: Submit) -> Submission:
-    """Record a new attempt; what is left of a shard is cut first, to know its digest."""
+    """Record a new attempt; a part of a shard is extracted first, to know its digest."""
     submission = action.submission
     if not submission.sha256:
         submission = extract_remaining(context, action)
@@ -99,7 +97,7 @@ def _prepare(context: Context, action: Submit) -> Submission:
 def _reused(
     context: Context, action: Submit, submission: Submission
 ) -> Generator[Call, Any, str | None]:
-    """Take the file of an earlier attempt again, if the provider still has it."""
+    """Use the file of an earlier attempt again, if the provider still has it."""
     if submission.input_file_id is None:
         return None
     try:
@@ -115,7 +113,7 @@ def _reused(
 def _upload(
     context: Context, state: PassState, action: Submit, submission: Submission
 ) -> Generator[Call, Any, str | None]:
-    """Upload the file of a submission; None if it is too large and has to go out in parts."""
+    """Upload the file of a submission; returns None if it is too large and has to be split."""
     api = context.api(action.run.provider)
     key = submission.key
 
@@ -212,21 +210,21 @@ def _create(
 
 
 def _gone(api: BatchApi, file_id: str) -> bool:
-    """Whether a file that a batch could not be made from is really not there any more."""
+    """Whether a file from which a batch could not be created is really gone."""
     try:
         api.retrieve_file(file_id)
     except NotFound:
         return True
     except ApiError:
-        # Whether it is there cannot be told now; the next pass tries to use it once more.
+        # Unknown for now; the next pass tries to use it again.
         return False
     return False
 
 
 def _new(context: Context, action: Submit) -> bool:
-    """Whether a file was uploaded so lately that GET may deny it too (fact sheet, failure 9).
+    """Whether a file was uploaded so recently that GET may deny it too (fact sheet, failure 9).
 
-    Another upload would only be newer still, and as little known.
+    Another upload would be newer still and would not help.
     """
     provider = action.job.provider
     patience = provider.grace if provider.loopback else _KNOWN_AFTER
@@ -237,7 +235,7 @@ def _new(context: Context, action: Submit) -> bool:
 def _too_large(
     context: Context, state: PassState, action: Submit, submission: Submission, error: TooLarge
 ) -> None:
-    """Let an attempt that is refused for its size ask fewer requests; the others follow it."""
+    """Give an attempt that is refused for its size fewer requests; the others follow later."""
     ceiling = submission.bytes // 2
     rows = submission.rows.head(
         min(rows_that_fit(action.shard, ceiling), max(1, submission.requests // 2))
@@ -252,8 +250,8 @@ def _too_large(
         Notice(
             job=submission.key.job,
             what=f"the provider takes no file of {submission.bytes:,} bytes; its "
-            f"{plural(submission.requests, 'request')} go out in smaller ones "
-            f"(max_bytes_per_batch in runner.yaml spares the detour)",
+            f"{plural(submission.requests, 'request')} are submitted in smaller ones "
+            f"(max_bytes_per_batch in runner.yaml avoids the failed upload)",
             event="too_large",
             submission=submission.key,
             error=error,
@@ -262,7 +260,7 @@ def _too_large(
 
 
 def _refused(context: Context, submission: Submission, error: Rejected) -> None:
-    """Close an attempt whose request the provider refuses as such: the user's to fix."""
+    """Close an attempt whose request the provider refuses for good: the user has to fix it."""
     submission_transitions.close(
         context.ledger,
         submission.key,
@@ -274,9 +272,9 @@ def _refused(context: Context, submission: Submission, error: Rejected) -> None:
 
 
 def extract_remaining(context: Context, action: Submit) -> Submission:
-    """Cut what is left of a shard into a file, and return the submission with its digest.
+    """Write the rows of a submission to a file; returns the submission with its digest.
 
-    The rows that were cut are those that are meant: their custom_ids say so. Raises InputChanged,
+    Their custom_ids prove that they are the right rows. Raises InputChanged,
     InvalidInput or LocalFileError.
     """
     submission = action.submission
@@ -290,7 +288,7 @@ def extract_remaining(context: Context, action: Submit) -> Submission:
 def extract_rows(
     context: Context, job: Job, run: Run, shard: ShardRecord, rows: RowSet, path: Path
 ) -> ExtractedFile:
-    """Cut some rows of a shard into a file, and see by their custom_ids that it is those.
+    """Write some rows of a shard to a file, and check their custom_ids.
 
     Raises InputChanged, InvalidInput or LocalFileError.
     """
@@ -308,14 +306,14 @@ def extract_rows(
 def content(
     context: Context, state: PassState, action: Submit, submission: Submission
 ) -> Iterator[FileIO]:
-    """Give the bytes to upload, known to be those that were recorded.
+    """Open the bytes to upload, which have the recorded digest.
 
-    A shard that is the whole input is read from where it lies; anything else is cut into a file
-    of its own. Raises InputChanged if the bytes are not those that were recorded, or if they
+    A shard that is the whole input is read from the input; anything else is written to a file of
+    its own. Raises InputChanged if the bytes are not those that were recorded, or if they
     change while the block runs; InvalidInput or LocalFileError.
     """
     whole = action.shard.whole and len(submission.rows) == action.shard.requests
-    if whole and _is_still(state, action.job.input, submission.sha256):
+    if whole and _has_digest(state, action.job.input, submission.sha256):
         path = action.job.input
     else:
         path = context.scratch(submission.key)
@@ -331,8 +329,8 @@ def content(
         yield file
 
 
-def _is_still(state: PassState, path: Path, sha256: str) -> bool:
-    """Whether a file has this digest; one that was read in this pass is only looked at."""
+def _has_digest(state: PassState, path: Path, sha256: str) -> bool:
+    """Whether a file has this digest; one that this pass has read is not read again."""
     fresh = state.scanned.get(path)
     if fresh is not None and fresh == (Fingerprint.of(path), sha256):
         return True
@@ -354,7 +352,7 @@ def _cut(
     path: Path,
     right: Callable[[ExtractedFile], bool],
 ) -> ExtractedFile:
-    """Write some rows of a shard to a file of their own, from where they were or are now."""
+    """Write some rows of a shard to a file, from their old offset or from the beginning."""
     from runner.inputs.extract import cut
 
     from_the_top = dataclasses.replace(shard, offset=0, rows=RowSet.span(0, shard.rows.last + 1))
@@ -386,6 +384,6 @@ def _cut(
         part.unlink(missing_ok=True)
     path.unlink(missing_ok=True)
     raise InputChanged(
-        f"{job.input_shown} does not hold the requests any more that were validated and hashed; "
-        f"nothing was sent. Restore it, or let the next pass take it as a new revision"
+        f"{job.input_shown} no longer holds the requests that were validated and hashed; "
+        f"nothing was sent. Restore it, or let the next pass submit it as a new revision"
     )

@@ -117,7 +117,7 @@ class _Querying:
         nothing = dataclasses.replace(
             before, listing=Listing(started_at=self._clock(), complete=True)
         )
-        with self._moving(name, "asking what it has"):
+        with self._moving(name, "querying"):
             api = self._open(name)
             observed = nothing if api is None else ask(api)
         if observed.failure is None:

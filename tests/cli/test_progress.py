@@ -39,7 +39,7 @@ def test_progress_is_shown_while_it_lasts_and_leaves_no_trace(lab: Folder, world
     assert re.search(COLOUR, screen.received)
     assert [line.partition(";")[0] for line in screen.glass.lines] == [
         "one: submitted 4 requests as batch_8f23f32f7ec97b9acb16f266",
-        "one: collected 4 of 4 answers of batch_8f23f32f7ec97b9acb16f266 (completed)",
+        "one: collected 4 of 4 responses of batch_8f23f32f7ec97b9acb16f266 (completed)",
         "one: succeeded: 4 of 4 requests answered",
     ]
 
@@ -77,7 +77,7 @@ def test_whatever_takes_longer_than_a_second_is_seen(lab: Folder, world: World) 
     lab.job("one", rows=100)
 
     with terminal(lab, "reconcile") as screen:
-        screen.until(r"^. lab: asking what it has \d s$")
+        screen.until(r"^. lab: querying \d s$")
         screen.until(r"^. one: uploading [\d.]+ kB of [\d.]+ kB")
         assert screen.end() == 0
 

@@ -122,7 +122,7 @@ def test_outputs_that_do_not_fit_their_record_are_told_of(run: Run, finished: Fo
     output.write_bytes(output.read_bytes() + b"{}\n")
     shutil.rmtree(finished.root / ".runner")
     done = run("rebuild")
-    assert "do not fit together; this run is not restored" in done.err
+    assert "do not match; this run is not restored" in done.err
     assert done.code == 1
 
 
@@ -145,7 +145,7 @@ def test_adopt(run: Run, lab: Folder, world: World) -> None:
     done = run("adopt", mine, "--job", "hello")
 
     assert (done.code, done.out) == (0, "")
-    assert f"took over {mine} (3 requests" in done.err
+    assert f"adopted {mine} (3 requests" in done.err
     assert run(*FINISH).code == 0
     assert states(run) == {"hello": "succeeded"}
     assert len(world.submissions()) == 1
@@ -205,7 +205,7 @@ def test_a_batch_that_asks_something_else_is_not_adopted(
     other = submit(world, lines("hello-0", "x1", "x2"))
     refused = run("adopt", other, "--job", "hello")
     assert refused.code == 2
-    assert "asks 2 requests that data/hello.jsonl does not have: x1, x2" in refused.err
+    assert "has 2 requests that data/hello.jsonl does not have: x1, x2" in refused.err
 
     changed = submit(world, lines("hello-0", "hello-1").replace(b'"echo"', b'"bell"'))
     refused = run("adopt", changed, "--job", "hello")
@@ -227,7 +227,7 @@ def test_a_batch_is_adopted_once(run: Run, lab: Folder, world: World) -> None:
     assert "belongs to this ledger already" in refused.err
     refused = run("adopt", again, "--job", "hello")
     assert refused.code == 2
-    assert f"is asking requests of {again} already" in refused.err
+    assert f"requests of {again} are in flight already" in refused.err
 
 
 def test_what_is_answered_is_not_adopted(run: Run, finished: Folder, world: World) -> None:
@@ -248,7 +248,7 @@ def test_a_batch_over_a_file_that_is_gone_is_not_adopted(
     clock.sleep(200)
     refused = run("adopt", mine, "--job", "hello")
     assert refused.code == 2
-    assert "nobody can tell what it asked" in refused.err
+    assert "so its requests are unknown" in refused.err
 
 
 def test_a_batch_over_several_shards_names_the_way_out(run: Run, lab: Folder, world: World) -> None:

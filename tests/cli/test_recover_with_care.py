@@ -89,7 +89,7 @@ def test_a_list_that_cannot_be_read_to_its_end_hands_out_no_keys(
         submit(world, request_line(f"x{number}"))
     refused = run("adopt", mine, "--job", "hello")
     assert refused.code == 1
-    assert "which keys are taken" in refused.err
+    assert "which keys are used" in refused.err
     assert states(run) == {"hello": "pending"}
 
 

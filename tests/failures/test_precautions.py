@@ -177,7 +177,9 @@ def test_32_a_few_rows_go_ahead_and_the_rest_follows(make_site: MakeSite) -> Non
     site.clock.sleep(300)
     report = site.reconcile()
     assert asked(site) == [tuple(ids(4))]
-    assert any("waiting for the canary (4 requests of gpt-4o-mini)" in wait.reason for wait in report.waits)
+    assert any(
+        "waiting for the canary (4 requests of gpt-4o-mini)" in wait.reason for wait in report.waits
+    )
     assert site.until_done(pause=300).states == {"job": RunState.SUCCEEDED}
     assert [len(rows) for rows in asked(site)] == [4, 1, 5, 2]
     first, *others = site.world.submissions()

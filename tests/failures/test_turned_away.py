@@ -137,7 +137,7 @@ def test_10_a_file_not_found_by_its_batch_is_looked_for_and_sent_again(
     for batch in site.world.submissions():
         looks = [each.at for each in site.world.calls("GET", f"/files/{batch.input_file_id}")]
         assert [at for at in looks if at >= batch.over_at], "the file was looked for"
-        words = f"the provider does show {batch.input_file_id} (912 bytes), so the trouble is on"
+        words = f"the provider does show {batch.input_file_id} (912 bytes), so the problem is on"
         assert words in told(site)
     [view] = site.views()
     assert "the trouble is on its side" in (view.note or "")

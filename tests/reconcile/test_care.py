@@ -106,7 +106,7 @@ def test_a_file_that_is_too_large_goes_out_in_parts(make_site: MakeSite) -> None
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert sizes(site) == [2] * 6
     site.check(ids(12))
-    assert "go out in smaller ones" in " ".join(site.told)
+    assert "are submitted in smaller ones" in " ".join(site.told)
 
 
 def test_what_one_shard_learned_spares_the_others(make_site: MakeSite) -> None:
