@@ -1,4 +1,4 @@
-"""Acting once, whatever comes back: failure modes 14 and 15. This is where money is."""
+"""Failure modes 14 and 15: a POST is made once, whatever the reply. A second one costs money."""
 
 from __future__ import annotations
 

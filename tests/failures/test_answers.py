@@ -1,4 +1,4 @@
-"""What single requests of a finished batch came to: failure modes 1 to 3, 17, 19, 21, 31, 34."""
+"""How single requests of a finished batch ended: failure modes 1 to 3, 17, 19, 21, 31, 34."""
 
 from __future__ import annotations
 

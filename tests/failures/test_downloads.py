@@ -1,4 +1,4 @@
-"""Bringing results home whole, while they are there: failure modes 16 and 27."""
+"""Downloading complete results while the provider has them: failure modes 16 and 27."""
 
 from __future__ import annotations
 

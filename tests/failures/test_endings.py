@@ -1,4 +1,4 @@
-"""How batches end, and what they say on the way: failure modes 4 to 6, 20, 22, 23, 26."""
+"""How batches end, and what they report before: failure modes 4 to 6, 20, 22, 23, 26."""
 
 from __future__ import annotations
 

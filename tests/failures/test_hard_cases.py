@@ -1,4 +1,4 @@
-"""Failure modes 3, 9, 24, 25 and 30 at their worst: two of them at once, or one that lasts."""
+"""Failure modes 3, 9, 24, 25 and 30 at their worst: two at the same time, or one that persists."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What is wrong with a file before it is sent: failure modes 8, 12, 13, 18, 28 to 30.
+"""Mistakes in a file, found before it is sent: failure modes 8, 12, 13, 18, 28 to 30.
 
 Each is found by `runner validate`, offline, and by `runner reconcile` before its first call; or
-it is put right on the way out, and what the provider receives shows it.
+it is corrected in the upload, and the file that the provider receives shows it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""No failure mode is without a test, and no test without the failure mode that it is of."""
+"""Every failure mode has a test, and every test names its failure mode."""
 
 from __future__ import annotations
 

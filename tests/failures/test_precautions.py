@@ -1,4 +1,4 @@
-"""What a spec can ask for against waste: failure modes 7, 32 and 33."""
+"""What a spec can set against waste: failure modes 7, 32 and 33."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider turns away, at once or hours later: failure modes 9 to 12."""
+"""What a provider refuses, immediately or hours later: failure modes 9 to 12."""
 
 from __future__ import annotations
 

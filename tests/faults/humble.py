@@ -1,8 +1,8 @@
-"""Run the command as somebody whom permissions bind, root though it may be started by.
+"""Run the command as a user that permissions bind, even if root starts it.
 
     humble.py ARGUMENTS
 
-Gives up the rights to pass over permissions, then becomes the command.
+Drops the capabilities that override permissions, then executes the command.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command in process after process, without the second of start-up: see `launcher.py`."""
+"""Run the command in many processes without the second of start-up: see `launcher.py`."""
 
 from __future__ import annotations
 

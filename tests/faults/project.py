@@ -1,4 +1,4 @@
-"""A project in a folder of its own, the command run on it in real processes, and what to insist on.
+"""A project in a folder of its own, the command run on it in real processes, and the checks.
 
 `Project.run` is what a shell or cron would do: a new process of the installed command. For the
 same without the second of start-up see `launching.py`.

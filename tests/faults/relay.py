@@ -1,7 +1,7 @@
-"""A proxy in front of the real server of `runner/local`, where everything can go wrong.
+"""A proxy in front of the real server of `runner/local`, at which faults are injected.
 
-To the tests it is a provider of the simulation: the same faults, the same log. What it does
-itself is done by the Batch API in a box, over another connection.
+To the tests it is a provider of the simulation: the same faults, the same log. The requests
+themselves are handled by the provider `local`, over another connection.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every kind of broken answer to every kind of call, over real sockets: words, then the results."""
+"""Every kind of broken reply to every kind of call, over real sockets: an error, then results."""
 
 from __future__ import annotations
 

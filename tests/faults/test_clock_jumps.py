@@ -1,6 +1,6 @@
 """The clock of this machine is put forward or back by a day: nothing is doubled, nothing waits.
 
-Only the command's clock goes wrong (`mishaps.Clock`); the provider's and the file system's do not.
+Only the command's clock is wrong (`mishaps.Clock`); the provider's and the file system's are not.
 """
 
 from __future__ import annotations

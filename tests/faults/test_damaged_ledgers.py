@@ -1,4 +1,4 @@
-"""Ledgers that are damaged, or none: words, nothing submitted, and the way out named."""
+"""Damaged or missing ledgers: an error that names the way out, and nothing submitted."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """SIGKILL at every exchange, commit and file operation, with a real server at the other end.
 
-The simulation judges its own answers; here they are those of `runner/local`, the Batch API in a
-box, through a proxy at which the command is killed.
+The simulation checks its own replies; here they come from the provider `local`, through a proxy at
+which the command is killed.
 """
 
 from __future__ import annotations

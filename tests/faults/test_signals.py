@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM wherever the command may be waiting: a clean end, and a pass that goes on."""
+"""SIGINT and SIGTERM wherever the command may wait: a clean end, and the next pass continues."""
 
 from __future__ import annotations
 

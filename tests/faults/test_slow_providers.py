@@ -1,4 +1,4 @@
-"""Providers that are slow, stall, or never come to an end: the pass ends, and nothing is doubled.
+"""Providers that are slow, stall, or never finish: the pass ends, and nothing is doubled.
 
 The command's own time-outs are minutes; here they are shortened to a fraction of a second.
 """

@@ -1,4 +1,4 @@
-"""A wire between the command and the provider that can be held, slowed down, or lie."""
+"""A connection between the command and the provider that can be held, slowed down, or changed."""
 
 from __future__ import annotations
 

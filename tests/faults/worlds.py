@@ -1,4 +1,4 @@
-"""The simulated providers of these tests, and the hand that kills at one of their exchanges."""
+"""The simulated providers of these tests, and the fault that kills at one of their exchanges."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """How the simulated provider treats a batch, its rows, and its callers.
 
-`Answer` is what becomes of one row, `Ending` what becomes of a batch, `Behaviour` all that can
-differ from batch to batch, `Conditions` what holds for the whole provider. The defaults are a
-provider at its best. Numbers of seconds are by the world's clock.
+`Answer` is how one row ends, `Ending` how a batch ends, `Behaviour` everything that can differ
+from batch to batch, `Conditions` what holds for the whole provider. By default nothing goes wrong.
+Seconds are by the clock of the simulated provider (`World`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which of all that can go wrong a story has met, by name: so that none is forgotten unseen."""
+"""Count by name which faults a story contained, so that each kind is known to be covered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One HTTP exchange as values: what is asked, what is answered.
+"""One HTTP exchange as values: the request and the reply.
 
 Bodies are `Content`: a span of bytes in memory or of a file on disk, so that an upload of
 200 MB need not be held in memory to be served again.

@@ -1,8 +1,8 @@
-"""What can go wrong between a client and the provider, and in which words to script it.
+"""The faults between a client and the provider, and how a test scripts them.
 
-A fault concerns one exchange. Each says by `acted` whether the provider carried out the request
-all the same, for that is the question a client cannot answer. `on_the_wire` turns fault and
-answer into what reaches the client; `transport` and `http` carry that out.
+A fault concerns one exchange. Its `acted` says whether the provider carried out the request
+although the client got no proper reply: the question that a client cannot answer. `on_the_wire`
+turns fault and reply into what reaches the client; `transport` and `http` carry that out.
 """
 
 from __future__ import annotations

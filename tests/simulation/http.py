@@ -1,7 +1,7 @@
-"""The world over real HTTP on the loopback interface, with its faults on the socket.
+"""The simulated provider over real HTTP on the loopback interface, with faults on the socket.
 
-One thread a connection, as long as the server lives; all of them ask the world one after the
-other. A refused connection cannot be played to a client that is already connected: there
+Each connection has a thread for as long as the server lives; the provider handles one request at
+a time. A refused connection cannot be simulated for a client that is already connected: there
 `Refuse` is a reset before acting, and `Server.down` is a real refusal.
 """
 

@@ -1,7 +1,7 @@
-"""Everything that can befall one exchange of a story, by name.
+"""Everything that can go wrong with one exchange of a story, by name.
 
-A story is data that can be drawn, counted and made smaller, so it names mishaps; what a name
-means on the wire is worked out when it strikes, since a date in a reply depends on the hour.
+A story is data that can be drawn, counted and reduced, so it holds names of faults. What a name
+means on the wire is computed when it happens, since a date in a reply depends on the hour.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""What a death leaves on a disk, and what a power cut leaves of that.
+"""What a crash leaves on a disk, and what a power cut leaves of that.
 
-A killed process loses nothing that it wrote: the kernel has it. A power cut loses whatever was
-not made durable, and that is modelled here by the rules that programs may rely on (fsync as in
-POSIX, that is, file by file and folder by folder):
+A killed process loses nothing that it wrote: the kernel has it. A power cut loses everything that
+was not made durable. That is modelled by the rules that programs may rely on (fsync as in POSIX,
+that is, file by file and folder by folder):
 
 - The ledger is back at its last commit that was synced: one made with `synchronous` FULL or
   EXTRA. With NORMAL it is what had been written when the file was last closed; with OFF nothing
   ever is durable. Source: https://www.sqlite.org/pragma.html#pragma_synchronous
 - A file whose content was not fsynced since it was written is empty, or half of it is there.
-- Of the names given and taken in a folder since that folder was fsynced, any may be as they were
-  before. Folders themselves are taken to stay.
+- Of the names given and removed in a folder since that folder was fsynced, any may be as they were
+  before. Folders themselves are assumed to stay.
 
 Before each commit and each file operation `pulse` is called, which may end the process by
-raising `Death`. A process that is dead does nothing more: what its `finally` clauses would tidy
-away stays, as it does under SIGKILL.
+raising `Death`. A process that has crashed does nothing more: what its `finally` clauses would
+clean up stays, as it does under SIGKILL.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The result files of a batch, and the truth about which answer belongs to which request.
+"""The result files of a batch, and which response belongs to which request.
 
-Every good answer carries `echo`, a digest of its request's custom_id and body, so that a test can
-tell an answer that was given to its own request from any other.
+Every good response carries `echo`, a digest of its request's custom_id and body, so that a test can
+recognise the response to its own request.
 """
 
 from __future__ import annotations

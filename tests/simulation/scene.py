@@ -1,4 +1,4 @@
-"""What the simulation's own tests share: request lines, and the steps of submitting a batch."""
+"""Helpers of the simulation's own tests: request lines, and the steps of submitting a batch."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A project on a disk, and reconciles of it against a simulated world: the real code, virtual time.
+"""A project on a disk, reconciled against a simulated provider: the real code, virtual time.
 
 Each pass is a process of its own: it opens the ledger, works, and closes it. `Death`, raised by
-the world at an exchange or by `Disk` at a commit or a file operation, ends a pass as SIGKILL
+the provider at an exchange or by `Disk` at a commit or a file operation, ends a pass as SIGKILL
 would: nothing runs after it but the closing of files, which the kernel would do.
 """
 

@@ -1,6 +1,6 @@
-"""Stories for hypothesis: the same value as a seed draws, built so that it can be made smaller.
+"""Stories for hypothesis: the same value as a seed draws, built so that it can be reduced.
 
-Everything shrinks towards a provider at its best and a machine that is left alone, so what stays
+Everything shrinks towards a provider without faults and a machine without crashes, so what stays
 of a failing story is what breaks the promise.
 """
 

@@ -1,13 +1,12 @@
-"""A story: all that is drawn about one provider, one job and the processes that work on it.
+"""A story: everything random about one provider, one job and the processes that work on it.
 
-A story is a value, and telling it (`trial`) draws nothing more. So a seed and a search of
-hypothesis draw the same kind of thing, and what breaks a promise can be made smaller until only
-that is left which breaks it.
+A story is a value, and running it (`trial`) draws nothing more. So a seed and a search of
+hypothesis draw the same kind of value, and a failing one can be reduced to its cause.
 
-What a story may hold ends where docs/design.md ends the promise (*Limits*): a ledger is deleted,
-and two machines take turns, only when the lists have caught up; nothing lags beyond the grace
-time, which is 5 s for a provider on this machine; a clock is set while nothing of the last
-seconds is in doubt.
+The faults of a story stay within docs/design.md, section *Limits*: a ledger is deleted, and two
+machines alternate, only when the lists have caught up; nothing lags beyond the grace time, which
+is 5 s for a provider on this machine; a clock is set while the outcome of no recent call is
+unknown.
 """
 
 from __future__ import annotations

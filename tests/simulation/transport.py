@@ -1,4 +1,4 @@
-"""The world under an httpx client, without sockets, threads or real time."""
+"""The simulated provider under an httpx client, without sockets, threads or real time."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""One seed, one whole story: a provider, faults and deaths drawn by lot, until the job is done.
+"""Run one seed as one story: a provider with random faults and crashes, until the job is done.
 
-The real reconciler runs against the simulated world in virtual time. Whatever is drawn, the
-promises are checked after every pass: one batch a submission key, no answered row asked again,
-no final file that is not whole, a ledger that never moves backwards. Once faults stop, the job
-must come to an end by itself, and then nothing more may happen. The same seed tells the same
-story, so that a failing one can be told again.
+The real reconciler runs against the simulated provider in virtual time. The promises are checked
+after every pass: one batch per submission key, no succeeded row submitted again, no final file
+that is incomplete, a ledger that never moves backwards. Once faults stop, the job must end
+automatically, and then nothing more may happen. The same seed gives the same story, so that a
+failing one can be repeated.
 """
 
 from __future__ import annotations

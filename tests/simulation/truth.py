@@ -1,7 +1,8 @@
-"""What really happened, and the promises that can be checked against it.
+"""What really happened at the simulated provider, and the promises that can be checked with it.
 
-A client can only guess what a lost reply meant; the world knows. The checks raise AssertionError
-with every violation in words, so that a failing run of thousands of exchanges can be read.
+A client can only guess what a lost reply meant; the provider knows. The checks raise
+AssertionError with every violation in words, so that a failure after thousands of exchanges can
+be understood.
 """
 
 from __future__ import annotations

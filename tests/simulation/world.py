@@ -1,11 +1,11 @@
 """A provider of the Batch API in memory: exact, scriptable, the same for the same seed.
 
-The world has no threads and no time of its own: it looks at `clock` when it is asked something,
-and everything that happens in between (a batch runs, a file appears) follows from what it was
-told before. So thousands of days of trouble fit in a second, and each can be lived again.
+It has no threads and no time of its own: it reads `clock` when it gets a request, and everything
+that happens in between (a batch runs, a file appears) follows from earlier requests. So thousands
+of days of faults fit in a second, and each can be repeated.
 
-Files and batches behave as the OpenAI reference says and as the reports say
-(fact sheet, sections 1 to 6); `Behaviour`, `Conditions` and `faults` are where it goes wrong.
+Files and batches behave as the OpenAI reference says and as reports of users say
+(fact sheet, sections 1 to 6); `Behaviour`, `Conditions` and `faults` are what can go wrong.
 """
 
 from __future__ import annotations
