@@ -35,10 +35,10 @@ COMMON_WORDS: Final = {
         app client download embeddings models pagination protocol provider redaction responses
         server transfers transport upload webhook worker""",
     "data and programs": """
-        cache concurrency connection content counts index mapping migrations queries record store
+        cache concurrency connection counts index mapping migrations queries record store
         table transaction tokens""",
     "parsing": "compose diff document excerpt lines scalars scan tree validation",
-    "files": "durable extract file folder writer result",
+    "files": "durable file folder writer result",
     "an HTML page and its charts": """
         chart figure icons job markup page sample scale script style summary timeline totals""",
     "plain English": """
