@@ -16,7 +16,7 @@ _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 
 
 def main() -> None:
-    """Drop the rights, for good, and start anew without them."""
+    """Drop the capabilities permanently, and execute the command without them."""
     if os.geteuid() == 0:
         libc = ctypes.CDLL(None, use_errno=True)
         for right in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):

@@ -52,7 +52,7 @@ class Clock:
 
 
 def set_clock(path: Path, offset: float) -> None:
-    """Let the processes that follow this file go wrong by so many seconds, at once."""
+    """Set how many seconds the processes that follow this file are wrong, immediately."""
     with path.open("r+b" if path.exists() else "wb") as file:
         file.write(_OFFSET.pack(offset))
 
@@ -85,7 +85,7 @@ class Countdown:
         self._taken = 0
 
     def begin(self, folder: str) -> None:
-        """Count from now on, in this process and for good."""
+        """Count from now on, until this process ends."""
         if self._kind == "commit" or not self._signals:
             self._watch_commits()
         if self._kind == "disk":

@@ -220,7 +220,7 @@ class Project:
                     assert result["sha256"] == hashlib.sha256(content).hexdigest(), result
 
     def check_ledger(self) -> None:
-        """Assert that the ledger is whole, in the words of SQLite, and nobody's."""
+        """Assert that SQLite finds the ledger intact, and every foreign key valid."""
         with closing(sqlite3.connect(self.ledger)) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert database.execute("PRAGMA foreign_key_check").fetchall() == []

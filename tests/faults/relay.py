@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Relay(World):
-    """A provider that passes each request on. Batches have ended when they are looked at.
+    """A provider that passes each request on. Batches have ended when they are polled.
 
     So a run takes the same exchanges on a fast machine as on a slow one.
     """
@@ -50,7 +50,7 @@ class Relay(World):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    """The server itself, asked past all faults."""
+    """A client of the server itself, without faults."""
 
     provider: LocalProvider
     client: httpx.Client

@@ -61,7 +61,7 @@ def sweep(points: int, strike_at: Callable[[int], bool]) -> int:
 
 
 def check_words(end: Ended, *, code: int = 1) -> None:
-    """Assert that a process ended in words: nothing on stdout, and no traceback."""
+    """Assert that a process ended with an error message: no stdout, and no traceback."""
     assert (end.code, end.out) == (code, ""), end
     assert end.err.strip()
     assert "Traceback" not in end.err, end.err

@@ -73,7 +73,7 @@ def interrupt(process: Process, *sent: signal.Signals, pause: float = 0.0) -> En
 
 
 def check_clean(end: Ended, code: int, project: Project, world: World, launcher: Launcher) -> None:
-    """Assert that the end was told in words, and that the next pass goes on as if nothing was."""
+    """Assert that the end was reported, and that the next pass continues normally."""
     assert (end.code, end.out) == (code, "")
     assert "interrupted" in end.err
     assert "Traceback" not in end.err

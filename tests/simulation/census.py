@@ -83,7 +83,7 @@ def befallen(story: Story) -> Iterator[str]:
 
 
 def marked(behaviour: Behaviour, rows: Sequence[Row]) -> Iterator[str]:
-    """Name what becomes of a batch that has been created with these rows."""
+    """Return the name of how a batch with these rows ends."""
     yield f"a batch: {type(behaviour.ending).__name__}"
     yield f"counts: {behaviour.counts.name}"
     yield f"no output file: {behaviour.no_output.name}"

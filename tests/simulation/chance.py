@@ -45,9 +45,9 @@ ENDINGS: Sequence[Ending] = (
 
 
 def behaviours(seed: int, *, wrong_rows: float = 0.2, troubled: int = 3) -> Behaviours:
-    """Draw a behaviour for each batch; from the `troubled`th on all of them are well.
+    """Draw a behaviour for each batch; from the `troubled`th on all of them are good.
 
-    `wrong_rows` is the share of rows in troubled batches that are not simply answered.
+    `wrong_rows` is the share of rows in those batches that are not simply answered.
     """
 
     def draw(index: int, _rows: Sequence[Row]) -> Behaviour:

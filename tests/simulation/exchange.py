@@ -72,7 +72,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a client asks: `path` without the `/v1` prefix, header names in lower case."""
+    """The request of a client: `path` without the `/v1` prefix, header names in lower case."""
 
     method: str
     path: str
@@ -102,7 +102,7 @@ class Request:
 
     @classmethod
     def json(cls, method: str, path: str, document: object = None, **query: str) -> Request:
-        """Make a request with a JSON body, for tests that talk to the world directly."""
+        """Make a request with a JSON body, for tests that call the provider directly."""
         body = b"" if document is None else json.dumps(document).encode()
         return cls(method=method, path=path, query=query, body=body)
 

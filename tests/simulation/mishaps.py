@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Mishap(Enum):
-    """What befalls an exchange. Where it makes a difference: before or after the provider acted."""
+    """What goes wrong with an exchange and, if it matters, before or after the provider acted."""
 
     REFUSED = "connection refused"
     NOT_CONNECTED = "no connection in time"
@@ -118,10 +118,10 @@ _FAULTS: Final[dict[Mishap, Fault]] = {
 
 
 def strike(mishap: Mishap, request: Request, now: float) -> Fault | None:
-    """Return what a mishap does to this exchange, None where it cannot befall it.
+    """Return the fault of a mishap at this exchange; None where it cannot happen.
 
-    A refusal in words that nobody knows is the end of what was refused, so it befalls questions
-    only. A result file cut without a trace, twice in a row, is beyond what can be noticed.
+    An unknown refusal is final for the call that was refused, so it happens to reads only. A
+    result file that is cut between two lines twice, in the same way, cannot be noticed.
     """
     if mishap is Mishap.RATE_LIMITED_DATE:
         return rate_limited(formatdate(now + 3.0, usegmt=True))

@@ -44,7 +44,7 @@ _NOTHING: Final = _Recorded(submissions={}, batches={}, runs={}, events=(0, 0))
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """Looks at one machine after every pass, and remembers what it saw."""
+    """Checks one machine after every pass, and keeps what it has seen."""
 
     ledger: Path
     outputs: Path

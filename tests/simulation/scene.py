@@ -73,7 +73,7 @@ def submit(world: World, lines: bytes, key: str | None = None) -> str:
 
 
 def get(world: World, path: str, **query: str) -> Any:  # noqa: ANN401  (decoded JSON)
-    """Return what the world shows at a path."""
+    """Return what the provider shows at a path."""
     return world.handle(Request.json("GET", path, **query)).document()
 
 

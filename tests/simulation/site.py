@@ -77,7 +77,7 @@ class Site:
 
     @property
     def clock(self) -> VirtualClock:
-        """The clock that the world and the passes share."""
+        """The clock that the provider and the passes share."""
         assert isinstance(self.world.clock, VirtualClock)
         return self.world.clock
 
@@ -158,7 +158,7 @@ class Site:
         return (_ids(folder / "output.jsonl"), _ids(folder / "errors.jsonl"))
 
     def check(self, ids: Sequence[str], job: str = "job") -> None:
-        """Assert the first promise: each request once over both files, nothing asked twice."""
+        """Assert the first promise: each request once over both files, nothing submitted twice."""
         good, bad = self.results(job)
         assert sorted(good + bad) == sorted(ids)
         assert good == [identifier for identifier in ids if identifier in set(good)]

@@ -175,7 +175,7 @@ def search(examples: int, *, derandomize: bool = False, shrink: bool = True) -> 
 
 
 def in_short(story: Story) -> str:
-    """Write a story, or a part of one, without what is as it is by default."""
+    """Return a story, or a part of one, as text without default values."""
     return _short(story)
 
 
