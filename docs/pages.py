@@ -1,10 +1,10 @@
-"""The generated blocks of README.md and of the pages below docs: where they are, how they are kept.
+"""Find and fill the generated blocks of README.md and of the pages below docs.
 
-A block stands between `<!-- KIND: NAME -->` and `<!-- end -->`. What a script makes of a kind is
-put there; everything else on a page is written by hand and stays.
+A block is between `<!-- KIND: NAME -->` and `<!-- end -->`. The script of a kind writes its
+content; everything else on a page is written by hand and is not changed.
 
-A fenced block below `<!-- file: PATH -->` goes the other way: it is a file that the reader is told
-to write, and the page's transcripts are run with it in place.
+A fenced block below `<!-- file: PATH -->` is the opposite: a file that the reader writes, and the
+page's transcripts are run with that file in place.
 """
 # ruff: noqa: INP001 -- scripts, run by their paths
 
@@ -34,7 +34,7 @@ def pages() -> tuple[str, ...]:
 
 
 def files_of(page: str) -> dict[str, str]:
-    """Return the files that a page tells its reader to write, by path."""
+    """Return the files that the reader of a page writes, by path."""
     return dict(_FILE.findall((ROOT / page).read_text("utf-8")))
 
 
@@ -44,10 +44,10 @@ def names(text: str, kind: str) -> list[str]:
 
 
 def filled(page: str, text: str, kind: str, content: Mapping[str, str]) -> str:
-    """Put what was made into a page's blocks; raises ValueError where the two do not match."""
+    """Fill the blocks of a page. Raises ValueError if the page has other blocks than `content`."""
     wanted = names(text, kind)
     if sorted(wanted) != sorted(content):
-        raise ValueError(f"{page} asks for {kind} {wanted}, there are {list(content)}")
+        raise ValueError(f"{page} has {kind} {wanted}, but {list(content)} were made")
     return _blocks(kind).sub(
         lambda match: f"{match['head']}{content[match['name']]}{match['tail']}", text
     )
@@ -62,7 +62,7 @@ def _blocks(kind: str) -> re.Pattern[str]:
 def keep(kind: str, contents: Contents, *, check: bool) -> int:
     """Write the blocks of a kind into all pages, or only show what is out of date.
 
-    Returns the exit code: 1 if anything is out of date and `check` forbids to mend it.
+    Returns the exit code: 1 if anything is out of date and `check` is set.
     """
     stale = False
     for page in pages():
@@ -81,7 +81,7 @@ def keep(kind: str, contents: Contents, *, check: bool) -> int:
                     f"{page} as it would be",
                 )
             )
-            sys.stderr.write(f"{page} is out of date: `make docs` writes it anew\n")
+            sys.stderr.write(f"{page} is out of date: `make docs` writes it\n")
         else:
             path.write_text(after, "utf-8")
             sys.stderr.write(f"{page}: {kind}s written\n")

@@ -26,8 +26,8 @@ class Step:
 class Session:
     """One shell, from `prepare` (not shown) through the blocks of its page in their order.
 
-    The files that the page tells its reader to write are there from the start, and those of
-    `files`, by path from the home folder; `copies` are taken from the repository into the home
+    The files that the reader of the page writes exist from the start, and so do those of `files`,
+    by path from the home folder; `copies` are taken from the repository into the home
     folder. The shell starts in `start`, below the home folder.
     """
 
@@ -49,7 +49,7 @@ _ASK: Final = (
     '{{"model": "gpt-4o-mini", "messages": [{{"role": "user", "content": "{1}"}}]}}}}\n'
 )
 
-_MEND: Final = "sed s/embedings/embeddings/ specs/questions.yaml > m; mv m specs/questions.yaml"
+_FIX: Final = "sed s/embedings/embeddings/ specs/questions.yaml > m; mv m specs/questions.yaml"
 """What the reader does in an editor."""
 
 _KILL: Final = (
@@ -119,7 +119,7 @@ SESSIONS: Final = (
                 "python ask.py",
                 "runner validate",
             ),
-            "mended": (Step(shown="runner validate", run=f"{_MEND}; runner validate"),),
+            "fixed": (Step(shown="runner validate", run=f"{_FIX}; runner validate"),),
             "commit": ("git add .", "git commit -qm 'Ask for the vectors of 1,540 questions'"),
             "plan": ("runner plan",),
             "reconcile": ("runner reconcile --wait",),

@@ -102,7 +102,7 @@ def play(session: Session) -> dict[str, str]:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """Give commands a machine of nobody's: no keys, no configuration, one time zone."""
+    """Return an environment without API keys and configuration of this machine, in UTC."""
     return {
         "PATH": os.pathsep.join([str(SCRIPTS), os.environ.get("PATH", os.defpath)]),
         "HOME": str(home),

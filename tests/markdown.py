@@ -1,4 +1,4 @@
-"""The pages of the project as tests read them: their blocks, links, anchors and command lines."""
+"""Read the pages of the project for tests: their blocks, links, anchors and command lines."""
 
 from __future__ import annotations
 

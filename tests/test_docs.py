@@ -1,4 +1,4 @@
-"""README and docs, held to what runner does: what they show is run, what they name exists."""
+"""README and docs agree with runner: what they show is run, what they name exists."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ REFERENCE: Final = DOCS / "reference"
 EXACTLY_ONCE: Final = DOCS / "explanation" / "exactly-once.md"
 
 LONGEST_README: Final = 150
-"""Lines: a screen of text, and a tour."""
+"""In lines: a screen of text, and a tour."""
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=name)
 
@@ -56,16 +56,16 @@ def script(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-# What is generated -----------------------------------------------------------------------------
+# Generated blocks ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["transcripts", "reference"])
-def test_what_is_generated_is_up_to_date(kind: str) -> None:
+def test_generated_blocks_are_up_to_date(kind: str) -> None:
     checked = script(DOCS / f"{kind}.py", "--check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-def test_a_page_out_of_date_is_shown_and_mended(tmp_path: Path) -> None:
+def test_a_page_out_of_date_is_shown_and_written(tmp_path: Path) -> None:
     for folder in ("docs", "specs"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("*.csv"))
     shutil.copy(README, tmp_path)
@@ -82,11 +82,11 @@ def test_a_page_out_of_date_is_shown_and_mended(tmp_path: Path) -> None:
     assert page.read_text("utf-8") == right
 
 
-# What every page holds to ----------------------------------------------------------------------
+# Every page ------------------------------------------------------------------------------------
 
 
 @each_page
-def test_links_lead_somewhere(page: Path) -> None:
+def test_links_and_anchors_exist(page: Path) -> None:
     for target in links(page):
         if re.match(r"https?://", target):
             continue
@@ -148,7 +148,7 @@ def test_commands_shown_are_commands(page: Path) -> None:
 @pytest.mark.parametrize(
     "line", ["runner reconcile --wiat", "runner reconsile", "runner plan --if-locked fail"]
 )
-def test_a_command_that_is_none_would_be_found(line: str) -> None:
+def test_an_invalid_command_line_would_be_found(line: str) -> None:
     with pytest.raises(click.ClickException):
         parse(line)
 
@@ -207,7 +207,7 @@ def test_the_table_of_exit_codes_is_that_of_the_help() -> None:
     [("spec.md", SPEC_KEYS), ("project.md", CONFIG_KEYS)],
     ids=["specs", "runner.yaml"],
 )
-def test_every_key_of_specs_and_project_files_is_shown(
+def test_every_field_of_specs_and_project_files_is_shown(
     page: str, every: dict[tuple[str, ...], tuple[str, ...]]
 ) -> None:
     [listing] = blocks(REFERENCE / page, "yaml")
@@ -277,7 +277,7 @@ def test_the_design_names_every_state() -> None:
     assert [status for status in TERMINAL if status not in text] == []
 
 
-def test_the_grace_times_told_are_those_of_the_code() -> None:
+def test_the_grace_times_are_those_of_the_code() -> None:
     text = DESIGN.read_text("utf-8")
     remote, near = (
         Provider(name="lab", base_url=url).grace

@@ -1,4 +1,4 @@
-"""The rules of the house that no other tool holds, and proof that the held ones can be broken."""
+"""The house rules that no other tool enforces, and a proof that each import rule can be broken."""
 
 from __future__ import annotations
 
@@ -24,7 +24,29 @@ CONTRACTS: Final[dict[str, dict[str, Any]]] = {
     contract["id"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]
 }
 
-LONGEST_FILE: Final = 350
+COMMON_WORDS: Final = {
+    "commands, which name their files": """
+        cancel completion doctor events init notify report retry schedule schema show status
+        validate verify watch""",
+    "Python, Unix and the command line": """
+        cli colour command config console exit codes import log main options signals session""",
+    "formats and tools": "csv git json yaml",
+    "HTTP and its clients": """
+        app client download embeddings models pagination protocol provider redaction responses
+        server transfers transport upload webhook worker""",
+    "data and programs": """
+        cache concurrency connection counts index mapping migrations queries record store
+        table transaction tokens""",
+    "parsing": "compose diff document excerpt lines scalars scan tree validation",
+    "files": "durable file folder writer result",
+    "an HTML page and its charts": """
+        chart figure icons job markup page sample scale script style summary timeline totals""",
+    "plain English": """
+        after apply conversation decide deliver discovery duplicates elsewhere error failures
+        filters finish history input load lock manual observe output preview progress safe
+        set state steps text""",
+}
+"""The words that a reader knows without a glossary, by where they are known from."""
 
 BREACHES: Final = [
     pytest.param("rooms", "errors.py", "import runner.cli", id="upwards"),
@@ -65,7 +87,7 @@ BREACHES: Final = [
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """Lay out a copy of the package and its rules that a test may spoil."""
+    """Copy the package and its rules to a folder, for a test to break them."""
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "runner", tmp_path / "runner", ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -84,7 +106,7 @@ def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def tracked_files() -> list[Path]:
-    """List what git holds or would take up with the next `git add`."""
+    """List the files that git tracks or would track after `git add`."""
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -103,7 +125,7 @@ def tracked_text() -> dict[str, str]:
 
 
 def found(pattern: str) -> list[str]:
-    """Name each line of a tracked file that matches, as `path:line: text`."""
+    """Return each line of a tracked file that matches, as `path:line: text`."""
     search = re.compile(pattern).search
     return [
         f"{name}:{number}: {line.strip()[:100]}"
@@ -153,20 +175,93 @@ def test_pure_modules_call_no_builtin_that_reaches_outside() -> None:
     assert calls == []
 
 
-def test_no_file_of_runner_is_too_long() -> None:
-    lengths = {
-        str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines())
-        for path in (ROOT / "runner").rglob("*.py")
+def words_of(text: str) -> set[str]:
+    """Return the words of a text in lower case; a plural counts as its singular."""
+    return {singular(word) for word in re.findall(r"[a-z]+", text.lower())}
+
+
+def singular(word: str) -> str:
+    return re.sub(r"(?<=[^s])s$", "", re.sub(r"ies$", "y", word))
+
+
+def explained_words() -> set[str]:
+    """Return the words of the glossary and of the list of rooms in docs/design.md."""
+    design = (ROOT / "docs" / "design.md").read_text("utf-8")
+    sections = re.findall(r"(?ms)^## (?:Rooms|Words)$(.*?)(?=^## )", design)
+    assert len(sections) == 2
+    return words_of(" ".join(sections))
+
+
+def words_of_modules() -> dict[str, set[str]]:
+    """Return the words in the name of each module and of its folders, by its path."""
+    package = ROOT / "runner"
+    return {
+        name: words_of(name.removesuffix(".py"))
+        for path in sorted(package.rglob("[!_]*.py"))
+        if (name := str(path.relative_to(package)))
     }
 
-    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FILE} == {}
+
+def test_names_of_modules_are_words_of_the_field_or_of_the_glossary() -> None:
+    modules = words_of_modules()
+    understood = explained_words() | words_of(" ".join(COMMON_WORDS.values()))
+
+    assert len(modules) > 100
+    assert {
+        name: unknown for name, words in modules.items() if (unknown := words - understood)
+    } == {}
 
 
-def test_no_tracked_file_holds_a_path_of_somebodys_machine() -> None:
+def test_every_common_word_is_in_the_name_of_a_module() -> None:
+    used = set().union(*words_of_modules().values())
+
+    assert words_of(" ".join(COMMON_WORDS.values())) - used == set()
+
+
+@pytest.mark.xfail(reason="classes of different rooms still share names; see the failure's list")
+def test_no_two_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "runner").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ClassDef):
+                place = f"{path.relative_to(ROOT)}:{node.lineno}"
+                places.setdefault(node.name, []).append(place)
+
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "bound"),
+    [("C901", 10), ("PLR0911", 8), ("PLR0912", 12), ("PLR0913", 8), ("PLR0915", 50)],
+    ids=["complexity", "returns", "branches", "arguments", "statements"],
+)
+def test_the_size_of_functions_is_bounded(rule: str, bound: int) -> None:
+    ruff = Path(sysconfig.get_path("scripts")) / "ruff"
+    settings = subprocess.run(
+        [ruff, "check", "--show-settings", ROOT / "runner" / "errors.py"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout
+    enabled = settings.partition("linter.rules.enabled = [")[2].partition("]")[0]
+    bounds = {
+        "C901": "mccabe.max_complexity",
+        "PLR0911": "pylint.max_returns",
+        "PLR0912": "pylint.max_branches",
+        "PLR0913": "pylint.max_args",
+        "PLR0915": "pylint.max_statements",
+    }
+
+    assert f"({rule})" in enabled
+    assert f"linter.{bounds[rule]} = {bound}\n" in settings
+
+
+def test_no_tracked_file_holds_a_path_of_one_machine() -> None:
     assert found(r"(?<![\w.~*}$-])/(?:work|tmp|home|root|opt|Users|mnt)/[\w.]") == []
 
 
-def test_no_tracked_file_says_where_packages_come_from() -> None:
+def test_no_tracked_file_names_a_package_index() -> None:
     # Bracketed, so that the pattern does not find itself.
     assert found(r"pypi[.]org|python[h]osted|npm[j]s|(?<!no-emit-)index[-]url|find[-]links") == []
 
@@ -180,7 +275,7 @@ def test_no_lock_file_is_tracked() -> None:
 @pytest.mark.parametrize(
     "name", ["README.md", "CHANGELOG.md", "LICENSE", "Makefile", ".ci/run", "runner/py.typed"]
 )
-def test_what_a_visitor_looks_for_is_there(name: str) -> None:
+def test_the_usual_files_of_a_project_exist(name: str) -> None:
     assert (ROOT / name).is_file()
 
 
@@ -191,7 +286,7 @@ def test_the_licence_is_the_one_that_the_package_names() -> None:
     assert "The runner authors" in licence
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_version_is_in_one_file() -> None:
     assert "version" not in PROJECT["project"]
     assert PROJECT["tool"]["hatch"]["version"]["path"] == "runner/__init__.py"
     holders = {
@@ -215,7 +310,7 @@ def test_ci_can_be_run() -> None:
 
 
 @pytest.mark.parametrize("target", ["check", "test", "browser"])
-def test_ci_makes_all_that_can_tell_of_a_fault(target: str) -> None:
+def test_ci_makes_every_target_that_finds_faults(target: str) -> None:
     made = re.findall(r"\bmake (?:--[a-z-]+ )*([a-z]+)", (ROOT / ".ci" / "run").read_text("utf-8"))
 
     assert target in made

@@ -1,4 +1,4 @@
-"""The files that the how-to guides tell a reader to write: each is one that would be taken."""
+"""The files that a reader of the how-to guides writes: each is valid."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ YAML: Final = [
     for number, block in enumerate(blocks(page, "yaml"), start=1)
 ]
 A_MISTAKE: Final = "endpoint: /v1/embedings\n"
-"""The tutorial's, made to show what is said of it."""
+"""The mistake in the tutorial, whose problem the tutorial shows."""
 
 
 class Unit(configparser.ConfigParser):

@@ -1,1 +1,1 @@
-"""Tests of the command line, as people and scripts meet it."""
+"""Tests of the command line, as users and scripts run it."""

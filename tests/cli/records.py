@@ -1,4 +1,4 @@
-"""The folders of finished runs, and hands that change what lies in them."""
+"""Folders of finished runs, and helpers that change the files in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command lines run as a shell would: in this process for speed, in one of their own for truth."""
+"""Run command lines as a shell would: in this process for speed, in their own for realism."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A terminal to look at while a command runs in it: what stands on its screen, not what was sent.
+"""A terminal to read while a command runs in it: what is on its screen, not what was sent.
 
 It knows what `runner` uses, and refuses everything else: text that wraps, carriage return, line
 feed, cursor up, erasing to the end of a line and of the screen, colours, hiding the cursor.

@@ -1,4 +1,4 @@
-"""The commands that act: what they do, what they say, and how they end."""
+"""The commands that change something: what they do, what they print, and how they exit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stopping what is in flight, and asking again what has no answer."""
+"""`runner cancel` and `runner retry`: stop what is in flight, resubmit what has not succeeded."""
 
 from __future__ import annotations
 

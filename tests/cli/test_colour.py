@@ -1,4 +1,4 @@
-"""Who gets colour: what the terminal is, and what the environment asks for."""
+"""When output is coloured: what the terminal is, and what the environment sets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Completion: what the shells are told, and that they are told nothing else."""
+"""Completion in shells: everything that can be completed, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`runner doctor`: what stands in the way, and what to do about it."""
+"""`runner doctor`: what is wrong, and how to fix it."""
 
 from __future__ import annotations
 

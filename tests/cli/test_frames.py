@@ -1,4 +1,4 @@
-"""Problems as editors and CI read them, one line each, and as people do, with the lines."""
+"""Problems as editors and CI read them, one per line, and with their lines, in a terminal."""
 
 from __future__ import annotations
 

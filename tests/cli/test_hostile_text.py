@@ -1,6 +1,6 @@
-"""Text from outside: it leaves no folder, steers no terminal and makes up no line of a report.
+"""Untrusted text: it names no path outside its folder, controls no terminal and forges no line.
 
-The provider here gives every id, code, message, name and status a poisoned text, and so does the
+The provider here gives every id, code, message, name and status a hostile text, and so does the
 input with its custom_ids. Each command is run against it over real HTTP.
 """
 

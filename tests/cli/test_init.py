@@ -1,4 +1,4 @@
-"""Beginning: `runner init`, and the first run that it promises."""
+"""`runner init`, and the first run that it promises."""
 
 from __future__ import annotations
 

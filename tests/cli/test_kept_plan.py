@@ -1,4 +1,4 @@
-"""`plan -o FILE` and `reconcile --plan FILE`: what was looked at is done, or nothing is."""
+"""`plan -o FILE` and `reconcile --plan FILE`: the saved plan is carried out, or nothing is."""
 
 from __future__ import annotations
 

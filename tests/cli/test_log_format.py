@@ -1,4 +1,4 @@
-"""`--log-format json`: all that is said on stderr is one object a line, whatever it is."""
+"""`--log-format json`: everything on stderr is one JSON object per line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows a pass: messages, pings, metrics, and what is said of trouble that lasts."""
+"""What follows a pass: messages, pings, metrics, and reports of ongoing problems."""
 
 from __future__ import annotations
 

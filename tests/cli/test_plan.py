@@ -1,4 +1,4 @@
-"""`runner plan` as an explanation: what changed, what it costs, what is left to people."""
+"""`runner plan` as an explanation: what changed, what it costs, what the user has to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is going on, as it stands on a real terminal while it lasts, and what is left of it."""
+"""Progress on a real terminal while something takes long, and what is left of it afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What went another way than runner's, brought home: rebuild, adopt, orphans."""
+"""Recovery: `runner rebuild`, `runner adopt` and `runner orphans`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recovery in the middle of something: killed, too early, on top of something else."""
+"""Recovery in the middle of something: after a kill, too early, over something else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`runner report`: a page on the disk, made of what is on the disk."""
+"""`runner report`: an HTML page on the disk, made from what is on the disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`runner schedule`: snippets with what this machine and this project have."""
+"""`runner schedule`: snippets with the paths of this machine and this project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`runner schema`: what editors and programs check documents by."""
+"""`runner schema`: the JSON Schemas that editors and programs check documents with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A key that a provider in trouble throws back is kept by nothing and shown by nobody."""
+"""An API key that a provider echoes in an error is stored and printed nowhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Interruptions: a sentence, an exit code, and a state with which the next pass goes on."""
+"""Interruptions: a sentence, an exit code, and a state from which the next pass continues."""
 
 from __future__ import annotations
 

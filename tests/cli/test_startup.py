@@ -1,4 +1,4 @@
-"""Start-up time is a feature: what a command does not need it does not load."""
+"""Start-up time is a feature: a command does not load what it does not need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pipes, terminals, and readers that go away: the answer on stdout, everything else on stderr."""
+"""Pipes, terminals, and readers that close early: results on stdout, everything else on stderr."""
 
 from __future__ import annotations
 

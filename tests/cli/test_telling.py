@@ -1,4 +1,4 @@
-"""The commands that tell what the ledger knows: status, show, events."""
+"""The commands that show the ledger: status, show, events."""
 
 from __future__ import annotations
 

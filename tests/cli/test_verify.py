@@ -1,4 +1,4 @@
-"""`runner verify`: what is whole is said in a line, and whatever was touched is named."""
+"""`runner verify`: one line for what matches, details for what was changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`runner verify` before records that somebody has changed or made up."""
+"""`runner verify` with records that were changed or forged."""
 
 from __future__ import annotations
 

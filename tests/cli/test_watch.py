@@ -1,4 +1,4 @@
-"""`runner watch`: beside a reconcile, in a terminal and in a pipe."""
+"""`runner watch`: during a reconcile, in a terminal and in a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A project and a provider for each story."""
+"""A project and a provider for each test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stories share: how to look into a site, and providers with a dialect of their own."""
+"""Helpers of these tests: reading a project's state, and providers with a dialect of their own."""
 
 from __future__ import annotations
 

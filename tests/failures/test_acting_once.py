@@ -1,4 +1,4 @@
-"""Acting once, whatever comes back: failure modes 14 and 15. This is where money is."""
+"""Failure modes 14 and 15: a POST is made once, whatever the reply. A second one costs money."""
 
 from __future__ import annotations
 
@@ -99,9 +99,9 @@ def test_14_an_upload_that_times_out_ends_nothing(make_site: MakeSite, fault: Fa
 def test_14_a_death_at_any_call_is_gone_on_from(
     make_site: MakeSite, call: int, *, acted: bool
 ) -> None:
-    """Failure mode 14: SIGKILL at each POST in turn; the next process takes up the thread.
+    """Failure mode 14: SIGKILL at each POST, one after the other; the next process continues.
 
-    Whether the call had arrived or not: nothing is stored twice, asked twice or left out.
+    Whether the call had arrived or not: nothing is stored twice, submitted twice or left out.
     """
     site = make_site(rows=6, shard=2)
     site.world.faults = on("POST", "*", *[None] * call, trouble.Die(acted=acted))
@@ -145,7 +145,7 @@ def no_list_of_files(request: Request, response: Response) -> Response:
 def test_15_a_batch_whose_creation_went_unheard_is_adopted(
     make_site: MakeSite, fault: Fault, by: str
 ) -> None:
-    """Failure mode 15: one POST, whatever came back; then a look, and the batch is taken over.
+    """Failure mode 15: one POST, whatever the reply; then a listing, and the batch is adopted.
 
     By the key in its metadata, or, where the provider drops metadata, by its input file. The
     list may lag behind by most of a minute.
@@ -208,7 +208,7 @@ def test_15_while_nobody_can_look_nothing_is_created_again(make_site: MakeSite) 
 
 
 def test_15_where_no_list_is_offered_a_person_decides(make_site: MakeSite) -> None:
-    """Failure mode 15: a provider without a list: never again by itself, and the words say why."""
+    """Failure mode 15: a provider without a list: never again automatically, with the reason."""
     site = make_site(conditions=Conditions(list_missing=404), base_url=REMOTE)
     site.world.faults = on("POST", "/batches", Drop(acted=True))
     for _ in range(10):
@@ -223,7 +223,7 @@ def test_15_where_no_list_is_offered_a_person_decides(make_site: MakeSite) -> No
 
 
 def test_15_every_batch_carries_a_key_of_its_own(make_site: MakeSite) -> None:
-    """Failure mode 15: what is looked for is in the metadata, one value a submission."""
+    """Failure mode 15: the mark to search for is in the metadata, one value per submission."""
     limited = Behaviour(ending=Fail(problems=(TOKEN_LIMIT,)))
     site = make_site(limited, Behaviour(), rows=6, shard=2)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}

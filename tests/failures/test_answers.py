@@ -1,4 +1,4 @@
-"""What single requests of a finished batch came to: failure modes 1 to 3, 17, 19, 21, 31, 34."""
+"""How single requests of a finished batch ended: failure modes 1 to 3, 17, 19, 21, 31, 34."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def record(site: Site) -> Any:  # noqa: ANN401 -- decoded JSON
 def test_01_completed_with_every_request_refused(make_site: MakeSite, empty: NoFile) -> None:
     """Failure mode 1: a completed batch without an output file ends, as no success.
 
-    Its error file is fetched, every request is told with the provider's own reason, what is
-    refused for good is not asked again, and nothing crashes for want of a file.
+    Its error file is downloaded, every request has the provider's own reason, a permanent
+    failure is not submitted again, and the missing file crashes nothing.
     """
     refused = HttpError(status=400, code="invalid_value", message="Unknown voice.")
     site = make_site(Behaviour(answer=lambda _row: refused, no_output=empty))
@@ -69,7 +69,7 @@ def test_01_completed_with_every_request_refused(make_site: MakeSite, empty: NoF
 
 
 def test_01_completed_with_every_request_struck_down_for_the_moment(make_site: MakeSite) -> None:
-    """Failure mode 1: no output file, but trouble that passes: all are asked once more."""
+    """Failure mode 1: no output file, but transient failures: all are submitted once more."""
     site = make_site(all_rows(HttpError(status=503)), Behaviour())
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert asked(site) == [tuple(ids())] * 2
@@ -77,7 +77,7 @@ def test_01_completed_with_every_request_struck_down_for_the_moment(make_site: M
 
 
 def test_02_both_files_are_read_and_every_request_ends_in_one(make_site: MakeSite) -> None:
-    """Failure mode 2: no request vanishes with the file that nobody read.
+    """Failure mode 2: no request vanishes because its file was not read.
 
     Good answers, refusals in either file, and a request in neither: each custom_id is in exactly
     one of output.jsonl and errors.jsonl, with the line the provider wrote where it wrote one.
@@ -113,8 +113,8 @@ def test_02_both_files_are_read_and_every_request_ends_in_one(make_site: MakeSit
 def test_03_counts_are_never_believed(make_site: MakeSite, counts: Counts) -> None:
     """Failure mode 3: the rows decide, whatever request_counts say.
 
-    Rows of status 0, which the provider does not count as failed, are its own trouble: asked
-    once more, and only they.
+    Rows of status 0, which the provider does not count as failed, are its own fault:
+    submitted once more, and only they.
     """
     strange = HttpError(status=0)
     site = make_site(
@@ -145,7 +145,7 @@ SEPARATORS = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg\r\n"
 def test_17_line_separators_inside_a_line_are_data(make_site: MakeSite) -> None:
     r"""Failure mode 17: lines of bytes end at `\n` and nowhere else, in inputs and in answers.
 
-    What goes out is byte for byte what was written, what comes back is one line an answer, and
+    The upload is byte for byte what was written, the results have one line per response, and
     neither is cut at what Unicode calls a line end.
     """
     question = {"role": "user", "content": SEPARATORS}
@@ -186,7 +186,7 @@ BROKEN: dict[str, Answer] = {
 
 
 def test_19_a_broken_line_is_its_own_rows_trouble(make_site: MakeSite) -> None:
-    """Failure mode 19: the other rows stand, the broken ones are asked again, the bytes are kept.
+    """Failure mode 19: other rows count, broken ones are submitted again, the bytes are kept.
 
     The raw file is byte for byte what came; a custom_id that can still be read is.
     """
@@ -257,7 +257,7 @@ PARTS = [
 
 
 def test_31_an_answer_of_several_parts_is_kept_whole(make_site: MakeSite) -> None:
-    """Failure mode 31: nobody picks a first part: the body is passed on as it came."""
+    """Failure mode 31: no first part is picked: the body is passed on unchanged."""
     body = {"id": "resp_1", "object": "response", "status": "completed", "output": PARTS}
     site = make_site(
         all_rows(Succeed(body=body)),
@@ -295,8 +295,8 @@ LASTING: dict[str, Answer] = {
 def test_34_trouble_that_passes_is_asked_again_and_the_rest_is_not(make_site: MakeSite) -> None:
     """Failure mode 34: each row has its own class, inside a batch that calls itself completed.
 
-    408, 409, 429, 5xx, 0 and what was not run are asked again, only they, and only as often as
-    the spec allows; every other 4xx stays as it is. Nothing answered is asked twice.
+    408, 409, 429, 5xx, 0 and what was not run are submitted again, only they, and only as often
+    as the spec allows; every other 4xx is final. Nothing that succeeded is submitted twice.
     """
     rows = {**PASSING, **LASTING, "fine": Succeed()}
     lines = b"".join(request_line(name) for name in rows)
@@ -312,7 +312,7 @@ def test_34_trouble_that_passes_is_asked_again_and_the_rest_is_not(make_site: Ma
 
 
 def test_34_a_quota_met_by_a_row_says_nothing_against_the_row(make_site: MakeSite) -> None:
-    """Failure mode 34: 429 for want of money passes too, once somebody has paid."""
+    """Failure mode 34: 429 for missing credit passes too, once the user has paid."""
     broke = HttpError(status=429, code="insufficient_quota")
     site = make_site(Behaviour(answer=first_time({"r5": broke})))
     assert site.until_done().states == {"job": RunState.SUCCEEDED}

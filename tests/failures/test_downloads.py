@@ -1,4 +1,4 @@
-"""Bringing results home whole, while they are there: failure modes 16 and 27."""
+"""Downloading complete results while the provider has them: failure modes 16 and 27."""
 
 from __future__ import annotations
 
@@ -226,10 +226,10 @@ def gone(status: int) -> Faults:
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_27_results_that_are_gone_are_lost_in_words(make_site: MakeSite, status: int) -> None:
-    """Failure mode 27: an hour of denials, and the answers are told as lost; nothing is paid again.
+    """Failure mode 27: an hour of denials, and results are reported lost; nothing is paid again.
 
-    The words name the batch, the reply, and what asking again would cost; a person who does so
-    gets new answers.
+    The problem names the batch, the reply, and what a retry would cost; a user who retries gets
+    new results.
     """
     site = make_site(base_url=REMOTE)
     site.world.faults = gone(status)
@@ -255,7 +255,7 @@ def test_27_results_that_are_gone_are_lost_in_words(make_site: MakeSite, status:
 
 
 def test_27_results_that_expired_are_lost_and_the_date_is_kept(make_site: MakeSite) -> None:
-    """Failure mode 27: nobody came for thirty days; the record says until when there was time."""
+    """Failure mode 27: no pass for thirty days; the record says until when there was time."""
     site = make_site(Behaviour(working=60), base_url=REMOTE)
     site.reconcile()
     site.clock.sleep(31 * 86_400)
@@ -294,9 +294,9 @@ def test_27_results_are_fetched_by_the_first_pass_that_can(make_site: MakeSite) 
 
 
 def test_27_results_that_will_soon_be_gone_are_warned_of(make_site: MakeSite) -> None:
-    """Failure mode 27: what could not be fetched for weeks is warned of while there is time.
+    """Failure mode 27: a warning about results not downloaded for weeks, while there is time.
 
-    The time is what the provider was told to keep outputs for, or else thirty days.
+    The time is `output_expires_after` of the provider, or else thirty days.
     """
     site = make_site(base_url=REMOTE, config="    output_expires_after: 10d\n")
     site.world.faults = lambda request, _number: (

@@ -1,4 +1,4 @@
-"""How batches end, and what they say on the way: failure modes 4 to 6, 20, 22, 23, 26."""
+"""How batches end, and what they report before: failure modes 4 to 6, 20, 22, 23, 26."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_04_what_an_ended_batch_answered_is_kept_and_the_rest_asked_again(
     """Failure mode 4: expired and cancelled batches are read like completed ones.
 
     One of ten is answered and paid for: it is in the final file, and only the other nine are
-    asked again, whether or not the error file lists them.
+    submitted again, whether or not the error file lists them.
     """
     site = make_site(Behaviour(ending=ending, lists_unrun=lists_unrun), Behaviour(), rows=10)
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
@@ -90,8 +90,8 @@ def test_05_nothing_is_concluded_before_a_cancelled_batch_shows_its_files(
     """Failure mode 5: rows in neither file were not run, but that is known only at the very end.
 
     While the batch is being cancelled, and in the minutes in which it is cancelled and names no
-    file yet, nothing is collected and nothing asked again; then its answers count, and only what
-    is in no file is asked again (or, where a person cancelled, told as unanswered).
+    file yet, nothing is collected and nothing submitted again; then its responses count, and only
+    what is in no file is submitted again (or, if the user cancelled, reported as unfinished).
     """
     foreign = who == "somebody else"
     behaviour = Behaviour(
@@ -132,7 +132,7 @@ def test_05_nothing_is_concluded_before_a_cancelled_batch_shows_its_files(
 def test_05_a_cancelled_batch_without_any_file_is_not_waited_for_for_ever(
     make_site: MakeSite,
 ) -> None:
-    """Failure mode 5: where no row was run no file comes, and all are asked again in the end."""
+    """Failure mode 5: if no row was run no file comes, and all are submitted again in the end."""
     nothing = Behaviour(ending=Cancelled(fraction=0.0), lists_unrun=False)
     site = make_site(nothing, Behaviour(), base_url=REMOTE)
     assert site.until_done(pause=150).states == {"job": RunState.SUCCEEDED}
@@ -168,9 +168,9 @@ def test_06_a_full_count_is_not_the_end(make_site: MakeSite) -> None:
 
 
 def test_20_a_batch_that_vanishes_is_lost_and_not_failed(make_site: MakeSite) -> None:
-    """Failure mode 20: 404 for a batch that was seen is a loss: told, kept, and never repeated.
+    """Failure mode 20: 404 for a batch seen before is a loss: reported, recorded, never repeated.
 
-    The words name the batch, the key, and what asking again may cost; the record keeps the
+    The problem names the batch, the API key, and what a retry may cost; the record keeps the
     batch as it was last seen.
     """
     site = make_site(Behaviour(working=9000, ending=Vanish(after=100)), base_url=REMOTE)
@@ -227,7 +227,7 @@ def test_20_another_projects_key_loses_nothing_that_the_right_one_finds(
 
 
 def test_20_a_retry_looks_for_what_was_lost_before_it_asks_again(make_site: MakeSite) -> None:
-    """Failure mode 20: a person who asks again gets the lost answers, if they are back."""
+    """Failure mode 20: a user who retries gets the lost results, if they are back."""
     site = make_site(Behaviour(working=60), base_url=REMOTE)
     site.reconcile()
     nothing_wrong, site.world.faults = site.world.faults, unknown_batches
@@ -243,7 +243,7 @@ def test_20_a_retry_looks_for_what_was_lost_before_it_asks_again(make_site: Make
 def test_22_an_empty_error_file_in_any_form_is_no_error(make_site: MakeSite, empty: NoFile) -> None:
     """Failure mode 22: null, "" and a file of 0 bytes all say that nothing failed.
 
-    An id that is empty text is never asked for.
+    An id that is empty text is never requested.
     """
     site = make_site(Behaviour(no_error=empty))
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
@@ -264,7 +264,7 @@ def test_22_an_empty_error_file_in_any_form_is_no_error(make_site: MakeSite, emp
 
 @pytest.mark.parametrize("counts", list(Counts))
 def test_23_counts_may_be_empty_null_or_nought(make_site: MakeSite, counts: Counts) -> None:
-    """Failure mode 23: counts that say nothing break neither a pass nor what people see."""
+    """Failure mode 23: empty counts break neither a pass nor its output."""
     site = make_site(Behaviour(validating=60, working=60, counts=counts), base_url=REMOTE)
     site.reconcile()
     for _ in range(4):
@@ -321,7 +321,7 @@ def test_26_a_file_id_shown_early_is_left_alone_until_the_end(make_site: MakeSit
 def test_26_a_finished_batch_whose_files_cannot_be_read_yet_is_waited_for(
     make_site: MakeSite,
 ) -> None:
-    """Failure mode 26: 404 for a file just named is not the loss of it: nothing is asked again."""
+    """Failure mode 26: 404 for a file just named is not its loss: nothing is submitted again."""
     site = make_site(Behaviour(content_after=600), base_url=REMOTE)
     site.reconcile()
     for _ in range(8):

@@ -1,4 +1,4 @@
-"""Failure modes 3, 9, 24, 25 and 30 at their worst: two of them at once, or one that lasts."""
+"""Failure modes 3, 9, 24, 25 and 30 at their worst: two at the same time, or one that persists."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize("failed", [0, 3, 6])
 def test_03_counts_of_no_answer_do_not_shorten_the_wait(make_site: MakeSite, failed: int) -> None:
-    """Failure mode 3: counts that know of no answer, and an output file that is named late.
+    """Failure mode 3: counts without any success, and an output file that is named late.
 
-    The answers are waited for and read, and nobody asks, and pays, for them again.
+    The results are waited for and read, and not submitted, and paid for, again.
     """
     refused = HttpError(status=400)
     answer = by_id(dict.fromkeys(("r0", "r1", "r2"), refused))
@@ -61,7 +61,7 @@ def test_09_a_file_that_even_get_denies_at_first_is_the_same_file(make_site: Mak
 def test_24_a_hole_in_the_list_hides_nothing(make_site: MakeSite) -> None:
     """Failure mode 24: an empty page after a full one, and more promised: entries may follow.
 
-    Behind the hole lies the very batch that a lost ledger makes us look for.
+    Behind the gap is the very batch that has to be found after a lost ledger.
     """
     site = make_site(Behaviour(working=3600), base_url=REMOTE)
     site.reconcile()
@@ -86,7 +86,7 @@ def test_24_a_list_of_full_pages_has_an_end_too(make_site: MakeSite) -> None:
 
 
 class Renaming(Gateway):
-    """A gateway that names batches anew, and leaves files their names; its list lags."""
+    """A gateway that gives batches new ids and leaves files theirs; its list lags."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,10 +102,10 @@ class Renaming(Gateway):
 
 
 def test_25_an_earlier_batch_under_another_name_is_not_the_lost_one(make_site: MakeSite) -> None:
-    """Failure mode 25: of two batches made from one file the key says which is which.
+    """Failure mode 25: of two batches made from one file the submission key identifies each.
 
-    The first met a limit; the creation of the second went unheard, and the list shows only the
-    first as yet, under a name that nobody here knows.
+    The first met a limit; the reply to the creation of the second was lost, and the list still
+    shows only the first, under an id that is not recorded here.
     """
     world = Renaming()
     site = make_site(world=world, base_url=REMOTE)
@@ -116,7 +116,7 @@ def test_25_an_earlier_batch_under_another_name_is_not_the_lost_one(make_site: M
 
 
 def test_30_half_a_character_in_a_reason_breaks_no_record(make_site: MakeSite) -> None:
-    """Failure mode 30: the words of a batch's end go through ledger, record and terminal."""
+    """Failure mode 30: the messages of a failed batch pass through ledger, record and terminal."""
     reason = Problem(code="invalid_request", message="half \ud83d of it")
     site = make_site(Behaviour(ending=Fail(problems=(reason,))))
     assert site.until_done().states == {"job": RunState.FAILED}
@@ -127,7 +127,7 @@ def test_30_half_a_character_in_a_reason_breaks_no_record(make_site: MakeSite) -
 
 
 def test_30_half_a_character_in_one_batch_hides_no_list(make_site: MakeSite) -> None:
-    """Failure mode 30: whoever cut a text in two, the batches can still be listed and read."""
+    """Failure mode 30: despite a text cut in two, the batches can still be listed and read."""
 
     def cut(batch: dict[str, Any]) -> None:
         batch["metadata"] = {**(batch["metadata"] or {}), "note": "cut \ud83d"}

@@ -1,7 +1,7 @@
-"""What is wrong with a file before it is sent: failure modes 8, 12, 13, 18, 28 to 30.
+"""Mistakes in a file, found before it is sent: failure modes 8, 12, 13, 18, 28 to 30.
 
 Each is found by `runner validate`, offline, and by `runner reconcile` before its first call; or
-it is put right on the way out, and what the provider receives shows it.
+it is corrected in the upload, and the file that the provider receives shows it.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def test_13_batches_are_cut_by_requests_before_the_upload(
 
 
 def test_18_a_byte_order_mark_is_read_over_and_never_sent(make_site: MakeSite) -> None:
-    """Failure mode 18: what goes out is UTF-8 without a mark, and the mark is no other question."""
+    """Failure mode 18: the upload is UTF-8 without a mark, and the mark makes no other revision."""
     site = make_site(lines=MARK + request_lines(6))
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert sent(site) == [request_lines(6)]
@@ -257,7 +257,7 @@ def plain_json(path: Path) -> object:
 
 
 def test_30_half_a_character_in_an_answer_is_kept(make_site: MakeSite) -> None:
-    """Failure mode 30: what a provider sends is kept as it is, and breaks no file of ours.
+    """Failure mode 30: the provider's bytes are kept unchanged, and break no file of ours.
 
     Whole characters beyond the basic plane are neither refused nor changed.
     """
@@ -282,9 +282,9 @@ def test_30_half_a_character_in_an_answer_is_kept(make_site: MakeSite) -> None:
 
 
 def test_30_an_answer_with_nan_in_it_is_no_json_and_no_answer(make_site: MakeSite) -> None:
-    """Failure mode 30: what Python would read and nobody else stays out of the results.
+    """Failure mode 30: what only Python would read stays out of the results.
 
-    The row is asked again, like any whose line is broken.
+    The row is submitted again, like any whose line is broken.
     """
     line = (
         b'{"custom_id":"r1","response":{"status_code":200,"body":{"id":"x","p":NaN}},"error":null}'

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def crowd(site: Site, count: int) -> None:
-    """Fill the provider's list with the batches of somebody else."""
+    """Fill the provider's list with batches of another client."""
     for number in range(count):
         submit(site.world, request_line(f"theirs-{number}"))
         site.clock.sleep(1)
@@ -45,9 +45,9 @@ def never(_seen: Sequence[Batch]) -> bool:
 
 
 def test_24_a_cursor_that_does_not_advance_ends_the_walk(make_site: MakeSite) -> None:
-    """Failure mode 24: the first page for ever is asked for twice, and proves nothing.
+    """Failure mode 24: an endless first page is read twice, and proves nothing.
 
-    Nobody has seen the whole list, so nothing is created; with a sound list again, it is.
+    The list was not read to its end, so nothing is created; with a good list, it is.
     """
     site = make_site(base_url=REMOTE)
     crowd(site, 150)

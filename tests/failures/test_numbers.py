@@ -1,4 +1,4 @@
-"""No failure mode is without a test, and no test without the failure mode that it is of."""
+"""Every failure mode has a test, and every test names its failure mode."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stories() -> list[tuple[str, int, str]]:
 
 
 def in_the_sheet() -> list[int]:
-    """Return the numbers of the failures that the fact sheet tells of."""
+    """Return the numbers of the failures on the fact sheet."""
     text = SHEET.read_text(encoding="utf-8").partition("\n## 6. ")[2].partition("\n## ")[0]
     return [int(number) for number in re.findall(r"^\| (\d+) \|", text, re.MULTILINE)]
 

@@ -1,4 +1,4 @@
-"""What a spec can ask for against waste: failure modes 7, 32 and 33."""
+"""What a spec can set against waste: failure modes 7, 32 and 33."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ RESUBMIT = SPEC + "deadline: {after: 30h, action: resubmit}\n"
 
 @pytest.mark.parametrize("status", ["validating", "in_progress", "finalizing"])
 def test_07_a_batch_that_does_not_end_is_told_of_once(make_site: MakeSite, status: str) -> None:
-    """Failure mode 7: an hour after its window a batch is overdue: that is said and written down.
+    """Failure mode 7: an hour after its window a batch is overdue: reported and recorded.
 
-    Said once, with what a person can do; the batch stays in flight, and nothing is asked again.
+    Once, with what the user can do; the batch stays in flight, and nothing is submitted again.
     """
     site = make_site(Behaviour(ending=Stuck(status=status)), base_url=REMOTE)
     site.reconcile()
@@ -87,7 +87,7 @@ def test_07_a_batch_that_ends_late_after_all_is_collected(make_site: MakeSite) -
 
 @pytest.mark.parametrize("spoilt", ["null", "absent", "far away by its clock"])
 def test_07_providers_that_name_no_end_have_one(make_site: MakeSite, spoilt: str) -> None:
-    """Failure mode 7: without expires_at the window tells, and the provider's clock does not."""
+    """Failure mode 7: without expires_at the window decides, and not the provider's clock."""
 
     def spoil(batch: dict[str, Any]) -> None:
         if spoilt == "null":
@@ -110,10 +110,10 @@ def test_07_providers_that_name_no_end_have_one(make_site: MakeSite, spoilt: str
 
 
 def test_07_resubmit_cancels_collects_and_asks_the_rest(make_site: MakeSite) -> None:
-    """Failure mode 7: by the spec's leave the batch is cancelled, and only what it left is asked.
+    """Failure mode 7: if the spec allows it the batch is cancelled, and only the rest submitted.
 
-    Not a minute before the deadline; not before the cancelled batch has shown what it answered;
-    and what it answered stays.
+    Not a minute before the deadline; not before the results of the cancelled batch are known;
+    and those are kept.
     """
     stuck = Behaviour(ending=Stuck(fraction=0.5), cancelling=600, lists_unrun=False)
     site = make_site(stuck, Behaviour(), spec=RESUBMIT, base_url=REMOTE)
@@ -189,9 +189,9 @@ def test_32_a_few_rows_go_ahead_and_the_rest_follows(make_site: MakeSite) -> Non
 
 
 def test_32_a_refused_canary_stops_the_job_in_words(make_site: MakeSite) -> None:
-    """Failure mode 32: fewer than half succeed: failed, the reasons kept, nothing else asked.
+    """Failure mode 32: fewer than half succeed: failed, the reasons kept, nothing else sent.
 
-    Not in later passes either; a person who asks again sends the same few rows first.
+    Not in later passes either; `runner retry` sends the same few rows first.
     """
     names = ("r0", "r1", "r2")
     behaviour = in_turn(refusing(*names), Behaviour())
@@ -283,7 +283,7 @@ def test_33_remote_files_are_deleted_when_the_results_are_here(make_site: MakeSi
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 409])
 def test_33_a_refusal_to_delete_is_noted_and_no_error(make_site: MakeSite, status: int) -> None:
-    """Failure mode 33: the results are here, the job has succeeded; what stays there is told."""
+    """Failure mode 33: results are here, the job has succeeded; files that stay are reported."""
 
     def refuse(request: Request, _number: int) -> Fault | None:
         if request.method == "DELETE":

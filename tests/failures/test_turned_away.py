@@ -1,4 +1,4 @@
-"""What a provider turns away, at once or hours later: failure modes 9 to 12."""
+"""What a provider refuses, immediately or hours later: failure modes 9 to 12."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ def test_10_a_file_not_found_by_its_batch_is_looked_for_and_sent_again(
 ) -> None:
     """Failure mode 10: the batch failed, the file is there: a bounded number of new attempts.
 
-    Each time the provider is asked for the file, so that the words can say whose trouble it is;
-    when the attempts of the spec are used up the run ends, with those words.
+    Each time the file is retrieved, so that the problem can say whether it is there; when the
+    attempts of the spec are used up the run ends, with that problem.
     """
     site = make_site(UNFOUND, base_url=REMOTE)
     assert site.until_done().states == {"job": RunState.PARTIAL}
@@ -160,7 +160,7 @@ def test_10_a_passing_incident_costs_one_attempt(make_site: MakeSite) -> None:
 
 
 def test_10_a_file_that_is_really_gone_is_told_as_gone(make_site: MakeSite) -> None:
-    """Failure mode 10: if the provider does not have the file, the words say that instead."""
+    """Failure mode 10: if the provider does not have the file, the problem says that instead."""
     late = Behaviour(validating=50, ending=Fail(problems=(CANNOT_FIND_FILE,)))
     site = make_site(late, Behaviour(), base_url=REMOTE)
     site.reconcile()
@@ -182,7 +182,7 @@ def test_11_a_token_limit_is_waited_out_with_the_same_file(make_site: MakeSite) 
     """Failure mode 11: accepted, failed later for enqueued tokens: backed off, and sent again.
 
     Nothing is uploaded again, the pauses double from a minute, no attempt is lost (the spec
-    allows one), and no request is asked by two batches at a time.
+    allows one), and no request is in two batches at a time.
     """
     site = make_site(*[LIMITED] * 5, Behaviour(), spec=ONCE, base_url=REMOTE)
     assert site.until_done(passes=200, pause=25).states == {"job": RunState.SUCCEEDED}
@@ -238,10 +238,10 @@ def test_11_a_thousand_tokens_go_through_a_small_tier(
 def test_11_a_batch_turned_away_for_money_stops_its_provider(
     make_site: MakeSite, code: str
 ) -> None:
-    """Failure mode 11, with money: no patience helps, so nothing else is sent in that pass.
+    """Failure mode 11, without credit: waiting does not help, so nothing else is sent in that pass.
 
-    The words are the provider's own; nothing is lost: once somebody has paid, the same file
-    goes in again, and no attempt was used up.
+    The message is the provider's own; nothing is lost: once the user has paid, the same file is
+    submitted again, and no attempt was used up.
     """
     broke = Behaviour(ending=Fail(problems=(Problem(code=code, message="No credit left."),)))
     config = "    max_active_batches: 1\n"
@@ -279,7 +279,7 @@ def test_11_a_call_refused_for_money_is_made_once_a_pass(make_site: MakeSite, pa
 
 
 def said_with_400(request: Request, response: Response) -> Response:
-    """Refuse as it was seen elsewhere: 400, and the reason in words alone."""
+    """Refuse as some providers do: 400, and the reason only in the message."""
     if response.status == 413 and request.path == "/files":
         return Refusal(400, "File is too large.").reply()
     return response
@@ -297,9 +297,9 @@ def said_by_a_proxy(request: Request, response: Response) -> Response:
 def test_12_a_file_refused_for_its_size_goes_out_in_parts(
     make_site: MakeSite, dialect: Retell | None
 ) -> None:
-    """Failure mode 12: what the provider takes is not what it says: halves, until they pass.
+    """Failure mode 12: the provider takes less than it documents: halves, until they pass.
 
-    Every request is asked by exactly one batch and answered; the refusals use up no attempt.
+    Every request is in exactly one batch and succeeds; the refusals use up no attempt.
     """
     names = [f"r{number}-{'x' * (37 * number % 200)}" for number in range(24)]
     lines = b"".join(map(request_line, names))

@@ -1,8 +1,8 @@
-"""Run the command as somebody whom permissions bind, root though it may be started by.
+"""Run the command as a user that permissions bind, even if root starts it.
 
     humble.py ARGUMENTS
 
-Gives up the rights to pass over permissions, then becomes the command.
+Drops the capabilities that override permissions, then executes the command.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 
 
 def main() -> None:
-    """Drop the rights, for good, and start anew without them."""
+    """Drop the capabilities permanently, and execute the command without them."""
     if os.geteuid() == 0:
         libc = ctypes.CDLL(None, use_errno=True)
         for right in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):

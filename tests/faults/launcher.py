@@ -1,14 +1,14 @@
-"""Run the command again and again, each time in a process of its own, without its start-up.
+"""Run the command many times, each time in a process of its own, without its start-up.
 
     launcher.py < ORDERS > WORD
 
-A sweep over some hundred deaths would spend all of its time on imports. So this process imports
+A sweep over some hundred crashes would spend all of its time on imports. So this process imports
 what the command needs, once, and forks: the child is a process like any other, with its own
 files, locks and sockets, and it can be killed. An order is a line of JSON (`Launcher.start` in
-`launching.py`); the word of it is the child's pid, and when it has ended the kilobytes of memory
-it needed and its exit code, a line each. Several may be under way at once.
+`launching.py`). The output for it is the child's pid and, when it has ended, the kilobytes of
+memory it needed and its exit code, a line each. Several children may run at the same time.
 
-What an order may arrange besides is in `mishaps.py`.
+The faults that an order may inject are in `mishaps.py`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command in process after process, without the second of start-up: see `launcher.py`."""
+"""Run the command in many processes without the second of start-up: see `launcher.py`."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class _Word:
 
 
 class Launcher:
-    """A process that runs the command as often as it is told to, one after the other or not.
+    """A process that runs the command many times, one after the other or concurrently.
 
     Its methods may be called from several threads.
     """
@@ -110,7 +110,7 @@ class Launcher:
         clock: Path | None = None,
         hurry: float | None = None,
     ) -> Process:
-        """Start the command, and something that befalls it if so wished: see `mishaps.py`."""
+        """Start the command, with a fault if one is given: see `mishaps.py`."""
         with self._guard:
             word = _Word()
             number = len(self._orders)
@@ -194,7 +194,7 @@ class Launcher:
         assert end.code == 0, end
 
     def check_idle(self, project: Project, world: World | None) -> None:
-        """Assert that a further pass says nothing, asks nobody and changes no file."""
+        """Assert that a further pass prints nothing, makes no call and changes no file."""
         before, asked = project.picture(), world and len(world.requests)
         idle = self.run(project, "reconcile")
         assert (idle.code, idle.out, idle.err) == (0, "", "")

@@ -1,12 +1,12 @@
-"""What can befall a process of the launcher from within: a death, a signal, a disk, a clock.
+"""Faults in a process of the launcher from within: a crash, a signal, a disk error, a clock.
 
-None of it is in the product. A *step* is something that lasts: the commit of a SQLite file
-(`commit`), or anything that changes the project's folder otherwise (`disk`): a file opened for
-writing, a name made, moved or removed, an fsync. The interpreter announces those itself
-(sys.audit), so that none is forgotten here.
+None of this is in the product. A *step* is something that lasts: the commit of a SQLite file
+(`commit`), or any other change of the project's folder (`disk`): a file opened for writing, a name
+made, moved or removed, an fsync. The interpreter reports those itself (sys.audit), so that none
+is missed.
 
-Between two steps nothing lasting happens, except at the provider; what is found after a death
-behind one step is therefore what is found after a death before the next.
+Between two steps nothing lasting happens, except at the provider. So a crash after one step leaves
+what a crash before the next step leaves.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Clock:
 
 
 def set_clock(path: Path, offset: float) -> None:
-    """Let the processes that follow this file go wrong by so many seconds, at once."""
+    """Set how many seconds the processes that follow this file are wrong, immediately."""
     with path.open("r+b" if path.exists() else "wb") as file:
         file.write(_OFFSET.pack(offset))
 
@@ -85,7 +85,7 @@ class Countdown:
         self._taken = 0
 
     def begin(self, folder: str) -> None:
-        """Count from now on, in this process and for good."""
+        """Count from now on, until this process ends."""
         if self._kind == "commit" or not self._signals:
             self._watch_commits()
         if self._kind == "disk":

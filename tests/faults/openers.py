@@ -1,8 +1,8 @@
-"""Open a new ledger from several processes in the same instant, again and again.
+"""Open a new ledger from several processes at the same moment, many times.
 
     openers.py FOLDER PROCESSES ROUNDS
 
-Prints what each of those that failed had to say.
+Prints the error of each process that failed.
 """
 
 from __future__ import annotations

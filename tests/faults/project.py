@@ -1,4 +1,4 @@
-"""A project in a folder of its own, the command run on it in real processes, and what to insist on.
+"""A project in a folder of its own, the command run on it in real processes, and the checks.
 
 `Project.run` is what a shell or cron would do: a new process of the installed command. For the
 same without the second of start-up see `launching.py`.
@@ -220,7 +220,7 @@ class Project:
                     assert result["sha256"] == hashlib.sha256(content).hexdigest(), result
 
     def check_ledger(self) -> None:
-        """Assert that the ledger is whole, in the words of SQLite, and nobody's."""
+        """Assert that SQLite finds the ledger intact, and every foreign key valid."""
         with closing(sqlite3.connect(self.ledger)) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
             assert database.execute("PRAGMA foreign_key_check").fetchall() == []

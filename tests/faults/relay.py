@@ -1,7 +1,7 @@
-"""A proxy in front of the real server of `runner/local`, where everything can go wrong.
+"""A proxy in front of the real server of `runner/local`, at which faults are injected.
 
-To the tests it is a provider of the simulation: the same faults, the same log. What it does
-itself is done by the Batch API in a box, over another connection.
+To the tests it is a provider of the simulation: the same faults, the same log. The requests
+themselves are handled by the provider `local`, over another connection.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Relay(World):
-    """A provider that passes each request on. Batches have ended when they are looked at.
+    """A provider that passes each request on. Batches have ended when they are polled.
 
     So a run takes the same exchanges on a fast machine as on a slow one.
     """
@@ -50,7 +50,7 @@ class Relay(World):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    """The server itself, asked past all faults."""
+    """A client of the server itself, without faults."""
 
     provider: LocalProvider
     client: httpx.Client

@@ -1,8 +1,8 @@
-"""Sweeps: the same story told again and again, with a mishap at each point of it in turn.
+"""Sweeps: the same story many times, with a fault at each point of it, one after the other.
 
-A clean run counts the points. Then each of them must be hit, so that none is passed over in
-silence, and the sweep goes on until there is nothing to hit any more. How often a provider was
-looked at depends on the time of day, so a run may lack a few of the points, near its end.
+A clean run counts the points. Then each of them must be hit, so that none is skipped silently,
+and the sweep goes on until there is nothing left to hit. How often a provider is polled depends on
+the time of day, so a run may lack a few of the points, near its end.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def sweep(points: int, strike_at: Callable[[int], bool]) -> int:
 
 
 def check_words(end: Ended, *, code: int = 1) -> None:
-    """Assert that a process ended in words: nothing on stdout, and no traceback."""
+    """Assert that a process ended with an error message: no stdout, and no traceback."""
     assert (end.code, end.out) == (code, ""), end
     assert end.err.strip()
     assert "Traceback" not in end.err, end.err

@@ -1,4 +1,4 @@
-"""Every kind of broken answer to every kind of call, over real sockets: words, then the results."""
+"""Every kind of broken reply to every kind of call, over real sockets: an error, then results."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ WHOLE_LIFE = 6
 
 
 def one_pass(launcher: Launcher, project: Project, *command: str) -> Ended:
-    """Make one pass, or what else is commanded, and insist that it ends in words."""
+    """Make one pass, or run another command, and assert that it ends with a message."""
     end = launcher.run(project, *(command or ("reconcile",)), hurry=TIMEOUT)
     assert end.code in (0, 1), end
     assert end.out == ""

@@ -1,4 +1,4 @@
-"""The contract of the command line, as somebody outside would check it."""
+"""The contract of the command line, checked from outside against a simulated provider."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The clock of this machine is put forward or back by a day: nothing is doubled, nothing waits.
 
-Only the command's clock goes wrong (`mishaps.Clock`); the provider's and the file system's do not.
+Only the command's clock is wrong (`mishaps.Clock`); the provider's and the file system's are not.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ JUMPS = pytest.mark.parametrize("jump", [DAY, -DAY, 400 * DAY, -400 * DAY])
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Path:
-    """Return where the command's clock is told by how much it is wrong."""
+    """Return the file with the number of seconds by which the command's clock is wrong."""
     set_clock(tmp_path / "clock", 0.0)
     return tmp_path / "clock"
 
@@ -81,11 +81,10 @@ def test_for_good_after_any_pass(
 def test_between_an_intent_and_the_next_look(
     launcher: Launcher, memory_path: Path, clock: Path, sweep: Sweep, jump: float
 ) -> None:
-    """A death at each creation, of a file or of a batch, before and after the provider acts.
+    """A crash at each creation, of a file or of a batch, before and after the provider acts.
 
-    A look that shows what was made is believed at once, whatever the clock says. Where nothing
-    was made and the clock was put back, the intent is one of the future: it is taken for one of
-    now.
+    A listing that shows what was created counts immediately, whatever the clock says. If nothing
+    was created and the clock was put back, the intent is in the future: it counts as one of now.
     """
     set_clock(clock, jump)
     world = stepping_world()

@@ -1,4 +1,4 @@
-"""Ledgers that are damaged, or none: words, nothing submitted, and the way out named."""
+"""Damaged or missing ledgers: an error that names the way out, and nothing submitted."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_a_single_page_of_garbage_anywhere(
 def test_a_log_of_a_dead_process_is_spoilt(
     launcher: Launcher, memory_path: Path, lost: str, spoiled: str
 ) -> None:
-    """What was in the log only is forgotten, as in a ledger from a backup; nobody pays for it."""
+    """What was only in the log is lost, as in a ledger from a backup; nothing is paid twice."""
     for number in range(4, 40, 9):
         world = stepping_world()
         with serve(world) as server:

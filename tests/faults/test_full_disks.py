@@ -1,7 +1,7 @@
-"""Disks that are full or read-only: words that name the place, exit 1, nothing lost.
+"""Full or read-only disks: an error that names the place, exit 1, nothing lost.
 
-Twice: with the real thing, small disks in memory where such can be mounted, and with the error a
-full disk gives at each commit and each file operation in turn.
+Twice: with small disks in memory where they can be mounted, and with the error of a full disk at
+each commit and each file operation, one after the other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SIGINT and SIGTERM at every commit and every file operation: a clean end, and nothing lost.
 
-`test_signals.py` interrupts what takes long; here no moment is left out, those of reading, cutting,
-publishing and tidying included.
+`test_signals.py` interrupts what takes long; here no moment is left out: also reading, extracting,
+publishing and cleaning up.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""SIGKILL at every commit of the ledger, and at everything that is done to last on the disk."""
+"""SIGKILL at every commit of the ledger, and at every file operation."""
 
 from __future__ import annotations
 

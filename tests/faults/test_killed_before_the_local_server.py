@@ -1,7 +1,7 @@
 """SIGKILL at every exchange, commit and file operation, with a real server at the other end.
 
-The simulation judges its own answers; here they are those of `runner/local`, the Batch API in a
-box, through a proxy at which the command is killed.
+The simulation checks its own replies; here they come from the provider `local`, through a proxy at
+which the command is killed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def asked(name: str) -> list[str]:
 
 
 def project_at(folder: Path, name: str, server: Server) -> Project:
-    """Make a project that asks what no other asks: they all share one provider."""
+    """Make a project with requests of its own: all projects share one provider."""
     project = Project.at(folder / name, server, a_shard=A_SHARD)
     lines = [request_line(each, model="echo") for each in asked(name)]
     project.write("requests.jsonl", b"".join(lines))
@@ -57,7 +57,7 @@ def project_at(folder: Path, name: str, server: Server) -> Project:
 
 
 def check_whole(launcher: Launcher, project: Project, home: Home, relay: Relay, name: str) -> None:
-    """Assert that the job has ended, with everything asked once and answered, and all tidy."""
+    """Assert that the job has ended: everything submitted once and succeeded, nothing left over."""
     project.check_results(asked(name))
     home.check_asked_once(asked(name), batches=ROWS // A_SHARD)
     launcher.check_idle(project, relay)

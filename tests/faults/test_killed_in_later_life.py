@@ -1,6 +1,6 @@
-"""SIGKILL at each step on the way of a finished job: renamed, moved, restored, fetched again.
+"""SIGKILL at each step after a job has finished: renamed, moved, restored, downloaded again.
 
-Nothing of this asks a provider for anything new, so all deaths of a test share one provider, and
+Nothing here makes the provider do anything new, so all crashes of a test share one provider, and
 each gets a copy of one finished project.
 """
 

@@ -1,4 +1,4 @@
-"""What runner keeps for itself is deleted, or is not of today: nothing is submitted twice."""
+"""The ledger and its folder are deleted, or from another version: nothing is submitted twice."""
 
 from __future__ import annotations
 

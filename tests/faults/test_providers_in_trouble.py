@@ -1,4 +1,4 @@
-"""Providers that cannot be reached, refuse, ask for patience or for money."""
+"""Providers that cannot be reached, refuse, limit the rate or have no credit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM wherever the command may be waiting: a clean end, and a pass that goes on."""
+"""SIGINT and SIGTERM wherever the command may wait: a clean end, and the next pass continues."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def interrupt(process: Process, *sent: signal.Signals, pause: float = 0.0) -> En
 
 
 def check_clean(end: Ended, code: int, project: Project, world: World, launcher: Launcher) -> None:
-    """Assert that the end was told in words, and that the next pass goes on as if nothing was."""
+    """Assert that the end was reported, and that the next pass continues normally."""
     assert (end.code, end.out) == (code, "")
     assert "interrupted" in end.err
     assert "Traceback" not in end.err

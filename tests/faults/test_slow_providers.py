@@ -1,4 +1,4 @@
-"""Providers that are slow, stall, or never come to an end: the pass ends, and nothing is doubled.
+"""Providers that are slow, stall, or never finish: the pass ends, and nothing is doubled.
 
 The command's own time-outs are minutes; here they are shortened to a fraction of a second.
 """
@@ -87,7 +87,7 @@ def test_an_answer_that_stalls(
     call: re.Pattern[bytes],
     after: int,
 ) -> None:
-    """A lost answer to a look is asked for again; one to a creation leaves a doubt, in words."""
+    """A lost reply to a read is retried; one to a creation leaves a reported, unknown outcome."""
     wire.hold(call, after=after, back=True)
     begun = time.monotonic()
     end = launcher.run(project, "reconcile", hurry=TIMEOUT)

@@ -1,4 +1,4 @@
-"""A wire between the command and the provider that can be held, slowed down, or lie."""
+"""A connection between the command and the provider that can be held, slowed down, or changed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PIECE = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Mishap:
-    """What befalls the connections with a certain request on them.
+    """What happens to the connections with a certain request.
 
     In one direction (`back`: that of the answer) bytes go through in pieces of `piece`, with a
     `pause` before each, and after `after` of them no more. With `instead` the request goes
@@ -76,7 +76,7 @@ class Transport:
         *,
         times: int = 1000,
     ) -> None:
-        """Answer such requests with these bytes; the provider hears nothing of them."""
+        """Answer such requests with these bytes; the provider does not receive them."""
         self._arrange(_Mishap(wanted=wanted, times=times, instead=answer))
 
     def mend(self) -> None:
@@ -118,7 +118,7 @@ class Transport:
                 self._threads[-1].start()
 
     def caught(self, request: bytes) -> _Mishap | None:
-        """Return what is to befall this request, if anything."""
+        """Return the fault of this request, if any."""
         mishap = self._mishap
         if mishap is None or not self._left or mishap.wanted.match(request) is None:
             return None

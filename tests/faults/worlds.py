@@ -1,4 +1,4 @@
-"""The simulated providers of these tests, and the hand that kills at one of their exchanges."""
+"""The simulated providers of these tests, and the fault that kills at one of their exchanges."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def stepping_world(*, text: str = "") -> World:
     """Make a provider whose clock moves a second with each exchange, and with nothing else.
 
     So a run takes the same exchanges on a fast machine as on a slow one. Batches work for two
-    seconds; the one that asks r5 for the first time expires with half of its requests done.
+    seconds; the first one with r5 expires with half of its requests done.
     Each answer is longer by `text`.
     """
 
@@ -48,7 +48,7 @@ def stepping_world(*, text: str = "") -> World:
 
 
 def check_all_asked_once(world: World, asked: Sequence[str], *, batches: int) -> None:
-    """Assert that every request was asked, none in vain, and with no batch too many."""
+    """Assert that every request was submitted, none without need, with no batch too many."""
     world.check_exactly_once()
     world.check_nothing_lost(asked)
     world.check_uploads_once()
@@ -62,9 +62,9 @@ def _kill(pid: int) -> None:
 
 
 class Killer:
-    """A fault that kills the client's process at one exchange, the n-th of the world's life.
+    """A fault that kills the client's process at one exchange, the n-th of all.
 
-    With `acted` the provider carries the request out, and the answer finds nobody.
+    With `acted` the provider carries the request out, and the reply is lost.
     """
 
     def __init__(self, number: int, *, acted: bool) -> None:

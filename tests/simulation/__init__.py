@@ -1,5 +1,5 @@
-"""A provider of the Batch API that lives in memory, with scriptable faults and a truth to check.
+"""A provider of the Batch API in memory, with scripted faults and checks against what it did.
 
-`world` answers requests, `transport` puts it under an httpx client without sockets, and `http`
+`world` answers requests, `transport` connects it to an httpx client without sockets, and `http`
 serves it on the loopback interface. Nothing in here uses the code under test.
 """

@@ -1,8 +1,8 @@
 """How the simulated provider treats a batch, its rows, and its callers.
 
-`Answer` is what becomes of one row, `Ending` what becomes of a batch, `Behaviour` all that can
-differ from batch to batch, `Conditions` what holds for the whole provider. The defaults are a
-provider at its best. Numbers of seconds are by the world's clock.
+`Answer` is how one row ends, `Ending` how a batch ends, `Behaviour` everything that can differ
+from batch to batch, `Conditions` what holds for the whole provider. By default nothing goes wrong.
+Seconds are by the clock of the simulated provider (`World`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Row:
     """One request of a batch, as the provider read it.
 
     `index` counts from 0 in its batch. `digest` is the SHA-256 of the line, and `earlier` says
-    how many batches asked exactly this line before.
+    how many earlier batches had exactly this line.
     """
 
     index: int
@@ -82,7 +82,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Malformed:
-    """A line that is not JSON; None stands for a true answer cut in half."""
+    """A line that is not JSON; None means a real response cut in half."""
 
     line: bytes | None = None
     place: AnswerLocation = AnswerLocation.OUTPUT
@@ -199,12 +199,12 @@ def succeed(_row: Row) -> Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """What becomes of one batch.
+    """How one batch proceeds and ends.
 
     Attributes:
         validating, working, finalizing, cancelling: seconds spent in each phase.
-        ending: what becomes of it as a whole.
-        answer: what becomes of each of its rows that are run; asked once a row.
+        ending: how it ends as a whole.
+        answer: how each row that is run ends; called once per row.
         lists_unrun: rows never run are listed in the error file, else they are in neither.
         cancel_loses: a cancel comes too late: cancelling, and then completed.
         shuffled: result lines are not in input order.
@@ -251,7 +251,7 @@ def by_id(answers: Mapping[str, Answer]) -> Callable[[Row], Answer]:
 
 
 def first_time(answers: Mapping[str, Answer]) -> Callable[[Row], Answer]:
-    """Answer these rows so when they are asked for the first time, and well from then on."""
+    """Give these rows this answer the first time, and a good one from then on."""
     return lambda row: Succeed() if row.earlier else answers.get(row.custom_id, Succeed())
 
 
@@ -305,7 +305,7 @@ class ListShape(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conditions:
-    """What holds for the provider as a whole; may be replaced while the world is running.
+    """What holds for the provider as a whole; may be replaced while the provider is running.
 
     Attributes:
         list_lag: seconds until a new batch or file is in the lists.

@@ -1,4 +1,4 @@
-"""Which of all that can go wrong a story has met, by name: so that none is forgotten unseen."""
+"""Count by name which faults a story contained, so that each kind is known to be covered."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def befallen(story: Story) -> Iterator[str]:
 
 
 def marked(behaviour: Behaviour, rows: Sequence[Row]) -> Iterator[str]:
-    """Name what becomes of a batch that has been created with these rows."""
+    """Return the name of how a batch with these rows ends."""
     yield f"a batch: {type(behaviour.ending).__name__}"
     yield f"counts: {behaviour.counts.name}"
     yield f"no output file: {behaviour.no_output.name}"

@@ -1,7 +1,7 @@
-"""Whole providers drawn by lot, for tests that want any trouble rather than a chosen one.
+"""Providers with random faults, for tests that need any fault rather than a chosen one.
 
-The same seed draws the same. Whatever is drawn, a client that never acts blindly can bring every
-row to an end, if it asks again often enough: nothing is stuck, refused or gone for good.
+The same seed draws the same faults. A client that never acts blindly can always bring every row to
+an end if it retries often enough: nothing is stuck, refused or gone permanently.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ ENDINGS: Sequence[Ending] = (
 
 
 def behaviours(seed: int, *, wrong_rows: float = 0.2, troubled: int = 3) -> Behaviours:
-    """Draw a behaviour for each batch; from the `troubled`th on all of them are well.
+    """Draw a behaviour for each batch; from the `troubled`th on all of them are good.
 
-    `wrong_rows` is the share of rows in troubled batches that are not simply answered.
+    `wrong_rows` is the share of rows in those batches that are not simply answered.
     """
 
     def draw(index: int, _rows: Sequence[Row]) -> Behaviour:

@@ -1,4 +1,4 @@
-"""One HTTP exchange as values: what is asked, what is answered.
+"""One HTTP exchange as values: the request and the reply.
 
 Bodies are `Content`: a span of bytes in memory or of a file on disk, so that an upload of
 200 MB need not be held in memory to be served again.
@@ -72,7 +72,7 @@ class Form:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a client asks: `path` without the `/v1` prefix, header names in lower case."""
+    """The request of a client: `path` without the `/v1` prefix, header names in lower case."""
 
     method: str
     path: str
@@ -102,7 +102,7 @@ class Request:
 
     @classmethod
     def json(cls, method: str, path: str, document: object = None, **query: str) -> Request:
-        """Make a request with a JSON body, for tests that talk to the world directly."""
+        """Make a request with a JSON body, for tests that call the provider directly."""
         body = b"" if document is None else json.dumps(document).encode()
         return cls(method=method, path=path, query=query, body=body)
 

@@ -1,8 +1,8 @@
-"""What can go wrong between a client and the provider, and in which words to script it.
+"""The faults between a client and the provider, and how a test scripts them.
 
-A fault concerns one exchange. Each says by `acted` whether the provider carried out the request
-all the same, for that is the question a client cannot answer. `on_the_wire` turns fault and
-answer into what reaches the client; `transport` and `http` carry that out.
+A fault concerns one exchange. Its `acted` says whether the provider carried out the request
+although the client got no proper reply: the question that a client cannot answer. `on_the_wire`
+turns fault and reply into what reaches the client; `transport` and `http` carry that out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Break(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """Nobody listens: the request is not received."""
+    """The connection is refused: the request is not received."""
 
     acted: bool = False
 
@@ -128,7 +128,7 @@ Faults: TypeAlias = "Callable[[Request, int], Fault | None]"
 
 
 class Death(BaseException):
-    """What `Die` raises in-process: the code under test is to leave everything as it stands."""
+    """What `Die` raises in-process: the code under test must leave everything unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +210,7 @@ def _reply(
 
 
 def rate_limited(retry_after: str | None = "1") -> Status:
-    """429 that asks for patience; `retry_after` is seconds or an HTTP date, None for neither."""
+    """429 with a time to wait; `retry_after` is seconds or an HTTP date, None for neither."""
     return Status(
         status=429,
         code="rate_limit_exceeded",
@@ -240,7 +240,7 @@ def never(_request: Request, _number: int) -> None:
 
 
 def scripted(script: Mapping[int, Fault]) -> Faults:
-    """Strike the exchanges with these numbers, counted from 0 over the world's whole life."""
+    """Inject the fault at the exchanges with these numbers, counted from 0 over all exchanges."""
     return lambda _request, number: script.get(number)
 
 

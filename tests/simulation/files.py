@@ -161,7 +161,7 @@ class FileShelf:
         )
 
     def _validate(self, filename: str, content: Content) -> None:
-        """Refuse what the API refuses at once: later lines are the batch's own to find."""
+        """Refuse what the API refuses at the upload; later lines are checked by the batch."""
         if not filename.endswith(".jsonl"):
             raise Refusal(400, "Invalid file format for Batch API. Must be .jsonl", param="file")
         if len(content) > self.ground.conditions.max_bytes:

@@ -1,7 +1,7 @@
-"""The world over real HTTP on the loopback interface, with its faults on the socket.
+"""The simulated provider over real HTTP on the loopback interface, with faults on the socket.
 
-One thread a connection, as long as the server lives; all of them ask the world one after the
-other. A refused connection cannot be played to a client that is already connected: there
+Each connection has a thread for as long as the server lives; the provider handles one request at
+a time. A refused connection cannot be simulated for a client that is already connected: there
 `Refuse` is a reset before acting, and `Server.down` is a real refusal.
 """
 
@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  (the base's name)
-        """Say nothing: the world keeps the log."""
+        """Print nothing: the simulated provider keeps the log."""
 
     def _serve(self) -> None:
         body = self._body()
@@ -218,7 +218,7 @@ class Server:
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """Within the block nobody listens: connections are really refused."""
+        """Close the port inside the block: connections are really refused."""
         self._stop()
         try:
             yield
@@ -236,7 +236,7 @@ class Server:
 
 @contextmanager
 def serve(world: World) -> Iterator[Server]:
-    """Serve the world until the block ends; errors of the world itself are raised then."""
+    """Serve the provider until the block ends; errors of the simulation are raised then."""
     server = Server(world)
     try:
         yield server
@@ -245,7 +245,7 @@ def serve(world: World) -> Iterator[Server]:
 
 
 def unused_port() -> int:
-    """Return a port of the loopback interface on which nobody listens."""
+    """Return a port of the loopback interface that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

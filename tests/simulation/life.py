@@ -51,7 +51,7 @@ class Step(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Rows done and failed, tokens asked and answered."""
+    """Rows succeeded and failed, tokens of prompts and responses."""
 
     completed: int
     failed: int
@@ -61,7 +61,7 @@ class Tally(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Life:
-    """One batch. `asked` holds its creation parameters, `seed` what its chances come from."""
+    """One batch. `asked` holds its creation parameters, `seed` the seed of its random choices."""
 
     id: str
     index: int
@@ -110,7 +110,7 @@ class Life:
         return self.over_at + self.behaviour.files_after
 
     def cancel(self, now: float) -> None:
-        """Take the order to cancel; a batch that is being cancelled already stays as it is."""
+        """Take the order to cancel; a batch that is being cancelled is not changed."""
         if any(step.status == "cancelling" for step in self._passed(now)):
             return
         begun = any(step.status == "in_progress" for step in self._passed(now))
@@ -155,7 +155,7 @@ class Life:
         return [self.rows[index] for index in self.done(at) if succeeds(self.answers[index])]
 
     def files(self) -> dict[AnswerLocation, bytes]:
-        """Write both files of a batch that is over; an empty one stands for no file."""
+        """Write both files of a batch that is over; an empty one means no file."""
         if self._files is None:
             done = self.done(self.over_at)
             written: dict[AnswerLocation, list[bytes]] = {
@@ -287,7 +287,7 @@ class Life:
 
 
 def _plan(behaviour: Behaviour, created: float, *, refused: bool) -> list[Step]:
-    """Lay out what becomes of a batch if nobody cancels it."""
+    """Return the steps of a batch that is not cancelled."""
     ending = behaviour.ending
     begins = created + behaviour.validating
     ends = begins + behaviour.working

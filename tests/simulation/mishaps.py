@@ -1,7 +1,7 @@
-"""Everything that can befall one exchange of a story, by name.
+"""Everything that can go wrong with one exchange of a story, by name.
 
-A story is data that can be drawn, counted and made smaller, so it names mishaps; what a name
-means on the wire is worked out when it strikes, since a date in a reply depends on the hour.
+A story is data that can be drawn, counted and reduced, so it holds names of faults. What a name
+means on the wire is computed when it happens, since a date in a reply depends on the hour.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Mishap(Enum):
-    """What befalls an exchange. Where it makes a difference: before or after the provider acted."""
+    """What goes wrong with an exchange and, if it matters, before or after the provider acted."""
 
     REFUSED = "connection refused"
     NOT_CONNECTED = "no connection in time"
@@ -118,10 +118,10 @@ _FAULTS: Final[dict[Mishap, Fault]] = {
 
 
 def strike(mishap: Mishap, request: Request, now: float) -> Fault | None:
-    """Return what a mishap does to this exchange, None where it cannot befall it.
+    """Return the fault of a mishap at this exchange; None where it cannot happen.
 
-    A refusal in words that nobody knows is the end of what was refused, so it befalls questions
-    only. A result file cut without a trace, twice in a row, is beyond what can be noticed.
+    An unknown refusal is final for the call that was refused, so it happens to reads only. A
+    result file that is cut between two lines twice, in the same way, cannot be noticed.
     """
     if mishap is Mishap.RATE_LIMITED_DATE:
         return rate_limited(formatdate(now + 3.0, usegmt=True))

@@ -1,4 +1,4 @@
-"""The reconciler with a part taken out: what trials have to notice, or they show nothing."""
+"""The reconciler with a part removed: trials that do not detect it would prove nothing."""
 
 from __future__ import annotations
 

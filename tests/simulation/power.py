@@ -1,19 +1,19 @@
-"""What a death leaves on a disk, and what a power cut leaves of that.
+"""What a crash leaves on a disk, and what a power cut leaves of that.
 
-A killed process loses nothing that it wrote: the kernel has it. A power cut loses whatever was
-not made durable, and that is modelled here by the rules that programs may rely on (fsync as in
-POSIX, that is, file by file and folder by folder):
+A killed process loses nothing that it wrote: the kernel has it. A power cut loses everything that
+was not made durable. That is modelled by the rules that programs may rely on (fsync as in POSIX,
+that is, file by file and folder by folder):
 
 - The ledger is back at its last commit that was synced: one made with `synchronous` FULL or
   EXTRA. With NORMAL it is what had been written when the file was last closed; with OFF nothing
   ever is durable. Source: https://www.sqlite.org/pragma.html#pragma_synchronous
 - A file whose content was not fsynced since it was written is empty, or half of it is there.
-- Of the names given and taken in a folder since that folder was fsynced, any may be as they were
-  before. Folders themselves are taken to stay.
+- Of the names given and removed in a folder since that folder was fsynced, any may be as they were
+  before. Folders themselves are assumed to stay.
 
 Before each commit and each file operation `pulse` is called, which may end the process by
-raising `Death`. A process that is dead does nothing more: what its `finally` clauses would tidy
-away stays, as it does under SIGKILL.
+raising `Death`. A process that has crashed does nothing more: what its `finally` clauses would
+clean up stays, as it does under SIGKILL.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Disk:
     """The files of one machine.
 
     `root` is its project, `ledger` the ledger's file, `aside` an empty folder on the same file
-    system. `pulse` hears "commit" or "file operation". Without `power` no power cut will come,
-    and nothing has to be kept for it.
+    system. `pulse` is called with "commit" or "file operation". Without `power` no power cut will
+    come, and nothing has to be kept for it.
     """
 
     root: Path
@@ -146,14 +146,14 @@ class Disk:
                     self._cut_content(path, chance)
 
     def _begin(self) -> None:
-        """Take what lies there as durable, where the process before has made it so."""
+        """Treat what is on the disk as durable, where the last process has made it so."""
         lost = not self.ledger.exists()
         if self.power and (lost or self._left is not None or self._synchronous >= _NORMAL):
             self._durable = self._image(None)
         self.dead, self._wal, self._left = False, None, None
 
     def _image(self, length: int | None) -> dict[str, bytes]:
-        """Read the ledger as it lies there, of its log only so many bytes."""
+        """Read the ledger as it is on the disk, with only so many bytes of its log."""
         image = {}
         for part in _PARTS:
             path = Path(f"{self.ledger}{part}")
@@ -226,7 +226,7 @@ class Disk:
         self._note(None, link, None)
 
     def _keep(self, path: Any) -> str | None:  # noqa: ANN401
-        """Keep what has a name now, under another one that nobody sees."""
+        """Keep what has a name now, under another, hidden name."""
         if not self.power or not os.path.lexists(path):
             return None
         self._kept += 1

@@ -1,7 +1,7 @@
-"""What has to hold on a machine after every pass, whatever has befallen it.
+"""What must hold on a machine after every pass, whatever went wrong.
 
-The promises about what was asked are the world's to check (`truth`): it alone knows. Here is what
-can be seen on the disk: a ledger that never moves backwards, and final files that are whole.
+The promises about submitted requests are checked in `truth`, by the simulated provider: only it
+knows. Here is what the disk shows: a ledger that never moves backwards, and complete final files.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _NOTHING: Final = _Recorded(submissions={}, batches={}, runs={}, events=(0, 0))
 
 @dataclass(slots=True, kw_only=True)
 class Watch:
-    """Looks at one machine after every pass, and remembers what it saw."""
+    """Checks one machine after every pass, and keeps what it has seen."""
 
     ledger: Path
     outputs: Path

@@ -1,4 +1,4 @@
-"""Replies in the API's own form, and the ground on which both halves of the API stand."""
+"""Replies in the API's own form, and what the Files and Batches halves share."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The result files of a batch, and the truth about which answer belongs to which request.
+"""The result files of a batch, and which response belongs to which request.
 
-Every good answer carries `echo`, a digest of its request's custom_id and body, so that a test can
-tell an answer that was given to its own request from any other.
+Every good response carries `echo`, a digest of its request's custom_id and body, so that a test can
+recognise the response to its own request.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def echo(custom_id: str, body: Mapping[str, Any]) -> str:
 
 
 def succeeds(answer: Answer) -> bool:
-    """Whether the row has a good line: paid for, and not to be asked again."""
+    """Whether the row has a good line: paid for, and not to be submitted again."""
     match answer:
         case Succeed(body=body, status=status):
             return (body is None or (bool(body) and "error" not in body)) and 200 <= status < 300
@@ -152,7 +152,7 @@ def _body(row: Row, text: str) -> dict[str, Any]:
 
 
 def check_answers(output: bytes, asked: bytes) -> set[str]:
-    """Assert that each line of `output` is the good answer to its own request in `asked`.
+    """Assert that each line of `output` is the good response to its own request in `asked`.
 
     Both are JSONL as bytes: result lines, and request lines. Returns the ids answered; raises
     AssertionError for a foreign, repeated or swapped answer.

@@ -1,4 +1,4 @@
-"""What the simulation's own tests share: request lines, and the steps of submitting a batch."""
+"""Helpers of the simulation's own tests: request lines, and the steps of submitting a batch."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def submit(world: World, lines: bytes, key: str | None = None) -> str:
 
 
 def get(world: World, path: str, **query: str) -> Any:  # noqa: ANN401  (decoded JSON)
-    """Return what the world shows at a path."""
+    """Return what the provider shows at a path."""
     return world.handle(Request.json("GET", path, **query)).document()
 
 

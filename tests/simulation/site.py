@@ -1,7 +1,7 @@
-"""A project on a disk, and reconciles of it against a simulated world: the real code, virtual time.
+"""A project on a disk, reconciled against a simulated provider: the real code, virtual time.
 
 Each pass is a process of its own: it opens the ledger, works, and closes it. `Death`, raised by
-the world at an exchange or by `Disk` at a commit or a file operation, ends a pass as SIGKILL
+the provider at an exchange or by `Disk` at a commit or a file operation, ends a pass as SIGKILL
 would: nothing runs after it but the closing of files, which the kernel would do.
 """
 
@@ -81,7 +81,7 @@ class Site:
 
     @property
     def clock(self) -> VirtualClock:
-        """The clock that the world and the passes share."""
+        """The clock that the provider and the passes share."""
         assert isinstance(self.world.clock, VirtualClock)
         return self.world.clock
 
@@ -185,7 +185,7 @@ class Site:
         return (_ids(folder / "output.jsonl"), _ids(folder / "errors.jsonl"))
 
     def check(self, ids: Sequence[str], job: str = "job") -> None:
-        """Assert the first promise: each request once over both files, nothing asked twice."""
+        """Assert the first promise: each request once over both files, nothing submitted twice."""
         good, bad = self.results(job)
         assert sorted(good + bad) == sorted(ids)
         assert good == [identifier for identifier in ids if identifier in set(good)]

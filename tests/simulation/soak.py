@@ -1,8 +1,8 @@
-"""Tell stories for as long as one likes: `python -m tests.simulation.soak --minutes 5`.
+"""Run stories for a given time: `python -m tests.simulation.soak --minutes 5`.
 
 Prints the story of each seed that breaks a promise, and a sum of all; exits with 1 if any broke.
-`--first SEED --seeds 1` tells one story again. With `--jobs` the seeds are shared out among so
-many processes. `--examples N` searches with hypothesis instead, which makes what it finds small.
+`--first SEED --seeds 1` repeats one story. With `--jobs` the seeds are shared among that many
+processes. `--examples N` searches with hypothesis instead, which reduces what it finds.
 """
 
 from __future__ import annotations

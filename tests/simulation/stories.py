@@ -1,6 +1,6 @@
-"""Stories for hypothesis: the same value as a seed draws, built so that it can be made smaller.
+"""Stories for hypothesis: the same value as a seed draws, built so that it can be reduced.
 
-Everything shrinks towards a provider at its best and a machine that is left alone, so what stays
+Everything shrinks towards a provider without faults and a machine without crashes, so what stays
 of a failing story is what breaks the promise.
 """
 
@@ -175,7 +175,7 @@ def search(examples: int, *, derandomize: bool = False, shrink: bool = True) -> 
 
 
 def in_short(story: Story) -> str:
-    """Write a story, or a part of one, without what is as it is by default."""
+    """Return a story, or a part of one, as text without default values."""
     return _short(story)
 
 

@@ -1,13 +1,12 @@
-"""A story: all that is drawn about one provider, one job and the processes that work on it.
+"""A story: everything random about one provider, one job and the processes that work on it.
 
-A story is a value, and telling it (`trial`) draws nothing more. So a seed and a search of
-hypothesis draw the same kind of thing, and what breaks a promise can be made smaller until only
-that is left which breaks it.
+A story is a value, and running it (`trial`) draws nothing more. So a seed and a search of
+hypothesis draw the same kind of value, and a failing one can be reduced to its cause.
 
-What a story may hold ends where docs/design.md ends the promise (*Limits*): a ledger is deleted,
-and two machines take turns, only when the lists have caught up; nothing lags beyond the grace
-time, which is 5 s for a provider on this machine; a clock is set while nothing of the last
-seconds is in doubt.
+The faults of a story stay within docs/design.md, section *Limits*: a ledger is deleted, and two
+machines alternate, only when the lists have caught up; nothing lags beyond the grace time, which
+is 5 s for a provider on this machine; a clock is set while the outcome of no recent call is
+unknown.
 """
 
 from __future__ import annotations
@@ -84,13 +83,13 @@ JUMPS: Final = (-3600.0, -40.0, 40.0, 86_400.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What becomes of one batch; `wrong` says by row of the input who is not simply answered."""
+    """How one batch ends; `wrong` has, by row of the input, those not simply answered."""
 
     behaviour: Behaviour
     wrong: tuple[tuple[int, Answer], ...] = ()
 
     def of(self, rows: Sequence[Row]) -> Behaviour:
-        """Return the behaviour of the batch that asks these rows."""
+        """Return the behaviour of the batch with these rows."""
         wrong = {f"r{row}": answer for row, answer in self.wrong}
         fine: Answer = Succeed()
         met = {row.custom_id: wrong.get(row.custom_id, fine) for row in rows}
@@ -127,7 +126,7 @@ class End:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """Everything that a trial is told from.
+    """Everything that a trial needs.
 
     Attributes:
         seed: names the provider's ids and shuffles its lines; decides nothing.
@@ -136,7 +135,7 @@ class Story:
         hands: how many calls of a pass may be under way side by side.
         conditions: the provider's dialect and delays.
         healed: the pass from which on its lists can be read to their end.
-        fates: what becomes of the first batches; all later ones are well.
+        fates: how the first batches end; all later ones are good.
         mishaps: what befalls which exchange, counted from 0.
         ends: where processes end.
         visits: the passes while faults last.
@@ -164,7 +163,7 @@ class Story:
 
     @property
     def desired_runs(self) -> str:
-        """Return what the spec says beside the usual."""
+        """Return the extra fields of the spec."""
         said = "retry: {attempts: 8}\n"
         said += "" if self.canary is None else f"canary: {self.canary}\n"
         said += "" if self.deadline is None else f"deadline: {self.deadline}\n"
@@ -172,12 +171,12 @@ class Story:
 
     @property
     def vanishing(self) -> bool:
-        """Whether a batch is forgotten: what nobody can ask for again stays without an answer."""
+        """Whether the provider forgets a batch, so that its results are lost."""
         return any(isinstance(fate.behaviour.ending, Vanish) for fate in self.fates)
 
     @property
     def behaviours(self) -> Behaviours:
-        """Return what becomes of each batch, by its number."""
+        """Return how each batch ends, by its number."""
         well = Fate(behaviour=Behaviour())
         return lambda index, rows: (self.fates[index] if index < len(self.fates) else well).of(rows)
 
@@ -273,7 +272,7 @@ def _conditions(lot: random.Random) -> Conditions:
 def _mishaps(
     lot: random.Random, rate: float, mortality: float, power: float
 ) -> list[tuple[int, Mishap]]:
-    """Draw what befalls the exchanges; half of the stories know a few kinds only."""
+    """Draw the faults of the exchanges; half of the stories have only a few kinds."""
     kinds = SURVIVED if lot.random() < 0.5 else lot.sample(SURVIVED, 3)
     found: list[tuple[int, Mishap]] = []
     for number in range(EXCHANGES):

@@ -1,6 +1,6 @@
-"""The checks must be able to fail: a client that retries blindly is caught, one that looks is not.
+"""The checks can fail: a client that retries blindly is caught, one that lists first is not.
 
-Both clients are as small as can be and have nothing of the code under test.
+Both clients are as small as possible and use nothing of the code under test.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stories that broke a promise once."""
+"""Stories that once broke a promise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hypothesis looks for stories that break a promise, and makes what it finds small."""
+"""Hypothesis searches for stories that break a promise, and reduces what it finds."""
 
 from __future__ import annotations
 

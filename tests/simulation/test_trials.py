@@ -1,7 +1,7 @@
-"""Many seeds hold every promise, and a reconciler with a part taken out does not.
+"""Many seeds keep every promise, and a reconciler with a part removed does not.
 
-The second half proves that the first could fail: each mutation removes one of the precautions of
-the protocol, and the trials must notice within a thousand seeds.
+The second half proves that the first can fail: each mutation removes one of the precautions of
+the protocol, and the trials must detect it within a thousand seeds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The world under an httpx client, without sockets, threads or real time."""
+"""The simulated provider under an httpx client, without sockets, threads or real time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _no_sleep(_seconds: float) -> None:
 
 
 class WorldTransport(httpx.BaseTransport):
-    """Carry a client's requests to the world, and the world's faults to the client.
+    """Pass a client's requests to the provider, and its faults to the client.
 
     `sleep` lets virtual time pass for delays and time-outs, and `latency` seconds of it for
     every exchange. The errors are those httpx raises over a real connection.

@@ -1,10 +1,10 @@
-"""One seed, one whole story: a provider, faults and deaths drawn by lot, until the job is done.
+"""Run one seed as one story: a provider with random faults and crashes, until the job is done.
 
-The real reconciler runs against the simulated world in virtual time. Whatever is drawn, the
-promises are checked after every pass: one batch a submission key, no answered row asked again,
-no final file that is not whole, a ledger that never moves backwards. Once faults stop, the job
-must come to an end by itself, and then nothing more may happen. The same seed tells the same
-story, so that a failing one can be told again.
+The real reconciler runs against the simulated provider in virtual time. The promises are checked
+after every pass: one batch per submission key, no succeeded row submitted again, no final file
+that is incomplete, a ledger that never moves backwards. Once faults stop, the job must end
+automatically, and then nothing more may happen. The same seed gives the same story, so that a
+failing one can be repeated.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """What a story came to, for whoever wants to read it; `met` counts what has befallen it."""
+    """The result of a story; `met` counts the faults that occurred."""
 
     site: Site
     passes: int
@@ -63,7 +63,7 @@ def trial(seed: int, folder: Path) -> Trial:
 
 
 def tell(story: Story, folder: Path) -> Trial:
-    """Tell a story below an empty folder; raises AssertionError with what was said and asked."""
+    """Run a story in an empty folder. Raises AssertionError with all output and requests."""
     telling = _Telling(story, folder)
     try:
         with thrift():
@@ -88,7 +88,7 @@ class _Machine:
 
 @dataclass
 class _Telling:
-    """A story while it is told."""
+    """A story while it runs."""
 
     story: Story
     folder: Path
@@ -208,7 +208,7 @@ class _Telling:
         return report
 
     def _check_what_was_asked(self) -> None:
-        """Ask the world for breaches: only a new batch can be one."""
+        """Check the provider for breaches: only a new batch can be one."""
         made = len(self.world.calls("POST", "/batches"))
         if made != self.batches:
             self.world.check_exactly_once()
@@ -220,7 +220,7 @@ class _Telling:
         )
 
     def _calm(self) -> None:
-        """End all trouble; what is stuck for ever, somebody cancels at the provider."""
+        """End all faults; a batch that is stuck is cancelled at the provider."""
         self.world.faults = never
         self._heal()
         self.ends = {}

@@ -1,7 +1,8 @@
-"""What really happened, and the promises that can be checked against it.
+"""What really happened at the simulated provider, and the promises that can be checked with it.
 
-A client can only guess what a lost reply meant; the world knows. The checks raise AssertionError
-with every violation in words, so that a failing run of thousands of exchanges can be read.
+A client can only guess what a lost reply meant; the provider knows. The checks raise
+AssertionError with every violation in words, so that a failure after thousands of exchanges can
+be understood.
 """
 
 from __future__ import annotations
@@ -101,12 +102,12 @@ def submission(
 def check_exactly_once(
     submissions: Sequence[Submission], run: Callable[[str], str] = run_of
 ) -> None:
-    """Assert that nothing was asked, within a run, that need not have been asked.
+    """Assert that no request of a run was submitted without need.
 
     - No two batches carry the same submission key, unless the provider had forgotten the first
       when the second was made.
-    - No request is asked while an earlier batch of the run that asks it can still answer.
-    - No request is asked again whose good answer could be downloaded by then, or had been.
+    - No request is submitted while an earlier batch of the run that has it can still answer.
+    - No request is submitted again if its good response could be downloaded, or had been.
 
     A request is a line of an input file, byte for byte. Batches without a key count as one run.
     """
@@ -128,7 +129,7 @@ def check_exactly_once(
 
 
 def check_nothing_lost(submissions: Sequence[Submission], asked: Iterable[str]) -> None:
-    """Assert that each of these custom_ids was asked by some batch that did not fail as a whole."""
+    """Assert that each of these custom_ids was in a batch that did not fail as a whole."""
     reached = {name for each in submissions if each.status != "failed" for name in each.rows}
     _fail_with([f"{name!r} was never asked" for name in asked if name not in reached])
 

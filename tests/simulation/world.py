@@ -1,11 +1,11 @@
 """A provider of the Batch API in memory: exact, scriptable, the same for the same seed.
 
-The world has no threads and no time of its own: it looks at `clock` when it is asked something,
-and everything that happens in between (a batch runs, a file appears) follows from what it was
-told before. So thousands of days of trouble fit in a second, and each can be lived again.
+It has no threads and no time of its own: it reads `clock` when it gets a request, and everything
+that happens in between (a batch runs, a file appears) follows from earlier requests. So thousands
+of days of faults fit in a second, and each can be repeated.
 
-Files and batches behave as the OpenAI reference says and as the reports say
-(fact sheet, sections 1 to 6); `Behaviour`, `Conditions` and `faults` are where it goes wrong.
+Files and batches behave as the OpenAI reference says and as reports of users say
+(fact sheet, sections 1 to 6); `Behaviour`, `Conditions` and `faults` are what can go wrong.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _CONTENT = re.compile(r"/files/([^/]+)/content")
 
 @dataclass(slots=True)
 class VirtualClock:
-    """A clock that moves only when told to, or when somebody sleeps by it."""
+    """A clock that moves only when it is set, or when code sleeps by it."""
 
     now: float = 1_700_000_000.0
 
@@ -44,13 +44,13 @@ class VirtualClock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass at once."""
+        """Let time pass immediately."""
         self.now += max(0.0, seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """One line of the world's log. `status` is None where no reply was sent."""
+    """One line of the provider's log. `status` is None where no reply was sent."""
 
     number: int
     at: float
@@ -73,8 +73,8 @@ class World:
 
     Attributes:
         clock: what time it is, in Unix seconds.
-        faults: asked at each exchange what goes wrong with it.
-        key: the only API key accepted; None accepts anybody.
+        faults: called at each exchange for the fault that happens to it.
+        key: the only API key accepted; None accepts every client.
         requests: the log of all exchanges.
 
     """
@@ -204,11 +204,11 @@ class World:
         return truth.paid(self.submissions(), run)
 
     def check_exactly_once(self, run: Callable[[str], str] = truth.run_of) -> None:
-        """Assert that nothing was asked that need not have been: see `truth`."""
+        """Assert that nothing was submitted without need: see `truth`."""
         truth.check_exactly_once(self.submissions(), run)
 
     def check_nothing_lost(self, asked: Iterable[str]) -> None:
-        """Assert that each of these custom_ids was asked by a batch that did not fail whole."""
+        """Assert that each of these custom_ids was in a batch that did not fail whole."""
         truth.check_nothing_lost(self.submissions(), asked)
 
     def check_uploads_once(self) -> None:
