@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks import machine
 from benchmarks.cases import JOBS, Bench
-from benchmarks.costs import Failed
+from benchmarks.costs import BenchmarkFailed
 from benchmarks.fleet import FLEETS
 from benchmarks.growth import grow
 from benchmarks.plot import svg
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bench = Bench(scratch=Path(scratch), pairs=pairs, quick=chosen.quick)
             try:
                 block, plot = _run(bench, name, full=chosen.full, stamp=stamp)
-            except Failed as failure:
+            except BenchmarkFailed as failure:
                 print(f"{name}: {failure}", file=sys.stderr)
                 return 1
         print(block, flush=True)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(bench: Bench, name: str, *, full: bool, stamp: str) -> tuple[str, str | None]:
     """Run one case, or the growth; returns its block and its plot."""
     if name == GROWTH:
-        found = grow(bench, full=full, tell=lambda what: print(what, file=sys.stderr, flush=True))
+        found = grow(bench, full=full, report=lambda what: print(what, file=sys.stderr, flush=True))
         return growth_block(found, f"{stamp}; each size once."), svg(found.panels())
     figures = CASES[name].run(bench)
     rounds = len(next(iter(figures.rounds.values())))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class JobDetails:
+class Account:
     """A provider with nothing in it but the answers that lie ready; ends with its context.
 
     `folder` is where it keeps its files; `answers`, if given, is linked into it.
@@ -43,7 +43,7 @@ class JobDetails:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def tell(self) -> dict[str, float]:
+    def counters(self) -> dict[str, float]:
         """Return how often what was asked until now, and its processor seconds as `cpu`."""
         told: dict[str, float] = self._exchange("GET", None)
         return told

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.account import JobDetails
+    from benchmarks.account import Account
 
 Measure = Literal["wall", "cpu", "peak_mb", "requests", "listings"]
 
@@ -33,7 +33,7 @@ NAMES: Final[Mapping[Measure, str]] = {
 _KIB: Final = 1 if sys.platform == "darwin" else 1024
 
 
-class Failed(RuntimeError):
+class BenchmarkFailed(RuntimeError):
     """What was to be measured did not do what it is measured for."""
 
 
@@ -68,13 +68,13 @@ class Cost:
 
 
 def measure(
-    command: Sequence[str], *, folder: Path, account: JobDetails | None, environ: Mapping[str, str]
+    command: Sequence[str], *, folder: Path, account: Account | None, environ: Mapping[str, str]
 ) -> Cost:
     """Run a process in `folder` to its end and return what it, with its children, took.
 
     Raises Failed, with what it said last, unless it exits with 0.
     """
-    before = account.tell() if account is not None else {}
+    before = account.counters() if account is not None else {}
     said = folder / "said.txt"
     own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB / 1e6
     with said.open("wb") as output:
@@ -92,8 +92,8 @@ def measure(
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         tail = said.read_text(errors="replace")[-2000:]
-        raise Failed(f"{' '.join(command)} ended with {process.returncode}:\n{tail}")
-    after = account.tell() if account is not None else {}
+        raise BenchmarkFailed(f"{' '.join(command)} ended with {process.returncode}:\n{tail}")
+    after = account.counters() if account is not None else {}
     spent = {name: after[name] - before.get(name, 0) for name in after}
     provider_cpu = spent.pop("cpu", 0.0)
     return Cost(
@@ -107,7 +107,7 @@ def measure(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectTotals:
+class Figures:
     """The rounds of a case: by contestant, one cost a round."""
 
     rounds: Mapping[str, Sequence[Cost]]
@@ -135,13 +135,13 @@ class Bar:
     other: str | None = None
     below: bool = False
 
-    def value(self, figures: ProjectTotals) -> float:
+    def value(self, figures: Figures) -> float:
         """Return what is held against the limit."""
         if self.other is None:
             return figures.median(self.name, self.what)
         return figures.ratio(self.name, self.other, self.what)
 
-    def met(self, figures: ProjectTotals) -> bool:
+    def met(self, figures: Figures) -> bool:
         """Whether the figures keep to it."""
         value = self.value(figures)
         return value < self.limit if self.below else value <= self.limit

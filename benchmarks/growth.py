@@ -9,10 +9,10 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.account import JobDetails
+from benchmarks.account import Account
 from benchmarks.plot import Line, Panel
-from benchmarks.projects import PAUSE, expect, many_jobs, one_job
-from benchmarks.rows import RequestHashes
+from benchmarks.projects import PAUSE, many_jobs, one_job, require_count
+from benchmarks.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -53,15 +53,15 @@ class Growth:
         )
 
 
-def grow(bench: Bench, *, full: bool, tell: Callable[[str], None]) -> Growth:
+def grow(bench: Bench, *, full: bool, report: Callable[[str], None]) -> Growth:
     """Measure each size once; the largest of each only where `full`."""
     last = _QUICK if bench.quick else len(ROWS) if full else len(ROWS) - 1
     rows, jobs = [], []
     for size in ROWS[:last]:
-        tell(f"growth: {size:,} rows")
+        report(f"growth: {size:,} rows")
         rows.append(_in_folder(bench.scratch / "step", _rows, size))
     for size in JOBS[:last]:
-        tell(f"growth: {size:,} jobs")
+        report(f"growth: {size:,} jobs")
         jobs.append(_in_folder(bench.scratch / "step", _jobs, size))
     return Growth(rows=rows, jobs=jobs)
 
@@ -75,20 +75,20 @@ def _in_folder(folder: Path, run: Callable[[Path, int], dict[str, Cost]], size: 
 
 
 def _rows(folder: Path, count: int) -> dict[str, Cost]:
-    rows = RequestHashes(count=count, tiny=True)
+    rows = Rows(count=count, tiny=True)
     source, answers = folder / "input.jsonl", folder / "answers"
     answers.mkdir()
     rows.write_requests(source)
     rows.write_answers(answers)
-    with JobDetails(folder / "account", answers=answers) as account:
+    with Account(folder / "account", answers=answers) as account:
         project = one_job(folder / "project", account, source=source, endpoint=rows.endpoint)
         cost = project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
-        expect(found=project.answered(), wanted=count, what="answers")
+        require_count(found=project.answered(), wanted=count, what="answers")
     return {"job": cost}
 
 
 def _jobs(folder: Path, count: int) -> dict[str, Cost]:
-    with JobDetails(folder / "account") as account:
+    with Account(folder / "account") as account:
         account.hold(held=True)
         project = many_jobs(folder / "project", account, count)
         submitted = project.run("reconcile", "--quiet")
@@ -96,7 +96,7 @@ def _jobs(folder: Path, count: int) -> dict[str, Cost]:
         polled = project.run("reconcile", "--quiet")
         account.hold(held=False)
         collected = project.run("reconcile", "--quiet")
-        expect(found=project.answered(), wanted=count, what="answers")
+        require_count(found=project.answered(), wanted=count, what="answers")
         project.run("reconcile", "--quiet")
         idle = project.run("reconcile", "--quiet")
     return {"submitting": submitted, "polling": polled, "collecting": collected, "idle": idle}

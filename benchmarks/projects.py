@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.account import environment
-from benchmarks.costs import Failed, measure
-from benchmarks.rows import RequestHashes, custom_id
+from benchmarks.costs import BenchmarkFailed, measure
+from benchmarks.rows import Rows, custom_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchmarks.account import JobDetails
+    from benchmarks.account import Account
     from benchmarks.costs import Cost
 
 RUNNER: Final = Path(sysconfig.get_path("scripts")) / "runner"
@@ -29,7 +29,7 @@ class Project:
     """A project in `folder`, at an account."""
 
     folder: Path
-    account: JobDetails
+    account: Account
 
     def run(self, *arguments: str) -> Cost:
         """Run `runner` with these arguments; raises Failed."""
@@ -45,14 +45,14 @@ class Project:
         return sum(count_lines(path) for path in self.folder.glob("outputs/*/latest/output.jsonl"))
 
 
-def one_job(folder: Path, account: JobDetails, *, source: Path, endpoint: str) -> Project:
+def one_job(folder: Path, account: Account, *, source: Path, endpoint: str) -> Project:
     """Make a project with one job, whose input lies elsewhere."""
     project = _project(folder, account)
     _spec(folder, "job", endpoint, str(source))
     return project
 
 
-def many_jobs(folder: Path, account: JobDetails, jobs: int) -> Project:
+def many_jobs(folder: Path, account: Account, jobs: int) -> Project:
     """Make a project with so many jobs of one request each: a spec and an input for each."""
     project = _project(folder, account)
     (folder / "data").mkdir()
@@ -62,7 +62,7 @@ def many_jobs(folder: Path, account: JobDetails, jobs: int) -> Project:
 
 def add_jobs(project: Project, numbers: Iterable[int]) -> None:
     """Write specs and inputs of the jobs of these numbers; no two of all ask the same."""
-    rows = RequestHashes(count=1)
+    rows = Rows(count=1)
     for number in numbers:
         name = f"job-{number:05}"
         _spec(project.folder, name, rows.endpoint, f"data/{name}.jsonl")
@@ -78,13 +78,13 @@ def count_lines(path: Path) -> int:
         return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
 
 
-def expect(*, found: int, wanted: int, what: str) -> None:
+def require_count(*, found: int, wanted: int, what: str) -> None:
     """Raise Failed unless that many were found: what does less is not faster."""
     if found != wanted:
-        raise Failed(f"{what}: {found:,} instead of {wanted:,}")
+        raise BenchmarkFailed(f"{what}: {found:,} instead of {wanted:,}")
 
 
-def _project(folder: Path, account: JobDetails) -> Project:
+def _project(folder: Path, account: Account) -> Project:
     (folder / "specs").mkdir(parents=True)
     (folder / "runner.yaml").write_text(
         "default_provider: benchmark\n"

@@ -63,7 +63,7 @@ class StoredFile:
 
 
 @dataclass(slots=True, kw_only=True)
-class JobDetails:
+class Account:
     """Everything there is: files, batches, and how often what was asked.
 
     While `held`, batches stay in progress.
@@ -118,12 +118,12 @@ class JobDetails:
             }
             return dict(batch)
 
-    def look(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def advance(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Show a batch, and complete it by the way."""
         with self.lock:
-            return self._look(batch)
+            return self._advance(batch)
 
-    def _look(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def _advance(self, batch: dict[str, Any]) -> dict[str, Any]:
         if self.held or batch["status"] == "completed":
             if self.held and batch["status"] == "validating":
                 batch |= {"status": "in_progress", "in_progress_at": batch["created_at"]}
@@ -187,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(account.files[found[1]].to_api())
         elif (found := _BATCH.fullmatch(url.path)) and found[1] in account.batches:
             self._count("GET /batches/ID")
-            self._json(account.look(account.batches[found[1]]))
+            self._json(account.advance(account.batches[found[1]]))
         else:
             self._lost()
 
@@ -249,7 +249,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, account: JobDetails) -> None:
+    def __init__(self, account: Account) -> None:
         self.account = account
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -260,12 +260,12 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
 
-def _page(account: JobDetails, query: dict[str, list[str]]) -> dict[str, Any]:
+def _page(account: Account, query: dict[str, list[str]]) -> dict[str, Any]:
     limit = int(query.get("limit", ["20"])[0])
     newest_first = list(reversed(account.batches.values()))
     after = query.get("after", [""])[0]
     start = len(account.batches) - int(after.removeprefix("batch_")) + 1 if after else 0
-    page = [account.look(batch) for batch in newest_first[start : start + limit]]
+    page = [account.advance(batch) for batch in newest_first[start : start + limit]]
     return {
         "object": "list",
         "data": page,
@@ -280,7 +280,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     for name in ("made-up", "uploads"):
         (folder / name).mkdir()
-    server = _Server(JobDetails(folder=folder))
+    server = _Server(Account(folder=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()

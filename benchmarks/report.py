@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.cases import Case
-    from benchmarks.costs import Bar, Cost, ProjectTotals
+    from benchmarks.costs import Bar, Cost, Figures
     from benchmarks.growth import Growth, Step
 
 HEAD: Final = """\
@@ -26,7 +26,7 @@ medians of rounds in turn; ratios are medians of the rounds' ratios.
 """
 
 
-def case_block(case: Case, figures: ProjectTotals, stamp: str) -> str:
+def case_block(case: Case, figures: Figures, stamp: str) -> str:
     """Lay out one case: its table, its bars, when it was measured."""
     lines = [f"## {case.title}", "", *_table(case, figures), ""]
     if case.bars:
@@ -50,7 +50,7 @@ def put(text: str, name: str, block: str) -> str:
     return f"{text.rstrip()}\n\n{marked}"
 
 
-def _table(case: Case, figures: ProjectTotals) -> Iterator[str]:
+def _table(case: Case, figures: Figures) -> Iterator[str]:
     base = case.baseline
     head = ["", *NAMES.values(), "provider CPU s"]
     if base is not None:
@@ -72,13 +72,13 @@ def _table(case: Case, figures: ProjectTotals) -> Iterator[str]:
         yield _row(cells)
 
 
-def _peak(figures: ProjectTotals, name: str) -> str:
+def _peak(figures: Figures, name: str) -> str:
     peak = figures.median(name, "peak_mb")
     floor = max(cost.peak_floor for cost in figures.rounds[name])
     return f"{peak:,.0f}" if peak > floor else f"≤ {floor:.0f}"
 
 
-def _verdict(bar: Bar, figures: ProjectTotals) -> str:
+def _verdict(bar: Bar, figures: Figures) -> str:
     value = f"{bar.value(figures):,.3f}".rstrip("0").rstrip(".")
     return f"{'met' if bar.met(figures) else '**not met**'}: {bar} (measured: {value})"
 

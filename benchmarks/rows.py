@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-A_BATCH: Final = 50_000
+BATCH_ROWS: Final = 50_000
 """Requests in the largest batch that OpenAI takes."""
 
 _POOL: Final = 997
@@ -49,7 +49,7 @@ _TINY_ANSWER: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestHashes:
+class Rows:
     """So many requests and their answers.
 
     `request_bytes` and `answer_bytes` count the line feed; None leaves a line as long as one
@@ -80,8 +80,8 @@ class RequestHashes:
         template = _TINY_ANSWER if self.tiny else _ANSWER
         lines = _filled(template, self._texts(template, self.answer_bytes))
         chance = random.Random(20_240_601)
-        for start in range(0, self.count, A_BATCH):
-            rows = list(range(start, min(start + A_BATCH, self.count)))
+        for start in range(0, self.count, BATCH_ROWS):
+            rows = list(range(start, min(start + BATCH_ROWS, self.count)))
             chance.shuffle(rows)
             path = folder / f"{custom_id(start)}.jsonl"
             with path.open("w", encoding="ascii") as file:
