@@ -42,7 +42,7 @@ def test_what_was_sent_is_told_by_run(ledger: Ledger) -> None:
         ledger, JOB, dataclasses.replace(RUN, revision="e" * 64), SHARDS
     )
 
-    sent = queries.sent(ledger, [first.id, second, unsent])
+    sent = queries.submission_summaries(ledger, [first.id, second, unsent])
 
     assert sent.keys() == {first.id, second}
     assert [one.raw["id"] for one in sent[first.id].batches] == ["batch_1"]
@@ -50,21 +50,21 @@ def test_what_was_sent_is_told_by_run(ledger: Ledger) -> None:
     assert [one.awaited for one in sent[first.id].batches] == [True]
     assert (sent[second].attempts, sent[second].any_ended) == (2, True)
     assert [one.awaited for one in sent[second].batches] == [False]
-    assert queries.sent(ledger, [second]).keys() == {second}
+    assert queries.submission_summaries(ledger, [second]).keys() == {second}
 
 
 @pytest.mark.parametrize("state", [state for state in SubmissionState if state.closed])
 def test_an_attempt_that_is_over_is_told_to_be(ledger: Ledger, state: SubmissionState) -> None:
     run = bring_to(ledger, state)
 
-    assert queries.sent(ledger, [run.id])[run.id].any_ended
+    assert queries.submission_summaries(ledger, [run.id])[run.id].any_ended
 
 
 def test_whole_runs_are_what_the_ledger_has_of_each(ledger: Ledger) -> None:
     first = bring_to(ledger, SubmissionState.COLLECTED)
     second = another_run(ledger)
 
-    whole = queries.whole_runs(ledger, [second, first.id])
+    whole = queries.runs_with_submissions(ledger, [second, first.id])
 
     assert [run.id for run in whole] == [first.id, second]
     for run in whole:
@@ -122,7 +122,7 @@ def test_every_kind_of_event_that_is_told_is_known() -> None:
             and isinstance(node.value, ast.Constant)
         }
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "tell":
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "record_event":
                 for word in ast.walk(node.args[0]):
                     if isinstance(word, ast.Constant):
                         told.add(str(word.value))
