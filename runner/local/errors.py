@@ -44,34 +44,34 @@ def envelope(
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def missing(param: str) -> RequestRejected:
+def missing_parameter(param: str) -> RequestRejected:
     """Refuse a request that lacks a parameter."""
     return RequestRejected(
         f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
     )
 
 
-def wrong_type(param: str, expected: str) -> RequestRejected:
+def invalid_type(param: str, expected: str) -> RequestRejected:
     """Refuse a parameter of another type than `expected`, which reads as `a string`."""
     return RequestRejected(
         f"Invalid type for '{param}': expected {expected}.", param=param, code="invalid_type"
     )
 
 
-def wrong_value(param: str, value: object, allowed: str) -> RequestRejected:
+def invalid_value(param: str, value: object, allowed: str) -> RequestRejected:
     """Refuse a parameter's value; `allowed` reads as `one of 'a', 'b'`."""
     return RequestRejected(
         f"Invalid value: '{value}'. Expected {allowed}.", param=param, code="invalid_value"
     )
 
 
-def no_such_file(identifier: str) -> RequestRejected:
+def file_not_found(identifier: str) -> RequestRejected:
     """Refuse to speak of a file that is not there."""
     return RequestRejected(
         f"No such File object: {identifier}", status=HTTPStatus.NOT_FOUND, param="id"
     )
 
 
-def no_such_batch(identifier: str) -> RequestRejected:
+def batch_not_found(identifier: str) -> RequestRejected:
     """Refuse to speak of a batch that is not there."""
     return RequestRejected(f"No batch found with id '{identifier}'.", status=HTTPStatus.NOT_FOUND)

@@ -26,7 +26,7 @@ class ModelResponse:
         return self.status == HTTPStatus.OK
 
 
-AnswerRequests = Callable[[Iterable[msgspec.Raw]], Iterator[ModelResponse]]
+ModelFunction = Callable[[Iterable[msgspec.Raw]], Iterator[ModelResponse]]
 """Answers request bodies, one answer a body in their order.
 
 Bodies may be taken ahead of the answers given, as suits the model; nothing of one answer may

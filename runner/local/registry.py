@@ -13,7 +13,7 @@ from runner.local import echo, embeddings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from runner.local.models import AnswerRequests
+    from runner.local.models import ModelFunction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Model:
     """A model under its full name; `require` raises MissingExtra where it cannot run."""
 
     name: str
-    answer: AnswerRequests
+    answer: ModelFunction
     require: Callable[[], object] | None = None
 
 

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_LIVE: Final = tuple(status.value for status in BatchStatus if status not in TERMINAL)
-_LIVE_MARKS: Final = ", ".join("?" for _ in _LIVE)
+_LIVE_STATUSES: Final = tuple(status.value for status in BatchStatus if status not in TERMINAL)
+_LIVE_MARKS: Final = ", ".join("?" for _ in _LIVE_STATUSES)
 _PROGRESS_FIELDS: Final = tuple(asdict(Progress()))
 
 
@@ -45,26 +45,26 @@ class Store:
         except OSError as error:
             raise LocalFileError(f"cannot create {self._blobs}: {error.strerror}") from error
         self._path = folder / "server.db"
-        with self._explained():
+        with self._sqlite_errors():
             self._connection = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False
             )
         try:
-            self._prepare()
+            self._open_database()
         except BaseException:
             self._connection.close()
             raise
 
     def close(self) -> None:
         """Close the database; the store is of no use afterwards."""
-        with self._lock, self._explained():
+        with self._lock, self._sqlite_errors():
             self._connection.close()
 
     def blob(self, identifier: str) -> Path:
         """Tell where the bytes of a file are; `identifier` must be one this store gave out."""
         return self._blobs / identifier
 
-    def keep_names(self) -> None:
+    def sync_folder(self) -> None:
         """Make the names in the folder of files survive a power cut, as fsync makes bytes."""
         descriptor = os.open(self._blobs, os.O_RDONLY)
         try:
@@ -77,13 +77,13 @@ class Store:
 
         Only for the time before any request is served: an upload under way has no record yet.
         """
-        with self._transaction() as run:
-            run.execute("DELETE FROM files WHERE expires_at <= ?", (now,))
-            used = {row["id"] for row in run.execute("SELECT id FROM files")}
-            live = run.execute(
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM files WHERE expires_at <= ?", (now,))
+            used = {row["id"] for row in connection.execute("SELECT id FROM files")}
+            live = connection.execute(
                 "SELECT input_file_id, output_blob, error_blob FROM batches"  # noqa: S608
                 f" WHERE status IN ({_LIVE_MARKS})",
-                _LIVE,
+                _LIVE_STATUSES,
             )
             used.update(blob for row in live for blob in row)
         for path in self._blobs.iterdir():
@@ -94,13 +94,13 @@ class Store:
 
     def add_file(self, file: StoredFile) -> None:
         """Record a file whose bytes are on disk."""
-        with self._transaction() as run:
-            _insert(run, "files", asdict(file))
+        with self._transaction() as connection:
+            _insert(connection, "files", asdict(file))
 
     def file(self, identifier: str, now: int) -> StoredFile | None:
         """Find a file that has not expired."""
-        with self._reading() as run:
-            row = run.execute(
+        with self._reading() as connection:
+            row = connection.execute(
                 "SELECT * FROM files WHERE id = ? AND (expires_at IS NULL OR expires_at > ?)",
                 (identifier, now),
             ).fetchone()
@@ -115,9 +115,9 @@ class Store:
         if purpose is not None:
             conditions.append("purpose = ?")
             values.append(purpose)
-        with self._reading() as run:
+        with self._reading() as connection:
             rows = _page(
-                run,
+                connection,
                 "files",
                 after=after,
                 limit=limit,
@@ -129,11 +129,11 @@ class Store:
 
     def delete_file(self, identifier: str) -> None:
         """Forget a file, and its bytes too unless a batch at work still reads them."""
-        with self._transaction() as run:
-            run.execute("DELETE FROM files WHERE id = ?", (identifier,))
-            read = run.execute(
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM files WHERE id = ?", (identifier,))
+            read = connection.execute(
                 f"SELECT 1 FROM batches WHERE input_file_id = ? AND status IN ({_LIVE_MARKS})",  # noqa: S608 - placeholders
-                (identifier, *_LIVE),
+                (identifier, *_LIVE_STATUSES),
             ).fetchone()
         if read is None:
             self.blob(identifier).unlink(missing_ok=True)
@@ -148,43 +148,45 @@ class Store:
         columns["errors"] = "[]"
         if batch.metadata is not None:
             columns["metadata"] = msgspec.json.encode(batch.metadata).decode()
-        with self._transaction() as run:
-            _insert(run, "batches", columns)
+        with self._transaction() as connection:
+            _insert(connection, "batches", columns)
 
     def batch(self, identifier: str) -> StoredBatch | None:
         """Find a batch."""
-        with self._reading() as run:
-            return _one_batch(run, "WHERE id = ?", (identifier,))
+        with self._reading() as connection:
+            return _one_batch(connection, "WHERE id = ?", (identifier,))
 
     def batches(self, *, after: str | None, limit: int) -> StorePage[StoredBatch]:
         """List batches, newest first; raises UnknownCursor."""
-        with self._reading() as run:
-            rows = _page(run, "batches", after=after, limit=limit, newest_first=True)
+        with self._reading() as connection:
+            rows = _page(connection, "batches", after=after, limit=limit, newest_first=True)
         return StorePage(items=tuple(map(_batch, rows[:limit])), has_more=len(rows) > limit)
 
     def cancel(self, identifier: str, now: int) -> StoredBatch | None:
         """Ask a batch to stop; one that has ended, or is stopping already, stays as it is."""
-        with self._transaction() as run:
-            run.execute(
+        with self._transaction() as connection:
+            connection.execute(
                 "UPDATE batches SET status = 'cancelling', cancelling_at = ? WHERE id = ?"
                 " AND status IN ('validating', 'in_progress', 'finalizing')",
                 (now, identifier),
             )
-            return _one_batch(run, "WHERE id = ?", (identifier,))
+            return _one_batch(connection, "WHERE id = ?", (identifier,))
 
     # Batches, as the worker sees them
 
     def next_batch(self) -> StoredBatch | None:
         """Find the oldest batch that has not ended."""
-        with self._reading() as run:
+        with self._reading() as connection:
             return _one_batch(
-                run, f"WHERE status IN ({_LIVE_MARKS}) ORDER BY sequence LIMIT 1", _LIVE
+                connection,
+                f"WHERE status IN ({_LIVE_MARKS}) ORDER BY sequence LIMIT 1",
+                _LIVE_STATUSES,
             )
 
     def reject(self, identifier: str, errors: tuple[BatchError, ...], now: int) -> None:
         """End a batch whose input broke the rules, unless it was cancelled meanwhile."""
-        with self._transaction() as run:
-            run.execute(
+        with self._transaction() as connection:
+            connection.execute(
                 "UPDATE batches SET status = 'failed', failed_at = ?, errors = ?"
                 " WHERE id = ? AND status = 'validating'",
                 (now, msgspec.json.encode(errors).decode(), identifier),
@@ -192,8 +194,8 @@ class Store:
 
     def start(self, identifier: str, *, model: str, total: int, now: int) -> None:
         """Begin answering a batch found valid, unless it was cancelled meanwhile."""
-        with self._transaction() as run:
-            run.execute(
+        with self._transaction() as connection:
+            connection.execute(
                 "UPDATE batches SET status = 'in_progress', in_progress_at = ?, model = ?,"
                 " total = ? WHERE id = ? AND status = 'validating'",
                 (now, model, total, identifier),
@@ -202,16 +204,16 @@ class Store:
     def advance(self, identifier: str, progress: Progress) -> None:
         """Record answers that are on disk."""
         assignments = ", ".join(f"{name} = :{name}" for name in _PROGRESS_FIELDS)
-        with self._transaction() as run:
-            run.execute(
+        with self._transaction() as connection:
+            connection.execute(
                 f"UPDATE batches SET {assignments} WHERE id = :id",  # noqa: S608 - field names
                 {**asdict(progress), "id": identifier},
             )
 
     def finalize(self, identifier: str, *, out_of_time: bool, now: int) -> None:
         """Stop asking models: everything is answered, or the window has closed."""
-        with self._transaction() as run:
-            run.execute(
+        with self._transaction() as connection:
+            connection.execute(
                 "UPDATE batches SET finalizing_at = coalesce(finalizing_at, ?),"
                 " out_of_time = max(out_of_time, ?),"
                 " status = CASE status WHEN 'cancelling' THEN status ELSE 'finalizing' END"
@@ -221,8 +223,8 @@ class Store:
 
     def finish(self, identifier: str, now: int) -> StoredBatch:
         """End a batch and make its results files of the API, in one step; returns it ended."""
-        with self._transaction() as run:
-            batch = _one_batch(run, "WHERE id = ?", (identifier,))
+        with self._transaction() as connection:
+            batch = _one_batch(connection, "WHERE id = ?", (identifier,))
             if batch is None:
                 raise LocalFileError(f"{self._path}: batch {identifier} has vanished")
             if batch.status is BatchStatus.CANCELLING:
@@ -230,20 +232,20 @@ class Store:
             else:
                 ending = "expired" if batch.out_of_time else "completed"
             for file in batch.result_files(now):
-                _insert(run, "files", asdict(file))
-            run.execute(
+                _insert(connection, "files", asdict(file))
+            connection.execute(
                 f"UPDATE batches SET status = ?, {ending}_at = ? WHERE id = ?",  # noqa: S608
                 (ending, now, identifier),
             )
-            ended = _one_batch(run, "WHERE id = ?", (identifier,))
+            ended = _one_batch(connection, "WHERE id = ?", (identifier,))
         assert ended is not None  # noqa: S101 - for the type checker: read two lines above
         return ended
 
     # The database itself
 
-    def _prepare(self) -> None:
+    def _open_database(self) -> None:
         self._connection.row_factory = sqlite3.Row
-        with self._explained():
+        with self._sqlite_errors():
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
@@ -253,18 +255,18 @@ class Store:
                 " upgrade runner, or move that folder away to start afresh"
             )
         if version == 0:
-            with self._explained():
+            with self._sqlite_errors():
                 self._connection.executescript(f"BEGIN IMMEDIATE;{SCHEMA}COMMIT;")
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """Hold every change off; the only other user of the connection waits meanwhile."""
-        with self._lock, self._explained():
+        with self._lock, self._sqlite_errors():
             yield self._connection
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._explained():
+        with self._lock, self._sqlite_errors():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -275,21 +277,21 @@ class Store:
                 raise
 
     @contextmanager
-    def _explained(self) -> Iterator[None]:
+    def _sqlite_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
             raise LocalFileError(f"cannot use {self._path}: {error}") from error
 
 
-def _insert(run: sqlite3.Connection, table: str, columns: Mapping[str, Any]) -> None:
+def _insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, Any]) -> None:
     names = ", ".join(columns)
     values = ", ".join(f":{name}" for name in columns)
-    run.execute(f"INSERT INTO {table} ({names}) VALUES ({values})", columns)  # noqa: S608
+    connection.execute(f"INSERT INTO {table} ({names}) VALUES ({values})", columns)  # noqa: S608
 
 
 def _page(
-    run: sqlite3.Connection,
+    connection: sqlite3.Connection,
     table: str,
     *,
     after: str | None,
@@ -301,7 +303,7 @@ def _page(
     """Fetch up to `limit` + 1 rows: the one too many says that more follow."""
     where, bound = list(conditions or ["1"]), list(values or [])
     if after is not None:
-        cursor = run.execute(
+        cursor = connection.execute(
             f"SELECT sequence FROM {table} WHERE id = ?",  # noqa: S608 - our own table names
             (after,),
         ).fetchone()
@@ -310,7 +312,7 @@ def _page(
         where.append("sequence < ?" if newest_first else "sequence > ?")
         bound.append(cursor["sequence"])
     order = "DESC" if newest_first else "ASC"
-    return run.execute(
+    return connection.execute(
         f"SELECT * FROM {table} WHERE {' AND '.join(where)}"  # noqa: S608 - our own words
         f" ORDER BY sequence {order} LIMIT ?",
         (*bound, limit + 1),
@@ -318,9 +320,9 @@ def _page(
 
 
 def _one_batch(
-    run: sqlite3.Connection, condition: str, values: tuple[str, ...]
+    connection: sqlite3.Connection, condition: str, values: tuple[str, ...]
 ) -> StoredBatch | None:
-    row = run.execute(f"SELECT * FROM batches {condition}", values).fetchone()  # noqa: S608
+    row = connection.execute(f"SELECT * FROM batches {condition}", values).fetchone()  # noqa: S608
     return None if row is None else _batch(row)
 
 

@@ -15,7 +15,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from runner.local.errors import RequestRejected, missing
+from runner.local.errors import RequestRejected, missing_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,7 +98,7 @@ class Upload:
         if not self._whole:
             raise RequestRejected("Invalid multipart body: it ends before its last boundary.")
         if self.filename is None:
-            raise missing("file")
+            raise missing_parameter("file")
         if self.bytes > LARGEST_FILE:
             raise RequestRejected("File is too large.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         self._file.flush()

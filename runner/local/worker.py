@@ -36,28 +36,28 @@ CHUNK_ROWS: Final = 256
 CHUNK_BYTES: Final = 1024 * 1024
 """A chunk ends with the first of the two that it reaches."""
 
-_UNANSWERED: Final = {
+_NOT_EXECUTED: Final = {
     "batch_cancelled": "This request was not executed because the batch was cancelled.",
     "batch_expired": "This request could not be executed before the completion window expired.",
 }
 
 
-class _Line(msgspec.Struct):
+class _ResultLine(msgspec.Struct):
     """A line of an output or error file, in the API's order of fields."""
 
     id: str
     custom_id: str
-    response: _Response | None
-    error: _Error | None
+    response: _ResultResponse | None
+    error: _ResultError | None
 
 
-class _Response(msgspec.Struct):
+class _ResultResponse(msgspec.Struct):
     status_code: int
     request_id: str
     body: object
 
 
-class _Error(msgspec.Struct):
+class _ResultError(msgspec.Struct):
     code: str
     message: str
 
@@ -114,7 +114,7 @@ class Worker:
                 raise self._failure
             return self._idle
 
-    def raise_untold(self) -> None:
+    def raise_pending_failure(self) -> None:
         """Raise a failure that nobody has been told of yet."""
         if self._failure is not None and not self._raised:
             raise self._failure
@@ -122,7 +122,7 @@ class Worker:
     def _run(self) -> None:
         try:
             while (batch := self._next()) is not None:
-                self._settle(batch)
+                self._advance_batch(batch)
         except OSError as error:
             failure = LocalFileError(f"the local provider cannot go on: {error}")
             failure.__cause__ = error
@@ -142,9 +142,9 @@ class Worker:
                 self._changed.wait()
             return None
 
-    def _settle(self, batch: StoredBatch) -> None:
+    def _advance_batch(self, batch: StoredBatch) -> None:
         """Bring a batch one big step further: to its start, or from there to its end."""
-        if batch.status is BatchStatus.VALIDATING and not self._late(batch):
+        if batch.status is BatchStatus.VALIDATING and not self._past_window(batch):
             self._validate(batch)
             return
         # A batch that never began has no requests to speak of, only an end.
@@ -181,7 +181,7 @@ class Worker:
             while results.progress.input_offset < size:
                 if self._stopping:
                     return False
-                excuse = self._excuse(batch.id)
+                excuse = self._stop_reason(batch.id)
                 offset = results.progress.input_offset
                 rows = list(read_rows(source, offset, most=CHUNK_ROWS, size=CHUNK_BYTES))
                 if excuse is None:
@@ -206,7 +206,7 @@ class Worker:
             if self._stopping:
                 break
 
-    def _excuse(self, identifier: str) -> str | None:
+    def _stop_reason(self, identifier: str) -> str | None:
         """Say why requests must not be answered any more, if so."""
         batch = self._store.batch(identifier)
         if batch is None:
@@ -215,12 +215,12 @@ class Worker:
             return "batch_cancelled"
         if batch.out_of_time:
             return "batch_expired"
-        if self._late(batch):
+        if self._past_window(batch):
             self._store.finalize(identifier, out_of_time=True, now=self._now())
             return "batch_expired"
         return None
 
-    def _late(self, batch: StoredBatch) -> bool:
+    def _past_window(self, batch: StoredBatch) -> bool:
         return self._clock() >= batch.expires_at
 
     def _now(self) -> int:
@@ -228,7 +228,7 @@ class Worker:
 
 
 @dataclass(slots=True, kw_only=True)
-class _File:
+class _ResultFile:
     stream: BinaryIO
     length: int
     dirty: bool = False
@@ -262,7 +262,7 @@ class _Results:
         with ExitStack() as stack:
             self._output = self._open(stack, self._batch.output_blob, self.progress.output_bytes)
             self._errors = self._open(stack, self._batch.error_blob, self.progress.error_bytes)
-            self._store.keep_names()
+            self._store.sync_folder()
             self._exit = stack.pop_all()
         return self
 
@@ -276,11 +276,11 @@ class _Results:
 
     def add(self, row: Row, answer: ModelResponse) -> None:
         """Write down an answer: success to the output file, refusal to the error file."""
-        name = self._name(row)
-        line = _Line(
+        name = self._request_name(row)
+        line = _ResultLine(
             id=f"batch_req_{name}",
             custom_id=row.custom_id,
-            response=_Response(
+            response=_ResultResponse(
                 status_code=answer.status, request_id=f"req_{name}", body=answer.body
             ),
             error=None,
@@ -299,11 +299,11 @@ class _Results:
 
     def excuse(self, row: Row, code: str) -> None:
         """Write down that a request was not executed; it counts as neither done nor failed."""
-        line = _Line(
-            id=f"batch_req_{self._name(row)}",
+        line = _ResultLine(
+            id=f"batch_req_{self._request_name(row)}",
             custom_id=row.custom_id,
             response=None,
-            error=_Error(code=code, message=_UNANSWERED[code]),
+            error=_ResultError(code=code, message=_NOT_EXECUTED[code]),
         )
         self._errors.append(_encoder.encode(line) + b"\n")
         self._pending = replace(self._pending, input_offset=row.end)
@@ -317,11 +317,11 @@ class _Results:
         )
         self._store.advance(self._batch.id, self.progress)
 
-    def _name(self, row: Row) -> str:
+    def _request_name(self, row: Row) -> str:
         """Name a request by its place: the same after a crash as before it."""
         return f"{self._batch.id.removeprefix('batch_')}{row.offset:08x}"
 
-    def _open(self, stack: ExitStack, blob: str, length: int) -> _File:
+    def _open(self, stack: ExitStack, blob: str, length: int) -> _ResultFile:
         descriptor = os.open(self._store.blob(blob), os.O_RDWR | os.O_CREAT, 0o600)
         stream = stack.enter_context(os.fdopen(descriptor, "r+b"))
         if os.fstat(descriptor).st_size < length:
@@ -331,4 +331,4 @@ class _Results:
             )
         stream.truncate(length)
         stream.seek(length)
-        return _File(stream=stream, length=length)
+        return _ResultFile(stream=stream, length=length)
