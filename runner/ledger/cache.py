@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runner.ledger.store import Ledger
 
 
-def listed(
+def record_listing(
     ledger: Ledger,
     provider: str,
     base_url: str,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TROUBLE: Final = "trouble"
 RECOVERED: Final = "recovered"
-_WORTH_TELLING: Final = ("run_finished", "overdue", TROUBLE, RECOVERED)
+_NOTIFIED_KINDS: Final = ("run_finished", "overdue", TROUBLE, RECOVERED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class PendingEvent:
         return str(self.event.detail.get("state")) if ended else self.event.kind
 
 
-def register(ledger: Ledger, names: Mapping[str, str]) -> None:
+def register_subscribers(ledger: Ledger, names: Mapping[str, str]) -> None:
     """Know these hooks, by id, and no others; a new one hears of what happens from now on.
 
     Writes nothing if they are known. What is read after a pass is read here for the first time: a
@@ -98,7 +98,7 @@ def subscribers(ledger: Ledger) -> dict[str, Subscriber]:
     return {row["id"]: Subscriber(**dict(row)) for row in rows}
 
 
-def newest(ledger: Ledger) -> int:
+def newest_event_number(ledger: Ledger) -> int:
     """Return the number of the newest event; 0 where there is none."""
     [row] = ledger.query("SELECT coalesce(max(id), 0) AS newest FROM events")
     return int(row["newest"])
@@ -106,13 +106,13 @@ def newest(ledger: Ledger) -> int:
 
 def pending_events(ledger: Ledger, *, after: int, through: int) -> tuple[PendingEvent, ...]:
     """Return what is worth telling of the events after one and up to another, oldest first."""
-    marks = ", ".join("?" * len(_WORTH_TELLING))
+    marks = ", ".join("?" * len(_NOTIFIED_KINDS))
     rows = ledger.query(
         f"SELECT * FROM events WHERE id > ? AND id <= ? AND kind IN ({marks}) "  # noqa: S608
         "ORDER BY id",
         after,
         through,
-        *_WORTH_TELLING,
+        *_NOTIFIED_KINDS,
     )
     return tuple(PendingEvent(number=row["id"], event=read_event(row)) for row in rows)
 
@@ -123,19 +123,19 @@ def record_try(ledger: Ledger, hook: str) -> None:
         transaction.write("UPDATE hooks SET tries = tries + 1 WHERE id = ?", hook)
 
 
-def record_delivery(ledger: Ledger, hook: Subscriber, piece: PendingEvent) -> None:
+def record_delivery(ledger: Ledger, hook: Subscriber, pending: PendingEvent) -> None:
     """Record that a hook was told."""
     with ledger.transaction() as transaction:
         transaction.write(
             "UPDATE hooks SET heard = max(heard, ?), tries = 0, failures = 0, not_before = 0, "
             "told_at = ?, problem = NULL WHERE id = ?",
-            piece.number,
+            pending.number,
             transaction.now,
             hook.id,
         )
-        event = piece.event
+        event = pending.event
         transaction.record_event(
-            "told", job=event.job, revision=event.revision, hook=hook.name, of=piece.kind
+            "told", job=event.job, revision=event.revision, hook=hook.name, of=pending.kind
         )
 
 

@@ -65,7 +65,7 @@ _ENDED: Final = json.dumps([state for state in SubmissionState if state.closed])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SentBatch:
+class SubmittedBatch:
     """A batch of a run: the object verbatim, and whether its attempt waits for it."""
 
     awaited: bool
@@ -73,13 +73,13 @@ class SentBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
+class SubmissionSummary:
     """What was sent for a run: its batches in order, and how far its attempts came.
 
     `attempts` is the highest number of an attempt; `any_ended` says that at least one is over.
     """
 
-    batches: tuple[SentBatch, ...] = ()
+    batches: tuple[SubmittedBatch, ...] = ()
     attempts: int = 0
     any_ended: bool = False
 
@@ -89,9 +89,9 @@ def jobs_with_runs(ledger: Ledger) -> frozenset[str]:
     return frozenset(row["job"] for row in ledger.query("SELECT DISTINCT job FROM runs"))
 
 
-def sent(ledger: Ledger, runs: Sequence[int]) -> dict[int, Sent]:
+def submission_summaries(ledger: Ledger, runs: Sequence[int]) -> dict[int, SubmissionSummary]:
     """Return what was sent for each of these runs; runs without an attempt are left out."""
-    batches: dict[int, list[SentBatch]] = {}
+    batches: dict[int, list[SubmittedBatch]] = {}
     for row in ledger.query(
         "SELECT run, state, raw FROM submissions "
         "JOIN batches ON submissions.key = batches.submission "
@@ -100,10 +100,12 @@ def sent(ledger: Ledger, runs: Sequence[int]) -> dict[int, Sent]:
         json.dumps(runs),
     ):
         batches.setdefault(row["run"], []).append(
-            SentBatch(awaited=row["state"] == SubmissionState.SUBMITTED, raw=json.loads(row["raw"]))
+            SubmittedBatch(
+                awaited=row["state"] == SubmissionState.SUBMITTED, raw=json.loads(row["raw"])
+            )
         )
     return {
-        row["run"]: Sent(
+        row["run"]: SubmissionSummary(
             batches=tuple(batches.get(row["run"], ())),
             attempts=row["attempts"],
             any_ended=bool(row["any_ended"]),
@@ -118,7 +120,7 @@ def sent(ledger: Ledger, runs: Sequence[int]) -> dict[int, Sent]:
     }
 
 
-def whole_runs(ledger: Ledger, identifiers: Sequence[int]) -> tuple[Run, ...]:
+def runs_with_submissions(ledger: Ledger, identifiers: Sequence[int]) -> tuple[Run, ...]:
     """Return some runs with their shards and submissions, oldest first."""
     some = json.dumps(identifiers)
     shards: dict[int, list[ShardRecord]] = {}
@@ -203,7 +205,7 @@ def history(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class AttemptOutcome:
     """How an attempt ended, as its last event tells; `key` names the submission.
 
     `detail` holds the counts by error code of one that was collected, or the problem of one that
@@ -229,7 +231,7 @@ def batches_by_run(ledger: Ledger) -> dict[int, list[tuple[str, dict[str, Any]]]
     return found
 
 
-def endings(ledger: Ledger) -> Iterator[Ending]:
+def attempt_outcomes(ledger: Ledger) -> Iterator[AttemptOutcome]:
     """Yield how each attempt ended that has ended, in the order in which they were made."""
     for row in ledger.query(
         "SELECT runs.job, submissions.key, submissions.requests, events.kind, events.detail "
@@ -239,7 +241,7 @@ def endings(ledger: Ledger) -> Iterator[Ending]:
         "ON ends.submission = submissions.key "
         "JOIN events ON events.id = ends.last ORDER BY events.id"
     ):
-        yield Ending(
+        yield AttemptOutcome(
             job=row["job"],
             key=row["key"],
             kind=row["kind"],

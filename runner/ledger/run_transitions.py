@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from runner.ledger.transaction import Transaction
 
 
-def want(ledger: Ledger, job: JobRecord) -> None:
+def set_desired(ledger: Ledger, job: JobRecord) -> None:
     """Note what a job's spec asks for now."""
     with ledger.transaction() as transaction:
-        _want(transaction, job)
+        _write_desired(transaction, job)
 
 
-def unwant(ledger: Ledger, job: str) -> None:
+def clear_desired(ledger: Ledger, job: str) -> None:
     """Note that no spec asks for this job any more."""
     with ledger.transaction() as transaction:
         transaction.write(
@@ -49,7 +49,7 @@ def start_run(ledger: Ledger, job: JobRecord, run: Run, shards: Iterable[ShardRe
     if sum(len(shard.rows) for shard in shards) != run.requests:
         raise LedgerError(f"run {run.job}/{run.short} has shards that do not hold its requests")
     with ledger.transaction() as transaction:
-        _want(transaction, job)
+        _write_desired(transaction, job)
         identifier = _insert_run(transaction, run, shards)
         _note_spec(transaction, job)
         transaction.record_event(
@@ -70,7 +70,7 @@ def restore_run(
 ) -> int:
     """Record a run that another ledger finished, as its record on disk tells it."""
     with ledger.transaction() as transaction:
-        _want(transaction, job)
+        _write_desired(transaction, job)
         identifier = _restore(transaction, run, submissions)
         _note_spec(transaction, job)
     return identifier
@@ -115,7 +115,7 @@ def _restore(
 def relocate_run(ledger: Ledger, run: Run, job: JobRecord, folder: str) -> None:
     """Hand a run to the job that asks for it now, or to another output folder."""
     with ledger.transaction() as transaction:
-        _want(transaction, job)
+        _write_desired(transaction, job)
         transaction.write(
             "UPDATE runs SET job = ?, folder = ? WHERE id = ?", job.name, folder, run.id
         )
@@ -189,7 +189,7 @@ def finish_run(
         )
 
 
-def tidied_submission(
+def submission_files_deleted(
     ledger: Ledger, key: SubmissionKey, *, deleted: Sequence[str], left: Mapping[str, str]
 ) -> None:
     """Record that the files of a submission were deleted at the provider.
@@ -203,13 +203,13 @@ def tidied_submission(
         transaction.record_event("tidied", key=key, deleted=list(deleted), left=dict(left))
 
 
-def tidied_run(ledger: Ledger, run: Run) -> None:
+def run_files_deleted(ledger: Ledger, run: Run) -> None:
     """Record that nothing of a run is left at the provider that could be deleted."""
     with ledger.transaction() as transaction:
         transaction.write("UPDATE runs SET tidied_at = ? WHERE id = ?", transaction.now, run.id)
 
 
-def _want(transaction: Transaction, job: JobRecord) -> None:
+def _write_desired(transaction: Transaction, job: JobRecord) -> None:
     transaction.write(
         "INSERT INTO jobs (name, wanted, spec_path, spec_line, spec_sha256, spec_document, "
         "updated_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "

@@ -234,7 +234,7 @@ class Ledger:
         )
         return None if row["at"] is None else float(row["at"])
 
-    def keys_of(self, revision: str) -> frozenset[SubmissionKey]:
+    def submission_keys(self, revision: str) -> frozenset[SubmissionKey]:
         """Return the keys of all submissions of a revision, whichever jobs they were made for."""
         rows = self.query(
             "SELECT key FROM submissions JOIN runs ON runs.id = submissions.run "
@@ -289,7 +289,7 @@ class Ledger:
         rows = self.query("SELECT id FROM batches WHERE provider = ?", provider)
         return frozenset(row["id"] for row in rows)
 
-    def owned(self, provider: str) -> dict[str, str]:
+    def batch_keys(self, provider: str) -> dict[str, str]:
         """Return the batches of a provider that are attempts of this ledger: id to key."""
         rows = self.query(
             "SELECT id, submission FROM batches WHERE provider = ? AND submission IS NOT NULL",

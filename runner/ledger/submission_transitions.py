@@ -241,7 +241,7 @@ def observed(ledger: Ledger, key: SubmissionKey, provider: str, batch: Batch) ->
         )
 
 
-def missing(ledger: Ledger, key: SubmissionKey, batch_id: str) -> None:
+def batch_not_found(ledger: Ledger, key: SubmissionKey, batch_id: str) -> None:
     """Note that the provider does not know a batch it had made for us."""
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.SUBMITTED,))

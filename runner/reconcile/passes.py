@@ -102,7 +102,7 @@ def reconcile_once(
     if everything and living is not None:
         for name, job in {record.name: record for record in context.ledger.jobs()}.items():
             if job.wanted is not None and name not in living:
-                run_steps.unwant(context.ledger, name)
+                run_steps.clear_desired(context.ledger, name)
     for name, reason in made.unread.items():
         context.tell(Notice(job=name, what=reason, trouble=True, event="unread"))
     desired_runs = with_traces(context.project, made.desired_runs, context.ledger.runs())
@@ -265,7 +265,7 @@ def _remember_look(context: Context, provider: str, observed: Observed) -> None:
     through = context.ledger.listed_through(context.project.providers[provider])
     newest = max((batch.created_at or 0 for batch in listing.batches), default=0)
     recorded = context.ledger.batch_ids(provider)
-    cache.listed(
+    cache.record_listing(
         context.ledger,
         provider,
         context.project.providers[provider].base_url,

@@ -118,7 +118,7 @@ def preview(
             asking.observed,
             {}
             if ledger is None
-            else {name: frozenset(ledger.owned(name)) for name in asking.observed},
+            else {name: frozenset(ledger.batch_keys(name)) for name in asking.observed},
         ),
     )
 

@@ -284,7 +284,7 @@ def test_the_first_sight_of_the_end_is_remembered(ledger: Ledger, clock: Clock) 
 def test_a_batch_that_is_missing_can_come_back(ledger: Ledger, clock: Clock) -> None:
     bring_to(ledger, SUBMITTED)
     for clock.now in (1100.0, 1200.0):
-        submission_transitions.missing(ledger, KEY, "batch_1")
+        submission_transitions.batch_not_found(ledger, KEY, "batch_1")
     assert attempt(ledger).missing_at == 1100.0
 
     submission_transitions.observed(ledger, KEY, PROVIDER, batch())
