@@ -1,10 +1,7 @@
-"""What people's views of a ledger need: a lot of it, in few queries.
+"""Queries across many jobs and runs, for views and reports.
 
-A question for each job would be a thousand questions where there are a thousand jobs.
-
-What the ledger knows across all jobs: for those who look at a project as a whole.
-
-Each question is one read, however many jobs there are; `Ledger` answers those about one.
+Each function runs one to three queries, however many jobs there are: one query for each job would
+be a thousand queries in a project of a thousand jobs. Queries about one run are in `store.Ledger`.
 """
 
 from __future__ import annotations
@@ -56,9 +53,9 @@ EVENT_KINDS: Final = (
     "told",
     "not_told",
 )
-"""Every kind of event that a ledger tells of, in the order in which they come in a run's life.
+"""Every kind of event, in the order in which they occur in a run.
 
-The last four are of passes: what could not be done, and who was told of what.
+The last four belong to passes: problems, and notifications of subscribers.
 """
 
 _ENDED: Final = json.dumps([state for state in SubmissionState if state.closed])
@@ -66,7 +63,7 @@ _ENDED: Final = json.dumps([state for state in SubmissionState if state.closed])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmittedBatch:
-    """A batch of a run: the object verbatim, and whether its attempt waits for it."""
+    """A batch of a run: the Batch object verbatim, and whether its results are still awaited."""
 
     awaited: bool
     raw: Mapping[str, Any]
@@ -74,9 +71,9 @@ class SubmittedBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionSummary:
-    """What was sent for a run: its batches in order, and how far its attempts came.
+    """The submissions of a run: its batches in order, and the number of attempts.
 
-    `attempts` is the highest number of an attempt; `any_ended` says that at least one is over.
+    `attempts` is the highest attempt number; `any_ended`: at least one submission has ended.
     """
 
     batches: tuple[SubmittedBatch, ...] = ()
@@ -85,12 +82,12 @@ class SubmissionSummary:
 
 
 def jobs_with_runs(ledger: Ledger) -> frozenset[str]:
-    """Return the names of the jobs that a run belongs to."""
+    """Return the names of the jobs that have a run."""
     return frozenset(row["job"] for row in ledger.query("SELECT DISTINCT job FROM runs"))
 
 
 def submission_summaries(ledger: Ledger, runs: Sequence[int]) -> dict[int, SubmissionSummary]:
-    """Return what was sent for each of these runs; runs without an attempt are left out."""
+    """Return a summary of the submissions of each run; runs without one are left out."""
     batches: dict[int, list[SubmittedBatch]] = {}
     for row in ledger.query(
         "SELECT run, state, raw FROM submissions "
@@ -121,7 +118,7 @@ def submission_summaries(ledger: Ledger, runs: Sequence[int]) -> dict[int, Submi
 
 
 def runs_with_submissions(ledger: Ledger, identifiers: Sequence[int]) -> tuple[Run, ...]:
-    """Return some runs with their shards and submissions, oldest first."""
+    """Return these runs with their shards and submissions, oldest first."""
     some = json.dumps(identifiers)
     shards: dict[int, list[ShardRecord]] = {}
     for row in ledger.query(
@@ -151,7 +148,7 @@ def runs_with_submissions(ledger: Ledger, identifiers: Sequence[int]) -> tuple[R
 def cached_digests(
     ledger: Ledger, fingerprints: Iterable[Fingerprint]
 ) -> dict[Fingerprint, tuple[str, int]]:
-    """Return (digest, requests) of the inputs among these that were hashed as they are."""
+    """Return (digest, requests) of the inputs that have not changed since they were hashed."""
     asked = set(fingerprints)
     known = {
         Fingerprint(
@@ -177,9 +174,9 @@ def history(
     kinds: Sequence[str] | None = None,
     limit: int | None = None,
 ) -> tuple[Event, ...]:
-    """Return the newest `limit` events of some jobs and kinds since a moment, oldest first.
+    """Return the newest `limit` events of some jobs and kinds since a time, oldest first.
 
-    None stands for all. To a job belongs what it did under an earlier name.
+    None selects all. The events of a job include those under its earlier names.
     """
     conditions, values = ["TRUE"], list[object]()
     if jobs is not None:
@@ -206,10 +203,9 @@ def history(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOutcome:
-    """How an attempt ended, as its last event tells; `key` names the submission.
+    """The outcome of an ended submission, from its last event; `key` is the submission key.
 
-    `detail` holds the counts by error code of one that was collected, or the problem of one that
-    was not.
+    `detail` holds the counts by error code if it was collected, else the problem.
     """
 
     job: str
@@ -220,7 +216,7 @@ class AttemptOutcome:
 
 
 def batches_by_run(ledger: Ledger) -> dict[int, list[tuple[str, dict[str, Any]]]]:
-    """Return (submission key, Batch object verbatim) of every run, as `Ledger.batches` does."""
+    """Return the result of `Ledger.batches` for every run: (submission key, raw Batch object)."""
     found: dict[int, list[tuple[str, dict[str, Any]]]] = {}
     for row in ledger.query(
         "SELECT run, submission, raw FROM batches JOIN submissions "
@@ -232,7 +228,7 @@ def batches_by_run(ledger: Ledger) -> dict[int, list[tuple[str, dict[str, Any]]]
 
 
 def attempt_outcomes(ledger: Ledger) -> Iterator[AttemptOutcome]:
-    """Yield how each attempt ended that has ended, in the order in which they were made."""
+    """Yield the outcome of each ended submission, in the order in which they ended."""
     for row in ledger.query(
         "SELECT runs.job, submissions.key, submissions.requests, events.kind, events.detail "
         "FROM submissions JOIN runs ON runs.id = submissions.run "
@@ -251,7 +247,7 @@ def attempt_outcomes(ledger: Ledger) -> Iterator[AttemptOutcome]:
 
 
 def last_changes(ledger: Ledger) -> dict[str, float]:
-    """Return when something last happened to each job, in Unix seconds."""
+    """Return the time of the last event of each job, in Unix seconds."""
     return {
         row["job"]: row["at"]
         for row in ledger.query(

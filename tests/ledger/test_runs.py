@@ -1,4 +1,4 @@
-"""The steps of jobs and runs, and what is read back of them."""
+"""The transitions of jobs and runs, and the values read back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables and views that people query: their shape, and the rules that SQLite itself keeps."""
+"""The tables and views of the ledger: their columns, and the constraints that SQLite checks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every step of the protocol from every state: what may be done is done whole, the rest is not."""
+"""Every transition of a submission from every state: allowed ones are complete, others fail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ENDS: Final = (
 
 @dataclass(frozen=True)
 class Step:
-    """A transition: how it is made, where it may start, where it leads, what it tells."""
+    """A transition: its call, the states it may start from, its next state and its event."""
 
     make: Callable[[Ledger], None]
     start: frozenset[SubmissionState]
@@ -135,7 +135,7 @@ REFUSED: Final = [
     pytest.param(step, state, id=f"{name}-from-{state}")
     for name, step in STEPS.items()
     for state in SubmissionState
-    # What `clear_intent` takes back depends on the state, so it stands in the table three times.
+    # The effect of `clear_intent` depends on the state, so the table has it three times.
     if state not in step.start and not (name.startswith("retract") and state in (OPEN - {PREPARED}))
 ]
 
