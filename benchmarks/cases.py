@@ -1,4 +1,4 @@
-"""What a case is, and those with a whole job in it: runner beside the floor and the SDK."""
+"""Benchmark cases, and those with one whole job: runner, the floor and the SDK."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ if TYPE_CHECKING:
     from benchmarks.costs import Cost
 
 TOOLS: Final = "BENCHMARK_TOOLS"
-"""Other tools to run beside: `NAME=SCRIPT NAME=SCRIPT`; each is called as floor.sh is."""
+"""Other tools to measure: `NAME=SCRIPT NAME=SCRIPT`; each gets the arguments of floor.sh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """How to run: how many rounds, how much of the full size, where to put things."""
+    """The settings of a run: the number of rounds, the size, the scratch folder."""
 
     scratch: Path
     pairs: int = 3
     quick: bool = False
 
     def sized(self, full: int) -> int:
-        """Return a size as it is, or a hundredth of it for a quick look."""
+        """Return the full size, or a hundredth of it for a quick run."""
         return max(full // 100, 1) if self.quick else full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One thing to measure; the contestant named `baseline`, if any, is what ratios are to."""
+    """One case; ratios, if any, are to the contestant named `baseline`."""
 
     name: str
     title: str
@@ -49,7 +49,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One job for one contestant, with an account and an empty folder of its own."""
+    """One job for one contestant, with its own account and an empty folder."""
 
     rows: Rows
     source: Path
@@ -57,7 +57,7 @@ class Task:
     account: Account
 
     def by_script(self, *command: str) -> Cost:
-        """Let a script do it that is called as floor.sh is."""
+        """Run the job with a script that takes the arguments of floor.sh."""
         lines = BATCH_ROWS if self.rows.count > BATCH_ROWS else 0
         arguments = [self.rows.endpoint, str(self.source), str(self.folder), str(lines)]
         cost = measure(
@@ -71,7 +71,7 @@ class Task:
         return cost
 
     def by_runner(self) -> Cost:
-        """Let runner do it, in a new project."""
+        """Run the job with runner, in a new project."""
         project = one_job(
             self.folder / "project", self.account, source=self.source, endpoint=self.rows.endpoint
         )
@@ -81,7 +81,7 @@ class Task:
 
 
 def contestants() -> Mapping[str, Callable[[Task], Cost]]:
-    """Return who takes part in whole jobs, by name."""
+    """Return the contestants of whole jobs, by name."""
     scripts = {
         "floor": [str(ROOT / "benchmarks" / "floor.sh")],
         "SDK": [sys.executable, str(ROOT / "benchmarks" / "by_hand.py")],
@@ -96,7 +96,7 @@ def contestants() -> Mapping[str, Callable[[Task], Cost]]:
 
 
 def run_rounds(pairs: int, names: Sequence[str], run: Callable[[str], Cost]) -> Figures:
-    """Run all of them once a round; every other round in reverse, so that none is always first."""
+    """Run every contestant once a round, in reverse order in every other round."""
     rounds: dict[str, list[Cost]] = {name: [] for name in names}
     for turn in range(pairs):
         for name in names if turn % 2 == 0 else reversed(names):
@@ -105,7 +105,7 @@ def run_rounds(pairs: int, names: Sequence[str], run: Callable[[str], Cost]) -> 
 
 
 def whole_job(rows: Rows) -> Callable[[Bench], Figures]:
-    """Return a case's run: an input to its ordered answers, everybody from the same bytes."""
+    """Return the run of a case: from an input to its answers, with the same bytes for all."""
 
     def run(bench: Bench) -> Figures:
         sized = replace(rows, count=bench.sized(rows.count))
@@ -132,7 +132,7 @@ def whole_job(rows: Rows) -> Callable[[Bench], Figures]:
 
 
 def collect(bench: Bench) -> Figures:
-    """Let runner collect a batch that it has submitted before; the others download it."""
+    """Measure how runner collects a submitted batch, and how the others download it."""
     rows = Rows(count=bench.sized(50_000), answer_bytes=4_000)
     source, answers = bench.scratch / "input.jsonl", bench.scratch / "answers"
     answers.mkdir()

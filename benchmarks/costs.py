@@ -1,7 +1,7 @@
-"""What one process took, and what several of them in turn come to: medians, ratios, bars.
+"""The cost of one process, and figures over several rounds: medians, ratios, bars.
 
-Machines are busy now and then. So everything that is compared runs in turn, one round after the
-other, and a ratio is the median of the rounds' ratios, not a ratio of medians.
+A machine may be busy for a time. So contestants run alternately, round by round, and a ratio is the
+median of the rounds' ratios, not a ratio of medians.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ _KIB: Final = 1 if sys.platform == "darwin" else 1024
 
 
 class BenchmarkFailed(RuntimeError):
-    """What was to be measured did not do what it is measured for."""
+    """A measured process failed, or did not do the whole work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Seconds of wall clock and processor, megabytes (10^6) at its peak, requests by kind.
+    """Seconds of wall clock and processor, peak memory in megabytes (10^6), requests by kind.
 
-    `provider_cpu` is what the provider took meanwhile, in seconds. A peak of no more than
-    `peak_floor` is not known: until a process becomes another program it has its parent's size.
+    `provider_cpu` is the processor time of the provider in seconds. A peak of at most `peak_floor`
+    is only an upper bound: until it executes another program, a process has its parent's size.
     """
 
     wall: float
@@ -53,7 +53,7 @@ class Cost:
     provider_cpu: float = 0.0
 
     def of(self, measure: Measure) -> float:
-        """Return one of its figures."""
+        """Return one figure."""
         match measure:
             case "wall":
                 return self.wall
@@ -70,9 +70,9 @@ class Cost:
 def measure(
     command: Sequence[str], *, folder: Path, account: Account | None, environ: Mapping[str, str]
 ) -> Cost:
-    """Run a process in `folder` to its end and return what it, with its children, took.
+    """Run a process in `folder` to its end and return its cost, with that of its children.
 
-    Raises Failed, with what it said last, unless it exits with 0.
+    Raises BenchmarkFailed, with the end of its output, unless it exits with 0.
     """
     before = account.counters() if account is not None else {}
     said = folder / "said.txt"
@@ -108,7 +108,7 @@ def measure(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The rounds of a case: by contestant, one cost a round."""
+    """The costs of a case: one for each contestant and round."""
 
     rounds: Mapping[str, Sequence[Cost]]
 
@@ -124,9 +124,9 @@ class Figures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """What a figure of `name` must not exceed: a number, or so many times that of `other`.
+    """The limit of a figure of `name`: a number, or a multiple of the figure of `other`.
 
-    `below` says that it must stay under the limit, not only reach it.
+    `below`: the figure must be less than the limit, not equal to it.
     """
 
     name: str
@@ -136,13 +136,13 @@ class Bar:
     below: bool = False
 
     def value(self, figures: Figures) -> float:
-        """Return what is held against the limit."""
+        """Return the figure or ratio that is compared with the limit."""
         if self.other is None:
             return figures.median(self.name, self.what)
         return figures.ratio(self.name, self.other, self.what)
 
     def met(self, figures: Figures) -> bool:
-        """Whether the figures keep to it."""
+        """Whether the figures are within the limit."""
         value = self.value(figures)
         return value < self.limit if self.below else value <= self.limit
 

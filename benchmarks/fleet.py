@@ -1,6 +1,6 @@
-"""Cases with many jobs, and the cold start: what runner costs beside the work itself.
+"""Cases with many jobs, and the cold start: the overhead of runner.
 
-Nothing but runner is in them: a script by hand has no passes to compare with.
+Only runner is measured: a script has no passes to compare with.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _A_PAGE: Final = 100
 
 
 def submitting(bench: Bench) -> Figures:
-    """Submit many jobs that are new, in one pass."""
+    """Submit many new jobs in one pass."""
     jobs = bench.sized(_JOBS)
 
     def one(_: str) -> Cost:
@@ -44,18 +44,18 @@ def submitting(bench: Bench) -> Figures:
 
 
 def polling(bench: Bench) -> Figures:
-    """Look where many batches stand that are all in flight."""
+    """Observe many batches in flight in one pass."""
     jobs = bench.sized(_JOBS)
     with Account(bench.scratch / "account") as account:
         account.hold(held=True)
         project = many_jobs(bench.scratch / "project", account, jobs)
         project.run("reconcile", "--quiet")
-        project.run("reconcile", "--quiet")  # the first look finds all of them changed
+        project.run("reconcile", "--quiet")  # the first pass finds all of them changed
         return run_rounds(bench.pairs, ["runner"], lambda _: project.run("reconcile", "--quiet"))
 
 
 def idle(bench: Bench) -> Figures:
-    """Find nothing to do for many jobs that are finished."""
+    """Run a pass over many finished jobs."""
     jobs = bench.sized(_FINISHED)
     with Account(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, jobs)
@@ -74,7 +74,7 @@ _READING_COMMANDS: Final = {
 
 
 def reading(bench: Bench) -> Figures:
-    """Tell where many jobs stand of which half are finished and half are in flight."""
+    """Show the status of many jobs, half of them finished and half in flight."""
     jobs = bench.sized(_FINISHED)
     with Account(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, jobs // 2)
@@ -88,7 +88,7 @@ def reading(bench: Bench) -> Figures:
 
 
 def rebuilding(bench: Bench) -> Figures:
-    """Make a lost ledger anew from what the provider lists."""
+    """Rebuild a lost ledger from the provider's list of batches."""
     jobs = bench.sized(_JOBS)
     with Account(bench.scratch / "account") as account:
         account.hold(held=True)
@@ -102,7 +102,7 @@ def rebuilding(bench: Bench) -> Figures:
         figures = run_rounds(bench.pairs, ["runner"], one)
         after = project.run("reconcile", "--quiet")
         require_count(
-            found=after.counts.get("POST /batches", 0), wanted=0, what="batches made again"
+            found=after.counts.get("POST /batches", 0), wanted=0, what="batches created again"
         )
         return figures
 
@@ -122,7 +122,7 @@ _COMMANDS: Final = {
 
 
 def starting(bench: Bench) -> Figures:
-    """Run each command in a project of ten finished jobs, beside a bare start of Python."""
+    """Run each command in a project of ten finished jobs, and Python alone for comparison."""
     with Account(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, _FEW)
         project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
@@ -136,8 +136,8 @@ def starting(bench: Bench) -> Figures:
             return measure(bare, folder=project.folder, account=account, environ=environment())
 
         names = ["bare Python", *_COMMANDS]
-        run_rounds(1, names, one)  # so that none pays for reading modules from a cold disk
-        # They take little, so that more rounds cost little and steady the medians.
+        run_rounds(1, names, one)  # so that the modules are in the disk cache for all
+        # Each takes little time: more rounds make the medians steadier.
         return run_rounds(bench.pairs if bench.quick else bench.pairs * 3, names, one)
 
 
@@ -149,7 +149,7 @@ _COMMAND_LINES: Final = {
 
 
 def completing(bench: Bench) -> Figures:
-    """Complete what somebody types in a project of many jobs, as bash asks for it."""
+    """Complete a command line in a project of many jobs, as bash does."""
     jobs = bench.sized(_FINISHED)
     with Account(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, jobs)
@@ -157,12 +157,12 @@ def completing(bench: Bench) -> Figures:
 
         def one(name: str) -> Cost:
             words = _COMMAND_LINES[name].split()
-            asked = environment(
+            variables = environment(
                 _RUNNER_COMPLETE="bash_complete",
                 COMP_WORDS=_COMMAND_LINES[name],
                 COMP_CWORD=str(len(words) - 1),
             )
-            cost = measure([str(RUNNER)], folder=project.folder, account=account, environ=asked)
+            cost = measure([str(RUNNER)], folder=project.folder, account=account, environ=variables)
             wanted = 1 if name == "a command" else jobs
             require_count(
                 found=count_lines(project.folder / "said.txt"), wanted=wanted, what="completions"

@@ -1,6 +1,7 @@
-"""How wall clock and memory grow with rows and with jobs; one process each, one size after another.
+"""The growth of wall clock and memory with the number of rows and of jobs.
 
-Rows are as short as they can be: it is their number that grows.
+Each size runs in a process of its own, one after the other. Rows are as short as possible: only
+their number grows.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _QUICK: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One size and what it cost, by what was done."""
+    """One size and its costs, by phase."""
 
     size: int
     costs: dict[str, Cost]
@@ -36,13 +37,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """What was found: whole jobs by number of rows, passes by number of jobs."""
+    """The measured steps: whole jobs by number of rows, passes by number of jobs."""
 
     rows: Sequence[Step]
     jobs: Sequence[Step]
 
     def panels(self) -> Sequence[Panel]:
-        """Return what there is to plot."""
+        """Return the panels of the plot."""
         return (
             Panel(
                 title="one job, submitted and collected",
@@ -92,7 +93,7 @@ def _jobs(folder: Path, count: int) -> dict[str, Cost]:
         account.hold(held=True)
         project = many_jobs(folder / "project", account, count)
         submitted = project.run("reconcile", "--quiet")
-        project.run("reconcile", "--quiet")  # the first look finds all of them changed
+        project.run("reconcile", "--quiet")  # the first pass finds all of them changed
         polled = project.run("reconcile", "--quiet")
         account.hold(held=False)
         collected = project.run("reconcile", "--quiet")
@@ -103,7 +104,7 @@ def _jobs(folder: Path, count: int) -> dict[str, Cost]:
 
 
 def _lines(steps: Sequence[Step]) -> Iterator[Line]:
-    """Yield a line for the seconds of each thing done, and one for the most memory of all."""
+    """Yield a line for the seconds of each phase, and one for the peak memory."""
     names = list(steps[0].costs) if steps else []
     for name in names:
         yield Line(

@@ -1,4 +1,4 @@
-"""Where and when figures were taken: without that they are no figures."""
+"""The machine, versions and time of a measurement."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LIBRARIES: Final = ("click", "httpx", "msgspec", "pydantic", "sqlite-utils", "o
 
 
 def describe() -> str:
-    """Return a paragraph on the machine and the versions of what was run."""
+    """Return a paragraph about the machine and the versions of the measured programs."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     curl = _output_of("curl", "--version").split("\n")[0].split(" (")[0]
     versions = [f"Python {sys.version.split()[0]}", curl or "no curl"]
@@ -30,7 +30,7 @@ def describe() -> str:
 
 
 def stamp() -> str:
-    """Say when it is, at which commit this is, and how busy the machine is before anything runs."""
+    """Return the time, the commit, and the load of the machine before the measurement."""
     commit = _output_of("git", "rev-parse", "--short=12", "HEAD") or "unknown"
     dirty = ", with changes" if _output_of("git", "status", "--porcelain", "--", "runner") else ""
     when = time.strftime("%Y-%m-%d %H:%M", time.gmtime())

@@ -1,4 +1,4 @@
-"""What the benchmarks make of what they measure: medians, ratios, bars, tables."""
+"""The figures of the benchmarks: medians, ratios, bars, tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks' provider, what is asked of it, and one look at whether it all works."""
+"""The provider of the benchmarks, their requests, and a quick run of all cases."""
 
 from __future__ import annotations
 
