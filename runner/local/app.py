@@ -1,8 +1,8 @@
-"""The HTTP face of the server: Files and Batches as OpenAI's clients know them.
+"""The HTTP routes of the server: Files and Batches, as in OpenAI's API.
 
-Handlers run on the one event loop and call the store directly. What they do there takes
-milliseconds, and so the whole server is two threads whose end can be waited for: this loop and
-the worker. The path of a file is always built from an id found in the store, never from a URL.
+Handlers run on the one event loop and call the store directly. A call takes milliseconds, so the
+server needs only two threads, this loop and the worker, and their end can be waited for. The path
+of a file is always built from an id in the store, never from a URL.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ _DEFAULT_BATCHES: Final = 20
 
 
 class Api:
-    """The routes, over a store.
+    """The routes of the server.
 
     Args:
-        store: what there is.
-        clock: the time, in Unix seconds.
-        wake: called when there is something new for the worker.
-        report: called with a failure that is the server's own fault.
-        host: the address the server is reached by; requests that name another are refused,
-            so that no web page can reach it under a name of its own.
+        store: the files and batches.
+        clock: returns the time in Unix seconds.
+        wake: called when the worker has something new to do.
+        report: called with an unexpected exception of the server.
+        host: the address of the server; requests with another Host header are rejected, so that no
+            web page can reach the server under its own name (DNS rebinding).
 
     """
 
@@ -253,9 +253,9 @@ class Api:
 
 
 class _FileContent(Response):
-    """The bytes of a file, a block at a time.
+    """A response with the bytes of a file, sent in blocks.
 
-    Starlette's own FileResponse reads in threads that outlive the event loop.
+    Starlette's FileResponse reads in threads that may outlive the event loop.
     """
 
     media_type = "application/octet-stream"
@@ -321,4 +321,4 @@ async def _route_not_found(request: Request, error: Exception) -> Response:
 
 
 async def _client_disconnected(_: Request, __: Exception) -> Response:
-    return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody is there to read it
+    return Response(status_code=HTTPStatus.BAD_REQUEST)  # the client has gone and will not read it

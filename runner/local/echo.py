@@ -1,9 +1,8 @@
-"""The model `echo`: says what it was told.
+"""The model `echo`: returns the last message of the user.
 
-It answers with the text of the last thing the user said, at once and always the same, down to
-the bytes: ids are made from the request, times are 0. It stands in for a language model wherever
-the way of the requests matters and the words do not: first runs, tests, timings. Usage counts
-words, parted by white space.
+The response to a request is always the same, byte for byte: ids are hashes of the request, times
+are 0. It replaces a language model in first runs, tests and timings, where the content of the
+responses does not matter. Usage counts words separated by white space.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ _completions_decoder = msgspec.json.Decoder(_CompletionsBody)
 
 
 def chat(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
-    """Answer bodies of /v1/chat/completions."""
+    """Yield a response to each body of /v1/chat/completions."""
     for body in bodies:
         try:
             request = _chat_decoder.decode(body)
@@ -86,7 +85,7 @@ def chat(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
 
 
 def completions(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
-    """Answer bodies of /v1/completions, one choice a prompt."""
+    """Yield a response to each body of /v1/completions, with one choice for each prompt."""
     for body in bodies:
         try:
             request = _completions_decoder.decode(body)
@@ -114,7 +113,7 @@ def completions(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
 
 
 def responses(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
-    """Answer bodies of /v1/responses."""
+    """Yield a response to each body of /v1/responses."""
     for body in bodies:
         try:
             request = _responses_decoder.decode(body)

@@ -1,4 +1,4 @@
-"""Which models there are: a name and an endpoint lead to the function that answers.
+"""The registry of models, by endpoint and name.
 
 A new model is one file and one line here.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model under its full name; `require` raises MissingExtra where it cannot run."""
+    """A model under its full name; `require` raises MissingExtra if the model cannot run."""
 
     name: str
     answer: ModelFunction
@@ -37,10 +37,10 @@ _MODELS: Final[Mapping[tuple[str, str], Model]] = {
 
 
 def find(endpoint: str, name: str) -> Model | None:
-    """Find a model by its name or alias."""
+    """Return the model with this name or alias; None if there is none."""
     return _MODELS.get((endpoint, name))
 
 
 def names(endpoint: str) -> tuple[str, ...]:
-    """List what an endpoint offers, aliases included."""
+    """Return the names and aliases of the models of an endpoint."""
     return tuple(name for offered, name in _MODELS if offered == endpoint)

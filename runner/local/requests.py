@@ -1,7 +1,7 @@
-"""What a client asks for, read and checked: the body that creates a batch, and listings.
+"""Parsing of requests to the server: the body that creates a batch, and query parameters.
 
-Each check refuses with the parameter's own name, as the original does. The limits are those of
-OpenAI's published OpenAPI document (CreateBatchRequest, FileExpirationAfter, Metadata).
+Each error names the parameter, as OpenAI's API does. The limits are those of OpenAI's published
+OpenAPI document (CreateBatchRequest, FileExpirationAfter, Metadata).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LONGEST_LIFE: Final = 2_592_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRequest:
-    """A batch somebody wants."""
+    """The parameters of a new batch."""
 
     input_file_id: str
     endpoint: str
@@ -47,7 +47,7 @@ class BatchRequest:
 
     @classmethod
     def from_body(cls, body: bytes) -> BatchRequest:
-        """Read the body of POST /v1/batches; raises Refusal."""
+        """Parse the body of POST /v1/batches; raises RequestRejected."""
         try:
             raw = msgspec.json.decode(body)
         except (ValueError, RecursionError) as error:
@@ -68,7 +68,7 @@ class BatchRequest:
 
 
 def expiry_seconds(anchor: object, seconds: object, *, param: str) -> int:
-    """Check an expiry policy and give its seconds; raises Refusal."""
+    """Return the seconds of an expiry policy; raises RequestRejected."""
     if anchor != "created_at":
         raise invalid_value(f"{param}[anchor]", anchor, "'created_at'")
     try:
@@ -85,7 +85,7 @@ def expiry_seconds(anchor: object, seconds: object, *, param: str) -> int:
 
 
 def page_size(value: str | None, *, default: int, ceiling: int) -> int:
-    """Check the `limit` of a listing; raises Refusal."""
+    """Return the `limit` of a list request; raises RequestRejected."""
     if value is None:
         return default
     try:

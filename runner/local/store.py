@@ -1,9 +1,9 @@
-"""Where the server keeps what it knows: one SQLite database and one folder of files.
+"""The storage of the server: one SQLite database and one folder of files.
 
-The only owner is the process that holds the folder's lock, so one connection guarded by one
-lock serves both of its threads, and no reader ever meets a half-made change. Every change is one
-transaction, on disk before it is reported: a batch that was acknowledged is still there after a
-power cut. The bytes of files never pass through the database.
+Only the process that holds the folder's lock uses it. One connection, guarded by a lock, serves
+both threads, so that no reader sees an incomplete change. Every change is one transaction, on disk
+before the server replies: a batch that was acknowledged still exists after a power cut. The bytes
+of files are not in the database.
 """
 
 from __future__ import annotations
@@ -20,11 +20,60 @@ import msgspec
 from runner.batch import TERMINAL, BatchError, BatchStatus
 from runner.errors import LocalFileError
 from runner.local.records import Progress, StoredBatch, StoredFile, StorePage, UnknownCursor
-from runner.local.schema import SCHEMA, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+_SCHEMA_VERSION: Final = 1
+"""The value of PRAGMA user_version in a database with this schema."""
+
+_SCHEMA: Final = """
+CREATE TABLE files (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    filename TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER
+) STRICT;
+CREATE TABLE batches (
+    sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    endpoint TEXT NOT NULL,
+    input_file_id TEXT NOT NULL,
+    completion_window TEXT NOT NULL,
+    status TEXT NOT NULL,
+    metadata TEXT,
+    output_expires_after INTEGER,
+    output_blob TEXT NOT NULL,
+    error_blob TEXT NOT NULL,
+    model TEXT,
+    errors TEXT NOT NULL DEFAULT '[]',
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    in_progress_at INTEGER,
+    finalizing_at INTEGER,
+    completed_at INTEGER,
+    failed_at INTEGER,
+    expired_at INTEGER,
+    cancelling_at INTEGER,
+    cancelled_at INTEGER,
+    total INTEGER NOT NULL DEFAULT 0,
+    out_of_time INTEGER NOT NULL DEFAULT 0,
+    input_offset INTEGER NOT NULL DEFAULT 0,
+    output_bytes INTEGER NOT NULL DEFAULT 0,
+    error_bytes INTEGER NOT NULL DEFAULT 0,
+    completed INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    input_tokens INTEGER NOT NULL DEFAULT 0,
+    output_tokens INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX batches_by_status ON batches (status, sequence);
+PRAGMA user_version = 1;
+"""
+"""The tables. The progress of a batch is in its own row: one UPDATE records a chunk."""
 
 _LIVE_STATUSES: Final = tuple(status.value for status in BatchStatus if status not in TERMINAL)
 _LIVE_MARKS: Final = ", ".join("?" for _ in _LIVE_STATUSES)
@@ -34,7 +83,7 @@ _PROGRESS_FIELDS: Final = tuple(asdict(Progress()))
 class Store:
     """The database and the folder of files below `folder`, which must exist.
 
-    Raises LocalFileError wherever the disk or the database will not do as told.
+    Every method raises LocalFileError if the disk or the database fails.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -56,16 +105,16 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Close the database; the store is of no use afterwards."""
+        """Close the database; the store cannot be used afterwards."""
         with self._lock, self._sqlite_errors():
             self._connection.close()
 
     def blob(self, identifier: str) -> Path:
-        """Tell where the bytes of a file are; `identifier` must be one this store gave out."""
+        """Return the path of a file's bytes; `identifier` must be an id of this store."""
         return self._blobs / identifier
 
     def sync_folder(self) -> None:
-        """Make the names in the folder of files survive a power cut, as fsync makes bytes."""
+        """Force the names in the folder of files to disk."""
         descriptor = os.open(self._blobs, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -73,9 +122,9 @@ class Store:
             os.close(descriptor)
 
     def sweep(self, now: int) -> None:
-        """Forget expired files and remove the bytes that nothing refers to any more.
+        """Delete expired files, and the bytes of files without a record.
 
-        Only for the time before any request is served: an upload under way has no record yet.
+        Call it before the server accepts requests: an upload in progress has no record yet.
         """
         with self._transaction() as connection:
             connection.execute("DELETE FROM files WHERE expires_at <= ?", (now,))
@@ -93,12 +142,12 @@ class Store:
     # Files
 
     def add_file(self, file: StoredFile) -> None:
-        """Record a file whose bytes are on disk."""
+        """Record a file; its bytes must be on disk."""
         with self._transaction() as connection:
             _insert(connection, "files", asdict(file))
 
     def file(self, identifier: str, now: int) -> StoredFile | None:
-        """Find a file that has not expired."""
+        """Return a file; None if it does not exist or has expired."""
         with self._reading() as connection:
             row = connection.execute(
                 "SELECT * FROM files WHERE id = ? AND (expires_at IS NULL OR expires_at > ?)",
@@ -109,7 +158,7 @@ class Store:
     def files(
         self, *, after: str | None, limit: int, newest_first: bool, purpose: str | None, now: int
     ) -> StorePage[StoredFile]:
-        """List files in the order of their creation; raises UnknownCursor."""
+        """Return a page of the files, by time of creation; raises UnknownCursor."""
         conditions = ["(expires_at IS NULL OR expires_at > ?)"]
         values: list[object] = [now]
         if purpose is not None:
@@ -128,7 +177,7 @@ class Store:
         return StorePage(items=tuple(map(_file, rows[:limit])), has_more=len(rows) > limit)
 
     def delete_file(self, identifier: str) -> None:
-        """Forget a file, and its bytes too unless a batch at work still reads them."""
+        """Delete a file; its bytes stay while a batch in progress reads them."""
         with self._transaction() as connection:
             connection.execute("DELETE FROM files WHERE id = ?", (identifier,))
             read = connection.execute(
@@ -138,7 +187,7 @@ class Store:
         if read is None:
             self.blob(identifier).unlink(missing_ok=True)
 
-    # Batches, as the API sees them
+    # Batches: used by the routes
 
     def add_batch(self, batch: StoredBatch) -> None:
         """Record a new batch."""
@@ -152,18 +201,18 @@ class Store:
             _insert(connection, "batches", columns)
 
     def batch(self, identifier: str) -> StoredBatch | None:
-        """Find a batch."""
+        """Return a batch; None if it does not exist."""
         with self._reading() as connection:
             return _one_batch(connection, "WHERE id = ?", (identifier,))
 
     def batches(self, *, after: str | None, limit: int) -> StorePage[StoredBatch]:
-        """List batches, newest first; raises UnknownCursor."""
+        """Return a page of the batches, newest first; raises UnknownCursor."""
         with self._reading() as connection:
             rows = _page(connection, "batches", after=after, limit=limit, newest_first=True)
         return StorePage(items=tuple(map(_batch, rows[:limit])), has_more=len(rows) > limit)
 
     def cancel(self, identifier: str, now: int) -> StoredBatch | None:
-        """Ask a batch to stop; one that has ended, or is stopping already, stays as it is."""
+        """Cancel a batch and return it; a batch that is ending or has ended does not change."""
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE batches SET status = 'cancelling', cancelling_at = ? WHERE id = ?"
@@ -172,10 +221,10 @@ class Store:
             )
             return _one_batch(connection, "WHERE id = ?", (identifier,))
 
-    # Batches, as the worker sees them
+    # Batches: used by the worker
 
     def next_batch(self) -> StoredBatch | None:
-        """Find the oldest batch that has not ended."""
+        """Return the oldest batch that has not ended; None if there is none."""
         with self._reading() as connection:
             return _one_batch(
                 connection,
@@ -184,7 +233,7 @@ class Store:
             )
 
     def reject(self, identifier: str, errors: tuple[BatchError, ...], now: int) -> None:
-        """End a batch whose input broke the rules, unless it was cancelled meanwhile."""
+        """End a batch with an invalid input, unless it was cancelled in the meantime."""
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE batches SET status = 'failed', failed_at = ?, errors = ?"
@@ -193,7 +242,7 @@ class Store:
             )
 
     def start(self, identifier: str, *, model: str, total: int, now: int) -> None:
-        """Begin answering a batch found valid, unless it was cancelled meanwhile."""
+        """Start a batch with a valid input, unless it was cancelled in the meantime."""
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE batches SET status = 'in_progress', in_progress_at = ?, model = ?,"
@@ -202,7 +251,7 @@ class Store:
             )
 
     def advance(self, identifier: str, progress: Progress) -> None:
-        """Record answers that are on disk."""
+        """Record the progress of a batch whose results are on disk."""
         assignments = ", ".join(f"{name} = :{name}" for name in _PROGRESS_FIELDS)
         with self._transaction() as connection:
             connection.execute(
@@ -211,7 +260,10 @@ class Store:
             )
 
     def finalize(self, identifier: str, *, out_of_time: bool, now: int) -> None:
-        """Stop asking models: everything is answered, or the window has closed."""
+        """Record that no further request of a batch is sent to a model.
+
+        Every request has a result, or the completion window has ended (`out_of_time`).
+        """
         with self._transaction() as connection:
             connection.execute(
                 "UPDATE batches SET finalizing_at = coalesce(finalizing_at, ?),"
@@ -222,11 +274,11 @@ class Store:
             )
 
     def finish(self, identifier: str, now: int) -> StoredBatch:
-        """End a batch and make its results files of the API, in one step; returns it ended."""
+        """End a batch and add its result files to the API, in one transaction; return it."""
         with self._transaction() as connection:
             batch = _one_batch(connection, "WHERE id = ?", (identifier,))
             if batch is None:
-                raise LocalFileError(f"{self._path}: batch {identifier} has vanished")
+                raise LocalFileError(f"{self._path}: batch {identifier} is missing")
             if batch.status is BatchStatus.CANCELLING:
                 ending = "cancelled"
             else:
@@ -238,7 +290,7 @@ class Store:
                 (ending, now, identifier),
             )
             ended = _one_batch(connection, "WHERE id = ?", (identifier,))
-        assert ended is not None  # noqa: S101 - for the type checker: read two lines above
+        assert ended is not None  # noqa: S101 - for the type checker: it exists
         return ended
 
     # The database itself
@@ -249,18 +301,18 @@ class Store:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             version = self._connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
+        if version > _SCHEMA_VERSION:
             raise LocalFileError(
                 f"{self._path} was written by a later version of runner than this one;"
-                " upgrade runner, or move that folder away to start afresh"
+                " upgrade runner, or move that folder away to start with an empty one"
             )
         if version == 0:
             with self._sqlite_errors():
-                self._connection.executescript(f"BEGIN IMMEDIATE;{SCHEMA}COMMIT;")
+                self._connection.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}COMMIT;")
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Hold every change off; the only other user of the connection waits meanwhile."""
+        """Use the connection for reading; the other thread waits."""
         with self._lock, self._sqlite_errors():
             yield self._connection
 
@@ -272,7 +324,7 @@ class Store:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:  # a full disk ends it unasked
+                if self._connection.in_transaction:  # SQLite itself rolls back on a full disk
                     self._connection.execute("ROLLBACK")
                 raise
 
@@ -300,7 +352,7 @@ def _page(
     conditions: list[str] | None = None,
     values: list[object] | None = None,
 ) -> list[sqlite3.Row]:
-    """Fetch up to `limit` + 1 rows: the one too many says that more follow."""
+    """Return up to `limit` + 1 rows: the extra row means that there are more pages."""
     where, bound = list(conditions or ["1"]), list(values or [])
     if after is not None:
         cursor = connection.execute(

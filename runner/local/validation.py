@@ -1,7 +1,7 @@
-"""Checking a batch's input before anything is answered: every line, every rule, every place.
+"""Validation of a batch's input before the batch starts: every line against every rule.
 
 Codes and messages are OpenAI's (fact sheet, section 3). Memory is bounded by one line and the
-custom_ids of the largest batch there can be.
+custom_ids of the largest batch.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ MOST_REQUESTS: Final = 50_000
 """Lines in one batch, as in OpenAI's guide."""
 
 _MOST_ERRORS: Final = 100
-"""Errors listed on a batch: enough to see what is wrong, little enough to send on every poll."""
+"""The most errors on a batch: the Batch object is sent on every poll."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputValidation:
-    """What the input is: so many requests to one model, or so many errors."""
+    """The result of a validation: the number of requests and their model, or the errors."""
 
     requests: int
     model: str
@@ -46,9 +46,9 @@ _body_decoder = msgspec.json.Decoder(_BodyHead)
 
 
 def check(source: BinaryIO, endpoint: str, stopping: Callable[[], bool]) -> InputValidation | None:
-    """Check a whole input; returns None if `stopping` became true before the end.
+    """Validate an input; returns None if `stopping` became true before the end.
 
-    Raises OSError where it cannot be read.
+    Raises OSError if the input cannot be read.
     """
     check_state = _InputCheck(endpoint)
     for number, line in enumerate(source, start=1):
@@ -61,7 +61,7 @@ def check(source: BinaryIO, endpoint: str, stopping: Callable[[], bool]) -> Inpu
 
 
 class _InputCheck:
-    """The state of one check: what earlier lines have settled for later ones."""
+    """The state of one validation: the model and the custom_ids of the lines so far."""
 
     def __init__(self, endpoint: str) -> None:
         self.errors: list[BatchError] = []
@@ -72,7 +72,7 @@ class _InputCheck:
         self._seen: set[str] = set()
 
     def add(self, number: int, line: bytes) -> None:
-        """Check one line, counted from 1."""
+        """Check one line; `number` counts from 1."""
         self._requests = number
         if number > MOST_REQUESTS:
             self._add_error(
@@ -82,7 +82,7 @@ class _InputCheck:
             )
             return
         try:
-            # msgspec passes over the text inside a body; what is not UTF-8 ends here.
+            # msgspec does not decode strings inside a body: check the UTF-8 of the whole line.
             line.decode()
             request = request_decoder.decode(line)
         except msgspec.ValidationError:
@@ -95,7 +95,7 @@ class _InputCheck:
             self._check_request(number, request)
 
     def result(self) -> InputValidation:
-        """Sum up."""
+        """Return the result after the last line."""
         if not self._requests:
             self.errors.append(BatchError(code="empty_file", message="The input file is empty."))
         return InputValidation(
