@@ -100,7 +100,7 @@ _LARGEST: Final = 2**63 - 1
 
 
 def known_status(word: str) -> BatchStatus | None:
-    """Return the status that a provider's word stands for; None if it is unknown."""
+    """Return the status for a provider's word; None if it is unknown."""
     lower = word.strip().lower()
     try:
         return BatchStatus(lower)

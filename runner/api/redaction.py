@@ -28,7 +28,7 @@ _LOGGERS: Final = (
 
 
 class _HasHeaders(Protocol):
-    """A request of the HTTP library, as far as it is needed here."""
+    """A request of the HTTP library: any object with headers."""
 
     @property
     def headers(self) -> MutableMapping[str, str]:

@@ -1,4 +1,4 @@
-"""Every way in which a provider can refuse or fail, and the very sentence about it."""
+"""Every kind of error reply and failure, and the exact sentence about it."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def told(
     key: str | None = KEY,
     headers: Mapping[str, str] | None = None,
 ) -> str:
-    """Return what is said about a reply."""
+    """Return the message about a reply."""
     method, path = CALLS[kind]
     secret = None if key is None else Secret(key)
     call = Call(provider=provider, secret=secret, kind=kind, method=method, path=path)
@@ -67,7 +67,7 @@ def fault(message: str, **more: object) -> dict[str, Any]:
 
 
 def connection(error: Exception, provider: Provider = LAB) -> str:
-    """Return what is said where no connection was made, as the HTTP library wraps the reason."""
+    """Return the advice when no connection was made; the HTTP library wraps the cause."""
     wrapped = RuntimeError("no connection")
     wrapped.__cause__ = RuntimeError("of the library below")
     wrapped.__cause__.__context__ = error
@@ -103,7 +103,7 @@ def sentences() -> dict[str, str]:
             CallKind.CREATION, 429, fault("Slow down."), headers={"retry-after": "20"}
         ),
         "model": told(CallKind.CREATION, 404, model),
-        "model, told with 400": told(CallKind.CREATION, 400, model),
+        "model, with 400": told(CallKind.CREATION, 400, model),
         "parameter": told(CallKind.CREATION, 400, window),
         "request, no reason": told(CallKind.CREATION, 400),
         "file not known yet": told(CallKind.CREATION, 400, file_not_visible),

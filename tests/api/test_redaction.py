@@ -1,4 +1,4 @@
-"""Keys: where they may go, and the many places in which they must not be seen."""
+"""API keys: where they may be sent, and the places in which they must not appear."""
 
 from __future__ import annotations
 

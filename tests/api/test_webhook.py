@@ -1,4 +1,4 @@
-"""A message on its way: taken or not, and its secret address seen by nobody."""
+"""Sending to a webhook: accepted or not, and its secret URL is never shown."""
 
 from __future__ import annotations
 
