@@ -109,7 +109,7 @@ def known_status(word: str) -> BatchStatus | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestCounts:
+class BatchRequestCounts:
     """The progress of a batch as the API reports it. For display only: it is often wrong."""
 
     total: int = 0
@@ -158,7 +158,7 @@ class Batch:
     expired_at: int | None = None
     cancelling_at: int | None = None
     cancelled_at: int | None = None
-    request_counts: RequestCounts = RequestCounts()
+    request_counts: BatchRequestCounts = BatchRequestCounts()
     errors: tuple[BatchError, ...] = ()
     metadata: Mapping[str, str]
     model: str | None = None
@@ -294,10 +294,10 @@ def _seconds(value: object) -> int | None:
     return int(value) if -_LARGEST <= value <= _LARGEST else None
 
 
-def _counts(value: object) -> RequestCounts:
+def _counts(value: object) -> BatchRequestCounts:
     if not isinstance(value, dict):
-        return RequestCounts()
-    return RequestCounts(
+        return BatchRequestCounts()
+    return BatchRequestCounts(
         total=_seconds(value.get("total")) or 0,
         completed=_seconds(value.get("completed")) or 0,
         failed=_seconds(value.get("failed")) or 0,

@@ -183,7 +183,7 @@ def test_a_crash_after_a_message_sends_it_again_under_the_same_id(
     house.tells(webhook())
     house.ends()
     with monkeypatch.context() as broken:
-        broken.setattr(notifications, "told", crash)
+        broken.setattr(notifications, "record_delivery", crash)
         with pytest.raises(KeyboardInterrupt):
             house.passes()
     house.passes()
