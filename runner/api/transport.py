@@ -78,7 +78,7 @@ class _Pool(Enum):
 
     READING = auto()
     ACTING = auto()
-    REDIRECTED = auto()
+    OTHER_ORIGIN = auto()
 
 
 class Transport:
@@ -153,21 +153,21 @@ class Transport:
         status but 2xx.
         """
         headers = {"Accept": "*/*", "Accept-Encoding": "gzip"}
-        home = url = self._url(call)
-        redirected = False
+        first_url = url = self._url(call)
+        other_origin = False
         for _ in range(MOST_REDIRECTS + 1):
-            pool = _Pool.REDIRECTED if redirected else _Pool.READING
-            auth = None if redirected else self._authorization(call)
+            pool = _Pool.OTHER_ORIGIN if other_origin else _Pool.READING
+            auth = None if other_origin else self._authorization(call)
             with self._response(call, pool, url, headers=headers, auth=auth) as response:
                 following = response.next_request
                 if following is None:
-                    self._require_success(call, response, redirected=redirected)
+                    self._require_success(call, response, other_origin=other_origin)
                     yield response
                     return
                 url = following.url
             # After a redirect to another origin, that origin chooses the next URL: never send the
             # API key again, not even to the provider.
-            redirected = redirected or _origin(url) != _origin(home)
+            other_origin = other_origin or _origin(url) != _origin(first_url)
         raise Rejected(
             f"{self.provider.name} redirects {call} more than {MOST_REDIRECTS} times, last to"
             f" {shown(public_url(str(url)), self._key)}",
@@ -210,11 +210,11 @@ class Transport:
         finally:
             response.close()
 
-    def _require_success(self, call: Call, response: httpx.Response, *, redirected: bool) -> None:
+    def _require_success(self, call: Call, response: httpx.Response, *, other_origin: bool) -> None:
         if response.is_success:
             return
         reply = _read(response)
-        if redirected and reply.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+        if other_origin and reply.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             # The signed URL has expired, not the API key: the next try gets a new URL.
             place = shown(public_url(str(response.url)), self._key)
             raise unusable_reply_error(call, f"a redirect to {place}, which refused it", reply)
@@ -315,7 +315,7 @@ class Transport:
 
     def _ssl_context(self, pool: _Pool) -> ssl.SSLContext:
         """Return the TLS context; loading the certificates takes tens of milliseconds."""
-        if pool is not _Pool.REDIRECTED and self.provider.base_url.startswith("http://"):
+        if pool is not _Pool.OTHER_ORIGIN and self.provider.base_url.startswith("http://"):
             # Never used for TLS; if it were, it would trust no server.
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self._certificates is None:

@@ -61,7 +61,7 @@ class Transaction:
         if changed != 1:
             raise LedgerError(
                 f"submission {key} cannot become {to}: it is not {' or '.join(allowed)}; "
-                f"another process is at work on this ledger"
+                f"another process is using this ledger"
             )
 
     def require_state(self, key: SubmissionKey, allowed: Sequence[SubmissionState]) -> None:
@@ -73,7 +73,7 @@ class Transaction:
         ).fetchone()
         if found is None:
             raise LedgerError(
-                f"submission {key} is not {' or '.join(allowed)}: another process is at work on "
+                f"submission {key} is not {' or '.join(allowed)}: another process is using "
                 f"this ledger"
             )
 

@@ -56,7 +56,7 @@ def test_a_problem_is_over_once_though_two_passes_notice(
     assert notifications.open_problems(ledger) == {}
 
 
-def test_a_problem_that_has_come_back_is_not_ended_by_who_saw_the_first(
+def test_a_problem_that_has_come_back_is_not_ended_by_a_pass_that_saw_the_first(
     ledger: Ledger, clock: Clock
 ) -> None:
     begin(ledger)
@@ -69,7 +69,7 @@ def test_a_problem_that_has_come_back_is_not_ended_by_who_saw_the_first(
     assert len(notifications.open_problems(ledger)) == 1
 
 
-def test_what_people_were_reminded_of_is_kept(ledger: Ledger, clock: Clock) -> None:
+def test_the_time_of_a_reminder_is_kept(ledger: Ledger, clock: Clock) -> None:
     begin(ledger)
     clock.now += 500
     notifications.record_problems(ledger, began={}, over=(), said=["provider lab"])
@@ -81,7 +81,7 @@ def test_what_people_were_reminded_of_is_kept(ledger: Ledger, clock: Clock) -> N
 @pytest.mark.parametrize(
     ("subject", "job"), [("job hello", "hello"), ("provider job", None), ("file job x", None)]
 )
-def test_the_trouble_of_a_job_is_in_its_history(
+def test_the_problem_of_a_job_is_in_its_history(
     ledger: Ledger, subject: str, job: str | None
 ) -> None:
     begin(ledger, subject=subject)

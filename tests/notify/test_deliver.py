@@ -202,7 +202,7 @@ def test_a_ledger_that_cannot_be_written_sends_nothing(
     def full(*_arguments: object, **_more: object) -> None:
         raise LedgerError("the disk is full")
 
-    monkeypatch.setattr(Ledger, "change", full)
+    monkeypatch.setattr(Ledger, "transaction", full)
     with pytest.raises(LedgerError):
         deliver(house.ledger, house.project, environ={}, warn=house.said.append)
 
