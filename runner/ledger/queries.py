@@ -62,7 +62,7 @@ _ENDED: Final = json.dumps([state for state in SubmissionState if state.closed])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubmittedBatch:
+class RunBatch:
     """A batch of a run: the Batch object verbatim, and whether its results are still awaited."""
 
     awaited: bool
@@ -76,7 +76,7 @@ class SubmissionSummary:
     `attempts` is the highest attempt number; `any_ended`: at least one submission has ended.
     """
 
-    batches: tuple[SubmittedBatch, ...] = ()
+    batches: tuple[RunBatch, ...] = ()
     attempts: int = 0
     any_ended: bool = False
 
@@ -88,7 +88,7 @@ def jobs_with_runs(ledger: Ledger) -> frozenset[str]:
 
 def submission_summaries(ledger: Ledger, runs: Sequence[int]) -> dict[int, SubmissionSummary]:
     """Return a summary of the submissions of each run; runs without one are left out."""
-    batches: dict[int, list[SubmittedBatch]] = {}
+    batches: dict[int, list[RunBatch]] = {}
     for row in ledger.query(
         "SELECT run, state, raw FROM submissions "
         "JOIN batches ON submissions.key = batches.submission "
@@ -97,9 +97,7 @@ def submission_summaries(ledger: Ledger, runs: Sequence[int]) -> dict[int, Submi
         json.dumps(runs),
     ):
         batches.setdefault(row["run"], []).append(
-            SubmittedBatch(
-                awaited=row["state"] == SubmissionState.SUBMITTED, raw=json.loads(row["raw"])
-            )
+            RunBatch(awaited=row["state"] == SubmissionState.SUBMITTED, raw=json.loads(row["raw"]))
         )
     return {
         row["run"]: SubmissionSummary(

@@ -188,8 +188,7 @@ class Submission:
     """One attempt at a shard, or at its unfinished rows.
 
     Attributes:
-        round: how many times the user had requested a retry of the failed requests
-            (`runner retry`) before it.
+        round: how many times `runner retry` had been run on the job before it.
         counted: whether it counts against `retry.attempts`; a batch that was rejected as a whole
             by a token or queue limit does not.
         since: a lower bound, by the provider's clock, for when the remote object was created.
@@ -200,8 +199,8 @@ class Submission:
         tidied_at: when its files were deleted at the provider.
         terminal_at: when the batch was first seen in a terminal status.
         missing_at: when the provider first replied that it does not know the batch.
-        transient, permanent: the rows without a success that can or cannot be resubmitted;
-            None until the submission has ended.
+        transient: the failed rows that a new attempt may answer; known once it has ended.
+        permanent: the failed rows that no attempt can answer; known once it has ended.
         batch: the Batch object as last recorded.
 
     """
