@@ -1,10 +1,10 @@
-"""Measure runner beside the least that could do the work and beside the official SDK.
+"""Measure runner, a minimal shell script (the floor) and the official SDK.
 
-    python -m benchmarks                    everything, written to RESULTS.md and growth.svg
+    python -m benchmarks                    all cases, written to RESULTS.md and growth.svg
     python -m benchmarks --case large       one case; the others in RESULTS.md stay
-    python -m benchmarks --quick            a look at whether it all works; writes nothing
+    python -m benchmarks --quick            a quick check that every case runs; writes nothing
 
-It judges nothing: bars are printed beside the figures, met or not met, and people compare.
+It never fails because of a figure: it prints whether each bar is met, and the reader compares.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks import machine
 from benchmarks.cases import JOBS, Bench
-from benchmarks.costs import Failed
+from benchmarks.costs import BenchmarkFailed
 from benchmarks.fleet import FLEETS
 from benchmarks.growth import grow
 from benchmarks.plot import svg
@@ -36,7 +36,7 @@ _QUICK_PAIRS: Final = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what was asked for; returns the exit code."""
+    """Run the chosen cases and return the exit code."""
     chosen = _options().parse_args(arguments)
     missing = [name for name in ("curl", "sha256sum") if shutil.which(name) is None]
     if missing:
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             bench = Bench(scratch=Path(scratch), pairs=pairs, quick=chosen.quick)
             try:
                 block, plot = _run(bench, name, full=chosen.full, stamp=stamp)
-            except Failed as failure:
+            except BenchmarkFailed as failure:
                 print(f"{name}: {failure}", file=sys.stderr)
                 return 1
         print(block, flush=True)
@@ -59,14 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(bench: Bench, name: str, *, full: bool, stamp: str) -> tuple[str, str | None]:
-    """Run one case, or the growth; returns its block and its plot."""
+    """Run one case, or the growth; return its block for RESULTS.md and its plot."""
     if name == GROWTH:
-        found = grow(bench, full=full, tell=lambda what: print(what, file=sys.stderr, flush=True))
+        found = grow(bench, full=full, report=lambda what: print(what, file=sys.stderr, flush=True))
         return growth_block(found, f"{stamp}; each size once."), svg(found.panels())
     figures = CASES[name].run(bench)
     rounds = len(next(iter(figures.rounds.values())))
-    told = "1 round" if rounds == 1 else f"{rounds} rounds"
-    return case_block(CASES[name], figures, f"{stamp}; {told}."), None
+    text = "1 round" if rounds == 1 else f"{rounds} rounds"
+    return case_block(CASES[name], figures, f"{stamp}; {text}."), None
 
 
 def _write(name: str, block: str, plot: str | None) -> None:
@@ -79,15 +79,19 @@ def _write(name: str, block: str, plot: str | None) -> None:
 
 def _options() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure runner beside the floor and the SDK."
+        prog="python -m benchmarks", description="Measure runner, the floor and the SDK."
     )
     options.add_argument(
         "--case", action="append", choices=[*CASES, GROWTH], help="only this one; may be repeated"
     )
     options.add_argument("--pairs", type=int, help="rounds of each case (3)")
     options.add_argument("--full", action="store_true", help="growth to 10 million rows")
-    options.add_argument("--quick", action="store_true", help="a hundredth of it; write nothing")
-    options.add_argument("--scratch", type=Path, help="where to put some gigabytes meanwhile")
+    options.add_argument(
+        "--quick", action="store_true", help="a hundredth of each size; write nothing"
+    )
+    options.add_argument(
+        "--scratch", type=Path, help="a folder for some gigabytes of temporary files"
+    )
     return options
 
 

@@ -1,4 +1,4 @@
-"""An account at the benchmarks' provider: a server process of its own, and nobody else's."""
+"""An account at the benchmarks' provider: a separate server process for each measurement."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class JobDetails:
-    """A provider with nothing in it but the answers that lie ready; ends with its context.
+class Account:
+    """An empty account with prepared answers; leaving the context ends its server.
 
-    `folder` is where it keeps its files; `answers`, if given, is linked into it.
+    `folder` holds its files; `answers`, if given, is linked into it.
     """
 
     def __init__(self, folder: Path, *, answers: Path | None = None) -> None:
@@ -43,17 +43,17 @@ class JobDetails:
     def __exit__(self, *_: object) -> None:
         self._process.communicate()
 
-    def tell(self) -> dict[str, float]:
-        """Return how often what was asked until now, and its processor seconds as `cpu`."""
-        told: dict[str, float] = self._exchange("GET", None)
-        return told
+    def counters(self) -> dict[str, float]:
+        """Return the number of requests so far, by kind, and the processor seconds as `cpu`."""
+        counters: dict[str, float] = self._exchange("GET", None)
+        return counters
 
     def hold(self, *, held: bool) -> None:
-        """Leave batches in progress from now on, or complete them."""
+        """Keep batches in progress from now on, or complete them."""
         self._exchange("POST", {"held": held})
 
     def finish(self) -> str:
-        """Complete the newest batch, and return the id of its output."""
+        """Complete the newest batch and return the id of its output file."""
         newest: str = self._exchange("GET", None, "/v1/batches?limit=1")["data"][0][
             "output_file_id"
         ]
@@ -70,7 +70,7 @@ class JobDetails:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment that every process gets: no keys but ours, no proxy between."""
+    """Return the environment of every process: without other API keys and without a proxy."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -1,7 +1,7 @@
-"""A batch by hand, with the official SDK, the way its guide shows; nothing is checked.
+"""A batch by hand, with the official SDK, as its guide shows; nothing is checked.
 
-Run as `python benchmarks/by_hand.py ENDPOINT INPUT FOLDER LINES`: the input goes out in batches of
-so many lines (0: as it is), and the answers come into the folder.
+Run as `python benchmarks/by_hand.py ENDPOINT INPUT FOLDER LINES`: it submits the input in batches
+of LINES lines (0: in one batch), and writes the answers to FOLDER.
 """
 
 from __future__ import annotations

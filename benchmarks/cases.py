@@ -1,4 +1,4 @@
-"""What a case is, and those with a whole job in it: runner beside the floor and the SDK."""
+"""Benchmark cases, and those with one whole job: runner, the floor and the SDK."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.account import JobDetails, environment
-from benchmarks.costs import Bar, ProjectTotals, measure
-from benchmarks.projects import PAUSE, count_lines, expect, one_job
-from benchmarks.rows import A_BATCH, ROOT, RequestHashes
+from benchmarks.account import Account, environment
+from benchmarks.costs import Bar, Figures, measure
+from benchmarks.projects import PAUSE, count_lines, one_job, require_count
+from benchmarks.rows import BATCH_ROWS, ROOT, Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,45 +20,45 @@ if TYPE_CHECKING:
     from benchmarks.costs import Cost
 
 TOOLS: Final = "BENCHMARK_TOOLS"
-"""Other tools to run beside: `NAME=SCRIPT NAME=SCRIPT`; each is called as floor.sh is."""
+"""Other tools to measure: `NAME=SCRIPT NAME=SCRIPT`; each gets the arguments of floor.sh."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """How to run: how many rounds, how much of the full size, where to put things."""
+    """The settings of a run: the number of rounds, the size, the scratch folder."""
 
     scratch: Path
     pairs: int = 3
     quick: bool = False
 
     def sized(self, full: int) -> int:
-        """Return a size as it is, or a hundredth of it for a quick look."""
+        """Return the full size, or a hundredth of it for a quick run."""
         return max(full // 100, 1) if self.quick else full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One thing to measure; the contestant named `baseline`, if any, is what ratios are to."""
+    """One case; ratios, if any, are to the contestant named `baseline`."""
 
     name: str
     title: str
-    run: Callable[[Bench], ProjectTotals]
+    run: Callable[[Bench], Figures]
     bars: Sequence[Bar] = ()
     baseline: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One job for one contestant, with an account and an empty folder of its own."""
+    """One job for one contestant, with its own account and an empty folder."""
 
-    rows: RequestHashes
+    rows: Rows
     source: Path
     folder: Path
-    account: JobDetails
+    account: Account
 
     def by_script(self, *command: str) -> Cost:
-        """Let a script do it that is called as floor.sh is."""
-        lines = A_BATCH if self.rows.count > A_BATCH else 0
+        """Run the job with a script that takes the arguments of floor.sh."""
+        lines = BATCH_ROWS if self.rows.count > BATCH_ROWS else 0
         arguments = [self.rows.endpoint, str(self.source), str(self.folder), str(lines)]
         cost = measure(
             [*command, *arguments],
@@ -67,21 +67,21 @@ class Task:
             environ=environment(OPENAI_BASE_URL=self.account.url),
         )
         answered = sum(map(count_lines, self.folder.glob("output*.jsonl")))
-        expect(found=answered, wanted=self.rows.count, what=f"answers from {command[-1]}")
+        require_count(found=answered, wanted=self.rows.count, what=f"answers from {command[-1]}")
         return cost
 
     def by_runner(self) -> Cost:
-        """Let runner do it, in a new project."""
+        """Run the job with runner, in a new project."""
         project = one_job(
             self.folder / "project", self.account, source=self.source, endpoint=self.rows.endpoint
         )
         cost = project.run("reconcile", "--wait", "--poll-interval", PAUSE, "--quiet")
-        expect(found=project.answered(), wanted=self.rows.count, what="answers from runner")
+        require_count(found=project.answered(), wanted=self.rows.count, what="answers from runner")
         return cost
 
 
 def contestants() -> Mapping[str, Callable[[Task], Cost]]:
-    """Return who takes part in whole jobs, by name."""
+    """Return the contestants of whole jobs, by name."""
     scripts = {
         "floor": [str(ROOT / "benchmarks" / "floor.sh")],
         "SDK": [sys.executable, str(ROOT / "benchmarks" / "by_hand.py")],
@@ -95,19 +95,19 @@ def contestants() -> Mapping[str, Callable[[Task], Cost]]:
     return called
 
 
-def in_turn(pairs: int, names: Sequence[str], run: Callable[[str], Cost]) -> ProjectTotals:
-    """Run all of them once a round; every other round in reverse, so that none is always first."""
+def run_rounds(pairs: int, names: Sequence[str], run: Callable[[str], Cost]) -> Figures:
+    """Run every contestant once a round, in reverse order in every other round."""
     rounds: dict[str, list[Cost]] = {name: [] for name in names}
     for turn in range(pairs):
         for name in names if turn % 2 == 0 else reversed(names):
             rounds[name].append(run(name))
-    return ProjectTotals(rounds=rounds)
+    return Figures(rounds=rounds)
 
 
-def whole_job(rows: RequestHashes) -> Callable[[Bench], ProjectTotals]:
-    """Return a case's run: an input to its ordered answers, everybody from the same bytes."""
+def whole_job(rows: Rows) -> Callable[[Bench], Figures]:
+    """Return the run of a case: from an input to its answers, with the same bytes for all."""
 
-    def run(bench: Bench) -> ProjectTotals:
+    def run(bench: Bench) -> Figures:
         sized = replace(rows, count=bench.sized(rows.count))
         source, answers = bench.scratch / "input.jsonl", bench.scratch / "answers"
         answers.mkdir()
@@ -119,21 +119,21 @@ def whole_job(rows: RequestHashes) -> Callable[[Bench], ProjectTotals]:
             folder = bench.scratch / "round"
             (folder / "own").mkdir(parents=True)
             try:
-                with JobDetails(folder / "account", answers=answers) as account:
+                with Account(folder / "account", answers=answers) as account:
                     return called[name](
                         Task(rows=sized, source=source, folder=folder / "own", account=account)
                     )
             finally:
                 shutil.rmtree(folder)
 
-        return in_turn(bench.pairs, list(called), one)
+        return run_rounds(bench.pairs, list(called), one)
 
     return run
 
 
-def collect(bench: Bench) -> ProjectTotals:
-    """Let runner collect a batch that it has submitted before; the others download it."""
-    rows = RequestHashes(count=bench.sized(50_000), answer_bytes=4_000)
+def collect(bench: Bench) -> Figures:
+    """Measure how runner collects a submitted batch, and how the others download it."""
+    rows = Rows(count=bench.sized(50_000), answer_bytes=4_000)
     source, answers = bench.scratch / "input.jsonl", bench.scratch / "answers"
     answers.mkdir()
     rows.write_requests(source)
@@ -147,7 +147,7 @@ def collect(bench: Bench) -> ProjectTotals:
     def one(name: str) -> Cost:
         folder.mkdir()
         try:
-            with JobDetails(folder / "account", answers=answers) as account:
+            with Account(folder / "account", answers=answers) as account:
                 account.hold(held=True)
                 project = one_job(
                     folder / "project", account, source=source, endpoint=rows.endpoint
@@ -156,7 +156,7 @@ def collect(bench: Bench) -> ProjectTotals:
                 account.hold(held=False)
                 if name == "runner":
                     cost = project.run("reconcile", "--quiet")
-                    expect(found=project.answered(), wanted=rows.count, what="answers")
+                    require_count(found=project.answered(), wanted=rows.count, what="answers")
                     return cost
                 output = account.finish()
                 cost = measure(
@@ -165,14 +165,14 @@ def collect(bench: Bench) -> ProjectTotals:
                     account=account,
                     environ=environment(OPENAI_BASE_URL=account.url),
                 )
-                expect(
+                require_count(
                     found=count_lines(folder / "output.jsonl"), wanted=rows.count, what="answers"
                 )
                 return cost
         finally:
             shutil.rmtree(folder)
 
-    return in_turn(bench.pairs, ["runner", *scripts], one)
+    return run_rounds(bench.pairs, ["runner", *scripts], one)
 
 
 _LESS_THAN_THE_SDK: Final = (
@@ -184,7 +184,7 @@ JOBS: Final = (
     Case(
         name="large",
         title="One job of 50,000 rows, 200 MB",
-        run=whole_job(RequestHashes(count=50_000, request_bytes=4_000)),
+        run=whole_job(Rows(count=50_000, request_bytes=4_000)),
         baseline="floor",
         bars=(
             Bar(name="runner", what="wall", limit=2, other="floor"),
@@ -195,20 +195,20 @@ JOBS: Final = (
     Case(
         name="million",
         title="1,000,000 small rows in 20 batches",
-        run=whole_job(RequestHashes(count=1_000_000)),
+        run=whole_job(Rows(count=1_000_000)),
         baseline="floor",
         bars=(Bar(name="runner", what="peak_mb", limit=200),),
     ),
     Case(
         name="ten-thousand",
         title="10,000 rows, the questions of Banking77",
-        run=whole_job(RequestHashes(count=10_000)),
+        run=whole_job(Rows(count=10_000)),
         baseline="floor",
     ),
     Case(
         name="small-rows",
         title="50,000 rows of 450 bytes",
-        run=whole_job(RequestHashes(count=50_000, request_bytes=450)),
+        run=whole_job(Rows(count=50_000, request_bytes=450)),
         baseline="floor",
         bars=_LESS_THAN_THE_SDK,
     ),

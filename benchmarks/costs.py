@@ -1,7 +1,7 @@
-"""What one process took, and what several of them in turn come to: medians, ratios, bars.
+"""The cost of one process, and figures over several rounds: medians, ratios, bars.
 
-Machines are busy now and then. So everything that is compared runs in turn, one round after the
-other, and a ratio is the median of the rounds' ratios, not a ratio of medians.
+A machine may be busy for a time. So contestants run alternately, round by round, and a ratio is the
+median of the rounds' ratios, not a ratio of medians.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from benchmarks.account import JobDetails
+    from benchmarks.account import Account
 
 Measure = Literal["wall", "cpu", "peak_mb", "requests", "listings"]
 
@@ -33,16 +33,16 @@ NAMES: Final[Mapping[Measure, str]] = {
 _KIB: Final = 1 if sys.platform == "darwin" else 1024
 
 
-class Failed(RuntimeError):
-    """What was to be measured did not do what it is measured for."""
+class BenchmarkFailed(RuntimeError):
+    """A measured process failed, or did not do the whole work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Seconds of wall clock and processor, megabytes (10^6) at its peak, requests by kind.
+    """Seconds of wall clock and processor, peak memory in megabytes (10^6), requests by kind.
 
-    `provider_cpu` is what the provider took meanwhile, in seconds. A peak of no more than
-    `peak_floor` is not known: until a process becomes another program it has its parent's size.
+    `provider_cpu` is the processor time of the provider in seconds. A peak of at most `peak_floor`
+    is only an upper bound: until it executes another program, a process has its parent's size.
     """
 
     wall: float
@@ -53,7 +53,7 @@ class Cost:
     provider_cpu: float = 0.0
 
     def of(self, measure: Measure) -> float:
-        """Return one of its figures."""
+        """Return one figure."""
         match measure:
             case "wall":
                 return self.wall
@@ -68,13 +68,13 @@ class Cost:
 
 
 def measure(
-    command: Sequence[str], *, folder: Path, account: JobDetails | None, environ: Mapping[str, str]
+    command: Sequence[str], *, folder: Path, account: Account | None, environ: Mapping[str, str]
 ) -> Cost:
-    """Run a process in `folder` to its end and return what it, with its children, took.
+    """Run a process in `folder` to its end and return its cost, with that of its children.
 
-    Raises Failed, with what it said last, unless it exits with 0.
+    Raises BenchmarkFailed, with the end of its output, unless it exits with 0.
     """
-    before = account.tell() if account is not None else {}
+    before = account.counters() if account is not None else {}
     said = folder / "said.txt"
     own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB / 1e6
     with said.open("wb") as output:
@@ -92,8 +92,8 @@ def measure(
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         tail = said.read_text(errors="replace")[-2000:]
-        raise Failed(f"{' '.join(command)} ended with {process.returncode}:\n{tail}")
-    after = account.tell() if account is not None else {}
+        raise BenchmarkFailed(f"{' '.join(command)} ended with {process.returncode}:\n{tail}")
+    after = account.counters() if account is not None else {}
     spent = {name: after[name] - before.get(name, 0) for name in after}
     provider_cpu = spent.pop("cpu", 0.0)
     return Cost(
@@ -107,8 +107,8 @@ def measure(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectTotals:
-    """The rounds of a case: by contestant, one cost a round."""
+class Figures:
+    """The costs of a case: one for each contestant and round."""
 
     rounds: Mapping[str, Sequence[Cost]]
 
@@ -124,9 +124,9 @@ class ProjectTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bar:
-    """What a figure of `name` must not exceed: a number, or so many times that of `other`.
+    """The limit of a figure of `name`: a number, or a multiple of the figure of `other`.
 
-    `below` says that it must stay under the limit, not only reach it.
+    `below`: the figure must be less than the limit, not equal to it.
     """
 
     name: str
@@ -135,14 +135,14 @@ class Bar:
     other: str | None = None
     below: bool = False
 
-    def value(self, figures: ProjectTotals) -> float:
-        """Return what is held against the limit."""
+    def value(self, figures: Figures) -> float:
+        """Return the figure or ratio that is compared with the limit."""
         if self.other is None:
             return figures.median(self.name, self.what)
         return figures.ratio(self.name, self.other, self.what)
 
-    def met(self, figures: ProjectTotals) -> bool:
-        """Whether the figures keep to it."""
+    def met(self, figures: Figures) -> bool:
+        """Whether the figures are within the limit."""
         value = self.value(figures)
         return value < self.limit if self.below else value <= self.limit
 

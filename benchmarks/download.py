@@ -1,6 +1,6 @@
-"""The answers of a batch by hand, with the official SDK, the way its guide shows.
+"""Downloading the answers of a batch by hand, with the official SDK, as its guide shows.
 
-Run as `python benchmarks/download.py URL`, the URL that of a file's content; writes output.jsonl.
+Run as `python benchmarks/download.py URL`, with the URL of a file's content; writes output.jsonl.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Cases with many jobs, and the cold start: what runner costs beside the work itself.
+"""Cases with many jobs, and the cold start: the overhead of runner.
 
-Nothing but runner is in them: a script by hand has no passes to compare with.
+Only runner is measured: a script has no passes to compare with.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.account import JobDetails, environment
-from benchmarks.cases import Case, in_turn
+from benchmarks.account import Account, environment
+from benchmarks.cases import Case, run_rounds
 from benchmarks.costs import Bar, measure
-from benchmarks.projects import PAUSE, RUNNER, add_jobs, count_lines, expect, many_jobs
+from benchmarks.projects import PAUSE, RUNNER, add_jobs, count_lines, many_jobs, require_count
 
 if TYPE_CHECKING:
     from benchmarks.cases import Bench
-    from benchmarks.costs import Cost, ProjectTotals
+    from benchmarks.costs import Cost, Figures
 
 _JOBS: Final = 2_000
 _FINISHED: Final = 1_000
@@ -24,48 +24,48 @@ _FEW: Final = 10
 _A_PAGE: Final = 100
 
 
-def submitting(bench: Bench) -> ProjectTotals:
-    """Submit many jobs that are new, in one pass."""
+def submitting(bench: Bench) -> Figures:
+    """Submit many new jobs in one pass."""
     jobs = bench.sized(_JOBS)
 
     def one(_: str) -> Cost:
         folder = bench.scratch / "round"
         folder.mkdir()
         try:
-            with JobDetails(folder / "account") as account:
+            with Account(folder / "account") as account:
                 account.hold(held=True)
                 cost = many_jobs(folder / "project", account, jobs).run("reconcile", "--quiet")
-            expect(found=cost.counts.get("POST /batches", 0), wanted=jobs, what="batches")
+            require_count(found=cost.counts.get("POST /batches", 0), wanted=jobs, what="batches")
             return cost
         finally:
             shutil.rmtree(folder)
 
-    return in_turn(bench.pairs, ["runner"], one)
+    return run_rounds(bench.pairs, ["runner"], one)
 
 
-def polling(bench: Bench) -> ProjectTotals:
-    """Look where many batches stand that are all in flight."""
+def polling(bench: Bench) -> Figures:
+    """Observe many batches in flight in one pass."""
     jobs = bench.sized(_JOBS)
-    with JobDetails(bench.scratch / "account") as account:
+    with Account(bench.scratch / "account") as account:
         account.hold(held=True)
         project = many_jobs(bench.scratch / "project", account, jobs)
         project.run("reconcile", "--quiet")
-        project.run("reconcile", "--quiet")  # the first look finds all of them changed
-        return in_turn(bench.pairs, ["runner"], lambda _: project.run("reconcile", "--quiet"))
+        project.run("reconcile", "--quiet")  # the first pass finds all of them changed
+        return run_rounds(bench.pairs, ["runner"], lambda _: project.run("reconcile", "--quiet"))
 
 
-def idle(bench: Bench) -> ProjectTotals:
-    """Find nothing to do for many jobs that are finished."""
+def idle(bench: Bench) -> Figures:
+    """Run a pass over many finished jobs."""
     jobs = bench.sized(_FINISHED)
-    with JobDetails(bench.scratch / "account") as account:
+    with Account(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, jobs)
         project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
-        expect(found=project.answered(), wanted=jobs, what="answers")
+        require_count(found=project.answered(), wanted=jobs, what="answers")
         project.run("reconcile", "--quiet")  # inputs that were new at the first pass are read again
-        return in_turn(bench.pairs, ["runner"], lambda _: project.run("reconcile", "--quiet"))
+        return run_rounds(bench.pairs, ["runner"], lambda _: project.run("reconcile", "--quiet"))
 
 
-_LOOKS: Final = {
+_READING_COMMANDS: Final = {
     "runner status": ("status",),
     "runner status -o wide": ("status", "-o", "wide"),
     "runner status --json": ("status", "--json"),
@@ -73,22 +73,24 @@ _LOOKS: Final = {
 }
 
 
-def looking(bench: Bench) -> ProjectTotals:
-    """Tell where many jobs stand of which half are finished and half are in flight."""
+def reading(bench: Bench) -> Figures:
+    """Show the status of many jobs, half of them finished and half in flight."""
     jobs = bench.sized(_FINISHED)
-    with JobDetails(bench.scratch / "account") as account:
+    with Account(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, jobs // 2)
         project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
         account.hold(held=True)
         add_jobs(project, range(jobs // 2, jobs))
         project.run("reconcile", "--quiet")
-        return in_turn(bench.pairs, list(_LOOKS), lambda name: project.run(*_LOOKS[name]))
+        return run_rounds(
+            bench.pairs, list(_READING_COMMANDS), lambda name: project.run(*_READING_COMMANDS[name])
+        )
 
 
-def rebuilding(bench: Bench) -> ProjectTotals:
-    """Make a lost ledger anew from what the provider lists."""
+def rebuilding(bench: Bench) -> Figures:
+    """Rebuild a lost ledger from the provider's list of batches."""
     jobs = bench.sized(_JOBS)
-    with JobDetails(bench.scratch / "account") as account:
+    with Account(bench.scratch / "account") as account:
         account.hold(held=True)
         project = many_jobs(bench.scratch / "project", account, jobs)
         project.run("reconcile", "--quiet")
@@ -97,9 +99,11 @@ def rebuilding(bench: Bench) -> ProjectTotals:
             shutil.rmtree(project.folder / ".runner")
             return project.run("rebuild")
 
-        figures = in_turn(bench.pairs, ["runner"], one)
+        figures = run_rounds(bench.pairs, ["runner"], one)
         after = project.run("reconcile", "--quiet")
-        expect(found=after.counts.get("POST /batches", 0), wanted=0, what="batches made again")
+        require_count(
+            found=after.counts.get("POST /batches", 0), wanted=0, what="batches created again"
+        )
         return figures
 
 
@@ -117,12 +121,12 @@ _COMMANDS: Final = {
 }
 
 
-def starting(bench: Bench) -> ProjectTotals:
-    """Run each command in a project of ten finished jobs, beside a bare start of Python."""
-    with JobDetails(bench.scratch / "account") as account:
+def starting(bench: Bench) -> Figures:
+    """Run each command in a project of ten finished jobs, and Python alone for comparison."""
+    with Account(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, _FEW)
         project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
-        expect(found=project.answered(), wanted=_FEW, what="answers")
+        require_count(found=project.answered(), wanted=_FEW, what="answers")
         project.run("reconcile", "--quiet")
 
         def one(name: str) -> Cost:
@@ -132,41 +136,43 @@ def starting(bench: Bench) -> ProjectTotals:
             return measure(bare, folder=project.folder, account=account, environ=environment())
 
         names = ["bare Python", *_COMMANDS]
-        in_turn(1, names, one)  # so that none pays for reading modules from a cold disk
-        # They take little, so that more rounds cost little and steady the medians.
-        return in_turn(bench.pairs if bench.quick else bench.pairs * 3, names, one)
+        run_rounds(1, names, one)  # so that the modules are in the disk cache for all
+        # Each takes little time: more rounds make the medians steadier.
+        return run_rounds(bench.pairs if bench.quick else bench.pairs * 3, names, one)
 
 
-_TYPED: Final = {
+_COMMAND_LINES: Final = {
     "a command": "runner recon",
     "a job": "runner show job-",
     "a spec": "runner plan specs/job-",
 }
 
 
-def completing(bench: Bench) -> ProjectTotals:
-    """Complete what somebody types in a project of many jobs, as bash asks for it."""
+def completing(bench: Bench) -> Figures:
+    """Complete a command line in a project of many jobs, as bash does."""
     jobs = bench.sized(_FINISHED)
-    with JobDetails(bench.scratch / "account") as account:
+    with Account(bench.scratch / "account") as account:
         project = many_jobs(bench.scratch / "project", account, jobs)
         project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
 
         def one(name: str) -> Cost:
-            words = _TYPED[name].split()
-            asked = environment(
+            words = _COMMAND_LINES[name].split()
+            variables = environment(
                 _RUNNER_COMPLETE="bash_complete",
-                COMP_WORDS=_TYPED[name],
+                COMP_WORDS=_COMMAND_LINES[name],
                 COMP_CWORD=str(len(words) - 1),
             )
-            cost = measure([str(RUNNER)], folder=project.folder, account=account, environ=asked)
+            cost = measure([str(RUNNER)], folder=project.folder, account=account, environ=variables)
             wanted = 1 if name == "a command" else jobs
-            expect(
+            require_count(
                 found=count_lines(project.folder / "said.txt"), wanted=wanted, what="completions"
             )
             return cost
 
-        in_turn(1, list(_TYPED), one)
-        return in_turn(bench.pairs if bench.quick else bench.pairs * 3, list(_TYPED), one)
+        run_rounds(1, list(_COMMAND_LINES), one)
+        return run_rounds(
+            bench.pairs if bench.quick else bench.pairs * 3, list(_COMMAND_LINES), one
+        )
 
 
 FLEETS: Final = (
@@ -200,7 +206,7 @@ FLEETS: Final = (
     Case(
         name="looking",
         title="Looking at 1,000 jobs, half of them in flight",
-        run=looking,
+        run=reading,
         bars=(
             Bar(name="runner status", what="requests", limit=0),
             Bar(name="runner status", what="wall", limit=0.5, below=True),
@@ -220,7 +226,7 @@ FLEETS: Final = (
         name="complete",
         title="Completion in a shell, with 1,000 finished jobs",
         run=completing,
-        bars=tuple(Bar(name=name, what="wall", limit=0.15, below=True) for name in _TYPED),
+        bars=tuple(Bar(name=name, what="wall", limit=0.15, below=True) for name in _COMMAND_LINES),
     ),
     Case(
         name="rebuild",

@@ -1,9 +1,9 @@
 #!/bin/sh
-# The least that a batch costs: one hash of its input, and curl to carry the bytes. Nothing is
-# checked, nothing is remembered, nothing is put in order.
+# The minimal cost of a batch: one hash of its input, and curl to transfer the bytes. Nothing is
+# checked, recorded or sorted.
 #
-# usage: floor.sh ENDPOINT INPUT FOLDER LINES: the input goes out in batches of so many lines
-# (0: as it is) to $OPENAI_BASE_URL, and the answers come into the folder.
+# usage: floor.sh ENDPOINT INPUT FOLDER LINES: submit the input in batches of LINES lines (0: in
+# one batch) to $OPENAI_BASE_URL, and write the answers to FOLDER.
 set -eu
 
 endpoint=$1 input=$2 folder=$3 lines=$4
@@ -12,7 +12,7 @@ field() {
 	sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p"
 }
 
-ask() {
+api() {
 	curl -sSf -H "Authorization: Bearer $OPENAI_API_KEY" "$@"
 }
 
@@ -25,14 +25,14 @@ else
 fi
 batches=
 for part in "$@"; do
-	file=$(ask -F purpose=batch -F "file=@$part;filename=input.jsonl" "$OPENAI_BASE_URL/files" | field id)
-	batch=$(ask -H 'Content-Type: application/json' "$OPENAI_BASE_URL/batches" -d "{
+	file=$(api -F purpose=batch -F "file=@$part;filename=input.jsonl" "$OPENAI_BASE_URL/files" | field id)
+	batch=$(api -H 'Content-Type: application/json' "$OPENAI_BASE_URL/batches" -d "{
 		\"input_file_id\": \"$file\", \"endpoint\": \"$endpoint\", \"completion_window\": \"24h\"}" | field id)
 	batches="$batches $batch"
 done
 for batch in $batches; do
-	until seen=$(ask "$OPENAI_BASE_URL/batches/$batch") && [ "$(echo "$seen" | field status)" = completed ]; do
+	until seen=$(api "$OPENAI_BASE_URL/batches/$batch") && [ "$(echo "$seen" | field status)" = completed ]; do
 		sleep 0.05
 	done
-	ask -o "$folder/output-$batch.jsonl" "$OPENAI_BASE_URL/files/$(echo "$seen" | field output_file_id)/content"
+	api -o "$folder/output-$batch.jsonl" "$OPENAI_BASE_URL/files/$(echo "$seen" | field output_file_id)/content"
 done

@@ -1,4 +1,4 @@
-"""Reading an upload from the socket to the disk, a megabyte at a time and no byte twice."""
+"""Reading an upload from the socket to the disk, one megabyte at a time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Form:
     """A multipart form of `size` bytes with one file in it.
 
     Attributes:
-        fields: what else is in it.
-        filename: the name that the client gave the file.
+        fields: the other fields.
+        filename: the name of the file, given by the client.
 
     """
 
@@ -28,12 +28,12 @@ class Form:
         self._body = body
         self._left = size
         self._mark = b"\r\n--" + boundary
-        self._waiting = b"\r\n"  # so that the first mark looks like all others
+        self._waiting = b"\r\n"  # so that the first boundary looks like all others
 
     def read(self, destination: BinaryIO) -> None:
-        """Read it to its end, the file to `destination`.
+        """Read the form to its end and write the file to `destination`.
 
-        Raises ConnectionResetError where it breaks off.
+        Raises ConnectionResetError if the form breaks off.
         """
         self._until(self._mark)
         while self._peek(2) != b"--":
@@ -67,7 +67,7 @@ class Form:
         return found
 
     def _copy(self, destination: BinaryIO) -> None:
-        """Write what comes before the next mark; of that, as much as may be its beginning waits."""
+        """Write the bytes before the next boundary; keep back a possible beginning of it."""
         kept = len(self._mark) - 1
         while (place := self._waiting.find(self._mark)) < 0:
             if len(self._waiting) > kept:

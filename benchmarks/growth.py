@@ -1,6 +1,7 @@
-"""How wall clock and memory grow with rows and with jobs; one process each, one size after another.
+"""The growth of wall clock and memory with the number of rows and of jobs.
 
-Rows are as short as they can be: it is their number that grows.
+Each size runs in a process of its own, one after the other. Rows are as short as possible: only
+their number grows.
 """
 
 from __future__ import annotations
@@ -9,10 +10,10 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.account import JobDetails
+from benchmarks.account import Account
 from benchmarks.plot import Line, Panel
-from benchmarks.projects import PAUSE, expect, many_jobs, one_job
-from benchmarks.rows import RequestHashes
+from benchmarks.projects import PAUSE, many_jobs, one_job, require_count
+from benchmarks.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,7 @@ _QUICK: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One size and what it cost, by what was done."""
+    """One size and its costs, by phase."""
 
     size: int
     costs: dict[str, Cost]
@@ -36,13 +37,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """What was found: whole jobs by number of rows, passes by number of jobs."""
+    """The measured steps: whole jobs by number of rows, passes by number of jobs."""
 
     rows: Sequence[Step]
     jobs: Sequence[Step]
 
     def panels(self) -> Sequence[Panel]:
-        """Return what there is to plot."""
+        """Return the panels of the plot."""
         return (
             Panel(
                 title="one job, submitted and collected",
@@ -53,15 +54,15 @@ class Growth:
         )
 
 
-def grow(bench: Bench, *, full: bool, tell: Callable[[str], None]) -> Growth:
+def grow(bench: Bench, *, full: bool, report: Callable[[str], None]) -> Growth:
     """Measure each size once; the largest of each only where `full`."""
     last = _QUICK if bench.quick else len(ROWS) if full else len(ROWS) - 1
     rows, jobs = [], []
     for size in ROWS[:last]:
-        tell(f"growth: {size:,} rows")
+        report(f"growth: {size:,} rows")
         rows.append(_in_folder(bench.scratch / "step", _rows, size))
     for size in JOBS[:last]:
-        tell(f"growth: {size:,} jobs")
+        report(f"growth: {size:,} jobs")
         jobs.append(_in_folder(bench.scratch / "step", _jobs, size))
     return Growth(rows=rows, jobs=jobs)
 
@@ -75,35 +76,35 @@ def _in_folder(folder: Path, run: Callable[[Path, int], dict[str, Cost]], size: 
 
 
 def _rows(folder: Path, count: int) -> dict[str, Cost]:
-    rows = RequestHashes(count=count, tiny=True)
+    rows = Rows(count=count, tiny=True)
     source, answers = folder / "input.jsonl", folder / "answers"
     answers.mkdir()
     rows.write_requests(source)
     rows.write_answers(answers)
-    with JobDetails(folder / "account", answers=answers) as account:
+    with Account(folder / "account", answers=answers) as account:
         project = one_job(folder / "project", account, source=source, endpoint=rows.endpoint)
         cost = project.run("reconcile", "--quiet", "--wait", "--poll-interval", PAUSE)
-        expect(found=project.answered(), wanted=count, what="answers")
+        require_count(found=project.answered(), wanted=count, what="answers")
     return {"job": cost}
 
 
 def _jobs(folder: Path, count: int) -> dict[str, Cost]:
-    with JobDetails(folder / "account") as account:
+    with Account(folder / "account") as account:
         account.hold(held=True)
         project = many_jobs(folder / "project", account, count)
         submitted = project.run("reconcile", "--quiet")
-        project.run("reconcile", "--quiet")  # the first look finds all of them changed
+        project.run("reconcile", "--quiet")  # the first pass finds all of them changed
         polled = project.run("reconcile", "--quiet")
         account.hold(held=False)
         collected = project.run("reconcile", "--quiet")
-        expect(found=project.answered(), wanted=count, what="answers")
+        require_count(found=project.answered(), wanted=count, what="answers")
         project.run("reconcile", "--quiet")
         idle = project.run("reconcile", "--quiet")
     return {"submitting": submitted, "polling": polled, "collecting": collected, "idle": idle}
 
 
 def _lines(steps: Sequence[Step]) -> Iterator[Line]:
-    """Yield a line for the seconds of each thing done, and one for the most memory of all."""
+    """Yield a line for the seconds of each phase, and one for the peak memory."""
     names = list(steps[0].costs) if steps else []
     for name in names:
         yield Line(

@@ -1,4 +1,4 @@
-"""Where and when figures were taken: without that they are no figures."""
+"""The machine, versions and time of a measurement."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LIBRARIES: Final = ("click", "httpx", "msgspec", "pydantic", "sqlite-utils", "o
 
 
 def describe() -> str:
-    """Return a paragraph on the machine and the versions of what was run."""
+    """Return a paragraph about the machine and the versions of the measured programs."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    curl = _said("curl", "--version").split("\n")[0].split(" (")[0]
+    curl = _output_of("curl", "--version").split("\n")[0].split(" (")[0]
     versions = [f"Python {sys.version.split()[0]}", curl or "no curl"]
     versions += [f"{name} {version(name)}" for name in _LIBRARIES]
     return (
@@ -30,9 +30,9 @@ def describe() -> str:
 
 
 def stamp() -> str:
-    """Say when it is, at which commit this is, and how busy the machine is before anything runs."""
-    commit = _said("git", "rev-parse", "--short=12", "HEAD") or "unknown"
-    dirty = ", with changes" if _said("git", "status", "--porcelain", "--", "runner") else ""
+    """Return the time, the commit, and the load of the machine before the measurement."""
+    commit = _output_of("git", "rev-parse", "--short=12", "HEAD") or "unknown"
+    dirty = ", with changes" if _output_of("git", "status", "--porcelain", "--", "runner") else ""
     when = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
     return f"{when} UTC, commit {commit}{dirty}, load {os.getloadavg()[0]:.1f} before"
 
@@ -46,7 +46,7 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _said(*command: str) -> str:
+def _output_of(*command: str) -> str:
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A log-log plot as SVG, readable on light and on dark ground; nothing but the standard library."""
+"""A log-log plot as SVG, for light and dark backgrounds; only with the standard library."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOP: Final = 40
 _BOTTOM: Final = 48
 _LABEL_HEIGHT: Final = 14
 _SMALLEST: Final = 0.01
-"""Seconds or megabytes: nothing that is measured here takes less."""
+"""Seconds or megabytes; smaller values are drawn here."""
 
 _STYLE: Final = """
   text { font: 12px system-ui, sans-serif; fill: #24292f }
@@ -59,7 +59,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scale:
-    """Where numbers lie: whole decades, spread over some pixels."""
+    """A logarithmic scale: whole decades over a range of pixels."""
 
     first: int
     last: int
@@ -68,7 +68,7 @@ class _Scale:
 
     @classmethod
     def over(cls, numbers: Sequence[float], *, start: float, end: float) -> _Scale:
-        """Choose the decades that hold all of these, two at the least."""
+        """Return a scale with the decades of these numbers, at least one decade."""
         logs = [math.log10(max(number, _SMALLEST)) for number in numbers] or [0.0]
         first, last = math.floor(min(logs)), math.ceil(max(logs))
         return cls(first=first, last=max(last, first + 1), start=start, end=end)
@@ -126,7 +126,7 @@ def _panel(panel: Panel) -> Iterator[str]:
 
 
 def _places(lines: Sequence[Line], up: _Scale) -> Sequence[tuple[Line, float]]:
-    """Give each name a place beside the end of its line, none on top of another."""
+    """Return the position of each name next to the end of its line, without overlaps."""
     places: list[tuple[Line, float]] = []
     lowest = -math.inf
     for line in sorted(lines, key=lambda line: up(line.points[-1][1])):

@@ -1,4 +1,4 @@
-"""Projects of runner for the benchmarks, and the commands that are run in them."""
+"""Projects for the benchmarks, and running commands in them."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.account import environment
-from benchmarks.costs import Failed, measure
-from benchmarks.rows import RequestHashes, custom_id
+from benchmarks.costs import BenchmarkFailed, measure
+from benchmarks.rows import Rows, custom_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from benchmarks.account import JobDetails
+    from benchmarks.account import Account
     from benchmarks.costs import Cost
 
 RUNNER: Final = Path(sysconfig.get_path("scripts")) / "runner"
 """The command as pip installs it for this Python."""
 
 PAUSE: Final = "0.001"
-"""Seconds between passes with --wait: the provider is done, so that this is no work of anyone."""
+"""Seconds between passes with --wait: the provider has finished already, so waiting is no work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A project in `folder`, at an account."""
+    """A project in `folder` whose provider is an account."""
 
     folder: Path
-    account: JobDetails
+    account: Account
 
     def run(self, *arguments: str) -> Cost:
-        """Run `runner` with these arguments; raises Failed."""
+        """Run `runner` with these arguments; raises BenchmarkFailed."""
         return measure(
             [str(RUNNER), *arguments],
             folder=self.folder,
@@ -41,19 +41,19 @@ class Project:
         )
 
     def answered(self) -> int:
-        """Count the lines of all outputs."""
+        """Return the number of lines of all outputs."""
         return sum(count_lines(path) for path in self.folder.glob("outputs/*/latest/output.jsonl"))
 
 
-def one_job(folder: Path, account: JobDetails, *, source: Path, endpoint: str) -> Project:
-    """Make a project with one job, whose input lies elsewhere."""
+def one_job(folder: Path, account: Account, *, source: Path, endpoint: str) -> Project:
+    """Create a project with one job, whose input is outside of it."""
     project = _project(folder, account)
     _spec(folder, "job", endpoint, str(source))
     return project
 
 
-def many_jobs(folder: Path, account: JobDetails, jobs: int) -> Project:
-    """Make a project with so many jobs of one request each: a spec and an input for each."""
+def many_jobs(folder: Path, account: Account, jobs: int) -> Project:
+    """Create a project with many jobs of one request each, with a spec and an input for each."""
     project = _project(folder, account)
     (folder / "data").mkdir()
     add_jobs(project, range(jobs))
@@ -61,8 +61,8 @@ def many_jobs(folder: Path, account: JobDetails, jobs: int) -> Project:
 
 
 def add_jobs(project: Project, numbers: Iterable[int]) -> None:
-    """Write specs and inputs of the jobs of these numbers; no two of all ask the same."""
-    rows = RequestHashes(count=1)
+    """Write the specs and inputs of the jobs with these numbers; all inputs differ."""
+    rows = Rows(count=1)
     for number in numbers:
         name = f"job-{number:05}"
         _spec(project.folder, name, rows.endpoint, f"data/{name}.jsonl")
@@ -73,18 +73,18 @@ def add_jobs(project: Project, numbers: Iterable[int]) -> None:
 
 
 def count_lines(path: Path) -> int:
-    """Count the lines of a file, a megabyte at a time."""
+    """Return the number of lines of a file, read one megabyte at a time."""
     with path.open("rb") as file:
         return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
 
 
-def expect(*, found: int, wanted: int, what: str) -> None:
-    """Raise Failed unless that many were found: what does less is not faster."""
+def require_count(*, found: int, wanted: int, what: str) -> None:
+    """Raise BenchmarkFailed if a contestant did not do the whole work."""
     if found != wanted:
-        raise Failed(f"{what}: {found:,} instead of {wanted:,}")
+        raise BenchmarkFailed(f"{what}: {found:,} instead of {wanted:,}")
 
 
-def _project(folder: Path, account: JobDetails) -> Project:
+def _project(folder: Path, account: Account) -> Project:
     (folder / "specs").mkdir(parents=True)
     (folder / "runner.yaml").write_text(
         "default_provider: benchmark\n"

@@ -1,15 +1,15 @@
-"""A Batch API whose own work costs next to nothing, in a process of its own.
+"""A Batch API that needs almost no time itself, in a separate process.
 
-What is measured is everything but the provider's time, so this one takes none: uploads go from
-the socket to the disk, a batch is completed as soon as somebody looks, and its answers lie ready.
-It is the same for everybody who is measured, counts their requests and tells what it cost itself.
-The provider that runner embeds checks and answers each request, which is work of the kind that is
-to be left out here; and its HTTP server takes more time for 200 MB than all of curl.
+The benchmarks measure everything but the provider's time, so this provider does as little as
+possible: uploads go from the socket to the disk, a batch is completed when it is first retrieved or
+listed, and its answers are prepared in advance. It is the same for all contestants, counts their
+requests and reports its own cost. The built-in provider `local` validates and answers each request,
+which must not be measured here; and its HTTP server takes more time for 200 MB than all of curl.
 
-`answers/FIRST.jsonl` below its folder is the output of a batch whose first request has the
-custom_id FIRST. Where there is none, the answers are made up: that is for small batches.
+`answers/FIRST.jsonl` in its folder is the output of a batch whose first request has the custom_id
+FIRST. Without such a file the answers are generated; this is meant for small batches.
 
-Run as `python -m benchmarks.provider FOLDER`; prints its port, and ends when its stdin does.
+Run as `python -m benchmarks.provider FOLDER`; it prints its port, and ends when its stdin does.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from urllib.parse import parse_qs, urlsplit
 from benchmarks.form import Form
 from benchmarks.rows import answer
 
-_MADE_UP_AT_MOST: Final = 1_000_000
-"""Bytes of input for which answers are made up: more would be work of the provider."""
+_GENERATED_AT_MOST: Final = 1_000_000
+"""Bytes of input for which answers are generated: more would take the provider's time."""
 
 _FIRST_ID: Final = re.compile(rb'"custom_id": ?"([^"]*)"')
 _FILE: Final = re.compile(r"/v1/files/([^/]+)")
@@ -41,7 +41,7 @@ _BATCH: Final = re.compile(r"/v1/batches/([^/]+)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file of the account and where its bytes lie."""
+    """A file of the account, and the path of its bytes."""
 
     id: str
     filename: str
@@ -50,7 +50,7 @@ class StoredFile:
     created_at: int
 
     def to_api(self) -> dict[str, Any]:
-        """Give the File object of the API."""
+        """Return the File object of the API."""
         return {
             "id": self.id,
             "object": "file",
@@ -63,8 +63,8 @@ class StoredFile:
 
 
 @dataclass(slots=True, kw_only=True)
-class JobDetails:
-    """Everything there is: files, batches, and how often what was asked.
+class Account:
+    """The state of the provider: files, batches, and the number of requests by kind.
 
     While `held`, batches stay in progress.
     """
@@ -77,7 +77,7 @@ class JobDetails:
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def add_file(self, path: Path, *, filename: str, purpose: str) -> StoredFile:
-        """Take a file in whose bytes are there already."""
+        """Add a file whose bytes are on disk already."""
         with self.lock:
             stored = StoredFile(
                 id=f"file-{len(self.files) + 1:08}",
@@ -90,7 +90,7 @@ class JobDetails:
         return stored
 
     def create(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Make a batch, which the reply shows as being validated."""
+        """Create a batch; its status in the reply is `validating`."""
         with self.lock:
             identifier = f"batch_{len(self.batches) + 1:08}"
             now = int(time.time())
@@ -118,12 +118,12 @@ class JobDetails:
             }
             return dict(batch)
 
-    def look(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Show a batch, and complete it by the way."""
+    def advance(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Complete a batch unless batches are held, and return it."""
         with self.lock:
-            return self._look(batch)
+            return self._advance(batch)
 
-    def _look(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def _advance(self, batch: dict[str, Any]) -> dict[str, Any]:
         if self.held or batch["status"] == "completed":
             if self.held and batch["status"] == "validating":
                 batch |= {"status": "in_progress", "in_progress_at": batch["created_at"]}
@@ -142,7 +142,7 @@ class JobDetails:
         return dict(batch)
 
     def _answers(self, source: StoredFile) -> tuple[Path, int]:
-        """Find the answers that lie ready for a file, or make some up; and how many they are."""
+        """Return the path and the number of the answers to a file: prepared or generated ones."""
         with source.path.open("rb") as file:
             found = _FIRST_ID.search(file.readline())
             if found is None:
@@ -150,17 +150,17 @@ class JobDetails:
             path = self.folder / "answers" / f"{found[1].decode()}.jsonl"
             if path.exists():
                 return path, int(path.with_suffix(".count").read_text())
-            if source.path.stat().st_size > _MADE_UP_AT_MOST:
+            if source.path.stat().st_size > _GENERATED_AT_MOST:
                 raise ValueError(f"{path} was not prepared")
             file.seek(0)
             ids = [match[1].decode() for line in file if (match := _FIRST_ID.search(line))]
-        path = self.folder / "made-up" / source.id
+        path = self.folder / "generated" / source.id
         path.write_text("".join(map(answer, ids)))
         return path, len(ids)
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """One connection; each has a thread of its own."""
+    """One connection; each has its own thread."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -187,9 +187,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(account.files[found[1]].to_api())
         elif (found := _BATCH.fullmatch(url.path)) and found[1] in account.batches:
             self._count("GET /batches/ID")
-            self._json(account.look(account.batches[found[1]]))
+            self._json(account.advance(account.batches[found[1]]))
         else:
-            self._lost()
+            self._not_found()
 
     def do_POST(self) -> None:
         account = self.server.account
@@ -205,10 +205,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({})
         else:
             self.rfile.read(size)
-            self._lost()
+            self._not_found()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base's name
-        """Say nothing: the account keeps count."""
+        """Log nothing: the account counts the requests."""
 
     def _count(self, what: str) -> None:
         with self.server.account.lock:
@@ -240,7 +240,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def _lost(self) -> None:
+    def _not_found(self) -> None:
         message = f"nothing here: {self.command} {self.path}"
         self._json({"error": {"message": message, "type": "invalid_request_error"}}, 404)
 
@@ -249,23 +249,23 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, account: JobDetails) -> None:
+    def __init__(self, account: Account) -> None:
         self.account = account
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def server_bind(self) -> None:
-        """Bind without the look-up of the machine's name that the base adds."""
+        """Bind without the base class's lookup of the machine's name."""
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
 
-def _page(account: JobDetails, query: dict[str, list[str]]) -> dict[str, Any]:
+def _page(account: Account, query: dict[str, list[str]]) -> dict[str, Any]:
     limit = int(query.get("limit", ["20"])[0])
     newest_first = list(reversed(account.batches.values()))
     after = query.get("after", [""])[0]
     start = len(account.batches) - int(after.removeprefix("batch_")) + 1 if after else 0
-    page = [account.look(batch) for batch in newest_first[start : start + limit]]
+    page = [account.advance(batch) for batch in newest_first[start : start + limit]]
     return {
         "object": "list",
         "data": page,
@@ -278,9 +278,9 @@ def _page(account: JobDetails, query: dict[str, list[str]]) -> dict[str, Any]:
 def main() -> None:
     """Serve until stdin ends."""
     folder = Path(sys.argv[1])
-    for name in ("made-up", "uploads"):
+    for name in ("generated", "uploads"):
         (folder / name).mkdir()
-    server = _Server(JobDetails(folder=folder))
+    server = _Server(Account(folder=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()

@@ -1,7 +1,7 @@
-"""Laying figures out: tables in Markdown, which terminals show well enough, and RESULTS.md.
+"""Formatting figures as Markdown tables, and RESULTS.md.
 
-RESULTS.md is a row of blocks, one a case, so that one case can be run anew and the others keep
-their figures; each block says when, at which commit and on how busy a machine it was measured.
+RESULTS.md has one block for each case, so that one case can be measured again while the others keep
+their figures. Each block has the time, the commit and the load of the machine.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.cases import Case
-    from benchmarks.costs import Bar, Cost, ProjectTotals
+    from benchmarks.costs import Bar, Cost, Figures
     from benchmarks.growth import Growth, Step
 
 HEAD: Final = """\
 # Results
 
-Written by `make bench`; README.md beside this file says what is measured and how. Figures are
-medians of rounds in turn; ratios are medians of the rounds' ratios.
+Written by `make bench`; README.md in this folder describes the measurements. Figures are medians
+over rounds; ratios are medians of the rounds' ratios.
 """
 
 
-def case_block(case: Case, figures: ProjectTotals, stamp: str) -> str:
-    """Lay out one case: its table, its bars, when it was measured."""
+def case_block(case: Case, figures: Figures, stamp: str) -> str:
+    """Return the block of one case: its table, its bars and its stamp."""
     lines = [f"## {case.title}", "", *_table(case, figures), ""]
     if case.bars:
         lines += [*(f"- {_verdict(bar, figures)}" for bar in case.bars), ""]
@@ -35,14 +35,14 @@ def case_block(case: Case, figures: ProjectTotals, stamp: str) -> str:
 
 
 def growth_block(growth: Growth, stamp: str) -> str:
-    """Lay out what grows how: the plot, and its numbers."""
+    """Return the block of the growth: the plot and its numbers."""
     lines = ["## Growth", "", "![wall clock and peak memory, by rows and by jobs](growth.svg)", ""]
     lines += [*_steps("rows", growth.rows), "", *_steps("jobs", growth.jobs), ""]
     return "\n".join([*lines, stamp, ""])
 
 
 def put(text: str, name: str, block: str) -> str:
-    """Return a document with this block in the place of the one of the same name, or at its end."""
+    """Return the document with a block: it replaces the one of the same name or is appended."""
     marked = f"<!-- {name} -->\n{block.rstrip()}\n<!-- end -->\n"
     pattern = re.compile(rf"<!-- {re.escape(name)} -->\n.*?<!-- end -->\n", re.DOTALL)
     if pattern.search(text):
@@ -50,7 +50,7 @@ def put(text: str, name: str, block: str) -> str:
     return f"{text.rstrip()}\n\n{marked}"
 
 
-def _table(case: Case, figures: ProjectTotals) -> Iterator[str]:
+def _table(case: Case, figures: Figures) -> Iterator[str]:
     base = case.baseline
     head = ["", *NAMES.values(), "provider CPU s"]
     if base is not None:
@@ -72,13 +72,13 @@ def _table(case: Case, figures: ProjectTotals) -> Iterator[str]:
         yield _row(cells)
 
 
-def _peak(figures: ProjectTotals, name: str) -> str:
+def _peak(figures: Figures, name: str) -> str:
     peak = figures.median(name, "peak_mb")
     floor = max(cost.peak_floor for cost in figures.rounds[name])
     return f"{peak:,.0f}" if peak > floor else f"≤ {floor:.0f}"
 
 
-def _verdict(bar: Bar, figures: ProjectTotals) -> str:
+def _verdict(bar: Bar, figures: Figures) -> str:
     value = f"{bar.value(figures):,.3f}".rstrip("0").rstrip(".")
     return f"{'met' if bar.met(figures) else '**not met**'}: {bar} (measured: {value})"
 

@@ -1,7 +1,7 @@
-"""What is asked and answered in the benchmarks: the same bytes on every machine, every time.
+"""The requests and answers of the benchmarks: the same bytes on every machine.
 
-Texts are the questions of Banking77 (specs/banking77), which people have typed; longer ones are
-made of several.
+Texts are the questions of Banking77 (specs/banking77), typed by customers; longer texts join
+several questions.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-A_BATCH: Final = 50_000
+BATCH_ROWS: Final = 50_000
 """Requests in the largest batch that OpenAI takes."""
 
 _POOL: Final = 997
-"""How many different texts there are: enough that nothing profits from their repetition."""
+"""The number of different texts: enough that their repetition does not help any contestant."""
 
 _REQUEST: Final = (
     '{"custom_id": "@", "method": "POST", "url": "/v1/chat/completions", "body": {"model":'
@@ -49,11 +49,11 @@ _TINY_ANSWER: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestHashes:
-    """So many requests and their answers.
+class Rows:
+    """`count` requests and their answers.
 
-    `request_bytes` and `answer_bytes` count the line feed; None leaves a line as long as one
-    question makes it. `tiny` ones are as short as they can be.
+    `request_bytes` and `answer_bytes` are the lengths of a line with its line feed; None: the line
+    holds one question. `tiny` lines are as short as possible.
     """
 
     count: int
@@ -63,11 +63,11 @@ class RequestHashes:
 
     @property
     def endpoint(self) -> str:
-        """Where these requests go."""
+        """The endpoint of the requests."""
         return "/v1/embeddings" if self.tiny else "/v1/chat/completions"
 
     def write_requests(self, path: Path) -> None:
-        """Write the input."""
+        """Write the input file."""
         template = _TINY_REQUEST if self.tiny else _REQUEST
         lines = _filled(template, self._texts(template, self.request_bytes))
         with path.open("w", encoding="ascii") as file:
@@ -76,12 +76,12 @@ class RequestHashes:
             )
 
     def write_answers(self, folder: Path) -> None:
-        """Write the output of each batch of the input, its lines in random order."""
+        """Write the output file of each batch of the input, with its lines in random order."""
         template = _TINY_ANSWER if self.tiny else _ANSWER
         lines = _filled(template, self._texts(template, self.answer_bytes))
         chance = random.Random(20_240_601)
-        for start in range(0, self.count, A_BATCH):
-            rows = list(range(start, min(start + A_BATCH, self.count)))
+        for start in range(0, self.count, BATCH_ROWS):
+            rows = list(range(start, min(start + BATCH_ROWS, self.count)))
             chance.shuffle(rows)
             path = folder / f"{custom_id(start)}.jsonl"
             with path.open("w", encoding="ascii") as file:
@@ -100,18 +100,18 @@ class RequestHashes:
 
 
 def custom_id(row: int) -> str:
-    """Name a request; all names are equally long."""
+    """Return the custom_id of a row; all have the same length."""
     return f"request-{row:08}"
 
 
 def answer(identifier: str) -> str:
-    """Make up the answer to one request."""
+    """Return a generated answer to one request."""
     return _ANSWER.replace("~", questions()[0]).replace("@", identifier)
 
 
 @cache
 def questions() -> Sequence[str]:
-    """Read the questions of Banking77, as they stand inside a JSON string."""
+    """Return the questions of Banking77, escaped for a JSON string."""
     found = []
     for name in ("train", "test"):
         path = ROOT / "specs" / "banking77" / f"banking77-{name}.csv"
@@ -121,7 +121,7 @@ def questions() -> Sequence[str]:
 
 
 def long_texts(length: int) -> Iterator[str]:
-    """Yield texts of exactly this length: whole questions, and dots where none fits any more."""
+    """Yield texts of exactly this length: whole questions, filled up with dots."""
     chance = random.Random(length)
     while True:
         text, left = [], length

@@ -1,15 +1,16 @@
-"""What reading an input costs, beside the least it could cost: one SHA-256 over its bytes.
+"""The cost of reading an input, compared with one SHA-256 over its bytes.
 
-Writes a deterministic input of 50,000 chat requests and 200 MB, the largest batch OpenAI takes,
-and measures in turn, each in a process of its own, so that a busy machine slows them alike:
+Writes a deterministic input of 50,000 chat requests and 200 MB, the largest batch that OpenAI
+accepts, and measures alternately, each in its own process, so that a busy machine slows all of
+them:
 
     start        the interpreter and the imports, no input
     sha256sum    coreutils, hashing the file
     hashlib      Python's OpenSSL, hashing the file
     scan         runner.inputs: every rule checked, hashed, cut into shards, ids written
 
-Run from the repository: `python benchmarks/scan.py [--json] [--pairs N] [--rows N]`. It judges
-nothing: figures are compared by people, on one machine, before and after a change.
+Run from the repository: `python benchmarks/scan.py [--json] [--pairs N] [--rows N]`. It never
+fails because of a figure: compare figures of one machine before and after a change.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROW_BYTES: Final = 3_999
-"""Without the line feed: 50,000 of them fill 200 MB to the byte."""
+"""Without the line feed: 50,000 rows are exactly 200 MB."""
 
 START: Final = "import runner.inputs.scan, runner.spec.project"
 HASHLIB: Final = (
@@ -49,7 +50,7 @@ print(found.digest, found.requests, len(found.shards))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one process took: seconds of wall clock and processor, and megabytes at its peak."""
+    """The cost of one process: seconds of wall clock and processor, peak memory in megabytes."""
 
     wall: float
     cpu: float
@@ -83,7 +84,7 @@ def main() -> None:
 
 
 def write_input(path: Path, rows: int) -> None:
-    """Write the same requests on every machine: English-like text with some escapes in it."""
+    """Write the input, the same on every machine: English-like text with some escapes."""
     chance = random.Random(20_240_601)
     words = ["".join(chance.choices("etaoinshrdlu", k=chance.randint(2, 9))) for _ in range(2000)]
     with path.open("wb") as file:
@@ -98,12 +99,12 @@ def write_input(path: Path, rows: int) -> None:
             )
             after = '"}], "max_tokens": 16, "temperature": 0}}'
             room = ROW_BYTES - len(before) - len(after)
-            # No cut through an escape: the text ends in plain letters.
+            # Do not cut an escape in two: the text ends in plain letters.
             file.write(f"{before}{text[: room - 4].rstrip(chr(92)):x<{room}}{after}\n".encode())
 
 
 def measure(path: Path, pairs: int) -> dict[str, Cost]:
-    """Run everything `pairs` times in turn and return the medians; the first round warms up."""
+    """Run everything `pairs` times alternately and return the medians, without the first round."""
     commands = {
         "start": [sys.executable, "-c", START],
         "sha256sum": ["sha256sum", str(path)],
@@ -132,7 +133,7 @@ def measure(path: Path, pairs: int) -> dict[str, Cost]:
 
 
 def run(command: list[str]) -> tuple[Cost, str]:
-    """Run a process to its end and return what it alone took, and what it printed."""
+    """Run a process to its end and return its own cost and its output."""
     began = time.perf_counter()
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."}
@@ -148,7 +149,7 @@ def run(command: list[str]) -> tuple[Cost, str]:
 
 
 def table(report: dict[str, object], figures: dict[str, Cost], size: int) -> str:
-    """Lay the figures out for people."""
+    """Return the figures as a text table."""
     lines = [
         f"{report['rows']:,} requests, {size / 1e6:.0f} MB, medians of {report['pairs']}",
         "",

@@ -1,9 +1,8 @@
-"""The nouns the Batch API speaks: batch, file, and the statuses between them.
+"""The objects of the Batch API: batches, files and their statuses.
 
-Pure values. Parsing is lenient where the world is (fact sheet, sections 1 and 5): fields may
-be absent, null or of a neighbouring type, statuses may be new, and whatever is not known yet
-is kept in `raw`. It is strict only where guessing would lose money: an object without an id is
-not a batch.
+Pure values. Parsing is lenient because providers differ (fact sheet, sections 1 and 5): fields may
+be missing, null or of another type, statuses may be new, and unknown fields are kept in `raw`. It
+is strict only where a guess could cost money: an object without an id is not a batch.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ CLASSIC_FIELDS: Final = (
 """The twenty classic fields of the OpenAI Batch object, in the order of its reference."""
 
 NEWER_FIELDS: Final = ("model", "usage")
-"""Added in 2025; absent from most dialects."""
+"""Added in 2025; missing at most other providers."""
 
 MONEY_CODES: Final = frozenset(
     {
@@ -52,11 +51,11 @@ MONEY_CODES: Final = frozenset(
         "project_spend_limit_exceeded",
     }
 )
-"""Codes that only a person with a credit card can change, of a reply or of a whole batch."""
+"""Error codes, of a reply or of a batch, that mean that credit or a spending limit is used up."""
 
 
 class BatchStatus(StrEnum):
-    """The eight statuses of the reference, spelt as the API spells them."""
+    """The eight statuses of the reference."""
 
     VALIDATING = "validating"
     FAILED = "failed"
@@ -71,7 +70,7 @@ class BatchStatus(StrEnum):
 TERMINAL: Final = frozenset(
     {BatchStatus.FAILED, BatchStatus.COMPLETED, BatchStatus.EXPIRED, BatchStatus.CANCELLED}
 )
-"""What the API will not change again. An unknown status is never one of them."""
+"""The final statuses. An unknown status is never one of them."""
 
 _ORDER: Final = {
     BatchStatus.VALIDATING: 0,
@@ -95,13 +94,13 @@ _SYNONYMS: Final = {
     "canceling": BatchStatus.CANCELLING,
     "canceled": BatchStatus.CANCELLED,
 }
-"""What dialects say instead (fact sheet, section 5); capitals do not count."""
+"""The statuses of other providers (fact sheet, section 5), in lower case."""
 
 _LARGEST: Final = 2**63 - 1
 
 
 def known_status(word: str) -> BatchStatus | None:
-    """Read a provider's word for a status; None for one that nobody knows."""
+    """Return the status for a provider's word; None if it is unknown."""
     lower = word.strip().lower()
     try:
         return BatchStatus(lower)
@@ -110,8 +109,8 @@ def known_status(word: str) -> BatchStatus | None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestCounts:
-    """What the API says of its progress. For display only: counts are known to lie."""
+class BatchRequestCounts:
+    """The progress of a batch as the API reports it. For display only: it is often wrong."""
 
     total: int = 0
     completed: int = 0
@@ -128,7 +127,7 @@ class BatchError:
     line: int | None = None
 
     def __str__(self) -> str:
-        """Render as `line 3: message (code)`, leaving out what the API left out."""
+        """Render as `line 3: message (code)`, without the parts that the API left out."""
         where = f"line {self.line}: " if self.line is not None else ""
         what = self.message or self.code or "no reason given"
         code = f" ({self.code})" if self.code and self.message else ""
@@ -137,10 +136,10 @@ class BatchError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A Batch object as one reply showed it.
+    """A Batch object as received in one reply.
 
-    Times are Unix seconds by the provider's clock. `raw` is the object as received, unknown
-    fields included; it is what is stored and shown.
+    Times are Unix seconds by the provider's clock. `raw` is the object as received, with unknown
+    fields; it is stored and shown.
     """
 
     id: str
@@ -159,7 +158,7 @@ class Batch:
     expired_at: int | None = None
     cancelling_at: int | None = None
     cancelled_at: int | None = None
-    request_counts: RequestCounts = RequestCounts()
+    request_counts: BatchRequestCounts = BatchRequestCounts()
     errors: tuple[BatchError, ...] = ()
     metadata: Mapping[str, str]
     model: str | None = None
@@ -169,7 +168,7 @@ class Batch:
     def from_api(cls, raw: object) -> Batch:
         """Read a Batch object from decoded JSON.
 
-        Raises ValueError, saying what is amiss, for anything that has no id or no status.
+        Raises ValueError with the reason if it has no id or no status.
         """
         if not isinstance(raw, dict):
             raise ValueError(f"expected a Batch object, got {_kind(raw)}")  # noqa: TRY004
@@ -204,7 +203,7 @@ class Batch:
 
     @property
     def known_status(self) -> BatchStatus | None:
-        """The status as one of the eight, or None where nobody knows the provider's word."""
+        """The status as one of the eight, or None if the provider's word is unknown."""
         return known_status(self.status)
 
     @property
@@ -214,7 +213,7 @@ class Batch:
 
     @property
     def ended_at(self) -> int | None:
-        """When it came to its end, by its status; None while it has not, or nobody says."""
+        """When the batch ended, by its status; None if it has not, or the provider does not say."""
         match self.known_status:
             case BatchStatus.COMPLETED:
                 return self.completed_at
@@ -228,18 +227,17 @@ class Batch:
                 return None
 
     def differs(self, other: Batch) -> bool:
-        """Whether two views of a batch differ in anything that runner or a reader goes by.
+        """Whether two observations of a batch differ in a field that runner or its reports use.
 
-        A provider's list may show fewer fields than its single object does; that alone is no
-        difference.
+        A provider's list may show fewer fields than the object itself; that alone is no difference.
         """
         mine, its = replace(self, raw={}), replace(other, raw={})
         return mine != its or self.raw.get("usage") != other.raw.get("usage")
 
     def behind(self, status: str) -> bool:
-        """Whether this view of the batch is older than one that showed `status`.
+        """Whether this observation is older than one with `status`.
 
-        A stale list is recognised by it. Unknown statuses are neither older nor newer.
+        This detects a stale list. Unknown statuses are neither older nor newer.
         """
         mine, its = known_status(self.status), known_status(status)
         return mine is not None and its is not None and _ORDER[mine] < _ORDER[its]
@@ -247,7 +245,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A File object as one reply showed it; `bytes` is its size by the provider's count."""
+    """A File object as received in one reply; `bytes` is its size as the provider reports it."""
 
     id: str
     filename: str | None = None
@@ -292,14 +290,14 @@ def _text(value: object) -> str | None:
 def _seconds(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # Beyond 64 bits it is no time and no size, and SQLite could not hold it; NaN compares false.
+    # SQLite cannot store more than 64 bits; comparisons with NaN are false.
     return int(value) if -_LARGEST <= value <= _LARGEST else None
 
 
-def _counts(value: object) -> RequestCounts:
+def _counts(value: object) -> BatchRequestCounts:
     if not isinstance(value, dict):
-        return RequestCounts()
-    return RequestCounts(
+        return BatchRequestCounts()
+    return BatchRequestCounts(
         total=_seconds(value.get("total")) or 0,
         completed=_seconds(value.get("completed")) or 0,
         failed=_seconds(value.get("failed")) or 0,

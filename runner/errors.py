@@ -1,33 +1,33 @@
-"""Everything that can go wrong and that a person or a provider can cause.
+"""The errors that a user, this machine or a provider can cause.
 
-One tree, so that a caller can be as coarse or as fine as it needs, and so that an
-exception outside it is by definition a bug in runner:
+They form one tree, so that a caller can catch a broad or a narrow class. An exception outside the
+tree is a bug in runner.
 
     RunnerError                     exit 1 unless said otherwise
     ├── InvalidInput                exit 2; every problem found, each with its place
-    ├── UsageError                  exit 2; the command line asks for something that is not there
-    ├── LockHeld                    exit 75; another reconcile is at work
+    ├── UsageError                  exit 2; the command names something that does not exist
+    ├── LockHeld                    exit 75; another reconcile is running
     ├── LedgerError                 the ledger cannot be used (corrupt, full, read-only, ...)
-    │   ├── LedgerDamaged           no database, or one that does not hang together
+    │   ├── LedgerDamaged           not a database, or an inconsistent one
     │   └── LedgerTooNew            written by a later version of runner
-    ├── LocalFileError              a file of ours cannot be read or written (disk full, ...)
-    ├── InputChanged                the input is no longer what was validated
-    ├── PlanMoved                   what would be done is not what a kept plan says
+    ├── LocalFileError              a local file cannot be read or written (disk full, ...)
+    ├── InputChanged                the input is not the one that was validated
+    ├── PlanOutdated                a saved plan differs from a plan made now
     ├── MissingExtra                a feature needs an optional dependency
-    ├── NotDelivered                a message did not come to whom it was for
-    └── ApiError                    what a provider answered, or did not answer
-        ├── Transient               trying again can help, and the call has not acted
-        │   ├── Unreachable         refused, no route, no DNS: nothing was received
-        │   ├── RateLimited         429; `retry_after` says when
-        │   └── FileNotVisible      the file just uploaded is not known there yet
-        ├── MayHaveActed            a POST whose outcome is unknown: look before acting again
+    ├── NotDelivered                a message to a hook, or a ping, was not delivered
+    └── ApiError                    a provider answered with an error, or did not answer
+        ├── Transient               a retry can help, and the call has not acted
+        │   ├── Unreachable         refused, no route, no DNS: nothing was sent
+        │   ├── RateLimited         429; `retry_after` is the wait in seconds
+        │   └── FileNotVisible      the provider does not know the uploaded file yet
+        ├── MayHaveActed            a POST with an unknown outcome: check before acting again
         ├── OutOfMoney              quota, credits, hard limits: no retry can help
-        ├── Unauthorized            the key is missing, refused or lacks the right
-        ├── NotFound                the object is not there (or not this key's)
-        ├── NotOffered              the provider has no such call
+        ├── Unauthorized            the API key is missing, refused or lacks a right
+        ├── NotFound                the object does not exist, or belongs to another API key
+        ├── NotOffered              the provider does not offer the call
         ├── Rejected                any other 4xx: the request itself is wrong
-        │   └── TooLarge            the file has more bytes than the provider takes
-        └── UnexpectedReply         a reply that is not the API's: HTML, no id, cut short
+        │   └── TooLarge            the file is larger than the provider accepts
+        └── UnexpectedReply         a reply without a usable object: HTML, no id, cut short
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Problem:
-    """One thing wrong with a document, and where.
+    """One problem in a document, with its place.
 
-    `line` and `column` count from 1; 0 means that the problem has no such place
-    (a missing file has no line). `path` is shown as the user wrote it.
+    `line` and `column` count from 1; 0 means that the problem has none (a missing file has no
+    line). `path` is shown as the user wrote it.
     """
 
     path: str
@@ -53,7 +53,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        """Render as `path:line[:col]: message`, the form editors and CI parsers jump to."""
+        """Render as `path:line[:col]: message`, a format that editors and CI systems recognize."""
         place = self.path
         if self.line:
             place += f":{self.line}"
@@ -63,17 +63,17 @@ class Problem:
 
 
 class RunnerError(Exception):
-    """The root of every failure that is not a bug in runner.
+    """The base class of every failure that is not a bug in runner.
 
-    The text of the exception is a whole sentence for people: what is wrong, why it
-    matters, what to do. It never holds a secret.
+    The text is a complete message for the user: the problem, why it matters, and what to do. It
+    never holds a secret.
     """
 
     exit_code: ClassVar[int] = 1
 
 
 class InvalidInput(RunnerError):
-    """A spec, a project file or an input breaks rules that can be checked offline.
+    """A spec, a project file or an input breaks rules that are checked offline.
 
     `problems` is never empty and is sorted by path, line and column.
     """
@@ -86,7 +86,7 @@ class InvalidInput(RunnerError):
 
 
 class UsageError(RunnerError):
-    """The command names something that does not exist or cannot be done as asked."""
+    """The command names something that does not exist, or cannot be run with these arguments."""
 
     exit_code: ClassVar[int] = 2
 
@@ -102,7 +102,7 @@ class LedgerError(RunnerError):
 
 
 class LedgerDamaged(LedgerError):
-    """The ledger's file is no database, or one that does not hang together any more."""
+    """The ledger's file is not a database, or an inconsistent one."""
 
 
 class LedgerTooNew(LedgerError):
@@ -114,22 +114,21 @@ class LocalFileError(RunnerError):
 
 
 class InputChanged(RunnerError):
-    """The input's bytes are no longer those that were validated and hashed."""
+    """The bytes of the input are not those that were validated and hashed."""
 
 
 class PlanOutdated(RunnerError):
-    """A plan that was kept is not what would be done now; nothing was done."""
+    """A saved plan differs from a plan made now; nothing was done."""
 
 
 class MissingExtra(RunnerError):
-    """A feature was asked for whose optional dependencies are not installed."""
+    """A feature was used whose optional dependencies are not installed."""
 
 
 class NotDelivered(RunnerError):
-    """A message to a hook, or a ping, was not taken; the work itself went on.
+    """A message to a hook, or a ping, was not delivered; the pass itself went on.
 
-    `printed` is what a command has said of it. It is for the person who runs the command, and is
-    kept nowhere.
+    `printed` is the output of a hook's command. It is shown to the user and stored nowhere.
     """
 
     def __init__(self, message: str, *, printed: str = "") -> None:
@@ -138,16 +137,16 @@ class NotDelivered(RunnerError):
 
 
 class ApiError(RunnerError):
-    """A provider's refusal or silence.
+    """A provider answered with an error, or did not answer.
 
     Attributes:
         provider: the provider's name in the project.
         call: method and path, such as `POST /batches`.
-        status: the HTTP status, or None where no reply came.
+        status: the HTTP status, or None without a reply.
         code: the API's own error code, or None.
-        param: the API's own name for the parameter at fault, or None.
+        param: the API's own name for the wrong parameter, or None.
         request_id: the provider's id for the exchange, or None.
-        retry_after: seconds the provider asked us to wait, or None.
+        retry_after: the seconds of the provider's Retry-After header, or None.
 
     """
 
@@ -174,7 +173,7 @@ class ApiError(RunnerError):
 
 
 class Transient(ApiError):
-    """Trying the same call again can help, and doing so is safe."""
+    """A retry of the same call can help and is safe."""
 
 
 class Unreachable(Transient):
@@ -182,15 +181,15 @@ class Unreachable(Transient):
 
 
 class RateLimited(Transient):
-    """429 that asks for patience, not for money."""
+    """The provider refuses calls for a time (429), not for lack of credit."""
 
 
 class FileNotVisible(Transient):
-    """The API does not know the file just uploaded to it yet (fact sheet, failure 9)."""
+    """The provider does not know the uploaded file yet (fact sheet, failure 9)."""
 
 
 class MayHaveActed(ApiError):
-    """A call that changes something got no usable answer: it may have been carried out."""
+    """A call that creates something got no usable reply: it may have been carried out."""
 
 
 class OutOfMoney(ApiError):
@@ -198,24 +197,24 @@ class OutOfMoney(ApiError):
 
 
 class Unauthorized(ApiError):
-    """The key is missing, refused, or lacks the right to do this."""
+    """The API key is missing, refused, or lacks the right to make this call."""
 
 
 class NotFound(ApiError):
-    """The object does not exist, or belongs to another project's key."""
+    """The object does not exist, or belongs to another API key."""
 
 
 class NotOffered(ApiError):
-    """The provider has no such call (404 on a collection, 405, 501)."""
+    """The provider does not offer the call (404 on a collection, 405, 501)."""
 
 
 class Rejected(ApiError):
-    """The provider refuses the request as such; sending it again would not help."""
+    """The provider rejects the request itself; sending it again would not help."""
 
 
 class TooLarge(Rejected):
-    """The provider takes no file of this size; smaller ones may do (fact sheet, failure 12)."""
+    """The provider rejects a file of this size; a smaller one may pass (fact sheet, failure 12)."""
 
 
 class UnexpectedReply(ApiError):
-    """The reply is not one of the API's: HTML, no id, cut short, not JSON."""
+    """The reply has no usable object: HTML, no id, cut short, not JSON."""

@@ -1,4 +1,4 @@
-"""Importing less than a library would load: start-up time is a feature."""
+"""Importing libraries without their optional dependencies, for a short start-up time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def no_progress(*names: str) -> Iterator[None]:
-    """Let the block not find these modules, unless they are loaded already.
+def hidden_imports(*names: str) -> Iterator[None]:
+    """Hide modules from imports inside the block, unless they are loaded already.
 
-    For libraries that load others where they are installed, for what is not used here.
+    Some libraries import optional dependencies if they are installed, for features that runner
+    does not use.
     """
     hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not to be found
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: ImportError
     try:
         yield
     finally:

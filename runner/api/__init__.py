@@ -1,5 +1,5 @@
-"""The Batch API of a provider: what is asked of it, and what its answers mean.
+"""The Batch API of a provider, over HTTP, and webhooks.
 
-`protocol.BatchApi` is what the rest of runner depends on; `client.Client` keeps it over HTTP and
-is imported only where a call is about to be made, because importing an HTTP library is slow.
+The rest of runner depends on `protocol.BatchApi`; `client.Client` implements it over HTTP. The
+client is imported only where a call is about to be made: importing an HTTP library is slow.
 """

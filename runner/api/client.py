@@ -1,10 +1,10 @@
-"""The Batch API over HTTP: every call that runner makes, and the promise each one keeps.
+"""The client for a Batch API over HTTP.
 
-The methods and their guarantees are those of `runner.api.protocol.BatchApi`. How they are kept:
-reading, deleting and cancelling are repeated after any failure that may pass, because doing
-them twice is doing them once. `upload` and `create_batch` are repeated only where the reply (or
-the lack of a connection) proves that nothing was made; every other doubt is MayHaveActed at
-once, and the caller looks before it acts (docs/design.md, "Exactly once").
+The methods and their guarantees are those of `runner.api.protocol.BatchApi`. They are kept as
+follows. Reading, deleting and cancelling are idempotent, so they are retried after any transient
+failure. `upload` and `create_batch` are retried only if the reply (or the lack of a connection)
+proves that nothing was created; in every other doubtful case they raise MayHaveActed immediately,
+and the caller checks the provider before it acts (docs/design.md, "Exactly once").
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from runner.api.pagination import ListPage, walk
+from runner.api.pagination import ListPage, read_pages
 from runner.api.protocol import BatchListing, FileListing
-from runner.api.responses import CallKind, decoded, unusable
-from runner.api.retry import DEFAULT_TIMEOUTS, POLICY, call_with_retry
-from runner.api.transfers import WrongLength, form, position, store
+from runner.api.responses import CallKind, decode_reply, unusable_reply_error
+from runner.api.retry import DEFAULT_POLICY, DEFAULT_TIMEOUTS, call_with_retry
+from runner.api.transfers import WrongLength, current_position, save_content, upload_form
 from runner.api.transport import Body, Transport
 from runner.batch import Batch, BatchStatus, File
 from runner.errors import NotFound, Rejected, UnexpectedReply
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from runner.api.pagination import Entry, Walk
+    from runner.api.pagination import Entry, ListResult
     from runner.api.protocol import Download
     from runner.api.responses import Call, Reply
     from runner.api.retry import RetryPolicy, Timeouts
@@ -42,17 +42,17 @@ _Value = TypeVar("_Value")
 
 BATCHES_A_PAGE: Final = 100
 FILES_A_PAGE: Final = 10_000
-"""The largest pages that OpenAI gives (fact sheet, sections 1 and 2)."""
+"""The largest page sizes that OpenAI allows (fact sheet, sections 1 and 2)."""
 
 _BAD_PARAMETERS: Final = frozenset({400, 422})
 _NOT_CANCELLABLE: Final = frozenset({400, 409})
 
 
 class Client:
-    """A connection to one provider, for one thread; a context manager that closes it.
+    """A client for one provider and one thread; a context manager that closes its connections.
 
-    `clock` gives Unix time, `sleep` waits some seconds and `random` gives numbers in [0, 1).
-    Building one is cheap: nothing is loaded or opened before the first call.
+    `clock` returns Unix time, `sleep` waits for some seconds and `random` returns numbers in
+    [0, 1). Creating a client is cheap: it opens no connection before the first call.
     """
 
     def __init__(
@@ -65,9 +65,11 @@ class Client:
         sleep: Callable[[float], None] = time.sleep,
         random: Callable[[], float] = randomness.random,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
-        policy: RetryPolicy = POLICY,
+        policy: RetryPolicy = DEFAULT_POLICY,
     ) -> None:
-        self._wire = Transport(provider, key, transport=transport, clock=clock, timeouts=timeouts)
+        self._transport = Transport(
+            provider, key, transport=transport, clock=clock, timeouts=timeouts
+        )
         self._sleep = sleep
         self._random = random
         self._policy = policy
@@ -84,19 +86,19 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self._wire.provider.name})"
+        return f"{type(self).__name__}({self._transport.provider.name})"
 
     @property
     def ahead(self) -> float | None:
-        """Seconds by which the provider's clock was ahead of ours when it answered last.
+        """Seconds by which the provider's clock was ahead of ours, by its last reply.
 
-        To the second, which is all that a Date header says; None where no answer had one.
+        Precise to one second, as a Date header is; None if no reply had one.
         """
-        return self._wire.ahead
+        return self._transport.ahead
 
     def close(self) -> None:
         """Close every connection."""
-        self._wire.close()
+        self._transport.close()
 
     def upload(
         self,
@@ -106,18 +108,18 @@ class Client:
         size: int,
         progress: Callable[[int], None] | None = None,
     ) -> File:
-        """Store a batch input; see `BatchApi.upload`."""
-        call = self._wire.call(CallKind.UPLOAD, "POST", "/files")
-        start = position(source, filename=filename)
+        """Upload a batch input file; see `BatchApi.upload`."""
+        call = self._transport.call(CallKind.UPLOAD, "POST", "/files")
+        start = current_position(source, filename=filename)
         return self._read(
             call,
             File.from_api,
-            lambda: form(
+            lambda: upload_form(
                 source,
                 start=start,
                 size=size,
                 filename=filename,
-                life=self._wire.provider.input_expires_after,
+                expires_after=self._transport.provider.input_expires_after,
                 progress=progress,
             ),
         )
@@ -130,30 +132,32 @@ class Client:
         completion_window: str,
         metadata: Mapping[str, str],
     ) -> Batch:
-        """Start a batch; see `BatchApi.create_batch`."""
-        wanted: dict[str, object] = {
+        """Create a batch; see `BatchApi.create_batch`."""
+        parameters: dict[str, object] = {
             "input_file_id": input_file_id,
             "endpoint": endpoint,
             "completion_window": completion_window,
         }
         if metadata:
-            wanted["metadata"] = dict(metadata)
-        life = self._wire.provider.output_expires_after
-        if life is not None:
-            wanted["output_expires_after"] = {"anchor": "created_at", "seconds": life}
-        content = msgspec.json.encode(wanted)
+            parameters["metadata"] = dict(metadata)
+        expires_after = self._transport.provider.output_expires_after
+        if expires_after is not None:
+            parameters["output_expires_after"] = {"anchor": "created_at", "seconds": expires_after}
+        content = msgspec.json.encode(parameters)
         body = Body(content_type="application/json", length=len(content), content=content)
         return self._read(
-            self._wire.call(CallKind.CREATION, "POST", "/batches"), Batch.from_api, lambda: body
+            self._transport.call(CallKind.CREATION, "POST", "/batches"),
+            Batch.from_api,
+            lambda: body,
         )
 
     def cancel_batch(self, batch_id: str) -> Batch:
-        """Ask for an end to a batch; see `BatchApi.cancel_batch`."""
-        call = self._wire.call(CallKind.OBJECT, "POST", f"{_batch_path(batch_id)}/cancel")
+        """Cancel a batch; see `BatchApi.cancel_batch`."""
+        call = self._transport.call(CallKind.OBJECT, "POST", f"{_batch_path(batch_id)}/cancel")
         try:
             return self._read(call, Batch.from_api)
         except UnexpectedReply:
-            # Some answer with nothing or with a message; the batch itself tells.
+            # Some providers reply with an empty body or a message: retrieve the batch instead.
             return self.retrieve_batch(batch_id)
         except Rejected as refused:
             if refused.status not in _NOT_CANCELLABLE:
@@ -164,55 +168,55 @@ class Client:
             raise
 
     def retrieve_batch(self, batch_id: str) -> Batch:
-        """Return the batch as it stands; see `BatchApi.retrieve_batch`."""
-        call = self._wire.call(CallKind.OBJECT, "GET", _batch_path(batch_id))
+        """Retrieve a batch; see `BatchApi.retrieve_batch`."""
+        call = self._transport.call(CallKind.OBJECT, "GET", _batch_path(batch_id))
         return self._read(call, Batch.from_api)
 
     def retrieve_file(self, file_id: str) -> File:
-        """Return what is known of a file; see `BatchApi.retrieve_file`."""
-        call = self._wire.call(CallKind.OBJECT, "GET", _file_path(file_id))
+        """Retrieve a File object; see `BatchApi.retrieve_file`."""
+        call = self._transport.call(CallKind.OBJECT, "GET", _file_path(file_id))
         return self._read(call, File.from_api)
 
     def delete_file(self, file_id: str) -> bool:
         """Delete a file; see `BatchApi.delete_file`."""
-        call = self._wire.call(CallKind.OBJECT, "DELETE", _file_path(file_id))
+        call = self._transport.call(CallKind.OBJECT, "DELETE", _file_path(file_id))
 
         def attempt() -> bool:
-            reply = self._wire.exchange(call)
+            reply = self._transport.exchange(call)
             if reply.successful and not reply.body:
                 return True
-            raw = decoded(call, reply, now=self._wire.clock())
+            raw = decode_reply(call, reply, now=self._transport.clock())
             return not (isinstance(raw, dict) and raw.get("deleted") is False)
 
         try:
             return self._call_with_retry(attempt)
         except NotFound:
-            # The try before this one may have deleted it, and its reply been lost.
+            # An earlier try may have deleted the file, and its reply was lost.
             return True
 
     def list_batches(self, *, enough: Callable[[Sequence[Batch]], bool]) -> BatchListing:
-        """Walk through the batches; see `BatchApi.list_batches`."""
-        seen = self._walk(
+        """List the batches; see `BatchApi.list_batches`."""
+        listing = self._read_list(
             "/batches", {"limit": str(BATCHES_A_PAGE)}, read=Batch.from_api, enough=enough
         )
         return BatchListing(
-            batches=seen.entries,
-            complete=seen.complete,
-            descending=seen.descending,
-            requests=seen.requests,
-            invalid=seen.invalid,
+            batches=listing.entries,
+            complete=listing.complete,
+            descending=listing.descending,
+            requests=listing.requests,
+            invalid=listing.invalid,
         )
 
     def list_files(self, *, enough: Callable[[Sequence[File]], bool]) -> FileListing:
-        """Walk through the batch input files; see `BatchApi.list_files`."""
-        wanted = {"purpose": "batch", "order": "desc", "limit": str(FILES_A_PAGE)}
-        seen = self._walk("/files", wanted, read=File.from_api, enough=enough)
+        """List the batch input files; see `BatchApi.list_files`."""
+        parameters = {"purpose": "batch", "order": "desc", "limit": str(FILES_A_PAGE)}
+        listing = self._read_list("/files", parameters, read=File.from_api, enough=enough)
         return FileListing(
-            files=seen.entries,
-            complete=seen.complete,
-            descending=seen.descending,
-            requests=seen.requests,
-            invalid=seen.invalid,
+            files=listing.entries,
+            complete=listing.complete,
+            descending=listing.descending,
+            requests=listing.requests,
+            invalid=listing.invalid,
         )
 
     def download(
@@ -224,13 +228,13 @@ class Client:
         progress: Callable[[int], None] | None = None,
     ) -> Download:
         """Write a file's content to `destination`; see `BatchApi.download`."""
-        call = self._wire.call(CallKind.OBJECT, "GET", f"{_file_path(file_id)}/content")
-        seen: set[str] = set()
+        call = self._transport.call(CallKind.OBJECT, "GET", f"{_file_path(file_id)}/content")
+        digests: set[str] = set()
 
         def attempt() -> Download | WrongLength:
             try:
-                with self._wire.content(call) as response:
-                    return store(
+                with self._transport.stream_content(call) as response:
+                    return save_content(
                         call,
                         response,
                         destination,
@@ -238,10 +242,10 @@ class Client:
                         progress=progress,
                     )
             except WrongLength as wrong:
-                if wrong.sha256 in seen:
-                    # Twice the same content: the provider's own count is what is wrong.
+                if wrong.sha256 in digests:
+                    # The same content came twice: the size in the File object is wrong.
                     return wrong
-                seen.add(wrong.sha256)
+                digests.add(wrong.sha256)
                 raise
 
         outcome = self._call_with_retry(attempt)
@@ -257,59 +261,59 @@ class Client:
         *,
         parameters: Mapping[str, str] | None = None,
     ) -> _Value:
-        """Make a call, as often as is safe and of use, and read the object in its reply.
+        """Make a call, with retries while they are safe, and read the object in the reply.
 
-        `body` is built anew for each try: an upload's can be sent only once.
+        `body` builds a new body for each try: the body of an upload can be sent only once.
         """
 
         def attempt() -> tuple[Reply, object]:
             sent = body() if body is not None else None
-            reply = self._wire.exchange(call, body=sent, parameters=parameters)
-            return reply, decoded(call, reply, now=self._wire.clock())
+            reply = self._transport.exchange(call, body=sent, parameters=parameters)
+            return reply, decode_reply(call, reply, now=self._transport.clock())
 
         reply, raw = self._call_with_retry(attempt)
         try:
             return read(raw)
         except ValueError as error:
-            raise unusable(call, str(error), reply) from error
+            raise unusable_reply_error(call, str(error), reply) from error
 
-    def _walk(
+    def _read_list(
         self,
         path: str,
         parameters: Mapping[str, str],
         *,
         read: Callable[[object], Entry],
         enough: Callable[[Sequence[Entry]], bool],
-    ) -> Walk[Entry]:
-        """Walk through a list, without parameters where the provider refuses them."""
-        call = self._wire.call(CallKind.LISTING, "GET", path)
+    ) -> ListResult[Entry]:
+        """Read all pages of a list; without query parameters if the provider rejects them."""
+        call = self._transport.call(CallKind.LISTING, "GET", path)
         accepted = dict(parameters)
-        silent = False
+        has_more_missing = False
 
         def fetch(cursor: str | None) -> tuple[ListPage, int | None]:
-            nonlocal silent
+            nonlocal has_more_missing
             after = {} if cursor is None else {"after": cursor}
             try:
                 page = self._read(call, ListPage.from_api, parameters={**accepted, **after})
             except Rejected as refused:
                 if refused.status not in _BAD_PARAMETERS:
                     raise
-                if cursor is not None and silent and not accepted:
-                    # It has no pages: no parameter is taken, and nothing was said of more.
+                if cursor is not None and has_more_missing and not accepted:
+                    # The list has one page: no parameter is accepted and `has_more` is missing.
                     return ListPage(entries=(), cursor=None, more=False), None
                 if cursor is not None:
                     raise
                 accepted.clear()
                 page = self._read(call, ListPage.from_api)
-            silent = page.more is None
+            has_more_missing = page.more is None
             return page, int(accepted["limit"]) if accepted else None
 
-        seen = walk(fetch, read=read, enough=enough)
-        if seen.doubtful and accepted:
-            # In pages of another size the last one is not full, or the hole is somewhere else.
+        listing = read_pages(fetch, read=read, enough=enough)
+        if listing.possible_gap and accepted:
+            # With another page size the last page is not full, or the gap is elsewhere.
             accepted["limit"] = str(int(accepted["limit"]) - 1)
-            seen = walk(fetch, read=read, enough=enough)
-        return seen
+            listing = read_pages(fetch, read=read, enough=enough)
+        return listing
 
     def _call_with_retry(self, attempt: Callable[[], _Value]) -> _Value:
         return call_with_retry(attempt, sleep=self._sleep, random=self._random, policy=self._policy)

@@ -1,9 +1,9 @@
-"""What a provider says went wrong, made fit to be read by people.
+"""The error message in the body of a provider's reply, made safe to print.
 
-The reference gives one envelope, `{"error": {message, type, param, code}}`; dialects and the
-proxies before them send half a dozen others (fact sheet, section 4). All of them are read; none
-is trusted: a text from outside may hold terminal control characters, be megabytes long, or echo
-the very key that it refuses.
+The reference has one format, `{"error": {message, type, param, code}}`; other providers and the
+proxies in front of them send half a dozen others (fact sheet, section 4). All are read and none is
+trusted: text from outside may hold terminal control characters, be megabytes long, or repeat the
+API key that was refused.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 
 LONGEST_TEXT: Final = 500
-"""Characters of a provider's text that are worth showing."""
+"""The most characters of a provider's message that are shown."""
 
 _LONGEST_NAME: Final = 200
 _LONGEST_PAGE: Final = 64 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _TITLE: Final = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
-"""Looks at no character twice, however many titles begin and do not end."""
+"""Takes linear time, however many `<title` without an end there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorMessage:
-    """The provider's own words on a refusal; every member has been through `shown`."""
+    """The provider's message about an error; every member has been through `shown`."""
 
     text: str = ""
     type: str | None = None
@@ -41,7 +41,10 @@ class ErrorMessage:
 
 
 def shown(text: str, secret: Secret | None, *, longest: int = LONGEST_TEXT) -> str:
-    """Return text from outside as one printable line without the secret, cut to `longest`."""
+    """Return text from outside as one printable line without the secret.
+
+    The line has at most `longest` characters.
+    """
     key = secret.reveal() if secret is not None else ""
     if key:
         text = text.replace(key, "***")
@@ -51,7 +54,7 @@ def shown(text: str, secret: Secret | None, *, longest: int = LONGEST_TEXT) -> s
 
 
 def public_url(url: str) -> str:
-    """Return a URL without what may be secret in it: user, password, query and fragment."""
+    """Return a URL without the parts that may be secret: user, password, query and fragment."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -63,7 +66,7 @@ def public_url(url: str) -> str:
 def decode_json(body: bytes) -> object:
     """Decode one JSON document, with or without a byte order mark.
 
-    Raises ValueError, saying what is amiss, for whatever is not JSON in UTF-8.
+    Raises ValueError with the reason if the body is not JSON in UTF-8.
     """
     text = body.removeprefix(_BYTE_ORDER_MARK)
     try:
@@ -71,18 +74,18 @@ def decode_json(body: bytes) -> object:
     except msgspec.DecodeError as error:
         if b"\\u" not in text:
             raise ValueError(str(error)) from error
-        return _decode_mended(text, error)
+        return _decode_repaired(text, error)
     except UnicodeDecodeError as error:
         raise ValueError("the text is not UTF-8") from error
     except RecursionError as error:
         raise ValueError("JSON nested too deeply to be a reply") from error
 
 
-def _decode_mended(text: bytes, error: Exception) -> object:
-    """Decode JSON with half a surrogate pair in it, which becomes a question mark.
+def _decode_repaired(text: bytes, error: Exception) -> object:
+    """Decode JSON that holds half a surrogate pair, which becomes a question mark.
 
-    A server that cuts its messages to a length cuts characters in two (fact sheet, failure 30).
-    One such message would hide every other batch of its list.
+    A server that truncates its messages may cut a character in two (fact sheet, failure 30).
+    Without this, one such message would make every other batch of a list unreadable.
     """
     try:
         whole = json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False)
@@ -92,32 +95,32 @@ def _decode_mended(text: bytes, error: Exception) -> object:
 
 
 def read_error_message(body: bytes, secret: Secret | None) -> ErrorMessage:
-    """Read the body of a refusal in any of the forms that are about; never raises."""
+    """Read the error message in a reply body, in any known format; never raises."""
     try:
         decoded = decode_json(body)
     except ValueError:
         return ErrorMessage(text=shown(describe_text(body), secret))
     if not isinstance(decoded, dict):
-        return ErrorMessage(text=shown(_plain(decoded), secret))
-    fault = decoded.get("error")
-    if fault is None:
-        fault = decoded.get("detail", decoded.get("message"))
-    if not isinstance(fault, dict):
-        # Some put the code beside the text instead of inside: {"error": "...", "code": 5}.
-        text = _plain(decoded if fault is None else fault)
-        fault = decoded
+        return ErrorMessage(text=shown(_as_text(decoded), secret))
+    error_object = decoded.get("error")
+    if error_object is None:
+        error_object = decoded.get("detail", decoded.get("message"))
+    if not isinstance(error_object, dict):
+        # Some providers put the code next to the text: {"error": "...", "code": 5}.
+        text = _as_text(decoded if error_object is None else error_object)
+        error_object = decoded
     else:
-        text = _plain(fault.get("message", fault))
+        text = _as_text(error_object.get("message", error_object))
     return ErrorMessage(
         text=shown(text, secret),
-        type=_name(fault.get("type"), secret),
-        code=_name(fault.get("code"), secret),
-        param=_name(fault.get("param"), secret),
+        type=_name(error_object.get("type"), secret),
+        code=_name(error_object.get("code"), secret),
+        param=_name(error_object.get("param"), secret),
     )
 
 
 def describe_text(body: bytes) -> str:
-    """Return what a body that is not JSON shows a reader: a page's title, or its first words."""
+    """Return a description of a body that is not JSON: an HTML page's title, or the text."""
     text = body[:_LONGEST_PAGE].decode("utf-8", errors="replace").strip()
     if not text.startswith("<"):
         return text
@@ -125,12 +128,12 @@ def describe_text(body: bytes) -> str:
     return f"an HTML page titled {title.group(1).strip()!r}" if title else f"a page: {text}"
 
 
-def _plain(value: object) -> str:
+def _as_text(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _name(value: object, secret: Secret | None) -> str | None:
-    """Return a code as text; some dialects send integers (llm-d)."""
+    """Return a code as text; some providers send integers (llm-d)."""
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         return None
     return shown(str(value), secret, longest=_LONGEST_NAME)

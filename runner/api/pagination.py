@@ -1,11 +1,12 @@
-"""Walking through a paged list whose pages cannot be trusted.
+"""Reading all pages of a list whose pages cannot be trusted.
 
-"Nothing found" in a list is what allows a batch to be created again, so a walk must know whether
-it saw everything. Providers return pages that repeat, cursors that stand still, empty pages that
-promise more, bare arrays, `value` for `data`, and no `has_more` at all (fact sheet, section 5 and
-failure 24). Every doubt makes the walk incomplete; none makes it endless.
+A batch may be created again only if it is missing from a complete list, so the result must say
+whether the list was read completely. Providers return repeated pages, cursors that do not advance,
+empty pages with `has_more`, bare arrays, `value` instead of `data`, and no `has_more` at all (fact
+sheet, section 5 and failure 24). Every doubt makes the result incomplete; none leads to an endless
+loop.
 
-Pure: pages come from a function.
+Pure: a function given by the caller fetches the pages.
 """
 
 from __future__ import annotations
@@ -18,29 +19,29 @@ if TYPE_CHECKING:
 
 
 PAGE_CAP: Final = 10_000
-"""Pages after which a list is taken to be endless."""
+"""The number of pages after which a list is assumed to be endless."""
 
 
-class Listed(Protocol):
-    """What a walk needs to know of an entry."""
+class ListEntry(Protocol):
+    """The fields of a list entry that pagination needs."""
 
     @property
     def id(self) -> str:
-        """What tells it from every other entry."""
+        """The unique id of the entry."""
 
     @property
     def created_at(self) -> int | None:
-        """When it was made, in Unix seconds; None where the provider does not say."""
+        """When the object was created, in Unix seconds; None if the provider does not say."""
 
 
-Entry = TypeVar("Entry", bound=Listed)
+Entry = TypeVar("Entry", bound=ListEntry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListPage:
-    """One page as sent: entries not read yet, the cursor to the next, and whether there is one.
+    """One page as received: its raw entries, the cursor of the next page, and `has_more`.
 
-    `more` is None where the provider does not say.
+    `more` is None if the provider does not say whether there are more pages.
     """
 
     entries: tuple[object, ...]
@@ -49,9 +50,9 @@ class ListPage:
 
     @classmethod
     def from_api(cls, raw: object) -> ListPage:
-        """Read a page from decoded JSON; raises ValueError for what is no list of things.
+        """Read a page from decoded JSON; raises ValueError if it is not a list.
 
-        A `data` of null is an empty page (how Go writes an empty slice); an absent one is not.
+        A `data` of null is an empty page, as Go writes an empty slice; a missing `data` is not.
         """
         if isinstance(raw, list):
             return cls(entries=tuple(raw), cursor=_id(raw[-1]) if raw else None, more=None)
@@ -73,56 +74,56 @@ class ListPage:
     def last(self, *, limit: int | None) -> bool:
         """Whether the list ends with this page.
 
-        Where the provider does not say, a page ends the list if it is shorter than the `limit`
-        asked for, or longer: a provider that ignores the limit has sent everything. Without a
-        limit only an empty page does.
+        Without `has_more`, a page is the last one if its length differs from the requested
+        `limit`: a longer page comes from a provider that ignores the limit and sends everything.
+        Without a limit only an empty page is the last one.
         """
         if self.more is not None:
             return not self.more
         return not self.entries if limit is None else len(self.entries) != limit
 
     def short(self, *, limit: int | None) -> bool:
-        """Whether nothing can follow, whatever the provider claims.
+        """Whether this must be the last page, whatever `has_more` says.
 
-        Some say that there is more after the last entry, with an empty page or the same one
-        again (fact sheet, failure 24). A page that is not full has nothing behind it.
+        Some providers report more pages after the last entry and then return an empty page or the
+        same page again (fact sheet, failure 24). No page can follow one that is not full.
         """
         return len(self.entries) < limit if limit is not None else not self.entries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walk(Generic[Entry]):
-    """What a walk has seen; the members are those of `protocol.BatchListing`.
+class ListResult(Generic[Entry]):
+    """The entries of a list; the members are those of `protocol.BatchListing`.
 
-    `doubtful`: it came, after a full page, to an empty one that promised more.
+    `possible_gap`: an empty page with `has_more` followed a full page.
     """
 
     entries: tuple[Entry, ...]
     complete: bool
-    doubtful: bool = False
+    possible_gap: bool = False
     descending: bool
     requests: int
     invalid: int
 
 
-def walk(
+def read_pages(
     fetch: Callable[[str | None], tuple[ListPage, int | None]],
     *,
     read: Callable[[object], Entry],
     enough: Callable[[Sequence[Entry]], bool],
     page_cap: int = PAGE_CAP,
-) -> Walk[Entry]:
-    """Walk through a list from its first page on.
+) -> ListResult[Entry]:
+    """Read the pages of a list, from the first one on.
 
-    `fetch` returns the page after a cursor (None: the first) and the number of entries it was
-    asked to hold, if any; `read` makes an entry of a raw one or raises ValueError; `enough` is
-    asked after each page but the last. Raises whatever `fetch` raises.
+    `fetch` returns the page after a cursor (None: the first page) and the requested page size, if
+    any. `read` converts a raw entry or raises ValueError. `enough` is called after each page but
+    the last with all entries so far; True ends the loop. Raises whatever `fetch` raises.
     """
     seen: dict[str, Entry] = {}
     cursors: set[str] = set()
     cursor: str | None = None
     invalid = requests = 0
-    ended = full = doubtful = False
+    ended = full = possible_gap = False
     while requests < page_cap:
         page, limit = fetch(cursor)
         requests += 1
@@ -131,15 +132,15 @@ def walk(
             try:
                 entry = read(raw)
             except ValueError:
-                # Counted, not hidden: an entry that cannot be read may be the one looked for.
+                # Count it: an entry that cannot be read may be the one that is searched for.
                 invalid += 1
             else:
                 seen[entry.id] = entry
         nothing_new = len(seen) == known
         if page.last(limit=limit) or (nothing_new and page.short(limit=limit)):
-            # An empty page that promises more may be a hole, if the page before it was full.
-            doubtful = full and not page.entries and page.more is True
-            ended = not doubtful
+            # An empty page with `has_more` after a full page may be a gap in the list.
+            possible_gap = full and not page.entries and page.more is True
+            ended = not possible_gap
             break
         full = limit is not None and len(page.entries) >= limit
         stuck = nothing_new or page.cursor is None or page.cursor in cursors
@@ -147,17 +148,17 @@ def walk(
             break
         cursor = page.cursor
         cursors.add(str(cursor))
-    return Walk(
+    return ListResult(
         entries=tuple(seen.values()),
         complete=ended and not invalid,
-        doubtful=doubtful,
+        possible_gap=possible_gap,
         descending=_descending(seen.values()),
         requests=requests,
         invalid=invalid,
     )
 
 
-def _descending(entries: Iterable[Listed]) -> bool:
+def _descending(entries: Iterable[ListEntry]) -> bool:
     latest: int | None = None
     for entry in entries:
         if entry.created_at is None or (latest is not None and entry.created_at > latest):

@@ -1,16 +1,16 @@
-"""What the rest of runner may ask of a Batch API, and what it may rely on.
+"""The interface of a Batch API and its guarantees.
 
-`BatchApi` is the only face of a provider above this room: `runner.api.client.Client` satisfies
-it over HTTP, simulated worlds satisfy it in tests. It is written in terms of guarantees because
-the first promise of the project hangs on them: after any exception of these methods the caller
-knows whether the call has acted, has not acted, or may have.
+The rest of runner uses a provider only through `BatchApi`. `runner.api.client.Client` implements
+it over HTTP, simulated providers implement it in tests. Exactly-once submission depends on its
+guarantees: after any exception of these methods the caller knows whether the call has acted, has
+not acted, or may have acted.
 
-    MayHaveActed            only from `upload` and `create_batch`: look before acting again
-    Transient and below     has not acted; enough tries have been made for now
-    any other ApiError      has not acted; trying again cannot help
+    MayHaveActed            only from `upload` and `create_batch`: check before acting again
+    Transient and below     has not acted; enough retries have been made for now
+    any other ApiError      has not acted; a retry cannot help
     LocalFileError          this machine's disk; the provider has accepted nothing
 
-Nothing here imports an HTTP library, so that a plan can be typed and tested without one.
+This module does not import an HTTP library, so that plans can be typed and tested without one.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchListing:
-    """The batches one walk through the provider's list has shown, in the provider's order.
+    """The batches of a provider's list, in the provider's order.
 
-    No id occurs twice; where the provider showed one twice, the later view is kept.
-    `complete`: the end of the list was reached and every entry could be read, so that what is
-    not here does not exist (give or take the time a list needs to catch up).
-    `descending`: each `created_at` is known and none is later than the one before, so that a
-    walk stopped early has seen everything newer than its last batch.
-    `requests`: HTTP exchanges it took, not counting retries.
-    `invalid`: entries that were no Batch objects.
+    No id occurs twice; if the provider listed a batch twice, the later entry is kept.
+    `complete`: the end of the list was reached and every entry could be read, so that a batch that
+    is missing here does not exist (except for the delay with which a list is updated).
+    `descending`: each `created_at` is known and none is later than the one before it, so that a
+    list that was read in part has everything newer than its last batch.
+    `requests`: HTTP exchanges, not counting retries.
+    `invalid`: entries that were not Batch objects.
     """
 
     batches: tuple[Batch, ...]
@@ -47,9 +47,9 @@ class BatchListing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileListing:
-    """The files one walk has shown; the members mean what they mean in `BatchListing`.
+    """The files of a provider's list; the members are those of `BatchListing`.
 
-    Providers that do not know the `purpose` filter show files of other purposes too.
+    Providers without the `purpose` filter list files of other purposes too.
     """
 
     files: tuple[File, ...]
@@ -61,7 +61,7 @@ class FileListing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A file as it now lies on disk: its size in bytes and its SHA-256 in hex."""
+    """A downloaded file: its size in bytes and its SHA-256 in hex."""
 
     bytes: int
     sha256: str
@@ -78,15 +78,15 @@ class BatchApi(Protocol):
         size: int,
         progress: Callable[[int], None] | None = None,
     ) -> File:
-        """Store `size` bytes of `source`, from its current position on, as a batch input.
+        """Upload `size` bytes of `source`, from its current position on, as a batch input.
 
         `source` must be seekable and must end right after those bytes; `filename` must end in
-        `.jsonl`. `progress` is told the bytes handed to the network so far; it starts over when
-        a refused upload is sent again. The caller compares the size in the File returned.
+        `.jsonl`. `progress` is called with the bytes handed to the network so far; it starts over
+        when a rejected upload is sent again. The caller compares the size in the returned File.
 
-        Raises MayHaveActed where the file may have been stored, LocalFileError where `source`
-        cannot be read or is shorter or longer than `size` (the provider has then seen no whole
-        upload), and any other ApiError where nothing has been stored.
+        Raises MayHaveActed if the file may have been stored, LocalFileError if `source` cannot be
+        read or is shorter or longer than `size` (the provider has then received no complete
+        upload), and any other ApiError if nothing was stored.
         """
 
     def create_batch(
@@ -97,39 +97,39 @@ class BatchApi(Protocol):
         completion_window: str,
         metadata: Mapping[str, str],
     ) -> Batch:
-        """Start a batch; `metadata` is left out of the request where it is empty.
+        """Create a batch; an empty `metadata` is left out of the request.
 
-        Raises MayHaveActed where the batch may exist (it is then never asked for again here),
-        FileNotVisible where the provider does not know the input file yet after several tries,
-        and any other ApiError where no batch was made.
+        Raises MayHaveActed if the batch may exist (the call is then not retried here),
+        FileNotVisible if the provider does not know the input file yet after several tries,
+        and any other ApiError if no batch was created.
         """
 
     def cancel_batch(self, batch_id: str) -> Batch:
-        """Ask for an end to a batch and return how it stands.
+        """Cancel a batch and return its current state.
 
-        Cancelling twice is cancelling once; a batch that has already ended is returned as it
-        is. Raises NotFound where there is no such batch.
+        Idempotent; a batch that has already ended is returned unchanged. Raises NotFound if there
+        is no such batch.
         """
 
     def retrieve_batch(self, batch_id: str) -> Batch:
-        """Return the batch as it stands; raises NotFound where there is none."""
+        """Retrieve a batch; raises NotFound if there is no such batch."""
 
     def retrieve_file(self, file_id: str) -> File:
-        """Return what is known of a file; raises NotFound where there is none."""
+        """Retrieve a File object; raises NotFound if there is no such file."""
 
     def delete_file(self, file_id: str) -> bool:
-        """Delete a file and return whether it is gone; one that was not there is gone."""
+        """Delete a file and return whether it is gone; a file that did not exist is gone."""
 
     def list_batches(self, *, enough: Callable[[Sequence[Batch]], bool]) -> BatchListing:
-        """Walk through the batches, newest first where the provider keeps that order.
+        """List the batches, newest first if the provider keeps that order.
 
-        After each page but the last `enough` is shown all batches so far and may end the walk.
-        A list that does not end, goes in circles or has unreadable entries is returned as far
-        as it was read, with `complete` False. Raises NotOffered where there is no list.
+        After each page but the last, `enough` is called with all batches so far; True ends the
+        listing. A list that does not end, repeats its pages or has unreadable entries is returned
+        as far as it was read, with `complete` False. Raises NotOffered if there is no such list.
         """
 
     def list_files(self, *, enough: Callable[[Sequence[File]], bool]) -> FileListing:
-        """Walk through the batch input files; everything else is as in `list_batches`."""
+        """List the batch input files, in the same way as `list_batches`."""
 
     def download(
         self,
@@ -141,11 +141,11 @@ class BatchApi(Protocol):
     ) -> Download:
         """Write a file's content to `destination` and force it to disk.
 
-        `destination` is overwritten; rename it once its content is trusted. It is removed where
-        the download fails. `expected_bytes` is the size the provider gave for the file, or None
-        where it gave none; without it the early end of a body of unannounced length cannot be
-        noticed. `progress` is told the bytes written so far; it starts over with every try.
+        `destination` is overwritten, and removed if the download fails. The caller renames it once
+        it has checked the content. `expected_bytes` is the size in the File object, or None if it
+        has none; without it, a body without a Content-Length that ends early goes unnoticed.
+        `progress` is called with the bytes written so far; it starts over with every try.
 
-        Raises NotFound where the content is not there (or no longer), UnexpectedReply where its
-        length stays wrong, LocalFileError where this machine cannot store it.
+        Raises NotFound if the content does not exist (any more), UnexpectedReply if its length
+        stays wrong, LocalFileError if this machine cannot store it.
         """

@@ -1,8 +1,8 @@
-"""The key on its way out, and the places in which it must not be seen on the way.
+"""Sending the API key, and keeping it out of logs and tracebacks.
 
-A key is put into a request by the HTTP library, at the last moment, so that no frame of ours
-ever holds it unwrapped. What that library logs, and the frames of its own that a traceback with
-local variables would show, are dealt with here as well.
+The HTTP library puts the API key into a request at the last moment, so that none of our stack
+frames holds it as plain text. This module also removes secrets from what that library logs, and
+removes its frames from errors: a traceback with local variables would show the key.
 """
 
 from __future__ import annotations
@@ -27,46 +27,46 @@ _LOGGERS: Final = (
 )
 
 
-class _Request(Protocol):
-    """What is needed of a request."""
+class _HasHeaders(Protocol):
+    """A request of the HTTP library: any object with headers."""
 
     @property
     def headers(self) -> MutableMapping[str, str]:
         """The headers that will be sent."""
 
 
-_Sent = TypeVar("_Sent", bound=_Request)
+_HttpRequest = TypeVar("_HttpRequest", bound=_HasHeaders)
 _Error = TypeVar("_Error", bound=BaseException)
 
 
 class Bearer:
-    """Puts a key into a request when it is sent."""
+    """An authorization that adds the API key to a request when it is sent."""
 
     def __init__(self, key: Secret) -> None:
         self._key = key
-        hide(key)
+        redact_from_logs(key)
 
-    def __call__(self, request: _Sent) -> _Sent:
-        """Return the request with its header."""
+    def __call__(self, request: _HttpRequest) -> _HttpRequest:
+        """Add the Authorization header to the request and return it."""
         request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         return request
 
 
-def hide(secret: Secret) -> None:
-    """Take a secret out of whatever the HTTP libraries log from now on."""
+def redact_from_logs(secret: Secret) -> None:
+    """Replace a secret in everything that the HTTP libraries log from now on."""
     if secret.reveal():
-        _hidden.add(secret)
+        _redacted.add(secret)
 
 
-def sendable(key: Secret) -> bool:
-    """Whether a key can be a header's value."""
+def is_header_safe(key: Secret) -> bool:
+    """Whether an API key has only characters that a header value may have."""
     return _HEADER_SAFE.fullmatch(key.reveal()) is not None
 
 
 def strip_frames(error: _Error) -> _Error:
-    """Take the frames of the HTTP libraries from an error: their variables hold the key.
+    """Remove the stack frames of the HTTP libraries from an error: their variables hold the key.
 
-    What happened stays, and so do our own frames, in which the error is raised anew.
+    The messages stay, and so do our own frames: the caller raises another error from this one.
     """
     link: BaseException | None = error
     while link is not None:
@@ -75,19 +75,19 @@ def strip_frames(error: _Error) -> _Error:
     return error
 
 
-class _Hiding(logging.Filter):
-    """Takes keys out of what the HTTP libraries log: at DEBUG, all headers of a reply."""
+class _RedactingFilter(logging.Filter):
+    """A filter that replaces secrets in log records: at DEBUG they hold all headers of a reply."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        for key in _hidden:
+        for key in _redacted:
             text = text.replace(key.reveal(), "***")
         record.msg, record.args = text, ()
         return True
 
 
-_hidden: Final[set[Secret]] = set()
-_HIDING: Final = _Hiding()
+_redacted: Final[set[Secret]] = set()
+_FILTER: Final = _RedactingFilter()
 for _name in _LOGGERS:
-    # A logger's own filter: those of a logger above are not asked for what is logged below.
-    logging.getLogger(_name).addFilter(_HIDING)
+    # Each logger needs the filter: filters of a parent logger do not apply to its children.
+    logging.getLogger(_name).addFilter(_FILTER)

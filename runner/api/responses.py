@@ -1,15 +1,12 @@
-"""From an HTTP reply to a decoded object, or to the error that says whether the call has acted.
+"""The meaning of HTTP replies: a decoded object, or the error with advice for the user.
 
-Pure: a status, headers and a body go in, a value or an exception comes out. The table is that
-of the fact sheet, sections 1 and 4. The one question that matters is asked of every reply to a
-call that makes something: is it *known* that nothing was made? A 4xx and a redirect say so; a
-408, a 5xx or a 2xx without a usable object do not.
+Pure: the input is a status, headers and a body, the output a value or an exception. The statuses
+are those of the fact sheet, sections 1 and 4. For a call that creates something, the error says
+whether it is *known* that nothing was created: a 4xx or a redirect proves it; a 408, a 5xx or a 2xx
+without a usable object does not.
 
-What to do next about a provider's refusal or silence: the end of every sentence about one.
-
-A provider says what it did not like, in words made for whoever wrote the request. Here it is said
-what a person who runs jobs can do about it, if anything: most of what passes by itself needs
-nobody, and saying so is worth as much.
+A message says which call was made, how the provider answered, and in parentheses what comes next:
+what the user can do, or that a later pass retries the call without the user.
 """
 
 from __future__ import annotations
@@ -55,8 +52,22 @@ if TYPE_CHECKING:
 
 _Error = TypeVar("_Error", bound=ApiError)
 
+WILL_BE_CHECKED: Final = (
+    "it may have been carried out: the next pass checks the provider before it sends it again"
+)
+WILL_BE_RETRIED: Final = "the next pass tries again"
+
+_FIXED_ADVICE: Final[Mapping[type[ApiError], str]] = {
+    FileNotVisible: f"the provider does not know the uploaded file yet; {WILL_BE_RETRIED}",
+    MayHaveActed: WILL_BE_CHECKED,
+    OutOfMoney: "add credit or raise the limit on the provider's billing page; no retry can help",
+    RateLimited: f"too many requests for now; {WILL_BE_RETRIED}",
+    TooLarge: "smaller files may be accepted: set max_bytes_per_batch in runner.yaml",
+    Transient: f"a temporary problem at the provider; {WILL_BE_RETRIED}",
+}
+
 _MONEY_STATUSES: Final = frozenset({400, 403, 429})
-_PLAIN_MEANINGS: Final[Mapping[int, type[ApiError]]] = {
+_KIND_BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
     HTTPStatus.UNAUTHORIZED: Unauthorized,
     HTTPStatus.FORBIDDEN: Unauthorized,
     HTTPStatus.METHOD_NOT_ALLOWED: NotOffered,
@@ -72,27 +83,27 @@ _TOO_LARGE: Final = re.compile(
     r"\b(too large|too big|exceeds the (maximum|limit)|maximum (file )?size)", re.IGNORECASE
 )
 _SHORTEST_KEY: Final = 12
-"""Characters below which a key is no secret but a placeholder (`EMPTY`, `none`), and may be a
-word that a Batch object holds for other reasons."""
+"""A shorter API key is taken for a placeholder (`EMPTY`, `none`), not for a secret: a Batch object
+may hold the same word for another reason."""
 _SECONDS: Final = re.compile(r"\d{1,9}(\.\d+)?", re.ASCII)
 
 
 class CallKind(Enum):
-    """What a call is to the API, which decides what its failures mean."""
+    """The kind of a call, which decides what its failures mean."""
 
     LISTING = auto()
     """GET of a collection."""
     OBJECT = auto()
-    """GET, DELETE or cancel of one object: doing it again changes nothing more."""
+    """GET, DELETE or cancel of one object: idempotent."""
     UPLOAD = auto()
-    """POST of a file: each one that arrives makes another file."""
+    """POST of a file: each one that arrives creates another file."""
     CREATION = auto()
-    """POST of a batch: each one that arrives makes another batch, and costs."""
+    """POST of a batch: each one that arrives creates another batch, which costs money."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call to a provider, as messages name it. `path` is relative to the base URL."""
+    """One call to a provider, as named in messages. `path` is relative to the base URL."""
 
     provider: Provider
     secret: Secret | None
@@ -106,7 +117,7 @@ class Call:
 
     @property
     def acts(self) -> bool:
-        """Whether sending it once more could make a second thing."""
+        """Whether sending the call again could create a second object."""
         match self.kind:
             case CallKind.UPLOAD | CallKind.CREATION:
                 return True
@@ -117,16 +128,16 @@ class Call:
 
     @property
     def of_collection(self) -> bool:
-        """Whether its path exists at every provider that has the call at all."""
+        """Whether a 404 means that the provider does not offer the call at all."""
         return self.kind is not CallKind.OBJECT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A reply as received; header names are in lower case.
+    """An HTTP reply as received; header names are in lower case.
 
-    `whole` is False where the connection ended, or the reader stopped, before the body did. Its
-    repr shows no headers and no body, since a server may echo the key in either.
+    `whole` is False if the connection ended, or reading was stopped, before the end of the body.
+    The repr has no headers and no body, because a server may repeat the API key in either.
     """
 
     status: int
@@ -136,39 +147,43 @@ class Reply:
 
     @property
     def successful(self) -> bool:
-        """Whether the status is any 2xx: dialects answer a creation with 200, 201 or 202."""
+        """Whether the status is a 2xx: providers answer a creation with 200, 201 or 202."""
         return 200 <= self.status < 300  # noqa: PLR2004
 
 
-def decoded(call: Call, reply: Reply, *, now: float) -> object:
-    """Return the JSON of a successful reply.
+def decode_reply(call: Call, reply: Reply, *, now: float) -> object:
+    """Return the decoded JSON of a successful reply.
 
-    `now` is Unix time. Raises the error of `refusal` where the status is not 2xx, and that of
-    `unusable` where the body is not one whole JSON document.
+    `now` is Unix time. Raises the error of `status_error` if the status is not 2xx, and that of
+    `unusable_reply_error` if the body is not one complete JSON document.
     """
     if not reply.successful:
-        raise refusal(call, reply, now=now)
+        raise status_error(call, reply, now=now)
     if not reply.whole:
-        raise unusable(call, f"a body too long to be read ({len(reply.body):,} bytes)", reply)
-    body = _without_key(reply.body, call.secret)
+        raise unusable_reply_error(
+            call, f"a body too long to be read ({len(reply.body):,} bytes)", reply
+        )
+    body = _redact_key(reply.body, call.secret)
     try:
         return decode_json(body)
     except ValueError as error:
         what = describe_text(body) or "an empty body"
-        raise unusable(call, f"what is not JSON ({error}): {what}", reply) from error
+        raise unusable_reply_error(
+            call, f"a body that is not JSON ({error}): {what}", reply
+        ) from error
 
 
-def _without_key(body: bytes, secret: Secret | None) -> bytes:
-    """Cut the key out of JSON that is kept as it is: a Batch object may hold what it was told."""
+def _redact_key(body: bytes, secret: Secret | None) -> bytes:
+    """Replace the API key in JSON that is stored: a provider may repeat what it received."""
     key = secret.reveal().encode() if secret is not None else b""
     if len(key) < _SHORTEST_KEY:
         return body
-    # PHP, for one, writes a slash as \\/ (RFC 8259, section 7).
+    # JSON may escape a slash as \\/ (RFC 8259, section 7), as PHP does.
     return body.replace(key, b"***").replace(key.replace(b"/", b"\\/"), b"***")
 
 
-def unusable(call: Call, what: str, reply: Reply) -> ApiError:
-    """Return the error for a reply that is not the API's.
+def unusable_reply_error(call: Call, what: str, reply: Reply) -> ApiError:
+    """Return the error for a successful reply without a usable object.
 
     `what` completes "answered with 200 and …". For a call that acts the outcome is unknown: a
     proxy can lose the reply to a request that was carried out.
@@ -178,13 +193,13 @@ def unusable(call: Call, what: str, reply: Reply) -> ApiError:
     )
     if not call.acts:
         return _error(UnexpectedReply, call, f"{text} ({address_advice(call.provider)})", reply)
-    return _error(MayHaveActed, call, f"{text} ({LOOK})", reply)
+    return _error(MayHaveActed, call, f"{text} ({WILL_BE_CHECKED})", reply)
 
 
-def refusal(call: Call, reply: Reply, *, now: float) -> ApiError:
-    """Return the error that a reply other than 2xx means; `now` is Unix time."""
+def status_error(call: Call, reply: Reply, *, now: float) -> ApiError:
+    """Return the error for a reply whose status is not 2xx; `now` is Unix time."""
     message = read_error_message(reply.body, call.secret)
-    kind = _meaning(call, reply, message)
+    kind = _error_kind(call, reply, message)
     try:
         phrase = f"{reply.status} {HTTPStatus(reply.status).phrase}"
     except ValueError:
@@ -195,15 +210,15 @@ def refusal(call: Call, reply: Reply, *, now: float) -> ApiError:
     wait = retry_after(reply.headers, now=now)
     advice = refusal_advice(kind, call, reply, message)
     if wait:
-        advice += f"; it asks for {wait:,.0f} s of patience"
+        advice += f"; the provider asks to wait {wait:,.0f} s"
     return _error(kind, call, f"{text} ({advice})", reply, message, wait)
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Return the seconds a reply asks to wait, or None where it does not say (RFC 9110, 10.2.3).
+    """Return the seconds of a Retry-After header, or None without one (RFC 9110, 10.2.3).
 
-    A date counts from the reply's own Date where it has one, so that a wrong clock on either
-    side does no harm, else from `now` (Unix time). A date that has passed is 0 seconds.
+    A date counts from the reply's own Date header if it has one, so that a wrong clock does no
+    harm, else from `now` (Unix time). A date in the past is 0 seconds.
     """
     value = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(value):
@@ -215,7 +230,7 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
     return max(0.0, until - (now if sent is None else sent))
 
 
-def _meaning(call: Call, reply: Reply, message: ErrorMessage) -> type[ApiError]:
+def _error_kind(call: Call, reply: Reply, message: ErrorMessage) -> type[ApiError]:
     status = reply.status
     if status == HTTPStatus.PAYMENT_REQUIRED or (
         status in _MONEY_STATUSES and MONEY_CODES & {message.code, message.type}
@@ -231,18 +246,18 @@ def _meaning(call: Call, reply: Reply, message: ErrorMessage) -> type[ApiError]:
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return NotOffered if call.of_collection else NotFound
     if status == HTTPStatus.BAD_REQUEST and not reply.whole and not message.text:
-        # Refused, so it has not acted; but a refusal that was cut short before it said why is
-        # no reason to give a job up.
+        # A 400 has not acted; but without its reason, because its body was cut short, it must not
+        # fail the job.
         return Transient
     if 300 <= status < 500 and status != HTTPStatus.REQUEST_TIMEOUT:  # noqa: PLR2004
-        return _PLAIN_MEANINGS.get(status, Rejected)
-    return _PLAIN_MEANINGS.get(status, MayHaveActed if call.acts else Transient)
+        return _KIND_BY_STATUS.get(status, Rejected)
+    return _KIND_BY_STATUS.get(status, MayHaveActed if call.acts else Transient)
 
 
 def _file_not_visible(status: int, message: ErrorMessage) -> bool:
-    """Whether a refused creation means an upload that has not spread yet (failure 9).
+    """Whether a rejected creation means that the uploaded file is not visible yet (failure 9).
 
-    OpenAI and Azure answer 400, Voyage 404; names and words differ.
+    OpenAI and Azure answer 400, Voyage 404; parameters and messages differ.
     """
     if status not in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND):
         return False
@@ -250,7 +265,7 @@ def _file_not_visible(status: int, message: ErrorMessage) -> bool:
 
 
 def sent_at(headers: Mapping[str, str]) -> float | None:
-    """Return when a reply was sent by its sender's clock, in Unix seconds, if it says so."""
+    """Return the time of a reply's Date header in Unix seconds, or None without one."""
     return _unix_time(headers.get("date", ""))
 
 
@@ -287,63 +302,53 @@ def _error(
     )
 
 
-LOOK: Final = "it may have been carried out: the next pass looks before it sends it again"
-LATER: Final = "the next pass tries again"
-
-_ALWAYS: Final[Mapping[type[ApiError], str]] = {
-    FileNotVisible: f"the uploaded file is not known there yet; {LATER}",
-    MayHaveActed: LOOK,
-    OutOfMoney: "add credit or raise the limit on the provider's billing page; no retry can help",
-    RateLimited: f"too many requests for now; {LATER}",
-    TooLarge: "smaller files may do: set max_bytes_per_batch in runner.yaml",
-    Transient: f"trouble at the provider; {LATER}",
-}
-
-
 def refusal_advice(kind: type[ApiError], call: Call, reply: Reply, message: ErrorMessage) -> str:
-    """Return what a person should know, or do, about a refusal beyond the provider's words."""
+    """Return what the user can do about an error reply, or what happens next without the user."""
     if 300 <= reply.status < 400:  # noqa: PLR2004
-        return _about_redirect(call, reply)
+        return _redirect_advice(call, reply)
     if kind is Unauthorized:
-        return _about_key(call, reply)
-    if kind in _ALWAYS:
-        return _ALWAYS[kind]
+        return _api_key_advice(call, reply)
+    if kind in _FIXED_ADVICE:
+        return _FIXED_ADVICE[kind]
     if message.code == "model_not_found" or message.param in ("model", "body.model"):
-        return "check the model's name in the input, and that the key may use it"
+        return "check the model's name in the input, and that the API key may use it"
     if kind is NotOffered:
         return address_advice(call.provider)
     if kind is NotFound:
-        return f"it does not exist, or was made with another key{_of_source(call)}"
-    where = f": look at {message.param}" if message.param else ""
-    return f"sending the same again would not help{where}"
+        return f"it does not exist, or was created with another API key{_than_key_source(call)}"
+    where = f": correct {message.param}" if message.param else ""
+    return f"sending the same request again would not help{where}"
 
 
 def address_advice(provider: Provider) -> str:
-    """Ask whether the address is that of an API at all."""
+    """Return the advice to check that the base URL is that of a Batch API."""
     address = public_url(provider.base_url)
-    return f"is {address} really that of a Batch API? See base_url of {provider.name}"
+    return f"is {address} the address of a Batch API? Check base_url of {provider.name}"
 
 
 def connection_advice(provider: Provider, error: BaseException) -> str:
-    """Say where to look when no connection was made, by what the system said about it."""
+    """Return what to check when no connection was made, by the cause of the error."""
     import socket  # both are loaded with the HTTP library alone
     import ssl
 
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
-                return "its certificate is not trusted here: SSL_CERT_FILE names those that are"
+                return (
+                    "this machine does not trust its certificate: set SSL_CERT_FILE to a file of"
+                    " the certificates to trust"
+                )
             case ssl.SSLError():
-                return "no TLS is spoken there: should base_url begin with http://?"
+                return "the server does not use TLS: should base_url begin with http://?"
             case socket.gaierror():
-                return f"nobody knows the name {provider.host}: check base_url and the network"
+                return f"the host {provider.host} is unknown: check base_url and the network"
             case OSError(errno=errno.ECONNREFUSED) if provider.loopback:
-                return "nothing listens there: is the server running, and base_url its address?"
+                return "nothing listens there: is the server running, and is base_url its address?"
             case OSError(errno=errno.ECONNREFUSED):
-                return "nothing listens there: is base_url right, and the server up?"
+                return "nothing listens there: is base_url right, and is the server up?"
             case _:
                 continue
-    return f"check base_url, the network and HTTPS_PROXY; {LATER}"
+    return f"check base_url, the network and HTTPS_PROXY; {WILL_BE_RETRIED}"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -353,25 +358,27 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or link.__context__
 
 
-def _about_key(call: Call, reply: Reply) -> str:
+def _api_key_advice(call: Call, reply: Reply) -> str:
     source = call.provider.key_source
     if source is None:
-        return "this provider has no api_key_env, api_key_file or api_key_command: no key was sent"
+        return (
+            "no API key was sent: this provider has no api_key_env, api_key_file or api_key_command"
+        )
     if call.secret is None:
-        return f"no key was sent: set {source}"
+        return f"no API key was sent: set {source}"
     if reply.status == HTTPStatus.FORBIDDEN:
-        return f"check that the key in {source} may do this: its project, rights and region"
-    return f"check that the key in {source} is right and may do this"
+        return f"check that the API key in {source} may do this: its project, rights and region"
+    return f"check that the API key in {source} is right and may do this"
 
 
-def _of_source(call: Call) -> str:
+def _than_key_source(call: Call) -> str:
     source = call.provider.key_source
     return f" than that of {source}" if source is not None and call.secret is not None else ""
 
 
-def _about_redirect(call: Call, reply: Reply) -> str:
+def _redirect_advice(call: Call, reply: Reply) -> str:
     target = reply.headers.get("location", "")
     if not target:
-        return "a redirect that does not say where to"
+        return "the redirect has no target"
     place = shown(public_url(target), call.secret)
-    return f"base_url redirects to {place}; set base_url to where the API really is"
+    return f"base_url redirects to {place}; set base_url to the address of the API itself"

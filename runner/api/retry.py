@@ -1,15 +1,13 @@
-"""How long a provider may be silent.
+"""Timeouts and retries of HTTP calls.
 
-When the same HTTP call is made again, and how long is waited before.
+One retry policy serves every call, because it does not have to decide whether a retry is *safe*:
+`runner.api.responses` and the client raise MayHaveActed whenever the outcome of a creation is
+unknown, and that error is never retried. Here the type of the error decides whether a retry can
+*help*.
 
-One policy for every call, because the question whether a second try is *safe* is not asked
-here: `runner.api.responses` and the client raise MayHaveActed for whatever leaves the outcome of
-a creation open, and that is never tried again. What is left is the question whether a second
-try can *help*, which the type of the error answers.
-
-Waits double from one second, with jitter so that many runners do not come back in step. A
-provider that names a wait is given at least that; one that names a wait beyond the ceiling is
-believed too, by giving up at once: a later pass will come.
+Waits double from one second, with jitter so that many clients do not retry at the same moment. A
+Retry-After of the provider is a lower bound of the wait. If it exceeds `max_retry_after`, the call
+fails immediately, and a later pass makes it again.
 """
 
 from __future__ import annotations
@@ -29,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Seconds without any progress after which an exchange is given up.
+    """Seconds without any progress after which an exchange fails.
 
-    `act` takes the place of `read` for requests that make something: their outcome is worth
-    waiting for, since giving up leaves it unknown.
+    `act` replaces `read` for requests that create something: they are waited for longer, because a
+    timeout leaves their outcome unknown.
     """
 
     connect: float = 10.0
@@ -50,27 +48,27 @@ _Value = TypeVar("_Value")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How patient a call is; times in seconds.
+    """The limits of the retries of one call; times in seconds.
 
-    `waiting` bounds the sum of all waits, not the time the tries themselves take: a download
-    that broke off after ten minutes deserves a second try as much as one after a second.
+    `max_total_wait` bounds the sum of all waits, not the duration of the tries: a download that
+    broke off after ten minutes is retried like one that broke off after a second.
     """
 
     tries: int = 5
     first_wait: float = 1.0
     longest_wait: float = 16.0
-    waiting: float = 60.0
-    ceiling: float = 60.0
+    max_total_wait: float = 60.0
+    max_retry_after: float = 60.0
 
 
-POLICY: Final = RetryPolicy()
+DEFAULT_POLICY: Final = RetryPolicy()
 
 
-def is_retryable(error: BaseException, *, ceiling: float) -> bool:
-    """Whether making the same call again, soon, is both safe and able to help."""
+def is_retryable(error: BaseException, *, max_retry_after: float) -> bool:
+    """Whether a retry of the same call, soon, is both safe and useful."""
     if not isinstance(error, ApiError):
         return False
-    if error.retry_after is not None and error.retry_after > ceiling:
+    if error.retry_after is not None and error.retry_after > max_retry_after:
         return False
     return isinstance(error, Transient | UnexpectedReply)
 
@@ -80,30 +78,32 @@ def call_with_retry(
     *,
     sleep: Callable[[float], None],
     random: Callable[[], float],
-    policy: RetryPolicy = POLICY,
+    policy: RetryPolicy = DEFAULT_POLICY,
 ) -> _Value:
-    """Return what `attempt` returns, calling it again while that is worth it.
+    """Call `attempt`, with retries by the policy, and return its result.
 
-    `random` gives numbers in [0, 1). Raises the last error of `attempt` as it was raised.
+    `random` returns numbers in [0, 1). Raises the last error of `attempt` unchanged.
     """
 
     def wait(state: RetryCallState) -> float:
         doubled = policy.first_wait * 2.0 ** (state.attempt_number - 1)
         backoff = min(policy.longest_wait, doubled) * (0.5 + random() / 2)
         error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, ApiError) else None
-        return max(backoff, asked or 0.0)
+        retry_after = error.retry_after if isinstance(error, ApiError) else None
+        return max(backoff, retry_after or 0.0)
 
-    def spent(state: RetryCallState) -> bool:
+    def stop(state: RetryCallState) -> bool:
         return (
             state.attempt_number >= policy.tries
-            or state.idle_for + state.upcoming_sleep > policy.waiting
+            or state.idle_for + state.upcoming_sleep > policy.max_total_wait
         )
 
     retrying = Retrying(
-        retry=retry_if_exception(lambda error: is_retryable(error, ceiling=policy.ceiling)),
+        retry=retry_if_exception(
+            lambda error: is_retryable(error, max_retry_after=policy.max_retry_after)
+        ),
         wait=wait,
-        stop=spent,
+        stop=stop,
         sleep=sleep,
         reraise=True,
     )

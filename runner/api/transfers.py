@@ -1,10 +1,10 @@
-"""The bytes of files on their way up and down.
+"""Uploading and downloading the content of files.
 
-Up: one multipart form in the order and with the headers that every dialect accepts (fact sheet,
-section 2), its length announced before the first byte, so that a form that breaks off can never
-be taken for a whole one. Down: to disk as it comes, hashed on the way, counted three times (as
-announced by HTTP, as known from the File object, as written). Neither holds more than a piece
-of the file in memory.
+An upload is one multipart form in the order and with the headers that every provider accepts (fact
+sheet, section 2). Its length is sent before the first byte, so that a form that breaks off is never
+taken for a complete one. A download is written to disk as it arrives and hashed on the way; its
+length is checked against the Content-Length header and the size in the File object. Neither holds
+more than a piece of the file in memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runner.api.protocol import Download
-from runner.api.responses import Reply, unusable
+from runner.api.responses import Reply, unusable_reply_error
 from runner.api.transport import Body
 from runner.errors import LocalFileError, UnexpectedReply
 
@@ -31,31 +31,34 @@ if TYPE_CHECKING:
 
 
 PIECE: Final = 256 * 1024
-"""Bytes handed to the network at a time: larger ones are copied more often than sent."""
+"""Bytes handed to the network at a time: larger pieces are copied more often than sent."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
-def form(
+def upload_form(
     source: BinaryIO,
     *,
     start: int,
     size: int,
     filename: str,
-    life: int | None,
+    expires_after: int | None,
     progress: Callable[[int], None] | None,
 ) -> Body:
     """Return the form that uploads bytes `start` to `start + size` of `source`.
 
-    `life` is how many seconds the provider is to keep the file, or None to leave that to it.
-    Its content raises LocalFileError, before the end of the form is sent, where `source` cannot
-    be read or does not end exactly there.
+    `expires_after` is the number of seconds for which the provider shall keep the file; None leaves
+    the choice to the provider. The content of the form raises LocalFileError, before the end of the
+    form is sent, if `source` cannot be read or does not end exactly there.
     """
     boundary = secrets.token_hex(16)
     quoted = filename.translate({ord('"'): "%22", ord("\r"): "%0D", ord("\n"): "%0A"})
     fields = {"purpose": "batch"}
-    if life is not None:
-        fields |= {"expires_after[anchor]": "created_at", "expires_after[seconds]": str(life)}
+    if expires_after is not None:
+        fields |= {
+            "expires_after[anchor]": "created_at",
+            "expires_after[seconds]": str(expires_after),
+        }
     head = "".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
         for name, value in fields.items()
@@ -84,18 +87,18 @@ def form(
     )
 
 
-def position(source: BinaryIO, *, filename: str) -> int:
-    """Return where `source` stands; raises LocalFileError where it cannot be gone back to."""
-    with _readable(filename):
+def current_position(source: BinaryIO, *, filename: str) -> int:
+    """Return the position in `source`; raises LocalFileError if it is not seekable."""
+    with _read_errors(filename):
         return source.tell()
 
 
 def _pieces(source: BinaryIO, *, start: int, size: int, filename: str) -> Iterator[bytes]:
     left = size
-    with _readable(filename):
+    with _read_errors(filename):
         source.seek(start)
     while left:
-        with _readable(filename):
+        with _read_errors(filename):
             piece = source.read(min(PIECE, left))
         if not piece:
             raise LocalFileError(
@@ -104,7 +107,7 @@ def _pieces(source: BinaryIO, *, start: int, size: int, filename: str) -> Iterat
             )
         left -= len(piece)
         yield piece
-    with _readable(filename):
+    with _read_errors(filename):
         more = source.read(1)
     if more:
         raise LocalFileError(
@@ -114,7 +117,7 @@ def _pieces(source: BinaryIO, *, start: int, size: int, filename: str) -> Iterat
 
 
 @contextmanager
-def _readable(filename: str) -> Iterator[None]:
+def _read_errors(filename: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:  # ValueError: the file was closed meanwhile
@@ -122,7 +125,7 @@ def _readable(filename: str) -> Iterator[None]:
 
 
 class WrongLength(UnexpectedReply):
-    """The content came whole, but is not as long as the provider says the file is."""
+    """The content arrived completely, but its length differs from that in the File object."""
 
     def __init__(self, call: Call, download: Download, expected_bytes: int) -> None:
         super().__init__(
@@ -134,7 +137,7 @@ class WrongLength(UnexpectedReply):
         self.sha256 = download.sha256
 
 
-def store(
+def save_content(
     call: Call,
     response: httpx.Response,
     destination: Path,
@@ -142,16 +145,16 @@ def store(
     expected_bytes: int | None,
     progress: Callable[[int], None] | None,
 ) -> Download:
-    """Write a reply's body to `destination`, force it to disk and return what was written.
+    """Write a reply's body to `destination`, force it to disk and return its size and hash.
 
-    Raises UnexpectedReply (WrongLength where it is not `expected_bytes` long) where the content
-    is not a file's or does not come whole, and LocalFileError where it cannot be written;
-    nothing is left at `destination` then.
+    Raises UnexpectedReply if the body is not the content of a file or is incomplete (WrongLength if
+    it does not have `expected_bytes`), and LocalFileError if it cannot be written. `destination` is
+    then removed.
     """
     headers = {name.lower(): value for name, value in response.headers.items()}
     reply = Reply(status=response.status_code, headers=headers, body=b"")
     if headers.get("content-type", "").lower().startswith("text/html"):
-        raise unusable(call, "an HTML page instead of a file", reply)
+        raise unusable_reply_error(call, "an HTML page instead of a file", reply)
     received = 0
 
     def arriving() -> Iterator[bytes]:
@@ -162,9 +165,9 @@ def store(
 
     digest = hashlib.sha256()
     written = 0
-    with _writable(destination) as file:
-        for piece in _plain(call, reply, arriving()):
-            with _disk(destination):
+    with _open_download(destination) as file:
+        for piece in _decompressed(call, reply, arriving()):
+            with _write_errors(destination):
                 file.write(piece)
             digest.update(piece)
             written += len(piece)
@@ -172,21 +175,23 @@ def store(
                 progress(written)
         announced = headers.get("content-length")
         if announced is not None and announced != str(received):
-            raise unusable(call, f"{received:,} bytes of {announced} announced", reply)
+            raise unusable_reply_error(call, f"{received:,} bytes of {announced} announced", reply)
         download = Download(bytes=written, sha256=digest.hexdigest())
         if expected_bytes not in {None, written}:
             raise WrongLength(call, download, expected_bytes)
     return download
 
 
-def _plain(call: Call, reply: Reply, pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Undo the content encoding; a compressed body that ends early is an error, not an end."""
+def _decompressed(call: Call, reply: Reply, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Undo the content encoding; raises UnexpectedReply if a compressed body ends early."""
     encoding = reply.headers.get("content-encoding", "identity").strip().lower()
     if encoding in {"", "identity"}:
         yield from pieces
         return
     if encoding not in {"gzip", "x-gzip"}:
-        raise unusable(call, f"a content encoding that was not asked for: {encoding}", reply)
+        raise unusable_reply_error(
+            call, f"a content encoding that was not requested: {encoding}", reply
+        )
     member = zlib.decompressobj(wbits=_GZIP)
     begun = False
     for compressed in pieces:
@@ -198,27 +203,27 @@ def _plain(call: Call, reply: Reply, pieces: Iterable[bytes]) -> Iterator[bytes]
             try:
                 plain = member.decompress(rest, PIECE)
             except zlib.error as error:
-                raise unusable(call, f"a damaged gzip body ({error})", reply) from error
+                raise unusable_reply_error(call, f"a damaged gzip body ({error})", reply) from error
             rest = member.unconsumed_tail or member.unused_data
             if plain:
                 yield plain
     if begun and not member.eof:
-        raise unusable(call, "a gzip body that breaks off", reply)
+        raise unusable_reply_error(call, "a gzip body that breaks off", reply)
 
 
 @contextmanager
-def _writable(destination: Path) -> Iterator[BinaryIO]:
-    """Open a file that is on disk in the end or not there at all."""
-    with _disk(destination):
+def _open_download(destination: Path) -> Iterator[BinaryIO]:
+    """Open a file that is forced to disk at the end, or removed if the block raises."""
+    with _write_errors(destination):
         file = destination.open("wb")
     try:
         yield file
-        with _disk(destination):
+        with _write_errors(destination):
             file.flush()
             os.fsync(file.fileno())
             file.close()
     except BaseException:
-        # What went wrong first is what is told: a full disk fails again on closing.
+        # Keep the first error: on a full disk, closing fails as well.
         with suppress(OSError):
             file.close()
         with suppress(OSError):
@@ -227,7 +232,7 @@ def _writable(destination: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _disk(destination: Path) -> Iterator[None]:
+def _write_errors(destination: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

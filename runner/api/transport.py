@@ -1,15 +1,15 @@
-"""The wire: HTTP exchanges with one provider, and what their failures mean.
+"""HTTP exchanges with one provider, and the meaning of their failures.
 
-What httpx raises is sorted by one question, whether the request can have arrived. A connection
-that was never made (refused, no DNS, TLS) carried nothing; whatever breaks later may have acted.
+Errors of httpx are classified by one question: can the request have arrived? A connection that was
+never made (refused, no DNS, TLS) carried nothing; after any later failure the call may have acted.
 
-Requests that act never go out on a connection that has been idle. A server may close an idle
-connection at any moment, and the race shows up as a broken connection *after* the request was
-sent: harmless for a GET, but for a POST it would turn a quiet network into an unknown outcome.
-So they have a pool of their own that keeps no connection alive; a handshake costs milliseconds.
+Requests that act never use a connection that has been idle. A server may close an idle connection
+at any moment, and the client then sees a broken connection *after* the request was sent: harmless
+for a GET, but for a POST the outcome would be unknown without need. So they have a pool of their
+own that keeps no connection alive; a handshake costs milliseconds.
 
-The key is sent to the origin of the provider's base URL and nowhere else, and never in the
-clear to another machine. Proxies of the environment are honoured except for loopback hosts.
+The API key is sent only to the origin of the provider's base URL, and never unencrypted to another
+machine. Proxies of the environment are used except for loopback hosts.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from typing import TYPE_CHECKING, Final
 
 from runner import __version__
 from runner.api.error_messages import public_url, shown
-from runner.api.redaction import Bearer, sendable, strip_frames
+from runner.api.redaction import Bearer, is_header_safe, strip_frames
 from runner.api.responses import (
-    LATER,
-    LOOK,
+    WILL_BE_CHECKED,
+    WILL_BE_RETRIED,
     Call,
     Reply,
     connection_advice,
-    refusal,
     sent_at,
-    unusable,
+    status_error,
+    unusable_reply_error,
 )
 from runner.errors import MayHaveActed, Rejected, Transient, Unauthorized, Unreachable
-from runner.imports import no_progress
+from runner.imports import hidden_imports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from runner.spec.project import Provider, Secret
 
 
-with no_progress("rich"):  # its command line would load it: 40 ms
+with hidden_imports("rich"):  # httpx's command line would load it: 40 ms
     import httpx
 
 LONGEST_REPLY: Final = 64 * 1024 * 1024
-"""Bytes of JSON that are read: ten thousand File objects are three megabytes."""
+"""The most bytes of JSON that are read: ten thousand File objects are three megabytes."""
 
 LONGEST_REFUSAL: Final = 1024 * 1024
 MOST_REDIRECTS: Final = 5
@@ -66,7 +66,7 @@ _ADDRESS_UNUSABLE: Final = (httpx.InvalidURL, httpx.UnsupportedProtocol, Unicode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Body:
-    """A request's body; `length` is announced, so that a server knows a broken-off one."""
+    """A request's body; `length` is sent first, so that a server notices a body that breaks off."""
 
     content_type: str
     length: int
@@ -74,15 +74,15 @@ class Body:
 
 
 class _Pool(Enum):
-    """Connections that may be shared with each other, but not across these lines."""
+    """The kinds of connections; a request never uses a connection of another kind."""
 
     READING = auto()
     ACTING = auto()
-    ELSEWHERE = auto()
+    OTHER_ORIGIN = auto()
 
 
 class Transport:
-    """Exchanges with one provider, from any thread; connections are opened on first use."""
+    """The HTTP connections to one provider, for any thread; opened on first use."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Transport:
         self._transport = transport
         self._timeouts = timeouts
         self._pools: dict[_Pool, httpx.Client] = {}
-        self._opening = threading.Lock()
+        self._pools_lock = threading.Lock()
         self._certificates: ssl.SSLContext | None = None
         self.ahead: float | None = None
 
@@ -109,7 +109,7 @@ class Transport:
             self._pools.popitem()[1].close()
 
     def call(self, kind: CallKind, method: str, path: str) -> Call:
-        """Name a call to this provider; `path` is relative to the base URL and is quoted."""
+        """Return a call to this provider; `path` is relative to the base URL and already quoted."""
         return Call(provider=self.provider, secret=self._key, kind=kind, method=method, path=path)
 
     def exchange(
@@ -121,9 +121,9 @@ class Transport:
     ) -> Reply:
         """Send one request and read its whole reply, whatever its status; follow no redirect.
 
-        Raises Unauthorized and Rejected where the request cannot be sent as configured,
-        Unreachable where it did not arrive, and where it may have: MayHaveActed for a call that
-        acts, Transient for any other.
+        Raises Unauthorized or Rejected if the request cannot be sent as configured, Unreachable if
+        it did not arrive. If it may have arrived: MayHaveActed for a call that acts, Transient for
+        any other.
         """
         pool = _Pool.ACTING if call.method == "POST" else _Pool.READING
         url = self._url(call)
@@ -146,27 +146,28 @@ class Transport:
         return reply
 
     @contextmanager
-    def content(self, call: Call) -> Iterator[httpx.Response]:
+    def stream_content(self, call: Call) -> Iterator[httpx.Response]:
         """Open a file's content for reading, following up to five redirects.
 
-        Beyond the provider's own origin the key is not sent. Raises as `exchange` does, and the
-        error of any status but 2xx.
+        The API key is not sent to another origin. Raises as `exchange` does, and the error of any
+        status but 2xx.
         """
         headers = {"Accept": "*/*", "Accept-Encoding": "gzip"}
-        home = url = self._url(call)
-        elsewhere = False
+        first_url = url = self._url(call)
+        other_origin = False
         for _ in range(MOST_REDIRECTS + 1):
-            pool = _Pool.ELSEWHERE if elsewhere else _Pool.READING
-            auth = None if elsewhere else self._authorization(call)
+            pool = _Pool.OTHER_ORIGIN if other_origin else _Pool.READING
+            auth = None if other_origin else self._authorization(call)
             with self._response(call, pool, url, headers=headers, auth=auth) as response:
                 following = response.next_request
                 if following is None:
-                    self._require_success(call, response, elsewhere=elsewhere)
+                    self._require_success(call, response, other_origin=other_origin)
                     yield response
                     return
                 url = following.url
-            # Once away, a way back could be anybody's idea: the key stays at home.
-            elsewhere = elsewhere or _origin(url) != _origin(home)
+            # After a redirect to another origin, that origin chooses the next URL: never send the
+            # API key again, not even to the provider.
+            other_origin = other_origin or _origin(url) != _origin(first_url)
         raise Rejected(
             f"{self.provider.name} redirects {call} more than {MOST_REDIRECTS} times, last to"
             f" {shown(public_url(str(url)), self._key)}",
@@ -186,7 +187,7 @@ class Transport:
         parameters: Mapping[str, str] | None = None,
         content: bytes | Iterator[bytes] | None = None,
     ) -> Iterator[httpx.Response]:
-        """Send one request and hand out its reply, the body still to be read."""
+        """Send one request and yield its reply, with the body not read yet."""
         client = self._client(call, pool)
         try:
             request = client.build_request(
@@ -199,47 +200,47 @@ class Transport:
             )
             response = client.send(request, auth=auth, stream=True, follow_redirects=False)
         except _ADDRESS_UNUSABLE as error:
-            raise self._unsendable(call, error) from strip_frames(error)
+            raise self._unsendable_error(call, error) from strip_frames(error)
         except httpx.RequestError as error:
-            raise self._broken(call, error) from strip_frames(error)
+            raise self._exchange_error(call, error) from strip_frames(error)
         try:
             yield response
         except httpx.RequestError as error:
-            raise self._broken(call, error) from strip_frames(error)
+            raise self._exchange_error(call, error) from strip_frames(error)
         finally:
             response.close()
 
-    def _require_success(self, call: Call, response: httpx.Response, *, elsewhere: bool) -> None:
+    def _require_success(self, call: Call, response: httpx.Response, *, other_origin: bool) -> None:
         if response.is_success:
             return
         reply = _read(response)
-        if elsewhere and reply.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
-            # A signed address that has run out, not the key: asking again gives a new one.
+        if other_origin and reply.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
+            # The signed URL has expired, not the API key: the next try gets a new URL.
             place = shown(public_url(str(response.url)), self._key)
-            raise unusable(call, f"a redirect to {place}, which refused it", reply)
-        raise refusal(call, reply, now=self.clock())
+            raise unusable_reply_error(call, f"a redirect to {place}, which refused it", reply)
+        raise status_error(call, reply, now=self.clock())
 
     def _authorization(self, call: Call) -> Bearer | None:
-        """Return what puts the key into a request; raises Unauthorized where it must not go."""
+        """Return the authorization; raises Unauthorized if the API key must not be sent."""
         if self._key is None:
             return None
         scheme = public_url(self.provider.base_url).partition("://")[0].lower()
         if scheme != "https" and not self.provider.loopback:
-            raise self._refused_here(
+            raise self._unauthorized(
                 call,
-                f"the key of {self.provider.name} is not sent over plain http to"
+                f"the API key of {self.provider.name} is not sent over plain http to"
                 f" {public_url(self.provider.base_url)}, where others can read it:"
                 " use https, or no key",
             )
-        if not sendable(self._key):
-            raise self._refused_here(
+        if not is_header_safe(self._key):
+            raise self._unauthorized(
                 call,
-                f"the key in {self.provider.key_source} is empty or holds spaces, line breaks or"
-                " other characters that no key has: mend it there",
+                f"the API key in {self.provider.key_source} is empty or holds spaces, line breaks"
+                " or other characters that no key has: correct it there",
             )
         return Bearer(self._key)
 
-    def _refused_here(self, call: Call, text: str) -> Unauthorized:
+    def _unauthorized(self, call: Call, text: str) -> Unauthorized:
         text = f"{text} ({call} was not sent)"
         return Unauthorized(text, provider=self.provider.name, call=str(call))
 
@@ -247,19 +248,19 @@ class Transport:
         try:
             return httpx.URL(self.provider.base_url + call.path)
         except httpx.InvalidURL as error:
-            raise self._unsendable(call, error) from error
+            raise self._unsendable_error(call, error) from error
 
-    def _unsendable(self, call: Call, error: Exception) -> Rejected:
+    def _unsendable_error(self, call: Call, error: Exception) -> Rejected:
         address = public_url(self.provider.base_url)
         return Rejected(
             f"{call} cannot be sent to {self.provider.name} at {address}:"
-            f" {shown(str(error), self._key)} (look at base_url in runner.yaml)",
+            f" {shown(str(error), self._key)} (check base_url in runner.yaml)",
             provider=self.provider.name,
             call=str(call),
         )
 
-    def _broken(self, call: Call, error: httpx.RequestError) -> ApiError:
-        """Return what a failed exchange means, by whether the request can have arrived."""
+    def _exchange_error(self, call: Call, error: httpx.RequestError) -> ApiError:
+        """Return the error for a failed exchange, by whether the request can have arrived."""
         what = shown(str(error), self._key) or type(error).__name__
         if isinstance(error, _NOTHING_SENT):
             kind: type[ApiError] = Unreachable
@@ -268,25 +269,25 @@ class Transport:
             text = f"{self.provider.name} cannot be reached at {address} for {call}: {what}"
         elif call.acts:
             kind = MayHaveActed
-            advice = LOOK
+            advice = WILL_BE_CHECKED
             text = f"{self.provider.name} gave no whole answer to {call}: {what}"
         else:
             kind = Transient
-            advice = LATER
+            advice = WILL_BE_RETRIED
             text = f"{self.provider.name} gave no whole answer to {call}: {what}"
         return kind(f"{text} ({advice})", provider=self.provider.name, call=str(call))
 
     def _client(self, call: Call, pool: _Pool) -> httpx.Client:
         try:
-            with self._opening:
+            with self._pools_lock:
                 if pool not in self._pools:
                     self._pools[pool] = self._open(pool)
                 return self._pools[pool]
         except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
-            # Only the kind of error: its text may hold a proxy's password.
+            # Only the type of the error: its text may hold a proxy's password.
             raise Rejected(
                 "the proxy or certificate settings of this environment cannot be used"
-                f" ({type(error).__name__}): look at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY,"
+                f" ({type(error).__name__}): check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY,"
                 f" NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR ({call} was not sent)",
                 provider=self.provider.name,
                 call=str(call),
@@ -295,7 +296,7 @@ class Transport:
     def _open(self, pool: _Pool) -> httpx.Client:
         return httpx.Client(
             transport=self._transport,
-            verify=self._context(pool),
+            verify=self._ssl_context(pool),
             trust_env=not self.provider.loopback,
             limits=httpx.Limits(max_keepalive_connections=0 if pool is _Pool.ACTING else 4),
             headers={
@@ -312,10 +313,10 @@ class Transport:
             pool=self._timeouts.pool,
         )
 
-    def _context(self, pool: _Pool) -> ssl.SSLContext:
-        """Return what verifies a server; loading the certificates takes tens of milliseconds."""
-        if pool is not _Pool.ELSEWHERE and self.provider.base_url.startswith("http://"):
-            # Never used for TLS; were it, it trusts nobody.
+    def _ssl_context(self, pool: _Pool) -> ssl.SSLContext:
+        """Return the TLS context; loading the certificates takes tens of milliseconds."""
+        if pool is not _Pool.OTHER_ORIGIN and self.provider.base_url.startswith("http://"):
+            # Never used for TLS; if it were, it would trust no server.
             return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self._certificates is None:
             self._certificates = httpx.create_ssl_context()
@@ -323,9 +324,9 @@ class Transport:
 
 
 def _read(response: httpx.Response) -> Reply:
-    """Read a reply up to the length that is worth it.
+    """Read a reply, up to a limit.
 
-    A refusal whose body breaks off is still that refusal: its status says that it did not act.
+    An error reply whose body breaks off still counts by its status: the call has not acted.
     """
     limit = LONGEST_REPLY if response.is_success else LONGEST_REFUSAL
     body = bytearray()

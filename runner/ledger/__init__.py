@@ -1,1 +1,1 @@
-"""What is known: every run, submission, Batch object and event, in one SQLite file."""
+"""The ledger: every run, submission, Batch object and event, in one SQLite file."""

@@ -1,4 +1,4 @@
-"""What a pass notes so that the next need not ask or read it again: how far it looked, digests."""
+"""Values that a pass stores so that the next pass does less work: listings and input digests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runner.ledger.store import Ledger
 
 
-def listed(
+def record_listing(
     ledger: Ledger,
     provider: str,
     base_url: str,
@@ -23,10 +23,11 @@ def listed(
     through: int | None,
     tagged: Sequence[tuple[SubmissionKey, Batch]],
 ) -> None:
-    """Record a complete look at a provider, and whatever carried keys like ours.
+    """Record a complete listing of a provider, and the listed batches that have a submission key.
 
-    Batches that belong to no submission here are kept: the next look goes back no further
-    than this one, and a spec that arrives later must still find them.
+    `through` is the newest `created_at` in the list. Batches without a submission in this ledger
+    are stored too: the next listing ends where this one began, and a spec that is added later must
+    still find its batches.
     """
     with ledger.transaction() as transaction:
         transaction.write(
@@ -43,7 +44,7 @@ def listed(
 
 
 def cache_digest(ledger: Ledger, fingerprint: Fingerprint, *, digest: str, requests: int) -> None:
-    """Remember an input's digest for as long as the file does not change."""
+    """Store the digest and the number of requests of an input file with its fingerprint."""
     with ledger.transaction() as transaction:
         transaction.write(
             "INSERT OR REPLACE INTO input_cache (path, size, mtime_ns, ctime_ns, inode, digest, "

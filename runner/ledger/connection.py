@@ -1,12 +1,12 @@
-"""Opening the ledger's SQLite file, and its transactions.
+"""Opening the ledger's SQLite file, and write transactions.
 
-Why not sqlite-utils' own: its `atomic()` opens a deferred transaction, which fails at the first
-write when another connection has written since (668 of 800 contended writes when tried). Every
-change here starts with BEGIN IMMEDIATE and waits its turn.
+Why not the transactions of sqlite-utils: its `atomic()` opens a deferred transaction, which fails
+at the first write if another connection has written since (668 of 800 concurrent writes when
+tried). Every change here starts with BEGIN IMMEDIATE and waits for its turn.
 
-`synchronous=FULL` makes a commit survive a power cut: an intent is on the disk before the call that
-it announces is made. What can be observed once more is not worth a wait for the disk, and is
-committed in order all the same: the next intent takes it along.
+`synchronous=FULL` makes a commit survive a power cut: an intent is on disk before its call is made.
+Changes that can be observed again do not wait for the disk. Commits stay in order: the next intent
+forces them to disk as well.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _NETWORK_FILE_SYSTEMS: Final = frozenset(
 
 
 def connect(path: Path, *, warn: Callable[[str], None] | None = None) -> sqlite3.Connection:
-    """Open the ledger for reading and writing, creating it or bringing it up to date.
+    """Open the ledger for reading and writing; create or migrate it if needed.
 
-    `warn` is told, once, if the file lies where SQLite can do less for it than elsewhere.
-    Raises LedgerError in words for a file that is not a ledger, is damaged, read-only or on a
-    full disk, and LedgerTooNew for one that a later version has written.
+    `warn` is called, once for each ledger, with a message if the file is on a network file system.
+    Raises LedgerError for a file that is not a ledger, is damaged, read-only or on a full disk, and
+    LedgerTooNew for one that a later version has written.
     """
     with translated(path):
         _no_folder(path)
@@ -67,25 +67,26 @@ def _keep_afar(
     *,
     new: bool,
 ) -> None:
-    """Let a ledger on a network file system do without a write-ahead log, and say so once."""
+    """Switch off the write-ahead log of a ledger on a network file system, and warn once."""
     mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
     if mode == "wal":
-        # It was made on a disk of its own, and moved here with its log.
+        # The ledger was created on a local disk and moved here together with its log.
         with _alone(path.parent):
             connection.execute("PRAGMA journal_mode = DELETE")
     if warn is not None and (new or mode == "wal"):
         warn(
             f"the ledger {path} is on a network file system: its write-ahead log is switched off "
-            f"there, and whether two machines may use it at once depends on the file system's "
-            f"locks; a ledger on a local disk is safer (`ledger:` in runner.yaml)"
+            f"there, and whether two machines may use it at the same time depends on the file "
+            f"system's locks; a ledger on a local disk is safer (`ledger:` in runner.yaml)"
         )
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time make or migrate a ledger; the kernel ends the lock with it.
+    """Lock the folder, so that one process at a time creates or migrates a ledger.
 
-    SQLite does not wait its turn to change the journal mode: it fails at once.
+    SQLite does not wait for other connections to change the journal mode: it fails immediately. The
+    kernel releases the lock when the process ends.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -96,9 +97,9 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection | None:
-    """Open the ledger for looking only; None if there is none yet. Leaves nothing behind.
+    """Open the ledger read-only; None if it does not exist. Leaves no file behind.
 
-    A ledger in a place that may not be written to is read as it lies there.
+    A ledger in a folder without write permission is opened as immutable.
     """
     if not path.exists():
         return None
@@ -130,9 +131,9 @@ def _no_folder(path: Path) -> None:
 
 
 def _look(path: Path, how: str) -> sqlite3.Connection:
-    """Open a ledger so that nothing can be written through it.
+    """Open a connection on which every write fails.
 
-    Not by `mode=ro`, which leaves the files of the write-ahead log lying about.
+    `mode=ro` would leave the files of the write-ahead log behind, so `query_only` is used.
     """
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?{how}", timeout=BUSY_TIMEOUT, uri=True
@@ -152,7 +153,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA synchronous = FULL")
     if path.stat().st_size == 0:
         return
-    # The tables first: another process may make the ledger between the two questions.
+    # Count the tables first: another process may create the ledger between the two queries.
     used = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
     if used and not ours:
@@ -164,7 +165,7 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     if version > len(MIGRATIONS):
         raise LedgerTooNew(
             f"the ledger {path} was written by a later version of runner (schema {version}, "
-            f"this one knows {len(MIGRATIONS)}): upgrade runner, nothing was changed"
+            f"this version supports {len(MIGRATIONS)}): upgrade runner, nothing was changed"
         )
     return version
 
@@ -173,10 +174,10 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 def write_transaction(
     connection: sqlite3.Connection, path: Path, *, durable: bool = False
 ) -> Iterator[sqlite3.Connection]:
-    """Run the body as one write transaction: all of it is done afterwards, or none.
+    """Run the body as one write transaction: all of its changes are committed, or none.
 
-    With `durable` it, and everything committed before it, survives a power cut. Without, a power
-    cut may take it back, but never what came before it and not it.
+    With `durable`, it and everything committed before it survive a power cut. Without it, a power
+    cut may undo the transaction, but never an earlier transaction alone.
     """
     with translated(path):
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
@@ -191,7 +192,7 @@ def write_transaction(
 
 
 def commit(connection: sqlite3.Connection) -> None:
-    """Commit; the one place where a change of the ledger becomes a fact."""
+    """Commit the transaction; roll it back if the commit fails."""
     try:
         connection.execute("COMMIT")
     except BaseException:
@@ -202,7 +203,7 @@ def commit(connection: sqlite3.Connection) -> None:
 
 @contextlib.contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the file system say into a LedgerError that says what to do."""
+    """Raise LedgerError, with a message for the user, for errors of SQLite and the file system."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -234,27 +235,27 @@ def _in_words(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
 
 
 def damaged(path: Path, how: str) -> LedgerDamaged:
-    """Return the error that says that a ledger is damaged, and what to do about it."""
+    """Return the error for a damaged ledger, with the command that rebuilds it."""
     return LedgerDamaged(
         f"the ledger {path} is damaged ({how}); nothing was submitted. Run `runner rebuild`: it "
-        f"puts the file aside and makes a new ledger from the outputs on disk and from what the "
-        f"providers list, and nothing is submitted twice"
+        f"puts the file aside and makes a new ledger from the outputs on disk and from the lists "
+        f"of the providers, and nothing is submitted twice"
     )
 
 
 def on_network_file_system(path: Path) -> bool:
-    """Whether the folder of `path` is on a file system where WAL's shared memory is unsafe.
+    """Whether the folder of `path` is on a network file system, where WAL is not safe.
 
     Source: https://www.sqlite.org/wal.html, "WAL does not work over a network filesystem".
-    Where the kind of file system cannot be told the answer is no.
+    False if the type of the file system is unknown.
     """
     return file_system(path) in _NETWORK_FILE_SYSTEMS
 
 
 def file_system(path: Path) -> str | None:
-    """Return the kind of file system that the folder of `path` is on, as the kernel calls it.
+    """Return the type of the file system of the folder of `path`, by its name in the kernel.
 
-    Reads /proc/mounts; None where that does not exist.
+    Reads /proc/mounts; None if that file does not exist.
     """
     try:
         mounts = Path("/proc/mounts").read_text(encoding="utf-8", errors="replace")

@@ -1,6 +1,7 @@
-"""How values become rows: shared by the transitions, each of which is one transaction.
+"""Conversion between the ledger's rows and frozen values.
 
-How rows become values again.
+The `insert_…` and `upsert_…` functions write rows inside a transaction, the `read_…` functions
+convert rows that a query returned.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def insert_submission(transaction: Transaction, run: int, submission: Submission) -> None:
-    """Insert an attempt of a run, as far as it has come."""
+    """Insert a submission of a run, in any state."""
     key = submission.key
     transaction.insert(
         "submissions",
@@ -59,7 +60,7 @@ def insert_submission(transaction: Transaction, run: int, submission: Submission
 
 
 def insert_file(transaction: Transaction, key: SubmissionKey, record: FileRecord) -> None:
-    """Record a result file of a submission; a second download replaces the first."""
+    """Insert a result file of a submission; a second download replaces the first."""
     transaction.write(
         "INSERT OR REPLACE INTO files (submission, kind, file_id, path, bytes, sha256, "
         "downloaded_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -81,10 +82,10 @@ def upsert_batch(
     *,
     carries: SubmissionKey | None = None,
 ) -> None:
-    """Store a Batch object, a column for each field of the reference, and the whole of it.
+    """Insert or update a Batch object: a column for each field of the reference, and the raw JSON.
 
-    `key` is the submission it belongs to, if it is one of this ledger's; `carries` the key that
-    it goes by at the provider, in its metadata or in the name of its file.
+    `key` is its submission, if it has one in this ledger; `carries` is the submission key that the
+    batch has at the provider, in its metadata or in the name of its file.
     """
     tag = Tag.of(batch)
     carries = carries or key or (None if tag is None else tag.key)
@@ -124,10 +125,10 @@ def _column(field: str, batch: Batch) -> Any:  # noqa: ANN401 -- as the API has 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InFlight:
-    """What is in flight, or may be, for one model at one provider.
+    """The batches that are or may be in flight for one model at one provider.
 
-    `tokens` are those of shards that were counted, `uncounted_bytes` the size of the others.
-    `exact` says that all was counted, and none of it taken as a part of its shard's tokens.
+    `tokens` is the sum over shards with an exact token count, `uncounted_bytes` the size of the
+    others. `exact`: every shard was counted, and every batch holds a whole shard.
     """
 
     provider: str
@@ -143,7 +144,7 @@ def read_run(
     shards: tuple[ShardRecord, ...] = (),
     submissions: tuple[Submission, ...] = (),
 ) -> Run:
-    """Read a run; its parts are given where they were asked for."""
+    """Return a run from its row; shards and submissions are passed in if they are needed."""
     values: dict[str, Any] = {column: row[column] for column in row.keys()}  # noqa: SIM118
     values |= {
         "state": RunState(row["state"]),
@@ -154,20 +155,23 @@ def read_run(
 
 
 def read_shard(row: sqlite3.Row) -> ShardRecord:
-    """Read a shard."""
+    """Return a shard from its row."""
     values: dict[str, Any] = {column: row[column] for column in row.keys() if column != "run"}  # noqa: SIM118
     values |= {"rows": RowSet.parse(row["rows"]), "whole": bool(row["whole"])}
     return ShardRecord(**values)
 
 
 def read_in_flight(row: sqlite3.Row) -> InFlight:
-    """Read a sum over submissions."""
+    """Return the sums of one provider and model from a row."""
     values: dict[str, Any] = {column: row[column] for column in row.keys()}  # noqa: SIM118
     return InFlight(**values | {"exact": bool(row["exact"])})
 
 
 def read_submission(row: sqlite3.Row) -> Submission:
-    """Read a submission, with the Batch object as last recorded; raises LedgerError."""
+    """Return a submission from its row, with its Batch object as last recorded.
+
+    Raises LedgerError if its key is unreadable.
+    """
     key = SubmissionKey.parse(row["key"])
     if key is None:
         raise LedgerError(f"the ledger holds a submission with an unreadable key: {row['key']!r}")
@@ -190,7 +194,7 @@ def read_submission(row: sqlite3.Row) -> Submission:
 
 
 def read_event(row: sqlite3.Row) -> Event:
-    """Read one line of the history."""
+    """Return an event from its row."""
     return Event(
         at=row["at"],
         kind=row["kind"],

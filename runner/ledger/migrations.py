@@ -1,18 +1,18 @@
 """The ledger's tables, as numbered migrations.
 
 A migration is applied once, in a transaction, and never edited after a release: a change is a
-new migration. `PRAGMA user_version` says which was the last one, so that an up-to-date ledger
-is opened without importing sqlite-utils at all (its import costs more than an idle pass).
+new migration. `PRAGMA user_version` holds the number of the last one, so that an up-to-date ledger
+is opened without importing sqlite-utils (its import takes longer than an idle pass).
 
-Tables and views are made to be queried by people: names are the words of the documentation,
-times are Unix seconds by this machine's clock unless they are the API's own.
+Users may query the tables and views directly: their names are those of the documentation, times are
+Unix seconds by this machine's clock, except for the times of the API.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.imports import no_progress
+from runner.imports import hidden_imports
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 APPLICATION_ID: Final = 0x52554E52
-"""`RUNR`: tells a ledger from any other SQLite file."""
+"""`RUNR`: marks a SQLite file as a ledger."""
 
 
 def apply_migrations(connection: sqlite3.Connection, *, after: int) -> None:
-    """Bring the schema from version `after` to the newest; one transaction a version."""
-    with no_progress("pandas", "numpy"):  # loaded where they are installed: 0.2 s and 50 MB
+    """Migrate the schema from version `after` to the newest, with one transaction a version."""
+    with hidden_imports("pandas", "numpy"):  # loaded where they are installed: 0.2 s and 50 MB
         from sqlite_utils import Database
 
     database = Database(connection, execute_plugins=False)
@@ -36,7 +36,7 @@ def apply_migrations(connection: sqlite3.Connection, *, after: int) -> None:
             continue
         connection.execute("BEGIN IMMEDIATE")
         try:
-            # Another process may have done it while this one waited for the lock.
+            # Another process may have migrated while this one waited for the lock.
             if connection.execute("PRAGMA user_version").fetchone()[0] < version:
                 migrate(database)
                 connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -281,7 +281,7 @@ def _views(database: Database) -> None:
 
 
 def _second(database: Database) -> None:
-    """Know what is overdue, what was too large to be taken, and what was tidied up."""
+    """Add columns for token counts, overdue batches, deleted files and the size limit of files."""
     for statement in (
         "ALTER TABLE shards ADD COLUMN tokens INTEGER",
         "ALTER TABLE submissions ADD COLUMN overdue_at REAL",
@@ -293,9 +293,10 @@ def _second(database: Database) -> None:
 
 
 def _third(database: Database) -> None:
-    """Know who is told of what has happened, and which troubles there are.
+    """Add the tables of subscribers (`hooks`) and of open problems (`troubles`).
 
-    Without row ids each is one tree, which `register` has seen whole before anything is sent.
+    Without row ids each table is one B-tree. `register_subscribers` reads both completely, so that
+    a damaged ledger is found before anything is sent.
     """
     database.execute("""
         CREATE TABLE hooks (

@@ -1,8 +1,9 @@
-"""What has to be told, to whom it was told, and which troubles there are.
+"""Notifications in the ledger: subscribers, the events they still have to get, open problems.
 
-What is told of is an event; a hook has heard of all events up to one. Word is sent before that is
-recorded, so it is sent at least once: a crash in between sends it again. The try is recorded
-first, so that a ledger that cannot be written sends nothing, rather than the same in each pass.
+A notification is about one event; for each subscriber the ledger has the number of the last event
+that was delivered. A message is sent before its delivery is recorded, so it is sent at least once:
+after a crash in between it is sent again. The try is recorded first, so that a ledger that cannot
+be written sends no message, instead of the same message in each pass.
 """
 
 from __future__ import annotations
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 
 TROUBLE: Final = "trouble"
 RECOVERED: Final = "recovered"
-_WORTH_TELLING: Final = ("run_finished", "overdue", TROUBLE, RECOVERED)
+_NOTIFIED_KINDS: Final = ("run_finished", "overdue", TROUBLE, RECOVERED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscriber:
-    """A hook, or anything else that is told of passes, as the ledger knows it.
+    """A hook, or another receiver of notifications, as recorded in the ledger.
 
-    `delivered` is the last event it need not be told of, `tries` how often the next one was
-    tried, `failures` how many tries have failed in a row and `problem` why the last one did, and
-    `not_before` when the next is due.
+    `delivered` is the number of the last event that needs no message any more, `tries` counts the
+    tries for the next one, `failures` the failed tries in a row, `problem` is the reason of the
+    last failure, and `not_before` is when the next try is due.
     """
 
     id: str
@@ -45,7 +46,7 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenProblem:
-    """A trouble that was there when the last pass ended; `said_at` is when people were told."""
+    """A problem that was open when the last pass ended; `said_at` is when the user was notified."""
 
     subject: str
     what: str
@@ -55,23 +56,24 @@ class OpenProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingEvent:
-    """An event that is worth telling, and its number."""
+    """An event that subscribers are notified of, and its number."""
 
     number: int
     event: Event
 
     @property
     def kind(self) -> str:
-        """What it tells of: how a job has ended, or the event itself."""
+        """The final state of a finished run, else the kind of the event."""
         ended = self.event.kind == "run_finished"
         return str(self.event.detail.get("state")) if ended else self.event.kind
 
 
-def register(ledger: Ledger, names: Mapping[str, str]) -> None:
-    """Know these hooks, by id, and no others; a new one hears of what happens from now on.
+def register_subscribers(ledger: Ledger, names: Mapping[str, str]) -> None:
+    """Record these subscribers (id to name) and delete all others.
 
-    Writes nothing if they are known. What is read after a pass is read here for the first time: a
-    ledger that is damaged there is to be found so before anything is sent.
+    A new subscriber gets the events that follow. Nothing is written if all are recorded already.
+    The tables that are needed after a pass are read here, so that a ledger that is damaged there is
+    found before anything is sent.
     """
     open_problems(ledger)
     known = {row["id"] for row in ledger.query("SELECT id FROM hooks")}
@@ -90,7 +92,7 @@ def register(ledger: Ledger, names: Mapping[str, str]) -> None:
 
 
 def subscribers(ledger: Ledger) -> dict[str, Subscriber]:
-    """Return whoever is told, by id."""
+    """Return the recorded subscribers, by id."""
     rows = ledger.query(
         "SELECT id, name, heard AS delivered, tries, failures, not_before, told_at, problem "
         "FROM hooks"
@@ -98,44 +100,44 @@ def subscribers(ledger: Ledger) -> dict[str, Subscriber]:
     return {row["id"]: Subscriber(**dict(row)) for row in rows}
 
 
-def newest(ledger: Ledger) -> int:
-    """Return the number of the newest event; 0 where there is none."""
+def newest_event_number(ledger: Ledger) -> int:
+    """Return the number of the newest event; 0 if there is none."""
     [row] = ledger.query("SELECT coalesce(max(id), 0) AS newest FROM events")
     return int(row["newest"])
 
 
 def pending_events(ledger: Ledger, *, after: int, through: int) -> tuple[PendingEvent, ...]:
-    """Return what is worth telling of the events after one and up to another, oldest first."""
-    marks = ", ".join("?" * len(_WORTH_TELLING))
+    """Return the events in a range that subscribers are notified of, oldest first."""
+    marks = ", ".join("?" * len(_NOTIFIED_KINDS))
     rows = ledger.query(
         f"SELECT * FROM events WHERE id > ? AND id <= ? AND kind IN ({marks}) "  # noqa: S608
         "ORDER BY id",
         after,
         through,
-        *_WORTH_TELLING,
+        *_NOTIFIED_KINDS,
     )
     return tuple(PendingEvent(number=row["id"], event=read_event(row)) for row in rows)
 
 
 def record_try(ledger: Ledger, hook: str) -> None:
-    """Note that a hook is about to be told: whatever comes of it, this was a try."""
+    """Record that a message to a subscriber is about to be sent."""
     with ledger.transaction() as transaction:
         transaction.write("UPDATE hooks SET tries = tries + 1 WHERE id = ?", hook)
 
 
-def record_delivery(ledger: Ledger, hook: Subscriber, piece: PendingEvent) -> None:
-    """Record that a hook was told."""
+def record_delivery(ledger: Ledger, hook: Subscriber, pending: PendingEvent) -> None:
+    """Record that a message was delivered to a subscriber."""
     with ledger.transaction() as transaction:
         transaction.write(
             "UPDATE hooks SET heard = max(heard, ?), tries = 0, failures = 0, not_before = 0, "
             "told_at = ?, problem = NULL WHERE id = ?",
-            piece.number,
+            pending.number,
             transaction.now,
             hook.id,
         )
-        event = piece.event
+        event = pending.event
         transaction.record_event(
-            "told", job=event.job, revision=event.revision, hook=hook.name, of=piece.kind
+            "told", job=event.job, revision=event.revision, hook=hook.name, of=pending.kind
         )
 
 
@@ -147,9 +149,9 @@ def record_failed_delivery(
     not_before: float = 0.0,
     given_up: PendingEvent | None = None,
 ) -> None:
-    """Record that a hook could not be told, and when that is worth another try.
+    """Record that a message could not be delivered, and when the next try is due.
 
-    `given_up` is what it will not be told of any more.
+    `given_up` is the event that is not tried again.
     """
     with ledger.transaction() as transaction:
         transaction.write(
@@ -176,7 +178,7 @@ def record_failed_delivery(
 
 
 def record_recovery(ledger: Ledger, subscriber: Subscriber) -> None:
-    """Record that what had failed works again."""
+    """Record that a subscriber with failures works again."""
     with ledger.transaction() as transaction:
         transaction.write(
             "UPDATE hooks SET failures = 0, problem = NULL WHERE id = ?", subscriber.id
@@ -184,7 +186,7 @@ def record_recovery(ledger: Ledger, subscriber: Subscriber) -> None:
 
 
 def mark_delivered(ledger: Ledger, hook: str, number: int) -> None:
-    """Record that there is nothing to tell a hook of up to an event."""
+    """Record that a subscriber needs no message about any event up to this number."""
     with ledger.transaction() as transaction:
         transaction.write(
             "UPDATE hooks SET heard = ?, tries = 0 WHERE id = ? AND heard < ?", number, hook, number
@@ -192,7 +194,7 @@ def mark_delivered(ledger: Ledger, hook: str, number: int) -> None:
 
 
 def open_problems(ledger: Ledger) -> dict[str, OpenProblem]:
-    """Return the troubles that were there when the last pass ended, by subject."""
+    """Return the problems that were open when the last pass ended, by subject."""
     rows = ledger.query("SELECT subject, what, began_at, said_at FROM troubles ORDER BY subject")
     return {row["subject"]: OpenProblem(**dict(row)) for row in rows}
 
@@ -204,10 +206,11 @@ def record_problems(
     over: Iterable[OpenProblem],
     said: Iterable[str] = (),
 ) -> None:
-    """Record which troubles have begun and which are over, and of which people were told again.
+    """Record the problems that have begun, those that are over, and those notified again.
 
-    `began` is what each is, by subject; one that was there already has become another. Two
-    passes that notice the same at once make one event of it.
+    `began` maps the subject of a problem to its text; a subject that is open already gets the new
+    text. `said` are the subjects that the user was reminded of. Two passes that record the same at
+    the same time write one event.
     """
     with ledger.transaction() as transaction:
         for trouble in over:
@@ -241,6 +244,6 @@ def record_problems(
 
 
 def _job(subject: str) -> str | None:
-    """Return the job that a subject is, if it is one."""
+    """Return the name of the job if the subject is a job, else None."""
     kind, _, name = subject.partition(" ")
     return name if kind == "job" else None

@@ -1,4 +1,4 @@
-"""A look at a ledger in passing, for whoever cannot wait and need not be told why not."""
+"""Quick reads of a ledger that never wait, migrate or raise: for shell completion and `doctor`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 _PATIENCE: Final = 0.05
-"""Seconds for a lock that another program holds."""
+"""Seconds to wait for a lock that another program holds."""
 
 
 def job_names(path: Path) -> tuple[str, ...]:
-    """Return the names of all jobs ever seen; none where the ledger cannot be read at once.
+    """Return the names of all recorded jobs; none if the ledger cannot be read immediately.
 
-    Migrates nothing, leaves nothing behind and never raises: what is wrong with a ledger is for
-    the commands to say that need it.
+    It migrates nothing, leaves no file behind and never raises: the commands that need the ledger
+    report its problems.
     """
     try:
-        # Not `mode=ro`, which leaves the files of the write-ahead log lying about.
+        # `mode=ro` would leave the files of the write-ahead log behind.
         uri = f"{path.absolute().as_uri()}?mode=rw"
         with contextlib.closing(sqlite3.connect(uri, timeout=_PATIENCE, uri=True)) as connection:
             connection.execute("PRAGMA query_only = ON")
@@ -31,10 +31,7 @@ def job_names(path: Path) -> tuple[str, ...]:
 
 
 def schema_number(path: Path) -> int | None:
-    """Return the number of the schema that a ledger has; None where there is none to be read.
-
-    Opening a ledger brings it up to date. This does not.
-    """
+    """Return the schema version of a ledger; None if it cannot be read. Migrates nothing."""
     try:
         uri = f"{path.absolute().as_uri()}?mode=rw"
         with contextlib.closing(sqlite3.connect(uri, timeout=_PATIENCE, uri=True)) as connection:
@@ -45,5 +42,5 @@ def schema_number(path: Path) -> int | None:
 
 
 def sqlite_version() -> str:
-    """Return the version of the SQLite that is in use."""
+    """Return the version of the SQLite library."""
     return sqlite3.sqlite_version

@@ -1,10 +1,7 @@
-"""What people's views of a ledger need: a lot of it, in few queries.
+"""Queries across many jobs and runs, for views and reports.
 
-A question for each job would be a thousand questions where there are a thousand jobs.
-
-What the ledger knows across all jobs: for those who look at a project as a whole.
-
-Each question is one read, however many jobs there are; `Ledger` answers those about one.
+Each function runs one to three queries, however many jobs there are: one query for each job would
+be a thousand queries in a project of a thousand jobs. Queries about one run are in `store.Ledger`.
 """
 
 from __future__ import annotations
@@ -56,42 +53,42 @@ EVENT_KINDS: Final = (
     "told",
     "not_told",
 )
-"""Every kind of event that a ledger tells of, in the order in which they come in a run's life.
+"""Every kind of event, in the order in which they occur in a run.
 
-The last four are of passes: what could not be done, and who was told of what.
+The last four belong to passes: problems, and notifications of subscribers.
 """
 
 _ENDED: Final = json.dumps([state for state in SubmissionState if state.closed])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SentBatch:
-    """A batch of a run: the object verbatim, and whether its attempt waits for it."""
+class RunBatch:
+    """A batch of a run: the Batch object verbatim, and whether its results are still awaited."""
 
     awaited: bool
     raw: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """What was sent for a run: its batches in order, and how far its attempts came.
+class SubmissionSummary:
+    """The submissions of a run: its batches in order, and the number of attempts.
 
-    `attempts` is the highest number of an attempt; `any_ended` says that at least one is over.
+    `attempts` is the highest attempt number; `any_ended`: at least one submission has ended.
     """
 
-    batches: tuple[SentBatch, ...] = ()
+    batches: tuple[RunBatch, ...] = ()
     attempts: int = 0
     any_ended: bool = False
 
 
 def jobs_with_runs(ledger: Ledger) -> frozenset[str]:
-    """Return the names of the jobs that a run belongs to."""
+    """Return the names of the jobs that have a run."""
     return frozenset(row["job"] for row in ledger.query("SELECT DISTINCT job FROM runs"))
 
 
-def sent(ledger: Ledger, runs: Sequence[int]) -> dict[int, Sent]:
-    """Return what was sent for each of these runs; runs without an attempt are left out."""
-    batches: dict[int, list[SentBatch]] = {}
+def submission_summaries(ledger: Ledger, runs: Sequence[int]) -> dict[int, SubmissionSummary]:
+    """Return a summary of the submissions of each run; runs without one are left out."""
+    batches: dict[int, list[RunBatch]] = {}
     for row in ledger.query(
         "SELECT run, state, raw FROM submissions "
         "JOIN batches ON submissions.key = batches.submission "
@@ -100,10 +97,10 @@ def sent(ledger: Ledger, runs: Sequence[int]) -> dict[int, Sent]:
         json.dumps(runs),
     ):
         batches.setdefault(row["run"], []).append(
-            SentBatch(awaited=row["state"] == SubmissionState.SUBMITTED, raw=json.loads(row["raw"]))
+            RunBatch(awaited=row["state"] == SubmissionState.SUBMITTED, raw=json.loads(row["raw"]))
         )
     return {
-        row["run"]: Sent(
+        row["run"]: SubmissionSummary(
             batches=tuple(batches.get(row["run"], ())),
             attempts=row["attempts"],
             any_ended=bool(row["any_ended"]),
@@ -118,8 +115,8 @@ def sent(ledger: Ledger, runs: Sequence[int]) -> dict[int, Sent]:
     }
 
 
-def whole_runs(ledger: Ledger, identifiers: Sequence[int]) -> tuple[Run, ...]:
-    """Return some runs with their shards and submissions, oldest first."""
+def runs_with_submissions(ledger: Ledger, identifiers: Sequence[int]) -> tuple[Run, ...]:
+    """Return these runs with their shards and submissions, oldest first."""
     some = json.dumps(identifiers)
     shards: dict[int, list[ShardRecord]] = {}
     for row in ledger.query(
@@ -149,7 +146,7 @@ def whole_runs(ledger: Ledger, identifiers: Sequence[int]) -> tuple[Run, ...]:
 def cached_digests(
     ledger: Ledger, fingerprints: Iterable[Fingerprint]
 ) -> dict[Fingerprint, tuple[str, int]]:
-    """Return (digest, requests) of the inputs among these that were hashed as they are."""
+    """Return (digest, requests) of the inputs that have not changed since they were hashed."""
     asked = set(fingerprints)
     known = {
         Fingerprint(
@@ -175,9 +172,9 @@ def history(
     kinds: Sequence[str] | None = None,
     limit: int | None = None,
 ) -> tuple[Event, ...]:
-    """Return the newest `limit` events of some jobs and kinds since a moment, oldest first.
+    """Return the newest `limit` events of some jobs and kinds since a time, oldest first.
 
-    None stands for all. To a job belongs what it did under an earlier name.
+    None selects all. The events of a job include those under its earlier names.
     """
     conditions, values = ["TRUE"], list[object]()
     if jobs is not None:
@@ -203,11 +200,10 @@ def history(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How an attempt ended, as its last event tells; `key` names the submission.
+class AttemptOutcome:
+    """The outcome of an ended submission, from its last event; `key` is the submission key.
 
-    `detail` holds the counts by error code of one that was collected, or the problem of one that
-    was not.
+    `detail` holds the counts by error code if it was collected, else the problem.
     """
 
     job: str
@@ -218,7 +214,7 @@ class Ending:
 
 
 def batches_by_run(ledger: Ledger) -> dict[int, list[tuple[str, dict[str, Any]]]]:
-    """Return (submission key, Batch object verbatim) of every run, as `Ledger.batches` does."""
+    """Return the result of `Ledger.batches` for every run: (submission key, raw Batch object)."""
     found: dict[int, list[tuple[str, dict[str, Any]]]] = {}
     for row in ledger.query(
         "SELECT run, submission, raw FROM batches JOIN submissions "
@@ -229,8 +225,8 @@ def batches_by_run(ledger: Ledger) -> dict[int, list[tuple[str, dict[str, Any]]]
     return found
 
 
-def endings(ledger: Ledger) -> Iterator[Ending]:
-    """Yield how each attempt ended that has ended, in the order in which they were made."""
+def attempt_outcomes(ledger: Ledger) -> Iterator[AttemptOutcome]:
+    """Yield the outcome of each ended submission, in the order in which they ended."""
     for row in ledger.query(
         "SELECT runs.job, submissions.key, submissions.requests, events.kind, events.detail "
         "FROM submissions JOIN runs ON runs.id = submissions.run "
@@ -239,7 +235,7 @@ def endings(ledger: Ledger) -> Iterator[Ending]:
         "ON ends.submission = submissions.key "
         "JOIN events ON events.id = ends.last ORDER BY events.id"
     ):
-        yield Ending(
+        yield AttemptOutcome(
             job=row["job"],
             key=row["key"],
             kind=row["kind"],
@@ -249,7 +245,7 @@ def endings(ledger: Ledger) -> Iterator[Ending]:
 
 
 def last_changes(ledger: Ledger) -> dict[str, float]:
-    """Return when something last happened to each job, in Unix seconds."""
+    """Return the time of the last event of each job, in Unix seconds."""
     return {
         row["job"]: row["at"]
         for row in ledger.query(

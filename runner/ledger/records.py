@@ -1,7 +1,7 @@
-"""The rows of the ledger as frozen values. Pure: the plan is made from these alone.
+"""The rows of the ledger as frozen values. Pure: the input of the plan.
 
-A run is a job's revision; its shards are cut once and never again; a submission is one attempt
-at a shard (or at what is left of it) and is the unit that is submitted exactly once.
+A run is one revision of a job. It is divided into shards once. A submission is one attempt at a
+shard, or at its unfinished rows, and is the unit that is submitted exactly once.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from runner.inputs.row_set import RowSet
 
 REVISION_SHOWN: Final = 12
-"""How many hex digits of a revision people see, in keys and in folder names."""
+"""The number of hex digits of a revision in submission keys, folder names and messages."""
 
 
 _LONGEST_COUNT: Final = 12
 
 
 class RunState(StrEnum):
-    """Where a job stands, in the words of the command line's contract."""
+    """The state of a run, in the words of the command line's contract."""
 
     PENDING = "pending"
     RUNNING = "running"
@@ -37,15 +37,15 @@ class RunState(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing more happens to the run unless someone asks for it."""
+        """Whether the run has ended; only a command or a changed spec continues it."""
         return self not in (RunState.PENDING, RunState.RUNNING)
 
 
 class SubmissionState(StrEnum):
-    """The steps of the exactly-once protocol, and the ways it can end.
+    """The states of a submission in the exactly-once protocol.
 
-    `uploading` and `creating` are intents: a submission found in one of them by a later pass
-    may or may not have reached the provider, so that pass looks before it acts.
+    `uploading` and `creating` are intents: a later pass that finds a submission in one of them
+    cannot know whether the call reached the provider, so it checks the provider before it acts.
     """
 
     PREPARED = "prepared"
@@ -60,7 +60,7 @@ class SubmissionState(StrEnum):
 
     @property
     def closed(self) -> bool:
-        """Whether this attempt is over, whatever came of it."""
+        """Whether the submission has ended, with or without success."""
         return self in _CLOSED
 
 
@@ -75,7 +75,7 @@ _CLOSED: Final = frozenset(
 
 
 def _is_count(text: str) -> bool:
-    """Whether a text from outside is a number that we could have written."""
+    """Whether a text from outside is a number in the form that runner writes."""
     return text.isascii() and text.isdigit() and len(text) <= _LONGEST_COUNT
 
 
@@ -89,26 +89,26 @@ class SubmissionKey:
     attempt: int
 
     def __str__(self) -> str:
-        """Write the key as it stands in the ledger and in a batch's metadata."""
+        """Return the key as it is written in the ledger and in a batch's metadata."""
         return f"{self.job}/{self.revision}/{self.shard:04d}/{self.attempt}"
 
     @property
     def filename(self) -> str:
         """The input file's name at the provider.
 
-        No slash, since servers may take a path's last part for the name; the last three
-        parts cannot hold a dash, so the name reads back without doubt.
+        It has no slash, because servers may keep only the last part of a path. The last three
+        parts cannot hold a dash, so the name can be parsed back.
         """
         return f"{self.job}-{self.revision}-{self.shard:04d}-{self.attempt}.jsonl"
 
     @classmethod
     def parse(cls, text: str) -> SubmissionKey | None:
-        """Read a key back; None for anything that is not one of ours."""
+        """Parse a submission key; None if the text is not one."""
         return cls._from_parts(text.rsplit("/", 3))
 
     @classmethod
     def parse_filename(cls, text: str) -> SubmissionKey | None:
-        """Read the key out of a file's name at the provider; None if it is not ours."""
+        """Parse the submission key from a file's name at the provider; None if it has none."""
         if not text.endswith(".jsonl"):
             return None
         return cls._from_parts(text.removesuffix(".jsonl").rsplit("-", 3))
@@ -130,9 +130,9 @@ class SubmissionKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tag:
-    """What our metadata pair says of a batch: its key, and what was in its file.
+    """The metadata that runner attaches to a batch: its submission key and a summary of its file.
 
-    `part_of` is the digest of the shard where the file holds only some of it.
+    `part_of` is the digest of the shard if the file holds only a part of it.
     """
 
     key: SubmissionKey
@@ -141,13 +141,13 @@ class Tag:
     part_of: str | None = None
 
     def __str__(self) -> str:
-        """Write the value of the metadata pair; at most 512 characters by construction."""
+        """Return the metadata value; it never exceeds 512 characters."""
         part = "" if self.part_of is None else f" part_of={self.part_of}"
         return f"{self.key} rows={self.requests} sha256={self.sha256}{part}"
 
     @classmethod
     def of(cls, batch: Batch) -> Tag | None:
-        """Read the tag of an observed batch; None if it does not carry one."""
+        """Parse the tag of an observed batch; None if it has none."""
         words = batch.metadata.get(METADATA_KEY, "").split(" ")
         key = SubmissionKey.parse(words[0])
         if key is None:
@@ -164,11 +164,11 @@ class Tag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardRecord:
-    """A slice of a run's requests, as it was cut when the run began.
+    """A part of a run's requests, fixed when the run began.
 
-    `rows` are 0-based indexes of the whole input; `offset` and `ids_offset` are the byte
-    positions of the first of them in the input and in the file of custom_ids. `tokens` is what
-    an exact counter made of the prompts, None where they are only estimated.
+    `rows` are 0-based row numbers of the whole input; `offset` and `ids_offset` are the byte
+    positions of its first row in the input and in the file of custom_ids. `tokens` is the exact
+    token count of the prompts, None if it is only estimated.
     """
 
     number: int
@@ -185,21 +185,22 @@ class ShardRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """One attempt at a shard, or at what was left of it.
+    """One attempt at a shard, or at its unfinished rows.
 
     Attributes:
-        round: how often a person had asked for the unanswered requests again (`retry`).
-        counted: whether the requests had their chance; a batch that was turned away whole
-            by a token or queue limit does not count against `retry.attempts`.
-        since: a lower bound, by the provider's clock, for when the remote object was made.
+        round: how many times `runner retry` had been run on the job before it.
+        counted: whether it counts against `retry.attempts`; a batch that was rejected as a whole
+            by a token or queue limit does not.
+        since: a lower bound, by the provider's clock, for when the remote object was created.
         intent_at: when the POST was about to be sent; Unix seconds, this machine's clock.
-        doubt_at: when a pass first knew that the outcome of that POST is unknown.
+        doubt_at: when a pass first found that the outcome of that POST is unknown.
         not_before: do not submit earlier than this (backoff after a limit), or 0.
         overdue_at: when the batch was first found to take longer than it should.
         tidied_at: when its files were deleted at the provider.
         terminal_at: when the batch was first seen in a terminal status.
-        missing_at: when the provider first said that it does not know the batch.
-        transient, permanent: the rows that ended without a success; known once closed.
+        missing_at: when the provider first replied that it does not know the batch.
+        transient: the failed rows that a new attempt may answer; known once it has ended.
+        permanent: the failed rows that no attempt can answer; known once it has ended.
         batch: the Batch object as last recorded.
 
     """
@@ -229,7 +230,7 @@ class Submission:
     batch: Batch | None = None
 
     def tag(self, shard: ShardRecord) -> Tag:
-        """Return what the batch's metadata says of it."""
+        """Return the tag for the metadata of its batch."""
         return Tag(
             key=self.key,
             requests=self.requests,
@@ -242,11 +243,11 @@ class Submission:
 class Run:
     """A job's revision and everything done for it.
 
-    `shards` and `submissions` are empty where only a summary was asked for (finished runs).
-    `folder` is the run's output folder relative to the project root; `git` where the project's
-    repository stood when the run began, as JSON. `spec_…` is the last document that asked for
-    this revision: a later one may ask for another. `ceiling` is how many bytes a file may have,
-    learned from one that was refused for its size.
+    `shards` and `submissions` are empty in a summary. `folder` is the run's output folder relative
+    to the project root; `git` is the commit of the project's repository when the run began, as
+    JSON. `spec_…` describe the last document whose revision was this one; a newer document of the
+    job may have another. `ceiling` is the largest size of a file in bytes, known after the provider
+    rejected a larger one.
     """
 
     id: int
@@ -286,7 +287,7 @@ class Run:
 
     @property
     def short(self) -> str:
-        """The revision as people see it."""
+        """The short form of the revision."""
         return self.revision[:REVISION_SHOWN]
 
     @property
@@ -304,7 +305,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """A job as the last pass left it; `wanted` is the revision its spec asked for then."""
+    """A job as the last pass recorded it; `wanted` is its desired revision, None without a spec."""
 
     name: str
     wanted: str | None
@@ -316,7 +317,7 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
-    """A remote file and where its content lies; `path` is relative to the run's folder."""
+    """A downloaded result file; `path` is relative to the run's folder."""
 
     kind: str
     file_id: str
@@ -327,7 +328,7 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One line of the append-only history. `detail` never holds a secret or a prompt."""
+    """One event of the append-only history. `detail` never holds a secret or a prompt."""
 
     at: float
     kind: str

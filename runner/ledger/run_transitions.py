@@ -1,4 +1,4 @@
-"""The steps of jobs and runs, each one transaction: what is wanted, begun, moved, ended."""
+"""The state transitions of jobs and runs, each in one transaction with its event."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from runner.ledger.transaction import Transaction
 
 
-def want(ledger: Ledger, job: JobRecord) -> None:
-    """Note what a job's spec asks for now."""
+def set_desired(ledger: Ledger, job: JobRecord) -> None:
+    """Record the desired revision of a job, and its spec."""
     with ledger.transaction() as transaction:
-        _want(transaction, job)
+        _write_desired(transaction, job)
 
 
-def unwant(ledger: Ledger, job: str) -> None:
-    """Note that no spec asks for this job any more."""
+def clear_desired(ledger: Ledger, job: str) -> None:
+    """Record that a job has no spec any more."""
     with ledger.transaction() as transaction:
         transaction.write(
             "UPDATE jobs SET wanted = NULL, updated_at = ? WHERE name = ?", transaction.now, job
@@ -40,16 +40,16 @@ def unwant(ledger: Ledger, job: str) -> None:
 
 
 def start_run(ledger: Ledger, job: JobRecord, run: Run, shards: Iterable[ShardRecord]) -> int:
-    """Record a new run with its shards; returns the run's id.
+    """Record a new run with its shards and return the run's id.
 
-    Raises LedgerError if the shards do not hold all of its requests: such a run could end
-    without ever having asked.
+    Raises LedgerError if the shards do not hold all of its requests: such a run could end without
+    having submitted every request.
     """
     shards = tuple(shards)
     if sum(len(shard.rows) for shard in shards) != run.requests:
         raise LedgerError(f"run {run.job}/{run.short} has shards that do not hold its requests")
     with ledger.transaction() as transaction:
-        _want(transaction, job)
+        _write_desired(transaction, job)
         identifier = _insert_run(transaction, run, shards)
         _note_spec(transaction, job)
         transaction.record_event(
@@ -68,9 +68,9 @@ def restore_run(
     run: Run,
     submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
 ) -> int:
-    """Record a run that another ledger finished, as its record on disk tells it."""
+    """Record a finished run of another ledger, read from its record on disk, as the desired one."""
     with ledger.transaction() as transaction:
-        _want(transaction, job)
+        _write_desired(transaction, job)
         identifier = _restore(transaction, run, submissions)
         _note_spec(transaction, job)
     return identifier
@@ -81,7 +81,7 @@ def restore_history(
     run: Run,
     submissions: Sequence[tuple[Submission, Batch | None, Sequence[FileRecord]]],
 ) -> int:
-    """Record a finished run of another ledger without saying that its job asks for it now."""
+    """Record a finished run of another ledger without changing the job's desired revision."""
     with ledger.transaction() as transaction:
         transaction.write(
             "INSERT INTO jobs (name, spec_path, spec_line, spec_sha256, spec_document, "
@@ -113,9 +113,9 @@ def _restore(
 
 
 def relocate_run(ledger: Ledger, run: Run, job: JobRecord, folder: str) -> None:
-    """Hand a run to the job that asks for it now, or to another output folder."""
+    """Move a run to the job whose spec has its revision now, or to another output folder."""
     with ledger.transaction() as transaction:
-        _want(transaction, job)
+        _write_desired(transaction, job)
         transaction.write(
             "UPDATE runs SET job = ?, folder = ? WHERE id = ?", job.name, folder, run.id
         )
@@ -126,7 +126,7 @@ def relocate_run(ledger: Ledger, run: Run, job: JobRecord, folder: str) -> None:
 
 
 def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> None:
-    """Let a finished run go on: its spec is back, or a person asked again (`next_round`)."""
+    """Continue a finished run: its spec is back, or the user requested a retry (`next_round`)."""
     with ledger.transaction(durable=True) as transaction:
         transaction.write(
             "UPDATE runs SET state = ?, reason = NULL, superseded = 0, cancel_requested = 0, "
@@ -136,8 +136,8 @@ def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> 
             attempts,
             run.id,
         )
-        # A batch that was given up may be back (another key, another address): it is looked for
-        # once more before anybody pays again.
+        # A lost batch may be visible again (another API key or address): check the provider once
+        # more before its requests are submitted and paid again.
         transaction.write(
             "UPDATE submissions SET state = ?, transient = NULL, permanent = NULL "
             "WHERE run = ? AND state = ?",
@@ -149,7 +149,7 @@ def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> 
 
 
 def request_cancel(ledger: Ledger, run: Run) -> None:
-    """Note that a person wants a run to stop."""
+    """Record that the user cancels a run."""
     with ledger.transaction(durable=True) as transaction:
         transaction.write("UPDATE runs SET cancel_requested = 1 WHERE id = ?", run.id)
         transaction.record_event("cancel_requested", job=run.job, revision=run.short)
@@ -189,12 +189,13 @@ def finish_run(
         )
 
 
-def tidied_submission(
+def submission_files_deleted(
     ledger: Ledger, key: SubmissionKey, *, deleted: Sequence[str], left: Mapping[str, str]
 ) -> None:
     """Record that the files of a submission were deleted at the provider.
 
-    `left` says by file id why one could not be: deleting is best effort (fact sheet, failure 33).
+    `left` maps the id of each file that could not be deleted to the reason: deletion is best effort
+    (fact sheet, failure 33).
     """
     with ledger.transaction() as transaction:
         transaction.write(
@@ -203,13 +204,13 @@ def tidied_submission(
         transaction.record_event("tidied", key=key, deleted=list(deleted), left=dict(left))
 
 
-def tidied_run(ledger: Ledger, run: Run) -> None:
-    """Record that nothing of a run is left at the provider that could be deleted."""
+def run_files_deleted(ledger: Ledger, run: Run) -> None:
+    """Record that all files of a run that can be deleted at the provider were deleted."""
     with ledger.transaction() as transaction:
         transaction.write("UPDATE runs SET tidied_at = ? WHERE id = ?", transaction.now, run.id)
 
 
-def _want(transaction: Transaction, job: JobRecord) -> None:
+def _write_desired(transaction: Transaction, job: JobRecord) -> None:
     transaction.write(
         "INSERT INTO jobs (name, wanted, spec_path, spec_line, spec_sha256, spec_document, "
         "updated_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET "
@@ -228,7 +229,7 @@ def _want(transaction: Transaction, job: JobRecord) -> None:
 
 
 def _note_spec(transaction: Transaction, job: JobRecord) -> None:
-    """Let the wanted run hold the document that asks for it; a later one may ask for another."""
+    """Store the spec document in the run of the desired revision; later ones may have another."""
     transaction.write(
         "UPDATE runs SET spec_path = ?, spec_line = ?, spec_sha256 = ?, spec_document = ? "
         "WHERE job = ? AND revision = ?",

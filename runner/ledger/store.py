@@ -1,8 +1,8 @@
-"""The ledger as the rest of the program sees it: read snapshots, write whole transitions.
+"""The interface of the ledger: queries about one run, job or provider, and transactions.
 
-Every change is one transaction that holds the new state and the event that tells of it. A
-transition names the states it may start from; if the row is in none of them the transaction is
-refused, so the ledger never moves backwards and two processes cannot take the same step.
+Every change is one transaction with the new state and its event. A transition names the states it
+may start from; if the row is in none of them it raises LedgerError, so that the ledger never goes
+backwards and two processes cannot make the same transition.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 class Ledger:
     """One open ledger file; a context manager that closes it.
 
-    Not to be shared between threads. `clock` gives Unix seconds.
+    Not thread-safe. `clock` returns Unix seconds.
     """
 
     def __init__(
@@ -67,15 +67,15 @@ class Ledger:
         clock: Callable[[], float],
         warn: Callable[[str], None] | None = None,
     ) -> Ledger:
-        """Open for reading and writing; made or migrated if need be. Raises LedgerError.
+        """Open for reading and writing; create or migrate the file if needed. Raises LedgerError.
 
-        `warn` is told, once, if the file lies where it is less safe than elsewhere.
+        `warn` is called once with a message if the file is on a network file system.
         """
         return cls(connect(path, warn=warn), path, clock=clock)
 
     @classmethod
     def open_read_only(cls, path: Path, *, clock: Callable[[], float]) -> Ledger | None:
-        """Open for looking only; None where there is no ledger yet. Raises LedgerError."""
+        """Open read-only; None if there is no ledger yet. Raises LedgerError."""
         connection = connect_read_only(path)
         return None if connection is None else cls(connection, path, clock=clock)
 
@@ -91,36 +91,36 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what was committed stays."""
+        """Close the file."""
         self._connection.close()
 
     @contextlib.contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[Transaction]:
-        """Make one change: everything the body writes is committed together, or nothing is.
+        """Open a transaction: everything that the block writes is committed, or nothing is.
 
-        `durable` is for what must not be forgotten, not even by a power cut: intents, which batch
-        a submission has become and how it ended, what a person asked for, the end of a run.
+        `durable` is for changes that must survive a power cut: intents, the batch and the outcome
+        of a submission, requests of the user, the end of a run.
         """
         with write_transaction(self._connection, self.path, durable=durable) as connection:
             yield Transaction(connection, self.clock())
 
     @property
     def in_place(self) -> bool:
-        """Whether the file still has this ledger's name: not deleted, not put aside."""
+        """Whether the path still leads to the open file: it was not deleted or put aside."""
         return _identity(self.path) == self._file
 
     @property
     def version(self) -> int:
-        """A number that is another one once somebody else has changed the ledger.
+        """A number that changes when another connection has changed the ledger.
 
-        Cheap to ask, and keeps nobody waiting. Source: https://www.sqlite.org/pragma.html,
+        Reading it is cheap and blocks no writer. Source: https://www.sqlite.org/pragma.html,
         data_version.
         """
         [row] = self.query("PRAGMA data_version")
         return int(row[0])
 
     def require_in_place(self) -> None:
-        """Raise LedgerError if another file has this ledger's name by now, or none."""
+        """Raise LedgerError if the path does not lead to the open file any more."""
         if not self.in_place:
             raise LedgerError(
                 f"the ledger {self.path} was put aside or deleted while this was running; nothing "
@@ -128,12 +128,12 @@ class Ledger:
             )
 
     def query(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
-        """Run one read; raises LedgerError in words if the file is damaged."""
+        """Run one query and return its rows; raises LedgerError if the file is damaged."""
         with translated(self.path):
             return self._connection.execute(sql, parameters).fetchall()
 
     def check(self) -> None:
-        """Read the whole file and see whether it hangs together; raises LedgerError if not."""
+        """Check the consistency of the whole file; raises LedgerError if it is damaged."""
         [row] = self.query("PRAGMA quick_check(1)")
         if row[0] != "ok":
             raise damaged(self.path, row[0])
@@ -141,7 +141,7 @@ class Ledger:
     # Reading -------------------------------------------------------------------------------
 
     def jobs(self) -> tuple[JobRecord, ...]:
-        """Return every job ever seen, by name."""
+        """Return all recorded jobs, by name."""
         return tuple(
             JobRecord(
                 name=row["name"],
@@ -182,7 +182,7 @@ class Ledger:
         )
 
     def batches(self, run: int) -> list[tuple[str, dict[str, Any]]]:
-        """Return (submission key, Batch object verbatim) of a run, in order of submission."""
+        """Return (submission key, raw Batch object) of a run, by shard and attempt."""
         return [
             (row["submission"], json.loads(row["raw"]))
             for row in self.query(
@@ -194,7 +194,7 @@ class Ledger:
         ]
 
     def files(self, run: int) -> dict[str, tuple[FileRecord, ...]]:
-        """Return the downloaded files of a run by submission key; outputs before errors."""
+        """Return the downloaded files of a run by submission key; output before error files."""
         found: dict[str, list[FileRecord]] = {}
         for row in self.query(
             "SELECT files.* FROM files JOIN submissions ON submissions.key = files.submission "
@@ -213,7 +213,7 @@ class Ledger:
         return {key: tuple(records) for key, records in found.items()}
 
     def events(self, job: str) -> tuple[Event, ...]:
-        """Return a job's history, oldest first; with it what it did under an earlier name."""
+        """Return the events of a job, oldest first, including those under its earlier names."""
         return tuple(
             read_event(row)
             for row in self.query(
@@ -225,7 +225,7 @@ class Ledger:
         )
 
     def uploaded_at(self, key: SubmissionKey) -> float | None:
-        """Return when the file of a submission was last uploaded, or found at the provider."""
+        """Return when the file of a submission was last uploaded or adopted, in Unix seconds."""
         [row] = self.query(
             "SELECT max(at) AS at FROM events WHERE job = ? AND submission = ? "
             "AND kind IN ('uploaded', 'file_adopted')",
@@ -234,8 +234,8 @@ class Ledger:
         )
         return None if row["at"] is None else float(row["at"])
 
-    def keys_of(self, revision: str) -> frozenset[SubmissionKey]:
-        """Return the keys of all submissions of a revision, whichever jobs they were made for."""
+    def submission_keys(self, revision: str) -> frozenset[SubmissionKey]:
+        """Return the keys of all submissions of a revision, of any job."""
         rows = self.query(
             "SELECT key FROM submissions JOIN runs ON runs.id = submissions.run "
             "WHERE runs.revision = ?",
@@ -245,11 +245,11 @@ class Ledger:
         return frozenset(key for key in keys if key is not None)
 
     def in_flight(self) -> list[InFlight]:
-        """Return what is in flight, or may be, by provider and model."""
+        """Return the sums over batches that are or may be in flight, by provider and model."""
         return [
             read_in_flight(row)
             for row in self.query(
-                # What is left of a shard is taken to have its part of the tokens, rounded up.
+                # A part of a shard is estimated to have the same share of its tokens, rounded up.
                 "SELECT runs.provider, shards.model, count(*) AS batches, "
                 "coalesce(sum((shards.tokens * submissions.requests + shards.requests - 1) "
                 "/ shards.requests), 0) AS tokens, "
@@ -276,7 +276,7 @@ class Ledger:
         return (rows[0]["digest"], rows[0]["requests"]) if rows else None
 
     def listed_through(self, provider: Provider) -> int | None:
-        """Return the newest `created_at` that a complete listing at its address has shown."""
+        """Return the newest `created_at` in the last complete listing at the provider's address."""
         rows = self.query(
             "SELECT listed_through FROM providers WHERE name = ? AND base_url = ?",
             provider.name,
@@ -285,12 +285,12 @@ class Ledger:
         return rows[0]["listed_through"] if rows else None
 
     def batch_ids(self, provider: str) -> frozenset[str]:
-        """Return the ids of all batches of a provider that were ever recorded."""
+        """Return the ids of all recorded batches of a provider."""
         rows = self.query("SELECT id FROM batches WHERE provider = ?", provider)
         return frozenset(row["id"] for row in rows)
 
-    def owned(self, provider: str) -> dict[str, str]:
-        """Return the batches of a provider that are attempts of this ledger: id to key."""
+    def batch_keys(self, provider: str) -> dict[str, str]:
+        """Return the submission keys of a provider's batches with a submission, by batch id."""
         rows = self.query(
             "SELECT id, submission FROM batches WHERE provider = ? AND submission IS NOT NULL",
             provider,
@@ -298,7 +298,7 @@ class Ledger:
         return {row["id"]: row["submission"] for row in rows}
 
     def input_files(self, provider: str) -> dict[str, str]:
-        """Return the input files at a provider that attempts of this ledger have: id to key."""
+        """Return the submission keys of the input files at a provider, by file id."""
         rows = self.query(
             "SELECT input_file_id, key FROM submissions JOIN runs ON runs.id = submissions.run "
             "WHERE provider = ? AND input_file_id IS NOT NULL",
@@ -307,7 +307,7 @@ class Ledger:
         return {row["input_file_id"]: row["key"] for row in rows}
 
     def foreign_batches(self, provider: str) -> list[tuple[SubmissionKey | None, Batch]]:
-        """Return the batches seen at the provider that carry a key of ours but no submission."""
+        """Return the recorded batches of a provider that have no submission, with their keys."""
         return [
             (SubmissionKey.parse(row["tag"] or ""), Batch.from_api(json.loads(row["raw"])))
             for row in self.query(

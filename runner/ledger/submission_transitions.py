@@ -1,9 +1,9 @@
-"""The steps of the exactly-once protocol, each one transaction: state row and event row.
+"""The state transitions of a submission (exactly-once protocol), each in one transaction.
 
-The order of calls is what makes a crash harmless: an *intent* (`intend_upload`,
-`intend_create`) is on the disk before the call it announces, and the *fact* (`uploaded`,
-`submitted`) after it. Between the two the outcome is unknown, and only a look at the provider
-(`adopted_file`, `submitted` with what was found, or `clear_intent` after the grace time) ends that.
+The order of the transitions makes a crash harmless: an *intent* (`intend_upload`, `intend_create`)
+is on disk before its call is made, and the *fact* (`uploaded`, `submitted`) is recorded after it.
+After a crash in between, the outcome is unknown until a pass has checked the provider: it records
+`uploaded` or `submitted` with the object that it found, or `clear_intent` after the grace period.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OPEN: Final = (
 
 
 def prepare(ledger: Ledger, run: Run, submission: Submission) -> None:
-    """Record an attempt before anything is sent for it; its run is running from now on."""
+    """Record a new submission before anything is sent for it; its run becomes `running`."""
     with ledger.transaction() as transaction:
         insert_submission(transaction, run.id, submission)
         transaction.write(
@@ -42,7 +42,7 @@ def prepare(ledger: Ledger, run: Run, submission: Submission) -> None:
 
 
 def intend_upload(ledger: Ledger, key: SubmissionKey, *, since: int | None) -> None:
-    """Commit to uploading: what follows may reach the provider even if we never hear of it."""
+    """Record the intent to upload: the call may reach the provider even if its reply is lost."""
     with ledger.transaction(durable=True) as transaction:
         transaction.move(
             key,
@@ -54,7 +54,7 @@ def intend_upload(ledger: Ledger, key: SubmissionKey, *, since: int | None) -> N
 
 
 def uploaded(ledger: Ledger, key: SubmissionKey, file: File, *, adopted: bool = False) -> None:
-    """Record the file that holds the submission's requests at the provider."""
+    """Record the input file of the submission at the provider."""
     with ledger.transaction() as transaction:
         transaction.move(
             key,
@@ -68,7 +68,7 @@ def uploaded(ledger: Ledger, key: SubmissionKey, file: File, *, adopted: bool = 
 def intend_create(
     ledger: Ledger, key: SubmissionKey, *, since: int | None, completion_window: str
 ) -> None:
-    """Commit to creating the batch: from here on it may exist, and cost, unheard of."""
+    """Record the intent to create the batch: it may exist, and cost, even if the reply is lost."""
     with ledger.transaction(durable=True) as transaction:
         transaction.move(
             key,
@@ -86,11 +86,11 @@ def submitted(
     batch: Batch,
     *,
     adopted: bool = False,
-    asks: Submission | None = None,
+    actual: Submission | None = None,
 ) -> None:
-    """Record the batch that a submission has become.
+    """Record the batch of a submission.
 
-    `asks` is what it asks, where that is not what was meant.
+    `actual` describes the requests of an adopted batch if they are not those of the submission.
     """
     with ledger.transaction(durable=True) as transaction:
         transaction.move(
@@ -110,14 +110,14 @@ def submitted(
                 batch.input_file_id,
                 str(key),
             )
-        if asks is not None:
+        if actual is not None:
             transaction.write(
                 "UPDATE submissions SET rows = ?, requests = ?, bytes = ?, sha256 = ? "
                 "WHERE key = ?",
-                str(asks.rows),
-                asks.requests,
-                asks.bytes,
-                asks.sha256,
+                str(actual.rows),
+                actual.requests,
+                actual.bytes,
+                actual.sha256,
                 str(key),
             )
         upsert_batch(transaction, provider, batch, key)
@@ -130,9 +130,9 @@ def submitted(
 
 
 def mark_uncertain(ledger: Ledger, key: SubmissionKey, problem: str) -> None:
-    """Note that the outcome of the intended call is unknown; the first note counts.
+    """Record that the outcome of the intended call is unknown.
 
-    Unless it was made by a clock that was ahead.
+    The first time is kept, unless it is in the future because a clock was wrong.
     """
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.UPLOADING, SubmissionState.CREATING))
@@ -151,7 +151,7 @@ def mark_uncertain(ledger: Ledger, key: SubmissionKey, problem: str) -> None:
 def clear_intent(
     ledger: Ledger, key: SubmissionKey, problem: str, *, file_gone: bool = False
 ) -> None:
-    """Take an intent back: the call is known not to have acted."""
+    """Record that an intended call has not acted."""
     with ledger.transaction() as transaction:
         values: dict[str, object] = {"intent_at": None, "doubt_at": None, "problem": problem}
         uploading = transaction.write(
@@ -176,10 +176,10 @@ def clear_intent(
 
 
 def too_large(ledger: Ledger, run: Run, smaller: Submission, *, ceiling: int, problem: str) -> None:
-    """Put a smaller file in the place of one that the provider refuses for its size.
+    """Replace a file that the provider rejected for its size by a smaller one.
 
-    The attempt never existed there, so it keeps its number: two ledgers that learn this at
-    different times agree on what attempt 1 is. `ceiling` bounds all other files of the run.
+    The attempt never existed at the provider, so it keeps its number: two ledgers that learn this
+    at different times agree on attempt 1. `ceiling` limits all other files of the run, in bytes.
     """
     with ledger.transaction() as transaction:
         transaction.move(
@@ -212,12 +212,12 @@ def too_large(ledger: Ledger, run: Run, smaller: Submission, *, ceiling: int, pr
 
 
 def observed(ledger: Ledger, key: SubmissionKey, provider: str, batch: Batch) -> None:
-    """Record what the provider says of a batch now."""
+    """Record an observed Batch object; a changed status is an event."""
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.SUBMITTED,))
         before = transaction.status(provider, batch.id)
         upsert_batch(transaction, provider, batch, key)
-        # Some gateways name a batch anew from one poll to the next (fact sheet, failure 25).
+        # Some gateways change the id of a batch from one poll to the next (fact sheet, failure 25).
         transaction.write("UPDATE submissions SET batch_id = ? WHERE key = ?", batch.id, str(key))
         transaction.write(
             "UPDATE submissions SET missing_at = NULL, terminal_at = CASE WHEN ? THEN "
@@ -228,7 +228,7 @@ def observed(ledger: Ledger, key: SubmissionKey, provider: str, batch: Batch) ->
             str(key),
         )
         if before == batch.status:
-            return  # counts move all the time; that is no history
+            return  # counts change all the time: no event
         counts = batch.request_counts
         transaction.record_event(
             "batch_changed",
@@ -241,8 +241,8 @@ def observed(ledger: Ledger, key: SubmissionKey, provider: str, batch: Batch) ->
         )
 
 
-def missing(ledger: Ledger, key: SubmissionKey, batch_id: str) -> None:
-    """Note that the provider does not know a batch it had made for us."""
+def batch_not_found(ledger: Ledger, key: SubmissionKey, batch_id: str) -> None:
+    """Record that the provider does not know a batch that it had created."""
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.SUBMITTED,))
         transaction.write(
@@ -255,7 +255,7 @@ def missing(ledger: Ledger, key: SubmissionKey, batch_id: str) -> None:
 
 
 def overdue(ledger: Ledger, key: SubmissionKey, problem: str) -> None:
-    """Note that a batch takes longer than it should; the first note counts."""
+    """Record that a batch takes longer than it should; the first time is kept."""
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.SUBMITTED,))
         transaction.write(
@@ -267,7 +267,7 @@ def overdue(ledger: Ledger, key: SubmissionKey, problem: str) -> None:
 
 
 def downloaded(ledger: Ledger, key: SubmissionKey, record: FileRecord) -> None:
-    """Record that a result file lies on this disk, whole."""
+    """Record a result file that was downloaded completely."""
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.SUBMITTED,))
         insert_file(transaction, key, record)
@@ -276,7 +276,7 @@ def downloaded(ledger: Ledger, key: SubmissionKey, record: FileRecord) -> None:
         )
 
 
-def close(  # noqa: PLR0913 -- all of how an attempt ended
+def close(  # noqa: PLR0913 -- every detail of the outcome
     ledger: Ledger,
     key: SubmissionKey,
     *,
@@ -288,9 +288,9 @@ def close(  # noqa: PLR0913 -- all of how an attempt ended
     not_before: float = 0.0,
     detail: dict[str, object] | None = None,
 ) -> None:
-    """End an attempt: which of its rows have no success, and why."""
+    """Record the end of a submission, its rows without a success, and the reason."""
     if not state.closed:
-        raise ValueError(f"{state} is no end of a submission")
+        raise ValueError(f"{state} is not a final state of a submission")
     with ledger.transaction(durable=True) as transaction:
         transaction.move(
             key,

@@ -1,4 +1,4 @@
-"""A transaction under way: the writes that one transition consists of."""
+"""The write operations of one open transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Transaction:
-    """What a transition writes through; `now` is when it happens, in Unix seconds."""
+    """An open write transaction; `now` is its time in Unix seconds."""
 
     def __init__(self, connection: sqlite3.Connection, now: float) -> None:
         self._connection = connection
@@ -42,10 +42,10 @@ class Transaction:
         allowed: Sequence[SubmissionState],
         values: dict[str, object] | None = None,
     ) -> None:
-        """Take a submission from one of the allowed states to the next.
+        """Change the state of a submission that is in one of the allowed states.
 
-        Raises LedgerError if it is in none of them: the step was taken by someone else, or
-        this program is about to go backwards.
+        Raises LedgerError if it is in none of them: another process made the transition, or it
+        would go backwards.
         """
         values = values or {}
         columns = "".join(f", {column} = ?" for column in values)
@@ -61,11 +61,11 @@ class Transaction:
         if changed != 1:
             raise LedgerError(
                 f"submission {key} cannot become {to}: it is not {' or '.join(allowed)}; "
-                f"another process is at work on this ledger"
+                f"another process is using this ledger"
             )
 
     def require_state(self, key: SubmissionKey, allowed: Sequence[SubmissionState]) -> None:
-        """Refuse the change with a LedgerError unless the submission is in one of the states."""
+        """Raise LedgerError unless the submission is in one of the states."""
         marks = ", ".join("?" * len(allowed))
         found = self._connection.execute(
             f"SELECT 1 FROM submissions WHERE key = ? AND state IN ({marks})",  # noqa: S608
@@ -73,12 +73,12 @@ class Transaction:
         ).fetchone()
         if found is None:
             raise LedgerError(
-                f"submission {key} is not {' or '.join(allowed)}: another process is at work on "
+                f"submission {key} is not {' or '.join(allowed)}: another process is using "
                 f"this ledger"
             )
 
     def status(self, provider: str, batch: str) -> str | None:
-        """Return the status of a batch as recorded, None if it is not."""
+        """Return the recorded status of a batch; None if it is not recorded."""
         row = self._connection.execute(
             "SELECT status FROM batches WHERE provider = ? AND id = ?", (provider, batch)
         ).fetchone()

@@ -1,17 +1,15 @@
-"""A Batch API in a box: the built-in provider `local`.
+"""The built-in provider `local`: a Batch API on this machine.
 
-A real server (Files and Batches over HTTP on loopback) with its own database and files, so that
-everything above `runner.api` treats it as it treats any other provider, and a first run needs
-neither key nor network.
+It is a real server (Files and Batches over HTTP on loopback) with its own database and files, so
+that runner uses it like any other provider, and a first run needs neither an API key nor a network.
 
-    provider.py     starts and stops it all; what the rest of runner uses
-    server.py       the thread that speaks HTTP
-    app.py          the routes; upload.py takes files in, orders.py reads what is asked for,
-                    refusals.py says no
-    worker.py       the thread that answers batches; rows.py reads their input and
-                    validation.py checks it first
-    store.py        the database and the folder of files; schema.py has its tables, records.py
-                    what is in them
-    registry.py     which models there are; echo.py and embeddings.py are those models, and
-                    answers.py what they give
+    provider.py     the entry point: starts and stops the server and the worker
+    server.py       the thread of the HTTP server
+    app.py          the routes; requests.py parses request bodies and queries, upload.py receives
+                    files, errors.py has the error replies
+    worker.py       the thread that processes batches; validation.py checks their input, rows.py
+                    reads it
+    store.py        the database and the folder of files; records.py has the values in it
+    registry.py     the models by endpoint and name: echo.py and embeddings.py; models.py has the
+                    response type of a model
 """

@@ -1,8 +1,8 @@
-"""The HTTP face of the server: Files and Batches as OpenAI's clients know them.
+"""The HTTP routes of the server: Files and Batches, as in OpenAI's API.
 
-Handlers run on the one event loop and call the store directly. What they do there takes
-milliseconds, and so the whole server is two threads whose end can be waited for: this loop and
-the worker. The path of a file is always built from an id found in the store, never from a URL.
+Handlers run on the one event loop and call the store directly. A call takes milliseconds, so the
+server needs only two threads, this loop and the worker, and their end can be waited for. The path
+of a file is always built from an id in the store, never from a URL.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from starlette.routing import Route
 from runner.batch import BatchStatus
 from runner.local.errors import (
     RequestRejected,
+    batch_not_found,
     envelope,
-    missing,
-    no_such_batch,
-    no_such_file,
-    wrong_value,
+    file_not_found,
+    invalid_value,
+    missing_parameter,
 )
 from runner.local.records import FILE_LIFE, WINDOW, StoredBatch, StoredFile, UnknownCursor
-from runner.local.requests import BatchRequest, life, page_size
+from runner.local.requests import BatchRequest, expiry_seconds, page_size
 from runner.local.upload import Upload
 
 if TYPE_CHECKING:
@@ -51,15 +51,15 @@ _DEFAULT_BATCHES: Final = 20
 
 
 class Api:
-    """The routes, over a store.
+    """The routes of the server.
 
     Args:
-        store: what there is.
-        clock: the time, in Unix seconds.
-        wake: called when there is something new for the worker.
-        report: called with a failure that is the server's own fault.
-        host: the address the server is reached by; requests that name another are refused,
-            so that no web page can reach it under a name of its own.
+        store: the files and batches.
+        clock: returns the time in Unix seconds.
+        wake: called when the worker has something new to do.
+        report: called with an unexpected exception of the server.
+        host: the address of the server; requests with another Host header are rejected, so that no
+            web page can reach the server under its own name (DNS rebinding).
 
     """
 
@@ -95,10 +95,10 @@ class Api:
             ],
             middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[self._host, "localhost"])],
             exception_handlers={
-                RequestRejected: _refused,
-                HTTPException: _no_such_route,
-                ClientDisconnect: _gone,
-                Exception: self._failed,
+                RequestRejected: _request_rejected,
+                HTTPException: _route_not_found,
+                ClientDisconnect: _client_disconnected,
+                Exception: self._server_error,
             },
         )
 
@@ -112,9 +112,9 @@ class Api:
             fields = upload.finish()
             purpose = fields.get("purpose")
             if purpose is None:
-                raise missing("purpose")
+                raise missing_parameter("purpose")
             if purpose != "batch":
-                raise wrong_value("purpose", purpose, "'batch', the one purpose this server has")
+                raise invalid_value("purpose", purpose, "'batch', the one purpose this server has")
             filename = upload.filename or ""
             if not filename.endswith(".jsonl"):
                 raise RequestRejected(
@@ -123,7 +123,7 @@ class Api:
             lifetime = FILE_LIFE
             anchor, seconds = (fields.get(f"expires_after[{key}]") for key in ("anchor", "seconds"))
             if anchor is not None or seconds is not None:
-                lifetime = life(anchor, seconds, param="expires_after")
+                lifetime = expiry_seconds(anchor, seconds, param="expires_after")
             now = self._now()
             file = StoredFile(
                 id=identifier,
@@ -133,19 +133,19 @@ class Api:
                 created_at=now,
                 expires_at=now + lifetime,
             )
-            self._store.keep_names()
+            self._store.sync_folder()
             self._store.add_file(file)
             upload.keep()
-        return _json(file.to_api())
+        return _json_response(file.to_api())
 
     async def list_files(self, request: Request) -> Response:
         """GET /v1/files."""
         query = request.query_params
         order = query.get("order", "desc")
         if order not in {"asc", "desc"}:
-            raise wrong_value("order", order, "one of 'asc', 'desc'")
+            raise invalid_value("order", order, "one of 'asc', 'desc'")
         limit = page_size(query.get("limit"), default=_MOST_FILES, ceiling=_MOST_FILES)
-        with _known_cursor():
+        with _cursor_errors():
             page = self._store.files(
                 after=query.get("after"),
                 limit=limit,
@@ -153,22 +153,22 @@ class Api:
                 purpose=query.get("purpose"),
                 now=self._now(),
             )
-        return _listing(page)
+        return _list_response(page)
 
     async def retrieve_file(self, request: Request) -> Response:
         """GET /v1/files/{file_id}."""
-        return _json(self._file(request).to_api())
+        return _json_response(self._file(request).to_api())
 
     async def delete_file(self, request: Request) -> Response:
         """DELETE /v1/files/{file_id}."""
         file = self._file(request)
         self._store.delete_file(file.id)
-        return _json({"id": file.id, "object": "file", "deleted": True})
+        return _json_response({"id": file.id, "object": "file", "deleted": True})
 
     async def file_content(self, request: Request) -> Response:
         """GET /v1/files/{file_id}/content."""
         file = self._file(request)
-        return _Content(self._store.blob(file.id), file.bytes)
+        return _FileContent(self._store.blob(file.id), file.bytes)
 
     async def create_batch(self, request: Request) -> Response:
         """POST /v1/batches."""
@@ -203,36 +203,36 @@ class Api:
         )
         self._store.add_batch(batch)
         self._wake()
-        return _json(batch.to_api())
+        return _json_response(batch.to_api())
 
     async def list_batches(self, request: Request) -> Response:
         """GET /v1/batches."""
         query = request.query_params
         limit = page_size(query.get("limit"), default=_DEFAULT_BATCHES, ceiling=_MOST_BATCHES)
-        with _known_cursor():
+        with _cursor_errors():
             page = self._store.batches(after=query.get("after"), limit=limit)
-        return _listing(page)
+        return _list_response(page)
 
     async def retrieve_batch(self, request: Request) -> Response:
         """GET /v1/batches/{batch_id}."""
         identifier = request.path_params["batch_id"]
         batch = self._store.batch(identifier)
         if batch is None:
-            raise no_such_batch(identifier)
-        return _json(batch.to_api())
+            raise batch_not_found(identifier)
+        return _json_response(batch.to_api())
 
     async def cancel_batch(self, request: Request) -> Response:
         """POST /v1/batches/{batch_id}/cancel."""
         identifier = request.path_params["batch_id"]
         batch = self._store.cancel(identifier, self._now())
         if batch is None:
-            raise no_such_batch(identifier)
+            raise batch_not_found(identifier)
         if batch.terminal and batch.status is not BatchStatus.CANCELLED:
             raise RequestRejected(
                 f"Cannot cancel a batch with status '{batch.status}'.", status=HTTPStatus.CONFLICT
             )
         self._wake()
-        return _json(batch.to_api())
+        return _json_response(batch.to_api())
 
     def _now(self) -> int:
         return int(self._clock())
@@ -241,21 +241,21 @@ class Api:
         identifier = request.path_params["file_id"]
         file = self._store.file(identifier, self._now())
         if file is None:
-            raise no_such_file(identifier)
+            raise file_not_found(identifier)
         return file
 
-    async def _failed(self, _: Request, error: Exception) -> Response:
+    async def _server_error(self, _: Request, error: Exception) -> Response:
         self._report(error)
-        return _json(
+        return _json_response(
             envelope(f"The server failed: {error}", kind="server_error"),
             HTTPStatus.INTERNAL_SERVER_ERROR,
         )
 
 
-class _Content(Response):
-    """The bytes of a file, a block at a time.
+class _FileContent(Response):
+    """A response with the bytes of a file, sent in blocks.
 
-    Starlette's own FileResponse reads in threads that outlive the event loop.
+    Starlette's FileResponse reads in threads that may outlive the event loop.
     """
 
     media_type = "application/octet-stream"
@@ -284,13 +284,13 @@ def _opened(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _json(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def _json_response(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
-def _listing(page: StorePage[StoredFile] | StorePage[StoredBatch]) -> Response:
+def _list_response(page: StorePage[StoredFile] | StorePage[StoredBatch]) -> Response:
     items = page.items
-    return _json(
+    return _json_response(
         {
             "object": "list",
             "data": [item.to_api() for item in items],
@@ -302,23 +302,23 @@ def _listing(page: StorePage[StoredFile] | StorePage[StoredBatch]) -> Response:
 
 
 @contextlib.contextmanager
-def _known_cursor() -> Iterator[None]:
+def _cursor_errors() -> Iterator[None]:
     try:
         yield
     except UnknownCursor as error:
-        raise wrong_value("after", error, "the id of an object of this list") from error
+        raise invalid_value("after", error, "the id of an object of this list") from error
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _request_rejected(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestRejected)  # noqa: S101 - Starlette dispatches by type
-    return _json(error.to_api(), error.status)
+    return _json_response(error.to_api(), error.status)
 
 
-async def _no_such_route(request: Request, error: Exception) -> Response:
+async def _route_not_found(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - Starlette dispatches by type
     message = f"Invalid URL ({request.method} {request.url.path})"
-    return _json(envelope(message), HTTPStatus(error.status_code))
+    return _json_response(envelope(message), HTTPStatus(error.status_code))
 
 
-async def _gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=HTTPStatus.BAD_REQUEST)  # nobody is there to read it
+async def _client_disconnected(_: Request, __: Exception) -> Response:
+    return Response(status_code=HTTPStatus.BAD_REQUEST)  # the client has gone and will not read it

@@ -1,9 +1,8 @@
-"""The model `echo`: says what it was told.
+"""The model `echo`: returns the last message of the user.
 
-It answers with the text of the last thing the user said, at once and always the same, down to
-the bytes: ids are made from the request, times are 0. It stands in for a language model wherever
-the way of the requests matters and the words do not: first runs, tests, timings. Usage counts
-words, parted by white space.
+The response to a request is always the same, byte for byte: ids are hashes of the request, times
+are 0. It replaces a language model in first runs, tests and timings, where the content of the
+responses does not matter. Usage counts words separated by white space.
 """
 
 from __future__ import annotations
@@ -23,46 +22,46 @@ if TYPE_CHECKING:
 NAME: Final = "echo"
 
 
-class _Part(msgspec.Struct):
+class _ContentPart(msgspec.Struct):
     text: str = ""
 
 
 class _Message(msgspec.Struct):
     role: str = ""
-    content: str | list[_Part] | None = None
+    content: str | list[_ContentPart] | None = None
 
 
-class _Chat(msgspec.Struct):
+class _ChatBody(msgspec.Struct):
     messages: list[_Message]
 
 
-class _Responses(msgspec.Struct):
+class _ResponsesBody(msgspec.Struct):
     input: str | list[_Message]
     instructions: str | None = None
 
 
-class _Completions(msgspec.Struct):
+class _CompletionsBody(msgspec.Struct):
     prompt: str | list[str]
 
 
-_chat_decoder = msgspec.json.Decoder(_Chat)
-_responses_decoder = msgspec.json.Decoder(_Responses)
-_completions_decoder = msgspec.json.Decoder(_Completions)
+_chat_decoder = msgspec.json.Decoder(_ChatBody)
+_responses_decoder = msgspec.json.Decoder(_ResponsesBody)
+_completions_decoder = msgspec.json.Decoder(_CompletionsBody)
 
 
 def chat(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
-    """Answer bodies of /v1/chat/completions."""
+    """Yield a response to each body of /v1/chat/completions."""
     for body in bodies:
         try:
             request = _chat_decoder.decode(body)
         except (ValueError, RecursionError) as error:
             yield bad_request(str(error))
             continue
-        said = _last_words(request.messages)
-        if said is None:
+        text = _last_user_text(request.messages)
+        if text is None:
             yield bad_request("There is no message of role 'user' to echo.", param="messages")
             continue
-        prompt, completion = _words_of(request.messages), _count(said)
+        prompt, completion = _count_words(request.messages), _word_count(text)
         yield ModelResponse(
             status=HTTPStatus.OK,
             body={
@@ -73,7 +72,7 @@ def chat(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
                 "choices": [
                     {
                         "index": 0,
-                        "message": {"role": "assistant", "content": said, "refusal": None},
+                        "message": {"role": "assistant", "content": text, "refusal": None},
                         "logprobs": None,
                         "finish_reason": "stop",
                     }
@@ -86,7 +85,7 @@ def chat(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
 
 
 def completions(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
-    """Answer bodies of /v1/completions, one choice a prompt."""
+    """Yield a response to each body of /v1/completions, with one choice for each prompt."""
     for body in bodies:
         try:
             request = _completions_decoder.decode(body)
@@ -94,7 +93,7 @@ def completions(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
             yield bad_request(str(error))
             continue
         prompts = [request.prompt] if isinstance(request.prompt, str) else request.prompt
-        words = sum(map(_count, prompts))
+        words = sum(map(_word_count, prompts))
         yield ModelResponse(
             status=HTTPStatus.OK,
             body={
@@ -114,7 +113,7 @@ def completions(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
 
 
 def responses(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
-    """Answer bodies of /v1/responses."""
+    """Yield a response to each body of /v1/responses."""
     for body in bodies:
         try:
             request = _responses_decoder.decode(body)
@@ -125,22 +124,22 @@ def responses(bodies: Iterable[msgspec.Raw]) -> Iterator[ModelResponse]:
             messages = [_Message(role="user", content=request.input)]
         else:
             messages = request.input
-        said = _last_words(messages)
-        if said is None:
+        text = _last_user_text(messages)
+        if text is None:
             yield bad_request("There is no message of role 'user' to echo.", param="input")
             continue
-        prompt = _words_of(messages) + _count(request.instructions or "")
-        completion = _count(said)
+        prompt = _count_words(messages) + _word_count(request.instructions or "")
+        completion = _word_count(text)
         yield ModelResponse(
             status=HTTPStatus.OK,
-            body=_response(_digest(body), said, request.instructions, prompt, completion),
+            body=_response(_digest(body), text, request.instructions, prompt, completion),
             input_tokens=prompt,
             output_tokens=completion,
         )
 
 
 def _response(
-    digest: str, said: str, instructions: str | None, prompt: int, completion: int
+    digest: str, text: str, instructions: str | None, prompt: int, completion: int
 ) -> dict[str, object]:
     return {
         "id": f"resp_{digest}",
@@ -157,7 +156,7 @@ def _response(
                 "type": "message",
                 "role": "assistant",
                 "status": "completed",
-                "content": [{"type": "output_text", "text": said, "annotations": []}],
+                "content": [{"type": "output_text", "text": text, "annotations": []}],
             }
         ],
         "parallel_tool_calls": False,
@@ -181,7 +180,7 @@ def _completion_usage(prompt: int, completion: int) -> dict[str, int]:
     }
 
 
-def _last_words(messages: list[_Message]) -> str | None:
+def _last_user_text(messages: list[_Message]) -> str | None:
     for message in reversed(messages):
         if message.role == "user":
             return _text(message)
@@ -194,11 +193,11 @@ def _text(message: _Message) -> str:
     return message.content or ""
 
 
-def _words_of(messages: list[_Message]) -> int:
-    return sum(_count(_text(message)) for message in messages)
+def _count_words(messages: list[_Message]) -> int:
+    return sum(_word_count(_text(message)) for message in messages)
 
 
-def _count(text: str) -> int:
+def _word_count(text: str) -> int:
     return len(text.split())
 
 

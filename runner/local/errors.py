@@ -1,7 +1,7 @@
-"""What the server says when it will not do what a request asks: OpenAI's error envelope.
+"""The error replies of the server, in OpenAI's error format.
 
-The words, parameters and codes are those of the original wherever they are known (fact sheet,
-sections 1, 2 and 4), so that a client cannot tell the difference.
+Messages, parameters and codes are those of OpenAI where they are known (fact sheet, sections 1, 2
+and 4), so that clients handle them in the same way.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from http import HTTPStatus
 
 
 class RequestRejected(Exception):
-    """An answer other than the one hoped for; raised anywhere below a route."""
+    """A request that the server rejects, with the reply; raised by routes and what they call."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class RequestRejected(Exception):
         self.kind = kind
 
     def to_api(self) -> dict[str, object]:
-        """Give the body of the reply."""
+        """Return the body of the reply."""
         return envelope(self.message, kind=self.kind, param=self.param, code=self.code)
 
 
@@ -40,38 +40,38 @@ def envelope(
     param: str | None = None,
     code: str | None = None,
 ) -> dict[str, object]:
-    """Wrap an error the way every reply and every failed request line of the API does."""
+    """Return the error object of a reply or of a failed request line."""
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def missing(param: str) -> RequestRejected:
-    """Refuse a request that lacks a parameter."""
+def missing_parameter(param: str) -> RequestRejected:
+    """Return the error for a missing parameter."""
     return RequestRejected(
         f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
     )
 
 
-def wrong_type(param: str, expected: str) -> RequestRejected:
-    """Refuse a parameter of another type than `expected`, which reads as `a string`."""
+def invalid_type(param: str, expected: str) -> RequestRejected:
+    """Return the error for a parameter of the wrong type; `expected` is like `a string`."""
     return RequestRejected(
         f"Invalid type for '{param}': expected {expected}.", param=param, code="invalid_type"
     )
 
 
-def wrong_value(param: str, value: object, allowed: str) -> RequestRejected:
-    """Refuse a parameter's value; `allowed` reads as `one of 'a', 'b'`."""
+def invalid_value(param: str, value: object, allowed: str) -> RequestRejected:
+    """Return the error for a wrong value; `allowed` is like `one of 'a', 'b'`."""
     return RequestRejected(
         f"Invalid value: '{value}'. Expected {allowed}.", param=param, code="invalid_value"
     )
 
 
-def no_such_file(identifier: str) -> RequestRejected:
-    """Refuse to speak of a file that is not there."""
+def file_not_found(identifier: str) -> RequestRejected:
+    """Return the error for a file that does not exist."""
     return RequestRejected(
         f"No such File object: {identifier}", status=HTTPStatus.NOT_FOUND, param="id"
     )
 
 
-def no_such_batch(identifier: str) -> RequestRejected:
-    """Refuse to speak of a batch that is not there."""
+def batch_not_found(identifier: str) -> RequestRejected:
+    """Return the error for a batch that does not exist."""
     return RequestRejected(f"No batch found with id '{identifier}'.", status=HTTPStatus.NOT_FOUND)

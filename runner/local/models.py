@@ -1,4 +1,4 @@
-"""What a model gives for one request: the shape every model and the worker agree on."""
+"""The interface of a model: the response to one request, and the function that produces it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.local.errors import envelope
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelResponse:
-    """A response: its HTTP status, its body as msgspec can encode it, and what it used."""
+    """A model's response: the HTTP status, a body that msgspec can encode, and the usage."""
 
     status: int
     body: object
@@ -26,18 +26,18 @@ class ModelResponse:
         return self.status == HTTPStatus.OK
 
 
-AnswerRequests = Callable[[Iterable[msgspec.Raw]], Iterator[ModelResponse]]
-"""Answers request bodies, one answer a body in their order.
+ModelFunction = Callable[[Iterable[msgspec.Raw]], Iterator[ModelResponse]]
+"""A function that yields one response for each request body, in the same order.
 
-Bodies may be taken ahead of the answers given, as suits the model; nothing of one answer may
-depend on which other bodies came along with it, or a batch that was resumed would differ.
+It may read several bodies before it yields a response. A response must not depend on the other
+bodies: the results of a resumed batch would differ.
 """
 
 
 def bad_request(
     message: str, *, param: str | None = None, code: str | None = None
 ) -> ModelResponse:
-    """Answer a body the model cannot take, as the live API would: status 400."""
+    """Return the response to a body that the model rejects, as in the live API: status 400."""
     return ModelResponse(
         status=HTTPStatus.BAD_REQUEST, body=envelope(message, param=param, code=code)
     )

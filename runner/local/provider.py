@@ -104,7 +104,7 @@ class LocalProvider:
     ) -> None:
         self._exit.close()
         if error is None and self._worker is not None:
-            self._worker.raise_untold()
+            self._worker.raise_pending_failure()
 
     @property
     def base_url(self) -> str:

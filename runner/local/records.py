@@ -1,8 +1,7 @@
-"""What the server remembers: its files, its batches and how far each batch has come.
+"""The files and batches of the server, and their JSON in the API.
 
-Frozen values. How they look on the wire is said here and nowhere else: the twenty classic
-fields of the Batch object plus `model` and `usage`, every one of them present, null where unset
-(fact sheet, section 1).
+Frozen values. The `to_api` methods define the API objects: the twenty classic fields of the Batch
+object plus `model` and `usage`, all of them present and null if unset (fact sheet, section 1).
 """
 
 from __future__ import annotations
@@ -20,19 +19,19 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 FILE_LIFE: Final = 30 * 24 * 3600
-"""Seconds for which a file of purpose `batch` is kept unless its upload says otherwise."""
+"""Seconds for which a file of purpose `batch` is kept, unless its upload sets an expiry."""
 
 WINDOW: Final = 24 * 3600
-"""Seconds in the one completion window there is."""
+"""Seconds of the only completion window, `24h`."""
 
 
 class UnknownCursor(LookupError):
-    """A listing was asked to go on after something that is not in it."""
+    """The `after` of a listing is not the id of an object in the list."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file of the server; its bytes lie in the folder of files under its id."""
+    """A file of the server; its bytes are in the folder of files, under its id."""
 
     id: str
     filename: str
@@ -42,7 +41,7 @@ class StoredFile:
     expires_at: int | None = None
 
     def to_api(self) -> dict[str, object]:
-        """Give the File object of the API."""
+        """Return the File object of the API."""
         return {
             "id": self.id,
             "object": "file",
@@ -58,11 +57,11 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far the answers of a batch are safe on disk.
+    """The progress of a batch whose results are safely on disk.
 
-    `input_offset` is where the first unanswered line of the input begins; `output_bytes` and
-    `error_bytes` are the lengths of the result files up to there. Bytes beyond them belong to a
-    process that died, and are cut off.
+    `input_offset` is the byte offset of the first line of the input without a result;
+    `output_bytes` and `error_bytes` are the lengths of the result files up to there. Bytes beyond
+    them were written by a process that crashed, and are cut off.
     """
 
     input_offset: int = 0
@@ -78,9 +77,9 @@ class Progress:
 class StoredBatch:
     """A batch of the server.
 
-    `output_blob` and `error_blob` are the ids under which results are written from the start;
-    they become files of the API only when the batch has ended. `out_of_time` says that the
-    window closed before every request was answered.
+    `output_blob` and `error_blob` are the ids of the result files; the files appear in the API
+    only when the batch has ended. `out_of_time`: the completion window ended before every request
+    had a result.
     """
 
     id: str
@@ -109,11 +108,11 @@ class StoredBatch:
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing more will happen to this batch."""
+        """Whether the batch has ended."""
         return self.status in TERMINAL
 
     def to_api(self) -> dict[str, object]:
-        """Give the Batch object of the API."""
+        """Return the Batch object of the API."""
         progress = self.progress
         errors = {"object": "list", "data": self.errors} if self.errors else None
         return {
@@ -146,7 +145,7 @@ class StoredBatch:
         }
 
     def result_files(self, now: int) -> tuple[StoredFile, ...]:
-        """Give the files this batch leaves behind: those of the two that have a line in them."""
+        """Return the result files of the batch that have at least one line."""
         life = self.output_expires_after
         return tuple(
             StoredFile(
@@ -182,7 +181,7 @@ class StoredBatch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorePage(Generic[Item]):
-    """One page of a listing, and whether more follow."""
+    """One page of a list, and whether there are more pages."""
 
     items: tuple[Item, ...]
     has_more: bool

@@ -1,4 +1,4 @@
-"""Which models there are: a name and an endpoint lead to the function that answers.
+"""The registry of models, by endpoint and name.
 
 A new model is one file and one line here.
 """
@@ -13,15 +13,15 @@ from runner.local import echo, embeddings
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from runner.local.models import AnswerRequests
+    from runner.local.models import ModelFunction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model under its full name; `require` raises MissingExtra where it cannot run."""
+    """A model under its full name; `require` raises MissingExtra if the model cannot run."""
 
     name: str
-    answer: AnswerRequests
+    answer: ModelFunction
     require: Callable[[], object] | None = None
 
 
@@ -37,10 +37,10 @@ _MODELS: Final[Mapping[tuple[str, str], Model]] = {
 
 
 def find(endpoint: str, name: str) -> Model | None:
-    """Find a model by its name or alias."""
+    """Return the model with this name or alias; None if there is none."""
     return _MODELS.get((endpoint, name))
 
 
 def names(endpoint: str) -> tuple[str, ...]:
-    """List what an endpoint offers, aliases included."""
+    """Return the names and aliases of the models of an endpoint."""
     return tuple(name for offered, name in _MODELS if offered == endpoint)

@@ -1,7 +1,7 @@
-"""What a client asks for, read and checked: the body that creates a batch, and listings.
+"""Parsing of requests to the server: the body that creates a batch, and query parameters.
 
-Each check refuses with the parameter's own name, as the original does. The limits are those of
-OpenAI's published OpenAPI document (CreateBatchRequest, FileExpirationAfter, Metadata).
+Each error names the parameter, as OpenAI's API does. The limits are those of OpenAI's published
+OpenAPI document (CreateBatchRequest, FileExpirationAfter, Metadata).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from runner.local.errors import RequestRejected, missing, wrong_type, wrong_value
+from runner.local.errors import RequestRejected, invalid_type, invalid_value, missing_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ _LONGEST_LIFE: Final = 2_592_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchRequest:
-    """A batch somebody wants."""
+    """The parameters of a new batch."""
 
     input_file_id: str
     endpoint: str
@@ -47,7 +47,7 @@ class BatchRequest:
 
     @classmethod
     def from_body(cls, body: bytes) -> BatchRequest:
-        """Read the body of POST /v1/batches; raises Refusal."""
+        """Parse the body of POST /v1/batches; raises RequestRejected."""
         try:
             raw = msgspec.json.decode(body)
         except (ValueError, RecursionError) as error:
@@ -63,53 +63,53 @@ class BatchRequest:
             endpoint=_choice(raw, "endpoint", ENDPOINTS),
             completion_window=_choice(raw, "completion_window", _WINDOWS),
             metadata=_metadata(raw.get("metadata")),
-            output_expires_after=_output_life(raw.get("output_expires_after")),
+            output_expires_after=_output_expiry(raw.get("output_expires_after")),
         )
 
 
-def life(anchor: object, seconds: object, *, param: str) -> int:
-    """Check an expiry policy and give its seconds; raises Refusal."""
+def expiry_seconds(anchor: object, seconds: object, *, param: str) -> int:
+    """Return the seconds of an expiry policy; raises RequestRejected."""
     if anchor != "created_at":
-        raise wrong_value(f"{param}[anchor]", anchor, "'created_at'")
+        raise invalid_value(f"{param}[anchor]", anchor, "'created_at'")
     try:
         number = int(seconds) if isinstance(seconds, int | str) else None
     except ValueError:
         number = None
     if number is None or isinstance(seconds, bool):
-        raise wrong_type(f"{param}[seconds]", "an integer")
+        raise invalid_type(f"{param}[seconds]", "an integer")
     if not _SHORTEST_LIFE <= number <= _LONGEST_LIFE:
-        raise wrong_value(
+        raise invalid_value(
             f"{param}[seconds]", number, f"an integer from {_SHORTEST_LIFE} to {_LONGEST_LIFE}"
         )
     return number
 
 
 def page_size(value: str | None, *, default: int, ceiling: int) -> int:
-    """Check the `limit` of a listing; raises Refusal."""
+    """Return the `limit` of a list request; raises RequestRejected."""
     if value is None:
         return default
     try:
         limit = int(value)
     except ValueError:
-        raise wrong_type("limit", "an integer") from None
+        raise invalid_type("limit", "an integer") from None
     if not 1 <= limit <= ceiling:
-        raise wrong_value("limit", value, f"an integer from 1 to {ceiling}")
+        raise invalid_value("limit", value, f"an integer from 1 to {ceiling}")
     return limit
 
 
 def _text(raw: Mapping[str, Any], param: str) -> str:
     value = raw.get(param)
     if value is None:
-        raise missing(param)
+        raise missing_parameter(param)
     if not isinstance(value, str):
-        raise wrong_type(param, "a string")
+        raise invalid_type(param, "a string")
     return value
 
 
 def _choice(raw: Mapping[str, Any], param: str, allowed: tuple[str, ...]) -> str:
     value = _text(raw, param)
     if value not in allowed:
-        raise wrong_value(param, value, "one of " + ", ".join(f"'{one}'" for one in allowed))
+        raise invalid_value(param, value, "one of " + ", ".join(f"'{one}'" for one in allowed))
     return value
 
 
@@ -117,7 +117,7 @@ def _metadata(value: object) -> Mapping[str, str] | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise wrong_type("metadata", "an object")
+        raise invalid_type("metadata", "an object")
     if len(value) > _PAIRS:
         raise RequestRejected(
             f"Invalid 'metadata': too many properties. Expected at most {_PAIRS},"
@@ -134,7 +134,7 @@ def _metadata(value: object) -> Mapping[str, str] | None:
                 code="string_above_max_length",
             )
         if not isinstance(text, str):
-            raise wrong_type(f"metadata.{key}", "a string")
+            raise invalid_type(f"metadata.{key}", "a string")
         if len(text) > _VALUE_LENGTH:
             raise RequestRejected(
                 f"Invalid 'metadata.{key}': {len(text)} characters. Expected at most"
@@ -145,9 +145,9 @@ def _metadata(value: object) -> Mapping[str, str] | None:
     return value
 
 
-def _output_life(value: object) -> int | None:
+def _output_expiry(value: object) -> int | None:
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise wrong_type("output_expires_after", "an object")
-    return life(value.get("anchor"), value.get("seconds"), param="output_expires_after")
+        raise invalid_type("output_expires_after", "an object")
+    return expiry_seconds(value.get("anchor"), value.get("seconds"), param="output_expires_after")

@@ -1,6 +1,7 @@
-"""Reading a batch's input: lines parted by newline bytes and nothing else.
+"""Reading a batch's input: lines that end with a newline byte.
 
-U+2028 and its like are data, so text splitting is out of the question (fact sheet, failure 17).
+Other line separators, such as U+2028, are data: `str.splitlines` would be wrong (fact sheet,
+failure 17).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class BatchLine(msgspec.Struct):
-    """A line of Batch input, unchecked; what is absent is UNSET."""
+    """A line of Batch input, not validated; a missing field is UNSET."""
 
     custom_id: Any = msgspec.UNSET
     method: Any = msgspec.UNSET
@@ -28,7 +29,7 @@ request_decoder = msgspec.json.Decoder(BatchLine)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A line that was found valid, and the byte offset at which the next one begins."""
+    """A valid line of the input; `end` is the byte offset of the next line."""
 
     offset: int
     end: int
@@ -37,9 +38,9 @@ class Row:
 
 
 def read_rows(source: BinaryIO, offset: int, *, most: int, size: int) -> Iterator[Row]:
-    """Read valid lines from `offset` on: up to `most` of them, and no further than `size` bytes.
+    """Yield valid lines from `offset` on, at most `most`, until `size` bytes are read.
 
-    At least one comes, however long it is, unless the input is at its end.
+    It yields at least one line, however long it is, unless the input has ended.
     """
     source.seek(offset)
     end = offset

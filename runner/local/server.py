@@ -1,7 +1,7 @@
-"""The thread that speaks HTTP.
+"""The thread of the HTTP server.
 
-uvicorn takes over signals in the main thread only, so Ctrl-C stays with the caller. Its log is
-turned off: what goes wrong reaches the caller as an exception.
+uvicorn handles signals only in the main thread, so Ctrl-C still reaches the caller. Its log is
+turned off: the caller gets failures as exceptions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class _Server(uvicorn.Server):
-    """A server that says when it has begun."""
+    """A server with an event that is set once it has started."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -34,9 +34,9 @@ class _Server(uvicorn.Server):
 
 
 def serve(application: Starlette, listener: socket.socket) -> Callable[[], None]:
-    """Serve in a thread of its own, and give the function that ends it.
+    """Start the server in a new thread and return the function that stops it.
 
-    Returns once requests are taken; raises LocalFileError where that does not come to pass.
+    Returns when the server accepts requests; raises LocalFileError if it does not start.
     """
     server = _Server(
         uvicorn.Config(

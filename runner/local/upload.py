@@ -1,8 +1,8 @@
-"""Taking a file in: multipart/form-data straight to its place on disk.
+"""Receiving an uploaded file: multipart/form-data, written directly to its final path.
 
-The parser hands over pieces as they arrive, so a batch of 200 MB passes through some kilobytes of
-memory and is written once; the usual form parsers keep it in a temporary folder first, which on
-many machines is memory.
+The parser returns pieces as they arrive, so a file of 200 MB needs only some kilobytes of memory
+and is written once. Other form parsers write it to a temporary folder first, which is in memory on
+many machines.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from runner.local.errors import RequestRejected, missing
+from runner.local.errors import RequestRejected, missing_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 LARGEST_FILE: Final = 200 * 1024 * 1024
-"""Bytes; "200 MB" in the more generous of its two readings (fact sheet, section 2)."""
+"""Bytes; the documented "200 MB", read as MiB (fact sheet, section 2)."""
 
 _LONGEST_FIELD: Final = 64 * 1024
 
 
 class Upload:
-    """One upload under way; a context manager that leaves nothing behind unless kept.
+    """One upload in progress; a context manager that removes the file unless `keep` is called.
 
     Attributes:
-        bytes: size of the file so far.
-        filename: the name the client gave it, or None while no file has come.
+        bytes: the size of the file so far.
+        filename: the name given by the client, or None before the file arrives.
 
-    Raises Refusal for a body that is no form, and OSError where the disk is at fault.
+    Raises RequestRejected for a body that is not a form, and OSError if the disk fails.
 
     """
 
@@ -83,14 +83,14 @@ class Upload:
             self._destination.unlink()
 
     def feed(self, piece: bytes) -> None:
-        """Take the next piece of the body."""
+        """Parse the next piece of the body."""
         try:
             self._parser.write(piece)
         except FormParserError as error:
             raise RequestRejected(f"Invalid multipart body: {error}.") from error
 
     def finish(self) -> Mapping[str, str]:
-        """Put the file on disk for good and give the other fields of the form."""
+        """Force the file to disk and return the other fields of the form."""
         try:
             self._parser.finalize()
         except FormParserError as error:
@@ -98,7 +98,7 @@ class Upload:
         if not self._whole:
             raise RequestRejected("Invalid multipart body: it ends before its last boundary.")
         if self.filename is None:
-            raise missing("file")
+            raise missing_parameter("file")
         if self.bytes > LARGEST_FILE:
             raise RequestRejected("File is too large.", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         self._file.flush()
@@ -108,7 +108,7 @@ class Upload:
         }
 
     def keep(self) -> None:
-        """Let the file stay when this upload ends: somebody has made a note of it."""
+        """Keep the file when this upload ends: it is recorded in the store."""
         self._kept = True
 
     def _end(self) -> None:
@@ -140,8 +140,8 @@ class Upload:
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._in_file:
             self.bytes += end - start
-            # What is too large is read to its end all the same: a client that is still
-            # sending would see a broken connection, not the reason for it.
+            # Read a file that is too large to its end: a client that is still sending would
+            # see a broken connection instead of the error reply.
             if self.bytes <= LARGEST_FILE:
                 self._file.write(memoryview(data)[start:end])
             return

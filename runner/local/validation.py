@@ -1,7 +1,7 @@
-"""Checking a batch's input before anything is answered: every line, every rule, every place.
+"""Validation of a batch's input before the batch starts: every line against every rule.
 
 Codes and messages are OpenAI's (fact sheet, section 3). Memory is bounded by one line and the
-custom_ids of the largest batch there can be.
+custom_ids of the largest batch.
 """
 
 from __future__ import annotations
@@ -25,43 +25,43 @@ MOST_REQUESTS: Final = 50_000
 """Lines in one batch, as in OpenAI's guide."""
 
 _MOST_ERRORS: Final = 100
-"""Errors listed on a batch: enough to see what is wrong, little enough to send on every poll."""
+"""The most errors on a batch: the Batch object is sent on every poll."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputValidation:
-    """What the input is: so many requests to one model, or so many errors."""
+    """The result of a validation: the number of requests and their model, or the errors."""
 
     requests: int
     model: str
     errors: tuple[BatchError, ...]
 
 
-class _Head(msgspec.Struct):
+class _BodyHead(msgspec.Struct):
     model: Any = msgspec.UNSET
     stream: Any = None
 
 
-_head_decoder = msgspec.json.Decoder(_Head)
+_body_decoder = msgspec.json.Decoder(_BodyHead)
 
 
 def check(source: BinaryIO, endpoint: str, stopping: Callable[[], bool]) -> InputValidation | None:
-    """Check a whole input; returns None if `stopping` became true before the end.
+    """Validate an input; returns None if `stopping` became true before the end.
 
-    Raises OSError where it cannot be read.
+    Raises OSError if the input cannot be read.
     """
-    inspection = _Inspection(endpoint)
+    check_state = _InputCheck(endpoint)
     for number, line in enumerate(source, start=1):
         if stopping():
             return None
-        inspection.add(number, line)
-        if number > MOST_REQUESTS or len(inspection.errors) >= _MOST_ERRORS:
+        check_state.add(number, line)
+        if number > MOST_REQUESTS or len(check_state.errors) >= _MOST_ERRORS:
             break
-    return inspection.verdict()
+    return check_state.result()
 
 
-class _Inspection:
-    """The state of one check: what earlier lines have settled for later ones."""
+class _InputCheck:
+    """The state of one validation: the model and the custom_ids of the lines so far."""
 
     def __init__(self, endpoint: str) -> None:
         self.errors: list[BatchError] = []
@@ -72,48 +72,50 @@ class _Inspection:
         self._seen: set[str] = set()
 
     def add(self, number: int, line: bytes) -> None:
-        """Check one line, counted from 1."""
+        """Check one line; `number` counts from 1."""
         self._requests = number
         if number > MOST_REQUESTS:
-            self._blame(
+            self._add_error(
                 number,
                 "too_many_tasks",
                 f"The input has more than {MOST_REQUESTS:,} requests.",
             )
             return
         try:
-            # msgspec passes over the text inside a body; what is not UTF-8 ends here.
+            # msgspec does not decode strings inside a body: check the UTF-8 of the whole line.
             line.decode()
             request = request_decoder.decode(line)
         except msgspec.ValidationError:
-            self._blame(number, "invalid_json_line", "This line is not a JSON object.")
+            self._add_error(number, "invalid_json_line", "This line is not a JSON object.")
         except (ValueError, RecursionError):
-            self._blame(number, "invalid_json_line", "This line is not parseable as valid JSON.")
+            self._add_error(
+                number, "invalid_json_line", "This line is not parseable as valid JSON."
+            )
         else:
-            self._request(number, request)
+            self._check_request(number, request)
 
-    def verdict(self) -> InputValidation:
-        """Sum up."""
+    def result(self) -> InputValidation:
+        """Return the result after the last line."""
         if not self._requests:
             self.errors.append(BatchError(code="empty_file", message="The input file is empty."))
         return InputValidation(
             requests=self._requests, model=self._full_name, errors=tuple(self.errors)
         )
 
-    def _request(self, number: int, request: BatchLine) -> None:
+    def _check_request(self, number: int, request: BatchLine) -> None:
         for name in ("custom_id", "method", "url", "body"):
             if getattr(request, name) is msgspec.UNSET:
-                self._blame(
+                self._add_error(
                     number,
                     "missing_required_parameter",
                     f"Missing required parameter: '{name}'.",
                     name,
                 )
-        self._custom_id(number, request.custom_id)
+        self._check_custom_id(number, request.custom_id)
         if request.method is not msgspec.UNSET and request.method != "POST":
-            self._blame(number, "invalid_request", "The method must be 'POST'.", "method")
+            self._add_error(number, "invalid_request", "The method must be 'POST'.", "method")
         if request.url is not msgspec.UNSET and request.url != self._endpoint:
-            self._blame(
+            self._add_error(
                 number,
                 "invalid_url",
                 f"The URL provided for this request does not match the batch endpoint"
@@ -121,40 +123,40 @@ class _Inspection:
                 "url",
             )
         if isinstance(request.body, msgspec.Raw):
-            self._body(number, request.body)
+            self._check_body(number, request.body)
 
-    def _custom_id(self, number: int, custom_id: object) -> None:
+    def _check_custom_id(self, number: int, custom_id: object) -> None:
         if custom_id is msgspec.UNSET:
             return
         if not isinstance(custom_id, str) or not custom_id:
             message = "The custom_id must be a string, and not empty."
-            self._blame(number, "invalid_request", message, "custom_id")
+            self._add_error(number, "invalid_request", message, "custom_id")
         elif custom_id in self._seen:
             message = f"The custom_id '{custom_id}' is used by an earlier line."
-            self._blame(number, "duplicate_custom_id", message, "custom_id")
+            self._add_error(number, "duplicate_custom_id", message, "custom_id")
         else:
             self._seen.add(custom_id)
 
-    def _body(self, number: int, body: msgspec.Raw) -> None:
+    def _check_body(self, number: int, body: msgspec.Raw) -> None:
         try:
-            head = _head_decoder.decode(body)
+            head = _body_decoder.decode(body)
         except msgspec.ValidationError:
-            self._blame(number, "invalid_request", "The body must be an object.", "body")
+            self._add_error(number, "invalid_request", "The body must be an object.", "body")
             return
         if head.stream is not None and head.stream is not False:
-            self._blame(
+            self._add_error(
                 number,
                 "streaming_unsupported",
                 "Streaming is not supported by the Batch API.",
                 "body.stream",
             )
         if not isinstance(head.model, str) or not head.model:
-            self._blame(number, "invalid_request", "The body must name a model.", "body.model")
+            self._add_error(number, "invalid_request", "The body must name a model.", "body.model")
         elif self._model is None:
             self._model = head.model
-            self._known(number, head.model)
+            self._check_model(number, head.model)
         elif head.model != self._model:
-            self._blame(
+            self._add_error(
                 number,
                 "mismatched_model",
                 f"The model '{head.model}' is not that of the first request,"
@@ -162,11 +164,11 @@ class _Inspection:
                 "body.model",
             )
 
-    def _known(self, number: int, name: str) -> None:
+    def _check_model(self, number: int, name: str) -> None:
         model = registry.find(self._endpoint, name)
         if model is None:
             offered = ", ".join(registry.names(self._endpoint)) or "none"
-            self._blame(
+            self._add_error(
                 number,
                 "model_not_found",
                 f"The model '{name}' is not supported by the Batch API of this server for"
@@ -179,8 +181,8 @@ class _Inspection:
             try:
                 model.require()
             except MissingExtra as error:
-                self._blame(number, "model_not_found", str(error), "body.model")
+                self._add_error(number, "model_not_found", str(error), "body.model")
 
-    def _blame(self, line: int, code: str, message: str, param: str | None = None) -> None:
+    def _add_error(self, line: int, code: str, message: str, param: str | None = None) -> None:
         if len(self.errors) < _MOST_ERRORS:
             self.errors.append(BatchError(code=code, message=message, param=param, line=line))

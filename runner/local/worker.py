@@ -1,10 +1,10 @@
-"""The thread that answers batches, one after the other, oldest first.
+"""The thread that processes batches, one at a time, oldest first.
 
-A batch is answered in chunks. The lines of a chunk are appended to the result files and forced to
-disk; then one transaction says how far the input is answered and how long the files are. A process
-that dies in between leaves bytes that nobody counted: whoever resumes cuts them off and goes on
-from the last count. So each request has exactly one line, whenever the end comes, and no result
-waits in memory for longer than its chunk.
+A batch is processed in chunks. The result lines of a chunk are appended to the result files and
+forced to disk; then one transaction records the progress: the offset in the input and the lengths
+of the files. After a crash in between, the worker cuts the files to the recorded lengths and
+continues from there. So each request has exactly one result line, whenever the process ends, and
+results stay in memory for one chunk only.
 """
 
 from __future__ import annotations
@@ -34,30 +34,30 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS: Final = 256
 CHUNK_BYTES: Final = 1024 * 1024
-"""A chunk ends with the first of the two that it reaches."""
+"""A chunk ends at the first of these two limits."""
 
-_UNANSWERED: Final = {
+_NOT_EXECUTED: Final = {
     "batch_cancelled": "This request was not executed because the batch was cancelled.",
     "batch_expired": "This request could not be executed before the completion window expired.",
 }
 
 
-class _Line(msgspec.Struct):
+class _ResultLine(msgspec.Struct):
     """A line of an output or error file, in the API's order of fields."""
 
     id: str
     custom_id: str
-    response: _Response | None
-    error: _Error | None
+    response: _ResultResponse | None
+    error: _ResultError | None
 
 
-class _Response(msgspec.Struct):
+class _ResultResponse(msgspec.Struct):
     status_code: int
     request_id: str
     body: object
 
 
-class _Error(msgspec.Struct):
+class _ResultError(msgspec.Struct):
     code: str
     message: str
 
@@ -66,7 +66,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Worker:
-    """Answers what the store holds, in a thread of its own, from `start` to `stop`."""
+    """The worker thread; it processes the batches of the store from `start` to `stop`."""
 
     def __init__(self, store: Store, *, clock: Callable[[], float]) -> None:
         self._store = store
@@ -79,7 +79,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="local batches", daemon=True)
 
     def start(self) -> None:
-        """Begin with whatever the last process left unfinished."""
+        """Start the thread; it first continues the batches that the last process did not finish."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -90,22 +90,22 @@ class Worker:
         self._thread.join()
 
     def wake(self) -> None:
-        """Say that there is something new in the store."""
+        """Wake the thread: the store has changed."""
         with self._changed:
             self._idle = False
             self._changed.notify_all()
 
     def report(self, failure: Exception) -> None:
-        """Pass a failure on to whoever waits for the work, the first one of several."""
+        """Store a failure of the worker or the server for `wait`; the first one is kept."""
         with self._changed:
             self._failure = self._failure or failure
             self._changed.notify_all()
 
     def wait(self, seconds: float) -> bool:
-        """Wait until nothing is left to do, at most so long; tells whether that is so.
+        """Wait at most `seconds` until nothing is left to do; return whether that is the case.
 
-        Raises what the worker or the server failed with, usually LocalFileError, and goes on
-        raising it: the worker's thread does not outlive its failure.
+        Raises the failure of the worker or the server, usually LocalFileError, in this call and in
+        every later one: the thread ends with its failure.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._idle or self._failure is not None, seconds)
@@ -114,20 +114,20 @@ class Worker:
                 raise self._failure
             return self._idle
 
-    def raise_untold(self) -> None:
-        """Raise a failure that nobody has been told of yet."""
+    def raise_pending_failure(self) -> None:
+        """Raise a failure that `wait` has not raised yet."""
         if self._failure is not None and not self._raised:
             raise self._failure
 
     def _run(self) -> None:
         try:
             while (batch := self._next()) is not None:
-                self._settle(batch)
+                self._advance_batch(batch)
         except OSError as error:
             failure = LocalFileError(f"the local provider cannot go on: {error}")
             failure.__cause__ = error
             self.report(failure)
-        except Exception as error:  # noqa: BLE001 - raised again where the work is waited for
+        except Exception as error:  # noqa: BLE001 - `wait` raises it again
             self.report(error)
 
     def _next(self) -> StoredBatch | None:
@@ -142,12 +142,12 @@ class Worker:
                 self._changed.wait()
             return None
 
-    def _settle(self, batch: StoredBatch) -> None:
-        """Bring a batch one big step further: to its start, or from there to its end."""
-        if batch.status is BatchStatus.VALIDATING and not self._late(batch):
+    def _advance_batch(self, batch: StoredBatch) -> None:
+        """Validate and start a batch, or process a started batch to its end."""
+        if batch.status is BatchStatus.VALIDATING and not self._past_window(batch):
             self._validate(batch)
             return
-        # A batch that never began has no requests to speak of, only an end.
+        # A batch that was not started has no result lines: it only ends.
         if batch.in_progress_at is None:
             if batch.status is BatchStatus.VALIDATING:
                 self._store.finalize(batch.id, out_of_time=True, now=self._now())
@@ -174,21 +174,21 @@ class Worker:
             )
 
     def _answer(self, batch: StoredBatch) -> bool:
-        """Answer what is unanswered; returns False if asked to stop before the end."""
+        """Process the remaining requests; returns False if `stop` was called before the end."""
         path = self._store.blob(batch.input_file_id)
         with path.open("rb") as source, _Results(self._store, batch) as results:
             size = os.fstat(source.fileno()).st_size
             while results.progress.input_offset < size:
                 if self._stopping:
                     return False
-                excuse = self._excuse(batch.id)
+                stop_reason = self._stop_reason(batch.id)
                 offset = results.progress.input_offset
                 rows = list(read_rows(source, offset, most=CHUNK_ROWS, size=CHUNK_BYTES))
-                if excuse is None:
+                if stop_reason is None:
                     self._answer_chunk(batch, rows, results)
                 else:
                     for row in rows:
-                        results.excuse(row, excuse)
+                        results.add_unexecuted(row, stop_reason)
                 results.commit()
         self._store.finalize(batch.id, out_of_time=False, now=self._now())
         return True
@@ -197,7 +197,7 @@ class Worker:
         model = registry.find(batch.endpoint, batch.model or "")
         if model is None:
             raise LocalFileError(
-                f"batch {batch.id} was begun with the model '{batch.model}', which this version"
+                f"batch {batch.id} was started with the model '{batch.model}', which this version"
                 " of runner does not have; cancel the batch, or go back to the other version"
             )
         answers = model.answer(row.body for row in rows)
@@ -206,21 +206,21 @@ class Worker:
             if self._stopping:
                 break
 
-    def _excuse(self, identifier: str) -> str | None:
-        """Say why requests must not be answered any more, if so."""
+    def _stop_reason(self, identifier: str) -> str | None:
+        """Return the error code of requests that must not be executed any more, or None."""
         batch = self._store.batch(identifier)
         if batch is None:
-            raise LocalFileError(f"batch {identifier} has vanished from the local provider")
+            raise LocalFileError(f"batch {identifier} is missing in the local provider")
         if batch.status is BatchStatus.CANCELLING:
             return "batch_cancelled"
         if batch.out_of_time:
             return "batch_expired"
-        if self._late(batch):
+        if self._past_window(batch):
             self._store.finalize(identifier, out_of_time=True, now=self._now())
             return "batch_expired"
         return None
 
-    def _late(self, batch: StoredBatch) -> bool:
+    def _past_window(self, batch: StoredBatch) -> bool:
         return self._clock() >= batch.expires_at
 
     def _now(self) -> int:
@@ -228,7 +228,7 @@ class Worker:
 
 
 @dataclass(slots=True, kw_only=True)
-class _File:
+class _ResultFile:
     stream: BinaryIO
     length: int
     dirty: bool = False
@@ -246,9 +246,9 @@ class _File:
 
 
 class _Results:
-    """The two result files of a batch and the count of what is in them.
+    """The two result files of a batch and its progress.
 
-    On entry both are cut to what was counted; lines added after that count once committed.
+    On entry both files are cut to their recorded lengths; added lines are recorded by `commit`.
     """
 
     def __init__(self, store: Store, batch: StoredBatch) -> None:
@@ -262,7 +262,7 @@ class _Results:
         with ExitStack() as stack:
             self._output = self._open(stack, self._batch.output_blob, self.progress.output_bytes)
             self._errors = self._open(stack, self._batch.error_blob, self.progress.error_bytes)
-            self._store.keep_names()
+            self._store.sync_folder()
             self._exit = stack.pop_all()
         return self
 
@@ -275,12 +275,12 @@ class _Results:
         self._exit.close()
 
     def add(self, row: Row, answer: ModelResponse) -> None:
-        """Write down an answer: success to the output file, refusal to the error file."""
-        name = self._name(row)
-        line = _Line(
+        """Append a response: to the output file if it succeeded, else to the error file."""
+        name = self._request_name(row)
+        line = _ResultLine(
             id=f"batch_req_{name}",
             custom_id=row.custom_id,
-            response=_Response(
+            response=_ResultResponse(
                 status_code=answer.status, request_id=f"req_{name}", body=answer.body
             ),
             error=None,
@@ -297,19 +297,19 @@ class _Results:
             output_tokens=pending.output_tokens + answer.output_tokens,
         )
 
-    def excuse(self, row: Row, code: str) -> None:
-        """Write down that a request was not executed; it counts as neither done nor failed."""
-        line = _Line(
-            id=f"batch_req_{self._name(row)}",
+    def add_unexecuted(self, row: Row, code: str) -> None:
+        """Append an error line for a request that was not executed; it is not counted."""
+        line = _ResultLine(
+            id=f"batch_req_{self._request_name(row)}",
             custom_id=row.custom_id,
             response=None,
-            error=_Error(code=code, message=_UNANSWERED[code]),
+            error=_ResultError(code=code, message=_NOT_EXECUTED[code]),
         )
         self._errors.append(_encoder.encode(line) + b"\n")
         self._pending = replace(self._pending, input_offset=row.end)
 
     def commit(self) -> None:
-        """Make everything written since the last commit count."""
+        """Force the added lines to disk and record the progress."""
         self._output.sync()
         self._errors.sync()
         self.progress = self._pending = replace(
@@ -317,18 +317,18 @@ class _Results:
         )
         self._store.advance(self._batch.id, self.progress)
 
-    def _name(self, row: Row) -> str:
-        """Name a request by its place: the same after a crash as before it."""
+    def _request_name(self, row: Row) -> str:
+        """Return the id of a request by its offset: the same before and after a crash."""
         return f"{self._batch.id.removeprefix('batch_')}{row.offset:08x}"
 
-    def _open(self, stack: ExitStack, blob: str, length: int) -> _File:
+    def _open(self, stack: ExitStack, blob: str, length: int) -> _ResultFile:
         descriptor = os.open(self._store.blob(blob), os.O_RDWR | os.O_CREAT, 0o600)
         stream = stack.enter_context(os.fdopen(descriptor, "r+b"))
         if os.fstat(descriptor).st_size < length:
             raise LocalFileError(
                 f"{stream.name}: shorter than the {length} bytes written to it; the results of"
-                f" batch {self._batch.id} have been damaged from outside"
+                f" batch {self._batch.id} were changed by another program"
             )
         stream.truncate(length)
         stream.seek(length)
-        return _File(stream=stream, length=length)
+        return _ResultFile(stream=stream, length=length)

@@ -59,7 +59,7 @@ def deliver(
 
 def _waiting(ledger: Ledger, project: Project) -> Iterator[bool]:
     """Yield, hook by hook, whether there is anything that it may have to be told of now."""
-    through, now = notifications.newest(ledger), ledger.clock()
+    through, now = notifications.newest_event_number(ledger), ledger.clock()
     subscribers = notifications.subscribers(ledger)
     for hook in project.hooks:
         subscriber = subscribers.get(hook.id)
@@ -87,7 +87,7 @@ class _Telling:
         self._project = project
         self._environ = environ
         self._warn = warn
-        self._through = notifications.newest(ledger)
+        self._through = notifications.newest_event_number(ledger)
         self._runs = {(run.job, run.short): run for run in ledger.runs()}
 
     def tell(self, hook: Hook, subscriber: Subscriber) -> None:

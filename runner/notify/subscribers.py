@@ -25,4 +25,4 @@ def register(ledger: Ledger, project: Project) -> None:
         names[PING] = f"ping to {project.ping}"
     if project.metrics is not None:
         names[METRICS] = f"metrics in {project.metrics.name}"
-    notifications.register(ledger, names)
+    notifications.register_subscribers(ledger, names)

@@ -40,7 +40,7 @@ def adopt_batch(context: Context, action: AdoptBatch) -> None:
         action.run.provider,
         action.batch,
         adopted=True,
-        asks=submission if recorded and submission is not intended else None,
+        actual=submission if recorded and submission is not intended else None,
     )
     context.scratch(submission.key).unlink(missing_ok=True)
     context.tell(

@@ -52,7 +52,7 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
     run = _run(context, desired)
     api = context.api(job.provider.name)
     batch = api.retrieve_batch(batch_id)
-    owner = context.ledger.owned(job.provider.name).get(batch.id)
+    owner = context.ledger.batch_keys(job.provider.name).get(batch.id)
     if owner is not None:
         raise UsageError(f"{batch.id} belongs to this ledger already, as {owner}")
     if batch.endpoint is not None and batch.endpoint != job.endpoint:
@@ -295,7 +295,9 @@ def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecor
         )
     used = {key.attempt for key, _batch in index.of_shard(run.short, shard.number)}
     used |= {
-        key.attempt for key in context.ledger.keys_of(run.revision) if key.shard == shard.number
+        key.attempt
+        for key in context.ledger.submission_keys(run.revision)
+        if key.shard == shard.number
     }
     return SubmissionKey(
         job=run.job,

@@ -209,7 +209,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case ReopenRun():
             reopen(context, run, next_round=False, attempts=action.attempts)
         case NoteSpec():
-            run_steps.want(ledger, action.job)
+            run_steps.set_desired(ledger, action.job)
         case AdoptBatch():
             adopt_batch(context, action)
         case AdoptFile():
@@ -232,7 +232,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
                 )
             )
         case NoteMissing():
-            submission_transitions.missing(ledger, action.key, action.batch_id)
+            submission_transitions.batch_not_found(ledger, action.key, action.batch_id)
         case NoteOverdue():
             submission_transitions.overdue(ledger, action.key, action.reason)
             context.tell(

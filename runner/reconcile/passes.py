@@ -135,7 +135,7 @@ def _clear_removed(context: Context, specs: Specs) -> None:
     living = {job.name for job in specs.jobs}
     for record in tuple(context.ledger.jobs()):
         if record.wanted is not None and record.name not in living:
-            run_steps.unwant(context.ledger, record.name)
+            run_steps.clear_desired(context.ledger, record.name)
 
 
 def _plan_and_apply(
@@ -239,7 +239,7 @@ class _Querying:
         through = ledger.listed_through(configured)
         newest = max((batch.created_at or 0 for batch in listing.batches), default=0)
         recorded = ledger.batch_ids(provider)
-        cache.listed(
+        cache.record_listing(
             ledger,
             provider,
             configured.base_url,

@@ -67,7 +67,7 @@ def load_recorded(
         tagged={provider: tuple(ledger.foreign_batches(provider)) for provider in providers}
         if busy
         else {},
-        keys={revision: ledger.keys_of(revision) for revision in shared} if busy else {},
+        keys={revision: ledger.submission_keys(revision) for revision in shared} if busy else {},
         loads=_loads(ledger) if busy else {},
     )
 

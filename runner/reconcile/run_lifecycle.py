@@ -117,10 +117,12 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
                     left[file_id] = "the provider says that it was not deleted"
             except (NotOffered, Rejected, Unauthorized) as error:
                 left[file_id] = str(error)
-        run_steps.tidied_submission(context.ledger, submission.key, deleted=deleted, left=left)
+        run_steps.submission_files_deleted(
+            context.ledger, submission.key, deleted=deleted, left=left
+        )
         gone += len(deleted)
         kept |= left
-    run_steps.tidied_run(context.ledger, run)
+    run_steps.run_files_deleted(context.ledger, run)
     summary = f"deleted {plural(gone, 'file')} at the provider, as keep_remote: false says"
     if kept:
         file_id, reason = next(iter(kept.items()))

@@ -19,7 +19,7 @@ from runner.spec.job import METADATA_KEY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from runner.ledger.queries import Sent
+    from runner.ledger.queries import SubmissionSummary
     from runner.ledger.records import Event, Run
     from runner.ledger.store import Ledger
     from runner.outputs.failures import FailureKind
@@ -239,10 +239,12 @@ class _FromLedger:
 
     def __init__(self, project: Project, ledger: Ledger, runs: Sequence[Run]) -> None:
         self._root = project.root
-        self._sent = queries.sent(ledger, [run.id for run in runs])
+        self._sent = queries.submission_summaries(ledger, [run.id for run in runs])
         going_on = [run.id for run in runs if not run.state.final and self._of(run).any_ended]
         # Where no attempt has ended yet nothing is answered, and there is nothing to add up.
-        self._counts = {run.id: _counts(run) for run in queries.whole_runs(ledger, going_on)}
+        self._counts = {
+            run.id: _counts(run) for run in queries.runs_with_submissions(ledger, going_on)
+        }
 
     def view(self, run: Run, job: Job | None, *, note: str | None = None) -> JobView:
         """Say where a run stands; `job` is None where no spec asks for it."""
@@ -273,8 +275,8 @@ class _FromLedger:
             finished_at=run.finished_at,
         )
 
-    def _of(self, run: Run) -> Sent:
-        return self._sent.get(run.id, queries.Sent())
+    def _of(self, run: Run) -> SubmissionSummary:
+        return self._sent.get(run.id, queries.SubmissionSummary())
 
 
 def _counts(run: Run) -> tuple[int, int]:
@@ -286,7 +288,7 @@ def _counts(run: Run) -> tuple[int, int]:
     )
 
 
-def _awaited(sent: Sent) -> Iterable[Mapping[str, Any]]:
+def _awaited(sent: SubmissionSummary) -> Iterable[Mapping[str, Any]]:
     for batch in sent.batches:
         if batch.awaited and known_status(str(batch.raw.get("status"))) not in TERMINAL:
             yield batch.raw

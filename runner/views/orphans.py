@@ -95,7 +95,7 @@ def find_orphans(
     found: list[Orphan] = []
     unasked: dict[str, str] = {}
     for provider in providers:
-        mine = ledger.owned(provider) if ledger is not None else {}
+        mine = ledger.batch_keys(provider) if ledger is not None else {}
         names = ledger.input_files(provider) if ledger is not None else {}
         try:
             api = open_api(provider)

@@ -89,7 +89,7 @@ def preview(
             planner.observed,
             {}
             if ledger is None
-            else {name: frozenset(ledger.owned(name)) for name in planner.observed},
+            else {name: frozenset(ledger.batch_keys(name)) for name in planner.observed},
         ),
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.ledger.notifications import open_problems
-from runner.ledger.queries import endings
+from runner.ledger.queries import attempt_outcomes
 from runner.ledger.records import RunState
 from runner.planning.shards import shard_progress
 
@@ -160,7 +160,7 @@ def count_errors(ledger: Ledger, shown: Collection[str]) -> tuple[ErrorKind, ...
     counts: dict[str, int] = {}
     jobs: dict[str, dict[str, None]] = {}
     examples: dict[str, list[str]] = {}
-    for ending in endings(ledger):
+    for ending in attempt_outcomes(ledger):
         if ending.job not in shown:
             continue
         for code, count, messages in _kinds(ending.kind, ending.requests, ending.detail):

@@ -1,4 +1,4 @@
-"""A loopback HTTP server that does what a test tells it, however unlike an API that is."""
+"""A loopback HTTP server that replies as a test scripts it, also unlike any API."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ def answer(
     announced: int | None = None,
     then_close: bool = False,
 ) -> Callable[[Handler], None]:
-    """Answer with bytes, text or JSON; `announced` lies about the length and hangs up."""
+    """Answer with bytes, text or JSON; `announced` sends a wrong length and hangs up."""
     if isinstance(body, str):
         content = body.encode()
     elif isinstance(body, bytes):

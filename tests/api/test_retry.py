@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.api.retry import POLICY, RetryPolicy, call_with_retry, is_retryable
+from runner.api.retry import DEFAULT_POLICY, RetryPolicy, call_with_retry, is_retryable
 from runner.errors import (
     FileNotVisible,
     LocalFileError,
@@ -62,7 +62,7 @@ def test_the_last_error_is_raised_as_it_was() -> None:
     with pytest.raises(UnexpectedReply) as caught:
         call_with_retry(attempt, sleep=lambda _: None, random=lambda: 0.0)
     assert caught.value is errors[4]
-    assert len(calls) == POLICY.tries == 5
+    assert len(calls) == DEFAULT_POLICY.tries == 5
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_wait_asked_for_is_kept_where_it_is_longer() -> None:
 
 @pytest.mark.parametrize(("wait", "worth"), [(60.0, True), (60.1, False), (None, True)])
 def test_a_wait_beyond_the_ceiling_is_not_waited(wait: float | None, worth: bool) -> None:  # noqa: FBT001
-    assert is_retryable(error_of(RateLimited, wait), ceiling=60.0) is worth
+    assert is_retryable(error_of(RateLimited, wait), max_retry_after=60.0) is worth
 
 
 def test_the_waits_together_stay_within_the_budget() -> None:
@@ -117,6 +117,6 @@ def test_no_provider_can_make_a_call_wait_for_long(
         call_with_retry(attempt, sleep=naps.append, random=lambda: random, policy=policy)
     except RateLimited:
         assert len(calls) <= policy.tries
-    assert sum(naps) <= policy.waiting
+    assert sum(naps) <= policy.max_total_wait
     assert len(calls) == len(naps) + 1
     assert all(nap >= (wait or 0) for nap, wait in zip(naps, waits, strict=False))

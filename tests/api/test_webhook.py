@@ -1,4 +1,4 @@
-"""A message on its way: taken or not, and its secret address seen by nobody."""
+"""Sending to a webhook: accepted or not, and its secret URL is never shown."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_no_redirect_is_followed(catcher: Catcher, status: int) -> None:
     catcher.status = status
     catcher.location = f"{catcher.url}/elsewhere"
 
-    assert "a redirect, and those are not followed" in refusal(Secret(catcher.url))
+    assert "a redirect, and redirects are not followed" in refusal(Secret(catcher.url))
     assert len(catcher.caught) == 1
 
 
@@ -89,11 +89,11 @@ def test_no_redirect_is_followed(catcher: Catcher, status: int) -> None:
         ("http://hooks.example.org/5ecre7", "hooks.example.org is another machine"),
         ("http://localhost.example.org/5ecre7", "is another machine"),
         ("http://lab.localhost/5ecre7", "is another machine"),
-        ("ftp://127.0.0.1/5ecre7", "no http or https URL"),
-        ("5ecre7", "no http or https URL"),
-        ("https:///5ecre7", "no http or https URL"),
-        ("https://[5ecre7", "is no URL"),
-        ("https://127.0.0.1:99999/5ecre7", "is no URL"),
+        ("ftp://127.0.0.1/5ecre7", "not an http or https URL"),
+        ("5ecre7", "not an http or https URL"),
+        ("https:///5ecre7", "not an http or https URL"),
+        ("https://[5ecre7", "is not a URL"),
+        ("https://127.0.0.1:99999/5ecre7", "is not a URL"),
     ],
 )
 def test_an_address_that_will_not_do_is_refused_before_anything_is_sent(

@@ -1,4 +1,4 @@
-"""What the benchmarks make of what they measure: medians, ratios, bars, tables."""
+"""The figures of the benchmarks: medians, ratios, bars, tables."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.account import environment
-from benchmarks.cases import Case, in_turn
-from benchmarks.costs import Bar, Cost, Failed, ProjectTotals, measure
+from benchmarks.cases import Case, run_rounds
+from benchmarks.costs import Bar, BenchmarkFailed, Cost, Figures, measure
 from benchmarks.growth import Growth, Step
 from benchmarks.report import HEAD, case_block, growth_block, put
 
@@ -22,7 +22,7 @@ def cost(wall: float, *, cpu: float = 1.0, peak_mb: float = 50.0, listings: int 
 
 
 # The second round met a busy machine: both took ten times as long.
-FIGURES = ProjectTotals(
+FIGURES = Figures(
     rounds={
         "runner": [cost(3.0), cost(20.0), cost(2.0)],
         "floor": [cost(1.0), cost(10.0), cost(1.0)],
@@ -71,7 +71,7 @@ def test_rounds_go_in_turn_and_back() -> None:
         ran.append(name)
         return cost(len(ran))
 
-    figures = in_turn(3, ["a", "b"], run)
+    figures = run_rounds(3, ["a", "b"], run)
 
     assert ran == ["a", "b", "b", "a", "a", "b"]
     assert [taken.wall for taken in figures.rounds["a"]] == [1, 4, 5]
@@ -98,7 +98,7 @@ def test_a_process_is_measured_with_its_children(tmp_path: Path) -> None:
 def test_what_fails_is_not_measured_but_told(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; print('out of paper'); sys.exit(3)"]
 
-    with pytest.raises(Failed, match=r"ended with 3:\nout of paper"):
+    with pytest.raises(BenchmarkFailed, match=r"ended with 3:\nout of paper"):
         measure(command, folder=tmp_path, account=None, environ=environment())
 
 
@@ -127,7 +127,7 @@ def test_a_peak_that_may_be_the_benchmarks_own_is_shown_as_a_bound() -> None:
     small = Cost(wall=1, cpu=1, peak_mb=29.5, peak_floor=30.5)
     case = Case(name="small", title="Small", run=lambda _: FIGURES)
 
-    block = case_block(case, ProjectTotals(rounds={"floor": [small]}), "")
+    block = case_block(case, Figures(rounds={"floor": [small]}), "")
 
     assert "| ≤ 30 |" in block
 

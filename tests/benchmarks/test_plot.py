@@ -1,4 +1,4 @@
-"""The plot of growth: well-formed, to scale, and nothing on top of anything else."""
+"""The plot of growth: well-formed, to scale, and without overlapping labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks' provider, what is asked of it, and one look at whether it all works."""
+"""The provider of the benchmarks, their requests, and a quick run of all cases."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from benchmarks.__main__ import main
 from benchmarks.form import Form
-from benchmarks.rows import RequestHashes
+from benchmarks.rows import Rows
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,13 +63,13 @@ def test_a_form_that_breaks_off_is_no_form() -> None:
 @pytest.mark.parametrize(
     "rows",
     [
-        RequestHashes(count=50, request_bytes=4_000, answer_bytes=1_000),
-        RequestHashes(count=50, request_bytes=450),
-        RequestHashes(count=50),
-        RequestHashes(count=50, tiny=True),
+        Rows(count=50, request_bytes=4_000, answer_bytes=1_000),
+        Rows(count=50, request_bytes=450),
+        Rows(count=50),
+        Rows(count=50, tiny=True),
     ],
 )
-def test_rows_are_what_they_are_said_to_be(rows: RequestHashes, tmp_path: Path) -> None:
+def test_rows_are_what_they_are_said_to_be(rows: Rows, tmp_path: Path) -> None:
     rows.write_requests(tmp_path / "input")
     rows.write_answers(tmp_path)
     lines = (tmp_path / "input").read_bytes().splitlines(keepends=True)

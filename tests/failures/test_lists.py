@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.api.client import Client
-from runner.api.pagination import PAGE_CAP, ListPage, walk
+from runner.api.pagination import PAGE_CAP, ListPage, read_pages
 from runner.batch import Batch
 from runner.ledger.records import RunState
 from runner.spec.project import Provider
@@ -143,7 +143,7 @@ def test_24_a_list_that_never_ends_is_left_at_the_cap() -> None:
         page = {"data": [entry], "has_more": True, "last_id": entry["id"]}
         return ListPage.from_api(page), 1
 
-    seen = walk(fetch, read=Batch.from_api, enough=never)
+    seen = read_pages(fetch, read=Batch.from_api, enough=never)
     assert pages == PAGE_CAP == 10_000
     assert not seen.complete
 

@@ -59,7 +59,7 @@ def test_09_a_file_not_known_yet_is_tried_again_with_backoff(make_site: MakeSite
     site = make_site(conditions=Conditions(create_blind=100), base_url=REMOTE)
     report = site.reconcile()
     assert report.has_problem
-    assert "not known there yet" in told(site)
+    assert "does not know the uploaded file yet" in told(site)
     times = [post.at for post in posts(site)]
     assert 2 <= len(times) <= 5
     pauses = [later - earlier for earlier, later in pairwise(times)]

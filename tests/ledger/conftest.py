@@ -1,4 +1,4 @@
-"""A ledger for each test, and the clock that it tells the time by."""
+"""Fixtures: a ledger for each test, and its clock."""
 
 from __future__ import annotations
 

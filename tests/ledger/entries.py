@@ -1,4 +1,4 @@
-"""What the ledger's tests write into it: one run of two shards, and what becomes of them."""
+"""Entries for the tests of the ledger: one run of two shards, in any state."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ SHARDS: Final = (
 
 @dataclass
 class Clock:
-    """A clock that stands until it is set."""
+    """A clock that does not move until it is set."""
 
     now: float = 1000.0
 
@@ -93,7 +93,7 @@ class Clock:
 
 
 def batch(identifier: str = "batch_1", status: str = "in_progress", **fields: Any) -> Batch:  # noqa: ANN401
-    """Return a Batch object as a provider shows it."""
+    """Return a Batch object as a provider returns it."""
     return Batch.from_api(
         {
             "id": identifier,
@@ -110,12 +110,12 @@ def batch(identifier: str = "batch_1", status: str = "in_progress", **fields: An
 
 
 def file(identifier: str = "file-in") -> File:
-    """Return a File object as a provider shows it."""
+    """Return a File object as a provider returns it."""
     return File.from_api({"id": identifier, "bytes": 400, "filename": KEY.filename})
 
 
 def submission(key: SubmissionKey = KEY, **values: Any) -> Submission:  # noqa: ANN401
-    """Return an attempt at the first shard, not begun."""
+    """Return a new submission of the first shard."""
     shard = SHARDS[key.shard - 1]
     return Submission(
         **{
@@ -142,12 +142,12 @@ def result_file(kind: str = "output") -> FileRecord:
 
 
 def start(ledger: Ledger) -> Run:
-    """Record the run, and return it as it then stands."""
+    """Record the run and return it."""
     return ledger.run(run_transitions.start_run(ledger, JOB, RUN, SHARDS))
 
 
 def close(ledger: Ledger, state: SubmissionState, key: SubmissionKey = KEY) -> None:
-    """End an attempt: three rows answered, one not."""
+    """End a submission: three rows succeeded, one failed."""
     submission_transitions.close(
         ledger,
         key,
@@ -159,7 +159,7 @@ def close(ledger: Ledger, state: SubmissionState, key: SubmissionKey = KEY) -> N
 
 
 def bring_to(ledger: Ledger, state: SubmissionState) -> Run:
-    """Record the run, and take the first attempt at its first shard to a state."""
+    """Record the run and bring the first submission of its first shard to a state."""
     run = start(ledger)
     submission_transitions.prepare(ledger, run, submission())
     if state in (SubmissionState.FAILED, SubmissionState.LOST, SubmissionState.ABANDONED):
@@ -194,7 +194,7 @@ def _step_to(ledger: Ledger, state: SubmissionState) -> None:
 
 
 def attempt(ledger: Ledger, number: int = 0) -> Submission:
-    """Return an attempt as the ledger has it."""
+    """Return a submission from the ledger."""
     return ledger.run(1).submissions[number]
 
 

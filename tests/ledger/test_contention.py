@@ -1,4 +1,4 @@
-"""Several processes on one ledger, and changes that do not come to their end."""
+"""Several processes on one ledger, and transactions that are interrupted."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE = 60.0
 
 
 def at_once(path: Path, processes: int, *arguments: str) -> Sequence[tuple[int, str]]:
-    """Let processes work on a ledger, starting together; return how each ended."""
+    """Run writer processes on a ledger at the same time; return their exit codes."""
     command = [sys.executable, "-m", "tests.ledger.writer", str(path), *arguments]
     started = [
         subprocess.Popen(

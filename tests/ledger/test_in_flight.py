@@ -1,4 +1,4 @@
-"""What the ledger takes to be enqueued: counted tokens, and bytes where nothing was counted."""
+"""The sums in flight: exact tokens, and bytes where the tokens were not counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys and tags: what they are written as is what is read back, and nothing else is."""
+"""Submission keys and tags: they are parsed back from their text, and no other text is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The steps of jobs and runs, and what is read back of them."""
+"""The transitions of jobs and runs, and the values read back."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_spec_that_changes_its_mind_is_recorded(ledger: Ledger) -> None:
     start(ledger)
     changed = dataclasses.replace(JOB, wanted="0" * 64, spec_line=7, spec_document="name: hello")
 
-    run_transitions.want(ledger, changed)
+    run_transitions.set_desired(ledger, changed)
 
     assert ledger.jobs() == (changed,)
 
@@ -78,7 +78,7 @@ def test_a_spec_that_changes_its_mind_is_recorded(ledger: Ledger) -> None:
 def test_a_spec_that_is_gone_wants_nothing(ledger: Ledger) -> None:
     start(ledger)
 
-    run_transitions.unwant(ledger, "hello")
+    run_transitions.clear_desired(ledger, "hello")
 
     assert ledger.jobs() == (dataclasses.replace(JOB, wanted=None),)
     assert kinds(ledger) == ["run_started", "spec_gone"]
@@ -188,7 +188,7 @@ def test_batches_are_read_back_verbatim_in_order_of_submission(ledger: Ledger) -
 def test_a_look_is_remembered_with_what_belongs_to_nobody_yet(ledger: Ledger) -> None:
     assert ledger.listed_through(LAB) is None
 
-    cache.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
+    cache.record_listing(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
 
     assert ledger.listed_through(LAB) == 950
     assert ledger.foreign_batches(PROVIDER) == [(KEY, batch())]
@@ -197,10 +197,10 @@ def test_a_look_is_remembered_with_what_belongs_to_nobody_yet(ledger: Ledger) ->
 
 def test_a_batch_that_was_nobodys_is_found_its_submission(ledger: Ledger) -> None:
     bring_to(ledger, SubmissionState.PREPARED)
-    cache.listed(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
+    cache.record_listing(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
 
     submission_transitions.submitted(ledger, KEY, PROVIDER, batch(), adopted=True)
-    cache.listed(ledger, PROVIDER, "http://lab/v1", through=960, tagged=[(KEY, batch())])
+    cache.record_listing(ledger, PROVIDER, "http://lab/v1", through=960, tagged=[(KEY, batch())])
 
     assert ledger.foreign_batches(PROVIDER) == []
     assert attempt(ledger).batch_id == "batch_1"
@@ -208,7 +208,7 @@ def test_a_batch_that_was_nobodys_is_found_its_submission(ledger: Ledger) -> Non
 
 def test_two_providers_may_use_one_batch_id(ledger: Ledger) -> None:
     for provider in ("lab", "other"):
-        cache.listed(ledger, provider, "http://x/v1", through=1, tagged=[(KEY, batch())])
+        cache.record_listing(ledger, provider, "http://x/v1", through=1, tagged=[(KEY, batch())])
 
     assert ledger.batch_ids("lab") == ledger.batch_ids("other") == {"batch_1"}
 

@@ -1,4 +1,4 @@
-"""The tables and views that people query: their shape, and the rules that SQLite itself keeps."""
+"""The tables and views of the ledger: their columns, and the constraints that SQLite checks."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_batches_have_a_column_for_each_field_of_the_api(ledger: Ledger) -> None
 def test_each_field_of_the_api_is_in_its_column(ledger: Ledger) -> None:
     assert FULL.keys() == {*CLASSIC_FIELDS, *NEWER_FIELDS}
 
-    cache.listed(ledger, PROVIDER, "http://x/v1", through=1, tagged=[(KEY, batch(**FULL))])
+    cache.record_listing(ledger, PROVIDER, "http://x/v1", through=1, tagged=[(KEY, batch(**FULL))])
 
     [row] = ledger.query("SELECT * FROM batches")
     for field, value in FULL.items():
@@ -107,7 +107,7 @@ def test_a_field_of_a_strange_type_is_kept_verbatim(
 ) -> None:
     strange = batch(**FULL | {field: value})
 
-    cache.listed(ledger, PROVIDER, "http://x/v1", through=1, tagged=[(KEY, strange)])
+    cache.record_listing(ledger, PROVIDER, "http://x/v1", through=1, tagged=[(KEY, strange)])
 
     [row] = ledger.query("SELECT raw FROM batches")
     assert json.loads(row["raw"])[field] == value

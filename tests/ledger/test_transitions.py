@@ -1,4 +1,4 @@
-"""Every step of the protocol from every state: what may be done is done whole, the rest is not."""
+"""Every transition of a submission from every state: allowed ones are complete, others fail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ENDS: Final = (
 
 @dataclass(frozen=True)
 class Step:
-    """A transition: how it is made, where it may start, where it leads, what it tells."""
+    """A transition: its call, the states it may start from, its next state and its event."""
 
     make: Callable[[Ledger], None]
     start: frozenset[SubmissionState]
@@ -135,7 +135,7 @@ REFUSED: Final = [
     pytest.param(step, state, id=f"{name}-from-{state}")
     for name, step in STEPS.items()
     for state in SubmissionState
-    # What `clear_intent` takes back depends on the state, so it stands in the table three times.
+    # The effect of `clear_intent` depends on the state, so the table has it three times.
     if state not in step.start and not (name.startswith("retract") and state in (OPEN - {PREPARED}))
 ]
 
@@ -284,7 +284,7 @@ def test_the_first_sight_of_the_end_is_remembered(ledger: Ledger, clock: Clock) 
 def test_a_batch_that_is_missing_can_come_back(ledger: Ledger, clock: Clock) -> None:
     bring_to(ledger, SUBMITTED)
     for clock.now in (1100.0, 1200.0):
-        submission_transitions.missing(ledger, KEY, "batch_1")
+        submission_transitions.batch_not_found(ledger, KEY, "batch_1")
     assert attempt(ledger).missing_at == 1100.0
 
     submission_transitions.observed(ledger, KEY, PROVIDER, batch())

@@ -15,7 +15,7 @@ from runner.ledger.store import Ledger
 
 
 def count(ledger: Ledger, times: int) -> None:
-    """Read a number and write the next one, each time in a change of its own."""
+    """Read a number and write the next one, each time in its own transaction."""
     for _ in range(times):
         with ledger.transaction() as transaction:
             [row] = ledger.query("SELECT round FROM runs WHERE id = 1")
@@ -24,7 +24,7 @@ def count(ledger: Ledger, times: int) -> None:
 
 
 def die(ledger: Ledger) -> None:
-    """Be killed in the middle of a change."""
+    """Kill this process in the middle of a transaction."""
     with ledger.transaction() as transaction:
         transaction.write("UPDATE runs SET round = 4711 WHERE id = 1")
         transaction.record_event("counted", job="hello")
@@ -32,7 +32,7 @@ def die(ledger: Ledger) -> None:
 
 
 if __name__ == "__main__":
-    # All writers begin at once: when whoever started them closes their input.
+    # All writers begin at the same time: when the test closes their input.
     print("ready", flush=True)  # noqa: T201 -- what the test waits for
     sys.stdin.read()
     with Ledger.open(Path(sys.argv[1]), clock=time.time) as opened:

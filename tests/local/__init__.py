@@ -1,1 +1,1 @@
-"""The Batch API in a box, from the outside: a real server and the official client."""
+"""Tests of the provider `local`, from outside: a real server and the official client."""

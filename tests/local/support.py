@@ -1,4 +1,4 @@
-"""What the tests of the server share: a clock held in hand, and a client's everyday steps."""
+"""Shared by the tests of the server: a clock under control, and the usual steps of a client."""
 
 from __future__ import annotations
 

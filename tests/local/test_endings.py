@@ -1,4 +1,4 @@
-"""Every way a batch can end, and that each request ends exactly once."""
+"""Every way in which a batch can end: each request has exactly one result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGKILL at every step between creation and end: each request ends exactly once all the same."""
+"""SIGKILL at every step of a batch: each request still has exactly one result."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from tests.local.support import EMBEDDINGS, request
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from runner.local.models import AnswerRequests, ModelResponse
+    from runner.local.models import ModelFunction, ModelResponse
     from tests.local.support import Bench
 
 TEXTS = [
@@ -33,7 +33,7 @@ TEXTS = [
 ]
 
 
-def ask(answer_all: AnswerRequests, /, **body: object) -> ModelResponse:
+def ask(answer_all: ModelFunction, /, **body: object) -> ModelResponse:
     [answer] = answer_all([msgspec.Raw(msgspec.json.encode(body))])
     assert msgspec.json.encode(answer.body)
     return answer
@@ -218,7 +218,7 @@ def test_echo_answers_completions() -> None:
         (echo.completions, {"prompt": [1, 2]}),
     ],
 )
-def test_what_echo_refuses(answer_all: AnswerRequests, body: dict[str, Any]) -> None:
+def test_what_echo_refuses(answer_all: ModelFunction, body: dict[str, Any]) -> None:
     assert ask(answer_all, **body).status == 400
 
 

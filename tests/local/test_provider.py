@@ -204,7 +204,7 @@ def test_results_cut_from_outside_are_noticed(tmp_path: Path) -> None:
             path.write_bytes(b"")
     with (
         LocalProvider(tmp_path) as provider,
-        pytest.raises(LocalFileError, match="damaged from outside"),
+        pytest.raises(LocalFileError, match="changed by another program"),
     ):
         provider.work(PATIENCE)
 

@@ -1,4 +1,4 @@
-"""What runner submitted to `local`, seen through somebody else's eyes: the official SDK."""
+"""A job that runner submitted to `local`, seen through the official SDK."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_the_official_sdk_finds_what_runner_submitted(tmp_path: Path) -> None:
         )
         try:
             ended = client.batches.cancel(again.id).status
-        except openai.ConflictError:  # five rows may be answered before anybody can stop them
+        except openai.ConflictError:  # five rows may be answered before they can be cancelled
             ended = client.batches.retrieve(again.id).status
             assert ended == "completed"
         assert ended in ("cancelling", "cancelled", "completed")

@@ -183,7 +183,7 @@ def test_a_crash_after_a_message_sends_it_again_under_the_same_id(
     house.tells(webhook())
     house.ends()
     with monkeypatch.context() as broken:
-        broken.setattr(notifications, "told", crash)
+        broken.setattr(notifications, "record_delivery", crash)
         with pytest.raises(KeyboardInterrupt):
             house.passes()
     house.passes()
@@ -202,7 +202,7 @@ def test_a_ledger_that_cannot_be_written_sends_nothing(
     def full(*_arguments: object, **_more: object) -> None:
         raise LedgerError("the disk is full")
 
-    monkeypatch.setattr(Ledger, "change", full)
+    monkeypatch.setattr(Ledger, "transaction", full)
     with pytest.raises(LedgerError):
         deliver(house.ledger, house.project, environ={}, warn=house.said.append)
 

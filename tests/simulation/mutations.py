@@ -31,7 +31,7 @@ def with_a_blind_second_creation(monkeypatch: pytest.MonkeyPatch) -> None:
     def forget(ledger: Ledger, key: SubmissionKey, problem: str) -> None:
         submission_transitions.clear_intent(ledger, key, problem)
 
-    monkeypatch.setattr(submission_transitions, "doubt", forget)
+    monkeypatch.setattr(submission_transitions, "mark_uncertain", forget)
 
 
 def without_the_intent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def committing_without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(ledger: object, path: object, **_durable: bool) -> Any:  # noqa: ANN401
         return write_transaction(ledger, path)
 
-    monkeypatch.setattr(store, "transaction", careless)
+    monkeypatch.setattr(store, "write_transaction", careless)
 
 
 class _OsWithoutFsync:

@@ -47,7 +47,7 @@ def thrift() -> Iterator[None]:
     with (
         mock.patch.object(provenance, "git_state", _no_repository),
         mock.patch.object(finish, "tool_versions", _tool_versions),
-        mock.patch.object(Transport, "_context", _context),
+        mock.patch.object(Transport, "_ssl_context", _context),
         mock.patch.object(httpx.Cookies, "extract_cookies", _no_cookies),
     ):
         yield

@@ -1,4 +1,4 @@
-"""Every way in which a provider can refuse or fail, and the very sentence about it."""
+"""Every kind of error reply and failure, and the exact sentence about it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from runner.api.responses import Call, CallKind, Reply, connection_advice, decoded, refusal
+from runner.api.responses import (
+    Call,
+    CallKind,
+    Reply,
+    connection_advice,
+    decode_reply,
+    status_error,
+)
 from runner.errors import ApiError, Transient, Unreachable
 from runner.spec.project import KeyCommand, Provider, Secret
 from tests.api.scripted import KEY, NOW, drop
@@ -42,7 +49,7 @@ def told(
     key: str | None = KEY,
     headers: Mapping[str, str] | None = None,
 ) -> str:
-    """Return what is said about a reply."""
+    """Return the message about a reply."""
     method, path = CALLS[kind]
     secret = None if key is None else Secret(key)
     call = Call(provider=provider, secret=secret, kind=kind, method=method, path=path)
@@ -50,9 +57,9 @@ def told(
     reply = Reply(status=status, headers={"x-request-id": "req_1", **(headers or {})}, body=content)
     if reply.successful:
         with pytest.raises(ApiError) as caught:
-            decoded(call, reply, now=NOW)
+            decode_reply(call, reply, now=NOW)
         return str(caught.value)
-    return str(refusal(call, reply, now=NOW))
+    return str(status_error(call, reply, now=NOW))
 
 
 def fault(message: str, **more: object) -> dict[str, Any]:
@@ -60,7 +67,7 @@ def fault(message: str, **more: object) -> dict[str, Any]:
 
 
 def connection(error: Exception, provider: Provider = LAB) -> str:
-    """Return what is said where no connection was made, as the HTTP library wraps the reason."""
+    """Return the advice when no connection was made; the HTTP library wraps the cause."""
     wrapped = RuntimeError("no connection")
     wrapped.__cause__ = RuntimeError("of the library below")
     wrapped.__cause__.__context__ = error
@@ -80,7 +87,7 @@ def sentences() -> dict[str, str]:
     quota = fault("You exceeded your current quota.", code="insufficient_quota")
     window = fault("Invalid value: '1h'.", param="completion_window", code="invalid_value")
     moved = {"location": "https://lab.example/api/v1/batches?key=x"}
-    no_progress = fault(
+    file_not_visible = fault(
         "Cannot find file file-1, or organization org-1 has no access.", param="file_id"
     )
     return {
@@ -96,10 +103,10 @@ def sentences() -> dict[str, str]:
             CallKind.CREATION, 429, fault("Slow down."), headers={"retry-after": "20"}
         ),
         "model": told(CallKind.CREATION, 404, model),
-        "model, told with 400": told(CallKind.CREATION, 400, model),
+        "model, with 400": told(CallKind.CREATION, 400, model),
         "parameter": told(CallKind.CREATION, 400, window),
         "request, no reason": told(CallKind.CREATION, 400),
-        "file not known yet": told(CallKind.CREATION, 400, no_progress),
+        "file not known yet": told(CallKind.CREATION, 400, file_not_visible),
         "file too large": told(CallKind.UPLOAD, 413, b"<html><title>413 Too Large</title></html>"),
         "no such batch": told(CallKind.OBJECT, 404, fault("No batch found.")),
         "no such call": told(CallKind.LISTING, 404, {"detail": "Not Found"}),
@@ -155,7 +162,7 @@ def test_a_connection_that_was_refused_says_so_with_the_call_and_the_next_step(
     assert str(caught.value) == (
         "lab cannot be reached at http://127.0.0.1:1/v1 for GET /batches/batch_1: "
         f"[Errno {errno.ECONNREFUSED}] Connection refused "
-        "(nothing listens there: is the server running, and base_url its address?)"
+        "(nothing listens there: is the server running, and is base_url its address?)"
     )
 
 

@@ -1,4 +1,4 @@
-"""Calls that may be repeated: they are, after any failure that can pass."""
+"""Idempotent calls: retried after any transient failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Troubles in the ledger: one event when each begins, one when it is over, whoever notices."""
+"""Problems in the ledger: one event when a problem begins and one when it is over."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def begin(ledger: Ledger, what: str = "lab is away", subject: str = "provider la
     notifications.record_problems(ledger, began={subject: what}, over=())
 
 
-def test_a_trouble_begins_once(ledger: Ledger, clock: Clock) -> None:
+def test_a_problem_begins_once(ledger: Ledger, clock: Clock) -> None:
     begin(ledger)
     clock.now += 60
     begin(ledger)
 
     assert kinds(ledger) == ["trouble"]
-    [trouble] = notifications.open_problems(ledger).values()
-    assert (trouble.subject, trouble.what) == ("provider lab", "lab is away")
-    assert trouble.began_at == trouble.said_at == clock.now - 60
+    [problem] = notifications.open_problems(ledger).values()
+    assert (problem.subject, problem.what) == ("provider lab", "lab is away")
+    assert problem.began_at == problem.said_at == clock.now - 60
 
 
-def test_another_trouble_of_the_same_subject_is_an_event_and_began_when_the_first_did(
+def test_another_problem_of_the_same_subject_is_an_event_and_began_when_the_first_did(
     ledger: Ledger, clock: Clock
 ) -> None:
     begin(ledger, "one")
@@ -39,11 +39,11 @@ def test_another_trouble_of_the_same_subject_is_an_event_and_began_when_the_firs
     begin(ledger, "another")
 
     assert kinds(ledger) == ["trouble", "trouble"]
-    [trouble] = notifications.open_problems(ledger).values()
-    assert (trouble.what, trouble.began_at, trouble.said_at) == ("another", 1000.0, 1060.0)
+    [problem] = notifications.open_problems(ledger).values()
+    assert (problem.what, problem.began_at, problem.said_at) == ("another", 1000.0, 1060.0)
 
 
-def test_a_trouble_is_over_once_though_two_passes_notice(
+def test_a_problem_is_over_once_though_two_passes_notice(
     ledger: Ledger, path: Path, clock: Clock
 ) -> None:
     begin(ledger)
@@ -56,7 +56,7 @@ def test_a_trouble_is_over_once_though_two_passes_notice(
     assert notifications.open_problems(ledger) == {}
 
 
-def test_a_trouble_that_has_come_back_is_not_ended_by_who_saw_the_first(
+def test_a_problem_that_has_come_back_is_not_ended_by_a_pass_that_saw_the_first(
     ledger: Ledger, clock: Clock
 ) -> None:
     begin(ledger)
@@ -69,19 +69,19 @@ def test_a_trouble_that_has_come_back_is_not_ended_by_who_saw_the_first(
     assert len(notifications.open_problems(ledger)) == 1
 
 
-def test_what_people_were_reminded_of_is_kept(ledger: Ledger, clock: Clock) -> None:
+def test_the_time_of_a_reminder_is_kept(ledger: Ledger, clock: Clock) -> None:
     begin(ledger)
     clock.now += 500
     notifications.record_problems(ledger, began={}, over=(), said=["provider lab"])
 
-    [trouble] = notifications.open_problems(ledger).values()
-    assert (trouble.began_at, trouble.said_at) == (1000.0, 1500.0)
+    [problem] = notifications.open_problems(ledger).values()
+    assert (problem.began_at, problem.said_at) == (1000.0, 1500.0)
 
 
 @pytest.mark.parametrize(
     ("subject", "job"), [("job hello", "hello"), ("provider job", None), ("file job x", None)]
 )
-def test_the_trouble_of_a_job_is_in_its_history(
+def test_the_problem_of_a_job_is_in_its_history(
     ledger: Ledger, subject: str, job: str | None
 ) -> None:
     begin(ledger, subject=subject)

@@ -1,4 +1,4 @@
-"""Keys: where they may go, and the many places in which they must not be seen."""
+"""API keys: where they may be sent, and the places in which they must not appear."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_where_a_key_may_go(world: World, key: str | None, base_url: str) -> Non
 @pytest.mark.parametrize("key", ["", "two words", "line\n", "schlüssel", "\x00", "a\r\nX-Evil: 1"])
 def test_a_key_that_is_none_is_refused_with_words(world: World, key: str) -> None:
     client = world.client(key, transport=httpx.MockTransport(unused))
-    with pytest.raises(Unauthorized, match="the key in LAB_KEY is empty or holds") as caught:
+    with pytest.raises(Unauthorized, match="the API key in LAB_KEY is empty or holds") as caught:
         client.retrieve_batch("b")
     if key:
         assert key not in str(caught.value)
@@ -111,7 +111,7 @@ def test_no_error_repr_traceback_or_log_shows_the_key(
         repr(vars(error)),
         repr(client),
         repr(vars(client)),
-        repr(vars(client._wire)),
+        repr(vars(client._transport)),
         "".join(traceback.format_exception(error)),
         caplog.text,
     ]
@@ -203,12 +203,15 @@ def test_an_object_that_is_kept_holds_no_key(world: World) -> None:
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ({"api_key_file": Path("/somewhere/lab.key")}, "the key in /somewhere/lab.key is right"),
+        (
+            {"api_key_file": Path("/somewhere/lab.key")},
+            "the API key in /somewhere/lab.key is right",
+        ),
         (
             {"api_key_command": KeyCommand(arguments=("/bin/pass", "x"), folder=Path("/"))},
-            "the key in what pass prints is right",
+            "the API key in what pass prints is right",
         ),
-        ({"api_key_env": "LAB_KEY"}, "the key in LAB_KEY is right"),
+        ({"api_key_env": "LAB_KEY"}, "the API key in LAB_KEY is right"),
     ],
 )
 def test_a_refused_key_is_named_by_where_it_comes_from(

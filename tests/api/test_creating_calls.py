@@ -1,4 +1,4 @@
-"""Calls that make something: sent again only where it is known that they have not acted."""
+"""Calls that create something: retried only if it is known that they have not acted."""
 
 from __future__ import annotations
 
@@ -366,7 +366,7 @@ def test_what_acts_never_goes_out_on_a_connection_that_has_been_idle(world: Worl
     assert [one.connection for one in world.server.received] == [0, 0, 1, 2, 3]
 
 
-# Cancelling twice is cancelling once.
+# Cancelling is idempotent.
 
 
 def test_a_cancelled_batch_is_returned_as_it_stands(world: World) -> None:

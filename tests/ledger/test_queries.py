@@ -1,4 +1,4 @@
-"""Much of a ledger in few queries: what people's views are made of."""
+"""Queries across jobs and runs, for views and reports."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 
 import runner.ledger
 from runner.inputs.fingerprint import Fingerprint
-from runner.ledger import cache, queries, run_transitions
+from runner.inputs.row_set import RowSet
+from runner.ledger import cache, queries, run_transitions, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
-from tests.ledger.entries import JOB, RUN, SHARDS, batch, bring_to, submission
+from tests.ledger.entries import JOB, KEY, RUN, SHARDS, batch, bring_to, start, submission
 
 if TYPE_CHECKING:
     from runner.ledger.store import Ledger
@@ -35,45 +36,45 @@ def another_run(ledger: Ledger, job: str = "world") -> int:
     return run_transitions.restore_run(ledger, of, ended, [(closed, shown, [])])
 
 
-def test_what_was_sent_is_told_by_run(ledger: Ledger) -> None:
+def test_submissions_are_summed_up_by_run(ledger: Ledger) -> None:
     first = bring_to(ledger, SubmissionState.SUBMITTED)
     second = another_run(ledger)
     unsent = run_transitions.start_run(
         ledger, JOB, dataclasses.replace(RUN, revision="e" * 64), SHARDS
     )
 
-    sent = queries.sent(ledger, [first.id, second, unsent])
+    summaries = queries.submission_summaries(ledger, [first.id, second, unsent])
 
-    assert sent.keys() == {first.id, second}
-    assert [one.raw["id"] for one in sent[first.id].batches] == ["batch_1"]
-    assert (sent[first.id].attempts, sent[first.id].any_ended) == (1, False)
-    assert [one.awaited for one in sent[first.id].batches] == [True]
-    assert (sent[second].attempts, sent[second].any_ended) == (2, True)
-    assert [one.awaited for one in sent[second].batches] == [False]
-    assert queries.sent(ledger, [second]).keys() == {second}
+    assert summaries.keys() == {first.id, second}
+    assert [one.raw["id"] for one in summaries[first.id].batches] == ["batch_1"]
+    assert (summaries[first.id].attempts, summaries[first.id].any_ended) == (1, False)
+    assert [one.awaited for one in summaries[first.id].batches] == [True]
+    assert (summaries[second].attempts, summaries[second].any_ended) == (2, True)
+    assert [one.awaited for one in summaries[second].batches] == [False]
+    assert queries.submission_summaries(ledger, [second]).keys() == {second}
 
 
 @pytest.mark.parametrize("state", [state for state in SubmissionState if state.closed])
-def test_an_attempt_that_is_over_is_told_to_be(ledger: Ledger, state: SubmissionState) -> None:
+def test_an_attempt_that_has_ended_is_reported(ledger: Ledger, state: SubmissionState) -> None:
     run = bring_to(ledger, state)
 
-    assert queries.sent(ledger, [run.id])[run.id].any_ended
+    assert queries.submission_summaries(ledger, [run.id])[run.id].any_ended
 
 
-def test_whole_runs_are_what_the_ledger_has_of_each(ledger: Ledger) -> None:
+def test_runs_with_submissions_are_those_that_the_ledger_returns_one_by_one(ledger: Ledger) -> None:
     first = bring_to(ledger, SubmissionState.COLLECTED)
     second = another_run(ledger)
 
-    whole = queries.whole_runs(ledger, [second, first.id])
+    found = queries.runs_with_submissions(ledger, [second, first.id])
 
-    assert [run.id for run in whole] == [first.id, second]
-    for run in whole:
+    assert [run.id for run in found] == [first.id, second]
+    for run in found:
         alone = ledger.run(run.id)
         without = tuple(dataclasses.replace(one, batch=None) for one in alone.submissions)
         assert run == dataclasses.replace(alone, submissions=without)
 
 
-def test_only_inputs_that_are_as_they_were_have_a_digest(ledger: Ledger) -> None:
+def test_only_unchanged_inputs_have_a_digest(ledger: Ledger) -> None:
     other = dataclasses.replace(PRINT, path="/data/b.jsonl")
     for fingerprint in (PRINT, other):
         cache.cache_digest(ledger, fingerprint, digest="d" * 64, requests=5)
@@ -83,13 +84,13 @@ def test_only_inputs_that_are_as_they_were_have_a_digest(ledger: Ledger) -> None
     assert queries.cached_digests(ledger, []) == {}
 
 
-def test_the_history_is_chosen_from(ledger: Ledger, clock: Clock) -> None:
+def test_the_history_is_filtered(ledger: Ledger, clock: Clock) -> None:
     bring_to(ledger, SubmissionState.SUBMITTED)
     clock.now = 2000.0
     another_run(ledger)
 
-    def kinds(**asked: object) -> list[str]:
-        return [event.kind for event in queries.history(ledger, **asked)]  # type: ignore[arg-type]
+    def kinds(**filters: object) -> list[str]:
+        return [event.kind for event in queries.history(ledger, **filters)]  # type: ignore[arg-type]
 
     assert kinds() == [*kinds(jobs=["hello"]), *kinds(jobs=["world"])]
     assert kinds(jobs=["hello", "world"]) == kinds()
@@ -110,8 +111,8 @@ def test_a_renamed_jobs_history_has_what_it_did_before(ledger: Ledger) -> None:
     assert len(ledger.events("world")) > 1
 
 
-def test_every_kind_of_event_that_is_told_is_known() -> None:
-    told: set[str] = set()
+def test_every_recorded_kind_of_event_is_listed() -> None:
+    recorded: set[str] = set()
     for path in Path(runner.ledger.__file__).parent.glob("*.py"):
         tree = ast.parse(path.read_bytes())
         named = {
@@ -122,12 +123,47 @@ def test_every_kind_of_event_that_is_told_is_known() -> None:
             and isinstance(node.value, ast.Constant)
         }
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "tell":
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "record_event":
                 for word in ast.walk(node.args[0]):
                     if isinstance(word, ast.Constant):
-                        told.add(str(word.value))
+                        recorded.add(str(word.value))
                     elif isinstance(word, ast.Name) and word.id in named:
-                        told.add(str(named[word.id]))
-    told |= {str(state) for state in SubmissionState if state.closed}
+                        recorded.add(str(named[word.id]))
+    recorded |= {str(state) for state in SubmissionState if state.closed}
 
-    assert told == set(queries.EVENT_KINDS)
+    assert recorded == set(queries.EVENT_KINDS)
+
+
+def test_batches_by_run_are_those_of_each_run(ledger: Ledger) -> None:
+    run = bring_to(ledger, SubmissionState.SUBMITTED)
+
+    assert queries.batches_by_run(ledger) == {run.id: ledger.batches(run.id)}
+    assert queries.batches_by_run(ledger)[run.id]
+
+
+def test_each_ended_attempt_has_one_outcome(ledger: Ledger) -> None:
+    bring_to(ledger, SubmissionState.SUBMITTED)
+    assert list(queries.attempt_outcomes(ledger)) == []
+
+    submission_transitions.close(
+        ledger,
+        KEY,
+        state=SubmissionState.COLLECTED,
+        transient=RowSet.parse("0"),
+        permanent=RowSet(),
+        problem=None,
+        detail={"codes": {"rate_limit_exceeded": 1}},
+    )
+
+    [outcome] = queries.attempt_outcomes(ledger)
+    assert (outcome.job, outcome.key, outcome.kind) == (JOB.name, str(KEY), "collected")
+    assert outcome.requests == SHARDS[0].requests
+    assert outcome.detail["outcome"] == {"codes": {"rate_limit_exceeded": 1}}
+
+
+def test_the_last_change_of_each_job(ledger: Ledger, clock: Clock) -> None:
+    start(ledger)
+    clock.now = 2000.0
+    run_transitions.clear_desired(ledger, RUN.job)
+
+    assert queries.last_changes(ledger) == {RUN.job: 2000.0}

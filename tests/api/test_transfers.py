@@ -1,4 +1,4 @@
-"""The bytes of files, up and down."""
+"""Uploading and downloading the content of files."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_an_upload_holds_a_piece_of_the_file_at_a_time(world: World, tmp_path: P
     assert peak < 8 * 1024 * 1024
 
 
-# Down.
+# Downloads.
 
 
 def fetch(world: World, path: Path, expected: int | None = len(LINES)) -> str:
@@ -340,7 +340,7 @@ def test_a_file_that_cannot_be_forced_to_disk_is_not_trusted(
     assert list(tmp_path.iterdir()) == []
 
 
-# Redirects: followed for content alone, and without the key beyond the provider's origin.
+# Redirects: followed only for content, and without the API key beyond the provider's origin.
 
 
 def go(place: str, status: int = 302) -> Callable[[Handler], None]:
@@ -407,7 +407,7 @@ def test_a_redirect_to_nowhere_is_an_error_of_the_tree(
 
 def test_a_redirect_that_does_not_say_where_to_is_rejected(world: World, tmp_path: Path) -> None:
     world.server.will(answer(302))
-    with pytest.raises(Rejected, match="does not say where to"):
+    with pytest.raises(Rejected, match="the redirect has no target"):
         fetch(world, tmp_path / "part")
 
 

@@ -14,7 +14,15 @@ from runner.api.error_messages import (
     read_error_message,
     shown,
 )
-from runner.api.responses import Call, CallKind, Reply, decoded, refusal, retry_after, unusable
+from runner.api.responses import (
+    Call,
+    CallKind,
+    Reply,
+    decode_reply,
+    retry_after,
+    status_error,
+    unusable_reply_error,
+)
 from runner.batch import MONEY_CODES
 from runner.errors import (
     ApiError,
@@ -48,7 +56,7 @@ def call_of(kind: CallKind) -> Call:
 
 def refused(kind: CallKind, status: int, body: object = b"", **headers: str) -> ApiError:
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return refusal(call_of(kind), Reply(status=status, headers=headers, body=content), now=NOW)
+    return status_error(call_of(kind), Reply(status=status, headers=headers, body=content), now=NOW)
 
 
 def fault(message: str = "no", **more: object) -> dict[str, object]:
@@ -211,7 +219,7 @@ def test_long_text_is_cut() -> None:
             "base_url redirects to https://new.example/v1/batches; set base_url to",
         ),
         ("http://[bad", "an address that is no URL"),
-        ("", "does not say where to"),
+        ("", "the redirect has no target"),
     ],
 )
 def test_a_redirect_says_where_to_without_what_is_secret(location: str, words: str) -> None:
@@ -221,7 +229,7 @@ def test_a_redirect_says_where_to_without_what_is_secret(location: str, words: s
 @pytest.mark.parametrize(
     ("provider", "secret", "words"),
     [
-        (PROVIDER, Secret(KEY), "check that the key in LAB_KEY"),
+        (PROVIDER, Secret(KEY), "check that the API key in LAB_KEY"),
         (PROVIDER, None, "set LAB_KEY"),
         (Provider(name="lab", base_url="https://lab.example"), None, "no api_key_env"),
     ],
@@ -230,7 +238,7 @@ def test_a_refused_key_is_named_by_its_variable(
     provider: Provider, secret: Secret | None, words: str
 ) -> None:
     call = Call(provider=provider, secret=secret, kind=CallKind.OBJECT, method="GET", path="/x")
-    error = refusal(call, Reply(status=401, headers={}, body=b""), now=NOW)
+    error = status_error(call, Reply(status=401, headers={}, body=b""), now=NOW)
     assert words in str(error)
 
 
@@ -278,26 +286,26 @@ def test_the_wait_asked_for_stays_with_the_error() -> None:
 def test_a_success_that_is_not_json_is_no_success(kind: CallKind, body: bytes) -> None:
     reply = Reply(status=200, headers={"x-request-id": "req_9"}, body=body)
     with pytest.raises(MayHaveActed if kind in ACTING else UnexpectedReply) as caught:
-        decoded(call_of(kind), reply, now=NOW)
+        decode_reply(call_of(kind), reply, now=NOW)
     assert (caught.value.status, caught.value.request_id) == (200, "req_9")
 
 
 def test_a_reply_cut_off_is_no_success() -> None:
     reply = Reply(status=200, headers={}, body=b"{}", whole=False)
     with pytest.raises(UnexpectedReply, match="too long"):
-        decoded(call_of(CallKind.OBJECT), reply, now=NOW)
+        decode_reply(call_of(CallKind.OBJECT), reply, now=NOW)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 299])
 def test_any_2xx_is_a_success(status: int) -> None:
     reply = Reply(status=status, headers={}, body=b'\xef\xbb\xbf{"id": 1}')
-    assert decoded(call_of(CallKind.CREATION), reply, now=NOW) == {"id": 1}
+    assert decode_reply(call_of(CallKind.CREATION), reply, now=NOW) == {"id": 1}
 
 
 def test_an_unusable_reply_to_a_creation_says_what_to_do() -> None:
     reply = Reply(status=200, headers={}, body=b"")
-    assert "looks before it sends it again" in str(
-        unusable(call_of(CallKind.CREATION), "hm", reply)
+    assert "checks the provider before it sends it again" in str(
+        unusable_reply_error(call_of(CallKind.CREATION), "hm", reply)
     )
 
 
@@ -331,7 +339,7 @@ def test_any_refusal_is_one_printable_error_of_the_tree_without_the_key(
     kind: CallKind, status: int, body: bytes, header: str
 ) -> None:
     headers = dict.fromkeys(("retry-after", "date", "location", "x-request-id"), header)
-    error = refusal(call_of(kind), Reply(status=status, headers=headers, body=body), now=NOW)
+    error = status_error(call_of(kind), Reply(status=status, headers=headers, body=body), now=NOW)
     assert isinstance(error, ApiError)
     assert str(error).isprintable()
     assert KEY not in f"{error} {error.code} {error.param} {error.request_id}"

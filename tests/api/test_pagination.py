@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.api.pagination import ListPage, walk
+from runner.api.pagination import ListPage, read_pages
 from runner.batch import Batch
 from runner.errors import NotOffered, Rejected, UnexpectedReply
 from tests.api.scripted import answer, batch, file
@@ -142,7 +142,7 @@ def test_an_endless_list_ends_at_the_cap() -> None:
         raw = page(batch(str(number)), more=True)
         return ListPage.from_api(raw), 100
 
-    seen = walk(fetch, read=Batch.from_api, enough=never, page_cap=7)
+    seen = read_pages(fetch, read=Batch.from_api, enough=never, page_cap=7)
     assert (seen.requests, len(seen.entries), seen.complete) == (7, 7, False)
 
 
@@ -252,7 +252,7 @@ def test_an_honest_list_is_seen_whole_and_in_order(
             raw["last_id"] = data[-1]["id"]
         return ListPage.from_api(raw), size
 
-    seen = walk(fetch, read=Batch.from_api, enough=never)
+    seen = read_pages(fetch, read=Batch.from_api, enough=never)
     assert [one.id for one in seen.entries] == [one["id"] for one in everything]
     assert seen.complete
     assert seen.descending
@@ -282,7 +282,7 @@ def test_no_list_is_endless_or_shows_an_id_twice(pages: list[dict[str, Any]]) ->
     def fetch(_: str | None) -> tuple[ListPage, int | None]:
         return ListPage.from_api(pages[next(served) % len(pages)]), 3
 
-    seen = walk(fetch, read=Batch.from_api, enough=never, page_cap=50)
+    seen = read_pages(fetch, read=Batch.from_api, enough=never, page_cap=50)
     ids = [one.id for one in seen.entries]
     assert len(ids) == len(set(ids))
     assert seen.requests <= 10

@@ -1,4 +1,4 @@
-"""Opening a ledger: a new one, an old one, one that is none, and one that is broken."""
+"""Opening a ledger: a new, an old and a damaged one, and a file that is not a ledger."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def pragma(path: Path, name: str) -> object:
 
 @pytest.fixture
 def closed(path: Path) -> Path:
-    """Make a ledger with a run in it, and close it."""
+    """Create a ledger with a run, and close it."""
     with Ledger.open(path, clock=Clock()) as ledger:
         start(ledger)
     return path
