@@ -115,7 +115,7 @@ def test_an_unknown_command_is_an_error(run: Run) -> None:
     assert done.err == (
         "Usage: runner [OPTIONS] COMMAND [ARGS]...\n"
         "error: No such command 'frobnicate'.\n"
-        "`runner --help` tells more.\n"
+        "Run `runner --help` for more information.\n"
     )
 
 

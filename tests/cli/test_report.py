@@ -253,7 +253,7 @@ def test_an_invalid_spec_stops_only_itself(run: Run, finished: Folder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "why"),
+    ("target", "reason"),
     [
         ("specs", "is a folder"),
         ("", "is a folder"),
