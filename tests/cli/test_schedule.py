@@ -79,7 +79,7 @@ def test_a_project_without_keys_needs_no_file_of_them(run: Run, folder: Folder) 
 
     assert ".config/runner/env" not in run("schedule", "--cron").out
     told = run("schedule", "--kubernetes").err
-    assert "note: the provider local works only during a pass, on its machine\n" in told
+    assert "note: the provider local works only while a pass does, and on its machine\n" in told
 
 
 def test_a_workflow_knows_where_in_its_repository_the_project_is(run: Run, lab: Folder) -> None:
@@ -122,9 +122,9 @@ def test_a_time_that_will_not_do_is_refused(run: Run, lab: Folder) -> None:
 @pytest.mark.parametrize(
     ("config", "told"),
     [
-        ("ledger: ledger.db\n", "the ledger of this project is not in its own folder"),
-        ("outputs: ../outputs\n", "the outputs of this project are not in their own folder"),
-        ("outputs: 'my outputs'\n", "my outputs cannot be used in a workflow"),
+        ("ledger: ledger.db\n", "the ledger of this project is not in a folder of its own"),
+        ("outputs: ../outputs\n", "the outputs of this project are not in a folder of their own"),
+        ("outputs: 'my outputs'\n", "my outputs cannot be written into a workflow"),
     ],
 )
 def test_what_cannot_be_kept_elsewhere_is_refused(
