@@ -52,7 +52,7 @@ def test_a_pass_says_once_what_it_did_and_then_nothing(run: Run, lab: Folder) ->
     told = done.err.splitlines()
     assert [line.partition(" requests")[0] for line in told][:1] == ["one: submitted 3"]
     assert [line for line in told if not line.startswith("one: ")] == []
-    assert told[-1].startswith("one: succeeded: 3 of 3 requests succeeded; see outputs/one/")
+    assert told[-1].startswith("one: succeeded: 3 of 3 requests answered; see outputs/one/")
     assert run("reconcile").err == run("reconcile").err == ""
 
 
