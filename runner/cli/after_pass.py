@@ -1,4 +1,4 @@
-"""What follows a pass: who is told of it, the ping, the metrics, and what is said of troubles."""
+"""The work after a pass: record its problems, notify hooks, write metrics and send a ping."""
 
 from __future__ import annotations
 
@@ -26,31 +26,31 @@ def after_pass(
     everything: bool,
     code: int,
     seconds: float,
-    in_short: bool = False,
+    changes_only: bool = False,
 ) -> None:
-    """Record which troubles there are, and tell everybody who wants to know of the pass.
+    """Record the problems of a pass, notify the hooks, write the metrics and send the ping.
 
-    `code` is the exit code that it came to, `seconds` what it took. None of it changes either;
-    what does not work is a sentence, said once. `in_short` leaves out what is told of each pass
-    and not of what has changed: the ping and the metrics. Raises LedgerError.
+    `code` is the exit code of the pass, `seconds` its duration. A failure here changes neither; it
+    is printed once. `changes_only` leaves out the metrics and the ping, which belong to a pass and
+    not to a change. Raises LedgerError.
     """
-    _troubles(context, console, specs, report, everything=everything)
+    _record_problems(context, console, specs, report, everything=everything)
     project = context.project
     if project.hooks:
         from runner.notify.deliver import deliver
         from runner.spec.credentials import Environment
 
         deliver(context.ledger, project, environ=Environment(), warn=console.warn)
-    if in_short:
+    if changes_only:
         return
     if project.metrics is not None:
-        _metrics(context, console, specs, code=code, seconds=seconds)
+        _write_metrics(context, console, specs, code=code, seconds=seconds)
     if project.ping is not None:
-        _ping(context, console, specs, report, code=code)
+        _send_ping(context, console, specs, report, code=code)
 
 
-def tell_failure(project: Project, error: RunnerError) -> None:
-    """Ping that a pass could not be made at all; the hooks' memory is what may be broken."""
+def ping_failure(project: Project, error: RunnerError) -> None:
+    """Ping that a pass could not be made. Hooks are left out: their state is in the ledger."""
     from runner.cli.output import note
     from runner.notify.ping import ping
     from runner.report.safe_text import plain
@@ -70,54 +70,58 @@ def tell_failure(project: Project, error: RunnerError) -> None:
         note(f"ping: {failure}")
 
 
-def _troubles(
+def _record_problems(
     context: Context, console: Console, specs: Specs, report: PassReport, *, everything: bool
 ) -> None:
     from runner.ledger.notifications import record_problems
     from runner.notify.alerts import collect_alerts, compare_alerts
 
-    troubles = collect_alerts(report, specs, stopped=report.stopped)
-    found = compare_alerts(
+    alerts = collect_alerts(report, specs, stopped=report.stopped)
+    changes = compare_alerts(
         context.ledger,
-        troubles,
+        alerts,
         report,
         specs,
         answered=context.providers.responded,
         everything=everything,
     )
-    again = _said_again(found, console, now=context.clock())
-    if found.began or found.over or again:
+    repeated = _print_problems(changes, console, now=context.clock())
+    if changes.began or changes.over or repeated:
         record_problems(
             context.ledger,
-            began={trouble.subject: trouble.what for trouble in found.began},
-            over=found.over,
-            said=again,
+            began={alert.subject: alert.what for alert in changes.began},
+            over=changes.over,
+            said=repeated,
         )
 
 
-def _said_again(found: AlertChanges, console: Console, *, now: float) -> list[str]:
-    """Let the voice say what there is to say; returns what it says once more after a while."""
-    if console.remind is None:
+def _print_problems(changes: AlertChanges, console: Console, *, now: float) -> list[str]:
+    """Print the problems that are new, due for a reminder or over.
+
+    Returns the subjects of which the user was reminded. Without reminders nothing is printed:
+    the console has printed each problem when it occurred.
+    """
+    if console.remind_after is None:
         return []
     from runner.text import span
 
-    again = [
-        trouble.subject
-        for trouble, before in found.lasting
-        if now - before.said_at >= console.remind
+    repeated = [
+        alert.subject
+        for alert, recorded in changes.lasting
+        if now - recorded.said_at >= console.remind_after
     ]
     console.suppress(
-        sentence
-        for trouble, _before in found.lasting
-        if trouble.subject not in again
-        for sentence in trouble.sentences
+        message
+        for alert, _recorded in changes.lasting
+        if alert.subject not in repeated
+        for message in alert.messages
     )
-    for trouble in found.over:
-        console.say(f"over after {span(now - trouble.began_at)}: {trouble.what}")
-    return again
+    for problem in changes.over:
+        console.info(f"resolved after {span(now - problem.began_at)}: {problem.what}")
+    return repeated
 
 
-def _metrics(
+def _write_metrics(
     context: Context, console: Console, specs: Specs, *, code: int, seconds: float
 ) -> None:
     from runner import __version__
@@ -139,12 +143,12 @@ def _metrics(
     try:
         write(context.project.metrics, text)
     except LocalFileError as error:
-        _failed(context, console, METRICS, error)
+        _record_failure(context, console, METRICS, error)
     else:
-        _worked(context, METRICS)
+        _record_success(context, METRICS)
 
 
-def _ping(
+def _send_ping(
     context: Context, console: Console, specs: Specs, report: PassReport, *, code: int
 ) -> None:
     from runner.notify.ping import ping
@@ -163,23 +167,23 @@ def _ping(
             sleep=time.sleep,
         )
     except NotDelivered as error:
-        _failed(context, console, PING, error)
+        _record_failure(context, console, PING, error)
     else:
-        _worked(context, PING)
+        _record_success(context, PING)
 
 
-def _failed(context: Context, console: Console, name: str, error: RunnerError) -> None:
-    """Say the first failure of several in a row."""
+def _record_failure(context: Context, console: Console, name: str, error: RunnerError) -> None:
+    """Record a failed ping or metrics file; print the first of several in a row."""
     from runner.ledger.notifications import record_failed_delivery, subscribers
 
     subscriber = subscribers(context.ledger).get(name)
     if subscriber is None or not subscriber.failures:
-        console.warn(f"{name}: {error}; it is tried again")
+        console.warn(f"{name}: {error}; the next pass tries again")
     if subscriber is not None:
         record_failed_delivery(context.ledger, subscriber, str(error))
 
 
-def _worked(context: Context, name: str) -> None:
+def _record_success(context: Context, name: str) -> None:
     from runner.ledger.notifications import record_recovery, subscribers
 
     subscriber = subscribers(context.ledger).get(name)

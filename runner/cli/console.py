@@ -1,8 +1,8 @@
-"""How commands speak while they work: lines on stderr, and what is going on, in terminals.
+"""What a command writes to stderr while it works: messages, and in a terminal the progress.
 
-Under cron a pass with nothing to say says nothing. What has happened is said once; what is going
-on is shown only to somebody who is watching, once it has taken longer than a second. Machines
-(`--log-format json`) hear of everything that happens, and are shown nothing.
+A pass with nothing to report writes nothing, so that cron sends no mail. A message is written once.
+Progress is drawn only in a terminal, and only if the work takes longer than a second. With
+`--log-format json` every event is written, and nothing is drawn.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from runner.cli.live import Display, shows_drawings
+from runner.cli.live import Display, supports_display
 from runner.cli.output import is_terminal, note, print_problems, wants_json, write_note
 
 if TYPE_CHECKING:
@@ -31,49 +31,52 @@ if TYPE_CHECKING:
     from runner.report.progress import RunProgress, Transfer
 
 
-_PATIENCE: Final = 1.0
-"""Seconds before anything is shown of what is going on."""
+_DRAWING_DELAY: Final = 1.0
+"""Seconds before progress is drawn."""
 
-_LEFT_FREE: Final = 4
-"""Lines of the terminal that stay to what was said."""
+_FREE_LINES: Final = 4
+"""Lines of the terminal that are left to messages."""
 
 
-class _Kept(NamedTuple):
-    """A trouble that may have been told in an earlier pass: what it is, and how it is said."""
+class _DeferredProblem(NamedTuple):
+    """A problem that is printed only once it is known that no earlier pass has reported it.
 
-    what: str
-    sentence: str
-    say: Callable[[], None]
+    `text` is its message with the name of its job, `write` the function that prints it.
+    """
+
+    message: str
+    text: str
+    write: Callable[[], None]
 
 
 class Console:
-    """Speaks on stderr; a context manager that clears the display at its end.
+    """Writes messages to stderr and draws progress; a context manager that removes the drawing.
 
-    `remind` is after how many seconds a trouble that lasts is told again; None tells it in each
-    pass, and so it is told to somebody who is watching.
+    `remind_after` is the number of seconds after which an ongoing problem is reported again. None
+    reports it in each pass, as in a terminal.
     """
 
     def __init__(
-        self, *, quiet: bool = False, verbose: bool = False, remind: float | None = None
+        self, *, quiet: bool = False, verbose: bool = False, remind_after: float | None = None
     ) -> None:
         self._quiet = quiet
         terminal = is_terminal(sys.stderr)
-        watched = terminal and not quiet and not wants_json()
-        self.remind = None if terminal or verbose else remind
-        self._kept: list[_Kept] = []
-        self._hushed: frozenset[str] = frozenset()
-        self._draws = watched and shows_drawings(sys.stderr)
-        self._verbose = verbose or watched
-        self._said: set[tuple[str, str]] = set()
+        interactive = terminal and not quiet and not wants_json()
+        self.remind_after = None if terminal or verbose else remind_after
+        self._deferred: list[_DeferredProblem] = []
+        self._suppressed: frozenset[str] = frozenset()
+        self._draws = interactive and supports_display(sys.stderr)
+        self._verbose = verbose or interactive
+        self._reported: set[tuple[str, str]] = set()
         self._display: Display | None = None
         self._began = time.monotonic()
         self._numbers = itertools.count()
         self._lock = threading.Lock()
-        """Held to touch what is below, and to end the drawing: threads that move bytes do so."""
+        """Guards the fields below and the end of drawing against the threads of transfers."""
         self._transfers: dict[int, Transfer] = {}
-        self._standing: Sequence[RunProgress] = ()
-        self._next_look: float | None = None
-        self._soon = False
+        self._waiting_for: Sequence[RunProgress] = ()
+        self._next_poll: float | None = None
+        self._long_wait = False
 
     def __enter__(self) -> Self:
         return self
@@ -85,54 +88,54 @@ class Console:
         trace: TracebackType | None,
     ) -> None:
         with self._lock:
-            self._draws = False  # a call that was left behind may still tell of its progress
+            self._draws = False  # an abandoned call may still report progress from its thread
         self.clear_display()
         self.flush()
 
     def clear_display(self) -> None:
-        """Take away what shows what is going on."""
+        """Remove the progress from the terminal."""
         with self._lock:
             display, self._display = self._display, None
-            self._standing = ()
+            self._waiting_for = ()
         if display is not None:
             display.close()
 
-    def say(self, what: str, *, job: str = "", event: str = "note") -> None:
-        """Say something that a person asked for; not with --quiet."""
+    def info(self, message: str, *, job: str = "", event: str = "note") -> None:
+        """Print a message, unless --quiet was given."""
         from runner.reconcile.context import Notice
 
-        self.tell(Notice(job=job, what=what, event=event))
+        self.notice(Notice(job=job, what=message, event=event))
 
-    def nothing_to_do(self, sentence: str, *, event: str = "idle") -> None:
-        """Say that nothing was done: only to somebody who is watching or wants to know."""
+    def nothing_to_do(self, message: str, *, event: str = "idle") -> None:
+        """Print that nothing was done: only in a terminal or with --verbose."""
         if self._verbose and not self._quiet:
-            self._print(sentence, partial(note, sentence, event=event))
+            self._print(message, partial(note, message, event=event))
 
-    def tell(self, notice: Notice) -> None:
-        """Tell what was done, or what went wrong; the same trouble only once."""
+    def notice(self, notice: Notice) -> None:
+        """Print a step that was done or a problem; the same problem only once."""
         if notice.trouble:
-            if {("", notice.what), (notice.job, notice.what)} & self._said:
+            if {("", notice.what), (notice.job, notice.what)} & self._reported:
                 return
-            self._said.add((notice.job, notice.what))
+            self._reported.add((notice.job, notice.what))
         elif self._quiet or (notice.aside and not wants_json()):
             return
-        with self._lock:  # how the job stood is no longer so
-            self._standing = [one for one in self._standing if one.job != notice.job]
+        with self._lock:  # the progress of this job is out of date now
+            self._waiting_for = [run for run in self._waiting_for if run.job != notice.job]
         prefix = f"{notice.job}: " if notice.job else ""
-        sentence = f"{prefix}{notice.what}"
-        say = partial(self._print, sentence, partial(write_note, sentence, partial(_entry, notice)))
-        if notice.trouble and self.remind is not None:
-            self._kept.append(_Kept(notice.what, sentence, say))
+        text = f"{prefix}{notice.what}"
+        write = partial(self._print, text, partial(write_note, text, partial(_entry, notice)))
+        if notice.trouble and self.remind_after is not None:
+            self._deferred.append(_DeferredProblem(notice.what, text, write))
         else:
-            say()
+            write()
 
-    def troubles(self, report: PassReport) -> None:
-        """Tell what a pass could not do and nobody was told of yet."""
+    def held(self, report: PassReport) -> None:
+        """Print why a pass holds runs or submissions, unless it was printed before."""
         from runner.reconcile.context import Notice
 
         for wait in report.waits:
             if wait.is_problem:
-                self.tell(
+                self.notice(
                     Notice(
                         job=wait.run.job,
                         what=wait.reason,
@@ -144,104 +147,104 @@ class Console:
                 )
 
     def problems(self, problems: Sequence[Problem]) -> None:
-        """Print what is wrong with documents, as editors and CI read it."""
-        if self.remind is None:
+        """Print the problems of specs and inputs, in the form that editors and CI parse."""
+        if self.remind_after is None:
             print_problems(problems)
         else:
-            self._kept += [
-                _Kept(str(problem), str(problem), partial(print_problems, [problem]))
+            self._deferred += [
+                _DeferredProblem(str(problem), str(problem), partial(print_problems, [problem]))
                 for problem in sorted(problems)
             ]
 
-    def warn(self, sentence: str) -> None:
-        """Say what did not work beside the work itself, to everybody."""
-        self._print(sentence, partial(note, sentence, event="not_told", level="warning"))
+    def warn(self, message: str) -> None:
+        """Print a failure outside the pass itself, such as of a hook; also with --quiet."""
+        self._print(message, partial(note, message, event="not_told", level="warning"))
 
-    def suppress(self, troubles: Iterable[str]) -> None:
-        """Say what was kept until it is known which troubles people have been told of: these."""
-        self._hushed = frozenset(troubles)
+    def suppress(self, messages: Iterable[str]) -> None:
+        """Print the deferred problems except these, which an earlier pass has reported."""
+        self._suppressed = frozenset(messages)
         self.flush()
 
     def flush(self) -> None:
-        """Say what was kept and is not hushed."""
-        kept, self._kept = self._kept, []
-        for one in {one.sentence: one for one in kept}.values():
-            if one.what not in self._hushed:
-                one.say()
+        """Print the deferred problems that are not suppressed."""
+        deferred, self._deferred = self._deferred, []
+        for problem in {problem.text: problem for problem in deferred}.values():
+            if problem.message not in self._suppressed:
+                problem.write()
 
     @contextlib.contextmanager
-    def moving(self, job: str, what: str, total: int = 0, /) -> Iterator[Callable[[int], None]]:
-        """Show in terminals how far something has come; as `runner.reconcile.context` has it."""
+    def progress(self, job: str, what: str, total: int = 0, /) -> Iterator[Callable[[int], None]]:
+        """Draw the progress of a transfer, as `runner.reconcile.context.ProgressReporter`."""
         if not self._draws:
-            yield _unheeded
+            yield _ignore
             return
         from runner.report.progress import Transfer
 
         number = next(self._numbers)
-        begun = Transfer.begin(job=job, what=what, total=total, now=time.monotonic())
+        started = Transfer.begin(job=job, what=what, total=total, now=time.monotonic())
 
-        def told(done: int) -> None:
+        def update(done: int) -> None:
             with self._lock:
-                if number in self._transfers:  # else a call that was left behind tells of it
+                if number in self._transfers:  # an abandoned call may report after its end
                     moved = self._transfers[number].moved(done, time.monotonic())
                     self._transfers[number] = moved
 
         with self._lock:
-            self._transfers[number] = begun
-        self._show()
+            self._transfers[number] = started
+        self._start_display()
         try:
-            yield told
+            yield update
         finally:
             with self._lock:
                 del self._transfers[number]
 
     def waiting(self, report: PassReport, pause: float) -> None:
-        """Show what is being waited for, in terminals; `pause` is until the next look."""
-        self.troubles(report)
+        """Draw the batches that a pass waits for; `pause` is the seconds until the next pass."""
+        self.held(report)
         if not self._draws:
             return
         from runner.report.progress import run_progress
 
         now = time.monotonic()
         with self._lock:
-            self._standing, self._next_look = run_progress(report.waits), now + pause
-            self._soon = self._soon or pause >= _PATIENCE
-        self._show()
+            self._waiting_for, self._next_poll = run_progress(report.waits), now + pause
+            self._long_wait = self._long_wait or pause >= _DRAWING_DELAY
+        self._start_display()
 
-    def _show(self) -> None:
-        """Have the display at hand; it draws once there is something that takes its time."""
+    def _start_display(self) -> None:
+        """Create the display if there is none; it draws as soon as `_lines` returns lines."""
         with self._lock:
             if self._display is None and self._draws:
                 self._display = Display(sys.stderr, self._lines)
 
     def _lines(self, width: int, height: int, colours: Colours) -> Sequence[str]:
-        """Return what is going on now; called by the display, from its own thread."""
+        """Return the lines to draw; the display calls it from its own thread."""
         from runner.report.progress import Activity
 
         now = time.monotonic()
         with self._lock:
-            shown = self._soon or now - self._began >= _PATIENCE
+            shown = self._long_wait or now - self._began >= _DRAWING_DELAY
             activity = Activity(
                 transfers=tuple(self._transfers.values()),
-                standing=self._standing if shown else (),
+                standing=self._waiting_for if shown else (),
                 began=self._began,
-                next_look=self._next_look,
+                next_look=self._next_poll,
             )
-        most = max(height - _LEFT_FREE, 1)
+        most = max(height - _FREE_LINES, 1)
         return activity.lines(now=now, unix=time.time(), most=most, width=width, colours=colours)
 
-    def _print(self, sentence: str, write: Callable[[], None]) -> None:
-        """Print a sentence above what is drawn, or have it written where nothing is."""
+    def _print(self, text: str, write: Callable[[], None]) -> None:
+        """Print text above the drawn progress; without a display, call `write` instead."""
         if self._display is None:
             write()
             return
         from runner.report.safe_text import plain
 
-        self._display.say(plain(sentence))
+        self._display.print_above(plain(text))
 
 
-def _unheeded(_done: int) -> None:
-    """Take no notice of how far something has come."""
+def _ignore(_done: int) -> None:
+    """Ignore the progress of a transfer."""
 
 
 def _entry(notice: Notice) -> Entry:

@@ -1,4 +1,4 @@
-"""What exit codes mean: of runner as a whole, and of each command where it says more."""
+"""The exit codes of runner, and their meaning for each command in its help."""
 
 from __future__ import annotations
 
@@ -12,76 +12,95 @@ if TYPE_CHECKING:
 
 Codes = tuple[tuple[str, str], ...]
 
+INTERRUPTED: Final = 130
+TERMINATED: Final = 143
+
 EXIT_CODES: Final[Codes] = (
-    ("0", "Fine; work in flight, nothing to do, or another reconcile at work."),
-    ("1", "A job failed or ended partial, or something could not be done."),
-    ("2", "Usage error, or invalid spec or input: nothing was sent for it."),
-    ("75", "Another reconcile holds the lock, with --if-locked fail."),
-    ("130", "Interrupted (143: terminated); the next pass goes on."),
+    ("0", "Success; batches may be in flight, or another reconcile is running."),
+    ("1", "A job ended as failed or partial, or an error occurred."),
+    ("2", "Usage error, or an invalid spec or input: nothing was sent for it."),
+    ("75", "Another reconcile holds the lock (only with --if-locked fail)."),
+    ("130", "Interrupted by Ctrl-C (143: by SIGTERM); the next pass continues."),
 )
-"""Those of `runner --help`."""
+"""The exit codes in `runner --help`."""
 
 _USAGE: Final = ("2", "Usage error.")
 _INVALID: Final = ("2", "Usage error, or an invalid spec or input.")
 _UNREADABLE: Final = ("1", "The ledger cannot be read.")
-_JOB: Final = ("1", "The job failed or ended partial, or something could not be done.")
+_JOB: Final = ("1", "The job ended as failed or partial, or an error occurred.")
 _BY_COMMAND: Final[Mapping[str, Codes]] = {
-    "init": (("0", "The project is there."), ("1", "It cannot be written."), _USAGE),
-    "validate": (("0", "All is valid."), ("1", "Something cannot be read."), _INVALID),
+    "init": (
+        ("0", "The project exists now."),
+        ("1", "A file cannot be written."),
+        _USAGE,
+    ),
+    "validate": (
+        ("0", "All specs and inputs are valid."),
+        ("1", "A file cannot be read."),
+        _INVALID,
+    ),
     "plan": (
-        ("0", "The plan is shown, whether or not there is anything to do."),
-        ("1", "A provider should have answered and did not, or the ledger cannot be read."),
-        ("2", "Usage error, or an invalid spec or input: the plan is without it."),
+        ("0", "The plan was printed, with or without changes."),
+        ("1", "A provider that the plan needs did not respond, or an error occurred."),
+        ("2", "Usage error, or an invalid spec or input: the plan leaves it out."),
     ),
     "reconcile": EXIT_CODES,
-    "status": (("0", "Shown, whatever state the jobs are in."), _UNREADABLE, _INVALID),
-    "watch": (
-        ("0", "All jobs are final and well, or q was pressed."),
-        ("1", "A job failed or ended partial, or the ledger cannot be read."),
+    "status": (
+        ("0", "The table was printed, in whatever state the jobs are."),
+        _UNREADABLE,
         _INVALID,
-        ("130", "Ended by Ctrl-C (143: terminated)."),
+    ),
+    "watch": (
+        ("0", "All jobs are final and none failed, or q was pressed."),
+        ("1", "A job ended as failed or partial, or the ledger cannot be read."),
+        _INVALID,
+        ("130", "Interrupted by Ctrl-C (143: by SIGTERM)."),
     ),
     "show": (
-        ("0", "Shown, whatever state the job is in."),
+        ("0", "The job was printed, in whatever state it is."),
         _UNREADABLE,
-        ("2", "Usage error, an invalid spec, or no such job."),
+        ("2", "Usage error, an invalid spec, or an unknown job."),
     ),
     "report": (
-        ("0", "Written, whatever state the jobs are in."),
-        ("1", "The ledger cannot be read, or the page not be written."),
-        ("2", "Usage error, or an invalid spec or input: the page is without it."),
+        ("0", "The report was written, in whatever state the jobs are."),
+        ("1", "The ledger cannot be read, or the report cannot be written."),
+        ("2", "Usage error, or an invalid spec or input: the report leaves it out."),
     ),
-    "events": (("0", "Listed, if anything happened."), _UNREADABLE, _INVALID),
+    "events": (("0", "The events were printed, if there are any."), _UNREADABLE, _INVALID),
     "verify": (
-        ("0", "All is as recorded."),
-        ("1", "Something is not, cannot be read, or has nothing to check."),
+        ("0", "Everything matches the records."),
+        ("1", "A mismatch, a file that cannot be read, or a JOB with nothing to check."),
         _INVALID,
     ),
-    "cancel": (("0", "Cancelled, about to be, or nothing in flight."), _JOB, _INVALID),
-    "retry": (("0", "Asked again, or nothing to ask."), _JOB, _INVALID),
+    "cancel": (
+        ("0", "Cancelled, cancellation requested, or nothing in flight."),
+        _JOB,
+        _INVALID,
+    ),
+    "retry": (("0", "Resubmitted, or nothing to resubmit."), _JOB, _INVALID),
     "schedule": (
-        ("0", "Printed."),
-        ("2", "Usage error, a project that cannot be run there, or an invalid spec."),
+        ("0", "The schedule was printed."),
+        ("2", "Usage error, an invalid spec, or a project that cannot be scheduled there."),
     ),
     "notify": (
-        ("0", "Listed; with --test, everybody took the sample."),
-        ("1", "Somebody did not take it, or the ledger cannot be read."),
+        ("0", "The hooks were listed; with --test, all of them accepted the message."),
+        ("1", "A hook did not accept the message, or the ledger cannot be read."),
         ("2", "Usage error, or an invalid runner.yaml."),
     ),
     "adopt": (
-        ("0", "Taken over."),
-        ("1", "The provider or the disk is in the way."),
-        ("2", "Usage error, an invalid spec, or a batch that is not the job's."),
+        ("0", "The batch was adopted."),
+        ("1", "The provider or the disk returned an error."),
+        ("2", "Usage error, an invalid spec, or the batch does not belong to the job."),
     ),
     "rebuild": (
-        ("0", "Made anew."),
-        ("1", "Made, but a provider could not be asked or outputs could not be read."),
-        ("2", "Usage error, an invalid spec, or a sound ledger without --force."),
+        ("0", "The ledger was rebuilt."),
+        ("1", "Rebuilt in part: a provider did not respond or an output cannot be read."),
+        ("2", "Usage error, an invalid spec, or an intact ledger without --force."),
         ("75", "A reconcile holds the lock."),
     ),
     "orphans": (
-        ("0", "Listed, if there are any."),
-        ("1", "A provider could not be asked."),
+        ("0", "The orphans were listed, if there are any."),
+        ("1", "A provider did not respond."),
         _INVALID,
     ),
     "doctor": (("0", "No check failed."), ("1", "A check failed."), _USAGE),
@@ -89,10 +108,10 @@ _BY_COMMAND: Final[Mapping[str, Codes]] = {
 
 
 class Command(click.Command):
-    """A command whose help ends with what its exit codes mean."""
+    """A command whose help ends with a table of its exit codes."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the table, where there is more to it than an error of usage."""
+        """Write the table of exit codes, if the command has one."""
         if codes := _BY_COMMAND.get(self.name or ""):
             write_codes(formatter, codes)
 

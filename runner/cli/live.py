@@ -1,8 +1,8 @@
-"""A few lines at the bottom of a terminal that say what is going on, gone when it is over.
+"""A live display: a few lines at the bottom of a terminal that show progress.
 
-The cursor rests on the first of them, at the left. Whatever becomes of the lines below it, because
-the terminal is made narrower or something else writes there, clearing from the cursor on takes
-them all away; and a process that is killed leaves a prompt that overwrites them.
+The cursor stays at the start of the first line. So clearing from the cursor on removes all lines,
+even after the terminal has become narrower or another program has written to it; and if the process
+is killed, the next prompt overwrites them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PAUSE: Final = 1 / 8
 """Seconds between two drawings."""
 
 _LAST_WAIT: Final = 1.0
-"""Seconds that the end waits for a drawing; a terminal that was stopped takes longer."""
+"""Seconds that `close` waits for the last drawing; a paused terminal would block it for longer."""
 
 _LINE_END: Final = "\x1b[K\n"
 _CLEAR_BELOW: Final = "\x1b[J"
@@ -34,65 +34,67 @@ _HIDE_CURSOR: Final = "\x1b[?25l"
 _SHOW_CURSOR: Final = "\x1b[?25h"
 """Source of the codes: ECMA-48, 8.3.22 (CUU), 8.3.39 (ED), 8.3.41 (EL); for the cursor, DEC VT510.
 
-Lines are written over each other, and only what is below them is cleared: nothing flickers, and
-tmux does not take it for a screen that is cleared and to be remembered.
+Lines are overwritten, and only the part below them is cleared: this does not flicker, and tmux does
+not save each drawing in its scrollback, as it does when the screen is cleared.
 """
 
 _CLEAR: Final = f"\r{_LINE_END}{_CLEAR_BELOW}{_UP.format(1)}"
 
 _GLYPHS: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
-_NARROWEST: Final = 20
-_USUAL_SIZE: Final = (80, 24)
+_MIN_WIDTH: Final = 20
+_DEFAULT_SIZE: Final = (80, 24)
 
 
 class Display:
-    """Draws, until it is stopped, what `lines` returns for a width, a height and a paint.
+    """Draws the lines that a function returns, several times per second, until it is closed.
 
-    Nothing at all is written before there is a line to draw. `lines` is called from a thread of
-    the display's own.
+    The function gets the width and height of the terminal and its colours. It is called from the
+    thread of the display. Nothing is written before it returns a line for the first time.
     """
 
     def __init__(self, stream: TextIO, lines: Callable[[int, int, Colours], Sequence[str]]) -> None:
         self._stream = stream
         self._lines = lines
         self._lock = threading.Lock()
-        self._over = threading.Event()
+        self._closed = threading.Event()
         self._frame = ""
-        self._began = False
-        self._thread = threading.Thread(target=self._go_on, name="display", daemon=True)
+        self._started = False
+        self._thread = threading.Thread(target=self._run, name="display", daemon=True)
         self._thread.start()
 
-    def say(self, sentence: str) -> None:
-        """Print a sentence above the lines; it stays."""
+    def print_above(self, text: str) -> None:
+        """Print a line of text above the live lines; it stays when they are removed."""
         with self._lock:
-            self._write(f"{_CLEAR if self._frame else ''}{sentence}\n{self._frame}")
+            self._write(f"{_CLEAR if self._frame else ''}{text}\n{self._frame}")
 
     def close(self) -> None:
-        """Take the lines away, and be silent from then on."""
-        self._over.set()
+        """Remove the live lines and stop drawing."""
+        self._closed.set()
         self._thread.join(_LAST_WAIT)
-        if not self._thread.is_alive() and self._began:
+        if not self._thread.is_alive() and self._started:
             self._write(f"{_CLEAR if self._frame else ''}{_SHOW_CURSOR}")
 
-    def _go_on(self) -> None:
-        while not self._over.wait(_PAUSE):
+    def _run(self) -> None:
+        while not self._closed.wait(_PAUSE):
             with self._lock:
                 self._draw()
 
     def _draw(self) -> None:
-        frame = self._drawn()
+        frame = self._render()
         if not frame and not self._frame:
             return
-        first = "" if self._began else _HIDE_CURSOR
-        self._began = True
+        first = "" if self._started else _HIDE_CURSOR
+        self._started = True
         self._frame = frame
         self._write(f"{first}{frame or _CLEAR}")
 
-    def _drawn(self) -> str:
-        """Return the lines as they are written, and the way back to the first of them."""
+    def _render(self) -> str:
+        """Return the lines, followed by the codes that move the cursor back to the first one."""
         width, height = terminal_size(self._stream)
         lines = self._lines(
-            max(width, _NARROWEST) - len("⠋ ") - 1,  # the last column stays free: no line wraps
+            max(width, _MIN_WIDTH)
+            - len("⠋ ")
+            - 1,  # without the last column, so that no line wraps
             height,
             colours(self._stream),
         )
@@ -107,20 +109,20 @@ class Display:
             self._stream.write(text)
             self._stream.flush()
         except OSError:
-            # The terminal has gone, and whoever watched with it.
-            self._over.set()
+            # The terminal was closed.
+            self._closed.set()
 
 
-def shows_drawings(stream: TextIO) -> bool:
-    """Whether a terminal moves its cursor about, and knows the signs that are drawn with."""
+def supports_display(stream: TextIO) -> bool:
+    """Whether a terminal can move its cursor and show the characters of a live display."""
     encoding = (stream.encoding or "").lower().replace("-", "")
     return os.environ.get("TERM") != "dumb" and encoding.startswith("utf8")
 
 
 def terminal_size(stream: TextIO) -> tuple[int, int]:
-    """Return how many columns and lines a terminal has; the usual ones where it does not say."""
+    """Return the columns and lines of a terminal; 80 and 24 if it does not report them."""
     try:
         size = os.get_terminal_size(stream.fileno())
     except OSError:
-        return _USUAL_SIZE
-    return size.columns or _USUAL_SIZE[0], size.lines or _USUAL_SIZE[1]
+        return _DEFAULT_SIZE
+    return size.columns or _DEFAULT_SIZE[0], size.lines or _DEFAULT_SIZE[1]

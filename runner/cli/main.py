@@ -1,7 +1,7 @@
-"""The command `runner`: its group of commands, and what every one of them has in common.
+"""The command `runner`: the group of all commands, and the handling of their errors.
 
-Commands are imported when they are asked for, and what they need when they run: `runner --help`
-and shell completion load nothing but click.
+A command is imported when it is run or its help is printed, and imports what it needs when it
+runs: `runner --help` and shell completion load nothing but click.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import click
 
 from runner import __version__
 from runner.cli.completion import complete_folders
-from runner.cli.exit_codes import EXIT_CODES, write_codes
+from runner.cli.exit_codes import EXIT_CODES, INTERRUPTED, TERMINATED, write_codes
 from runner.cli.output import (
     OutputClosed,
     choose_format,
@@ -26,7 +26,7 @@ from runner.cli.output import (
     print_error,
     wants_json,
 )
-from runner.cli.signals import Terminated, listen
+from runner.cli.signals import Terminated, install_handlers
 from runner.errors import RunnerError, UsageError
 
 if TYPE_CHECKING:
@@ -35,34 +35,32 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 _COMMANDS: Final = {
-    "init": "Make a project that runs at once on the local provider.",
+    "init": "Create a project that runs immediately on the local provider.",
     "validate": "Check specs and inputs offline.",
-    "plan": "Show what reconcile would do; change nothing.",
-    "reconcile": "Bring jobs nearer to what their specs ask for.",
-    "status": "Show where each job stands.",
-    "watch": "Follow where jobs stand until all are final.",
-    "show": "Tell the whole story of one job.",
-    "events": "List what happened, a line each.",
-    "report": "Write an HTML page about jobs and their answers.",
-    "verify": "Check that results are still what was recorded.",
-    "cancel": "Cancel what is in flight, collect what was answered.",
-    "retry": "Ask the unanswered requests of a job again.",
-    "schedule": "Print what has cron or its like make the passes.",
-    "notify": "List who is told of what has changed; send a sample.",
-    "adopt": "Take over a batch that was made elsewhere.",
-    "rebuild": "Make the ledger anew from outputs and providers.",
-    "orphans": "List what lies at providers and belongs to no job.",
-    "doctor": "Check that all is there which runner needs.",
-    "schema": "Print the JSON Schema of a document, for editors.",
-    "completion": "Print the script by which a shell completes.",
+    "plan": "Show what reconcile would do, without changing anything.",
+    "reconcile": "Make a pass: submit, observe and collect batches.",
+    "status": "Show the state of each job.",
+    "watch": "Show the state of each job until all are final.",
+    "show": "Show one job in detail: batches, revisions, events.",
+    "events": "List the events of jobs, one per line.",
+    "report": "Write an HTML report about jobs and their responses.",
+    "verify": "Check that results still match their records.",
+    "cancel": "Cancel the batches of a job and collect its responses.",
+    "retry": "Resubmit the requests of a job that did not succeed.",
+    "schedule": "Print a cron, systemd, GitHub or Kubernetes schedule.",
+    "notify": "List the notification hooks, or test them.",
+    "adopt": "Adopt a batch that another tool has created.",
+    "rebuild": "Rebuild the ledger from outputs and providers.",
+    "orphans": "List batches and files at providers without a job.",
+    "doctor": "Check the installation, the project and its providers.",
+    "schema": "Print the JSON Schema of a document.",
+    "completion": "Print a shell completion script.",
 }
-"""Each command with its line of help; the file in `runner/cli/commands/` has its name."""
-
-_INTERRUPTED: Final = 130
+"""The summary of each command. The command is in the file of its name in `runner/cli/commands/`."""
 
 
-class _Lazy(click.Group):
-    """A group that knows its commands by name and imports one when it is run."""
+class _LazyGroup(click.Group):
+    """A group of commands that imports a command when it is needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(_COMMANDS)
@@ -83,7 +81,7 @@ class _Lazy(click.Group):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete the name of a command, without importing any."""
+        """Complete the name of a command without importing the commands."""
         from click.shell_completion import CompletionItem
 
         return [
@@ -103,27 +101,27 @@ class _Lazy(click.Group):
         write_codes(formatter, EXIT_CODES)
 
     def make_context(self, *args: Any, **more: Any) -> click.Context:  # noqa: ANN401 -- as click's
-        with _help_is_an_answer():
+        with _closed_output():
             return super().make_context(*args, **more)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 -- as click's
         try:
-            with _help_is_an_answer():
+            with _closed_output():
                 return super().invoke(ctx)
         except RunnerError as error:
-            print_error(error)  # while it is known where the project is
+            print_error(error)  # here the click context still has the option -C
             return error.exit_code
         except KeyboardInterrupt as stopped:
             raise Interrupted from stopped
 
 
 class Interrupted(BaseException):
-    """Ctrl-C, past the reach of click: that would write an empty line into every log."""
+    """Ctrl-C as an exception that click does not catch: click would write an empty line."""
 
 
 @contextlib.contextmanager
-def _help_is_an_answer() -> Iterator[None]:
-    """Treat a reader of the help who has gone as one of an answer; click would exit with 1."""
+def _closed_output() -> Iterator[None]:
+    """Raise OutputClosed if the reader of a help text has closed the pipe: click exits with 1."""
     try:
         yield
     except BrokenPipeError as error:
@@ -139,7 +137,7 @@ def _suggestion(name: str) -> str:
 
 
 @click.group(
-    cls=_Lazy,
+    cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="runner")
@@ -150,52 +148,55 @@ def _suggestion(name: str) -> str:
     type=click.Path(path_type=Path),
     shell_complete=complete_folders,
     default=Path(),
-    help="Start looking for the project in DIR instead of the current folder.",
+    help="Search for the project from DIR upwards, not from the current folder.",
 )
 @click.pass_context
 def cli(context: click.Context, directory: Path) -> None:
     """Run declarative, crash-safe, traceable jobs on LLM Batch APIs.
 
-    Jobs are YAML specs in git. `runner reconcile`, by hand or from cron, makes them so;
-    `runner init DIR` makes a project to begin with.
+    Jobs are YAML specs in git. `runner reconcile`, run by hand or by cron, submits their requests
+    and collects the responses. To start, create a project with `runner init DIR`.
     """
     try:
         Path.cwd()
     except OSError as error:
-        raise UsageError(f"the current folder is gone ({error.strerror})") from error
+        raise UsageError(
+            f"the current folder does not exist any more ({error.strerror})"
+        ) from error
     context.obj = directory
 
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
-    listen()
+    install_handlers()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code.
 
-    Every error that a person can cause is a sentence on stderr; any other exception is a bug.
+    Every error that a user can cause is printed as a message on stderr; an exception that leaves
+    this function is a bug.
     """
     choose_format(arguments)
     try:
         code = cli.main(list(arguments), prog_name="runner", standalone_mode=False)
     except click.exceptions.Abort:
-        return _interrupted(_INTERRUPTED)
+        return _interrupted(INTERRUPTED)
     except click.ClickException as error:
-        _refuse(error)
+        _print_usage_error(error)
         return error.exit_code
     except (Interrupted, KeyboardInterrupt):
-        return _interrupted(_INTERRUPTED)
+        return _interrupted(INTERRUPTED)
     except Terminated:
-        return _interrupted(143)
+        return _interrupted(TERMINATED)
     except OutputClosed:
         return 0
     return code if isinstance(code, int) else 0
 
 
-def _refuse(error: click.ClickException) -> None:
-    """Say what is wrong with a command line; one that is empty gets the help."""
+def _print_usage_error(error: click.ClickException) -> None:
+    """Print what is wrong with a command line; for an empty one, the help."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     message = error.format_message()
     if wants_json():
@@ -207,14 +208,14 @@ def _refuse(error: click.ClickException) -> None:
     else:
         note(context.get_usage())
         note(f"error: {message}")
-        note(f"`{context.command_path} --help` tells more.")
+        note(f"Run `{context.command_path} --help` for more information.")
 
 
 def _interrupted(code: int) -> int:
-    if code == _INTERRUPTED and is_terminal(sys.stderr) and not wants_json():
-        note("")  # the terminal has shown ^C
+    if code == INTERRUPTED and is_terminal(sys.stderr) and not wants_json():
+        note("")  # end the line in which the terminal has shown ^C
     note(
-        "interrupted; what was done is in the ledger, the next pass goes on",
+        "interrupted; all completed steps are in the ledger, and the next pass continues",
         event="interrupted",
         level="error",
     )

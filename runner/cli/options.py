@@ -1,21 +1,93 @@
-"""Options that are a number of seconds."""
+"""The click arguments and options that several commands share."""
 
 from __future__ import annotations
 
-from typing import Final
+import math
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-_LONGEST: Final = 86_400
-"""A day."""
+from runner.cli.completion import complete_known_jobs, complete_specs
+from runner.cli.output import LOG_FORMAT_OPTION, LOG_FORMATS
 
-SECONDS: Final = click.FloatRange(min=0, max=_LONGEST, min_open=True)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from click.decorators import FC
+
+specs_argument = click.argument(
+    "selectors", metavar="[SPEC]...", nargs=-1, shell_complete=complete_specs
+)
+jobs_argument = click.argument(
+    "jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs
+)
+known_job_argument = click.argument("job", metavar="JOB", shell_complete=complete_known_jobs)
+
+log_format_option = click.option(
+    LOG_FORMAT_OPTION,
+    type=click.Choice(LOG_FORMATS),
+    default=LOG_FORMATS[0],
+    show_default=True,
+    expose_value=False,  # `runner.cli.output.choose_format` has read it before click parses it
+    help="The format of stderr: text, or one JSON object per line.",
+)
 
 
-def finite(
-    context: click.Context, parameter: click.Parameter, seconds: float | None
+def json_option(help_text: str) -> Callable[[FC], FC]:
+    """Return the option `--json`, as the parameter `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_text)
+
+
+def output_option(*formats: str) -> Callable[[FC], FC]:
+    """Return the option `-o`, which chooses one of several output formats, as `output`."""
+    choice = click.Choice(formats)
+    return click.option("-o", "--output", type=choice, help="The output format.")
+
+
+def output_format(output: str | None, *, as_json: bool) -> str:
+    """Return the output format that `-o` and `--json` choose; `table` without either.
+
+    Raises click.UsageError if they choose different ones.
+    """
+    if as_json and output not in (None, "json"):
+        context = click.get_current_context()
+        raise click.UsageError(f"--json and -o {output} contradict each other", context)
+    return "json" if as_json else output or "table"
+
+
+class _Seconds(click.FloatRange):
+    """A positive number of seconds, at most a day."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, max=86_400, min_open=True)
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 -- as click's
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Return the number; refuses `nan`, which no bound of a range excludes."""
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return seconds
+
+
+def read_duration(
+    context: click.Context, parameter: click.Parameter, text: str | None
 ) -> float | None:
-    """Refuse what is a number to Python and no time to a clock."""
-    if seconds is not None and not seconds <= _LONGEST:
-        raise click.BadParameter(f"{seconds} is longer than a day", context, parameter)
-    return seconds
+    """Return the seconds of an option such as 90m, 12h or 1d; a callback of click."""
+    if text is None:
+        return None
+    from runner.spec.schema import DURATION_PATTERN, duration
+
+    if not re.fullmatch(DURATION_PATTERN, text):
+        raise click.BadParameter(
+            f"{text!r} is not a duration; write one such as 12h or 1d", context, parameter
+        )
+    return float(duration(text))
+
+
+SECONDS: Final = _Seconds()

@@ -1,12 +1,9 @@
-"""In which form stderr is written: sentences for people, or one JSON object an event for machines.
+"""What a command writes: its result to stdout, messages and problems to stderr.
 
-The form holds for the whole command line, its refusal included: so it is looked for before the
-command line is parsed.
-
-What a command answers, on stdout, and what it says besides, on stderr.
-
-A terminal gets lines that fit it, in colour; a pipe or a file gets everything and nothing else,
-unless the environment asks for colour there too.
+A terminal gets lines that fit its width, in colour. A pipe or a file gets complete lines, without
+colour unless the environment forces it. With `--log-format json`, stderr gets one JSON object per
+event instead of text. That format also holds for errors in the command line itself, so it is read
+before the command line is parsed.
 """
 
 from __future__ import annotations
@@ -32,41 +29,40 @@ if TYPE_CHECKING:
     from runner.report.log import Entry
 
 
-OPTION: Final = "--log-format"
-FORMATS: Final = ("text", "json")
+LOG_FORMAT_OPTION: Final = "--log-format"
+LOG_FORMATS: Final = ("text", "json")
+
+_MAX_FRAMES: Final = 20
+"""Problems that are printed with a code frame; after these, only their messages are."""
 
 _as_json: Final = contextvars.ContextVar("as_json", default=False)
 
 
+class OutputClosed(Exception):
+    """The reader of stdout has closed the pipe, as `head` does; this is not an error."""
+
+
 def choose_format(arguments: Sequence[str]) -> None:
-    """Take the form that a command line asks for; of several the last one counts."""
-    asked = "text"
+    """Set the format of stderr from `--log-format` in a command line; the last one counts."""
+    chosen = "text"
     for number, argument in enumerate(arguments):
         if argument == "--":
             break
         name, sign, value = argument.partition("=")
-        if name == OPTION:
-            asked = value if sign else next(iter(arguments[number + 1 :]), "")
-    _as_json.set(asked == "json")
+        if name == LOG_FORMAT_OPTION:
+            chosen = value if sign else next(iter(arguments[number + 1 :]), "")
+    _as_json.set(chosen == "json")
 
 
 def wants_json() -> bool:
-    """Whether stderr is for machines."""
+    """Whether stderr gets JSON lines."""
     return _as_json.get()
 
 
-_MOST_FRAMES: Final = 20
-"""Problems that are shown with their lines: whoever has more begins with the first."""
-
-
-class OutputClosed(Exception):
-    """Whoever read the answer has had enough of it: there is nobody left to tell."""
-
-
 def write_output(text: str) -> None:
-    """Write the answer.
+    """Write text to stdout.
 
-    Raises NobodyListens if the reader has gone, LocalFileError if it cannot be written.
+    Raises OutputClosed if the reader has closed the pipe, LocalFileError for any other error.
     """
     if sys.stdout is None:
         return
@@ -79,18 +75,18 @@ def write_output(text: str) -> None:
         raise OutputClosed from error
     except OSError as error:
         discard(sys.stdout)
-        raise LocalFileError(f"the answer cannot be written: {error.strerror or error}") from error
+        raise LocalFileError(f"the output cannot be written: {error.strerror or error}") from error
 
 
 def write_json(value: object) -> None:
-    """Write the answer as JSON."""
+    """Write a value to stdout as JSON."""
     from runner.report.json_output import to_json
 
     write_output(to_json(value, ascii_only=_ascii_only()))
 
 
 def write_json_lines(values: Iterable[object]) -> None:
-    """Write the answer as JSON Lines: a value a line."""
+    """Write values to stdout as JSON Lines, one value per line."""
     from runner.report.json_output import to_json_line
 
     ascii_only = _ascii_only()
@@ -98,30 +94,30 @@ def write_json_lines(values: Iterable[object]) -> None:
 
 
 def _ascii_only() -> bool:
-    """Whether stdout cannot take every character there is."""
+    """Whether the encoding of stdout cannot represent all of Unicode."""
     encoding = (sys.stdout.encoding or "utf-8") if sys.stdout is not None else "utf-8"
     return not encoding.lower().startswith("utf")
 
 
-def note(sentence: str, *, event: str = "note", level: str = "info") -> None:
-    """Say something beside the answer; machines hear it as an `event` of a `level`."""
-    write_note(sentence, partial(_entry, sentence, event, level))
+def note(message: str, *, event: str = "note", level: str = "info") -> None:
+    """Write a message to stderr; in JSON, `event` and `level` are its fields of that name."""
+    write_note(message, partial(_entry, message, event, level))
 
 
-def _entry(sentence: str, event: str, level: str) -> Entry:
+def _entry(message: str, event: str, level: str) -> Entry:
     from runner.report.log import Entry, Level
 
-    return Entry(message=sentence, event=event, level=Level(level))
+    return Entry(message=message, event=event, level=Level(level))
 
 
-def write_note(sentence: str, entry: Callable[[], Entry]) -> None:
-    """Write one line on stderr: a sentence for people, or with --log-format json an entry."""
+def write_note(text: str, entry: Callable[[], Entry]) -> None:
+    """Write one line to stderr: the text, or with `--log-format json` the entry."""
     if sys.stderr is not None:
-        _write(_line(sentence, entry))
+        _write(_line(text, entry))
 
 
 def _write(text: str) -> None:
-    """Write to stderr; a reader that has gone is no reason to stop working."""
+    """Write to stderr; if its reader has gone, the command continues without it."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -129,42 +125,42 @@ def _write(text: str) -> None:
         discard(sys.stderr)
 
 
-def _line(sentence: str, entry: Callable[[], Entry]) -> str:
+def _line(text: str, entry: Callable[[], Entry]) -> str:
     from runner.report.safe_text import plain
 
     if not wants_json():
-        return plain(sentence) + "\n"
+        return plain(text) + "\n"
     encoding = sys.stderr.encoding or "utf-8"
     return entry().line(at=time.time(), ascii_only=not encoding.lower().startswith("utf"))
 
 
 def discard(stream: TextIO) -> None:
-    """Let whatever else is written to a stream vanish, so that it does not fail once more."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    """Redirect a stream to the null device, so that later writes do not fail."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 def width() -> int | None:
-    """Return how many columns stdout has; None where it is no terminal."""
+    """Return the number of columns of stdout; None if it is not a terminal."""
     import shutil
 
     return shutil.get_terminal_size().columns if is_terminal(sys.stdout) else None
 
 
 def colours(stream: TextIO | None = None) -> Colours:
-    """Return the colours for a stream (stdout): none unless whoever reads it wants them."""
+    """Return the colours for a stream, stdout by default; they are off where colour is unwanted."""
     from runner.report.colour import Colours
 
     return Colours(on=wants_colour(sys.stdout if stream is None else stream))
 
 
 def wants_colour(stream: TextIO | None) -> bool:
-    """Whether what is written to a stream is to be coloured: stdout, stderr, each for itself.
+    """Whether to write colour to a stream.
 
-    A terminal is, unless it calls itself dumb. `NO_COLOR` forbids colour everywhere and
-    `FORCE_COLOR` asks for it everywhere, pipes and files too; of both the former wins. Empty they
-    count as not set, and so does `FORCE_COLOR=0`.
+    A terminal gets colour, unless TERM is `dumb`. `NO_COLOR` turns colour off for every stream;
+    otherwise `FORCE_COLOR` turns it on for every stream, pipes and files too. An empty variable
+    and `FORCE_COLOR=0` count as not set.
     Sources: https://no-color.org, https://force-color.org
     """
     if stream is None or os.environ.get("NO_COLOR"):
@@ -175,26 +171,26 @@ def wants_colour(stream: TextIO | None) -> bool:
 
 
 def is_terminal(stream: TextIO | None) -> bool:
-    """Whether somebody looks at a stream; one that was closed when we began is None."""
+    """Whether a stream is a terminal; None is a stream that was closed before the start."""
     return stream is not None and stream.isatty()
 
 
 def print_problems(problems: Iterable[Problem]) -> None:
-    """Print one line for each problem on stderr, as editors and CI read them.
+    """Print one line for each problem on stderr, in the form that editors and CI parse.
 
-    Somebody at a terminal is shown the place itself below it, for the first of them.
+    In a terminal, the first problems are followed by a code frame.
     """
     ordered = sorted(problems)
     shown = ordered and is_terminal(sys.stderr) and not wants_json()
-    frames = _frames(ordered[:_MOST_FRAMES]) if shown else {}
+    frames = _frames(ordered[:_MAX_FRAMES]) if shown else {}
     for problem in ordered:
-        write_note(str(problem), partial(_problem, problem))
+        write_note(str(problem), partial(_problem_entry, problem))
         for line in frames.get(problem, ()):
             _write(line + "\n")
 
 
 def _frames(problems: Sequence[Problem]) -> dict[Problem, list[str]]:
-    """Return what is shown below problems: the lines they are about, from the project's files."""
+    """Return a code frame for each problem whose lines can be read from the project's files."""
     from runner.report.frame import render_frame
     from runner.spec.project import find_root
     from runner.spec.yaml.excerpt import excerpts
@@ -209,21 +205,21 @@ def _frames(problems: Sequence[Problem]) -> dict[Problem, list[str]]:
     }
 
 
-def _problem(problem: Problem) -> Entry:
+def _problem_entry(problem: Problem) -> Entry:
     from runner.report.log import Entry
 
     return Entry.of_problem(problem)
 
 
 def print_error(error: RunnerError) -> None:
-    """Print what went wrong on stderr; problems with documents are lines of their own."""
+    """Print an error on stderr; for InvalidInput, one line for each problem."""
     if isinstance(error, InvalidInput):
         print_problems(error.problems)
     else:
-        write_note(f"error: {error}", partial(_error, error))
+        write_note(f"error: {error}", partial(_error_entry, error))
 
 
-def _error(error: RunnerError) -> Entry:
+def _error_entry(error: RunnerError) -> Entry:
     from runner.report.log import Entry
 
     return Entry.of_error(error)

@@ -1,7 +1,4 @@
-"""Opening what a command works on: the project, its specs, its ledger, its providers.
-
-What the acting commands share: the workshop they act in, their passes, how they conclude.
-"""
+"""What commands share: opening the project, specs, ledger and providers, and making passes."""
 
 from __future__ import annotations
 
@@ -11,9 +8,6 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from runner.cli.output import FORMATS, OPTION
 from runner.errors import LockHeld, Unauthorized, UsageError
 
 if TYPE_CHECKING:
@@ -23,6 +17,7 @@ if TYPE_CHECKING:
     from runner.api.client import Client
     from runner.cli.console import Console
     from runner.errors import Problem
+    from runner.ledger.records import Run
     from runner.ledger.store import Ledger
     from runner.local.provider import LocalProvider
     from runner.planning.saved_plan import SavedPlan
@@ -33,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def open_project(directory: Path) -> Project:
-    """Find the project that a folder belongs to. Raises UsageError or InvalidInput."""
+    """Return the project that a folder belongs to. Raises UsageError or InvalidInput."""
     from runner.spec.credentials import Environment
     from runner.spec.project import find_project
 
@@ -43,9 +38,9 @@ def open_project(directory: Path) -> Project:
 def open_specs(
     project: Project, selectors: Sequence[str], directory: Path, *, known: Iterable[str] = ()
 ) -> Specs:
-    """Read all specs and select some; selectors are tried from `directory` first.
+    """Read all specs and select some of them; paths in selectors start at `directory`.
 
-    `known` are names of jobs that may be selected even if they have no spec any more.
+    `known` are the names of jobs that can be selected without a spec.
     """
     from runner.spec.load import load_specs
 
@@ -61,13 +56,13 @@ def find_job(project: Project, name: str, directory: Path) -> tuple[Specs, Job]:
         return specs, specs.selected[0]
     if specs.problems:
         raise InvalidInput(specs.problems)
-    raise UsageError(_not_one(name, [job.name for job in specs.selected]))
+    raise UsageError(_several_jobs(name, [job.name for job in specs.selected]))
 
 
 def find_known(
     project: Project, name: str, directory: Path, ledger: Ledger | None
 ) -> tuple[str, Job | None]:
-    """Return a job's name and what its spec says, None where the ledger alone knows it.
+    """Return the name of a job and its spec; None as the spec of a job that is only in the ledger.
 
     Raises UsageError or InvalidInput.
     """
@@ -79,25 +74,40 @@ def find_known(
         return found[0]
     if specs.problems:
         raise InvalidInput(specs.problems)
-    raise UsageError(_not_one(name, [each for each, _ in found]))
+    raise UsageError(_several_jobs(name, [each for each, _ in found]))
 
 
-def _not_one(selector: str, names: list[str]) -> str:
+def _several_jobs(selector: str, names: list[str]) -> str:
     from runner.text import listed, plural
 
-    return f"{selector} names {plural(len(names), 'job')} ({listed(names)}); name one"
+    return f"{selector} selects {plural(len(names), 'job')} ({listed(names)}); select one"
 
 
 def recorded_jobs(ledger: Ledger | None) -> frozenset[str]:
-    """Return the names of the jobs that something was done for."""
+    """Return the names of the jobs that have runs in the ledger."""
     from runner.ledger.queries import jobs_with_runs
 
     return frozenset() if ledger is None else jobs_with_runs(ledger)
 
 
+def current_run(project: Project, specs: Specs, ledger: Ledger, runs: Sequence[Run]) -> Run | None:
+    """Return the run, out of `runs`, of the revision that the selected spec describes now.
+
+    Raises InvalidInput if its input is invalid.
+    """
+    from runner.errors import InvalidInput
+    from runner.reconcile.desired import resolve_desired
+
+    resolved = resolve_desired(project, specs.selected, runs, None, ledger, writing=False)
+    if resolved.problems:
+        raise InvalidInput(resolved.problems)
+    revisions = {(desired.job.name, desired.revision) for desired in resolved.desired_runs}
+    return next((run for run in runs if (run.job, run.revision) in revisions), None)
+
+
 @contextlib.contextmanager
-def recorded(project: Project) -> Iterator[Ledger | None]:
-    """Open the ledger for looking only; None if there is none yet. Raises LedgerError."""
+def read_ledger(project: Project) -> Iterator[Ledger | None]:
+    """Open the ledger read-only; None if it does not exist yet. Raises LedgerError."""
     from runner.ledger.store import Ledger
 
     ledger = Ledger.open_read_only(project.ledger, clock=time.time)
@@ -106,7 +116,7 @@ def recorded(project: Project) -> Iterator[Ledger | None]:
 
 
 class Providers:
-    """Opens providers by name, the embedded one with its server; closes them all at the end."""
+    """Opens providers by name, and the server of the embedded provider; `stack` closes them."""
 
     def __init__(
         self, project: Project, *, environ: Mapping[str, str], stack: contextlib.ExitStack
@@ -119,16 +129,16 @@ class Providers:
     def open(self, name: str) -> Client:
         """Open a provider.
 
-        Raises Unauthorized where its key cannot be had or the project does not know it (any
-        more), MissingExtra where the embedded one lacks its libraries.
+        Raises Unauthorized if its API key is missing or runner.yaml does not configure it,
+        MissingExtra if the libraries of the embedded provider are not installed.
         """
         from runner.api.client import Client
 
         provider = self._project.providers.get(name)
         if provider is None:
             raise Unauthorized(
-                f"provider {name} is not configured in runner.yaml any more; put it back, so that "
-                f"what is in flight there can be collected",
+                f"provider {name} is not configured in runner.yaml any more; configure it again to "
+                f"collect its batches in flight",
                 provider=name,
                 call="open",
             )
@@ -142,8 +152,8 @@ class Providers:
         key = provider.api_key(self._environ)
         if provider.api_key_env is not None and key is None:
             raise Unauthorized(
-                f"{provider.api_key_env} is not set, and provider {name} needs a key; nothing was "
-                f"sent to it",
+                f"{provider.api_key_env} is not set, and provider {name} needs an API key; nothing "
+                f"was sent to it",
                 provider=name,
                 call="open",
             )
@@ -152,38 +162,24 @@ class Providers:
 
 @contextlib.contextmanager
 def providers(project: Project) -> Iterator[Providers]:
-    """Give a way to open the project's providers; closes what was opened."""
+    """Yield the providers of a project, unopened; close at the end those that were opened."""
     from runner.spec.credentials import Environment
 
     with contextlib.ExitStack() as stack:
         yield Providers(project, environ=Environment(), stack=stack)
 
 
-def clock() -> Callable[[], float]:
-    """Return the clock of this machine, in Unix seconds."""
-    return time.time
-
-
 _LOCAL_SLICE: Final = 5.0
-"""Seconds that the embedded provider gets to work after a pass that does not wait."""
+"""Seconds that the embedded provider may work after a pass without --wait."""
 
-_AT_ONCE: Final = 8
-"""Calls that may be under way at once."""
+_CONCURRENT_CALLS: Final = 8
+"""Calls to providers that may run at the same time."""
 
-_TOLD_APART: Final = 60.0
-"""Seconds between the passes of one command that are told of; the last one is in any case."""
+_SUMMARY_INTERVAL: Final = 60.0
+"""Seconds between two passes of `--wait` that write metrics and ping; the last pass always does."""
 
 _LOCAL_BUSY: Final = 0.5
-"""Seconds between tries while another process uses the embedded provider."""
-
-log_format = click.option(
-    OPTION,
-    type=click.Choice(FORMATS),
-    default=FORMATS[0],
-    show_default=True,
-    expose_value=False,  # it was heeded before the command line was parsed
-    help="What stderr gets: sentences, or a JSON object an event, a line each.",
-)
+"""Seconds between attempts while another process uses the embedded provider."""
 
 
 @contextlib.contextmanager
@@ -195,9 +191,9 @@ def open_context(
     remind: float | None = None,
     problems: Sequence[Problem] = (),
 ) -> Iterator[tuple[Context, Providers, Console]]:
-    """Say what is wrong with the specs, open what acting needs, and close it. Raises LedgerError.
+    """Print the problems of the specs, then open the ledger and a context for passes.
 
-    `remind` is as `Console` has it.
+    `remind` is `remind_after` of the Console. Raises LedgerError.
     """
     from runner.cli.console import Console
     from runner.ledger.store import Ledger
@@ -205,12 +201,12 @@ def open_context(
     from runner.reconcile.concurrency import ThreadExecutor
     from runner.reconcile.context import Context, ProviderPool
 
-    console = Console(quiet=quiet, verbose=verbose, remind=remind)
+    console = Console(quiet=quiet, verbose=verbose, remind_after=remind)
     with console:
         console.problems(problems)
         with (
             Ledger.open(
-                project.ledger, clock=time.time, warn=partial(console.say, event="remark")
+                project.ledger, clock=time.time, warn=partial(console.info, event="remark")
             ) as ledger,
             providers(project) as opened,
         ):
@@ -221,9 +217,9 @@ def open_context(
                     ledger=ledger,
                     providers=ProviderPool(opened.open),
                     clock=time.time,
-                    tell=console.tell,
-                    moving=console.moving,
-                    executor=ThreadExecutor(_AT_ONCE),
+                    tell=console.notice,
+                    moving=console.progress,
+                    executor=ThreadExecutor(_CONCURRENT_CALLS),
                 ),
                 opened,
                 console,
@@ -240,10 +236,10 @@ def one_pass(
     wait_for_lock: bool = True,
     saved_plan: SavedPlan | None = None,
 ) -> PassReport:
-    """Make one pass; the embedded provider gets time to work, and a second pass collects.
+    """Make one pass; with the embedded provider, let it work and make a second pass.
 
-    Raises LockHeld where another process uses the embedded provider, and unless
-    `wait_for_lock` where another reconcile is at work.
+    Raises LockHeld if another process uses the embedded provider, or if another reconcile holds
+    the lock and `wait_for_lock` is false.
     """
     from runner.cli.after_pass import after_pass
     from runner.reconcile.lock import locked
@@ -283,12 +279,12 @@ def all_passes(
     from runner.cli.after_pass import after_pass
     from runner.reconcile.passes import reconcile_until_done
 
-    began = told = time.monotonic()
+    began = summarized = time.monotonic()
 
-    def follow(report: PassReport, *, last: bool) -> None:
-        nonlocal told
+    def finish_pass(report: PassReport, *, last: bool) -> None:
+        nonlocal summarized
         now = time.monotonic()
-        in_short = not last and now - told < _TOLD_APART
+        changes_only = not last and now - summarized < _SUMMARY_INTERVAL
         after_pass(
             context,
             console,
@@ -297,12 +293,12 @@ def all_passes(
             everything=everything,
             code=exit_code(report, specs),
             seconds=now - began,
-            in_short=in_short,
+            changes_only=changes_only,
         )
-        told = told if in_short else now
+        summarized = summarized if changes_only else now
 
     def waiting(report: PassReport, pause: float) -> None:
-        follow(report, last=False)
+        finish_pass(report, last=False)
         console.waiting(report, pause)
 
     def sleep(seconds: float) -> None:
@@ -321,15 +317,14 @@ def all_passes(
         waiting=waiting,
         saved_plan=saved_plan,
     )
-    follow(report, last=True)
+    finish_pass(report, last=True)
     return report
 
 
-def patiently(passes: Callable[[], PassReport]) -> PassReport:
-    """Make passes after whoever uses the embedded provider now.
+def retry_while_locked(passes: Callable[[], PassReport]) -> PassReport:
+    """Call `passes` again until no other process holds the lock of the embedded provider.
 
-    Whoever does may need the ledger's lock to come to its end, so that one is not held while
-    waiting.
+    The ledger's lock is not held between two attempts: the other process may need it to finish.
     """
     while True:
         try:
@@ -339,20 +334,20 @@ def patiently(passes: Callable[[], PassReport]) -> PassReport:
 
 
 def _sleeper(opened: Providers) -> Callable[[float], None]:
-    """Return a sleep that ends early when the embedded provider has done all it had to do.
+    """Return a sleep function that returns early once when the embedded provider has become idle.
 
-    Only once, though: what is still being waited for after another look is elsewhere.
+    Only once: what the pass after that still waits for is at another provider.
     """
-    looked = False
+    reported_idle = False
 
     def sleep(seconds: float) -> None:
-        nonlocal looked
+        nonlocal reported_idle
         embedded = opened.embedded
         if embedded is not None and not embedded.work(0):
             embedded.work(seconds)
-            looked = False
-        elif embedded is not None and not looked:
-            looked = True
+            reported_idle = False
+        elif embedded is not None and not reported_idle:
+            reported_idle = True
         else:
             time.sleep(seconds)
 
@@ -360,9 +355,9 @@ def _sleeper(opened: Providers) -> Callable[[float], None]:
 
 
 def conclude(report: PassReport, specs: Specs, console: Console) -> int:
-    """Say what is left to say, and choose the exit code."""
+    """Print the problems of the last pass, and return the exit code."""
     console.clear_display()
-    console.troubles(report)
+    console.held(report)
     console.problems(report.problems)
     console.flush()
     if not report.changed and not report.has_problem:
@@ -371,7 +366,7 @@ def conclude(report: PassReport, specs: Specs, console: Console) -> int:
 
 
 def exit_code(report: PassReport, specs: Specs) -> int:
-    """Return what a pass over these specs comes to."""
+    """Return the exit code of a pass over these specs."""
     from runner.ledger.records import RunState
 
     if specs.problems or report.problems:
@@ -386,9 +381,9 @@ def _nothing_done(report: PassReport) -> str:
 
     if not report.settled:
         return f"nothing to do now: {plural(len(report.waits), 'batch')} in flight"
-    told = f"nothing to do: {plural(len(report.states), 'job')} as the specs ask for"
+    message = f"nothing to do: {plural(len(report.states), 'job')} up to date"
     for state in (RunState.FAILED, RunState.PARTIAL, RunState.CANCELLED):
         names = [name for name, its_state in report.states.items() if its_state is state]
         if names:
-            told += f"; {state}: {listed(names)}"
-    return told
+            message += f"; {state}: {listed(names)}"
+    return message

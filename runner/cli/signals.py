@@ -1,10 +1,10 @@
-"""SIGINT and SIGTERM: the first one raises where the program stands, whatever it waits for there.
+"""SIGINT and SIGTERM: the first signal raises an exception in the main thread, even while it waits.
 
-Python only notes a signal, and raises when its next instruction is due. One that comes in the
-instant before a wait begins, or that another thread receives, would be heard when that wait is
-over: half a minute for a provider that says nothing. So a signal also writes to a pipe
-(`signal.set_wakeup_fd`), and a thread that reads there strikes the main thread out of its wait
-until the signal has been heard.
+Python runs a signal handler only before the next bytecode instruction of the main thread. A signal
+that arrives just before a system call starts to wait, or in another thread, is therefore handled
+only when that call returns, which can take half a minute for a silent provider. So each signal also
+writes to a pipe (`signal.set_wakeup_fd`); a thread reads the pipe and sends the signal to the main
+thread until it has been handled, which interrupts the system call.
 """
 
 from __future__ import annotations
@@ -18,55 +18,56 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _PAUSE: Final = 0.05
-"""Seconds between two strikes."""
+"""Seconds between two attempts to interrupt the main thread."""
 
-_signals_heard: Final[list[int]] = []
-_heard: Final = threading.Event()
+_received: Final[list[int]] = []
+_handled: Final = threading.Event()
 
 
 class Terminated(BaseException):
-    """SIGTERM, raised where the program stands, so that everything is closed on the way out."""
+    """SIGTERM was received; raised in the main thread so that all contexts are closed."""
 
 
-def listen() -> None:
-    """Have the main thread, which calls this once, raise Terminated and KeyboardInterrupt.
+def install_handlers() -> None:
+    """Make SIGTERM raise Terminated and SIGINT raise KeyboardInterrupt in the main thread.
 
-    SIGINT is left alone where it is ignored, as in the background of a shell without job control.
+    Call it once, in the main thread. An ignored SIGINT stays ignored, as in the background of a
+    shell without job control.
     """
-    signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGTERM, _raise_terminated)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _stopped)
+        signal.signal(signal.SIGINT, _raise_interrupt)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    threading.Thread(target=_strike, args=(reading,), name="signals", daemon=True).start()
+    threading.Thread(target=_interrupt_main, args=(reading,), name="signals", daemon=True).start()
 
 
-def _strike(reading: int) -> None:
-    """End whatever the main thread waits for, once a signal has come that it has not heard."""
-    while not _heard.is_set():
+def _interrupt_main(reading: int) -> None:
+    """Send each received signal to the main thread until the first one has been handled."""
+    while not _handled.is_set():
         number = os.read(reading, 1)[0]
-        while number in (signal.SIGINT, signal.SIGTERM) and not _heard.wait(_PAUSE):
+        while number in (signal.SIGINT, signal.SIGTERM) and not _handled.wait(_PAUSE):
             signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def _is_first(number: int) -> bool:
-    """Whether nobody has asked for an end yet: only one signal may change where the program stands.
+    """Record a signal and return whether it is the first.
 
-    A second one would turn the way out into a traceback, wherever it strikes.
+    Only the first may raise: an exception during the cleanup would end it with a traceback.
     """
-    _signals_heard.append(number)
-    if len(_signals_heard) > 1:
+    _received.append(number)
+    if len(_received) > 1:
         return False
-    _heard.set()
+    _handled.set()
     return True
 
 
-def _terminated(number: int, _frame: FrameType | None) -> None:
+def _raise_terminated(number: int, _frame: FrameType | None) -> None:
     if _is_first(number):
         raise Terminated
 
 
-def _stopped(number: int, _frame: FrameType | None) -> None:
+def _raise_interrupt(number: int, _frame: FrameType | None) -> None:
     if _is_first(number):
         raise KeyboardInterrupt

@@ -1,1 +1,1 @@
-"""Who is told of what has changed, and how: hooks, a ping, a file of metrics."""
+"""Notifications after a pass: hooks, a ping, and a file of metrics."""

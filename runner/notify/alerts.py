@@ -1,9 +1,9 @@
-"""What a pass could not do, and which of it is new, lasts or is over.
+"""The problems of a pass, compared with those of earlier passes: which are new, ongoing or over.
 
-A trouble has a subject: a provider, a job, or a file with problems in it. As long as the subject is
-in trouble it is one trouble, in whatever words a provider puts it each time; only for a file do
-other problems make another one, since a person has been at it. It is over when a pass has looked
-at the subject and has not met it.
+An alert has a subject: a provider, a job, or a file with problems. An alert lasts as long as its
+subject has any problem, even if a provider words its error differently each time. Only for a file
+do other problems start another alert, since the user has edited it. An alert is over when a pass
+has checked its subject and has found no problem.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _FILE: Final = "file"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A trouble that a pass has met; `sentences` are all the words that were used for it."""
+    """A problem found by a pass: a summary `what`, and all `messages` about its subject."""
 
     subject: str
     what: str
-    sentences: frozenset[str]
+    messages: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertChanges:
-    """How the troubles of a pass compare with those that were there before.
+    """The problems of a pass, compared with those in the ledger.
 
-    `lasting` have been told of before; `said_at` is when last.
+    `lasting` are those that are in the ledger already, each with its entry there.
     """
 
     began: tuple[Alert, ...]
@@ -52,68 +52,66 @@ class AlertChanges:
 def collect_alerts(
     report: PassReport, specs: Specs, *, stopped: Mapping[str, str]
 ) -> tuple[Alert, ...]:
-    """Return the troubles of a pass; `stopped` says why providers are left alone.
+    """Return the problems of a pass; `stopped` has the reason for each unusable provider.
 
-    What a provider in trouble holds up is its trouble, not that of each job.
+    If a provider is unusable, the jobs that wait for it get no alert of their own.
     """
-    said: dict[str, list[str]] = {
+    messages_by_subject: dict[str, list[str]] = {
         f"{_PROVIDER} {name}": [reason] for name, reason in stopped.items()
     }
     for wait in report.waits:
         if wait.is_problem:
             provider = wait.run.provider
             subject = f"{_PROVIDER} {provider}" if provider in stopped else _job(wait.run.job)
-            said.setdefault(subject, []).append(wait.reason)
+            messages_by_subject.setdefault(subject, []).append(wait.reason)
     for name, reason in report.unread.items():
-        said.setdefault(_job(name), []).append(reason)
+        messages_by_subject.setdefault(_job(name), []).append(reason)
     for problem in _in_order((*specs.problems, *report.problems)):
-        said.setdefault(f"{_FILE} {problem.path}", []).append(str(problem))
+        messages_by_subject.setdefault(f"{_FILE} {problem.path}", []).append(str(problem))
     return tuple(
-        Alert(subject=subject, what=_summed(sentences), sentences=frozenset(sentences))
-        for subject, sentences in said.items()
+        Alert(subject=subject, what=_summary(messages), messages=frozenset(messages))
+        for subject, messages in messages_by_subject.items()
     )
 
 
 def compare_alerts(
     ledger: Ledger,
-    troubles: Sequence[Alert],
+    alerts: Sequence[Alert],
     report: PassReport,
     specs: Specs,
     *,
     answered: Iterable[str],
     everything: bool,
 ) -> AlertChanges:
-    """Compare the troubles of a pass with those that the ledger knows.
+    """Compare the problems of a pass with those in the ledger.
 
-    `answered` are the providers that have answered; `everything` says that no selection of jobs
-    was made.
+    `answered` are the providers that have responded; `everything` is true if the pass was for all
+    jobs.
     """
     before = notifications.open_problems(ledger)
-    now = {trouble.subject: trouble for trouble in troubles}
+    now = {alert.subject: alert for alert in alerts}
     began = tuple(
-        trouble
-        for trouble in troubles
-        if trouble.subject not in before or _is_another(trouble, before[trouble.subject])
+        alert
+        for alert in alerts
+        if alert.subject not in before or _is_another(alert, before[alert.subject])
     )
-    fresh = {trouble.subject for trouble in began}
-    looked_at = _Looked(report, specs, frozenset(answered), everything=everything)
+    new_subjects = {alert.subject for alert in began}
+    checked = _Checked(report, specs, frozenset(answered), everything=everything)
     return AlertChanges(
         began=began,
         lasting=tuple(
-            (trouble, before[trouble.subject])
-            for trouble in troubles
-            if trouble.subject not in fresh
+            (alert, before[alert.subject]) for alert in alerts if alert.subject not in new_subjects
         ),
         over=tuple(
-            trouble
-            for subject, trouble in before.items()
-            if subject not in now and looked_at.at(subject)
+            problem
+            for subject, problem in before.items()
+            if subject not in now and checked.covers(subject)
         ),
     )
 
 
-class _Looked:
-    """What a pass has looked at: of that alone it can say that a trouble is over."""
+class _Checked:
+    """The subjects that a pass has checked: only their problems can be over."""
 
     def __init__(
         self, report: PassReport, specs: Specs, answered: frozenset[str], *, everything: bool
@@ -123,13 +121,13 @@ class _Looked:
         self._everything = everything
         self._names = {job.name for job in specs.jobs} if specs.complete else None
 
-    def at(self, subject: str) -> bool:
+    def covers(self, subject: str) -> bool:
         kind, _, name = subject.partition(" ")
         if kind == _JOB:
             gone = self._everything and self._names is not None and name not in self._names
             return name in self._states or gone
         if kind == _PROVIDER:
-            # Nobody needs a provider that a pass over all specs has not asked.
+            # A provider that a pass for all jobs did not call is not used any more.
             return name in self._answered or (self._everything and self._names is not None)
         return self._everything
 
@@ -138,15 +136,15 @@ def _job(name: str) -> str:
     return f"{_JOB} {name}"
 
 
-def _is_another(trouble: Alert, before: OpenProblem) -> bool:
-    return trouble.subject.startswith(f"{_FILE} ") and trouble.what != before.what
+def _is_another(alert: Alert, before: OpenProblem) -> bool:
+    return alert.subject.startswith(f"{_FILE} ") and alert.what != before.what
 
 
 def _in_order(problems: Iterable[Problem]) -> Iterator[Problem]:
     return iter(sorted(set(problems)))
 
 
-def _summed(sentences: Sequence[str]) -> str:
-    """Say all of it in one line: the first, and how many more there are."""
-    several = list(dict.fromkeys(sentences))
-    return several[0] if len(several) == 1 else f"{several[0]}; and {len(several) - 1} more"
+def _summary(messages: Sequence[str]) -> str:
+    """Return the first message, and how many more there are."""
+    unique = list(dict.fromkeys(messages))
+    return unique[0] if len(unique) == 1 else f"{unique[0]}; and {len(unique) - 1} more"

@@ -1,4 +1,4 @@
-"""E-mail and chats, by way of apprise: the extra `notify`."""
+"""Messages by e-mail and chat, with the library apprise: the extra `notify`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from runner.spec.project import Secret
 
-_TONES: Final = {
+_SEVERITIES: Final = {
     "succeeded": "success",
     "recovered": "success",
     "failed": "failure",
@@ -22,14 +22,14 @@ _TONES: Final = {
     "cancelled": "warning",
     "overdue": "warning",
 }
-"""How serious each kind is, in apprise's words; anything else is `info`."""
+"""The severity of each kind of message, as a NotifyType of apprise; otherwise `info`."""
 
 
 def send(url: Secret, *, kind: str, title: str, text: str) -> None:
-    """Send a message to whoever the URL names.
+    """Send a message to a service URL of apprise.
 
-    Raises MissingExtra without the extra `notify`, NotDelivered, without the URL, if it was not
-    taken.
+    Raises MissingExtra without the extra `notify`, and NotDelivered if the message was not
+    accepted; the error does not contain the URL.
     """
     try:
         import apprise
@@ -38,22 +38,22 @@ def send(url: Secret, *, kind: str, title: str, text: str) -> None:
             f"e-mail and chats need {error.name}: pip install 'batch-runner[notify]'"
         ) from error
     with _silent():
-        post = apprise.Apprise()
-        if not post.add(url.reveal()):
-            raise NotDelivered("what stands there is no URL that apprise knows")
-        taken = post.notify(
+        client = apprise.Apprise()
+        if not client.add(url.reveal()):
+            raise NotDelivered("it does not contain a URL that apprise supports")
+        delivered = client.notify(
             body=text,
             title=title,
-            notify_type=apprise.NotifyType(_TONES.get(kind, "info")),
+            notify_type=apprise.NotifyType(_SEVERITIES.get(kind, "info")),
             body_format=apprise.NotifyFormat.TEXT,
         )
-    if not taken:
-        raise NotDelivered("apprise could not hand it over")
+    if not delivered:
+        raise NotDelivered("apprise could not deliver it")
 
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Let nothing be logged: apprise writes addresses and answers there, passwords and all."""
+    """Disable logging: apprise logs addresses and responses, passwords included."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

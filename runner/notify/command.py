@@ -1,8 +1,8 @@
-"""A command that is told: the message on its standard input, the parts of it in variables.
+"""A hook that is a command: it gets the message on standard input and its fields in variables.
 
-It runs without a shell, in the project's folder, with the variables of this process but for those
-that hold a key of a provider or the address of another hook. It has half a minute; what it prints
-is shown only if it fails.
+The command runs without a shell, in the folder of the project. It gets the environment of this
+process without the API keys of providers and the addresses of other hooks. It may run for half a
+minute; its output is shown only if it fails.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     from runner.spec.notifications import CommandChannel
 
-PATIENCE: Final = 30.0
-"""Seconds that a command may take."""
+TIMEOUT: Final = 30.0
+"""Seconds that a command may run."""
 
 _SHOWN: Final = 300
-"""Characters of what a command has printed that are worth showing."""
+"""Characters of the output of a command that are shown."""
 
 _KEPT: Final = 4096
-_PIECE: Final = 65536
-_LINGER: Final = 0.5
-"""Seconds for the end of what was printed: a child that was left behind may hold the pipe open."""
+_CHUNK: Final = 65536
+_READ_TIMEOUT: Final = 0.5
+"""Seconds to wait for the rest of the output: a remaining child process may keep the pipe open."""
 
 
 def run(
@@ -39,18 +39,18 @@ def run(
     content: bytes,
     environ: Mapping[str, str],
     *,
-    patience: float = PATIENCE,
+    timeout: float = TIMEOUT,
 ) -> None:
     """Run a command with `content` on its standard input.
 
-    Raises NotDelivered if it cannot be run, takes too long or ends with anything but 0. Whatever
-    it has started in its own process group ends with it.
+    Raises NotDelivered if it cannot be started, runs too long, or exits with another code than 0.
+    All processes of its process group are killed after the timeout.
     """
     with tempfile.TemporaryFile() as given:
         given.write(content)
         given.seek(0)
         try:
-            process = subprocess.Popen(  # noqa: S603 -- the project names it, as a Makefile would
+            process = subprocess.Popen(  # noqa: S603 -- the project configures it, as a Makefile does
                 command.arguments,
                 cwd=command.folder,
                 env=dict(environ),
@@ -60,27 +60,27 @@ def run(
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
-            words = error.strerror if isinstance(error, OSError) else "it is no command"
-            raise NotDelivered(f"cannot be run: {words or error}") from None
+            reason = error.strerror if isinstance(error, OSError) else "it is not a command"
+            raise NotDelivered(f"cannot be started: {reason or error}") from None
     tail = _Tail(process.stdout)
     try:
-        code = process.wait(patience)
+        code = process.wait(timeout)
     except subprocess.TimeoutExpired:
-        late = f"did not end within {patience:g} s"
-        raise NotDelivered(late, printed=tail.said()) from None
+        late = f"did not end within {timeout:g} s"
+        raise NotDelivered(late, printed=tail.text()) from None
     finally:
         if process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     if code < 0:
-        raise NotDelivered(f"was ended by signal {-code}", printed=tail.said())
+        raise NotDelivered(f"was killed by signal {-code}", printed=tail.text())
     if code:
-        raise NotDelivered(f"failed with exit code {code}", printed=tail.said())
+        raise NotDelivered(f"failed with exit code {code}", printed=tail.text())
 
 
 class _Tail:
-    """Reads what a process prints, to its end, and keeps the last of it."""
+    """Reads the output of a process to its end, and keeps the last part."""
 
     def __init__(self, stream: IO[bytes] | None) -> None:
         self._kept = b""
@@ -88,14 +88,14 @@ class _Tail:
         self._thread.start()
 
     def _read(self, stream: IO[bytes] | None) -> None:
-        if stream is None:  # pragma: no cover - it was asked for
+        if stream is None:  # pragma: no cover - Popen was called with PIPE
             return
         with stream:
-            while piece := os.read(stream.fileno(), _PIECE):
-                self._kept = (self._kept + piece)[-_KEPT:]
+            while chunk := os.read(stream.fileno(), _CHUNK):
+                self._kept = (self._kept + chunk)[-_KEPT:]
 
-    def said(self) -> str:
-        """Return the last that was printed, in one line."""
-        self._thread.join(_LINGER)
+    def text(self) -> str:
+        """Return the last part of the output, in one line."""
+        self._thread.join(_READ_TIMEOUT)
         text = " ".join(self._kept.decode("utf-8", errors="replace").split())
         return text if len(text) <= _SHOWN else f"…{text[-_SHOWN:]}"

@@ -1,10 +1,10 @@
-"""Messages to hooks: at least once each, in order, and never in the way of the work.
+"""The delivery of messages to hooks: each message at least once, in order.
 
-A message is what an event of the ledger says (`runner.ledger.notifications`): there is one for
-each transition, whichever pass brings it and however many passes follow. A hook that fails is tried
-again by later passes, after pauses that double from a minute to an hour, and what it has not
-taken at the eighth try it will not be told of any more. Its first failure is told, and each
-message that is given up. No failure of a hook changes what a pass does, or its exit code.
+There is one message for each event that `runner.ledger.notifications` selects, whichever pass
+records it and however many passes follow. After a failure, later passes try again, with pauses that
+double from a minute to an hour; after eight attempts a message is given up. The first failure of a
+hook is printed, and each message that is given up. A failure changes neither a pass nor its exit
+code.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from runner.errors import MissingExtra, NotDelivered
 from runner.ledger import notifications
-from runner.notify.message import message_of
+from runner.notify.message import make_message
 from runner.reconcile.lock import locked
 from runner.spec.notifications import ChatChannel, CommandChannel, WebhookChannel
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from runner.spec.notifications import Channel, Hook
     from runner.spec.project import Project
 
-MOST_TRIES: Final = 8
+MAX_TRIES: Final = 8
 FIRST_PAUSE: Final = 60.0
 LONGEST_PAUSE: Final = 3600.0
-_SHARE: Final = 60.0
-"""Seconds that one hook may take of a pass; the next pass tells it the rest."""
+_TIME_PER_HOOK: Final = 60.0
+"""Seconds of a pass after which a hook gets no further message; the next pass continues."""
 
 
 def deliver(
@@ -43,22 +43,22 @@ def deliver(
     environ: Mapping[str, str],
     warn: Callable[[str], None],
 ) -> None:
-    """Tell each hook what it has not heard of yet; `warn` hears of hooks that fail.
+    """Send each hook the messages that it has not got yet; `warn` gets the failures as text.
 
-    One process at a time, so that no message is sent by two. Raises LedgerError.
+    A lock keeps two processes from sending the same message. Raises LedgerError.
     """
-    if not any(_waiting(ledger, project)):
+    if not any(_has_pending(ledger, project)):
         return
     with locked(ledger.path.with_name("hooks"), wait=True):
-        telling = _Telling(ledger, project, environ=environ, warn=warn)
+        delivery = _Delivery(ledger, project, environ=environ, warn=warn)
         subscribers = notifications.subscribers(ledger)
         for hook in project.hooks:
             if hook.id in subscribers:
-                telling.tell(hook, subscribers[hook.id])
+                delivery.send_pending(hook, subscribers[hook.id])
 
 
-def _waiting(ledger: Ledger, project: Project) -> Iterator[bool]:
-    """Yield, hook by hook, whether there is anything that it may have to be told of now."""
+def _has_pending(ledger: Ledger, project: Project) -> Iterator[bool]:
+    """Yield for each hook whether it has messages that can be sent now."""
     through, now = notifications.newest_event_number(ledger), ledger.clock()
     subscribers = notifications.subscribers(ledger)
     for hook in project.hooks:
@@ -72,8 +72,8 @@ def _waiting(ledger: Ledger, project: Project) -> Iterator[bool]:
         )
 
 
-class _Telling:
-    """One round of messages: what is the same for all hooks."""
+class _Delivery:
+    """The delivery of the pending messages of one pass, to one hook after the other."""
 
     def __init__(
         self,
@@ -90,95 +90,102 @@ class _Telling:
         self._through = notifications.newest_event_number(ledger)
         self._runs = {(run.job, run.short): run for run in ledger.runs()}
 
-    def tell(self, hook: Hook, subscriber: Subscriber) -> None:
-        """Tell a hook what it has not heard of, oldest first, until that fails or takes long."""
+    def send_pending(self, hook: Hook, subscriber: Subscriber) -> None:
+        """Send a hook its pending messages, oldest first, until one fails or the time is up."""
         pending_events = notifications.pending_events(
             self._ledger, after=subscriber.delivered, through=self._through
         )
-        wanted = [piece for piece in pending_events if _concerns(hook, piece)]
+        wanted = [pending for pending in pending_events if _is_wanted(hook, pending)]
         if wanted and subscriber.not_before > self._ledger.clock():
             return
-        enough = time.monotonic() + _SHARE
-        for piece in wanted:
-            if time.monotonic() > enough:
+        deadline = time.monotonic() + _TIME_PER_HOOK
+        for pending in wanted:
+            if time.monotonic() > deadline:
                 return
-            if not self._told(hook, subscriber, piece):
+            if not self._send_one(hook, subscriber, pending):
                 return
             subscriber = replace(subscriber, tries=0, failures=0)
         notifications.mark_delivered(self._ledger, subscriber.id, self._through)
 
-    def _told(self, hook: Hook, subscriber: Subscriber, piece: PendingEvent) -> bool:
-        """Tell one piece of news, and record what came of it."""
-        run = self._runs.get((piece.event.job or "", piece.event.revision or ""))
-        message = message_of(piece, run, project=self._project.root.name)
+    def _send_one(self, hook: Hook, subscriber: Subscriber, pending: PendingEvent) -> bool:
+        """Send the message of one event and record the result; returns whether it was delivered."""
+        run = self._runs.get((pending.event.job or "", pending.event.revision or ""))
+        message = make_message(pending, run, project=self._project.root.name)
         notifications.record_try(self._ledger, subscriber.id)
         try:
             send(hook.way, message, self._project, self._environ)
         except (NotDelivered, MissingExtra) as error:
-            self._failed(hook, subscriber, piece, message, error)
+            self._record_failure(hook, subscriber, pending, message, error)
             return False
-        notifications.record_delivery(self._ledger, subscriber, piece)
+        notifications.record_delivery(self._ledger, subscriber, pending)
         return True
 
-    def _failed(
+    def _record_failure(
         self,
         hook: Hook,
         subscriber: Subscriber,
-        piece: PendingEvent,
+        pending: PendingEvent,
         message: Message,
         error: NotDelivered | MissingExtra,
     ) -> None:
         pause = min(FIRST_PAUSE * 2.0**subscriber.failures, LONGEST_PAUSE)
-        given_up = subscriber.tries + 1 >= MOST_TRIES
+        given_up = subscriber.tries + 1 >= MAX_TRIES
         notifications.record_failed_delivery(
             self._ledger,
             subscriber,
             str(error),
             not_before=self._ledger.clock() + pause,
-            given_up=piece if given_up else None,
+            given_up=pending if given_up else None,
         )
         if given_up:
             self._warn(
-                f"notify: {hook}: {in_full(error)}; after {MOST_TRIES} tries it will not be told: "
+                f"notify: {hook}: {error_with_output(error)}; given up after {MAX_TRIES} tries: "
                 f"{message.text}"
             )
         elif not subscriber.failures:
-            self._warn(f"notify: {hook}: {in_full(error)}; it is tried again")
+            self._warn(f"notify: {hook}: {error_with_output(error)}; a later pass tries again")
 
 
-def send(way: Channel, message: Message, project: Project, environ: Mapping[str, str]) -> None:
-    """Send one message one way. Raises NotDelivered or MissingExtra."""
-    match way:
+def send(channel: Channel, message: Message, project: Project, environ: Mapping[str, str]) -> None:
+    """Send a message over a channel. Raises NotDelivered or MissingExtra."""
+    match channel:
         case CommandChannel():
             from runner.notify.command import run
 
-            run(way, message.content(), without_secrets(project, environ) | message.variables())
+            run(
+                channel,
+                message.to_json_line(),
+                environment_without_secrets(project, environ) | message.variables(),
+            )
         case WebhookChannel():
             from runner.api.webhook import post
 
             post(
-                way.address.read(environ),
-                message.content(),
+                channel.address.read(environ),
+                message.to_json_line(),
                 content_type="application/json",
                 headers={"Idempotency-Key": message.id},
             )
         case ChatChannel():
             from runner.notify.chat import send as send_by_apprise
 
-            url = way.address.read(environ)
+            url = channel.address.read(environ)
             send_by_apprise(url, kind=message.kind, title=message.title, text=message.text)
         case _:
-            assert_never(way)
+            assert_never(channel)
 
 
-def in_full(error: NotDelivered | MissingExtra) -> str:
-    """Write an error with what a command has printed, for the person who runs it."""
+def error_with_output(error: NotDelivered | MissingExtra) -> str:
+    """Return the text of an error, with the output of a command that failed."""
     printed = error.printed if isinstance(error, NotDelivered) else ""
     return f"{error}: {printed}" if printed else str(error)
 
 
-def without_secrets(project: Project, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables but for keys of providers and secret URLs, under whatever name."""
+def environment_without_secrets(project: Project, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without API keys and secret URLs.
+
+    Variables of another name with the same value are left out too.
+    """
     names = {provider.api_key_env for provider in project.providers.values()}
     names |= {
         hook.way.address.variable
@@ -192,8 +199,8 @@ def without_secrets(project: Project, environ: Mapping[str, str]) -> dict[str, s
     }
 
 
-def _concerns(hook: Hook, piece: PendingEvent) -> bool:
-    if piece.kind not in hook.when:
+def _is_wanted(hook: Hook, pending: PendingEvent) -> bool:
+    if pending.kind not in hook.when:
         return False
-    job = piece.event.job
+    job = pending.event.job
     return hook.jobs is None or job is None or fnmatchcase(job, hook.jobs)

@@ -1,8 +1,8 @@
-"""One message: what has changed, for a person in a sentence and for a program in fields.
+"""A notification message: a sentence for users, and fields for programs.
 
-The fields are stable: one is added, none changed or removed, unless `version` says so. `text`
-is what chats that take a webhook show (Slack, Mattermost and their like), so that their URL can be
-named as it is.
+The fields are stable: new ones may be added, but none is changed or removed unless `version`
+changes. Chats with webhooks (Slack, Mattermost and similar) show the field `text`, so a webhook of
+theirs can be used directly.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from runner.ledger.records import Run
 
 VERSION: Final = 1
-_LONGEST: Final = 2_000
-"""Characters of a sentence: a provider's own words are in it."""
+_MAX_TEXT: Final = 2_000
+"""Characters of a text: it can contain an error message of a provider, of any length."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """What is told. `id` is the same each time that the same thing is told.
+    """A message. `id` is the same each time that the same message is sent.
 
-    `at` is when it happened, in Unix seconds; `project` the name of the project's folder.
-    `requests` are counts by outcome, for a job that has ended.
+    `at` is the time of the event in Unix seconds, `project` the name of the project folder, and
+    `requests` the counts by result of a finished run.
     """
 
     id: str
@@ -47,11 +47,11 @@ class Message:
 
     @property
     def title(self) -> str:
-        """What it is about, in a few words."""
+        """The title: the job or project, and the kind."""
         return f"runner: {self.job or self.project} {self.kind}"
 
-    def shape(self) -> dict[str, Any]:
-        """Return the fields, as JSON has them."""
+    def fields(self) -> dict[str, Any]:
+        """Return the fields as a JSON object."""
         return {
             "version": VERSION,
             "id": self.id,
@@ -65,12 +65,12 @@ class Message:
             "output_dir": self.output_dir,
         }
 
-    def content(self) -> bytes:
+    def to_json_line(self) -> bytes:
         """Return the fields as one line of JSON."""
-        return json.dumps(self.shape(), ensure_ascii=False).encode() + b"\n"
+        return json.dumps(self.fields(), ensure_ascii=False).encode() + b"\n"
 
     def variables(self) -> dict[str, str]:
-        """Return the fields as variables for a command; those that say nothing are empty."""
+        """Return the fields as environment variables; a missing field is empty."""
         return {
             "RUNNER_ID": self.id,
             "RUNNER_KIND": self.kind,
@@ -82,32 +82,32 @@ class Message:
         }
 
 
-def message_of(pending_events: PendingEvent, run: Run | None, *, project: str) -> Message:
-    """Say what an event tells; `run` is the one it is about, None if it is about none."""
-    event, detail = pending_events.event, pending_events.event.detail
-    identity = json.dumps([event.at, pending_events.number, event.kind, event.job, event.revision])
+def make_message(pending: PendingEvent, run: Run | None, *, project: str) -> Message:
+    """Return the message of an event; `run` is the run that the event is about, if any."""
+    event, detail = pending.event, pending.event.detail
+    identity = json.dumps([event.at, pending.number, event.kind, event.job, event.revision])
     what = str(detail.get("what") or detail.get("problem") or "")
     requests = None
     match event.kind:
         case "run_finished":
-            requests = _requests(detail, run)
-            what = _ending(pending_events.kind, requests, detail.get("reason"), run)
+            requests = _request_counts(detail, run)
+            what = _finished_text(pending.kind, requests, detail.get("reason"), run)
         case "trouble":
             pass
         case "recovered":
             since = detail.get("since")
             lasted = event.at - since if isinstance(since, float | int) else 0.0
-            what = f"over after {span(lasted)}: {what}"
+            what = f"resolved after {span(lasted)}: {what}"
         case _:
             pass
-    about = event.job or (None if event.kind in (TROUBLE, RECOVERED) else project)
-    said = plain(f"{about}: {what}" if about else what)
+    prefix = event.job or (None if event.kind in (TROUBLE, RECOVERED) else project)
+    text = plain(f"{prefix}: {what}" if prefix else what)
     return Message(
         id=sha256(identity.encode()).hexdigest()[:16],
         at=event.at,
-        kind=pending_events.kind,
+        kind=pending.kind,
         project=plain(project),
-        text=said if len(said) <= _LONGEST else said[: _LONGEST - 1] + "…",
+        text=text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…",
         job=event.job,
         revision=event.revision,
         output_dir=None if run is None else run.folder,
@@ -115,18 +115,18 @@ def message_of(pending_events: PendingEvent, run: Run | None, *, project: str) -
     )
 
 
-def sample(*, project: str, at: float) -> Message:
-    """Return a message that tells nothing but that messages arrive."""
+def sample_message(*, project: str, at: float) -> Message:
+    """Return the message of `runner notify --test`."""
     return Message(
         id="test",
         at=at,
         kind="test",
         project=plain(project),
-        text=f"{plain(project)}: this is how messages of runner arrive; nothing has happened",
+        text=f"{plain(project)}: this is a test message of runner; nothing has happened",
     )
 
 
-def _requests(detail: Mapping[str, object], run: Run | None) -> dict[str, int]:
+def _request_counts(detail: Mapping[str, object], run: Run | None) -> dict[str, int]:
     succeeded, failed = _count(detail.get("succeeded")), _count(detail.get("failed"))
     total = run.requests if run is not None else succeeded + failed
     return {"total": total, "succeeded": succeeded, "failed": failed}
@@ -136,10 +136,10 @@ def _count(value: object) -> int:
     return value if isinstance(value, int) else 0
 
 
-def _ending(state: str, requests: Mapping[str, int], reason: object, run: Run | None) -> str:
-    said = f"{state}: {requests['succeeded']:,} of {plural(requests['total'], 'request')} answered"
+def _finished_text(state: str, requests: Mapping[str, int], reason: object, run: Run | None) -> str:
+    text = f"{state}: {requests['succeeded']:,} of {plural(requests['total'], 'request')} succeeded"
     if requests["failed"]:
-        said += f", {requests['failed']:,} without success"
+        text += f", {requests['failed']:,} failed"
     if reason:
-        said += f" ({reason})"
-    return said if run is None else f"{said}; see {run.folder}"
+        text += f" ({reason})"
+    return text if run is None else f"{text}; see {run.folder}"

@@ -1,4 +1,4 @@
-"""A file that is whole whenever somebody reads it, as Prometheus' node exporter does."""
+"""The metrics file, replaced atomically, as the node exporter of Prometheus requires."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 
 _READABLE: Final = 0o644
-"""The exporter runs as a user of its own."""
+"""The exporter runs as another user."""
 
 
 def write(path: Path, text: str) -> None:
-    """Put a file in the place of another in one step. Raises LocalFileError.
+    """Replace a file in one step. Raises LocalFileError.
 
-    The temporary name does not end as the file's own does, so that no collector takes it up. What
-    is not UTF-8 in the name of a folder becomes a question mark.
+    The name of the temporary file ends differently, so that no collector reads it. Bytes of a
+    folder name that are not UTF-8 are written as question marks.
     """
     with explained(path, doing="written"):
         path.parent.mkdir(parents=True, exist_ok=True)

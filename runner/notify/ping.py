@@ -1,8 +1,8 @@
-"""A ping: a check elsewhere hears of each pass, and notices when there are none.
+"""The ping: one HTTP request after each pass, to a monitoring service such as healthchecks.io.
 
-The way of healthchecks.io and of what speaks like it: a POST to the check's URL says that a pass
-went well, one to `/fail` below it that it did not, and the body says what there is to say. It is
-short of patience and tried twice: the next pass pings again.
+The service sends an alert when no pings arrive. A POST to the URL reports that a pass succeeded, a
+POST to `/fail` below it that it failed; the body is a short text. A ping is tried only twice, with
+a short timeout, since the next pass sends another one.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _TRIES: Final = 2
 _PAUSE: Final = 1.0
 """Seconds between the tries."""
 
-_LONGEST: Final = 10_000
-"""Characters of a body that checks keep."""
+_MAX_BODY: Final = 10_000
+"""Characters of a body that such services keep."""
 
 
 def ping(
@@ -32,17 +32,17 @@ def ping(
     environ: Mapping[str, str],
     sleep: Callable[[float], None],
 ) -> None:
-    """Tell the check how a pass has ended: its exit code, and a few lines. Raises NotDelivered."""
+    """Send the exit code of a pass and a few lines about it. Raises NotDelivered."""
     from runner.api.webhook import post
 
     url = address.read(environ)
-    body = "\n".join([f"exit code {code}", *lines])[:_LONGEST].encode()
+    body = "\n".join([f"exit code {code}", *lines])[:_MAX_BODY].encode()
     below = "/fail" if code else ""
-    for left in range(_TRIES - 1, -1, -1):
+    for remaining in range(_TRIES - 1, -1, -1):
         try:
             post(url, body, content_type="text/plain; charset=utf-8", below=below)
         except NotDelivered:
-            if not left:
+            if not remaining:
                 raise
             sleep(_PAUSE)
         else:

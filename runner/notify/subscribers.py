@@ -1,4 +1,4 @@
-"""Who is told of passes, as the ledger knows them: the hooks, and what else may fail to hear."""
+"""The subscribers of a project in the ledger: its hooks, its ping and its metrics file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ METRICS: Final = "metrics"
 
 
 def register(ledger: Ledger, project: Project) -> None:
-    """Let the ledger know whom the project tells, before anything happens to be told of.
+    """Register the subscribers of a project in the ledger, before a pass records any event.
 
-    A hook that is new hears nothing of what was before. Raises LedgerError.
+    A new hook gets only the events after its registration. Raises LedgerError.
     """
     names = {hook.id: str(hook) for hook in project.hooks}
     if project.ping is not None:

@@ -78,7 +78,7 @@ def test_verbose_says_that_there_was_nothing_to_do(run: Run, lab: Folder) -> Non
     done = run("reconcile", "--verbose")
 
     assert (done.code, done.out) == (0, "")
-    assert done.err == "nothing to do: 1 job as the specs ask for\n"
+    assert done.err == "nothing to do: 1 job up to date\n"
 
 
 @pytest.mark.parametrize("option", ["-q", "--quiet"])
@@ -108,9 +108,7 @@ def test_a_partial_job_is_an_exit_code_of_1_for_as_long_as_it_is_partial(
     assert (first.code, second.code) == (1, 1)
     assert "one: partial: 2 of 3 requests answered, 1 without success" in first.err
     assert second.err == ""
-    assert run("reconcile", "-v").err == (
-        "nothing to do: 1 job as the specs ask for; partial: one\n"
-    )
+    assert run("reconcile", "-v").err == ("nothing to do: 1 job up to date; partial: one\n")
 
 
 def test_a_failed_job_is_an_exit_code_of_1_and_says_why(
@@ -276,7 +274,7 @@ def test_a_file_of_several_jobs_is_no_job(run: Run, lab: Folder, command: str) -
     done = run(command, "specs/one.yaml")
 
     assert (done.code, done.out) == (2, "")
-    assert done.err == "error: specs/one.yaml names 2 jobs (one, two); name one\n"
+    assert done.err == "error: specs/one.yaml selects 2 jobs (one, two); select one\n"
 
 
 @pytest.mark.parametrize("command", ["cancel", "retry", "show"])
@@ -299,7 +297,7 @@ def test_a_provider_that_is_gone_from_the_project(run: Run, lab: Folder, world: 
     done = run("reconcile")
 
     assert (done.code, done.out) == (1, "")
-    assert "provider lab is not configured in runner.yaml any more; put it back" in done.err
+    assert "provider lab is not configured in runner.yaml any more; configure it again" in done.err
 
 
 @pytest.mark.parametrize("command", ["cancel", "retry", "show"])

@@ -24,7 +24,7 @@ def test_cancel(run: Run, lab: Folder, world: World, clock: VirtualClock) -> Non
 
     assert (done.code, done.out) == (0, "")
     assert "asked the provider to cancel batch_" in done.err
-    assert "the provider may take some minutes; `runner reconcile` collects" in done.err
+    assert "may take some minutes to cancel; then `runner reconcile` collects" in done.err
     clock.sleep(100)
     assert run("reconcile").code == 0
     assert states(run) == {"one": "cancelled"}
@@ -60,7 +60,7 @@ def test_cancel_submits_nothing_even_if_the_input_has_changed(
     done = run("cancel", "one")
 
     assert (done.code, done.out) == (0, "")
-    assert "its spec or input has changed since it began" in done.err
+    assert "the spec or input has changed since the run started" in done.err
     assert len(world.calls("POST", "/batches")) == 1
     run("reconcile")
     clock.sleep(100)
@@ -80,7 +80,7 @@ def test_cancel_of_a_job_whose_spec_is_gone(
     done = run("cancel", "one")
 
     assert done.code == 0
-    assert "its spec or input has changed since it began, or is gone" in done.err
+    assert "the spec or input has changed since the run started, or was deleted" in done.err
     run("reconcile")
     clock.sleep(100)
     run("reconcile")
@@ -105,7 +105,7 @@ def test_retry(run: Run, lab: Folder, world: World) -> None:
     again = run("retry", "one")
     assert (again.code, again.err) == (
         0,
-        "one: every request succeeded; nothing to ask again\n",
+        "one: all requests succeeded; nothing to resubmit\n",
     )
 
 
@@ -120,7 +120,7 @@ def test_retry_of_a_job_whose_input_has_changed_submits_nothing(
     done = run("retry", "one")
 
     assert (done.code, done.out) == (2, "")
-    assert "has never been run as its spec stands; run `runner reconcile one`" in done.err
+    assert "has no run of its current spec; run `runner reconcile one`" in done.err
     assert len(world.calls("POST", "/batches")) == 1
     lab.write("data/one.jsonl", b"nonsense\n")
     invalid = run("retry", "one")
@@ -135,5 +135,5 @@ def test_retry_of_a_job_that_is_still_running(run: Run, lab: Folder, world: Worl
 
     done = run("retry", "one")
 
-    assert (done.code, done.err) == (0, "one: still running; it goes on by itself\n")
+    assert (done.code, done.err) == (0, "one: still running; nothing to resubmit yet\n")
     assert len(world.calls("POST", "/batches")) == 1

@@ -170,7 +170,7 @@ def test_what_may_come_next(
 
 @pytest.mark.usefixtures("jobs")
 def test_each_shell_is_answered_in_its_own_form(ask: Callable[..., Done]) -> None:
-    about = "Show where each job stands."
+    about = "Show the state of each job."
 
     assert ask("stat", shell="bash").out == "plain,status\n"
     assert ask("stat", shell="zsh").out == f"plain\nstatus\n{about}\n"

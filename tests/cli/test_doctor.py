@@ -154,7 +154,9 @@ def test_a_provider_that_is_none(run: Run, folder: Folder) -> None:
     done = run("doctor", "--provider", "opnai")
 
     assert (done.code, done.out) == (2, "")
-    assert done.err == ('error: "opnai" is no provider of this project; did you mean "openai"?\n')
+    assert done.err == (
+        'error: "opnai" is not a provider of this project; did you mean "openai"?\n'
+    )
 
 
 def test_what_git_does_not_have(checks: Callable[..., dict[str, Check]], folder: Folder) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import runner
+from tests.cli.shell import PATIENCE, Done, environment
 from tests.report.golden_files import check_golden
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
+    from tests.cli.shell import Folder
 
 GOLDEN = Path(__file__).parent / "golden"
 COMMANDS = (
@@ -97,6 +101,23 @@ def test_version(run: Run) -> None:
     assert (done.code, done.out, done.err) == (0, f"runner, version {runner.__version__}\n", "")
 
 
+@pytest.mark.parametrize("arguments", [("--version",), ("plan", "--help"), ("frobnicate",)])
+def test_python_m_runner_is_the_same_command(
+    run: Run, folder: Folder, arguments: tuple[str, ...]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", *arguments],
+        cwd=folder.root,
+        env=environment({"COLUMNS": "80"}),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert Done(code=done.returncode, out=done.stdout, err=done.stderr) == run(*arguments)
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [("statsu", "status"), ("reconcil", "reconcile"), ("Plan", "plan"), ("valdate", "validate")],
@@ -115,7 +136,7 @@ def test_an_unknown_command_is_an_error(run: Run) -> None:
     assert done.err == (
         "Usage: runner [OPTIONS] COMMAND [ARGS]...\n"
         "error: No such command 'frobnicate'.\n"
-        "`runner --help` tells more.\n"
+        "Run `runner --help` for more information.\n"
     )
 
 

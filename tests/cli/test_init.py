@@ -102,7 +102,7 @@ def test_a_second_init_keeps_every_byte(run: Run, tmp_path: Path) -> None:
 
     assert (again.code, again.out) == (0, "")
     assert files_of(root) == before
-    assert "this is a project already" in again.err
+    assert "the project exists already" in again.err
 
 
 def test_files_that_were_there_before_are_kept(run: Run, tmp_path: Path) -> None:

@@ -40,8 +40,7 @@ def test_a_plan_that_was_kept_is_carried_out(run: Run, lab: Folder, world: World
 
     assert (done.code, done.out) == (0, run("plan").out)
     assert done.err == (
-        "kept in plan.json; `runner reconcile --plan plan.json` does it, unless the world moves "
-        "first\n"
+        "plan saved to plan.json; to apply exactly this plan: runner reconcile --plan plan.json\n"
     )
     assert [path.name for path in lab.root.iterdir() if "plan" in path.name] == ["plan.json"]
     assert run(*DO).code == 0

@@ -303,7 +303,7 @@ def test_a_current_folder_that_is_gone_is_an_error(
     for command in (("status",), ("plan",), ("reconcile",), ("init", "x"), ("validate",)):
         done = run(*command)
         assert (done.code, done.out) == (2, ""), command
-        assert done.err.startswith("error: the current folder is gone"), command
+        assert done.err.startswith("error: the current folder does not exist any more"), command
 
 
 def test_the_project_is_found_from_below(run: Run, folder: Folder) -> None:

@@ -71,7 +71,7 @@ def test_how_a_job_ended_is_told_once(run: Run, told: Folder, catcher: Catcher) 
     assert done.code == 0
     [message] = messages(catcher)
     assert (message["kind"], message["job"]) == ("succeeded", "one")
-    assert message["text"].startswith("one: succeeded: 3 of 3 requests answered; see outputs/one/")
+    assert message["text"].startswith("one: succeeded: 3 of 3 requests succeeded; see outputs/one/")
     assert message["requests"] == {"total": 3, "succeeded": 3, "failed": 0}
     assert (told.root / message["output_dir"] / "output.jsonl").is_file()
     assert catcher.caught[0].headers["idempotency-key"] == message["id"]
@@ -116,7 +116,7 @@ def test_a_hook_that_fails_changes_neither_the_work_nor_the_exit_code(
 
     assert (done.code, later.code, later.err) == (0, 0, "")
     assert done.err.splitlines()[-1].startswith("notify: webhook in HOOK_URL: 127.0.0.1:")
-    assert done.err.endswith("answered 500 Internal Server Error; it is tried again\n")
+    assert done.err.endswith("answered 500 Internal Server Error; a later pass tries again\n")
     assert "failed 1 time in a row: 127.0.0.1" in run("notify").out
 
 
@@ -136,7 +136,7 @@ def test_trouble_is_told_when_it_begins_and_when_it_is_over(
 
     assert sorted(kinds(catcher)) == ["recovered", "succeeded", "succeeded", "trouble"]
     [over] = [one for one in messages(catcher) if one["kind"] == "recovered"]
-    assert over["text"].startswith("over after ")
+    assert over["text"].startswith("resolved after ")
 
 
 def test_a_file_with_other_problems_is_told_of_anew(
@@ -155,7 +155,7 @@ def test_a_file_with_other_problems_is_told_of_anew(
     assert texts[0].startswith("specs/bad.yaml:1: input: is missing; ")
     assert texts[0].endswith("; and 1 more")
     assert texts[1].startswith("specs/bad.yaml:3:8: input: no such file")
-    assert texts[2].startswith("over after ")
+    assert texts[2].startswith("resolved after ")
 
 
 def test_a_pass_over_some_jobs_says_nothing_of_the_trouble_of_others(
@@ -216,8 +216,8 @@ def test_with_reminders_trouble_is_told_when_it_begins_daily_and_when_it_is_over
     (lab.root / "specs" / "bad.yaml").unlink()
     code, over = mail(0)
     assert code == 0
-    assert [line for line in over if line.startswith("over after 1 d")] == over[-2:]
-    assert not [line for line in mail(600)[1] if "over after" in line]
+    assert [line for line in over if line.startswith("resolved after 1 d")] == over[-2:]
+    assert not [line for line in mail(600)[1] if "resolved after" in line]
 
 
 def test_with_reminders_how_a_job_ended_is_told_at_once(
@@ -247,7 +247,7 @@ def test_a_reminder_needs_a_time(run: Run, lab: Folder, time: str) -> None:
     done = run("reconcile", "--remind", time)
 
     assert (done.code, done.out) == (2, "")
-    assert "is no time; write one such as 12h or 1d" in done.err
+    assert "is not a duration; write one such as 12h or 1d" in done.err
 
 
 def test_each_pass_pings(run: Run, pinged: Folder, catcher: Catcher, world: World) -> None:
@@ -334,7 +334,7 @@ def test_metrics_that_cannot_be_written_are_told_of_once(run: Run, lab: Folder) 
     assert (done.code, later.code, later.err) == (0, 0, "")
     [told] = [line for line in done.err.splitlines() if line.startswith("metrics: ")]
     assert "runner.prom cannot be written: " in told
-    assert told.endswith("; it is tried again")
+    assert told.endswith("; the next pass tries again")
 
 
 def test_who_is_told_is_listed(run: Run, told: Folder) -> None:
@@ -369,4 +369,4 @@ def test_where_nobody_is_told_that_is_said(run: Run, lab: Folder) -> None:
     done = run("notify")
 
     assert (done.code, done.out) == (0, "")
-    assert done.err.startswith("nobody is told of anything; ")
+    assert done.err.startswith("no notification hooks; ")

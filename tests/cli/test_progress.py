@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.cli.shell import Folder
     from tests.simulation.world import World
 
-TOLD = "interrupted; what was done is in the ledger, the next pass goes on"
+TOLD = "interrupted; all completed steps are in the ledger, and the next pass continues"
 WAIT = ("reconcile", "--wait", "--poll-interval", "119")
 COLOUR = r"\x1b\[[0-9;]*m"
 
@@ -108,8 +108,8 @@ def test_a_sentence_stays_above_what_is_drawn() -> None:
 
     display = Display(shown, lines)
     assert drawn.wait(PATIENCE)
-    display.say("first")
-    display.say("a sentence that is longer than the terminal is wide")
+    display.print_above("first")
+    display.print_above("a sentence that is longer than the terminal is wide")
     live = on_screen(shown.getvalue(), columns=40)
     display.close()
 

@@ -65,7 +65,7 @@ def test_a_sound_ledger_is_left_alone(run: Run, finished: Folder) -> None:
     content = ledger_of(finished).read_bytes()
     done = run("rebuild")
     assert done.code == 2
-    assert "is sound and knows 1 run" in done.err
+    assert "is intact and has 1 run" in done.err
     assert ledger_of(finished).read_bytes() == content
 
 

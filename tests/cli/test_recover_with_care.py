@@ -130,7 +130,7 @@ def test_what_is_no_id_is_refused(run: Run, lab: Folder, identifier: str) -> Non
     lab.job()
     refused = run("adopt", identifier, "--job", "hello")
     assert refused.code == 2
-    assert "is no id of a batch" in refused.err
+    assert "is empty or contains characters that cannot be printed" in refused.err
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.cli.shell import Folder
     from tests.simulation.world import World
 
-TOLD = "interrupted; what was done is in the ledger, the next pass goes on"
+TOLD = "interrupted; all completed steps are in the ledger, and the next pass continues"
 CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 
 
@@ -88,13 +88,13 @@ def test_the_local_provider_is_interrupted_as_well(folder: Folder) -> None:
 
 DEAF = """
 import signal, socket, sys, threading
-from runner.cli.signals import Terminated, listen
+from runner.cli.signals import Terminated, install_handlers
 
 def befall():
     waits.wait()
     signal.pthread_kill(threading.get_ident(), signal.{name})
 
-listen()
+install_handlers()
 sys.setswitchinterval(1000)  # no thread runs before the main one waits for something
 waits = threading.Event()
 threading.Thread(target=befall).start()

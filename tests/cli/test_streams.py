@@ -73,7 +73,7 @@ def test_an_answer_that_cannot_be_written_is_an_error(folder: Folder, command: s
     done = shell(folder, f"runner {command} > /dev/full")
 
     assert done.returncode == 1
-    assert done.stderr == "error: the answer cannot be written: No space left on device\n"
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "2> >(exit)", ">&- 2>&-"])
@@ -157,7 +157,7 @@ def test_a_terminal_gets_lines_that_fit_it_and_a_pipe_gets_whole_ones(folder: Fo
 def test_a_stream_of_any_encoding_gets_an_answer(
     folder: Folder, encoding: str, written: str
 ) -> None:
-    script = f"from runner.cli.output import answer; answer({'größe: …'!r})"
+    script = f"from runner.cli.output import write_output; write_output({'größe: …'!r})"
 
     done = subprocess.run(
         [sys.executable, "-c", script],
@@ -189,7 +189,7 @@ def test_an_idle_pass_says_nothing_unless_somebody_is_watching(finished: Folder)
     quiet = finished.terminal("reconcile", "--quiet")
 
     assert (no_progress.code, no_progress.out, no_progress.err) == (0, "", "")
-    assert seen.text == "nothing to do: 1 job as the specs ask for\n"
+    assert seen.text == "nothing to do: 1 job up to date\n"
     assert quiet.text == ""
 
 

@@ -88,7 +88,7 @@ def test_status_of_those_that_are_selected(run: Run) -> None:
     assert names(run, "--select", "state:succeeded", "bad", "later") == []
     assert names(run, "g*", "l?ter") == ["good", "later"]
     nothing = run("status", "--select", "state:failed")
-    assert (nothing.code, nothing.out, nothing.err) == (0, "", "no job is selected by that\n")
+    assert (nothing.code, nothing.out, nothing.err) == (0, "", "no job matches\n")
     assert run("status", "--json", "--select", "state:failed").out == "[]\n"
 
 
@@ -121,7 +121,7 @@ def test_a_pattern_names_jobs_for_every_command(run: Run, lab: Folder, world: Wo
     assert "bank-b  succeeded" in run("show", "*-b").out
     many = run("show", "bank*")
     assert many.code == 2
-    assert many.err == "error: bank* names 2 jobs (bank-a, bank-b); name one\n"
+    assert many.err == "error: bank* selects 2 jobs (bank-a, bank-b); select one\n"
 
 
 def test_a_job_at_work_is_shown_until_it_ends_even_without_a_spec(
@@ -294,7 +294,7 @@ def test_events_of_a_spec_that_is_none_are_an_error(run: Run, finished: Folder) 
 def test_events_of_a_fresh_project(run: Run, folder: Folder) -> None:
     folder.job()
 
-    assert run("events").err == "nothing has happened yet\n"
+    assert run("events").err == "no events yet\n"
     assert run("events", "--json").out == "[]\n"
     assert run("events", "-o", "jsonl").out == ""
     assert run("events", "-o", "csv").out.startswith("at,kind,job,")
@@ -303,7 +303,7 @@ def test_events_of_a_fresh_project(run: Run, folder: Folder) -> None:
 
 def test_events_say_when_nothing_is_asked_for(run: Run, finished: Folder) -> None:
     assert finished.root.is_dir()
-    assert run("events", "--since", "0s").err == "nothing has happened that this asks for\n"
+    assert run("events", "--since", "0s").err == "no event matches\n"
 
 
 @pytest.mark.usefixtures("several")

@@ -254,7 +254,7 @@ def test_a_broken_ledger_does_not_keep_from_checking(run: Run, finished: Folder)
 
     assert done.code == 1
     assert "1 revision checked: all as recorded" in done.out
-    assert "the files are checked without it" in done.err
+    assert "the files are checked without the ledger" in done.err
 
 
 # For programs.

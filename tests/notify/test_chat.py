@@ -54,7 +54,7 @@ def test_one_that_is_not_taken_is_told_and_nothing_is_logged(
 ) -> None:
     catcher.status = 500
 
-    with caplog.at_level(logging.DEBUG), pytest.raises(NotDelivered, match="could not hand"):
+    with caplog.at_level(logging.DEBUG), pytest.raises(NotDelivered, match="could not deliver"):
         send(address(catcher), kind="failed", title="", text="x")
 
     assert len(catcher.caught) == 1
@@ -63,7 +63,7 @@ def test_one_that_is_not_taken_is_told_and_nothing_is_logged(
 
 
 def test_what_is_no_address_is_told_without_it() -> None:
-    with pytest.raises(NotDelivered, match="no URL that apprise knows") as caught:
+    with pytest.raises(NotDelivered, match="not contain a URL that apprise supports") as caught:
         send(Secret("nonsense://5ecre7"), kind="failed", title="", text="x")
 
     assert "5ecre7" not in str(caught.value)

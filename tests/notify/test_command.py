@@ -23,9 +23,9 @@ def python(folder: Path, script: str) -> CommandChannel:
     return CommandChannel(arguments=(sys.executable, "-S", "-c", script), folder=folder)
 
 
-def refusal(command: CommandChannel, *, patience: float = 20.0) -> NotDelivered:
+def refusal(command: CommandChannel, *, timeout: float = 20.0) -> NotDelivered:
     with pytest.raises(NotDelivered) as caught:
-        run(command, b"{}", ENVIRON, patience=patience)
+        run(command, b"{}", ENVIRON, timeout=timeout)
     return caught.value
 
 
@@ -69,13 +69,15 @@ def test_a_command_that_fails_is_told_with_what_it_printed(tmp_path: Path) -> No
 
 def test_a_command_that_is_none_is_told(tmp_path: Path) -> None:
     assert "No such file" in str(refusal(CommandChannel(arguments=("./none",), folder=tmp_path)))
-    assert "it is no command" in str(refusal(CommandChannel(arguments=("a\0b",), folder=tmp_path)))
+    assert "it is not a command" in str(
+        refusal(CommandChannel(arguments=("a\0b",), folder=tmp_path))
+    )
 
 
 def test_a_command_that_is_killed_is_told(tmp_path: Path) -> None:
     error = refusal(python(tmp_path, "import os; os.kill(os.getpid(), 9)"))
 
-    assert str(error) == "was ended by signal 9"
+    assert str(error) == "was killed by signal 9"
 
 
 def test_a_command_that_takes_too_long_ends_with_all_it_has_started(tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_a_command_that_takes_too_long_ends_with_all_it_has_started(tmp_path: Pa
         "time.sleep(60)"
     )
 
-    error = refusal(python(tmp_path, script), patience=0.5)
+    error = refusal(python(tmp_path, script), timeout=0.5)
 
     assert str(error) == "did not end within 0.5 s"
     assert error.printed in ("waiting", "")

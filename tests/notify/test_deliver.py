@@ -15,9 +15,9 @@ from runner.ledger.store import Ledger
 from runner.notify.deliver import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
-    MOST_TRIES,
+    MAX_TRIES,
     deliver,
-    without_secrets,
+    environment_without_secrets,
 )
 from runner.notify.subscribers import register
 from runner.spec.project import find_project
@@ -109,7 +109,7 @@ def test_a_hook_that_fails_is_tried_again_later_and_told_of_once(house: House) -
     house.ends()
 
     house.passes()
-    assert house.said == ["notify: webhook in A: nobody is at home; it is tried again"]
+    assert house.said == ["notify: webhook in A: nobody is at home; a later pass tries again"]
     house.clock.now += FIRST_PAUSE - 1
     house.passes()
     assert house.post.tried == 1
@@ -127,21 +127,21 @@ def test_a_hook_that_fails_is_tried_again_later_and_told_of_once(house: House) -
 
 def test_what_is_not_taken_after_eight_tries_is_given_up_and_that_is_told(house: House) -> None:
     house.tells(webhook())
-    house.post.failures = MOST_TRIES
+    house.post.failures = MAX_TRIES
     house.ends(RunState.PARTIAL)
     house.ends(RunState.SUCCEEDED)
 
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         house.passes()
         house.clock.now += LONGEST_PAUSE
-    assert house.post.tried == MOST_TRIES
+    assert house.post.tried == MAX_TRIES
     house.passes()
 
     assert house.post.kinds == ["succeeded"]
     assert kinds(house.ledger).count("not_told") == 1
     assert len(house.said) == 2
     assert house.said[1].startswith(
-        "notify: webhook in A: nobody is at home; after 8 tries it will not be told: hello: partial"
+        "notify: webhook in A: nobody is at home; given up after 8 tries: hello: partial"
     )
 
 
@@ -160,7 +160,7 @@ def test_a_missing_extra_is_a_failure_in_words(house: House) -> None:
     house.ends()
     house.passes()
 
-    assert house.said == ["notify: webhook in A: pip install it; it is tried again"]
+    assert house.said == ["notify: webhook in A: pip install it; a later pass tries again"]
 
 
 def test_what_a_command_printed_is_shown_and_not_kept(house: House, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_what_a_command_printed_is_shown_and_not_kept(house: House, tmp_path: Pa
     house.ends()
     house.passes()
 
-    assert house.said == ["notify: webhook in A: failed: 5ecre7; it is tried again"]
+    assert house.said == ["notify: webhook in A: failed: 5ecre7; a later pass tries again"]
     with closing(sqlite3.connect(tmp_path / ".runner" / "ledger.db")) as connection:
         assert "5ecre7" not in "".join(connection.iterdump())
 
@@ -272,6 +272,6 @@ def test_a_command_gets_no_key_and_no_secret_address(tmp_path: Path) -> None:
         "HOME": "~",
     }
 
-    kept = without_secrets(find_project(tmp_path, {}), environ)
+    kept = environment_without_secrets(find_project(tmp_path, {}), environ)
 
     assert kept == {"EMPTY": "", "HOME": "~"}

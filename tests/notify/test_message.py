@@ -9,7 +9,7 @@ import pytest
 
 from runner.ledger.notifications import PendingEvent
 from runner.ledger.records import Event
-from runner.notify.message import message_of, sample
+from runner.notify.message import make_message, sample_message
 from tests.ledger.entries import RUN
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def message_for(
     kind: str, *, run: Run | None = None, job: str | None = None, **detail: object
 ) -> Message:
     event = Event(at=AT, kind=kind, job=job, revision=run.short if run else None, detail=detail)
-    return message_of(PendingEvent(number=17, event=event), run, project="project")
+    return make_message(PendingEvent(number=17, event=event), run, project="project")
 
 
 def test_the_fields_of_a_message() -> None:
@@ -31,7 +31,7 @@ def test_the_fields_of_a_message() -> None:
         "run_finished", run=RUN, job="hello", state="partial", succeeded=4, failed=2, reason="x" * 3
     )
 
-    assert json.loads(message.content()) == {
+    assert json.loads(message.to_json_line()) == {
         "version": 1,
         "id": message.id,
         "at": "2026-01-31T12:00:00Z",
@@ -39,12 +39,11 @@ def test_the_fields_of_a_message() -> None:
         "project": "project",
         "job": "hello",
         "revision": RUN.short,
-        "text": "hello: partial: 4 of 6 requests answered, 2 without success (xxx); "
-        f"see {RUN.folder}",
+        "text": f"hello: partial: 4 of 6 requests succeeded, 2 failed (xxx); see {RUN.folder}",
         "requests": {"total": 6, "succeeded": 4, "failed": 2},
         "output_dir": RUN.folder,
     }
-    assert message.content().endswith(b"}\n")
+    assert message.to_json_line().endswith(b"}\n")
     assert message.title == "runner: hello partial"
 
 
@@ -68,16 +67,16 @@ def test_the_variables_of_a_message() -> None:
         (message_for("trouble", job="hello", what="it waits"), "hello: it waits"),
         (
             message_for("recovered", what="lab is away", since=AT - 3 * 3600),
-            "over after 3 h: lab is away",
+            "resolved after 3 h: lab is away",
         ),
         (
             message_for("recovered", job="hello", what="it waits", since=AT - 90),
-            "hello: over after 1 min 30 s: it waits",
+            "hello: resolved after 1 min 30 s: it waits",
         ),
         (message_for("overdue", job="hello", problem="late"), "hello: late"),
         (
             message_for("run_finished", job="gone", state="succeeded", succeeded=1, failed=0),
-            "gone: succeeded: 1 of 1 request answered",
+            "gone: succeeded: 1 of 1 request succeeded",
         ),
     ],
 )
@@ -94,7 +93,7 @@ def test_what_a_provider_says_is_made_fit_to_be_shown() -> None:
 
 def test_the_same_thing_has_the_same_id_and_another_has_another() -> None:
     one, again, other = (message_for("trouble", what=what) for what in ("a", "a", "b"))
-    later = message_of(
+    later = make_message(
         PendingEvent(number=18, event=Event(at=AT, kind="trouble", detail={})),
         None,
         project="project",
@@ -108,15 +107,15 @@ def test_a_folder_whose_name_is_no_utf_8_can_be_told_of() -> None:
     event = PendingEvent(number=1, event=Event(at=AT, kind="trouble", detail={"what": "x"}))
 
     for message in (
-        message_of(event, None, project="caf\udce9"),
-        sample(project="\udce9", at=AT),
+        make_message(event, None, project="caf\udce9"),
+        sample_message(project="\udce9", at=AT),
     ):
-        message.content().decode()
+        message.to_json_line().decode()
         assert all(value.isprintable() for value in message.variables().values())
 
 
 def test_a_sample_says_that_it_is_one() -> None:
-    message = sample(project="project", at=AT)
+    message = sample_message(project="project", at=AT)
 
     assert message.kind == "test"
     assert "nothing has happened" in message.text

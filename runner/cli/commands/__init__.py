@@ -1,1 +1,1 @@
-"""The commands: one file for each, with the name of its command."""
+"""The commands of runner, one per file; the file has the name of its command."""

@@ -1,4 +1,4 @@
-"""The commands for what went another way than runner's: adopt, rebuild, orphans."""
+"""The command `runner adopt`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ import click
 
 from runner.cli.completion import complete_jobs
 from runner.cli.exit_codes import Command
-from runner.cli.session import (
-    find_job,
-    log_format,
-    open_context,
-    open_project,
-)
+from runner.cli.options import log_format_option
+from runner.cli.session import find_job, open_context, open_project
 from runner.errors import InvalidInput, UsageError
 
 if TYPE_CHECKING:
@@ -31,26 +27,26 @@ if TYPE_CHECKING:
     metavar="NAME",
     required=True,
     shell_complete=complete_jobs,
-    help="The job whose requests it asks.",
+    help="The job whose requests the batch contains.",
 )
-@log_format
+@log_format_option
 @click.pass_obj
 def adopt(directory: Path, batch_id: str, *, job: str) -> int:
-    """Take over a batch that a notebook or another tool has made.
+    """Adopt a batch that a notebook or another tool has created.
 
-    Its requests are compared with those of the job, one by one; the next reconcile then follows
-    and collects it as if runner had made it, and asks only what it leaves unanswered. Nothing is
-    submitted.
+    Compares the requests of the batch with those of the job, one by one, and records the batch in
+    the ledger. The next reconcile observes and collects it like a batch of runner, and submits
+    only the requests that did not succeed in it. Submits nothing itself.
     """
     from runner.reconcile.adopt_external import adopt_external
     from runner.reconcile.lock import locked
 
     if not batch_id.isprintable() or not batch_id.strip():
-        raise UsageError("BATCH_ID is no id of a batch: it is empty or holds strange characters")
+        raise UsageError("BATCH_ID is empty or contains characters that cannot be printed")
     project = open_project(directory)
     specs, _wanted = find_job(project, job, directory)
     with (
-        open_context(project) as (context, _opened, _voice),
+        open_context(project) as (context, _opened, _console),
         locked(project.ledger, wait=True),
     ):
         context.ledger.require_in_place()
@@ -59,16 +55,16 @@ def adopt(directory: Path, batch_id: str, *, job: str) -> int:
 
 
 def _desired_run(context: Context, specs: Specs) -> DesiredRun:
-    """Return what the one selected job asks for. Raises InvalidInput or LocalFileError."""
+    """Return the desired run of the one selected job. Raises InvalidInput or LocalFileError."""
     from runner.errors import LocalFileError
     from runner.reconcile.desired import resolve_desired
 
-    made = resolve_desired(
+    resolved = resolve_desired(
         context.project, specs.selected, context.ledger.runs(), None, context.ledger, writing=True
     )
-    if made.problems:
-        raise InvalidInput(made.problems)
-    for reason in made.unread.values():
+    if resolved.problems:
+        raise InvalidInput(resolved.problems)
+    for reason in resolved.unread.values():
         raise LocalFileError(reason)
-    [desired] = made.desired_runs
+    [desired] = resolved.desired_runs
     return desired

@@ -1,4 +1,4 @@
-"""The command that looks whether all that runner needs is there: doctor."""
+"""The command `runner doctor`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from runner.cli.exit_codes import Command
+from runner.cli.options import json_option
 from runner.cli.output import colours, width, write_json, write_output
 from runner.cli.session import open_project, open_specs
 
@@ -20,42 +21,42 @@ if TYPE_CHECKING:
     from runner.spec.project import Provider, Secret
 
 
-_PATIENCE: Final = 10.0
-"""Seconds for a provider to answer: somebody waits for this, and nothing depends on it."""
+_TIMEOUT: Final = 10.0
+"""Seconds for a provider to respond: less than in a pass, since a user waits for the result."""
 
 
 @click.command(cls=Command)
 @click.option(
     "--provider",
     metavar="NAME",
-    help="Look at this provider instead of those that the specs name.",
+    help="Check this provider instead of those that the specs use.",
 )
-@click.option("--offline", is_flag=True, help="Ask no provider anything.")
-@click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
+@click.option("--offline", is_flag=True, help="Do not connect to any provider.")
+@json_option("Print the checks as JSON.")
 @click.pass_obj
 def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: bool) -> int:
-    """Check that all is there which runner needs, and say what to do.
+    """Check the installation, the project and its providers, and say how to fix problems.
 
-    Versions, specs, git, ledger, file system, lock, disk, links, and what `notify`, `ping` and
-    `metrics` need; and of each provider its key, whether it answers, and its clock. Changes
-    nothing and sends no message; a provider is asked for its newest batches, once. Exits with 1
-    if a check fails; warnings are no failures.
+    Checks versions, specs, git, ledger, file system, lock, free space, links, and the settings
+    `notify`, `ping` and `metrics`; for each provider its API key, whether it responds, and its
+    clock. Changes nothing and sends no message; each provider gets one request, for its newest
+    batches. Exits with 1 if a check fails, not for warnings.
     """
     from runner.checks.doctor import CheckStatus
 
-    findings = tuple(_findings(directory, provider, offline=offline))
+    results = tuple(_run_checks(directory, provider, offline=offline))
     if as_json:
         from runner.report.doctor import doctor_json
 
-        write_json(doctor_json(findings))
+        write_json(doctor_json(results))
     else:
         from runner.report.doctor import render_doctor
 
-        write_output(render_doctor(findings, width=width(), colours=colours()))
-    return int(any(finding.health is CheckStatus.FAIL for finding in findings))
+        write_output(render_doctor(results, width=width(), colours=colours()))
+    return int(any(result.health is CheckStatus.FAIL for result in results))
 
 
-def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[CheckResult]:
+def _run_checks(directory: Path, named: str | None, *, offline: bool) -> Iterator[CheckResult]:
     from runner.checks import doctor
     from runner.checks.doctor import check_hooks, check_provider, providers_in_use
     from runner.errors import InvalidInput, UsageError
@@ -69,14 +70,14 @@ def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[
     except InvalidInput as error:
         first, *others = error.problems
         more = f", and {len(others)} more" if others else ""
-        yield doctor.fail("project", f"{first}{more}", "mend runner.yaml; the rest was not checked")
+        yield doctor.fail("project", f"{first}{more}", "fix runner.yaml; the rest was not checked")
         return
     if named is not None and named not in project.providers:
         known = one_of(named, sorted(project.providers), "there are")
-        raise UsageError(f'"{named}" is no provider of this project; {known}')
+        raise UsageError(f'"{named}" is not a provider of this project; {known}')
     try:
         specs = open_specs(project, (), directory)
-    except UsageError:  # there is no specs folder
+    except UsageError:  # the project has no specs folder
         specs = Specs(jobs=(), selected=(), problems=(), complete=False)
     yield from doctor.check_project(project, specs)
     yield from doctor.check_ledger(project, time.time)
@@ -88,7 +89,7 @@ def _findings(directory: Path, named: str | None, *, offline: bool) -> Iterator[
 
 
 def _client(provider: Provider, key: Secret | None) -> Client:
-    """Open a client that tries once and does not wait long."""
+    """Open a client with a short timeout and without retries."""
     from runner.api.client import Client
     from runner.api.retry import RetryPolicy, Timeouts
 
@@ -96,5 +97,5 @@ def _client(provider: Provider, key: Secret | None) -> Client:
         provider,
         key,
         policy=RetryPolicy(tries=1),
-        timeouts=Timeouts(connect=_PATIENCE, read=_PATIENCE, write=_PATIENCE, pool=_PATIENCE),
+        timeouts=Timeouts(connect=_TIMEOUT, read=_TIMEOUT, write=_TIMEOUT, pool=_TIMEOUT),
     )

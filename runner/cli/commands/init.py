@@ -1,4 +1,4 @@
-"""The command that begins: init."""
+"""The command `runner init`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _TEMPLATE: Final = {
     "specs/hello.yaml": ("runner.cli", "template/specs/hello.yaml"),
     _PROJECT: ("runner.cli", "template/runner.yaml"),
 }
-"""Each file of a project, and the package and file that it is a copy of.
+"""The files of a new project; for each, the package and file that it is copied from.
 
-The project file comes last: where it is, everything is. Schemas are copied, not referred to: an
-editor of whoever clones the project need not know where runner is installed, if it is.
+`runner.yaml` is written last, so that a project that has it is complete. The schemas are copied, so
+that editors find them in every clone of the project, also where runner is not installed.
 """
 
 _IGNORED: Final = (b".runner/", b"outputs/")
@@ -41,20 +41,20 @@ _IGNORED: Final = (b".runner/", b"outputs/")
 )
 @click.pass_obj
 def init(directory: Path, folder: Path | None) -> int:
-    """Make a project in DIR (default: here) that runs at once on the local provider.
+    """Create a project in DIR that runs immediately on the local provider.
 
-    Files that are there already are kept as they are, and a folder that is a project already
-    gets no example job. The first line of its YAML files tells editors which schema to check
-    them by; `runner schema --help` tells more.
+    DIR is the current folder by default. Existing files are not changed, and an existing project
+    gets no example job. The first line of the YAML files names the JSON Schema with which editors
+    check them; see `runner schema --help`.
     """
     root = directory / folder if folder is not None else directory
     try:
         if (root / _PROJECT).exists():
-            note(f"kept     {root / _PROJECT}: this is a project already")
+            note(f"kept     {root / _PROJECT}: the project exists already")
         else:
             for name, (package, source) in _TEMPLATE.items():
-                _make(root / name, resources.files(package).joinpath(source).read_bytes())
-        _ignore(root / ".gitignore")
+                _create(root / name, resources.files(package).joinpath(source).read_bytes())
+        _extend_gitignore(root / ".gitignore")
     except OSError as error:
         raise LocalFileError(
             f"{error.filename or root} cannot be written: {error.strerror or error}"
@@ -64,7 +64,7 @@ def init(directory: Path, folder: Path | None) -> int:
     return 0
 
 
-def _make(target: Path, content: bytes) -> None:
+def _create(target: Path, content: bytes) -> None:
     if target.exists():
         note(f"kept     {target}")
         return
@@ -74,8 +74,8 @@ def _make(target: Path, content: bytes) -> None:
     note(f"created  {target}")
 
 
-def _ignore(path: Path) -> None:
-    """Let git leave out what runner makes; lines that are there already are kept."""
+def _extend_gitignore(path: Path) -> None:
+    """Add the folders that runner writes to a `.gitignore`; its other lines are not changed."""
     content = path.read_bytes() if path.exists() else b""
     missing = [entry for entry in _IGNORED if entry not in content.splitlines()]
     if not missing:

@@ -1,4 +1,4 @@
-"""The command about those who are told: notify."""
+"""The command `runner notify`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.option("--test", is_flag=True, help="Send a sample to each of them.")
+@click.option("--test", is_flag=True, help="Send a test message to each hook.")
 @click.pass_obj
 def notify(directory: Path, *, test: bool) -> int:
-    """List who is told of what has changed, and whether that works.
+    """List the notification hooks of runner.yaml, and whether their last messages arrived.
 
-    They stand under `notify` in runner.yaml. With --test each gets a sample; exits with 1 if one
-    of them does not take it.
+    With --test, sends a test message to each hook and exits with 1 if one does not accept it.
     """
     project = open_project(directory)
     if not project.hooks:
-        note("nobody is told of anything; say under `notify` in runner.yaml who should be")
+        note("no notification hooks; add them under `notify` in runner.yaml")
         return 0
-    return _send_samples(project) if test else _list(project)
+    return _send_sample_messages(project) if test else _list(project)
 
 
 def _list(project: Project) -> int:
@@ -48,20 +47,20 @@ def _list(project: Project) -> int:
     return 0
 
 
-def _send_samples(project: Project) -> int:
+def _send_sample_messages(project: Project) -> int:
     from runner.errors import MissingExtra, NotDelivered
-    from runner.notify.deliver import in_full, send
-    from runner.notify.message import sample
+    from runner.notify.deliver import error_with_output, send
+    from runner.notify.message import sample_message
     from runner.report.hooks import render_sample
     from runner.spec.credentials import Environment
 
-    message = sample(project=project.root.name, at=time.time())
+    message = sample_message(project=project.root.name, at=time.time())
     failed = False
     for hook in project.hooks:
         problem = None
         try:
             send(hook.way, message, project, Environment())
         except (NotDelivered, MissingExtra) as error:
-            problem, failed = in_full(error), True
+            problem, failed = error_with_output(error), True
         write_output(render_sample(hook, problem, colours=colours()))
     return int(failed)

@@ -1,4 +1,4 @@
-"""The commands that look at specs and say what would be done: validate, plan."""
+"""The command `runner plan`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from runner.cli.completion import complete_specs
 from runner.cli.exit_codes import Command
+from runner.cli.options import json_option, specs_argument
 from runner.cli.output import (
     colours,
     note,
@@ -19,37 +19,33 @@ from runner.cli.output import (
     write_json,
     write_output,
 )
-from runner.cli.session import open_project, open_specs, providers, recorded
-
-_SELECTORS = click.argument(
-    "selectors", metavar="[SPEC]...", nargs=-1, shell_complete=complete_specs
-)
+from runner.cli.session import open_project, open_specs, providers, read_ledger
 
 
 @click.command(cls=Command)
-@_SELECTORS
-@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+@specs_argument
+@json_option("Print the plan as JSON.")
 @click.option(
     "-o",
     "--out",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Keep the plan in FILE, for `reconcile --plan FILE`.",
+    help="Save the plan to FILE, for `reconcile --plan FILE`.",
 )
 @click.option(
     "--detailed-exitcode",
     "detailed",
     is_flag=True,
-    help="Exit with 0 if there is nothing to do, 2 if changes are pending, 1 on any error.",
+    help="Exit with 0 if there is nothing to do, 2 if there are changes, 1 on any error.",
 )
 @click.pass_obj
 def plan(
     directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
 ) -> int:
-    """Show what reconcile would do; change nothing.
+    """Show what reconcile would do, without changing anything.
 
-    SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'; all specs
-    without one. Providers are asked what they have, nothing is sent that changes anything.
+    SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'. Without SPEC,
+    the plan is for all specs. Reads the state of batches and files from the providers.
     """
     from runner.errors import RunnerError
 
@@ -57,7 +53,7 @@ def plan(
         return _plan(directory, selectors, as_json=as_json, out=out, detailed=detailed)
     except RunnerError as error:
         if detailed and error.exit_code != 1:
-            # 2 would say that changes are pending.
+            # With --detailed-exitcode, 2 means that there are changes.
             print_error(error)
             return 1
         raise
@@ -71,7 +67,7 @@ def _plan(
 
     project = open_project(directory)
     specs = open_specs(project, selectors, directory)
-    with recorded(project) as ledger, providers(project) as opened, Console() as console:
+    with read_ledger(project) as ledger, providers(project) as opened, Console() as console:
         made = preview(
             project,
             specs,
@@ -79,7 +75,7 @@ def _plan(
             opened.open,
             everything=not selectors,
             clock=time.time,
-            moving=console.moving,
+            moving=console.progress,
         )
     problems = (*specs.problems, *made.problems)
     print_problems(problems)
@@ -102,10 +98,7 @@ def _plan(
 
         write_output(render_plan(made, width=width(), colours=colours()))
     if out is not None:
-        note(
-            f"saved in {out}; `runner reconcile --plan {out}` applies it, unless it is out of "
-            f"date by then"
-        )
+        note(f"plan saved to {out}; to apply exactly this plan: runner reconcile --plan {out}")
     changes = any(not action.bookkeeping for action in made.plan.actions)
     if detailed:
         return 1 if problems or made.failed else 2 if changes else 0

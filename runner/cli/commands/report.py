@@ -1,4 +1,4 @@
-"""The command that makes a page for people to look at: report."""
+"""The command `runner report`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Final
 
 import click
 
-from runner.cli.completion import complete_known_jobs
 from runner.cli.exit_codes import Command
+from runner.cli.options import jobs_argument
 from runner.cli.output import note, print_problems, write_output
-from runner.cli.session import open_project, open_specs, recorded, recorded_jobs
+from runner.cli.session import open_project, open_specs, read_ledger, recorded_jobs
 
 _STDOUT: Final = "-"
-_MOST_SAMPLES: Final = 50
+_MAX_SAMPLES: Final = 50
 
 
 @click.command(cls=Command)
-@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs)
+@jobs_argument
 @click.option(
     "-o",
     "--output",
@@ -29,23 +29,23 @@ _MOST_SAMPLES: Final = 50
     type=click.Path(allow_dash=True),
     default="report.html",
     show_default=True,
-    help="Where to write the page; - for stdout.",
+    help="The file to write; - for stdout.",
 )
 @click.option(
     "--samples",
     metavar="N",
-    type=click.IntRange(0, _MOST_SAMPLES),
+    type=click.IntRange(0, _MAX_SAMPLES),
     default=3,
     show_default=True,
-    help="How many requests of each job to show beside their answers; 0 for none.",
+    help="The number of requests of each job to show with their responses; 0 for none.",
 )
 @click.pass_obj
 def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int) -> int:
-    """Write one HTML page about jobs, their batches, errors and answers.
+    """Write an HTML report about jobs, their batches, errors and responses.
 
-    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; all jobs
-    without one, those whose spec is gone included. The page needs no other file and no network;
-    its links lead to the outputs from where it is written. Asks nobody, changes nothing else.
+    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder. Without JOB,
+    the report has all jobs, also those whose spec was deleted. It is one file that needs no
+    network; its links to the outputs are relative to it. Sends nothing to any provider.
     """
     from runner.outputs.durable_files import write_whole
     from runner.report.page.document import render_page
@@ -54,7 +54,7 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
 
     project = open_project(directory)
     target = None if output == _STDOUT else _target(output)
-    with recorded(project) as ledger:
+    with read_ledger(project) as ledger:
         known = recorded_jobs(ledger)
         specs = open_specs(project, jobs, directory, known=known)
         project_report = gather_report(
@@ -69,7 +69,7 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
     page = render_page(project_report, now=time.time())
     print_problems(specs.problems)
     if target is None:
-        write_output(_spelt(page))
+        write_output(_encodable(page))
     else:
         content = page.encode()
         write_whole(target, content)
@@ -78,10 +78,10 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
 
 
 def _target(output: str) -> Path:
-    """Return where the page is to be written. Raises UsageError where it cannot be a file."""
+    """Return the path of the report. Raises UsageError if it cannot be a regular file."""
     from runner.errors import UsageError
 
-    path = Path(os.path.abspath(output))  # noqa: PTH100 -- a link's own folder is where links begin
+    path = Path(os.path.abspath(output))  # noqa: PTH100 -- links in the report start at the folder of a symlink itself
     if not output or path.is_dir():
         raise UsageError(f"{output or 'FILE'} is a folder: name the file to write")
     if path.exists() and not path.is_file():
@@ -89,7 +89,7 @@ def _target(output: str) -> Path:
     return path
 
 
-def _spelt(page: str) -> str:
-    """Write a page in the characters that stdout has; HTML has names for all others."""
+def _encodable(page: str) -> str:
+    """Replace the characters that stdout cannot encode by HTML character references."""
     encoding = (sys.stdout.encoding or "utf-8") if sys.stdout is not None else "utf-8"
     return page.encode(encoding, "xmlcharrefreplace").decode(encoding)

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.commands.reconcile import _asked_for
 from runner.cli.completion import complete_jobs
 from runner.cli.exit_codes import Command
+from runner.cli.options import log_format_option
 from runner.cli.session import (
     conclude,
+    current_run,
     find_job,
-    log_format,
     one_pass,
     open_context,
     open_project,
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("job", metavar="JOB", shell_complete=complete_jobs)
-@log_format
+@log_format_option
 @click.pass_obj
 def retry(directory: Path, job: str) -> int:
-    """Ask the unanswered requests of JOB again, permanent failures included."""
+    """Resubmit the requests of JOB that did not succeed, also those that failed permanently."""
     from runner.reconcile.lock import locked
     from runner.reconcile.run_lifecycle import reopen
 
@@ -38,21 +38,21 @@ def retry(directory: Path, job: str) -> int:
     with open_context(project) as (context, opened, console):
         with locked(project.ledger, wait=True):
             context.ledger.require_in_place()
-            run = _asked_for(project, specs, context.ledger, context.ledger.runs())
+            run = current_run(project, specs, context.ledger, context.ledger.runs())
             if run is None:
                 raise UsageError(
-                    f"{name} has never been run as its spec stands; run `runner reconcile {name}`"
+                    f"{name} has no run of its current spec; run `runner reconcile {name}`"
                 )
             if not run.state.final:
-                console.say(f"still {run.state}; it goes on by itself", job=name)
+                console.info(f"still {run.state}; nothing to resubmit yet", job=name)
             elif run.succeeded == run.requests:
-                console.say("every request is answered; nothing to ask again", job=name)
+                console.info("all requests succeeded; nothing to resubmit", job=name)
                 return 0
             else:
                 reopen(context, run, next_round=True, attempts=wanted.attempts)
         try:
             report = one_pass(context, opened, console, specs)
         except LockHeld:
-            console.say("the reconcile at work goes on with it", job=name)
+            console.info("the running reconcile resubmits them", job=name)
             return 0
         return conclude(report, specs, console)

@@ -1,4 +1,4 @@
-"""The command for editors and programs: schema."""
+"""The command `runner schema`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 _PACKAGES: Final = ("runner.spec", "runner.report")
-"""Those with schemas: of what people write, and of what runner prints and records."""
+"""The packages with schemas: of the YAML that users write; of the JSON that runner writes."""
 
 _SUFFIX: Final = ".json"
 
 
 def schemas() -> dict[str, Traversable]:
-    """Return the schemas that come with runner, by name."""
+    """Return the files of the schemas that are part of runner, by name."""
     files = [
         file
         for package in _PACKAGES
@@ -34,19 +34,19 @@ _NAMES: Final = tuple(schemas())
 
 
 @click.command(
-    help=f"""Print a JSON Schema: what a document may hold, with examples.
+    help=f"""Print the JSON Schema of a document, with examples.
 
-    NAME is one of {", ".join(_NAMES)}. `spec` and `project` are for what you write, specs and
-    runner.yaml; `record` is for run.json, `log` for a line of --log-format json, the others for
-    what --json prints. All are draft-07, which is what editors know best.
+    NAME is one of {", ".join(_NAMES)}. `spec` and `project` are for specs and runner.yaml,
+    `record` is for run.json, `log` for a line of --log-format json, the others for the output of
+    --json. All are draft-07, which most editors support.
 
-    An editor checks a YAML file by the schema that its first line names; `runner init` writes
-    that line, and the schemas into schemas/. After an upgrade of runner,
-    `runner schema spec > schemas/spec.json` brings one up to date.
+    An editor checks a YAML file with the schema that its first line names. `runner init` writes
+    that line, and the schemas into schemas/. After an upgrade of runner, update them:
+    `runner schema spec > schemas/spec.json`, and the same for `project`.
     """
 )
 @click.argument("name", metavar="NAME", type=click.Choice(_NAMES))
 def schema(name: str) -> int:
-    """Print a schema."""
+    """Print a schema; the help is built above, since it lists the names."""
     write_output(schemas()[name].read_text(encoding="utf-8"))
     return 0

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.commands.plan import _SELECTORS
 from runner.cli.exit_codes import Command
-from runner.cli.output import (
-    note,
-    print_problems,
-)
+from runner.cli.options import specs_argument
+from runner.cli.output import note, print_problems
 from runner.cli.session import open_project, open_specs
 
 if TYPE_CHECKING:
@@ -19,14 +16,14 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@_SELECTORS
+@specs_argument
 @click.pass_obj
 def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     """Check specs and inputs offline.
 
-    SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'; all specs
-    without one. Prints one line for each problem on stderr and exits with 2; nothing is sent
-    anywhere.
+    SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'. Without SPEC,
+    all specs are checked. Prints one line per problem on stderr and exits with 2 if there is one.
+    Sends nothing.
     """
     from runner.cli.console import Console
     from runner.errors import InvalidInput
@@ -39,7 +36,7 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     with Console() as console:
         for job in specs.selected:
             try:
-                requests += scan_input(job, None, moving=console.moving).requests
+                requests += scan_input(job, None, moving=console.progress).requests
             except InvalidInput as error:
                 problems.extend(error.problems)
     print_problems(problems)

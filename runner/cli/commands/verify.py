@@ -1,15 +1,14 @@
-"""The command that looks whether results are still what they were: verify."""
+"""The command `runner verify`."""
 
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.completion import complete_known_jobs
 from runner.cli.exit_codes import Command
+from runner.cli.options import jobs_argument, json_option
 from runner.cli.output import (
     colours,
     note,
@@ -19,7 +18,7 @@ from runner.cli.output import (
     write_json,
     write_output,
 )
-from runner.cli.session import open_project, open_specs
+from runner.cli.session import open_project, open_specs, read_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,16 +30,16 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs)
-@click.option("--json", "as_json", is_flag=True, help="Print what was checked as JSON.")
+@jobs_argument
+@json_option("Print the checks as JSON.")
 @click.pass_obj
 def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
-    """Hash inputs, raw files and outputs again and compare them with the records.
+    """Check that inputs, raw files and outputs still match their records.
 
-    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; all jobs and
-    all outputs without one. Every revision that has a run.json is held against it: the digest of
-    each file, the counts, and the origin of each line in raw/. Asks nobody, changes nothing.
-    Exits with 1 if something does not match, or a JOB that was named has nothing to check.
+    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder. Without JOB,
+    all jobs and all outputs are checked. Compares each revision with its run.json: the digest of
+    every file, the counts, and for each line of the outputs its line in raw/. Sends nothing and
+    changes nothing. Exits with 1 for a mismatch, or if a named JOB has nothing to check.
     """
     from runner.checks.verify import verify as check
     from runner.cli.console import Console
@@ -53,13 +52,13 @@ def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
         ledger: Ledger | None = None
         unusable = False
         try:
-            ledger = _ledger(project, stack)
+            ledger = stack.enter_context(read_ledger(project))
         except LedgerError as error:
             unusable = True
             print_error(error)
-            note("the files are checked without it")
+            note("the files are checked without the ledger")
         with Console() as console:
-            found = check(project, specs.selected, others, ledger, moving=console.moving)
+            found = check(project, specs.selected, others, ledger, moving=console.progress)
     if as_json:
         from runner.report.verify import verification_json
 
@@ -73,20 +72,12 @@ def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
     return 2 if specs.problems else 0
 
 
-def _ledger(project: Project, stack: contextlib.ExitStack) -> Ledger | None:
-    """Open the ledger for looking only; None if there is none. Raises LedgerError."""
-    from runner.ledger.store import Ledger
-
-    ledger = Ledger.open_read_only(project.ledger, clock=time.time)
-    return None if ledger is None else stack.enter_context(ledger)
-
-
 def _selected(
     project: Project, jobs: Sequence[str], directory: Path
 ) -> tuple[Specs, Sequence[str] | None]:
-    """Return the specs that are selected, and the names of jobs that have outputs alone.
+    """Return the selected specs, and the selected names of jobs that have outputs but no spec.
 
-    None for the latter stands for all of them. Raises UsageError for what is neither.
+    None instead of the names selects all of them. Raises UsageError for a selector that is neither.
     """
     from runner.checks.verify import has_outputs
     from runner.errors import UsageError

@@ -1,4 +1,4 @@
-"""The command that goes on looking: watch. It asks no provider and changes nothing."""
+"""The command `runner watch`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import os
 import select
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.completion import complete_known_jobs
-from runner.cli.exit_codes import Command
-from runner.cli.options import SECONDS, finite
+from runner.cli.exit_codes import INTERRUPTED, TERMINATED, Command
+from runner.cli.options import SECONDS, jobs_argument
 from runner.cli.output import colours, is_terminal, note, print_problems, write_output
-from runner.cli.session import open_project, open_specs, recorded, recorded_jobs
+from runner.cli.session import open_project, open_specs, read_ledger, recorded_jobs
 from runner.cli.signals import Terminated
 
 if TYPE_CHECKING:
@@ -29,60 +28,55 @@ if TYPE_CHECKING:
     from runner.spec.project import Project
 
 
-_INTERRUPTED: Final = 130
-_TERMINATED: Final = 143
-
-
 @click.command(cls=Command)
-@click.argument("jobs", metavar="[JOB]...", nargs=-1, shell_complete=complete_known_jobs)
+@jobs_argument
 @click.option(
     "--interval",
     metavar="SECONDS",
     type=SECONDS,
-    callback=finite,
     default=1,
     show_default=True,
-    help="Seconds between looks at the ledger.",
+    help="Seconds between two reads of the ledger.",
 )
 @click.pass_obj
 def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
-    """Follow where jobs stand until all are final.
+    """Show the state of each job until all are final.
 
-    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; all jobs
-    without one, and those at work whose spec is gone. Reads the ledger alone: a reconcile, by
-    hand or from cron, does the work meanwhile. In a pipe or a file, one line for each change. q
-    or Ctrl-C ends it before.
+    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder. Without JOB,
+    all jobs are shown, also those without a spec that are not final. Only reads the ledger: the
+    passes are made by `runner reconcile`, by hand or by cron. In a pipe or a file, prints one line
+    per change. Press q or Ctrl-C to quit.
     """
     from runner.views.jobs import overview
 
     project = open_project(directory)
-    with recorded(project) as ledger:
+    with read_ledger(project) as ledger:
         specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
-        left = overview(project, (), ledger, gone=specs.gone)
-    gone = [view.name for view in left if not view.state.final or view.name in jobs]
+        without_spec = overview(project, (), ledger, gone=specs.gone)
+    gone = [view.name for view in without_spec if not view.state.final or view.name in jobs]
     print_problems(specs.problems)
     if not specs.selected and not gone:
         if not specs.problems:
             note("no jobs yet: there is no spec")
         return 2 if specs.problems else 0
     try:
-        with contextlib.closing(_LedgerWatcher(project, specs.selected, gone)) as lookout:
-            follow = _draw if _can_draw() else _print
-            seen = follow(lookout, interval)
+        with contextlib.closing(_LedgerWatcher(project, specs.selected, gone)) as watcher:
+            show = _draw if _can_draw() else _print
+            state = show(watcher, interval)
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
     except Terminated:
-        return _TERMINATED
+        return TERMINATED
     if specs.problems:
         return 2
-    return int(seen.settled and any(view.state in ("failed", "partial") for view in seen.views))
+    return int(state.settled and any(view.state in ("failed", "partial") for view in state.views))
 
 
 class _LedgerWatcher:
-    """Looks at the ledger, again if it has changed.
+    """Reads the state of jobs from the ledger whenever it has changed.
 
-    The specs, and the jobs without one, are those of the beginning. Holds no lock between looks,
-    and none that a reconcile would have to wait for during one.
+    The jobs are those selected at the start. A read never makes a reconcile wait, and no lock is
+    held between two reads.
     """
 
     def __init__(self, project: Project, jobs: Sequence[Job], gone: Sequence[str]) -> None:
@@ -91,7 +85,7 @@ class _LedgerWatcher:
         self._gone = gone
         self._ledger: Ledger | None = None
         self._version: int | None = None
-        self._seen: WatchState | None = None
+        self._state: WatchState | None = None
 
     def close(self) -> None:
         """Close the ledger."""
@@ -99,8 +93,8 @@ class _LedgerWatcher:
             self._ledger.close()
             self._ledger = None
 
-    def look(self) -> WatchState:
-        """Return where the jobs stand: the same object as before if nothing has changed.
+    def read(self) -> WatchState:
+        """Return the state of the jobs: the same object as before if nothing has changed.
 
         Raises LedgerError.
         """
@@ -112,12 +106,12 @@ class _LedgerWatcher:
         if self._ledger is None:
             self._ledger = Ledger.open_read_only(self._project.ledger, clock=time.time)
         version = None if self._ledger is None else self._ledger.version
-        if self._seen is None or self._ledger is not before or version != self._version:
+        if self._state is None or self._ledger is not before or version != self._version:
             self._version = version
-            self._seen = self._watched()
-        return self._seen
+            self._state = self._read()
+        return self._state
 
-    def _watched(self) -> WatchState:
+    def _read(self) -> WatchState:
         from runner.ledger.queries import history
         from runner.report.watch import EVENTS_LOOKED_AT, WatchState
         from runner.views.jobs import overview
@@ -135,49 +129,49 @@ class _LedgerWatcher:
 
 
 def _can_draw() -> bool:
-    from runner.cli.live import shows_drawings
+    from runner.cli.live import supports_display
 
-    return is_terminal(sys.stdout) and shows_drawings(sys.stdout)
+    return is_terminal(sys.stdout) and supports_display(sys.stdout)
 
 
-def _print(lookout: _LedgerWatcher, interval: float) -> WatchState:
+def _print(watcher: _LedgerWatcher, interval: float) -> WatchState:
     """Print a line for each change, until all jobs are final."""
     before: WatchState | None = None
     while True:
-        seen = lookout.look()
-        for line in seen.changes(before, unix=time.time()):
+        state = watcher.read()
+        for line in state.changes(before, unix=time.time()):
             write_output(line + "\n")
-        if seen.settled:
-            return seen
-        before = seen
+        if state.settled:
+            return state
+        before = state
         time.sleep(interval)
 
 
-def _draw(lookout: _LedgerWatcher, interval: float) -> WatchState:
-    """Draw where the jobs stand, until all are final or q is pressed; their table stays."""
+def _draw(watcher: _LedgerWatcher, interval: float) -> WatchState:
+    """Draw the state of the jobs until all are final or q is pressed; then print the table."""
     from runner.cli.live import Display, terminal_size
 
-    seen = lookout.look()
+    state = watcher.read()
 
     def lines(width: int, height: int, colours: Colours) -> Sequence[str]:
-        return seen.lines(unix=time.time(), most=height - 1, width=width, colours=colours)
+        return state.lines(unix=time.time(), most=height - 1, width=width, colours=colours)
 
     with _keys() as keys, contextlib.closing(Display(sys.stdout, lines)):
-        while not seen.settled and not keys.pressed("q", within=interval):
-            seen = lookout.look()
+        while not state.settled and not keys.pressed("q", within=interval):
+            state = watcher.read()
     width, _height = terminal_size(sys.stdout)
-    write_output(seen.table(unix=time.time(), width=width, colours=colours()))
-    return seen
+    write_output(state.table(unix=time.time(), width=width, colours=colours()))
+    return state
 
 
 class _Keys:
-    """The keys that a person presses; none where `terminal` is None."""
+    """The keys pressed in a terminal; none if `terminal` is None."""
 
     def __init__(self, terminal: int | None) -> None:
         self._terminal = terminal
 
     def pressed(self, key: str, *, within: float) -> bool:
-        """Wait for so many seconds, or until the key is pressed."""
+        """Wait `within` seconds; return early, with True, if the key is pressed."""
         until = time.monotonic() + within
         while self._terminal is not None and (left := until - time.monotonic()) > 0:
             if select.select([self._terminal], [], [], left)[0]:
@@ -192,7 +186,7 @@ class _Keys:
 
 @contextlib.contextmanager
 def _keys() -> Iterator[_Keys]:
-    """Hear keys as they are pressed, unshown, where stdin is a terminal and this is before it."""
+    """Read keys from stdin without echo, if this process is in the foreground of a terminal."""
     import termios
     import tty
 
