@@ -136,7 +136,7 @@ def listener(hook: Hook, **values: Any) -> Subscriber:  # noqa: ANN401
         id=hook.id,
         name=str(hook),
         **{
-            "heard": 17,
+            "delivered": 17,
             "tries": 0,
             "failures": 0,
             "not_before": 0.0,

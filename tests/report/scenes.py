@@ -188,7 +188,7 @@ def preview(*what: steps.Action | Wait, notes: tuple[str, ...] = (), **values: A
                 waits=tuple(one for one in what if isinstance(one, Wait)),
                 notes=notes,
             ),
-            "wishes": (desired(),),
+            "desired_runs": (desired(),),
             "problems": (),
             "unasked": {},
             "failed": False,

@@ -243,7 +243,7 @@ UNCOUNTED: dict[str, Any] = {"request_counts": None, "expires_at": None}
 
 
 @pytest.mark.parametrize(
-    ("batch", "told"),
+    ("batch", "line"),
     [
         ({"created_at": None}, f"completed{DONE}"),
         ({"completed_at": None}, f"completed{DONE}"),
@@ -256,7 +256,7 @@ UNCOUNTED: dict[str, Any] = {"request_counts": None, "expires_at": None}
     ],
     ids=str,
 )
-def test_a_batch_says_how_long_it_took(batch: dict[str, Any], describe_event: str) -> None:
+def test_a_batch_says_how_long_it_took(batch: dict[str, Any], line: str) -> None:
     key = f"sentiment/{REVISION}/0001/1"
     shown = raw_batch(**batch)
     events = (event(0, "submitted", submission=key, batch=shown["id"], status="validating"),)
@@ -265,4 +265,4 @@ def test_a_batch_says_how_long_it_took(batch: dict[str, Any], describe_event: st
         JobHistory(view=view(batches=(shown,)), runs=(), events=events), folder="x", now=NOW
     )
 
-    assert f"    {shown['id']}  {describe_event}" in text.splitlines()
+    assert f"    {shown['id']}  {line}" in text.splitlines()

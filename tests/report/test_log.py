@@ -102,7 +102,7 @@ def test_a_problem_says_where_it_is(problem: Problem, place: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(
-    ("tidings", "level"),
+    ("notice", "level"),
     [
         (Notice(job="a", what="w", event="submitted"), Level.INFO),
         (Notice(job="a", what="w", event="run_finished", state=RunState.PARTIAL), Level.INFO),

@@ -176,7 +176,7 @@ ACTIVITIES: Final[dict[str, Activity]] = {
 }
 
 
-@pytest.mark.parametrize("painted", [False, True], ids=["plain", "coloured"])
+@pytest.mark.parametrize("coloured", [False, True], ids=["plain", "coloured"])
 @pytest.mark.parametrize("width", [80, 200])
 @pytest.mark.parametrize("name", ACTIVITIES)
 def test_what_is_going_on(name: str, width: int, *, coloured: bool) -> None:

@@ -40,7 +40,7 @@ def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) ->
     return WatchState.of(jobs, [of], [*running_story().events[:5], *again])
 
 
-@pytest.mark.parametrize("painted", [False, True], ids=["plain", "coloured"])
+@pytest.mark.parametrize("coloured", [False, True], ids=["plain", "coloured"])
 @pytest.mark.parametrize("width", [80, 200])
 def test_the_view(width: int, *, coloured: bool) -> None:
     lines = watched().lines(unix=NOW, most=23, width=width, colours=Colours(on=coloured))
