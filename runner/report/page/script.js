@@ -1,10 +1,3 @@
-"""The page's script: sorting, searching, unfolding. Everything can be read without it."""
-
-from __future__ import annotations
-
-from typing import Final
-
-SCRIPT: Final = """\
 'use strict';
 (() => {
   const table = document.getElementById('jobs-table');
@@ -84,4 +77,3 @@ SCRIPT: Final = """\
     });
   });
 })();
-"""
