@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import sys
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +22,7 @@ from runner.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runner.report.schedule import Scheduler
     from runner.spec.job import Specs
     from runner.spec.project import Project, Provider
 
@@ -56,41 +59,61 @@ def schedule(
     The snippet is on stdout, with the paths of this machine; what to do with it on stderr. Changes
     nothing. Exactly one of the four is to be named.
     """
-    from runner.report import schedule as here
-    from runner.report import schedule_elsewhere as there
+    from runner.report.schedule import (
+        Interval,
+        Scheduler,
+        ScheduleTarget,
+        render_schedule,
+        schedule_notes,
+    )
 
-    wanted = {
-        here.cron: cron,
-        here.systemd: systemd,
-        there.github_actions: github_actions,
-        there.kubernetes: kubernetes,
+    options = {
+        Scheduler.CRON: cron,
+        Scheduler.SYSTEMD: systemd,
+        Scheduler.GITHUB_ACTIONS: github_actions,
+        Scheduler.KUBERNETES: kubernetes,
     }
-    if sum(wanted.values()) != 1:
+    if sum(options.values()) != 1:
         raise click.UsageError("name one of --cron, --systemd, --github-actions, --kubernetes")
+    [scheduler] = [name for name, given in options.items() if given]
     try:
-        how_often = here.Interval.read(every)
+        interval = Interval.parse(every)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--every") from error
     project = open_project(directory)
     specs = open_specs(project, (), directory)
     print_problems(specs.problems)
-    elsewhere = github_actions or kubernetes
-    place = here.ScheduleTarget(
+    target = ScheduleTarget(
         name=_UNFIT.sub("-", project.root.name.lower()).strip("-")[:_LONGEST_NAME] or "project",
         program=_program(),
         folder=_fit(str(project.root)),
-        within=_within_repository(project.root) if elsewhere else ".",
-        state=_state(project) if elsewhere else (),
         variables=tuple(dict.fromkeys(_variables(project, specs))),
         requirement=_requirement(project),
-        every=how_often,
+        every=interval,
     )
-    [render] = [snippet for snippet, asked in wanted.items() if asked]
-    snippet, notes = render(place)
-    write_output(snippet)
-    for told in [*notes, *(_warnings(project, specs) if elsewhere else ())]:
-        note(f"note: {told}")
+    elsewhere = scheduler in (Scheduler.GITHUB_ACTIONS, Scheduler.KUBERNETES)
+    if elsewhere:
+        ledger, outputs = _state_folders(project)
+        target = replace(
+            target,
+            repository_folder=_within_repository(project.root),
+            ledger=ledger,
+            outputs=outputs,
+        )
+    write_output(render_schedule(scheduler, target, read_templates(scheduler)))
+    for text in schedule_notes(scheduler, target):
+        note(f"note: {text}")
+    for text in _warnings(project, specs) if elsewhere else ():
+        note(f"note: {text}")
     return 2 if specs.problems else 0
+
+
+def read_templates(scheduler: Scheduler) -> list[str]:
+    """Read the templates of a schedule."""
+    from runner.report.schedule import TEMPLATES
+
+    folder = resources.files("runner.cli").joinpath("template")
+    return [folder.joinpath(name).read_text("utf-8") for name in TEMPLATES[scheduler]]
 
 
 def _program() -> str:
@@ -129,10 +152,11 @@ def _simple(path: str) -> str:
     return path
 
 
-def _state(project: Project) -> tuple[str, ...]:
-    """Return the folders of ledger and outputs, seen from the project; raises UsageError.
+def _state_folders(project: Project) -> list[str]:
+    """Return the folders of the ledger and of the outputs, relative to the project.
 
-    They have to outlast what runs a pass elsewhere, and nothing else of the project may.
+    The schedule keeps these two folders between passes, and no other file of the project. Raises
+    UsageError where one of them is not a folder of its own inside the project.
     """
     folders = []
     kept = (
@@ -147,7 +171,7 @@ def _state(project: Project) -> tuple[str, ...]:
                 f"`{name}` in runner.yaml"
             )
         folders.append(_simple(folder.relative_to(project.root).as_posix()))
-    return tuple(folders)
+    return folders
 
 
 def _asked(project: Project, specs: Specs) -> list[Provider]:
