@@ -19,13 +19,14 @@ from runner.views.attempts import read_attempts
 from runner.views.batch_phases import phases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from runner.batch import Batch, BatchStatus
     from runner.outputs.failures import FailureKind
     from runner.report.colour import Colours
     from runner.views.attempts import Attempt, Failure
     from runner.views.jobs import JobHistory, JobView
+    from runner.views.token_usage import TokenUsage
 
 
 _KINDS_SHOWN: Final = 8
@@ -91,7 +92,7 @@ def _facts(view: JobView, folder: str, now: float) -> Iterator[tuple[str, str]]:
     )
     if view.created_at is not None:
         yield "began", _times(view, now)
-    if tokens := _tokens(view.usage):
+    if tokens := token_counts(view.tokens):
         yield "tokens", tokens
     if view.spec is not None:
         yield "spec", view.spec
@@ -107,19 +108,10 @@ def _times(view: JobView, now: float) -> str:
     return f"{moment(began)} UTC, took {span(view.finished_at - began)}"
 
 
-def _tokens(usage: Mapping[str, object] | None) -> str:
-    """Write what batches report of tokens, under either of the names that the API has for it."""
-    counts = {
-        what: count
-        for what, names in (
-            ("in", ("input_tokens", "prompt_tokens")),
-            ("out", ("output_tokens", "completion_tokens")),
-            ("in all", ("total_tokens",)),
-        )
-        for name in names
-        if isinstance(count := (usage or {}).get(name), int)
-    }
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+def token_counts(tokens: TokenUsage) -> str:
+    """Write the tokens that batches report: `7 in, 5 out, 12 in all`."""
+    counts = ((tokens.input, "in"), (tokens.output, "out"), (tokens.total, "in all"))
+    return ", ".join(f"{count:,} {what}" for count, what in counts if count is not None)
 
 
 def _failure_heading(job_history: JobHistory) -> str:

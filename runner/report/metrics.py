@@ -93,7 +93,8 @@ def _gauges(
         [
             ({"job": job.name, "kind": kind}, count)
             for job in own
-            for kind, count in job.tokens.items()
+            for kind, count in (("input", job.tokens.input), ("output", job.tokens.output))
+            if count is not None
         ],
     )
     yield (

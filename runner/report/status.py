@@ -92,7 +92,7 @@ def status_csv(views: Sequence[JobView]) -> str:
                 view.provider,
                 view.endpoint,
                 view.completion_window,
-                total_tokens(view),
+                view.tokens.total,
                 view.output_dir,
                 view.spec,
                 view.note,
@@ -124,12 +124,6 @@ def _apart(below: list[str]) -> list[str]:
     return ["", *below] if below else []
 
 
-def total_tokens(view: JobView) -> int | None:
-    """Return the tokens that the batches of a job report; None where none reports any."""
-    tokens = (view.usage or {}).get("total_tokens")
-    return tokens if isinstance(tokens, int) else None
-
-
 def expires_at(view: JobView) -> int | None:
     """Return when the first of the batches in flight expires, in Unix seconds."""
     return min((batch.expires_at for batch in view.in_flight if batch.expires_at), default=None)
@@ -155,7 +149,7 @@ def _in_flight(view: JobView, _now: float) -> str:
 
 
 def _tokens(view: JobView, _now: float) -> str:
-    tokens = total_tokens(view)
+    tokens = view.tokens.total
     return "-" if tokens is None else f"{tokens:,}"
 
 

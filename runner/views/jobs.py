@@ -15,6 +15,7 @@ from runner.planning.shard_progress import shard_progress
 from runner.reconcile.desired import job_folder, shown_path
 from runner.spec.identity import revision
 from runner.spec.job import METADATA_KEY
+from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -76,10 +77,15 @@ class JobView:
 
     @property
     def usage(self) -> dict[str, Any] | None:
-        """What the batches say that they used, summed; None where none says it."""
+        """The sum of the `usage` objects of the batches, number by number; None without any."""
         from runner.outputs.record import sum_usage
 
         return sum_usage(self.batches)
+
+    @property
+    def tokens(self) -> TokenUsage:
+        """The tokens that the batches report."""
+        return TokenUsage.sum(batch.get("usage") for batch in self.batches)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

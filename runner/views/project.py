@@ -24,7 +24,7 @@ from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.recorded import RAW
 from runner.views.jobs import JobHistory, overview, run_views, shown_folder
 from runner.views.samples import Samples, SampleSource, take_samples
-from runner.views.totals import Tokens, count_errors
+from runner.views.totals import count_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from runner.spec.job import Job
     from runner.spec.project import Project
     from runner.views.jobs import JobView
+    from runner.views.token_usage import TokenUsage
     from runner.views.totals import ErrorKind
 
 
@@ -80,8 +81,7 @@ class JobReport:
     """One job. `account` is None where it is told in short.
 
     `folder` is that of its outputs as people write it, `href` leads there if it is there.
-    `spec_gone` says that no spec asks for it any more; `tokens` are those of its wanted revision,
-    None where no batch reports any.
+    `spec_gone` says that no spec asks for it any more; `tokens` are those of its wanted revision.
     """
 
     view: JobView
@@ -89,7 +89,7 @@ class JobReport:
     href: str | None
     spec_gone: bool
     changed_at: float | None
-    tokens: Tokens | None
+    tokens: TokenUsage
     account: JobDetails | None
 
 
@@ -150,7 +150,7 @@ def gather_report(
                 href=teller.folder(view),
                 spec_gone=job is None,
                 changed_at=changed.get(view.name),
-                tokens=Tokens.sum(_batches(view.batches)),
+                tokens=view.tokens,
                 account=teller.tell(view, job) if number < most else None,
             )
             for number, (view, job) in enumerate(told)

@@ -11,7 +11,8 @@ from runner.views.conversation import Turn
 from runner.views.jobs import JobHistory
 from runner.views.project import JobDetails, JobReport, Link, ProjectReport, SubmittedBatch
 from runner.views.samples import Sample, Samples
-from runner.views.totals import ErrorKind, Tokens
+from runner.views.token_usage import TokenUsage
+from runner.views.totals import ErrorKind
 from tests.report.scenes import HOSTILE, NOW, view
 from tests.report.stories import partial_story, running_story
 
@@ -75,7 +76,7 @@ def short(told: JobView, **values: Any) -> JobReport:  # noqa: ANN401
             "href": None if told.state is RunState.PENDING else f"outputs/{told.revision}/",
             "spec_gone": False,
             "changed_at": None if told.state is RunState.PENDING else NOW - 600,
-            "tokens": None,
+            "tokens": TokenUsage(),
             "account": None,
             **values,
         }
@@ -112,7 +113,12 @@ def full(job_history: JobHistory, samples: Samples | None = None, **values: Any)
     )
     return short(
         told,
-        **{"folder": folder, "account": account, "tokens": Tokens(input=1, output=2), **values},
+        **{
+            "folder": folder,
+            "account": account,
+            "tokens": TokenUsage(input=1, output=2, total=3),
+            **values,
+        },
     )
 
 
@@ -151,7 +157,10 @@ def small() -> ProjectReport:
     jobs = (
         full(partial, SAMPLES),
         full(JobHistory(view=_named(running.view, "summaries"), runs=(), events=())),
-        short(view("banking77-intents"), tokens=Tokens(input=122_000, output=18_000)),
+        short(
+            view("banking77-intents"),
+            tokens=TokenUsage(input=122_000, output=18_000, total=140_000),
+        ),
         short(view("old-name", "cancelled", succeeded=1200), spec_gone=True),
         short(view("translations", "pending", revision=None, note="not reconciled yet")),
     )
@@ -236,7 +245,7 @@ def large(jobs: int, *, batches: int = 2, in_full: int = 40) -> ProjectReport:
                 )
             )
         else:
-            told.append(short(seen, tokens=Tokens(input=122_000 + number, output=18_000)))
+            told.append(short(seen, tokens=seen.tokens))
     return ProjectReport(
         project="surveys",
         version="0.0.0",

@@ -9,6 +9,7 @@ import pytest
 from runner.ledger import notifications, run_transitions, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.store import Ledger
+from runner.views.token_usage import TokenUsage
 from runner.views.totals import JobTotals, project_totals
 from tests.ledger.entries import KEY, PROVIDER, Clock, batch, bring_to
 
@@ -44,7 +45,7 @@ def jobs(*names: str) -> list[Job]:
 def test_a_job_that_was_never_run_is_pending(ledger: Ledger) -> None:
     found = project_totals(jobs("new"), ledger)
 
-    assert found.jobs == (JobTotals(name="new", state=RunState.PENDING, tokens={}),)
+    assert found.jobs == (JobTotals(name="new", state=RunState.PENDING, tokens=TokenUsage()),)
     assert (found.in_flight, found.oldest, found.troubles) == ({}, None, 0)
 
 
@@ -58,10 +59,32 @@ def test_a_job_in_flight(ledger: Ledger, clock: Clock) -> None:
     found = project_totals(jobs("hello"), ledger)
 
     assert found.jobs == (
-        JobTotals(name="hello", state=RunState.RUNNING, pending=6, tokens={"input": 40}),
+        JobTotals(
+            name="hello", state=RunState.RUNNING, pending=6, tokens=TokenUsage(input=40, total=40)
+        ),
     )
     assert (found.in_flight, found.oldest) == ({(PROVIDER, "finalizing"): 1}, 1000.0)
     assert found.troubles == 1
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}, (7, 5)),
+        ({"total_tokens": 12}, (None, None)),
+        ({"input_tokens": -7, "output_tokens": 2**70}, (None, None)),
+        ("many", (None, None)),
+    ],
+)
+def test_tokens_are_counted_under_either_name(
+    ledger: Ledger, usage: object, tokens: tuple[int | None, int | None]
+) -> None:
+    bring_to(ledger, SubmissionState.SUBMITTED)
+    submission_transitions.observed(ledger, KEY, PROVIDER, batch(status="finalizing", usage=usage))
+
+    [job] = project_totals(jobs("hello"), ledger).jobs
+
+    assert (job.tokens.input, job.tokens.output) == tokens
 
 
 def test_a_job_that_is_half_answered(ledger: Ledger) -> None:
@@ -87,6 +110,6 @@ def test_a_job_that_has_ended(ledger: Ledger) -> None:
     found = project_totals(jobs("hello"), ledger)
 
     assert found.jobs == (
-        JobTotals(name="hello", state=RunState.PARTIAL, succeeded=4, failed=2, tokens={}),
+        JobTotals(name="hello", state=RunState.PARTIAL, succeeded=4, failed=2, tokens=TokenUsage()),
     )
     assert found.in_flight == {}

@@ -11,7 +11,7 @@ from runner.report.page.figure import as_table, drawing, figure, label, legend, 
 from runner.report.page.markup import element
 from runner.report.page.scale import step_for
 from runner.text import moment, plural, span
-from runner.views.totals import Tokens
+from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -141,10 +141,11 @@ def _histogram(
 
 def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
     """Show what batches used, at the time at which they ended."""
-    used: list[tuple[float, Tokens]] = []
+    used: list[tuple[float, TokenUsage]] = []
     for flight in flights:
-        tokens, course = Tokens.of(flight.batch), course_of(flight.batch, now)
-        if tokens is not None and course is not None and course.over:
+        tokens = TokenUsage.of(flight.batch.raw.get("usage"))
+        course = course_of(flight.batch, now)
+        if tokens.total is not None and course is not None and course.over:
             used.append((course.ends, tokens))
     if not used:
         return None  # the summary says so
@@ -152,15 +153,16 @@ def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | No
     step = step_for(max(ends - begins, 1), _MOST_COLUMNS - 2)
     step = max(step, 60)
     first = floor(begins / step)
-    sums: dict[int, Tokens] = {}
+    sums: dict[int, TokenUsage] = {}
     for at, tokens in used:
         place = floor(at / step) - first
-        sums[place] = sums.get(place, Tokens()) + tokens
+        sums[place] = sums.get(place, TokenUsage()) + tokens
     if len(sums) == 1:
         return None  # the summary has the sum
-    total = sum((tokens for _, tokens in used), Tokens())
+    total = sum((tokens for _, tokens in used), TokenUsage())
     said = (
-        f"{total.total:,} in all: {total.input:,} in prompts, {total.output:,} in answers, "
+        f"{total.total or 0:,} in all: {total.input or 0:,} in prompts, "
+        f"{total.output or 0:,} in answers, "
         f"reported by {plural(len(used), 'batch')}; a column is {_length(step)} (UTC)."
     )
     return figure(
@@ -181,9 +183,9 @@ def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | No
             (
                 (
                     _begin((first + place) * step, step),
-                    f"{tokens.input:,}",
-                    f"{tokens.output:,}",
-                    f"{tokens.total:,}",
+                    f"{tokens.input or 0:,}",
+                    f"{tokens.output or 0:,}",
+                    f"{tokens.total or 0:,}",
                 )
                 for place, tokens in sorted(sums.items())
             ),
@@ -193,17 +195,17 @@ def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | No
     )
 
 
-def _columns(sums: dict[int, Tokens], first: int, step: int) -> Iterator[Html]:
+def _columns(sums: dict[int, TokenUsage], first: int, step: int) -> Iterator[Html]:
     columns = max(sums) + 1
     width = 100 / columns
-    most = max(1, *(tokens.total for tokens in sums.values()))
+    most = max(1, *(tokens.total or 0 for tokens in sums.values()))
     for place, tokens in sorted(sums.items()):
         y = float(_BASE)
-        for class_, count in (("tokens-in", tokens.input), ("tokens-out", tokens.output)):
+        for class_, count in (("tokens-in", tokens.input or 0), ("tokens-out", tokens.output or 0)):
             height = count / most * (_BASE - _TOP)
             if count:
                 y -= height
-                name = f"{_begin((first + place) * step, step)}: {tokens.total:,}"
+                name = f"{_begin((first + place) * step, step)}: {tokens.total or 0:,}"
                 yield rect(
                     place * width + width / 10, width * 0.8, y, height, class_,
                     element("title", name),

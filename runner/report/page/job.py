@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import SubmissionState
+from runner.report.job import token_counts
 from runner.report.page.course import course_of
 from runner.report.page.figure import data_table, scrolling
 from runner.report.page.icons import state_word
@@ -77,10 +78,8 @@ def _facts(job: JobReport, account: JobDetails) -> Html:
             f"{view.succeeded:,} answered, {view.failed:,} failed, {view.pending:,} pending",
         ),
     ]
-    if job.tokens is not None:
-        facts.append(
-            ("tokens", f"{job.tokens.input:,} in prompts, {job.tokens.output:,} in answers")
-        )
+    if tokens := token_counts(job.tokens):
+        facts.append(("tokens", tokens))
     return element(
         "dl",
         *(

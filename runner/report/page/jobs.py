@@ -96,7 +96,7 @@ def _tools(jobs: Sequence[JobReport]) -> Html:
 
 def _row(job: JobReport) -> Html:
     view = job.view
-    tokens = job.tokens.total if job.tokens is not None else None
+    tokens = job.tokens.total
     done = view.succeeded + view.failed
     share = 100 * done // view.total if view.total else 0
     changed = job.changed_at

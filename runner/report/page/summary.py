@@ -13,7 +13,7 @@ from runner.report.page.jobs import anchor
 from runner.report.page.markup import element
 from runner.report.safe_text import fit, plain
 from runner.text import moment, plural
-from runner.views.totals import Tokens
+from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -134,19 +134,20 @@ def _tokens(project_report: ProjectReport) -> Html:
     used = [
         tokens
         for flight in project_report.flights
-        if (tokens := Tokens.of(flight.batch)) is not None
+        if (tokens := TokenUsage.of(flight.batch.raw.get("usage"))).total is not None
     ]
-    total = sum(used, Tokens())
+    tokens = sum(used, TokenUsage())
+    total = tokens.total or 0
     if not used:
         said: list[Content] = ["no batch has reported any"]
         return _tile("Tokens", 0, stacked((), 0), said)
     return _tile(
         "Tokens",
-        total.total,
-        stacked((("tokens-in", total.input), ("tokens-out", total.output)), total.total),
+        total,
+        stacked((("tokens-in", tokens.input or 0), ("tokens-out", tokens.output or 0)), total),
         (
-            element("span", _square("tokens-in"), "prompts", _count(total.input)),
-            element("span", _square("tokens-out"), "answers", _count(total.output)),
+            element("span", _square("tokens-in"), "prompts", _count(tokens.input or 0)),
+            element("span", _square("tokens-out"), "answers", _count(tokens.output or 0)),
             f"reported by {len(used):,} of {plural(len(project_report.flights), 'batch')}",
         ),
     )
