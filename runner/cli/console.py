@@ -204,7 +204,8 @@ class Console:
 
         now = time.monotonic()
         with self._lock:
-            self._standing, self._next_look = run_progress(report.waits), now + pause
+            self._standing = run_progress(report.waits, time.time())
+            self._next_look = now + pause
             self._soon = self._soon or pause >= _PATIENCE
         self._show()
 

@@ -225,8 +225,8 @@ def _summary(attempts: Sequence[Attempt], now: float) -> Iterator[str]:
     yield plain(f"  batches: {_ranked(batch.status for batch in batches)}")
     spans: dict[BatchStatus, list[int]] = {}
     for batch in batches:
-        for phase in phases(batch):
-            if phase.seconds is not None:
+        for phase in phases(batch, now):
+            if phase.status is not None and phase.seconds is not None:
                 spans.setdefault(phase.status, []).append(phase.seconds)
     for status, took in spans.items():
         yield f"  {status}: half within {span(median(took))}, all within {span(max(took))}"
@@ -310,7 +310,8 @@ def _phases(batch: Batch, now: float) -> str:
         f"{phase.status} {span(phase.seconds)}"
         if phase.seconds is not None
         else f"{phase.status} for {span(now - phase.since)} now"
-        for phase in phases(batch)
+        for phase in phases(batch, now)
+        if phase.status is not None
     ]
     return ", ".join(told)
 

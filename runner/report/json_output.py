@@ -72,17 +72,17 @@ def job_json(view: JobView) -> dict[str, Any]:
     }
 
 
-def history_json(job_history: JobHistory, *, folder: str) -> dict[str, Any]:
+def history_json(job_history: JobHistory, *, folder: str, now: float) -> dict[str, Any]:
     """Return `show --json`: the job as in `status`, its runs, attempts and failures, its events.
 
-    `folder` is the output folder as people write it.
+    `folder` is the output folder as the user writes it, `now` is in Unix seconds.
     """
     return {
         **job_json(job_history.view),
         "runs": [job_json(run) for run in job_history.runs],
         "events": [event_json(event) for event in job_history.events],
         "submissions": [
-            _attempt_shape(attempt)
+            _attempt_shape(attempt, now)
             for run in job_history.runs
             for attempt in read_attempts(job_history.events, run.batches, run.revision)
         ],
@@ -105,7 +105,7 @@ def history_json(job_history: JobHistory, *, folder: str) -> dict[str, Any]:
     }
 
 
-def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
+def _attempt_shape(attempt: Attempt, now: float) -> dict[str, Any]:
     batch = attempt.batch
     return {
         "key": str(attempt.key),
@@ -120,7 +120,8 @@ def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
         "batch": None if batch is None else batch.id,
         "phases": [
             {"status": str(phase.status), "since": phase.since, "seconds": phase.seconds}
-            for phase in (() if batch is None else phases(batch))
+            for phase in (() if batch is None else phases(batch, now))
+            if phase.status is not None
         ],
         "failures": [
             {"code": failure.code, "count": failure.count, "messages": list(failure.examples)}

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from runner.batch import BatchStatus
 from runner.report.colour import NO_COLOURS, bar, lay_out_line, uncoloured
 from runner.report.safe_text import columns, fit, pad, plain
 from runner.text import plural, rough_span, size, span
+from runner.views.batch_phases import in_status_since
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -217,8 +217,11 @@ _FAR: Final = 100 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
-    """What some batches of a run are doing, and since when (Unix seconds) the first of them."""
+class StatusCount:
+    """The number of batches of a run with one status, and since when the first of them has it.
+
+    `since` is in Unix seconds, None where it is not known.
+    """
 
     name: str
     count: int
@@ -239,13 +242,16 @@ class RunProgress:
     failed: int
     total: int
     state: str = ""
-    phases: tuple[Phase, ...] = ()
+    phases: tuple[StatusCount, ...] = ()
     expires: float | None = None
     reasons: tuple[tuple[str, float], ...] = ()
 
     @classmethod
-    def of(cls, run: Run, waits: Sequence[Wait] = ()) -> RunProgress:
-        """Sum up a run with its submissions, and what a pass left to be waited for."""
+    def of(cls, run: Run, waits: Sequence[Wait] = (), *, now: float) -> RunProgress:
+        """Sum up a run with its submissions, and what a pass left to be waited for.
+
+        `now` is in Unix seconds.
+        """
         done = failed = 0
         opened = []
         for submission in run.submissions:
@@ -271,7 +277,7 @@ class RunProgress:
             done=min(done, run.requests),
             failed=min(failed, run.requests),
             total=run.requests,
-            phases=_phases(opened),
+            phases=_status_counts(opened, now),
             expires=min(
                 (
                     one.batch.expires_at
@@ -284,43 +290,33 @@ class RunProgress:
         )
 
 
-def run_progress(waits: Sequence[Wait]) -> tuple[RunProgress, ...]:
+def run_progress(waits: Sequence[Wait], now: float) -> tuple[RunProgress, ...]:
     """Sum up, by run, what a pass left to be waited for."""
     runs: dict[int, tuple[Run, list[Wait]]] = {}
     for wait in waits:
         runs.setdefault(wait.run.id, (wait.run, []))[1].append(wait)
-    return tuple(RunProgress.of(run, its_waits) for run, its_waits in runs.values())
+    return tuple(RunProgress.of(run, its_waits, now=now) for run, its_waits in runs.values())
 
 
-def _phases(opened: Iterable[Submission]) -> tuple[Phase, ...]:
-    found: dict[str, Phase] = {}
+def _status_counts(opened: Iterable[Submission], now: float) -> tuple[StatusCount, ...]:
+    found: dict[str, StatusCount] = {}
     for one in opened:
         name = str(one.state if one.batch is None else one.batch.status)
-        since = _since(one)
+        since = _since(one, now)
         before = found.get(name)
         if before is not None and before.since is not None:
             since = before.since if since is None else min(before.since, since)
-        found[name] = Phase(name=name, count=1 if before is None else before.count + 1, since=since)
+        count = 1 if before is None else before.count + 1
+        found[name] = StatusCount(name=name, count=count, since=since)
     return tuple(found.values())
 
 
-def _since(submission: Submission) -> float | None:
-    """Return when a submission got where it is, as far as anybody has said."""
+def _since(submission: Submission, now: float) -> float | None:
+    """Return since when a submission has its status, as far as that is known."""
     batch = submission.batch
     if batch is None:
         return submission.intent_at
-    match batch.known_status:
-        case BatchStatus.IN_PROGRESS:
-            said = batch.in_progress_at
-        case BatchStatus.FINALIZING:
-            said = batch.finalizing_at
-        case BatchStatus.CANCELLING:
-            said = batch.cancelling_at
-        case BatchStatus.VALIDATING:
-            said = batch.created_at
-        case _:
-            said = None
-    return said or submission.terminal_at or submission.submitted_at
+    return in_status_since(batch, now) or submission.terminal_at or submission.submitted_at
 
 
 def run_progress_lines(

@@ -9,7 +9,7 @@ from runner.report.csv_output import to_csv
 from runner.report.safe_text import columns, fit, plain
 from runner.report.table import Column, flow, lay_out
 from runner.text import listed, plural, span, timestamp
-from runner.views.batch_phases import phases
+from runner.views.batch_phases import in_status_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -133,7 +133,7 @@ def _in_this_state(view: JobView, now: float) -> str:
     """Say how long a job has been as it is; of one at work, how long its oldest batch has."""
     if view.finished_at is not None:
         return span(now - view.finished_at)
-    since = [told[-1].since for batch in view.in_flight if (told := phases(batch))]
+    since = [at for batch in view.in_flight if (at := in_status_since(batch, now)) is not None]
     return span(now - min(since)) if since else "-"
 
 

@@ -36,14 +36,18 @@ class WatchState:
 
     @classmethod
     def of(
-        cls, views: Sequence[JobView], runs: Sequence[Run], events: Sequence[Event]
+        cls, views: Sequence[JobView], runs: Sequence[Run], events: Sequence[Event], *, now: float
     ) -> WatchState:
-        """Put together what the ledger knows; `runs` are those of the jobs at work, whole."""
+        """Put together what the ledger knows; `runs` are those of the jobs at work, whole.
+
+        `now` is in Unix seconds.
+        """
         at_work = {(run.job, run.short): run for run in runs}
         return cls(
             views=tuple(views),
             standing=tuple(
-                _standing(view, at_work.get((view.name, view.revision or ""))) for view in views
+                _standing(view, at_work.get((view.name, view.revision or "")), now)
+                for view in views
             ),
             events=tuple(_unrepeated(events)),
         )
@@ -117,11 +121,11 @@ class WatchState:
         ]
 
 
-def _standing(view: JobView, run: Run | None) -> RunProgress:
+def _standing(view: JobView, run: Run | None, now: float) -> RunProgress:
     """Return where a job stands: by its batches while it is at work, else by how it ended."""
     note = ((view.note, 0.0),) if view.note else ()
     if run is not None and not view.state.final:
-        at_work = RunProgress.of(run)
+        at_work = RunProgress.of(run, now=now)
         return replace(at_work, state=str(view.state), reasons=note)
     return RunProgress(
         job=view.name,

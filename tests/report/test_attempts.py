@@ -174,7 +174,7 @@ def test_status_json_has_what_the_contract_says() -> None:
 
 
 def test_show_json_has_the_runs_and_the_events() -> None:
-    shape = history_json(partial_story(), folder="outputs/x")
+    shape = history_json(partial_story(), folder="outputs/x", now=NOW)
 
     assert shape["name"] == "sentiment"
     assert [run["revision"] for run in shape["runs"]] == ["2c26b46b68ff", REVISION]

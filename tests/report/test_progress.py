@@ -15,8 +15,8 @@ from runner.planning.actions import Wait
 from runner.report.colour import Colours
 from runner.report.progress import (
     Activity,
-    Phase,
     RunProgress,
+    StatusCount,
     Transfer,
     run_progress,
     run_progress_lines,
@@ -147,7 +147,7 @@ def waits() -> list[Wait]:
 
 
 def test_runs_are_summed_up() -> None:
-    first, held, stuck = run_progress(waits())
+    first, held, stuck = run_progress(waits(), NOW)
 
     assert first == RunProgress(
         job="sentiment",
@@ -155,8 +155,8 @@ def test_runs_are_summed_up() -> None:
         failed=1 + 2 + 2,
         total=9240,
         phases=(
-            Phase(name="creating", count=1, since=NOW - 4),
-            Phase(name="in_progress", count=2, since=NOW - 270),
+            StatusCount(name="creating", count=1, since=NOW - 4),
+            StatusCount(name="in_progress", count=2, since=NOW - 270),
         ),
         expires=NOW + 79200,
     )
@@ -169,9 +169,9 @@ ACTIVITIES: Final[dict[str, Activity]] = {
         transfers=[transfer((1, 10_000_000), (20, 124_000_000), total=200_000_000)], began=0
     ),
     "uploads": Activity(transfers=uploads(5), began=0),
-    "waiting": Activity(standing=run_progress(waits()), began=-285, next_look=27),
+    "waiting": Activity(standing=run_progress(waits(), NOW), began=-285, next_look=27),
     "waiting-and-moving": Activity(
-        standing=run_progress(waits()), transfers=uploads(3), began=-285, next_look=2
+        standing=run_progress(waits(), NOW), transfers=uploads(3), began=-285, next_look=2
     ),
 }
 
@@ -220,7 +220,7 @@ def test_what_is_drawn_never_takes_more_room_than_there_is(
             done=n,
             failed=n,
             total=10**9,
-            phases=(Phase(name="validating", count=3, since=NOW - 9),),
+            phases=(StatusCount(name="validating", count=3, since=NOW - 9),),
             expires=NOW + 80_000,
         )
         for n in range(jobs)
@@ -247,7 +247,7 @@ def test_a_count_that_lies_does_not_break_the_bar() -> None:
     open_one = submission(of, state=SubmissionState.SUBMITTED, batch=liar)
     of = run(submissions=(open_one,))
 
-    waiting = run_progress([Wait(run=of, key=open_one.key, reason="in flight")])
+    waiting = run_progress([Wait(run=of, key=open_one.key, reason="in flight")], NOW)
     [line] = run_progress_lines(waiting, unix=NOW, most=5, width=80)
 
     assert "3,080 of 3,080  in_progress" in line
@@ -269,7 +269,7 @@ def test_times_that_make_no_sense_do_no_harm(fields: dict[str, Any], told: str) 
     one = submission(of, state=SubmissionState.SUBMITTED, batch=batch(1, "in_progress", **fields))
     of = run(submissions=(one,))
 
-    [line] = run_progress_lines([RunProgress.of(of)], unix=NOW, most=5, width=80)
+    [line] = run_progress_lines([RunProgress.of(of, now=NOW)], unix=NOW, most=5, width=80)
 
     assert line.endswith(f"  {told}")
 

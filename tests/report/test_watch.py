@@ -37,7 +37,7 @@ def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) ->
         event(7000 + look, "batch_changed", batch=batch(1).id, status="in_progress", completed=look)
         for look in range(looks)
     ]
-    return WatchState.of(jobs, [of], [*running_story().events[:5], *again])
+    return WatchState.of(jobs, [of], [*running_story().events[:5], *again], now=NOW)
 
 
 @pytest.mark.parametrize("coloured", [False, True], ids=["plain", "coloured"])
@@ -88,7 +88,7 @@ def test_only_changes_are_told() -> None:
 
 
 def test_a_change_is_one_line_whatever_the_note_says() -> None:
-    odd = WatchState.of([view(note="two\nlines\x1b[2J")], [], [])
+    odd = WatchState.of([view(note="two\nlines\x1b[2J")], [], [], now=NOW)
 
     [line] = odd.changes(None, unix=NOW)
     assert line.isprintable()
@@ -101,4 +101,4 @@ def test_a_change_is_one_line_whatever_the_note_says() -> None:
 def test_it_is_over_when_every_job_is_final(states: list[str], *, settled: bool) -> None:
     jobs = [view(f"job-{number}", RunState(state)) for number, state in enumerate(states)]
 
-    assert WatchState.of(jobs, [], []).settled is settled
+    assert WatchState.of(jobs, [], [], now=NOW).settled is settled

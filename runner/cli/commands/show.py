@@ -46,7 +46,7 @@ def show(directory: Path, job: str, *, whole: bool, as_json: bool) -> int:
     if as_json:
         from runner.report.json_output import history_json
 
-        write_json(history_json(told, folder=folder))
+        write_json(history_json(told, folder=folder, now=time.time()))
     else:
         from runner.report.job import render_history
 

@@ -125,12 +125,13 @@ class _LedgerWatcher:
         ledger = self._ledger
         views = overview(self._project, self._jobs, ledger, gone=self._gone)
         if ledger is None:
-            return WatchState.of(views, (), ())
+            return WatchState.of(views, (), (), now=time.time())
         at_work = {(view.name, view.revision) for view in views if not view.state.final}
         return WatchState.of(
             views,
             [ledger.run(run.id) for run in ledger.runs() if (run.job, run.short) in at_work],
             history(ledger, jobs=[view.name for view in views], limit=EVENTS_LOOKED_AT),
+            now=time.time(),
         )
 
 

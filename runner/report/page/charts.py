@@ -6,16 +6,18 @@ from collections import Counter
 from math import floor
 from typing import TYPE_CHECKING, Final
 
-from runner.report.page.course import course_of, throughput
+from runner.batch import BatchStatus
 from runner.report.page.figure import as_table, drawing, figure, label, legend, rect, rule
 from runner.report.page.markup import element
 from runner.report.page.scale import step_for
 from runner.text import moment, plural, span
+from runner.views.batch_phases import phases, seconds_in
 from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from runner.batch import Batch
     from runner.report.page.markup import Html
     from runner.views.project import SubmittedBatch
 
@@ -38,9 +40,8 @@ def queue_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
     seconds = sorted(
         took
         for flight in flights
-        if (course := course_of(flight.batch, now)) is not None
-        and len(course.phases) > 1
-        and (took := course.seconds("validating")) is not None
+        if len(reported := phases(flight.batch, now)) > 1
+        and (took := seconds_in(reported, BatchStatus.VALIDATING)) is not None
     )
     return _distribution(
         "queue-time",
@@ -56,10 +57,7 @@ def queue_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
 def work_rate(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
     """Show how many requests a minute batches answered while they were in progress."""
     rates = sorted(
-        rate
-        for flight in flights
-        if (course := course_of(flight.batch, now)) is not None
-        and (rate := throughput(flight.batch, course)) is not None
+        rate for flight in flights if (rate := throughput(flight.batch, now)) is not None
     )
     return _distribution(
         "throughput",
@@ -70,6 +68,18 @@ def work_rate(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
         _RATES,
         tuple(f"{edge:,}" for edge in _RATES),
     )
+
+
+def throughput(batch: Batch, now: float) -> float | None:
+    """Return how many requests a batch answered per minute in progress; None if not known.
+
+    Times have whole seconds: work that took less than one second counts as one.
+    """
+    seconds = seconds_in(phases(batch, now), BatchStatus.IN_PROGRESS)
+    answered = batch.request_counts.completed
+    if seconds is None or answered <= 0:
+        return None
+    return answered * 60 / max(seconds, 1)
 
 
 def _rate(value: float) -> str:
@@ -144,9 +154,9 @@ def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | No
     used: list[tuple[float, TokenUsage]] = []
     for flight in flights:
         tokens = TokenUsage.of(flight.batch.raw.get("usage"))
-        course = course_of(flight.batch, now)
-        if tokens.total is not None and course is not None and course.over:
-            used.append((course.ends, tokens))
+        reported = phases(flight.batch, now)
+        if tokens.total is not None and flight.batch.terminal and reported:
+            used.append((reported[-1].ends(now), tokens))
     if not used:
         return None  # the summary says so
     begins, ends = min(at for at, _ in used), max(at for at, _ in used)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FULL_HEIGHT: Final = 12
 
-HEIGHTS: Final = {"validating": 4, "finalizing": 8, "cancelling": 8}
+HEIGHTS: Final = {"validating": 4, "finalizing": 8, "cancelling": 8, "unreported": 8}
 """Pixels; phases differ in height as well as in colour. All else is as high as it may be."""
 
 MARKS: Final = {"going": "M2 1 9 6 2 11Z", "broken": "M3 2 11 10M11 2 3 10"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from runner.batch import BatchStatus
 from runner.ledger.records import SubmissionState
 from runner.report.job import token_counts
-from runner.report.page.course import course_of
 from runner.report.page.figure import data_table, scrolling
 from runner.report.page.icons import state_word
 from runner.report.page.jobs import anchor, progress
@@ -15,6 +15,7 @@ from runner.report.page.samples import samples_of
 from runner.report.safe_text import fit, plain
 from runner.text import listed, plural, span
 from runner.views.attempts import read_attempts
+from runner.views.batch_phases import phases, seconds_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -147,10 +148,10 @@ def _attempt_row(
     attempt: Attempt, raw: Mapping[SubmissionKey, Sequence[Link]], now: float
 ) -> tuple[Content, ...]:
     batch = attempt.batch
-    course = course_of(batch, now) if batch is not None else None
+    reported = () if batch is None else phases(batch, now)
 
-    def took(name: str) -> str:
-        seconds = course.seconds(name) if course is not None else None
+    def took(status: BatchStatus) -> str:
+        seconds = seconds_in(reported, status)
         return BLANK if seconds is None else span(seconds)
 
     links = _links(raw.get(attempt.key, ()))
@@ -162,9 +163,9 @@ def _attempt_row(
         BLANK if attempt.requests is None else f"{attempt.requests:,}",
         BLANK if attempt.answered is None else f"{attempt.answered:,}",
         f"{attempt.unanswered:,}",
-        took("validating"),
-        took("in_progress"),
-        took("finalizing"),
+        took(BatchStatus.VALIDATING),
+        took(BatchStatus.IN_PROGRESS),
+        took(BatchStatus.FINALIZING),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.batch import BatchStatus
-from runner.report.page.course import PHASES, course_of
 from runner.report.page.figure import (
     FULL_HEIGHT,
     HEIGHTS,
@@ -23,16 +22,17 @@ from runner.report.page.markup import BLANK, element
 from runner.report.page.scale import TimeScale
 from runner.report.safe_text import fit, plain
 from runner.text import moment, plural, span
+from runner.views.batch_phases import phases, seconds_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import TypeAlias
 
-    from runner.report.page.course import Course
     from runner.report.page.markup import Html
+    from runner.views.batch_phases import Phase
     from runner.views.project import SubmittedBatch
 
-    Flown: TypeAlias = tuple[SubmittedBatch, Course]
+    Flown: TypeAlias = tuple[SubmittedBatch, tuple[Phase, ...]]
 
 _MOST_BARS: Final = 48
 _NEWEST: Final = 24
@@ -49,11 +49,15 @@ _LONGEST_NAME: Final = 40
 _SHORTEST_BAR: Final = 0.35
 """Percent of the width below which a bar could not be seen."""
 
+_PHASES: Final = ("validating", "in_progress", "finalizing", "cancelling", "unreported")
+"""Classes of the shapes that show phases, in the order in which they are stacked."""
+
 _LEGEND: Final = (
     ("validating", "validating"),
     ("in_progress", "in progress"),
     ("finalizing", "finalizing"),
     ("cancelling", "cancelling"),
+    ("unreported", "phase not reported"),
     ("going", "not over yet"),
     ("broken", "did not complete"),
 )
@@ -61,33 +65,29 @@ _LEGEND: Final = (
 
 def timeline(flights: Iterable[SubmittedBatch], now: float) -> Iterator[Html]:
     """Yield the figures of a project's timeline; none if no batch can be placed on it."""
-    flown = [
-        (flight, course)
-        for flight in flights
-        if (course := course_of(flight.batch, now)) is not None
-    ]
-    flown.sort(key=lambda one: (one[1].begins, str(one[0].key)))
+    flown = [(flight, reported) for flight in flights if (reported := phases(flight.batch, now))]
+    flown.sort(key=lambda one: (one[1][0].since, str(one[0].key)))
     if len(flown) > _MOST_BARS:
-        yield _crowd(flown)
-        yield _bars(flown[-_NEWEST:], f"The newest {_NEWEST} batches")
+        yield _crowd(flown, now)
+        yield _bars(flown[-_NEWEST:], f"The newest {_NEWEST} batches", now)
     elif flown:
-        yield _bars(flown, "Each batch")
+        yield _bars(flown, "Each batch", now)
 
 
 # A bar for each ------------------------------------------------------------------------------
 
 
-def _bars(flown: Sequence[Flown], title: str) -> Html:
-    scale = _scale(flown)
+def _bars(flown: Sequence[Flown], title: str, now: float) -> Html:
+    scale = _scale(flown, now)
     shapes: list[Html] = []
     top = 4
     for job, its in _by_job(flown).items():
         shapes.append(label(0, top + 12, fit(plain(job), _LONGEST_NAME), class_="name"))
-        told = plural(len(its), "batch") if len(its) > 1 else _told(*its[0])
+        told = plural(len(its), "batch") if len(its) > 1 else _told(*its[0], now)
         shapes.append(label(100, top + 12, told, anchor="end"))
         top += _HEAD
-        for flight, course in its:
-            shapes.append(_bar(flight, course, scale, top))
+        for flight, reported in its:
+            shapes.append(_bar(flight, reported, scale, top, now))
             top += _LANE
         top += 4
     described = f"{plural(len(flown), 'batch')} of {plural(len(_by_job(flown)), 'job')}, drawn"
@@ -107,31 +107,37 @@ def _bars(flown: Sequence[Flown], title: str) -> Html:
         as_table(
             f"{title}: times in UTC",
             ("Batch", "Job", "Status", "Created", "Validating", "In progress", "Finalizing"),
-            (_row(flight, course) for flight, course in flown),
+            (_row(flight, reported) for flight, reported in flown),
             numbers=3,
         ),
         wide=True,
     )
 
 
-def _bar(flight: SubmittedBatch, course: Course, scale: TimeScale, top: int) -> Html:
-    name = f"{flight.batch.id}: {_told(flight, course)}"
+def _bar(
+    flight: SubmittedBatch, reported: Sequence[Phase], scale: TimeScale, top: int, now: float
+) -> Html:
+    name = f"{flight.batch.id}: {_told(flight, reported, now)}"
     parts: list[Html] = []
-    for phase in course.phases:
-        begins, ends = scale(phase.begins), scale(phase.ends)
-        height = HEIGHTS.get(phase.name, FULL_HEIGHT)
-        width = max(ends - begins, _SHORTEST_BAR if phase.name == "in_progress" else 0.1)
+    for phase in reported:
+        class_ = _class(phase)
+        begins, ends = scale(phase.since), scale(phase.ends(now))
+        height = HEIGHTS.get(class_, FULL_HEIGHT)
+        width = max(ends - begins, _SHORTEST_BAR if class_ == "in_progress" else 0.1)
         y = top + (FULL_HEIGHT - height) / 2
-        parts.append(rect(min(begins, 100 - width), width, y, height, phase.name))
-    end = scale(course.ends)
-    sign = _sign(flight, course)
+        parts.append(rect(min(begins, 100 - width), width, y, height, class_))
+    sign = _sign(flight)
     if sign is not None:
-        parts.append(_mark(end, top, sign))
+        parts.append(_mark(scale(reported[-1].ends(now)), top, sign))
     return element("g", element("title", name), *parts)
 
 
-def _sign(flight: SubmittedBatch, course: Course) -> str | None:
-    if not course.over:
+def _class(phase: Phase) -> str:
+    return "unreported" if phase.status is None else str(phase.status)
+
+
+def _sign(flight: SubmittedBatch) -> str | None:
+    if not flight.batch.terminal:
         return "going"
     return None if flight.batch.known_status is BatchStatus.COMPLETED else "broken"
 
@@ -157,63 +163,67 @@ def _axis(scale: TimeScale, bottom: int) -> Iterator[Html]:
     yield rule(bottom, class_="base")
 
 
-def _row(flight: SubmittedBatch, course: Course) -> tuple[str, ...]:
-    def took(name: str) -> str:
-        seconds = course.seconds(name)
+def _row(flight: SubmittedBatch, reported: Sequence[Phase]) -> tuple[str, ...]:
+    def took(status: BatchStatus) -> str:
+        seconds = seconds_in(reported, status)
         return BLANK if seconds is None else span(seconds)
 
     return (
         flight.batch.id,
         flight.job,
         flight.batch.status,
-        moment(course.begins),
-        took("validating"),
-        took("in_progress"),
-        took("finalizing"),
+        moment(reported[0].since) if flight.batch.created_at == reported[0].since else BLANK,
+        took(BatchStatus.VALIDATING),
+        took(BatchStatus.IN_PROGRESS),
+        took(BatchStatus.FINALIZING),
     )
 
 
-def _told(flight: SubmittedBatch, course: Course) -> str:
-    took = span(course.ends - course.begins)
+def _told(flight: SubmittedBatch, reported: Sequence[Phase], now: float) -> str:
+    ends = reported[-1].ends(now)
+    took = span(ends - reported[0].since)
     status = plain(flight.batch.status).replace("_", " ")
-    return f"{status} after {took}" if course.over else f"{status}, for {took} now"
+    if not flight.batch.terminal:
+        return f"{status}, for {took} now"
+    return f"{status} after {took}" if flight.batch.ended_at == ends else status
 
 
 def _by_job(flown: Iterable[Flown]) -> dict[str, list[Flown]]:
     found: dict[str, list[Flown]] = {}
-    for flight, course in flown:
-        found.setdefault(flight.job, []).append((flight, course))
+    for flight, reported in flown:
+        found.setdefault(flight.job, []).append((flight, reported))
     return found
 
 
 def _met(flown: Sequence[Flown], *, marked: bool) -> list[tuple[str, str]]:
     """Return the entries of the legend that there is something of."""
-    seen = {phase.name for _, course in flown for phase in course.phases}
+    seen = {_class(phase) for _, reported in flown for phase in reported}
     if marked:
-        seen |= {mark for flight, course in flown if (mark := _sign(flight, course)) is not None}
+        seen |= {mark for flight, _ in flown if (mark := _sign(flight)) is not None}
     return [entry for entry in _LEGEND if entry[0] in seen]
 
 
-def _scale(flown: Iterable[Flown]) -> TimeScale:
-    courses = [course for _, course in flown]
+def _scale(flown: Iterable[Flown], now: float) -> TimeScale:
+    every = [reported for _, reported in flown]
     return TimeScale.over(
-        min(course.begins for course in courses), max(course.ends for course in courses)
+        min(reported[0].since for reported in every),
+        max(reported[-1].ends(now) for reported in every),
     )
 
 
 # Many at a time ------------------------------------------------------------------------------
 
 
-def _crowd(flown: Sequence[Flown]) -> Html:
-    scale = _scale(flown)
-    counts = _counted(flown, scale)
-    sums = [sum(counts[name][at] for name in PHASES) for at in range(_BINS)]
+def _crowd(flown: Sequence[Flown], now: float) -> Html:
+    scale = _scale(flown, now)
+    counts = _counted(flown, scale, now)
+    sums = [sum(counts[name][at] for name in _PHASES) for at in range(_BINS)]
     most = max(sums)
     base = _CROWD - _AXIS
     shapes: list[Html] = []
     for at in range(_BINS):
         y = float(base)
-        for name in PHASES:
+        for name in _PHASES:
             height = counts[name][at] / most * (base - 18)
             if height >= 0.1:  # noqa: PLR2004 -- a tenth of a pixel is not seen
                 y -= height
@@ -247,24 +257,30 @@ def _crowd(flown: Sequence[Flown]) -> Html:
     )
 
 
-def _counted(flown: Iterable[Flown], scale: TimeScale) -> dict[str, list[float]]:
+def _counted(flown: Iterable[Flown], scale: TimeScale, now: float) -> dict[str, list[float]]:
     """Count the batches in each phase over equal spans of time, on average."""
-    counts = {name: [0.0] * _BINS for name in PHASES}
+    counts = {name: [0.0] * _BINS for name in _PHASES}
     width = scale.seconds / _BINS
-    for _, course in flown:
-        for phase in course.phases:
-            first = min(int((phase.begins - scale.begins) / width), _BINS - 1)
-            last = min(int((phase.ends - scale.begins) / width), _BINS - 1)
+    for _, reported in flown:
+        for phase in reported:
+            ends = phase.ends(now)
+            first = min(int((phase.since - scale.begins) / width), _BINS - 1)
+            last = min(int((ends - scale.begins) / width), _BINS - 1)
             for at in range(first, last + 1):
                 opens = scale.begins + at * width
-                inside = min(phase.ends, opens + width) - max(phase.begins, opens)
-                counts[phase.name][at] += max(inside, 0.0) / width
+                inside = min(ends, opens + width) - max(phase.since, opens)
+                counts[_class(phase)][at] += max(inside, 0.0) / width
     return counts
 
 
 def _phase_rows(flown: Sequence[Flown]) -> Iterator[tuple[str, ...]]:
     for name, words in _LEGEND:
-        seconds = sorted(took for _, course in flown if (took := course.seconds(name)) is not None)
+        seconds = sorted(
+            phase.seconds
+            for _, reported in flown
+            for phase in reported
+            if phase.seconds is not None and _class(phase) == name
+        )
         if seconds:
             half = seconds[(len(seconds) - 1) // 2]
             yield words, f"{len(seconds):,}", span(half), span(seconds[-1])
