@@ -9,7 +9,6 @@ from base64 import b64encode
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -17,7 +16,7 @@ import pytest
 from runner.cli.commands.report import page_assets
 from runner.report.page.document import render_page
 from tests.report.dossiers import MARKUP, empty, hostile, large, small
-from tests.report.golden_files import check_golden
+from tests.report.golden_files import GOLDEN, check_golden
 from tests.report.reading import read_page
 from tests.report.scenes import NOW
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from runner.views.project import ProjectReport
 
 ASSETS: Final = page_assets()
-GOLDEN = Path(__file__).parent / "golden"
 DOSSIERS: Final[dict[str, Callable[[], ProjectReport]]] = {
     "small": small,
     "empty": empty,

@@ -7,8 +7,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
@@ -21,9 +20,11 @@ from runner.report.schedule import (
     render_schedule,
     schedule_notes,
 )
-from tests.report.golden_files import check_golden
+from tests.report.golden_files import GOLDEN, check_golden
 
-GOLDEN: Final = Path(__file__).parent / "golden"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 PLACE: Final = ScheduleTarget(
     name="acl",
     program="/venv/bin/runner",

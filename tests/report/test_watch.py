@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.ledger.records import RunState, SubmissionState
-from runner.report.colour import Colours
 from runner.report.safe_text import columns
 from runner.report.watch import WatchState
-from tests.report.golden_files import check_golden
+from tests.report.golden_files import WIDTHS, check_rendering
 from tests.report.scenes import NOW, batch, run, submission, view
 from tests.report.stories import event, running_story
 from tests.report.test_golden import usual_jobs
+
+if TYPE_CHECKING:
+    from runner.report.colour import Colours
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 
@@ -40,15 +42,12 @@ def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) ->
     return WatchState.of(jobs, [of], [*running_story().events[:5], *again], now=NOW)
 
 
-@pytest.mark.parametrize("coloured", [False, True], ids=["plain", "coloured"])
-@pytest.mark.parametrize("width", [80, 200])
-def test_the_view(width: int, *, coloured: bool) -> None:
-    lines = watched().lines(unix=NOW, most=23, width=width, colours=Colours(on=coloured))
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_view(width: int) -> None:
+    def render(colours: Colours) -> str:
+        return "\n".join([*watched().lines(unix=NOW, most=23, width=width, colours=colours), ""])
 
-    colour = "-colour" if coloured else ""
-    check_golden(GOLDEN / f"watch-{width}{colour}.txt", "\n".join([*lines, ""]))
-    if not coloured:
-        assert max(map(columns, lines)) <= width
+    check_rendering("watch", width, render)
 
 
 @given(most=st.integers(1, 40), width=st.integers(20, 200))
