@@ -224,9 +224,9 @@ class Console:
             shown = self._soon or now - self._began >= _PATIENCE
             activity = Activity(
                 transfers=tuple(self._transfers.values()),
-                standing=self._standing if shown else (),
+                runs=self._standing if shown else (),
                 began=self._began,
-                next_look=self._next_look,
+                next_pass=self._next_look,
             )
         most = max(height - _LEFT_FREE, 1)
         return activity.lines(now=now, unix=time.time(), most=most, width=width, colours=colours)
@@ -248,4 +248,4 @@ def _unheeded(_done: int) -> None:
 def _entry(notice: Notice) -> Entry:
     from runner.report.log import Entry
 
-    return Entry.of_tidings(notice)
+    return Entry.of_notice(notice)

@@ -1,7 +1,7 @@
-"""The JSON shape of `plan`. Stable: a field is added, never changed or removed.
+"""The JSON of `plan`. Stable: fields are added, never changed or removed.
 
-`runner/report/schemas/plan.json` describes it. What `reconcile --plan` compares is in it, so that
-a plan that was printed can be kept and held against the world later (`plan_terms`).
+`runner/report/schemas/plan.json` describes it. It has all that `reconcile --plan` compares, so
+that a saved plan can be compared with a new one later (`planning.saved_plan`).
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ PLAN_FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection:
-    """What a plan was made for: SPEC as typed, and the folder it was typed in.
+    """The specs that a plan was made for: the arguments SPEC, and the folder they are relative to.
 
-    `folder` is relative to the project's root. No selector means every spec.
+    `folder` is relative to the project's root. Without selectors the plan is for every spec.
     """
 
     selectors: tuple[str, ...] = ()
@@ -49,40 +49,40 @@ def plan_json(
     selection: Selection | None = None,
     made_at: float | None = None,
 ) -> dict[str, Any]:
-    """Return `plan --json`; `made_at` is when it was made, in Unix seconds."""
+    """Return `plan --json`; `made_at` is the time of the plan, in Unix seconds."""
     plan = preview.plan
     shape = {
         **asked_and_done(preview.desired_runs, plan, selection or Selection()),
         "made_at": made_at,
         "made_by": {"runner": __version__},
         "changes": any(is_change(action) for action in plan.actions),
-        "summary": _summary_shape(preview),
+        "summary": _summary_json(preview),
         "notes": list(plan.notes),
         "unasked": dict(preview.unasked),
         "problems": [str(problem) for problem in problems],
-        "left_to_you": [_left_shape(left) for left in preview.left],
+        "left_to_you": [_manual_step_json(left) for left in preview.left],
     }
     for job in shape["jobs"]:
         since = preview.since.get(job["job"])
-        job["since"] = None if since is None else _since_shape(since)
+        job["since"] = None if since is None else _changes_json(since)
     return shape | {"fingerprint": terms_of(shape).fingerprint}
 
 
 def asked_and_done(
     desired_runs: Sequence[DesiredRun], plan: Plan, selection: Selection
 ) -> dict[str, Any]:
-    """Return the part of the shape that says what is asked for and what would be done."""
+    """Return the part of the JSON with the selected jobs, the actions and the waits."""
     return {
         "format_version": PLAN_FORMAT,
         "selectors": list(selection.selectors),
         "selected_in": selection.folder,
-        "jobs": [_job_shape(desired) for desired in desired_runs],
-        "actions": [_action_shape(action) for action in plan.actions],
-        "waits": [_wait_shape(wait) for wait in plan.waits],
+        "jobs": [_job_json(desired) for desired in desired_runs],
+        "actions": [_action_json(action) for action in plan.actions],
+        "waits": [_wait_json(wait) for wait in plan.waits],
     }
 
 
-def _job_shape(desired: DesiredRun) -> dict[str, Any]:
+def _job_json(desired: DesiredRun) -> dict[str, Any]:
     return {
         "job": desired.job.name,
         "revision": desired.revision[:REVISION_SHOWN],
@@ -93,7 +93,7 @@ def _job_shape(desired: DesiredRun) -> dict[str, Any]:
 
 
 def _asks(job: Job) -> dict[str, Any]:
-    """Return what is asked for, spec and project taken together, defaults included."""
+    """Return the fields of a job from its spec and the project, with defaults filled in."""
     provider = job.provider
     return {
         "endpoint": job.endpoint,
@@ -114,7 +114,7 @@ def _asks(job: Job) -> dict[str, Any]:
     }
 
 
-def _since_shape(since: JobChanges) -> dict[str, Any]:
+def _changes_json(since: JobChanges) -> dict[str, Any]:
     requests = since.requests
     rows = None if requests is None else requests.rows
     return {
@@ -146,7 +146,7 @@ def _since_shape(since: JobChanges) -> dict[str, Any]:
     }
 
 
-def _action_shape(action: Action) -> dict[str, Any]:
+def _action_json(action: Action) -> dict[str, Any]:
     key, batch = subject(action), batch_of(action)
     shape: dict[str, Any] = {
         "action": action_word(action),
@@ -178,7 +178,7 @@ def _action_shape(action: Action) -> dict[str, Any]:
     return shape
 
 
-def _wait_shape(wait: Wait) -> dict[str, Any]:
+def _wait_json(wait: Wait) -> dict[str, Any]:
     return {
         "job": wait.run.job,
         "revision": wait.run.short,
@@ -189,7 +189,7 @@ def _wait_shape(wait: Wait) -> dict[str, Any]:
     }
 
 
-def _summary_shape(preview: Preview) -> dict[str, Any]:
+def _summary_json(preview: Preview) -> dict[str, Any]:
     plan = preview.plan
     submits = [action for action in plan.actions if isinstance(action, Submit)]
     sizes = [action.submission.bytes for action in submits]
@@ -211,7 +211,7 @@ def _summary_shape(preview: Preview) -> dict[str, Any]:
     }
 
 
-def _left_shape(left: ManualStep) -> dict[str, Any]:
+def _manual_step_json(left: ManualStep) -> dict[str, Any]:
     return {
         "kind": str(left.kind),
         "provider": left.provider,

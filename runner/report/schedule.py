@@ -69,7 +69,7 @@ class Interval:
         whole = _DAY % minutes == 0 if minutes % _HOUR == 0 and minutes else False
         if not whole and not (0 < minutes < _HOUR and _HOUR % minutes == 0):
             raise ValueError(
-                f"{text!r} divides neither an hour nor a day; such as 5m, 10m, 30m, 1h, 6h or 1d do"
+                f"{text!r} divides neither an hour nor a day: use for example 5m, 30m, 1h, 6h or 1d"
             )
         return cls(minutes=minutes)
 
@@ -235,8 +235,8 @@ def schedule_notes(scheduler: Scheduler, target: ScheduleTarget) -> Iterator[str
     match scheduler:
         case Scheduler.CRON:
             yield (
-                "add these lines with `crontab -e`; cron mails what a pass prints to MAILTO: what "
-                "it did, and a trouble when it begins, once a day, and when it is over"
+                "add these lines with `crontab -e`; cron mails the output of each pass to MAILTO: "
+                "what the pass did, and each problem when it begins, once a day, and when it ends"
             )
             yield from _environment_notes(target)
         case Scheduler.SYSTEMD:
@@ -246,37 +246,37 @@ def schedule_notes(scheduler: Scheduler, target: ScheduleTarget) -> Iterator[str
             )
             yield (
                 "`loginctl enable-linger` lets it run while you are logged out; "
-                f"`journalctl --user -u {unit}` shows what passes said"
+                f"`journalctl --user -u {unit}` shows the output of the passes"
             )
             yield from _environment_notes(target)
         case Scheduler.GITHUB_ACTIONS:
             yield (
-                f"commit it as .github/workflows/{unit}.yml on the default branch; GitHub "
-                "starts schedules late, and none more often than every five minutes"
+                f"commit it as .github/workflows/{unit}.yml on the default branch; GitHub starts "
+                "scheduled workflows late, and at most every five minutes"
             )
             yield (
-                "results are artifacts of the pass that ended the job; a cache that is not used "
-                "for a week is deleted, and the next pass then takes the batches over from the "
-                "provider"
+                "the results are an artifact of the pass that finished the job; GitHub deletes a "
+                "cache that is not used for a week, and the next pass then adopts the batches at "
+                "the provider"
             )
             yield (
-                "who can read the repository can read both: a public one shows the results to "
-                "everybody"
+                "everyone who can read the repository can read the cache and the results; in a "
+                "public repository that is everyone"
             )
             if names:
                 yield f"set the repository's secrets: {names}"
         case Scheduler.KUBERNETES:
             yield (
-                f"put an image with runner ({target.requirement}) and the project in {_CONTAINER} "
-                f"in the place of {target.image}, then `kubectl apply -f` it"
+                f"replace {target.image} by an image with runner ({target.requirement}) and the "
+                f"project in {_CONTAINER}, then apply the file with `kubectl apply -f`"
             )
             yield (
-                "the claim keeps the ledger and the outputs; should it be lost, nothing is "
-                "submitted twice: the next pass finds its batches at the provider"
+                "the volume claim keeps the ledger and the outputs; if it is lost, nothing is "
+                "submitted twice: the next pass adopts the batches at the provider"
             )
             if names:
                 yield (
-                    f"make the secret: `kubectl create secret generic {unit} "
+                    f"create the secret: `kubectl create secret generic {unit} "
                     f"--from-env-file=FILE`, where FILE has a line NAME=value for each of {names}"
                 )
 
@@ -285,5 +285,5 @@ def _environment_notes(target: ScheduleTarget) -> Iterator[str]:
     if target.variables:
         wanted = ", ".join(f"{name}='...'" for name in target.variables)
         yield (
-            f"write into {_ENVIRONMENT}, a line each: {wanted}; then run `chmod 600 {_ENVIRONMENT}`"
+            f"write these lines into {_ENVIRONMENT}: {wanted}; then run `chmod 600 {_ENVIRONMENT}`"
         )

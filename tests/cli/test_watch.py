@@ -92,10 +92,10 @@ def test_a_terminal_shows_what_a_reconcile_does_meanwhile(
     world.behaviour = Behaviour(working=100)
 
     with terminal(lab, *WATCH) as screen:
-        screen.until(r"^. 1 job: 1 pending \(q ends\)$")
+        screen.until(r"^. 1 job: 1 pending \(q quits\)$")
         screen.until(r"^  one  pending  ─{8}  0 of 4  not reconciled yet$")
         assert run("reconcile").code == 0
-        screen.until(r"^. 1 job: 1 running; last event \d+ s ago \(q ends\)$")
+        screen.until(r"^. 1 job: 1 running; last event \d+ s ago \(q quits\)$")
         screen.until(r"^  one  running .*0 of 4  validating")
         screen.until(r"^  \d\d:\d\d:\d\d  one  submitted +shard 1: batch_")
         clock.now += 50

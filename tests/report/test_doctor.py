@@ -1,4 +1,4 @@
-"""What the doctor says, whole."""
+"""The output of `runner doctor`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_doctor(width: int) -> None:
 @pytest.mark.parametrize(
     ("findings", "summary"),
     [
-        (FINDINGS[:2], "2 checks: all is well"),
+        (FINDINGS[:2], "2 checks: all passed"),
         (FINDINGS[:3], "3 checks: none failed, 1 warning"),
         (FINDINGS[3:5], "2 checks: 1 failed"),
         (FINDINGS, "6 checks: 1 failed, 2 warnings"),

@@ -198,7 +198,7 @@ def test_nothing_is_shortened_where_there_is_no_terminal(name: str, wide: bool) 
 def test_a_pipe_gets_the_same_columns_whatever_is_under_way(name: str) -> None:
     head = render_status(JOBS[name], now=NOW, width=None).splitlines()[0]
 
-    assert head.split() == ["JOB", "STATE", "DONE", "FAILED", "TOTAL", "BATCHES", "REVISION"]
+    assert head.split() == ["JOB", "STATE", "SUCCEEDED", "FAILED", "TOTAL", "BATCHES", "REVISION"]
 
 
 def test_of_very_many_jobs_the_notes_end_and_a_sum_is_drawn() -> None:
@@ -228,7 +228,7 @@ def test_show_says_what_to_do_next(state: RunState) -> None:
         RunState.RUNNING: "`runner reconcile --wait sentiment`",
         RunState.SUCCEEDED: "outputs/x/output.jsonl",
         RunState.PARTIAL: "`runner retry sentiment`",
-        RunState.FAILED: "mend what the note says",
+        RunState.FAILED: "fix the cause in the spec or its input",
         RunState.CANCELLED: "`runner retry sentiment`",
     }[state]
     assert wanted in advice
@@ -242,7 +242,7 @@ def test_a_job_without_a_spec_is_told_to_have_none() -> None:
 
     text = render_history(job_history, folder="outputs/x", now=NOW)
 
-    assert "no spec asks for the job any more; put it back to go on" in text
+    assert "no spec defines the job any more; restore the spec to continue" in text
     assert "runner retry" not in text
 
 

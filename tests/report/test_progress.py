@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -27,8 +26,6 @@ from tests.report.scenes import NOW, batch, run, submission
 
 if TYPE_CHECKING:
     from runner.report.colour import Colours
-
-GOLDEN: Final = Path(__file__).parent / "golden"
 
 
 def transfer(
@@ -56,13 +53,13 @@ def transfer(
         ([(2, 4_000_000)], 0, 2, "4.0 MB, 2.0 MB/s"),
         ([(5, 10_000_000)], 10_000_000, 5, "10.0 MB of 10.0 MB, 2.0 MB/s"),
         ([(5, 10_000_000)], 10_000_000, 9, "10.0 MB of 10.0 MB, working for 4 s"),
-        ([(1, 5)], 10_000_000, 61, "5 B of 10.0 MB, nothing for 1 min"),
+        ([(1, 5)], 10_000_000, 61, "5 B of 10.0 MB, stalled for 1 min"),
     ],
 )
 def test_a_transfer_says_how_far_and_how_fast(
     steps: list[tuple[float, int]], total: int, now: float, told: str
 ) -> None:
-    assert transfer(*steps, total=total).told(now) == told
+    assert transfer(*steps, total=total).describe(now) == told
 
 
 def test_the_rate_is_that_of_late() -> None:
@@ -73,7 +70,7 @@ def test_the_rate_is_that_of_late() -> None:
     moving = transfer(*burst, *steady, total=20_000_000)
 
     assert moving.rate == pytest.approx(100_000, rel=0.01)
-    assert moving.left == pytest.approx(120, rel=0.01)
+    assert moving.seconds_left == pytest.approx(120, rel=0.01)
     assert len(moving.marks) < 30
 
 
@@ -81,7 +78,7 @@ def test_a_try_that_starts_over_is_timed_anew() -> None:
     again = transfer((4, 8_000_000), (5, 0), (6, 1_000_000))
 
     assert again.began == 0
-    assert again.told(6) == "1.0 MB of 10.0 MB, 1.0 MB/s"
+    assert again.describe(6) == "1.0 MB of 10.0 MB, 1.0 MB/s"
 
 
 @given(
@@ -92,8 +89,8 @@ def test_whatever_is_moved_can_be_told(steps: list[tuple[float, int]], total: in
     moving = transfer(*steps, total=total)
 
     assert moving.rate is None or moving.rate > 0
-    assert moving.left is None or moving.left >= 0
-    assert moving.told(moving.now)
+    assert moving.seconds_left is None or moving.seconds_left >= 0
+    assert moving.describe(moving.now)
 
 
 def uploads(count: int) -> list[Transfer]:
@@ -153,7 +150,7 @@ def test_runs_are_summed_up() -> None:
 
     assert first == RunProgress(
         job="sentiment",
-        done=3069 + 1000 + 1000,
+        succeeded=3069 + 1000 + 1000,
         failed=1 + 2 + 2,
         total=9240,
         phases=(
@@ -163,7 +160,7 @@ def test_runs_are_summed_up() -> None:
         expires=NOW + 79200,
     )
     assert held.reasons == (("the provider's limit was reached", NOW + 45),)
-    assert (stuck.done, stuck.total, stuck.reasons) == (0, 3080, (("the disk is full", 0.0),))
+    assert (stuck.succeeded, stuck.total, stuck.reasons) == (0, 3080, (("the disk is full", 0.0),))
 
 
 ACTIVITIES: Final[dict[str, Activity]] = {
@@ -171,9 +168,9 @@ ACTIVITIES: Final[dict[str, Activity]] = {
         transfers=[transfer((1, 10_000_000), (20, 124_000_000), total=200_000_000)], began=0
     ),
     "uploads": Activity(transfers=uploads(5), began=0),
-    "waiting": Activity(standing=run_progress(waits(), NOW), began=-285, next_look=27),
+    "waiting": Activity(runs=run_progress(waits(), NOW), began=-285, next_pass=27),
     "waiting-and-moving": Activity(
-        standing=run_progress(waits(), NOW), transfers=uploads(3), began=-285, next_look=2
+        runs=run_progress(waits(), NOW), transfers=uploads(3), began=-285, next_pass=2
     ),
 }
 
@@ -215,7 +212,7 @@ def test_what_is_drawn_never_takes_more_room_than_there_is(
     standing = [
         RunProgress(
             job=f"job-{n}-whose-name-is-long",
-            done=n,
+            succeeded=n,
             failed=n,
             total=10**9,
             phases=(StatusCount(name="validating", count=3, since=NOW - 9),),
@@ -225,9 +222,9 @@ def test_what_is_drawn_never_takes_more_room_than_there_is(
     ]
     activity = Activity(
         transfers=[transfer((5, 10 * n), job=f"日本-{n}") for n in range(files)],
-        standing=standing,
+        runs=standing,
         began=0,
-        next_look=15,
+        next_pass=15,
     )
 
     lines = activity.lines(now=9, unix=NOW, most=most, width=width)

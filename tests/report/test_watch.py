@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -19,8 +18,6 @@ from tests.report.test_golden import usual_jobs
 
 if TYPE_CHECKING:
     from runner.report.colour import Colours
-
-GOLDEN: Final = Path(__file__).parent / "golden"
 
 
 def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) -> WatchState:
@@ -82,7 +79,8 @@ def test_only_changes_are_told() -> None:
     assert len([*before.changes(None, unix=NOW)]) == len(before.views)
     assert [*same.changes(before, unix=NOW + 60)] == []
     assert [*after.changes(before, unix=NOW)] == [
-        "2023-11-14 22:13:20  sentiment: running, 2,000 of 3,080 done, 2 failed; 1 finalizing"
+        "2023-11-14 22:13:20  sentiment: running, 2,000 of 3,080 requests succeeded, 2 failed; "
+        "1 finalizing"
     ]
 
 

@@ -119,7 +119,7 @@ class _LedgerWatcher:
 
     def _watched(self) -> WatchState:
         from runner.ledger.queries import history
-        from runner.report.watch import EVENTS_LOOKED_AT, WatchState
+        from runner.report.watch import EVENTS_READ, WatchState
         from runner.views.jobs import overview
 
         ledger = self._ledger
@@ -130,7 +130,7 @@ class _LedgerWatcher:
         return WatchState.of(
             views,
             [ledger.run(run.id) for run in ledger.runs() if (run.job, run.short) in at_work],
-            history(ledger, jobs=[view.name for view in views], limit=EVENTS_LOOKED_AT),
+            history(ledger, jobs=[view.name for view in views], limit=EVENTS_READ),
             now=time.time(),
         )
 
