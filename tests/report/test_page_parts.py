@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.batch import Batch
-from runner.report.page.charts import queue_time, throughput, tokens_over_time, work_rate
+from runner.report.page.charts import queue_time_figure, throughput, throughput_figure, token_figure
 from runner.report.page.markup import Html, element, passage, text
 from runner.report.page.scale import STEPS, TimeScale, step_for
-from runner.report.page.timeline import timeline
+from runner.report.page.timeline import timeline_figures
 from tests.report.dossiers import flown, large
 from tests.report.reading import read_page
 from tests.report.scenes import NOW
@@ -92,7 +92,9 @@ def test_work_of_no_time_counts_as_a_second() -> None:
 
 
 def test_a_batch_of_which_no_phase_is_reported_has_a_bar_that_says_so() -> None:
-    [bar] = timeline([flown("a", 1, created=T, in_progress_at=None, finalizing_at=None)], NOW)
+    [bar] = timeline_figures(
+        [flown("a", 1, created=T, in_progress_at=None, finalizing_at=None)], NOW
+    )
 
     assert 'class="unreported"' in bar
     assert "phase not reported" in bar
@@ -100,7 +102,7 @@ def test_a_batch_of_which_no_phase_is_reported_has_a_bar_that_says_so() -> None:
 
 
 def test_a_batch_whose_end_is_not_reported_has_no_length() -> None:
-    [bar] = timeline([flown("a", 1, created=T, completed_at=None)], NOW)
+    [bar] = timeline_figures([flown("a", 1, created=T, completed_at=None)], NOW)
 
     assert "completed after" not in bar
 
@@ -131,7 +133,7 @@ def test_a_step_holds_what_it_has_to(seconds: float, most: int) -> None:
 
 def test_of_few_batches_the_middle_is_told_and_nothing_drawn() -> None:
     [one] = [flown("a", 1, created=T, queued=90, worked=60)]
-    made = queue_time([one], NOW)
+    made = queue_time_figure([one], NOW)
 
     assert made is not None
     assert "1 min 30 s" in made
@@ -141,10 +143,10 @@ def test_of_few_batches_the_middle_is_told_and_nothing_drawn() -> None:
 def test_of_no_batches_there_is_nothing() -> None:
     waiting = flown("a", 1, created=T, status="in_progress", usage=None, request_counts=None)
 
-    assert list(timeline([], NOW)) == []
-    assert work_rate([waiting], NOW) is None
-    assert tokens_over_time([waiting], NOW) is None
-    assert tokens_over_time([flown("a", 1, created=T)], NOW) is None, "the summary has it"
+    assert list(timeline_figures([], NOW)) == []
+    assert throughput_figure([waiting], NOW) is None
+    assert token_figure([waiting], NOW) is None
+    assert token_figure([flown("a", 1, created=T)], NOW) is None, "the summary has it"
 
 
 @pytest.mark.parametrize("queued", [(1, 2, 3), (0, 10**6, 5), (70, 70, 70), (5000, 20_000, 90_000)])
@@ -153,7 +155,7 @@ def test_the_columns_of_a_histogram_count_every_batch(queued: tuple[int, ...]) -
         flown("a", number, created=int(NOW) - 2 * 10**6, queued=seconds)
         for number, seconds in enumerate(queued)
     ]
-    made = queue_time(flights, NOW)
+    made = queue_time_figure(flights, NOW)
 
     assert made is not None
     counts = [int(cell.text) for cell in read_page(made).all("td")]
@@ -163,7 +165,7 @@ def test_the_columns_of_a_histogram_count_every_batch(queued: tuple[int, ...]) -
 
 def test_the_sums_of_tokens_over_time_are_those_of_the_batches() -> None:
     flights = large(50).flights
-    made = tokens_over_time(flights, NOW)
+    made = token_figure(flights, NOW)
 
     assert made is not None
     rows = read_page(made).all("tbody")[0].all("tr")
@@ -173,7 +175,7 @@ def test_the_sums_of_tokens_over_time_are_those_of_the_batches() -> None:
 
 
 def test_bars_lie_within_their_drawing_and_name_their_batch() -> None:
-    [made] = timeline(large(20).flights, NOW)
+    [made] = timeline_figures(large(20).flights, NOW)
     bars = read_page(made).all("g")
 
     assert len(bars) == 40

@@ -7,7 +7,15 @@ from math import floor
 from typing import TYPE_CHECKING, Final
 
 from runner.batch import BatchStatus
-from runner.report.page.figure import as_table, drawing, figure, label, legend, rect, rule
+from runner.report.page.figure import (
+    drawing,
+    figure,
+    folded_table,
+    horizontal_line,
+    label,
+    legend,
+    rect,
+)
 from runner.report.page.markup import element
 from runner.report.page.scale import step_for
 from runner.text import moment, plural, span
@@ -35,13 +43,13 @@ _TOP: Final = 18
 _DAY: Final = 86_400
 
 
-def queue_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
+def queue_time_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
     """Show how long batches were validated and queued before they were worked on."""
     seconds = sorted(
         took
-        for flight in flights
-        if len(reported := phases(flight.batch, now)) > 1
-        and (took := seconds_in(reported, BatchStatus.VALIDATING)) is not None
+        for submitted in batches
+        if len(batch_phases := phases(submitted.batch, now)) > 1
+        and (took := seconds_in(batch_phases, BatchStatus.VALIDATING)) is not None
     )
     return _distribution(
         "queue-time",
@@ -54,10 +62,10 @@ def queue_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
     )
 
 
-def work_rate(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
+def throughput_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
     """Show how many requests a minute batches answered while they were in progress."""
     rates = sorted(
-        rate for flight in flights if (rate := throughput(flight.batch, now)) is not None
+        rate for submitted in batches if (rate := throughput(submitted.batch, now)) is not None
     )
     return _distribution(
         "throughput",
@@ -90,7 +98,7 @@ def _distribution(
     identifier: str,
     title: str,
     about: str,
-    told: Callable[[float], str],
+    write: Callable[[float], str],
     ascending: Sequence[float],
     edges: Sequence[float],
     names: Sequence[str],
@@ -98,20 +106,20 @@ def _distribution(
     """Show numbers as a histogram, or the middle one alone where there are too few for it."""
     if not ascending:
         return None
-    half = told(ascending[(len(ascending) - 1) // 2])
+    half = write(ascending[(len(ascending) - 1) // 2])
     batches = plural(len(ascending), "batch")
     if len(ascending) < _FEWEST_VALUES:
-        said = f"{about} Of {batches}" + (", the lower." if len(ascending) > 1 else ".")
-        return figure(identifier, title, said, element("p", half, class_="big"))
-    ends = f"from {told(ascending[0])} to {told(ascending[-1])}"
-    said = f"{about} {batches}: median {half}, {ends}."
-    return _histogram(identifier, title, said, ascending, edges, names)
+        caption = f"{about} Of {batches}" + (", the lower." if len(ascending) > 1 else ".")
+        return figure(identifier, title, caption, element("p", half, class_="big"))
+    ends = f"from {write(ascending[0])} to {write(ascending[-1])}"
+    caption = f"{about} {batches}: median {half}, {ends}."
+    return _histogram(identifier, title, caption, ascending, edges, names)
 
 
 def _histogram(
     identifier: str,
     title: str,
-    said: str,
+    caption: str,
     values: Sequence[float],
     edges: Sequence[float],
     names: Sequence[str],
@@ -143,20 +151,27 @@ def _histogram(
     return figure(
         identifier,
         title,
-        said,
-        drawing(identifier + "-drawing", title, said, _HEIGHT, *shapes, rule(_BASE, class_="base")),
-        as_table(f"{title}: batches", ("Range", "Batches"), rows, numbers=1),
+        caption,
+        drawing(
+            identifier + "-drawing",
+            title,
+            caption,
+            _HEIGHT,
+            *shapes,
+            horizontal_line(_BASE, class_="base"),
+        ),
+        folded_table(f"{title}: batches", ("Range", "Batches"), rows, numbers=1),
     )
 
 
-def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
+def token_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
     """Show what batches used, at the time at which they ended."""
     used: list[tuple[float, TokenUsage]] = []
-    for flight in flights:
-        tokens = TokenUsage.of(flight.batch.raw.get("usage"))
-        reported = phases(flight.batch, now)
-        if tokens.total is not None and flight.batch.terminal and reported:
-            used.append((reported[-1].ends(now), tokens))
+    for submitted in batches:
+        tokens = TokenUsage.of(submitted.batch.raw.get("usage"))
+        batch_phases = phases(submitted.batch, now)
+        if tokens.total is not None and submitted.batch.terminal and batch_phases:
+            used.append((batch_phases[-1].ends(now), tokens))
     if not used:
         return None  # the summary says so
     begins, ends = min(at for at, _ in used), max(at for at, _ in used)
@@ -170,7 +185,7 @@ def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | No
     if len(sums) == 1:
         return None  # the summary has the sum
     total = sum((tokens for _, tokens in used), TokenUsage())
-    said = (
+    caption = (
         f"{total.total or 0:,} in all: {total.input or 0:,} in prompts, "
         f"{total.output or 0:,} in answers, "
         f"reported by {plural(len(used), 'batch')}; a column is {_length(step)} (UTC)."
@@ -178,16 +193,16 @@ def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | No
     return figure(
         "tokens-over-time",
         "Tokens over time",
-        said,
+        caption,
         legend((("tokens-in", "prompts"), ("tokens-out", "answers"))),
         drawing(
             "tokens-drawing",
             "Tokens over time",
-            said,
+            caption,
             _HEIGHT,
             *_columns(sums, first, step),
         ),
-        as_table(
+        folded_table(
             "Tokens by the time at which their batches ended",
             ("From (UTC)", "Prompts", "Answers", "Total"),
             (
@@ -220,9 +235,9 @@ def _columns(sums: dict[int, TokenUsage], first: int, step: int) -> Iterator[Htm
                     place * width + width / 10, width * 0.8, y, height, class_,
                     element("title", name),
                 )  # fmt: skip
-    yield rule(_TOP)
+    yield horizontal_line(_TOP)
     yield label(0, _TOP - 5, f"{most:,}")
-    yield rule(_BASE, class_="base")
+    yield horizontal_line(_BASE, class_="base")
     yield label(0, _BASE + 16, _begin(first * step, step))
     last = max(sums)
     if last + 1 == columns:  # else it would stand in the way of the first

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from runner.report.page.charts import queue_time, tokens_over_time, work_rate
+from runner.report.page.charts import queue_time_figure, throughput_figure, token_figure
 from runner.report.page.errors import error_section
 from runner.report.page.icons import sprite
-from runner.report.page.job import account_section
-from runner.report.page.jobs import jobs_table, short_accounts
+from runner.report.page.job import job_section
+from runner.report.page.jobs import jobs_table, short_jobs
 from runner.report.page.markup import Html, element, join
 from runner.report.page.summary import header, tiles
-from runner.report.page.timeline import timeline
+from runner.report.page.timeline import timeline_figures
 from runner.text import plural
 
 if TYPE_CHECKING:
@@ -135,42 +135,42 @@ def _parts(project_report: ProjectReport, now: float) -> Iterator[Html]:
     yield element(
         "section",
         element("h2", "Job by job", id="details"),
-        *_accounts(project_report, now),
+        *_job_sections(project_report, now),
         aria_labelledby="details",
     )
 
 
 def _batches(project_report: ProjectReport, now: float) -> Html:
-    flights = project_report.flights
-    project_totals: list[Content] = [
-        *timeline(flights, now),
-        queue_time(flights, now),
-        work_rate(flights, now),
-        tokens_over_time(flights, now),
+    batches = project_report.flights
+    figures: list[Content] = [
+        *timeline_figures(batches, now),
+        queue_time_figure(batches, now),
+        throughput_figure(batches, now),
+        token_figure(batches, now),
     ]
-    none = "No batch was made yet." if not flights else "No batch has times that could be drawn."
+    none = "No batch was made yet." if not batches else "No batch has times that could be drawn."
     return element(
         "section",
         element("h2", "Batches", id="batches"),
-        element("div", *project_totals, class_="figures")
-        if any(project_totals)
+        element("div", *figures, class_="figures")
+        if any(figures)
         else element("p", none, class_="hint"),
         aria_labelledby="batches",
     )
 
 
-def _accounts(project_report: ProjectReport, now: float) -> Iterator[Html]:
+def _job_sections(project_report: ProjectReport, now: float) -> Iterator[Html]:
     full = [(job, job.account) for job in project_report.jobs if job.account is not None]
     short = [job for job in project_report.jobs if job.account is None]
     if short:
-        yield element("p", _thinned(len(full), short), class_="hint")
+        yield element("p", _short_note(len(full), short), class_="hint")
     opened = len(full) == 1 or (project_report.chosen and len(full) <= _MOST_OPENED)
-    yield join(account_section(job, account, now, opened=opened) for job, account in full)
+    yield join(job_section(job, account, now, opened=opened) for job, account in full)
     if short:
-        yield short_accounts(short)
+        yield short_jobs(short)
 
 
-def _thinned(full: int, short: Sequence[JobReport]) -> Html:
+def _short_note(full: int, short: Sequence[JobReport]) -> Html:
     said = (
         f"{plural(full, 'job')} in full: those with trouble, those at work, and what happened "
         f"last. {plural(len(short), 'other job')} in short, so that the page stays small; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.report.page.figure import data_table, scrolling, stacked
+from runner.report.page.figure import data_table, scroll_area, stacked_bar
 from runner.report.page.jobs import anchor
 from runner.report.page.markup import BLANK, element
 from runner.report.safe_text import fit, plain
@@ -46,7 +46,9 @@ def _kinds(errors: Sequence[ErrorKind]) -> Iterator[Html]:
         (
             element("code", fit(plain(kind.code), _LONGEST_CODE)),
             element(
-                "span", stacked((("failed", max(kind.count, most // 100)),), most), class_="how-far"
+                "span",
+                stacked_bar((("failed", max(kind.count, most // 100)),), most),
+                class_="how-far",
             ),
             element("span", *_jobs(kind.jobs)),
             element("span", *_examples(kind.examples)),
@@ -54,7 +56,7 @@ def _kinds(errors: Sequence[ErrorKind]) -> Iterator[Html]:
         )
         for kind in errors[:_MOST_KINDS]
     ]
-    yield scrolling(
+    yield scroll_area(
         "Kinds of errors",
         data_table(
             "Kinds of errors, the most frequent first",

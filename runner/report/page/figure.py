@@ -21,24 +21,24 @@ MARKS: Final = {"going": "M2 1 9 6 2 11Z", "broken": "M3 2 11 10M11 2 3 10"}
 
 
 def figure(
-    identifier: str, title: str, said: Content, *content: Content, wide: bool = False
+    identifier: str, title: str, caption: Content, *content: Content, wide: bool = False
 ) -> Html:
     """Make a figure under a heading of its own; `said` is what it shows, in words."""
     return element(
         "figure",
-        element("figcaption", element("h3", title), element("p", said)),
+        element("figcaption", element("h3", title), element("p", caption)),
         *content,
         id=identifier,
         class_="card wide" if wide else "card",
     )
 
 
-def drawing(identifier: str, title: str, described: str, height: int, *shapes: Html) -> Html:
+def drawing(identifier: str, title: str, description: str, height: int, *shapes: Html) -> Html:
     """Make a picture as wide as its place; across it is measured in percent."""
     return element(
         "svg",
         element("title", title, id=f"{identifier}-title"),
-        element("desc", described, id=f"{identifier}-desc"),
+        element("desc", description, id=f"{identifier}-desc"),
         *shapes,
         id=identifier,
         class_="chart",
@@ -49,13 +49,13 @@ def drawing(identifier: str, title: str, described: str, height: int, *shapes: H
     )
 
 
-def as_table(
+def folded_table(
     caption: str, heads: Sequence[str], rows: Iterable[Sequence[Content]], *, numbers: int
 ) -> Html:
     """Give the data of a drawing as a table that is folded away; all but `numbers` are text."""
     table = data_table(caption, heads, rows, numbers=numbers)
     return element(
-        "details", element("summary", "As a table"), scrolling(caption, table), class_="data"
+        "details", element("summary", "As a table"), scroll_area(caption, table), class_="data"
     )
 
 
@@ -94,7 +94,7 @@ def data_table(
     )
 
 
-def scrolling(name: str, *content: Content, class_: str = "scroll") -> Html:
+def scroll_area(name: str, *content: Content, class_: str = "scroll") -> Html:
     """Let something be wider than a phone; it can be reached and scrolled by keyboard."""
     return element("div", *content, class_=class_, role="region", aria_label=name, tabindex=0)
 
@@ -111,17 +111,17 @@ def label(x: float, y: float, words: str, *, anchor: str = "start", class_: str 
     return element("text", words, class_=class_, x=_percent(x), y=y, text_anchor=anchor)
 
 
-def rule(y: float, *, class_: str = "grid") -> Html:
+def horizontal_line(y: float, *, class_: str = "grid") -> Html:
     """Draw a line across a drawing."""
     return element("line", class_=class_, x1="0", x2="100%", y1=y, y2=y)
 
 
-def upright(x: float, top: float, bottom: float) -> Html:
+def vertical_line(x: float, top: float, bottom: float) -> Html:
     """Draw a line down a drawing; `x` is in percent."""
     return element("line", class_="grid", x1=_percent(x), x2=_percent(x), y1=top, y2=bottom)
 
 
-def stacked(parts: Iterable[tuple[str, int]], total: int) -> Html:
+def stacked_bar(parts: Iterable[tuple[str, int]], total: int) -> Html:
     """Draw a thin bar of (class, count) parts; for the eye alone: the numbers stand beside it."""
     at = 0.0
     shapes: list[Html] = []

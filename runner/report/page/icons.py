@@ -41,13 +41,13 @@ def _symbol(name: str, path: str) -> Html:
     return element("symbol", ring, element("path", d=path), id=f"sign-{name}", viewBox="0 0 16 16")
 
 
-def sign(state: str) -> Html:
+def state_icon(state: str) -> Html:
     """Return the sign of a state; the word has to stand beside it."""
     return element(
         "svg", element("use", href=f"#sign-{state}"), class_=f"sign {state}", aria_hidden="true"
     )
 
 
-def state_word(state: str) -> Html:
+def state_label(state: str) -> Html:
     """Return a state with its sign."""
-    return element("span", sign(state), state, class_=f"state {state}")
+    return element("span", state_icon(state), state, class_=f"state {state}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from runner.report.page.figure import scrolling, stacked
-from runner.report.page.icons import STATES, state_word
+from runner.report.page.figure import scroll_area, stacked_bar
+from runner.report.page.icons import STATES, state_label
 from runner.report.page.markup import BLANK, element
 from runner.report.safe_text import fit, plain
 from runner.text import moment, plural
@@ -45,7 +45,7 @@ def jobs_table(jobs: Sequence[JobReport]) -> Html:
         "section",
         element("h2", "Jobs", id="jobs"),
         _tools(jobs),
-        scrolling(
+        scroll_area(
             "Table of jobs",
             element(
                 "table",
@@ -108,12 +108,12 @@ def _row(job: JobReport) -> Html:
             element("small", " no spec") if job.spec_gone else None,
             scope="row",
         ),
-        element("td", state_word(view.state), data_v=STATES.index(view.state)),
-        element("td", progress(view), element("small", f"{share} %"), data_v=share, class_="p"),
+        element("td", state_label(view.state), data_v=STATES.index(view.state)),
+        element("td", progress_bar(view), element("small", f"{share} %"), data_v=share, class_="p"),
         _number(view.succeeded),
         _number(view.failed, class_="bad" if view.failed else None),
         _number(view.total),
-        element("td", phases(view), data_v=len(view.batches), class_="n"),
+        element("td", _batch_count(view), data_v=len(view.batches), class_="n"),
         _number(tokens),
         element("td", moment(changed)[:16] if changed else BLANK, data_v=int(changed or 0)),
         data_s=str(view.state),
@@ -127,20 +127,20 @@ def _number(count: int | None, *, class_: str | None = None) -> Html:
     )
 
 
-def progress(view: JobView) -> Html:
+def progress_bar(view: JobView) -> Html:
     """Draw how far a job has come."""
-    return stacked((("succeeded", view.succeeded), ("failed", view.failed)), view.total)
+    return stacked_bar((("succeeded", view.succeeded), ("failed", view.failed)), view.total)
 
 
-def phases(view: JobView) -> str:
+def _batch_count(view: JobView) -> str:
     """Count batches, and say how many of them are under way."""
     under_way = sum(str(batch.get("status")) in _UNDER_WAY for batch in view.batches)
     return f"{len(view.batches):,}" + (f" ({under_way:,} under way)" if under_way else "")
 
 
-def short_accounts(jobs: Sequence[JobReport]) -> Html:
+def short_jobs(jobs: Sequence[JobReport]) -> Html:
     """Tell of jobs in a line each: those for which a section of their own would be too much."""
-    return scrolling(
+    return scroll_area(
         "Jobs in short",
         element(
             "table",

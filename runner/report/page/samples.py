@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LONGEST_ID: Final = 80
 
 
-def samples_of(samples: Samples) -> Iterator[Html]:
+def sample_lists(samples: Samples) -> Iterator[Html]:
     """Yield the samples of a job under their headings."""
     for heading, some in (
         ("First answers", samples.answered),

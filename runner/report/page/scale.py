@@ -70,7 +70,7 @@ class TimeScale:
             place = self(at)
             yield place, _label(at, step) if place <= _NEAR_THE_END else ""
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Say from when to when it goes."""
         begins, ends = moment(self.begins), moment(self.ends)
         same_day = begins[:10] == ends[:10]

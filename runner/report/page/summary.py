@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from runner.batch import TERMINAL, BatchStatus
 from runner.ledger.records import RunState
-from runner.report.page.figure import stacked
-from runner.report.page.icons import STATES, sign, state_word
+from runner.report.page.figure import stacked_bar
+from runner.report.page.icons import STATES, state_icon, state_label
 from runner.report.page.jobs import anchor
 from runner.report.page.markup import element
 from runner.report.safe_text import fit, plain
@@ -76,8 +76,8 @@ def _jobs(project_report: ProjectReport) -> Html:
     return _tile(
         "Jobs",
         len(project_report.jobs),
-        stacked(reversed(met), len(project_report.jobs)),
-        (element("span", state_word(state), _count(count)) for state, count in met),
+        stacked_bar(reversed(met), len(project_report.jobs)),
+        (element("span", state_label(state), _count(count)) for state, count in met),
     )
 
 
@@ -92,10 +92,12 @@ def _requests(project_report: ProjectReport) -> Html:
     return _tile(
         "Requests",
         total,
-        stacked([(state, count) for state, _, count in parts], total),
+        stacked_bar([(state, count) for state, _, count in parts], total),
         (
             element(
-                "span", element("span", sign(state), word, class_=f"state {state}"), _count(count)
+                "span",
+                element("span", state_icon(state), word, class_=f"state {state}"),
+                _count(count),
             )
             for state, word, count in parts
         ),
@@ -103,7 +105,7 @@ def _requests(project_report: ProjectReport) -> Html:
 
 
 def _batches(project_report: ProjectReport) -> Html:
-    statuses = [flight.batch.known_status for flight in project_report.flights]
+    statuses = [submitted.batch.known_status for submitted in project_report.flights]
     under_way = sum(status not in TERMINAL for status in statuses)
     ended = Counter(status for status in statuses if status in TERMINAL)
     entries = [("under way", "running", under_way)] if under_way else []
@@ -118,10 +120,12 @@ def _batches(project_report: ProjectReport) -> Html:
     return _tile(
         "Batches",
         len(statuses),
-        stacked([(state, count) for _, state, count in entries], len(statuses)),
+        stacked_bar([(state, count) for _, state, count in entries], len(statuses)),
         (
             element(
-                "span", element("span", sign(state), word, class_=f"state {state}"), _count(count)
+                "span",
+                element("span", state_icon(state), word, class_=f"state {state}"),
+                _count(count),
             )
             for word, state, count in entries
         )
@@ -133,18 +137,18 @@ def _batches(project_report: ProjectReport) -> Html:
 def _tokens(project_report: ProjectReport) -> Html:
     used = [
         tokens
-        for flight in project_report.flights
-        if (tokens := TokenUsage.of(flight.batch.raw.get("usage"))).total is not None
+        for submitted in project_report.flights
+        if (tokens := TokenUsage.of(submitted.batch.raw.get("usage"))).total is not None
     ]
     tokens = sum(used, TokenUsage())
     total = tokens.total or 0
     if not used:
         said: list[Content] = ["no batch has reported any"]
-        return _tile("Tokens", 0, stacked((), 0), said)
+        return _tile("Tokens", 0, stacked_bar((), 0), said)
     return _tile(
         "Tokens",
         total,
-        stacked((("tokens-in", tokens.input or 0), ("tokens-out", tokens.output or 0)), total),
+        stacked_bar((("tokens-in", tokens.input or 0), ("tokens-out", tokens.output or 0)), total),
         (
             element("span", _square("tokens-in"), "prompts", _count(tokens.input or 0)),
             element("span", _square("tokens-out"), "answers", _count(tokens.output or 0)),
@@ -169,27 +173,31 @@ def _count(count: int) -> Html:
 
 def _attention(jobs: Sequence[JobReport]) -> Html | None:
     """Name the jobs that somebody should look at, and why."""
-    troubled = [job for job in jobs if job.view.state in (RunState.FAILED, RunState.PARTIAL)]
-    if not troubled:
+    jobs_with_failures = [
+        job for job in jobs if job.view.state in (RunState.FAILED, RunState.PARTIAL)
+    ]
+    if not jobs_with_failures:
         return None
     return element(
         "div",
         element("h3", "Needs a look"),
-        element("ul", *_troubles(troubled)),
+        element("ul", *_attention_items(jobs_with_failures)),
         class_="attention",
     )
 
 
-def _troubles(troubled: Sequence[JobReport]) -> Iterator[Html]:
-    for job in troubled[:_MOST_NAMED]:
+def _attention_items(jobs_with_failures: Sequence[JobReport]) -> Iterator[Html]:
+    for job in jobs_with_failures[:_MOST_NAMED]:
         view = job.view
         note = view.note or f"{view.failed:,} of {plural(view.total, 'request')} failed"
         yield element(
             "li",
-            state_word(view.state),
+            state_label(view.state),
             " ",
             element("a", view.name, href=f"#{anchor(view.name)}"),
             f": {fit(plain(note), _LONGEST_NOTE)}",
         )
-    if len(troubled) > _MOST_NAMED:
-        yield element("li", element("a", f"and {len(troubled) - _MOST_NAMED:,} more", href="#jobs"))
+    if len(jobs_with_failures) > _MOST_NAMED:
+        yield element(
+            "li", element("a", f"and {len(jobs_with_failures) - _MOST_NAMED:,} more", href="#jobs")
+        )
