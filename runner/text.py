@@ -1,13 +1,23 @@
-"""Numbers, sizes, spans and moments in words: one place, so that all renderings agree."""
+"""Text for the user, and the small texts that the user writes: one form for each thing. Pure.
+
+Counts, sizes, durations and moments are written here and durations are read here, so that all of
+runner agrees.
+"""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
+_DURATION: Final = re.compile(r"([0-9]{1,9})([a-z]{1,3})", re.ASCII)
+_UNITS: Final = {"s": 1, "m": _MINUTE, "min": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 * _DAY}
 _ESTIMATED_DIGITS: Final = 3
 _SPANS: Final = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s"))
 
@@ -19,8 +29,8 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
-def listed(items: list[str], *, most: int = 3) -> str:
-    """Name the first few of some things and count the rest: `a, b, c and 7 more`."""
+def listed(items: Sequence[str], *, most: int = 3) -> str:
+    """Write the first few items and the number of the others: `a, b, c and 7 more`."""
     if len(items) <= most:
         return ", ".join(items)
     return f"{', '.join(items[:most])} and {len(items) - most:,} more"
@@ -39,11 +49,23 @@ def size(count: float) -> str:
 
 
 def tokens(count: int, *, exact: bool) -> str:
-    """Write a number of prompt tokens; an estimate is rounded to what it can be believed for."""
+    """Write a number of prompt tokens; an estimate (`exact` false) is rounded to 3 digits."""
     if exact:
         return plural(count, "prompt token")
     rounded = round(count, _ESTIMATED_DIGITS - len(str(count)))
     return f"about {plural(rounded, 'prompt token')}"
+
+
+def parse_duration(text: str, *, units: Collection[str]) -> int | None:
+    """Return the seconds of a duration such as `90m`, `12h` or `2d`; None for any other text.
+
+    A duration is a whole number of at most nine digits and one of `units`: of `s`, `m` or `min`,
+    `h`, `d` and `w`. It may be 0.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None or match[2] not in units:
+        return None
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def span(seconds: float) -> str:
@@ -69,13 +91,16 @@ def moment(at: float) -> str:
     try:
         return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
-        # A server's idea of a time may be no time at all.
+        # A provider may send any number as a time.
         return f"{at:.0f} s"
 
 
 def timestamp(at: float) -> str:
     """Write a moment, given in Unix seconds, as ISO 8601 in UTC: `2026-01-31T12:00:00Z`."""
-    return moment(at).replace(" ", "T") + "Z"
+    try:
+        return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return moment(at)
 
 
 def clock_time(at: float) -> str:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.text import clock_time, listed, moment, plural, size, span
+from runner.text import clock_time, listed, moment, parse_duration, plural, size, span, timestamp
 
 
 @pytest.mark.parametrize(
@@ -66,14 +66,56 @@ def test_span(seconds: float, said: str) -> None:
     assert span(seconds) == said
 
 
+UNITS = ("s", "m", "min", "h", "d", "w")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("45s", 45),
+        ("90m", 5400),
+        ("90min", 5400),
+        ("12h", 43_200),
+        ("2d", 172_800),
+        ("1w", 604_800),
+        ("0d", 0),
+        ("007m", 420),
+        ("999999999s", 999_999_999),
+        *dict.fromkeys(
+            ("", "5", "m", "-5m", "+5m", "1.5h", "5 m", " 5m", "5m\n", "5M", "5mm", "5mo", "1h30m",
+             "1_0m", "٣m", "1000000000s"),
+        ).items(),
+    ],
+)  # fmt: skip
+def test_a_duration(text: str, seconds: int | None) -> None:
+    assert parse_duration(text, units=UNITS) == seconds
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_duration_has_only_the_units_that_the_caller_takes(unit: str) -> None:
+    others = [other for other in UNITS if other != unit]
+
+    assert parse_duration(f"5{unit}", units=[unit]) is not None
+    assert parse_duration(f"5{unit}", units=others) is None
+
+
+@given(st.text(max_size=8))
+def test_any_text_is_a_duration_or_is_not(text: str) -> None:
+    seconds = parse_duration(text, units=UNITS)
+
+    assert seconds is None or seconds >= 0
+
+
 def test_moment() -> None:
     assert moment(1_700_000_000) == "2023-11-14 22:13:20"
     assert clock_time(1_700_000_000) == "22:13:20"
+    assert timestamp(1_700_000_000.9) == "2023-11-14T22:13:20Z"
 
 
 @given(st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False)))
 def test_any_number_that_a_server_calls_a_time_can_be_written(at: float) -> None:
     assert moment(at)
+    assert timestamp(at)
 
 
 @pytest.mark.parametrize(

@@ -33,10 +33,10 @@ from runner.planning.admission import admit
 from runner.planning.batch_index import BatchIndex
 from runner.planning.batch_sizing import sizes
 from runner.planning.decide import decide_shard
-from runner.planning.in_flight import span
 from runner.planning.shard_context import ShardContext
 from runner.planning.shard_progress import shard_progress
 from runner.spec.project import LONGEST_LIFE
+from runner.text import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

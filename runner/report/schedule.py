@@ -15,15 +15,13 @@ from enum import StrEnum
 from string import Template
 from typing import TYPE_CHECKING, Final
 
-from runner.text import plural
+from runner.text import parse_duration, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _HOUR: Final = 60
 _DAY: Final = 24 * _HOUR
-_TIME: Final = re.compile(r"([1-9][0-9]{0,3})([mhd])", re.ASCII)
-_MINUTES: Final = {"m": 1, "h": _HOUR, "d": _DAY}
 _MORNING: Final = 6
 """The hour of a daily pass."""
 
@@ -64,8 +62,7 @@ class Interval:
     @classmethod
     def parse(cls, text: str) -> Interval:
         """Parse 10m, 2h or 1d. Raises ValueError, which names valid times."""
-        match = _TIME.fullmatch(text)
-        minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
+        minutes = (parse_duration(text, units=("m", "h", "d")) or 0) // 60
         whole = _DAY % minutes == 0 if minutes % _HOUR == 0 and minutes else False
         if not whole and not (0 < minutes < _HOUR and _HOUR % minutes == 0):
             raise ValueError(

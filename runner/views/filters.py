@@ -19,6 +19,7 @@ from runner.ledger.queries import EVENT_KINDS
 from runner.ledger.records import RunState
 from runner.spec.validation_errors import did_you_mean
 from runner.spec.yaml.scalars import shown
+from runner.text import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,8 +109,7 @@ def _instead(value: str, recorded: Sequence[str]) -> str:
     return f"; {meant}there are {', '.join(recorded)}"
 
 
-_SPAN: Final = re.compile(r"([0-9]{1,9})(s|m|min|h|d|w)", re.ASCII)
-_SECONDS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_AGO: Final = ("s", "m", "min", "h", "d", "w")
 
 
 def read_since(text: str, *, now: float) -> float:
@@ -118,9 +118,9 @@ def read_since(text: str, *, now: float) -> float:
     Returns Unix seconds. A date without an offset is UTC, as in everything that is printed.
     Raises UsageError.
     """
-    span = _SPAN.fullmatch(text.strip())
-    if span is not None:
-        return now - int(span[1]) * _SECONDS[span[2]]
+    ago = parse_duration(text.strip(), units=_AGO)
+    if ago is not None:
+        return now - ago
     try:
         at = datetime.fromisoformat(text.strip())
         return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()

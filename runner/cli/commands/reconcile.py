@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -25,6 +24,7 @@ from runner.cli.session import (
     patiently,
 )
 from runner.errors import InvalidInput, LockHeld, RunnerError
+from runner.text import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,16 +36,14 @@ if TYPE_CHECKING:
     from runner.spec.project import Project
 
 
-_UNITS: Final = {"m": 60, "h": 3600, "d": 86_400}
-
-
 def _time(_context: click.Context, _parameter: click.Parameter, text: str | None) -> float | None:
     """Read a time such as 90m, 12h or 1d, in seconds."""
     if text is None:
         return None
-    if not re.fullmatch(r"[1-9][0-9]{0,5}[mhd]", text, re.ASCII):
+    seconds = parse_duration(text, units=("m", "h", "d"))
+    if not seconds:
         raise click.BadParameter(f"{text!r} is no time; write one such as 12h or 1d")
-    return float(text[:-1]) * _UNITS[text[-1]]
+    return seconds
 
 
 @contextlib.contextmanager
