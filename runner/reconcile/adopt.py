@@ -19,8 +19,9 @@ from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
 from runner.ledger import submission_transitions
 from runner.ledger.records import Submission, SubmissionKey, SubmissionState, Tag
 from runner.outputs.durable_files import explained, sync_folder
-from runner.reconcile.context import Notice, RequestCounts, count
+from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import rows_of_batch
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +55,9 @@ def adopt_batch(context: Context, action: AdoptBatch) -> None:
     context.tell(
         Notice(
             job=action.run.job,
-            what=f"found {action.batch.id} at the provider ({count(submission.requests)}, "
-            f"{action.batch.status}) and took it over; nothing was submitted",
+            what=f"found {action.batch.id} at the provider "
+            f"({plural(submission.requests, 'request')}, {action.batch.status}) "
+            "and took it over; nothing was submitted",
             event="batch_adopted",
             submission=submission.key,
             batch=action.batch,

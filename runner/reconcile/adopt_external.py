@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotFound, UnexpectedReply, UsageError
 from runner.inputs.row_set import RowSet
@@ -20,11 +20,12 @@ from runner.ledger.records import Run, RunState, Submission, SubmissionKey, Subm
 from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Observed
 from runner.reconcile.adopt import read_claims, write_claims
-from runner.reconcile.context import Notice, RequestCounts, count
+from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.observe import list_again
 from runner.reconcile.restore import find_restorable
 from runner.reconcile.upload_content import extract_rows
+from runner.text import listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
     from runner.ledger.records import ShardRecord
     from runner.planning.state import DesiredRun
     from runner.reconcile.context import Context
-
-
-_NAMED: Final = 3
-"""How many custom_ids a message names."""
 
 
 def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Submission:
@@ -82,7 +79,7 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
     context.tell(
         Notice(
             job=job.name,
-            what=f"took over {batch.id} ({count(len(rows))}, {batch.status}); "
+            what=f"took over {batch.id} ({plural(len(rows), 'request')}, {batch.status}); "
             f"`runner reconcile {job.name}` goes on with it",
             event="batch_adopted",
             submission=key,
@@ -206,8 +203,8 @@ def _place(
         }
         strangers = [custom_id for custom_id in asked if custom_id not in names]
         raise UsageError(
-            f"{batch.id} asks {count(len(strangers))} that {desired.job.input_shown} does not "
-            f"have: {_listed(strangers)}"
+            f"{batch.id} asks {plural(len(strangers), 'request')} that "
+            f"{desired.job.input_shown} does not have: {listed(strangers)}"
         )
     if len(found) > 1:
         raise UsageError(
@@ -249,8 +246,8 @@ def _require_same_requests(
         other = [name for name, digest in _digests(path, desired.job.name) if asked[name] != digest]
     if other:
         raise UsageError(
-            f"{batch.id} does not ask what {desired.job.input_shown} asks: {count(len(other))} "
-            f"differ, {_listed(other)}"
+            f"{batch.id} does not ask what {desired.job.input_shown} asks: "
+            f"{plural(len(other), 'request')} differ, {listed(other)}"
         )
 
 
@@ -292,8 +289,3 @@ def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecor
         shard=shard.number,
         attempt=max(used, default=0) + 1,
     )
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

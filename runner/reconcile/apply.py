@@ -41,11 +41,12 @@ from runner.planning.actions import (
 from runner.reconcile.adopt import adopt_batch, adopt_file
 from runner.reconcile.collect import close_rejected_batch, collect, mark_lost
 from runner.reconcile.concurrency import TaskRunner
-from runner.reconcile.context import Notice, RequestCounts, count
+from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.finish import finish, point
 from runner.reconcile.restore import restore
 from runner.reconcile.run_lifecycle import delete_remote_files, relocate, reopen
 from runner.reconcile.submit import submit
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -186,7 +187,8 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             context.tell(
                 Notice(
                     job=run.job,
-                    what=f"begins with {run.short}: {count(run.requests)} from {run.input_path}",
+                    what=f"begins with {run.short}: {plural(run.requests, 'request')} "
+                    f"from {run.input_path}",
                     event="run_started",
                     aside=True,
                     revision=run.short,

@@ -11,9 +11,10 @@ from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
 from runner.planning.actions import BatchFailure
 from runner.planning.in_flight import UNCOUNTED
-from runner.reconcile.context import Notice, RequestCounts, count
+from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.download import fetch, kept
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -168,8 +169,8 @@ def _results_gone(
     """
     problem = (
         f"results of {action.batch.id} are gone from the provider ({error}); to ask its "
-        f"{count(len(settled.missing))} without a line again, and pay for them again, run "
-        f"`runner retry {action.run.job}`"
+        f"{plural(len(settled.missing), 'request')} without a line again, and pay for them again, "
+        f"run `runner retry {action.run.job}`"
     )
     # A person who has asked again since has decided that they are worth paying for.
     again = action.submission.round < action.run.round
@@ -253,8 +254,9 @@ def mark_lost(context: Context, action: MarkLost) -> None:
     again = submission.round < action.run.round
     problem = (
         f"{submission.batch_id} has vanished: the provider does not know it. If the key belongs "
-        f"to another project now, put the right one back; to ask its {count(len(left))} "
-        f"again, and perhaps pay them twice, run `runner retry {action.run.job}`"
+        f"to another project now, put the right one back; to ask its "
+        f"{plural(len(left), 'request')} again, and perhaps pay them twice, "
+        f"run `runner retry {action.run.job}`"
     )
     submission_transitions.close(
         context.ledger,

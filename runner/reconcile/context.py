@@ -107,11 +107,6 @@ _PLACES_KEPT: Final = 500_000
 """Rows whose answers' places are kept between collecting and publishing; some 20 MB."""
 
 
-def count(requests: int) -> str:
-    """Write a number of requests: `1 request`, `3,080 requests`."""
-    return "1 request" if requests == 1 else f"{requests:,} requests"
-
-
 def ignore_notice(_tidings: Notice) -> None:
     """Tell nobody."""
 

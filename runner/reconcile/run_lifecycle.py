@@ -18,6 +18,7 @@ from runner.ledger import run_transitions as run_steps
 from runner.reconcile.adopt import read_claims
 from runner.reconcile.context import Notice
 from runner.reconcile.download import download_again
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -124,8 +125,7 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
         gone += len(deleted)
         kept |= left
     run_steps.tidied_run(context.ledger, run)
-    files_gone = "1 file" if gone == 1 else f"{gone:,} files"
-    told = f"deleted {files_gone} at the provider, as keep_remote: false says"
+    told = f"deleted {plural(gone, 'file')} at the provider, as keep_remote: false says"
     if kept:
         file_id, reason = next(iter(kept.items()))
         told += f"; {len(kept):,} could not be deleted, {file_id} for one: {reason}"

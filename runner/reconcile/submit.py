@@ -25,9 +25,10 @@ from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
 from runner.planning.batch_sizing import rows_that_fit
-from runner.reconcile.context import Notice, RequestCounts, count, in_part
+from runner.reconcile.context import Notice, RequestCounts, in_part
 from runner.reconcile.upload_content import content, extract_remaining
 from runner.spec.job import METADATA_KEY
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -185,7 +186,7 @@ def _create(context: Context, action: Submit, submission: Submission, file_id: s
     context.tell(
         Notice(
             job=key.job,
-            what=f"submitted {count(submission.requests)} as {batch.id}",
+            what=f"submitted {plural(submission.requests, 'request')} as {batch.id}",
             event="submitted",
             submission=key,
             batch=batch,
@@ -233,7 +234,7 @@ def _too_large(context: Context, action: Submit, submission: Submission, error: 
         Notice(
             job=submission.key.job,
             what=f"the provider takes no file of {submission.bytes:,} bytes; its "
-            f"{count(submission.requests)} go out in smaller ones "
+            f"{plural(submission.requests, 'request')} go out in smaller ones "
             f"(max_bytes_per_batch in runner.yaml spares the detour)",
             event="too_large",
             submission=submission.key,
