@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+_JOINERS: Final = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+_BLANKS: Final = 20
+"""Of a text with runs of blanks, this many times its limit are read at most."""
+
 _DURATION: Final = re.compile(r"([0-9]{1,9})([a-z]{1,3})", re.ASCII)
 _UNITS: Final = {"s": 1, "m": _MINUTE, "min": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 * _DAY}
 _ESTIMATED_DIGITS: Final = 3
@@ -54,6 +59,42 @@ def tokens(count: int, *, exact: bool) -> str:
         return plural(count, "prompt token")
     rounded = round(count, _ESTIMATED_DIGITS - len(str(count)))
     return f"about {plural(rounded, 'prompt token')}"
+
+
+def printable(text: str, limit: int | None = None, *, mark: str | None = _REPLACEMENT) -> str:
+    r"""Return text from outside as one line that is safe in a terminal, a log and a page.
+
+    Each character that `str.isprintable` denies is replaced: control characters can move the
+    cursor, and format characters can turn the order of a sentence round. White space becomes a
+    space, any other such character `mark`. The mark None writes all of them as escapes (`\x1b`),
+    for texts that the user has to find in a file. The mark " " also makes one space of several;
+    it is for the messages of servers, in which the words alone matter.
+
+    Zero-width joiners are part of words and emoji. They stay with the standard mark, which is for
+    terminals and pages.
+
+    A text of more than `limit` characters is cut and ends with an ellipsis; escapes count as the
+    one character that they stand for.
+    """
+    if mark == " ":
+        if limit is not None:
+            text = text[: limit * _BLANKS]
+        text = " ".join("".join(_printable(each, mark) for each in text).split())
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(_printable(each, mark) for each in text)
+
+
+def _printable(character: str, mark: str | None) -> str:
+    if character.isprintable():
+        return character
+    if mark is None:
+        return ascii(character)[1:-1]
+    if character.isspace():
+        return " "
+    return character if character in _JOINERS and mark == _REPLACEMENT else mark
 
 
 def parse_duration(text: str, *, units: Collection[str]) -> int | None:

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.text import clock_time, listed, moment, parse_duration, plural, size, span, timestamp
+from runner.text import (
+    clock_time,
+    listed,
+    moment,
+    parse_duration,
+    plural,
+    printable,
+    size,
+    span,
+    timestamp,
+)
 
 
 @pytest.mark.parametrize(
@@ -124,3 +134,41 @@ def test_any_number_that_a_server_calls_a_time_can_be_written(at: float) -> None
 )
 def test_listed(items: list[str], said: str) -> None:
     assert listed(items) == said
+
+
+HOSTILE = "a\x1b[2J\r\n\tb\u202ec\x00\x85d\u200de"
+
+
+@pytest.mark.parametrize(
+    ("mark", "expected"),
+    [
+        ("\N{REPLACEMENT CHARACTER}", "a�[2J   b�c� d\u200de"),
+        (" ", "a [2J b c d e"),
+        (None, r"a\x1b[2J\r\n\tb\u202ec\x00\x85d\u200de"),
+        ("?", "a?[2J   b?c? d?e"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_replaced(mark: str | None, expected: str) -> None:
+    assert printable(HOSTILE, mark=mark) == expected
+
+
+@pytest.mark.parametrize("mark", ["\N{REPLACEMENT CHARACTER}", " ", None])
+def test_what_can_be_printed_stays(mark: str | None) -> None:
+    text = "grün, 日本語, עברית, हिन्दी, ☂, 👩"
+
+    assert printable(text, mark=mark) == text
+    assert printable(text, len(text), mark=mark) == text
+    assert printable(text, 5, mark=mark) == "grün…"
+
+
+@given(st.text(), st.integers(1, 9), st.sampled_from([" ", "?"]))
+def test_a_line_has_no_more_characters_than_its_limit(text: str, limit: int, mark: str) -> None:
+    line = printable(text, limit, mark=mark)
+
+    assert line.isprintable()
+    assert len(line) <= limit
+
+
+def test_of_a_text_with_many_blanks_no_more_is_read_than_needed() -> None:
+    assert printable(" " * 10**6 + "x", 10, mark=" ") == ""
+    assert printable(" " * 100 + "x", 10, mark=" ") == "x"

@@ -10,9 +10,7 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
-_JOINERS: Final = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
-"""Format characters that are part of words and emoji; they change no order."""
+from runner.text import printable
 
 _ELLIPSIS: Final = "…"
 
@@ -23,18 +21,7 @@ def plain(text: str) -> str:
     White space of any kind becomes a space, everything else that is not a visible character
     a replacement character.
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_shown, text))
-
-
-def _shown(character: str) -> str:
-    category = unicodedata.category(character)
-    if category[0] == "Z" or character in "\t\n\v\f\r":
-        return " "
-    if category[0] == "C" and character not in _JOINERS:
-        return _REPLACEMENT
-    return character
+    return printable(text)
 
 
 def columns(text: str) -> int:
