@@ -12,13 +12,12 @@ more.
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
 from runner.ledger import submission_transitions
 from runner.ledger.records import Submission, SubmissionKey, SubmissionState, Tag
-from runner.outputs.durable_files import explained, sync_folder
+from runner.outputs.durable_files import explained, sync_folder, write_whole
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import rows_of_batch
 from runner.text import plural
@@ -147,16 +146,11 @@ def read_claims(folder: Path) -> dict[str, SubmissionKey]:
 def write_claims(folder: Path, claims: Mapping[str, SubmissionKey]) -> None:
     """Keep the claims of a run for good. Raises LocalFileError."""
     path = folder / CLAIMS
-    part = folder / f".{CLAIMS}.part"
     document = {
         "format_version": _FORMAT,
         "batches": {name: str(key) for name, key in claims.items()},
     }
     with explained(path, doing="written"):
         folder.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+    write_whole(path, json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
     sync_folder(folder)

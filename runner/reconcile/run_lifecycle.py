@@ -10,11 +10,11 @@ on this disk has been read once more and found to be what was downloaded.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
 from runner.ledger import run_transitions as run_steps
+from runner.outputs.durable_files import sha256_of
 from runner.reconcile.adopt import read_claims
 from runner.reconcile.context import Notice
 from runner.reconcile.download import download_again
@@ -153,8 +153,7 @@ def _require(folder: Path, records: Sequence[FileRecord]) -> None:
     for record in records:
         path = folder / record.path
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256_of(path)
         except OSError as error:
             raise LocalFileError(
                 f"{path} cannot be read, so nothing is deleted at the provider: "

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, LocalFileError
 from runner.inputs.fingerprint import Fingerprint, unchanging
 from runner.inputs.row_set import RowSet
+from runner.outputs.durable_files import explained, sha256_of
 from runner.reconcile.custom_ids import custom_ids
 
 if TYPE_CHECKING:
@@ -95,11 +95,8 @@ def _is_still(context: Context, path: Path, sha256: str) -> bool:
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    with explained(path, doing="read"):
+        return sha256_of(path)
 
 
 def _cut(
