@@ -102,7 +102,7 @@ class JobHistory:
     failures: tuple[FailureKind, ...] | None = None
 
 
-def overview(
+def job_views(
     project: Project, jobs: Sequence[Job], ledger: Ledger | None, *, gone: Sequence[str] = ()
 ) -> tuple[JobView, ...]:
     """Say where each of these jobs stands, in the order given.
@@ -140,9 +140,9 @@ def job_history(project: Project, job: Job | None, name: str, ledger: Ledger) ->
     its = [run for run in ledger.runs() if run.job == name]
     runs = run_views(project, ledger, its, job)
     if job is not None:
-        [view] = overview(project, [job], ledger)
+        [view] = job_views(project, [job], ledger)
     elif runs:
-        [view] = overview(project, [], ledger, gone=[name])
+        [view] = job_views(project, [], ledger, gone=[name])
     else:
         return None
     return JobHistory(
@@ -310,6 +310,6 @@ def _metadata(raw: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def shown_folder(project: Project, view: JobView) -> str:
+def relative_folder(project: Project, view: JobView) -> str:
     """Write a job's output folder relative to the project."""
     return shown_path(project, Path(view.output_dir))

@@ -84,7 +84,7 @@ class Samples:
     note: str | None = None
 
 
-def take_samples(
+def read_samples(
     source: SampleSource, folder: Path | None, ledger: Ledger | None, *, most: int
 ) -> Samples:
     """Read up to `most` requests of each kind; `folder` is where the results are, if anywhere.

@@ -9,7 +9,7 @@ from runner.ledger.records import Event, RunState, SubmissionKey
 from runner.outputs.provenance import GitState
 from runner.views.conversation import Turn
 from runner.views.jobs import JobHistory
-from runner.views.project import JobDetails, JobReport, Link, ProjectReport, SubmittedBatch
+from runner.views.project import FileLink, JobDetails, JobReport, ProjectReport, SubmittedBatch
 from runner.views.samples import Sample, Samples
 from runner.views.token_usage import TokenUsage
 from runner.views.totals import ErrorKind
@@ -77,7 +77,7 @@ def short(told: JobView, **values: Any) -> JobReport:  # noqa: ANN401
             "spec_gone": False,
             "changed_at": None if told.state is RunState.PENDING else NOW - 600,
             "tokens": TokenUsage(),
-            "account": None,
+            "details": None,
             **values,
         }
     )
@@ -88,12 +88,12 @@ def full(job_history: JobHistory, samples: Samples | None = None, **values: Any)
     told = job_history.view
     folder = told.output_dir.removeprefix("/project/") + f"/{told.revision}"
     links = tuple(
-        Link(name=name, href=f"{folder}/{name}")
+        FileLink(name=name, href=f"{folder}/{name}")
         for name in ("output.jsonl", "errors.jsonl", "run.json", "raw/")
     )
     account = JobDetails(
         job_history=job_history,
-        facts={
+        properties={
             "asks": f"{told.endpoint} on {told.provider}",
             "model": "gpt-4.1-mini",
             "input": f"data/{told.name}.jsonl",
@@ -106,7 +106,7 @@ def full(job_history: JobHistory, samples: Samples | None = None, **values: Any)
         files=() if told.state is RunState.RUNNING else links,
         raw={
             SubmissionKey(job=told.name, revision=told.revision or "", shard=1, attempt=1): (
-                Link(name="output", href=f"{folder}/raw/0001-1.output.jsonl"),
+                FileLink(name="output", href=f"{folder}/raw/0001-1.output.jsonl"),
             )
         },
         samples=samples or Samples(),
@@ -115,7 +115,7 @@ def full(job_history: JobHistory, samples: Samples | None = None, **values: Any)
         told,
         **{
             "folder": folder,
-            "account": account,
+            "details": account,
             "tokens": TokenUsage(input=1, output=2, total=3),
             **values,
         },
@@ -170,7 +170,7 @@ def small() -> ProjectReport:
         git=GIT,
         chosen=False,
         jobs=jobs,
-        flights=(
+        batches=(
             flown("sentiment", 1, created=NOW - 86_000),
             flown("sentiment", 2, created=NOW - 80_000, queued=4000, worked=9000),
             flown("sentiment", 3, created=NOW - 70_000, status="failed", usage=None),
@@ -204,7 +204,7 @@ def _named(told: JobView, name: str) -> JobView:
 def empty() -> ProjectReport:
     """Return a project in which there is nothing yet."""
     return ProjectReport(
-        project="new", version="0.0.0", git=None, chosen=False, jobs=(), flights=(), errors=()
+        project="new", version="0.0.0", git=None, chosen=False, jobs=(), batches=(), errors=()
     )
 
 
@@ -252,7 +252,7 @@ def large(jobs: int, *, batches: int = 2, in_full: int = 40) -> ProjectReport:
         git=GIT,
         chosen=False,
         jobs=tuple(told),
-        flights=tuple(flights),
+        batches=tuple(flights),
         errors=(ErrorKind(code="in neither file", count=4, jobs=tuple(names[:5]), examples=()),),
     )
 
@@ -295,14 +295,14 @@ def hostile() -> ProjectReport:
         folder=NASTY,
         spec_gone=True,
     )
-    assert told.account is not None
+    assert told.details is not None
     return ProjectReport(
         project=NASTY,
         version=NASTY,
         git=GitState(commit=NASTY, branch=NASTY, dirty=True),
         chosen=True,
         jobs=(told, short(view(NASTY, "failed", note=NASTY, output_dir=NASTY), folder=NASTY)),
-        flights=tuple(
+        batches=tuple(
             flown(NASTY, number, created=NOW - 9000, id=NASTY, status=NASTY, model=NASTY)
             for number in range(3)
         ),

@@ -164,7 +164,7 @@ def test_the_columns_of_a_histogram_count_every_batch(queued: tuple[int, ...]) -
 
 
 def test_the_sums_of_tokens_over_time_are_those_of_the_batches() -> None:
-    flights = large(50).flights
+    flights = large(50).batches
     made = token_figure(flights, NOW)
 
     assert made is not None
@@ -175,7 +175,7 @@ def test_the_sums_of_tokens_over_time_are_those_of_the_batches() -> None:
 
 
 def test_bars_lie_within_their_drawing_and_name_their_batch() -> None:
-    [made] = timeline_figures(large(20).flights, NOW)
+    [made] = timeline_figures(large(20).batches, NOW)
     bars = read_page(made).all("g")
 
     assert len(bars) == 40

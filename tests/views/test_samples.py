@@ -10,7 +10,7 @@ import pytest
 from runner.inputs.scan import scan
 from runner.spec.project import Limits
 from runner.views import samples
-from runner.views.samples import Samples, SampleSource, take_samples
+from runner.views.samples import Samples, SampleSource, read_samples
 from tests.simulation.scene import CHAT, request_lines
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_answers_and_failures_are_joined_with_their_requests(tmp_path: Path, fol
         result("r2", status_code=400, body={"error": {"code": "bad", "message": "no"}})
     )
 
-    found = take_samples(source, folder, None, most=2)
+    found = read_samples(source, folder, None, most=2)
     assert said(found) == [("r1", "r1", "re r1"), ("r3", "r3", "re r3"), ("r2", "r2", "bad")]
     assert found.note is None
 
@@ -70,7 +70,7 @@ def test_answers_and_failures_are_joined_with_their_requests(tmp_path: Path, fol
 def test_without_results_the_first_requests_wait(tmp_path: Path, folder: Path) -> None:
     source = source_of(tmp_path / "in.jsonl", b"\n" + request_lines(6))
 
-    assert said(take_samples(source, folder, None, most=2)) == [
+    assert said(read_samples(source, folder, None, most=2)) == [
         ("r0", "r0", None),
         ("r1", "r1", None),
     ]
@@ -79,7 +79,7 @@ def test_without_results_the_first_requests_wait(tmp_path: Path, folder: Path) -
 def test_none_are_taken_where_none_are_wanted(tmp_path: Path, folder: Path) -> None:
     source = source_of(tmp_path / "in.jsonl", request_lines(6))
 
-    assert take_samples(source, folder, None, most=0) == Samples()
+    assert read_samples(source, folder, None, most=0) == Samples()
 
 
 def test_of_large_files_only_the_beginning_is_read(
@@ -91,7 +91,7 @@ def test_of_large_files_only_the_beginning_is_read(
     monkeypatch.setattr(samples, "_is_what_was_asked", lambda *_: True)
     monkeypatch.setattr(samples, "HEAD_OF_INPUT", len(lines) // 2)
 
-    found = take_samples(source, folder, None, most=3)
+    found = read_samples(source, folder, None, most=3)
     assert said(found) == [("r1", "r1", "re r1"), ("r99", None, "re r99")]
     assert found.note is not None
     assert "were looked through" in found.note
@@ -104,7 +104,7 @@ def test_a_line_that_is_cut_by_the_end_of_the_beginning_is_left_out(
     (folder / "output.jsonl").write_bytes(result("r0") + result("r1"))
     monkeypatch.setattr(samples, "HEAD_OF_RESULTS", len(result("r0")) + 20)
 
-    assert said(take_samples(source, folder, None, most=3)) == [("r0", "r0", "re r0")]
+    assert said(read_samples(source, folder, None, most=3)) == [("r0", "r0", "re r0")]
 
 
 def test_an_input_that_is_too_large_to_be_hashed_is_not_believed(
@@ -114,7 +114,7 @@ def test_an_input_that_is_too_large_to_be_hashed_is_not_believed(
     (folder / "output.jsonl").write_bytes(result("r0"))
     monkeypatch.setattr(samples, "HEAD_OF_INPUT", 10)
 
-    found = take_samples(source, folder, None, most=3)
+    found = read_samples(source, folder, None, most=3)
     assert said(found) == [("r0", None, "re r0")]
     assert found.note == "in.jsonl may have changed since it was asked, so no request is shown"
 
@@ -129,7 +129,7 @@ def test_an_input_that_cannot_be_read_leaves_the_answers(
         path.unlink()
     (folder / "output.jsonl").write_bytes(result("r0"))
 
-    found = take_samples(source, folder, None, most=3)
+    found = read_samples(source, folder, None, most=3)
     assert said(found) == [("r0", None, "re r0")]
     assert found.note == "in.jsonl cannot be read as it was asked, so no request is shown"
 
@@ -145,7 +145,7 @@ def test_results_that_cannot_be_read_are_left_out(
     source = source_of(tmp_path / "in.jsonl", request_lines(3))
     (folder / "output.jsonl").write_bytes(content + b"\n" + result("r1"))
 
-    found = take_samples(source, folder, None, most=3)
+    found = read_samples(source, folder, None, most=3)
     assert ("r1", "r1", "re r1") in said(found)
 
 
@@ -154,4 +154,4 @@ def test_a_link_in_the_place_of_a_result_is_not_followed(tmp_path: Path, folder:
     (tmp_path / "elsewhere.jsonl").write_bytes(result("r0"))
     (folder / "output.jsonl").symlink_to(tmp_path / "elsewhere.jsonl")
 
-    assert take_samples(source, folder, None, most=3).answered == ()
+    assert read_samples(source, folder, None, most=3).answered == ()

@@ -67,7 +67,7 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
             specs.gone if jobs else sorted(known),
             ledger,
             chosen=bool(jobs),
-            beside=Path.cwd() if target is None else target.parent,
+            page_folder=Path.cwd() if target is None else target.parent,
             samples=samples,
         )
     page = render_page(project_report, assets=page_assets(), now=time.time())

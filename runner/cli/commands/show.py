@@ -32,7 +32,7 @@ def show(directory: Path, job: str, *, whole: bool, as_json: bool) -> int:
     JOB is a job name, a pattern that only its name fits, or its spec file. What is long is summed
     up; --all has it in full, and so does `runner events JOB`.
     """
-    from runner.views.jobs import JobHistory, job_history, overview, shown_folder
+    from runner.views.jobs import JobHistory, job_history, job_views, relative_folder
 
     project = open_project(directory)
     with recorded(project) as ledger:
@@ -40,9 +40,9 @@ def show(directory: Path, job: str, *, whole: bool, as_json: bool) -> int:
         told = None if ledger is None else job_history(project, wanted, name, ledger)
         if told is None:
             # Only a job with a spec is unknown to the ledger.
-            [view] = overview(project, [wanted] if wanted is not None else [], ledger)
+            [view] = job_views(project, [wanted] if wanted is not None else [], ledger)
             told = JobHistory(view=view, runs=(), events=())
-    folder = shown_folder(project, told.view)
+    folder = relative_folder(project, told.view)
     if as_json:
         from runner.report.json_output import history_json
 

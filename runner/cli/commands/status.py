@@ -74,13 +74,13 @@ def status(
     without one. Jobs whose spec is gone are shown until they have ended.
     """
     from runner.views.filters import chosen, read_conditions
-    from runner.views.jobs import overview
+    from runner.views.jobs import job_views
 
     form = _form(form, as_json=as_json)
     project = open_project(directory)
     with recorded(project) as ledger, _all_of_it_kept():
         specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
-        views = overview(project, specs.selected, ledger, gone=specs.gone)
+        views = job_views(project, specs.selected, ledger, gone=specs.gone)
     providers = {*project.providers, *(view.provider for view in views)}
     wanted = chosen(
         [view for view in views if view.spec or everything or _matters(view, jobs)],

@@ -53,12 +53,12 @@ def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
     hand or from cron, does the work meanwhile. In a pipe or a file, one line for each change. q
     or Ctrl-C ends it before.
     """
-    from runner.views.jobs import overview
+    from runner.views.jobs import job_views
 
     project = open_project(directory)
     with recorded(project) as ledger:
         specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
-        left = overview(project, (), ledger, gone=specs.gone)
+        left = job_views(project, (), ledger, gone=specs.gone)
     gone = [view.name for view in left if not view.state.final or view.name in jobs]
     print_problems(specs.problems)
     if not specs.selected and not gone:
@@ -120,10 +120,10 @@ class _LedgerWatcher:
     def _watched(self) -> WatchState:
         from runner.ledger.queries import history
         from runner.report.watch import EVENTS_READ, WatchState
-        from runner.views.jobs import overview
+        from runner.views.jobs import job_views
 
         ledger = self._ledger
-        views = overview(self._project, self._jobs, ledger, gone=self._gone)
+        views = job_views(self._project, self._jobs, ledger, gone=self._gone)
         if ledger is None:
             return WatchState.of(views, (), (), now=time.time())
         at_work = {(view.name, view.revision) for view in views if not view.state.final}

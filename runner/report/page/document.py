@@ -141,7 +141,7 @@ def _parts(project_report: ProjectReport, now: float) -> Iterator[Html]:
 
 
 def _batches(project_report: ProjectReport, now: float) -> Html:
-    batches = project_report.flights
+    batches = project_report.batches
     figures: list[Content] = [
         *timeline_figures(batches, now),
         queue_time_figure(batches, now),
@@ -160,8 +160,8 @@ def _batches(project_report: ProjectReport, now: float) -> Html:
 
 
 def _job_sections(project_report: ProjectReport, now: float) -> Iterator[Html]:
-    full = [(job, job.account) for job in project_report.jobs if job.account is not None]
-    short = [job for job in project_report.jobs if job.account is None]
+    full = [(job, job.details) for job in project_report.jobs if job.details is not None]
+    short = [job for job in project_report.jobs if job.details is None]
     if short:
         yield element("p", _short_note(len(full), short), class_="hint")
     opened = len(full) == 1 or (project_report.chosen and len(full) <= _MOST_OPENED)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runner.report.page.markup import Content, Html
     from runner.views.attempts import Attempt
     from runner.views.jobs import JobView
-    from runner.views.project import JobDetails, JobReport, Link
+    from runner.views.project import FileLink, JobDetails, JobReport
 
 
 _MOST_ATTEMPTS: Final = 30
@@ -73,7 +73,7 @@ def _facts(job: JobReport, details: JobDetails) -> Html:
     view = job.view
     facts: list[tuple[str, str]] = [
         ("revision", view.revision or "not known before the input has been read"),
-        *details.facts.items(),
+        *details.properties.items(),
         (
             "requests",
             f"{view.succeeded:,} answered, {view.failed:,} failed, {view.pending:,} pending",
@@ -91,14 +91,14 @@ def _facts(job: JobReport, details: JobDetails) -> Html:
     )
 
 
-def _files(files: Iterable[Link], folder: str) -> Html | None:
+def _files(files: Iterable[FileLink], folder: str) -> Html | None:
     links = _links(files)
     if not links:
         return element("p", f"Nothing is in {folder} yet.")
     return element("p", f"In {folder}: ", *_separate(links, ", "))
 
 
-def _links(files: Iterable[Link]) -> list[Html]:
+def _links(files: Iterable[FileLink]) -> list[Html]:
     return [element("a", link.name, href=link.href) for link in files]
 
 
@@ -145,7 +145,7 @@ def _attempts(details: JobDetails, now: float) -> Iterator[Html]:
 
 
 def _attempt_row(
-    attempt: Attempt, raw: Mapping[SubmissionKey, Sequence[Link]], now: float
+    attempt: Attempt, raw: Mapping[SubmissionKey, Sequence[FileLink]], now: float
 ) -> tuple[Content, ...]:
     batch = attempt.batch
     batch_phases = () if batch is None else phases(batch, now)

@@ -105,7 +105,7 @@ def _requests(project_report: ProjectReport) -> Html:
 
 
 def _batches(project_report: ProjectReport) -> Html:
-    statuses = [submitted.batch.known_status for submitted in project_report.flights]
+    statuses = [submitted.batch.known_status for submitted in project_report.batches]
     under_way = sum(status not in TERMINAL for status in statuses)
     ended = Counter(status for status in statuses if status in TERMINAL)
     entries = [("under way", "running", under_way)] if under_way else []
@@ -137,7 +137,7 @@ def _batches(project_report: ProjectReport) -> Html:
 def _tokens(project_report: ProjectReport) -> Html:
     used = [
         tokens
-        for submitted in project_report.flights
+        for submitted in project_report.batches
         if (tokens := TokenUsage.of(submitted.batch.raw.get("usage"))).total is not None
     ]
     tokens = sum(used, TokenUsage())
@@ -152,7 +152,7 @@ def _tokens(project_report: ProjectReport) -> Html:
         (
             element("span", _square("tokens-in"), "prompts", _count(tokens.input or 0)),
             element("span", _square("tokens-out"), "answers", _count(tokens.output or 0)),
-            f"reported by {len(used):,} of {plural(len(project_report.flights), 'batch')}",
+            f"reported by {len(used):,} of {plural(len(project_report.batches), 'batch')}",
         ),
     )
 
