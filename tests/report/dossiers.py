@@ -123,25 +123,25 @@ def full(job_history: JobHistory, samples: Samples | None = None, **values: Any)
 
 
 SAMPLES: Final = Samples(
-    answered=(
+    succeeded=(
         Sample(
             custom_id="review-1",
-            asked=(
+            request=(
                 Turn(who="system", said="Answer with one word: kind or unkind."),
                 Turn(who="user", said="I loved it.\nEvery page of it."),
             ),
-            answered=(Turn(who="assistant", said="kind"),),
+            response=(Turn(who="assistant", said="kind"),),
         ),
         Sample(
             custom_id="review-2",
-            asked=(Turn(who="user", said="Never again. " * 20, left_out=1234),),
-            answered=(Turn(who="assistant", said="unkind"),),
+            request=(Turn(who="user", said="Never again. " * 20, left_out=1234),),
+            response=(Turn(who="assistant", said="unkind"),),
         ),
     ),
     failed=(
         Sample(
             custom_id="review-3",
-            asked=(Turn(who="user", said="אני אוהב את זה"),),
+            request=(Turn(who="user", said="אני אוהב את זה"),),
             code="rate_limit_exceeded",
             message="Rate limit reached for gpt-4.1-mini on tokens per min.",
         ),
@@ -288,8 +288,8 @@ def hostile() -> ProjectReport:
     told = full(
         JobHistory(view=seen, runs=(view(note=NASTY, revision=NASTY), seen), events=events),
         Samples(
-            answered=(Sample(custom_id=NASTY, asked=(turn,), answered=(turn,)),),
-            failed=(Sample(custom_id=NASTY, asked=(turn,), code=NASTY, message=NASTY),),
+            succeeded=(Sample(custom_id=NASTY, request=(turn,), response=(turn,)),),
+            failed=(Sample(custom_id=NASTY, request=(turn,), code=NASTY, message=NASTY),),
             note=NASTY,
         ),
         folder=NASTY,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.views.conversation import LONGEST_TURN, answered, asked
+from runner.views.conversation import LONGEST_TURN, request_turns, response_turns
 
 if TYPE_CHECKING:
     from runner.views.conversation import Turn
@@ -76,8 +76,8 @@ def told(turns: tuple[Turn, ...]) -> list[tuple[str, str]]:
         pytest.param(None, [("body", "null")], id="nothing"),
     ],
 )
-def test_what_is_asked(body: object, turns: list[tuple[str, str]]) -> None:
-    assert told(asked(body)) == turns
+def test_the_turns_of_a_request(body: object, turns: list[tuple[str, str]]) -> None:
+    assert told(request_turns(body)) == turns
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,12 @@ def test_what_is_asked(body: object, turns: list[tuple[str, str]]) -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_is_answered(body: object, turns: list[tuple[str, str]]) -> None:
-    assert told(answered(body)) == turns
+def test_the_turns_of_a_response(body: object, turns: list[tuple[str, str]]) -> None:
+    assert told(response_turns(body)) == turns
 
 
 def test_a_long_turn_is_cut_and_says_by_how_much() -> None:
-    [turn] = asked({"prompt": "x" * (LONGEST_TURN + 7)})
+    [turn] = request_turns({"prompt": "x" * (LONGEST_TURN + 7)})
 
     assert (len(turn.said), turn.left_out) == (LONGEST_TURN, 7)
 
@@ -156,7 +156,7 @@ def test_a_long_turn_is_cut_and_says_by_how_much() -> None:
 def test_of_a_long_talk_the_beginning_and_the_end_are_kept() -> None:
     messages = [{"role": "user", "content": str(number)} for number in range(12)]
 
-    said = [turn.said for turn in asked({"messages": messages})]
+    said = [turn.said for turn in request_turns({"messages": messages})]
     assert said == ["0", "1", "7 more", "9", "10", "11"]
 
 
@@ -168,7 +168,7 @@ def nested(depth: int) -> Any:  # noqa: ANN401
 
 
 def test_depth_does_no_harm() -> None:
-    assert len(answered(nested(300))[0].said) <= LONGEST_TURN
+    assert len(response_turns(nested(300))[0].said) <= LONGEST_TURN
 
 
 JSON = st.recursive(
@@ -189,6 +189,6 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_no_body_is_too_strange(body: object) -> None:
-    for turns in (asked(body), answered(body)):
+    for turns in (request_turns(body), response_turns(body)):
         assert 1 <= len(turns) <= 6
         assert all(len(turn.said) <= LONGEST_TURN for turn in turns)

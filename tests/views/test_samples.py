@@ -41,10 +41,10 @@ def said(found: Samples) -> list[tuple[str, str | None, str | None]]:
     return [
         (
             sample.custom_id,
-            sample.asked[0].said if sample.asked else None,
-            sample.answered[0].said if sample.answered else sample.code,
+            sample.request[0].said if sample.request else None,
+            sample.response[0].said if sample.response else sample.code,
         )
-        for sample in (*found.answered, *found.failed, *found.waiting)
+        for sample in (*found.succeeded, *found.failed, *found.pending)
     ]
 
 
@@ -88,13 +88,13 @@ def test_of_large_files_only_the_beginning_is_read(
     lines = request_lines(100)
     source = source_of(tmp_path / "in.jsonl", lines)
     (folder / "output.jsonl").write_bytes(result("r1") + result("r99"))
-    monkeypatch.setattr(samples, "_is_what_was_asked", lambda *_: True)
+    monkeypatch.setattr(samples, "_is_unchanged", lambda *_: True)
     monkeypatch.setattr(samples, "HEAD_OF_INPUT", len(lines) // 2)
 
     found = read_samples(source, folder, None, most=3)
     assert said(found) == [("r1", "r1", "re r1"), ("r99", None, "re r99")]
     assert found.note is not None
-    assert "were looked through" in found.note
+    assert "were searched" in found.note
 
 
 def test_a_line_that_is_cut_by_the_end_of_the_beginning_is_left_out(
@@ -116,7 +116,7 @@ def test_an_input_that_is_too_large_to_be_hashed_is_not_believed(
 
     found = read_samples(source, folder, None, most=3)
     assert said(found) == [("r0", None, "re r0")]
-    assert found.note == "in.jsonl may have changed since it was asked, so no request is shown"
+    assert found.note == "in.jsonl may have changed since it was submitted, so no request is shown"
 
 
 @pytest.mark.parametrize("content", [b"nonsense\n", None])
@@ -131,7 +131,7 @@ def test_an_input_that_cannot_be_read_leaves_the_answers(
 
     found = read_samples(source, folder, None, most=3)
     assert said(found) == [("r0", None, "re r0")]
-    assert found.note == "in.jsonl cannot be read as it was asked, so no request is shown"
+    assert found.note == "in.jsonl cannot be read as it was submitted, so no request is shown"
 
 
 @pytest.mark.parametrize(
@@ -154,4 +154,4 @@ def test_a_link_in_the_place_of_a_result_is_not_followed(tmp_path: Path, folder:
     (tmp_path / "elsewhere.jsonl").write_bytes(result("r0"))
     (folder / "output.jsonl").symlink_to(tmp_path / "elsewhere.jsonl")
 
-    assert read_samples(source, folder, None, most=3).answered == ()
+    assert read_samples(source, folder, None, most=3).succeeded == ()

@@ -21,9 +21,9 @@ _LONGEST_ID: Final = 80
 def sample_lists(samples: Samples) -> Iterator[Html]:
     """Yield the samples of a job under their headings."""
     for heading, some in (
-        ("First answers", samples.answered),
+        ("First answers", samples.succeeded),
         ("First failures", samples.failed),
-        ("First requests, not answered yet", samples.waiting),
+        ("First requests, not answered yet", samples.pending),
     ):
         if some:
             yield element("h4", heading)
@@ -34,7 +34,7 @@ def sample_lists(samples: Samples) -> Iterator[Html]:
 
 def _sample(sample: Sample) -> Html:
     name = fit(plain(sample.custom_id), _LONGEST_ID)
-    asked = _side("Asked", sample.asked) if sample.asked else None
+    asked = _side("Asked", sample.request) if sample.request else None
     return element(
         "div",
         element("p", element("code", name), class_="custom-id"),
@@ -60,7 +60,7 @@ def _answer(sample: Sample) -> Html | None:
             ),
             class_="side wrong",
         )
-    return _side("Answered", sample.answered) if sample.answered else None
+    return _side("Answered", sample.response) if sample.response else None
 
 
 def _side(heading: str, turns: Sequence[Turn]) -> Html:
