@@ -1,13 +1,28 @@
-"""Numbers, sizes, spans and moments in words: one place, so that all renderings agree."""
+"""Text for the user, and the small texts that the user writes: one form for each thing. Pure.
+
+Counts, sizes, durations and moments are written here and durations are read here, so that all of
+runner agrees.
+"""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
 _DAY: Final = 24 * _HOUR
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+_JOINERS: Final = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+_BLANKS: Final = 20
+"""Of a text with runs of blanks, this many times its limit are read at most."""
+
+_DURATION: Final = re.compile(r"([0-9]{1,9})([a-z]{1,3})", re.ASCII)
+_UNITS: Final = {"s": 1, "m": _MINUTE, "min": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 * _DAY}
 _ESTIMATED_DIGITS: Final = 3
 _SPANS: Final = ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "min"), (1, "s"))
 
@@ -19,8 +34,8 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
-def listed(items: list[str], *, most: int = 3) -> str:
-    """Name the first few of some things and count the rest: `a, b, c and 7 more`."""
+def listed(items: Sequence[str], *, most: int = 3) -> str:
+    """Write the first few items and the number of the others: `a, b, c and 7 more`."""
     if len(items) <= most:
         return ", ".join(items)
     return f"{', '.join(items[:most])} and {len(items) - most:,} more"
@@ -39,11 +54,59 @@ def size(count: float) -> str:
 
 
 def tokens(count: int, *, exact: bool) -> str:
-    """Write a number of prompt tokens; an estimate is rounded to what it can be believed for."""
+    """Write a number of prompt tokens; an estimate (`exact` false) is rounded to 3 digits."""
     if exact:
         return plural(count, "prompt token")
     rounded = round(count, _ESTIMATED_DIGITS - len(str(count)))
     return f"about {plural(rounded, 'prompt token')}"
+
+
+def printable(text: str, limit: int | None = None, *, mark: str | None = _REPLACEMENT) -> str:
+    r"""Return text from outside as one line that is safe in a terminal, a log and a page.
+
+    Each character that `str.isprintable` denies is replaced: control characters can move the
+    cursor, and format characters can turn the order of a sentence round. White space becomes a
+    space, any other such character `mark`. The mark None writes all of them as escapes (`\x1b`),
+    for texts that the user has to find in a file. The mark " " also makes one space of several;
+    it is for the messages of servers, in which the words alone matter.
+
+    Zero-width joiners are part of words and emoji. They stay with the standard mark, which is for
+    terminals and pages.
+
+    A text of more than `limit` characters is cut and ends with an ellipsis; escapes count as the
+    one character that they stand for.
+    """
+    if mark == " ":
+        if limit is not None:
+            text = text[: limit * _BLANKS]
+        text = " ".join("".join(_printable(each, mark) for each in text).split())
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(_printable(each, mark) for each in text)
+
+
+def _printable(character: str, mark: str | None) -> str:
+    if character.isprintable():
+        return character
+    if mark is None:
+        return ascii(character)[1:-1]
+    if character.isspace():
+        return " "
+    return character if character in _JOINERS and mark == _REPLACEMENT else mark
+
+
+def parse_duration(text: str, *, units: Collection[str]) -> int | None:
+    """Return the seconds of a duration such as `90m`, `12h` or `2d`; None for any other text.
+
+    A duration is a whole number of at most nine digits and one of `units`: of `s`, `m` or `min`,
+    `h`, `d` and `w`. It may be 0.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None or match[2] not in units:
+        return None
+    return int(match[1]) * _UNITS[match[2]]
 
 
 def span(seconds: float) -> str:
@@ -69,13 +132,16 @@ def moment(at: float) -> str:
     try:
         return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
     except (ValueError, OverflowError, OSError):
-        # A server's idea of a time may be no time at all.
+        # A provider may send any number as a time.
         return f"{at:.0f} s"
 
 
 def timestamp(at: float) -> str:
     """Write a moment, given in Unix seconds, as ISO 8601 in UTC: `2026-01-31T12:00:00Z`."""
-    return moment(at).replace(" ", "T") + "Z"
+    try:
+        return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return moment(at)
 
 
 def clock_time(at: float) -> str:

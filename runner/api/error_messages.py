@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from runner.text import printable
+
 if TYPE_CHECKING:
     from runner.spec.project import Secret
 
@@ -48,9 +50,7 @@ def shown(text: str, secret: Secret | None, *, longest: int = LONGEST_TEXT) -> s
     key = secret.reveal() if secret is not None else ""
     if key:
         text = text.replace(key, "***")
-    text = text[: longest * 20]
-    line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    return printable(text, longest, mark=" ")
 
 
 def public_url(url: str) -> str:

@@ -42,6 +42,7 @@ from runner.ledger.store import Ledger
 from runner.outputs.provenance import git_state, tool_versions, uncommitted
 from runner.reconcile.lock import holder
 from runner.spec.notifications import ChatChannel, CommandChannel
+from runner.text import listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -64,7 +65,6 @@ _LEAST_FREE: Final = 100_000_000
 """Bytes below which a disk counts as full."""
 
 _GIGABYTE: Final = 1e9
-_SHOWN: Final = 3
 
 
 class CheckStatus(StrEnum):
@@ -121,12 +121,12 @@ def check_project(project: Project, specs: Specs) -> Iterator[CheckResult]:
     else:
         yield ok("project", f"{project.root}")
     if specs.problems:
-        count = _counted(len(specs.problems), "problem")
+        count = plural(len(specs.problems), "problem")
         yield fail("specs", f"{count} in the specs", "`runner validate` shows where")
     elif not specs.jobs:
         yield warn("specs", "there is no job", "write a spec, or begin with `runner init`")
     else:
-        yield ok("specs", f"{_counted(len(specs.jobs), 'job')}, no problem")
+        yield ok("specs", f"{plural(len(specs.jobs), 'job')}, no problem")
     yield _git(project)
 
 
@@ -145,7 +145,7 @@ def _git(project: Project) -> CheckResult:
     if changed:
         return warn(
             "git",
-            f"not committed: {_some(changed)}",
+            f"not committed: {listed(changed)}",
             "commit the specs before you reconcile, so that results can be traced to them",
         )
     return ok("git", f"the specs are as in commit {state.commit[:12]}")
@@ -189,7 +189,7 @@ def _ledger(path: Path, shown: str, clock: Callable[[], float]) -> CheckResult:
         return fail("ledger", str(error), "`runner rebuild`")
     except LedgerError as error:
         return fail("ledger", str(error), "mend that; a lost ledger is remade by `runner rebuild`")
-    return ok("ledger", f"{shown}: whole, {_counted(runs, 'run')}")
+    return ok("ledger", f"{shown}: whole, {plural(runs, 'run')}")
 
 
 def check_disk(project: Project, specs: Specs, runs: Sequence[Run]) -> Iterator[CheckResult]:
@@ -250,10 +250,10 @@ def _links(project: Project, jobs: Sequence[Job]) -> CheckResult:
     if astray:
         return warn(
             "latest",
-            f"no link to results: {_some(astray)}",
+            f"no link to results: {listed(astray)}",
             "move it away; the next reconcile makes the link again",
         )
-    return ok("latest", f"{_counted(count, 'link')} to results" if count else "no results yet")
+    return ok("latest", f"{plural(count, 'link')} to results" if count else "no results yet")
 
 
 def recorded_runs(project: Project, clock: Callable[[], float]) -> Sequence[Run]:
@@ -279,15 +279,6 @@ def _shown(path: Path, project: Project) -> str:
 def _existing(path: Path) -> Path:
     """Return a path, or the nearest folder above it that is there."""
     return next(each for each in (path, *path.parents) if each.exists() or each == each.parent)
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 _MOST_APART: Final = 30.0

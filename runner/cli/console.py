@@ -207,7 +207,10 @@ class Console:
 
         now = time.monotonic()
         with self._lock:
-            self._waiting_for, self._next_poll = run_progress(report.waits), now + pause
+            self._waiting_for, self._next_poll = (
+                run_progress(report.waits, time.time()),
+                now + pause,
+            )
             self._long_wait = self._long_wait or pause >= _DRAWING_DELAY
         self._start_display()
 
@@ -226,9 +229,9 @@ class Console:
             shown = self._long_wait or now - self._began >= _DRAWING_DELAY
             activity = Activity(
                 transfers=tuple(self._transfers.values()),
-                standing=self._waiting_for if shown else (),
+                runs=self._waiting_for if shown else (),
                 began=self._began,
-                next_look=self._next_poll,
+                next_pass=self._next_poll,
             )
         most = max(height - _FREE_LINES, 1)
         return activity.lines(now=now, unix=time.time(), most=most, width=width, colours=colours)
@@ -250,4 +253,4 @@ def _ignore(_done: int) -> None:
 def _entry(notice: Notice) -> Entry:
     from runner.report.log import Entry
 
-    return Entry.of_tidings(notice)
+    return Entry.of_notice(notice)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -81,13 +80,14 @@ def read_duration(
     """Return the seconds of an option such as 90m, 12h or 1d; a callback of click."""
     if text is None:
         return None
-    from runner.spec.schema import DURATION_PATTERN, duration
+    from runner.text import parse_duration
 
-    if not re.fullmatch(DURATION_PATTERN, text):
+    seconds = parse_duration(text, units=("m", "h", "d"))
+    if not seconds:
         raise click.BadParameter(
             f"{text!r} is not a duration; write one such as 12h or 1d", context, parameter
         )
-    return float(duration(text))
+    return float(seconds)
 
 
 SECONDS: Final = _Seconds()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runner.ledger.notifications import RECOVERED, TROUBLE
 from runner.report.safe_text import plain
-from runner.text import moment, plural, span
+from runner.text import plural, span, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Message:
         return {
             "version": VERSION,
             "id": self.id,
-            "at": moment(self.at).replace(" ", "T") + "Z",
+            "at": timestamp(self.at),
             "kind": self.kind,
             "project": self.project,
             "job": self.job,

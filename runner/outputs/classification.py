@@ -20,6 +20,8 @@ from typing import Annotated, Final, NoReturn
 
 import msgspec
 
+from runner.text import printable
+
 MALFORMED: Final = "malformed_line"
 """The code of a line that cannot be read as the answer to a request."""
 
@@ -140,7 +142,7 @@ def unreadable(head: bytes, reason: str) -> Classification:
         custom_id=_recovered_id(head),
         outcome=Outcome.TRANSIENT,
         code=MALFORMED,
-        message=_clean(reason, _LONGEST_MESSAGE),
+        message=printable(reason, _LONGEST_MESSAGE, mark=" "),
     )
 
 
@@ -216,7 +218,7 @@ def _fault(error: object) -> _Fault:
     if isinstance(error, str):
         if _LOOKS_LIKE_A_CODE.fullmatch(error):
             return _Fault(code=error)
-        return _Fault(message=_clean(error, _LONGEST_MESSAGE) or None)
+        return _Fault(message=printable(error, _LONGEST_MESSAGE, mark=" ") or None)
     if not isinstance(error, dict):
         return _Fault()
     nested = error.get("error")
@@ -238,7 +240,7 @@ def _said_plainly(value: object) -> str | None:
         return None
     for name in ("message", "error_message", "detail"):
         text = value.get(name)
-        if isinstance(text, str) and (clean := _clean(text, _LONGEST_MESSAGE)):
+        if isinstance(text, str) and (clean := printable(text, _LONGEST_MESSAGE, mark=" ")):
             return clean
     return None
 
@@ -246,7 +248,7 @@ def _said_plainly(value: object) -> str | None:
 def _code(value: object) -> str | None:
     if not isinstance(value, str) or value.isdecimal():
         return None
-    return _clean(value, _LONGEST_CODE) or None
+    return printable(value, _LONGEST_CODE, mark=" ") or None
 
 
 def _status(value: object) -> int | None:
@@ -278,14 +280,6 @@ def _recovered_id(line: bytes) -> str | None:
     except ValueError:
         return None
     return custom_id if isinstance(custom_id, str) else None
-
-
-def _clean(text: str, longest: int) -> str:
-    """Put text on one short line: a server's words must not steer a terminal."""
-    text = text[: 4 * longest]
-    text = "".join(character if character.isprintable() else " " for character in text)
-    text = " ".join(text.split())
-    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def _integer(digits: str) -> float:

@@ -7,6 +7,7 @@ what people can act on, so that a full disk never looks like a bug.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,6 +80,12 @@ def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of the content of a file, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

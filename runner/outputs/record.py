@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,7 +37,6 @@ __all__ = [
     "encode",
     "git_state",
     "sum_usage",
-    "timestamp",
     "tool_versions",
 ]
 
@@ -222,11 +220,6 @@ def _is_number(value: object) -> bool:
     if isinstance(value, float):
         return isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool)
-
-
-def timestamp(seconds: float) -> str:
-    """Write a Unix time as ISO 8601 in UTC, to the second: `2025-03-14T15:09:26Z`."""
-    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import os
 import stat
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 
 if TYPE_CHECKING:
+    from io import BufferedReader
     from pathlib import Path
 
 RAW: Final = "raw"
@@ -161,7 +162,7 @@ def read_record(folder: Path) -> Record:
         raise Unfit(f"is not the record of a run: {problem}") from problem
 
 
-def open_file(folder: Path, name: str) -> BinaryIO:
+def open_file(folder: Path, name: str) -> BufferedReader:
     """Open a file of a run's folder by the name that its record has for it.
 
     No link is followed and no pipe waited for: what is checked are the files that were written

@@ -7,7 +7,6 @@ so.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Final
 
 from runner.batch import MONEY_CODES, BatchStatus
@@ -23,6 +22,7 @@ from runner.planning.actions import (
     Wait,
 )
 from runner.spec.job import DeadlineAction
+from runner.text import parse_duration, span
 
 if TYPE_CHECKING:
     from runner.batch import Batch
@@ -221,10 +221,6 @@ def batch_failure_reason(batch: Batch) -> str:
 
 _LEEWAY: Final = 3600.0
 """Seconds after the end of its window that a batch may still take to end."""
-_WINDOW: Final = re.compile(r"([1-9][0-9]{0,5})(m|h|d)")
-_HOUR: Final = 3600
-_DAY: Final = 86_400
-_UNITS: Final = {"m": 60, "h": _HOUR, "d": _DAY}
 
 
 def overdue(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
@@ -254,16 +250,5 @@ def _due(context: ShardContext, submission: Submission, batch: Batch) -> float |
         return began + context.deadline.after
     if batch.expires_at is not None and batch.created_at is not None:
         return began + max(0, batch.expires_at - batch.created_at) + _LEEWAY
-    window = _WINDOW.fullmatch(batch.completion_window or "")
-    if window is None:
-        return None
-    return began + int(window[1]) * _UNITS[window[2]] + _LEEWAY
-
-
-def span(seconds: float) -> str:
-    """Write a span of time in its largest whole unit: 40 min, 5 h, 3 days."""
-    if seconds < _HOUR:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 2 * _DAY:
-        return f"{seconds / _HOUR:.0f} h"
-    return f"{seconds / _DAY:.0f} days"
+    window = parse_duration(batch.completion_window or "", units=("m", "h", "d"))
+    return began + window + _LEEWAY if window else None

@@ -29,9 +29,9 @@ from runner.planning.actions import (
 from runner.planning.admission import admit
 from runner.planning.batch_index import BatchIndex
 from runner.planning.decide import decide_shard
-from runner.planning.in_flight import span
 from runner.planning.shards import ShardContext, shard_progress, sizes
 from runner.spec.project import LONGEST_LIFE
+from runner.text import span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotFound, UnexpectedReply, UsageError
 from runner.inputs.row_set import RowSet
@@ -26,7 +26,7 @@ from runner.reconcile.observe import list_again
 from runner.reconcile.recorded import read_claims, write_claims
 from runner.reconcile.restore import find_restorable
 from runner.reconcile.submit import extract_rows
-from runner.text import plural
+from runner.text import listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from runner.ledger.records import ShardRecord
     from runner.planning.state import DesiredRun
     from runner.reconcile.context import Context
-
-
-_NAMED: Final = 3
-"""How many custom_ids a message names."""
 
 
 def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Submission:
@@ -216,7 +212,7 @@ def _place(
         strangers = [custom_id for custom_id in requests if custom_id not in names]
         raise UsageError(
             f"{batch.id} has {plural(len(strangers), 'request')} that {desired.job.input_shown} "
-            f"does not have: {_listed(strangers)}"
+            f"does not have: {listed(strangers)}"
         )
     if len(found) > 1:
         raise UsageError(
@@ -261,7 +257,7 @@ def _require_same_requests(
     if other:
         raise UsageError(
             f"the requests of {batch.id} are not those of {desired.job.input_shown}: "
-            f"{plural(len(other), 'request')} differ, {_listed(other)}"
+            f"{plural(len(other), 'request')} differ, {listed(other)}"
         )
 
 
@@ -305,8 +301,3 @@ def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecor
         shard=shard.number,
         attempt=max(used, default=0) + 1,
     )
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

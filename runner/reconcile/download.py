@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
 from runner.ledger.records import FileRecord
+from runner.outputs.durable_files import sha256_of, sync_folder
 from runner.reconcile.context import with_shard
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ def downloaded_before(context: Context, run: Run, key: SubmissionKey) -> list[Do
     for record in context.ledger.files(run.id).get(str(key), ()):
         path = context.folder(run) / record.path
         try:
-            with path.open("rb") as file:
-                whole = hashlib.file_digest(file, "sha256").hexdigest() == record.sha256
+            whole = sha256_of(path) == record.sha256
         except OSError:
             continue  # gone or unreadable: as if it had never been downloaded
         if whole:
@@ -80,7 +79,6 @@ def fetch(
     context: Context, run: Run, key: SubmissionKey, kind: str, file_id: str
 ) -> DownloadedFile:
     """Download one result file under a temporary name, check it, and name it."""
-    from runner.outputs.durable_files import sync_folder
     from runner.outputs.result_files import verify_download
 
     api = context.api(run.provider)

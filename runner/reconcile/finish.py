@@ -24,12 +24,12 @@ from runner.outputs.record import (
     SpecRecord,
     SubmissionRecord,
     sum_usage,
-    timestamp,
 )
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.download import download_again
 from runner.spec.job import METADATA_KEY
+from runner.text import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -32,13 +32,12 @@ from runner.reconcile.context import Notice, RequestCounts
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
     from runner.planning.actions import RestoreRun
     from runner.planning.state import DesiredRun
     from runner.reconcile.context import Context
 
-_PIECE: Final = 1024 * 1024
+
 _UNREADABLE: Final = (
     OSError,
     ValueError,
@@ -88,19 +87,12 @@ def read_restorable(root: Path, shown: str) -> Restorable | None:
             return None
         for name, output in record["outputs"].items():
             with open_file(folder, name) as file:
-                if _sha256(file) != output["sha256"]:
+                if hashlib.file_digest(file, "sha256").hexdigest() != output["sha256"]:
                     return None
         return _restorable(record, shown)
     except (Unfit, *_UNREADABLE):
         # Whatever is wrong with it, it is no proof that the questions were answered.
         return None
-
-
-def _sha256(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while piece := file.read(_PIECE):
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def restore(context: Context, action: RestoreRun) -> None:

@@ -6,11 +6,11 @@ are written, and each raw file on this disk was read again and found unchanged.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
 from runner.ledger import run_transitions as run_steps
+from runner.outputs.durable_files import sha256_of
 from runner.reconcile.context import Notice
 from runner.reconcile.download import download_again
 from runner.reconcile.recorded import read_claims
@@ -151,8 +151,7 @@ def _require_unchanged(folder: Path, records: Sequence[FileRecord]) -> None:
     for record in records:
         path = folder / record.path
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256_of(path)
         except OSError as error:
             raise LocalFileError(
                 f"{path} cannot be read, so nothing is deleted at the provider: "

@@ -1,1 +1,1 @@
-"""What people and scripts look at: pure rendering of values."""
+"""Rendering: values in, text for the terminal, JSON, CSV or HTML out. Pure."""

@@ -1,6 +1,6 @@
-"""Colour for those who can see it: the same text, in the eight colours of any terminal.
+"""Colours for text in a terminal: the eight colours that every terminal has.
 
-Colour repeats what the words say and never says anything alone.
+A colour only repeats what the text says, so the text without colour has all the information.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ _RESET: Final = "\x1b[0m"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Colours:
-    """Paints pieces of text, or leaves them as they are where `on` is false.
+    """Adds escape codes of colours to text; `on` False leaves text unchanged.
 
-    Escape codes take no columns: lay text out first, paint it afterwards.
+    Escape codes take no columns of the terminal: fit text to a width first, colour it afterwards.
     Source of the codes: ECMA-48, section 8.3.117 (SGR).
     """
 
     on: bool = False
 
     def bold(self, text: str) -> str:
-        """Paint a heading."""
+        """Return a heading in bold."""
         return self._coloured("1", text)
 
     def faint(self, text: str) -> str:
-        """Paint what is there for completeness."""
+        """Return a detail in faint letters."""
         return self._coloured("2", text)
 
     def good(self, text: str) -> str:
-        """Paint what went well."""
+        """Return a success in green."""
         return self._coloured("32", text)
 
     def warning(self, text: str) -> str:
-        """Paint what deserves a look."""
+        """Return a warning in yellow."""
         return self._coloured("33", text)
 
     def bad(self, text: str) -> str:
-        """Paint what went wrong."""
+        """Return a failure in red."""
         return self._coloured("31", text)
 
     def busy(self, text: str) -> str:
-        """Paint what is under way."""
+        """Return running work in cyan."""
         return self._coloured("36", text)
 
     def state(self, state: str, text: str) -> str:
-        """Paint text by the state of a job that it belongs to."""
+        """Return a text in the colour of the state of its job."""
         match state:
             case "succeeded":
                 return self.good(text)
@@ -72,24 +72,24 @@ class Colours:
 NO_COLOURS: Final = Colours()
 
 
-def lay_out_line(pieces: Iterable[tuple[str, Callable[[str], str]]], width: int) -> str:
-    """Put pieces of plain text side by side, each in its own paint, in at most `width` columns."""
+def join_coloured(pieces: Iterable[tuple[str, Callable[[str], str]]], width: int) -> str:
+    """Join pieces of plain text, each with its own colour, and cut the line to `width` columns."""
     line = ""
-    for text, coloured in pieces:
+    for text, colour in pieces:
         if width <= 0 or not text:
             continue
-        rows_that_fit = fit(text, width)
-        width = width - columns(text) if rows_that_fit == text else 0
-        line += coloured(rows_that_fit)
+        shown = fit(text, width)
+        width = width - columns(text) if shown == text else 0
+        line += colour(shown)
     return line
 
 
 def uncoloured(text: str) -> str:
-    """Leave a piece as it is."""
+    """Return a piece unchanged: it has no colour."""
     return text
 
 
 def bar(done: int, total: int, width: int) -> tuple[str, str]:
-    """Draw how much of a total is done: what is and what is not, `width` columns together."""
+    """Return the filled and the empty part of a progress bar of `width` columns."""
     filled = min(max(width * done // total, 0), width) if total else 0
     return "━" * filled, "─" * (width - filled)

@@ -1,7 +1,7 @@
-"""CSV for spreadsheets and data frames: RFC 4180, numbers bare, times in ISO 8601.
+"""CSV for spreadsheets and data frames (RFC 4180): plain numbers, times in ISO 8601.
 
-A spreadsheet takes a cell that begins with `=`, `+`, `-` or `@` for a formula and runs it. Ids and
-messages come from outside, so such a text gets an apostrophe in front, which spreadsheets hide.
+A spreadsheet runs a cell that begins with `=`, `+`, `-` or `@` as a formula. Ids and messages come
+from outside, so such a text gets an apostrophe in front, which spreadsheets hide.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _QUOTED: Final = frozenset('",')
 
 
 def to_csv(titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """Write a header and rows; None is an empty cell, text is made plain: one line a row."""
+    """Return a header and rows as CSV, one line a row; None is an empty cell."""
     return "".join(",".join(map(_cell, row)) + "\r\n" for row in (titles, *rows))
 
 

@@ -1,4 +1,4 @@
-"""What `runner doctor` found: a line for each check, and below it what to do."""
+"""The output of `runner doctor`: a line for each check, and below it what to do."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ _GAP: Final = 2
 
 
 def render_doctor(
-    findings: Sequence[CheckResult], *, width: int | None = None, colours: Colours = NO_COLOURS
+    results: Sequence[CheckResult], *, width: int | None = None, colours: Colours = NO_COLOURS
 ) -> str:
-    """Render all findings; `width` is the number of columns to keep to, None for no limit."""
-    name_width = max((columns(plain(finding.check)) for finding in findings), default=0)
+    """Render the results of all checks in at most `width` columns; None for no limit."""
+    name_width = max((columns(plain(result.check)) for result in results), default=0)
     indent = _STATE + _GAP + name_width + _GAP
     lines = []
-    for finding in findings:
-        state = finding.health.ljust(_STATE)
+    for result in results:
+        state = result.health.ljust(_STATE)
         what = wrap(
-            f"{state}  {pad(plain(finding.check), name_width)}  {plain(finding.what)}",
+            f"{state}  {pad(plain(result.check), name_width)}  {plain(result.what)}",
             width,
             indent=indent,
         )
-        lines.append(_coloured(finding.health, state, colours) + what[_STATE:])
-        if finding.remedy is not None:
-            remedy = f"{' ' * indent}→ {plain(finding.remedy)}"
+        lines.append(_colour(result.health, state, colours) + what[_STATE:])
+        if result.remedy is not None:
+            remedy = f"{' ' * indent}→ {plain(result.remedy)}"
             lines.append(wrap(remedy, width, indent=indent + _GAP))
-    return "\n".join([*lines, "", _summary(findings, colours)]) + "\n"
+    return "\n".join([*lines, "", _summary(results, colours)]) + "\n"
 
 
-def _coloured(health: CheckStatus, text: str, colours: Colours) -> str:
+def _colour(health: CheckStatus, text: str, colours: Colours) -> str:
     match health:
         case CheckStatus.OK:
             return colours.good(text)
@@ -51,32 +51,32 @@ def _coloured(health: CheckStatus, text: str, colours: Colours) -> str:
             return colours.bad(text)
 
 
-def _summary(findings: Sequence[CheckResult], colours: Colours) -> str:
+def _summary(results: Sequence[CheckResult], colours: Colours) -> str:
     failed, warned = (
-        sum(finding.health is health for finding in findings)
+        sum(result.health is health for result in results)
         for health in (CheckStatus.FAIL, CheckStatus.WARN)
     )
-    told = plural(len(findings), "check")
+    count = plural(len(results), "check")
     if failed:
         warnings = f", {plural(warned, 'warning')}" if warned else ""
-        return colours.bad(f"{told}: {failed:,} failed{warnings}")
+        return colours.bad(f"{count}: {failed:,} failed{warnings}")
     if warned:
-        return colours.warning(f"{told}: none failed, {plural(warned, 'warning')}")
-    return colours.good(f"{told}: all is well")
+        return colours.warning(f"{count}: none failed, {plural(warned, 'warning')}")
+    return colours.good(f"{count}: all passed")
 
 
-def doctor_json(findings: Sequence[CheckResult]) -> dict[str, Any]:
-    """Return `doctor --json`; stable: a field is added, never changed or removed."""
+def doctor_json(results: Sequence[CheckResult]) -> dict[str, Any]:
+    """Return `doctor --json`. Stable: fields are added, never changed or removed."""
     return {
         "format_version": DOCTOR_FORMAT,
-        "healthy": not any(finding.health is CheckStatus.FAIL for finding in findings),
+        "healthy": not any(result.health is CheckStatus.FAIL for result in results),
         "checks": [
             {
-                "check": finding.check,
-                "health": str(finding.health),
-                "what": finding.what,
-                "remedy": finding.remedy,
+                "check": result.check,
+                "health": str(result.health),
+                "what": result.what,
+                "remedy": result.remedy,
             }
-            for finding in findings
+            for result in results
         ],
     }

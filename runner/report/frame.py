@@ -1,4 +1,4 @@
-"""The frame below a problem in a terminal: the lines it is about, and a caret at the place.
+"""The excerpt below a problem in a terminal: the lines of the file, and a caret at the column.
 
 3 | endpoint: /v1/chat/completions
 4 | completion_window: 24:00
@@ -25,10 +25,10 @@ _PICTURES: Final[dict[int, int | str]] = {
     0x7F: 0x2421,
     ord("\t"): _TAB,
 }
-"""What shows a control character: Unicode has a picture of each (block Control Pictures)."""
+"""The picture of each control character (Unicode block Control Pictures)."""
 
 _ROOM_BEHIND: Final = 3
-"""The part of a line that stays behind the caret where not all of it fits: a third."""
+"""The share of the width for the text after the caret, if a line is too long: a third."""
 
 
 def render_frame(
@@ -37,13 +37,13 @@ def render_frame(
     """Return the lines of a frame, each of at most `width` columns; None for no limit.
 
     A tab is shown as an arrow, a control character by its picture. A line that is too long is cut
-    around the caret, and then stands alone: lines beside it would be cut somewhere else.
+    around the caret and shown without its neighbours, which would be cut at other columns.
     """
     lines = [_visible(line) for line in excerpt.lines]
     number_width = len(str(excerpt.first + len(lines) - 1))
     room = None if width is None else max(width - len(_INDENT) - number_width - 3, 8)
     at = excerpt.line - excerpt.first
-    text, caret = _around(lines[at], excerpt.column - 1, room)
+    text, caret = _cut_around(lines[at], excerpt.column - 1, room)
     alone = text.startswith(_ELLIPSIS) and not lines[at].startswith(_ELLIPSIS)
 
     def numbered(number: str, shown: str) -> str:
@@ -60,14 +60,14 @@ def render_frame(
 
 
 def _visible(line: str) -> str:
-    """Show what is in a line, one character for one, so that columns stay what they are."""
+    """Return a line in visible characters, one for each, so that its columns stay the same."""
     return plain(line.translate(_PICTURES))
 
 
-def _around(line: str, column: int, room: int | None) -> tuple[str, int]:
+def _cut_around(line: str, column: int, room: int | None) -> tuple[str, int]:
     """Cut a line to `room` columns around the character at `column`, from 0.
 
-    Returns what is left and how many columns of it are before that character.
+    Returns the cut line and the number of its columns before that character.
     """
     before = line[:column]
     if room is None or columns(line) < room:
@@ -80,7 +80,7 @@ def _around(line: str, column: int, room: int | None) -> tuple[str, int]:
 
 
 def _ending(text: str, room: int) -> str:
-    """Return as much of the end of a text as fits."""
+    """Return the longest end of a text that fits into `room` columns."""
     begin = len(text)
     while begin and columns(text[begin - 1 :]) <= room:
         begin -= 1

@@ -1,4 +1,4 @@
-"""The history of a job in words: a line an event."""
+"""The history of a job: a line an event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from runner.ledger.records import SubmissionKey
 from runner.report.colour import NO_COLOURS
 from runner.report.csv_output import to_csv
 from runner.report.safe_text import plain, wrap
-from runner.report.table import Column, lay_out
+from runner.report.table import Column, render_table
 from runner.text import moment, plural, timestamp
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _HEADS: Final = (
     Column(title="WHAT", narrowest=28),
 )
 _KIND: Final = 2
-_ODD: Final = frozenset(
+_WARNINGS: Final = frozenset(
     {
         "outcome_unknown",
         "not_sent",
@@ -37,44 +37,44 @@ _ODD: Final = frozenset(
         "not_told",
     }
 )
-"""Kinds that deserve a look."""
+"""Kinds of events that are shown as warnings."""
 
 _MOST: Final = 40
 _FIRST: Final = 3
 _LAST: Final = 10
-"""How many events are shown of a history that is longer than `_MOST`, at its two ends."""
+"""The numbers of events shown from the beginning and the end of a history over `_MOST`."""
 
 _INDENT: Final = 39
-"""Two spaces, a moment, two spaces, the longest kind, two spaces."""
+"""Columns: two spaces, a timestamp, two spaces, the longest kind, two spaces."""
 
 
 def history_lines(
     events: Sequence[Event], *, job: str, whole: bool, width: int | None
 ) -> Iterator[str]:
-    """Yield the history, oldest first; looks at a batch that show the same status are one line.
+    """Yield the history, oldest first; observations of the same status of a batch are one line.
 
-    Of a long one only the beginning and the end, unless the `whole` is asked for.
+    A long history is cut to its beginning and its end, unless `whole`.
     """
-    folded = list(_folded(events))
+    folded = list(_fold_observations(events))
     left_out = range(0) if whole or len(folded) <= _MOST else range(_FIRST, len(folded) - _LAST)
-    for number, (event, looks) in enumerate(folded):
+    for number, (event, observations) in enumerate(folded):
         if number in left_out:
             if number == _FIRST:
                 yield plain(f"  ... {len(left_out):,} more: `runner events {job}`")
             continue
-        said = describe_event(event)
-        if looks > 1:
-            said += f" (the last of {looks:,} looks)"
-        line = f"  {moment(event.at)}  {event.kind:<16}{said}"
+        text = describe_event(event)
+        if observations > 1:
+            text += f" (the last of {observations:,} observations)"
+        line = f"  {moment(event.at)}  {event.kind:<16}{text}"
         yield wrap(plain(line).rstrip(), width, indent=_INDENT)
 
 
 def render_events(
     events: Sequence[Event], *, width: int | None = None, colours: Colours = NO_COLOURS
 ) -> str:
-    """Render events of any jobs as a table, a line each; empty if there are none.
+    """Render events of any jobs as a table, a line each; empty without events.
 
-    `width` is the number of columns to keep to, None for no limit: then nothing is shortened.
+    The table has at most `width` columns; None for no limit, and then nothing is shortened.
     """
     if not events:
         return ""
@@ -83,7 +83,7 @@ def render_events(
         for event in events
     ]
 
-    def coloured(row: int, column: int, cell: str) -> str:
+    def colour_cell(row: int, column: int, cell: str) -> str:
         event = events[row]
         if column != _KIND:
             return cell
@@ -91,13 +91,16 @@ def render_events(
             return colours.state(str(event.detail.get("state")), cell)
         if event.kind in ("failed", "lost"):
             return colours.bad(cell)
-        return colours.warning(cell) if event.kind in _ODD else cell
+        return colours.warning(cell) if event.kind in _WARNINGS else cell
 
-    return "\n".join(lay_out(_HEADS, rows, width, colours=colours, coloured=coloured).lines) + "\n"
+    return (
+        "\n".join(render_table(_HEADS, rows, width, colours=colours, colour_cell=colour_cell).lines)
+        + "\n"
+    )
 
 
 def events_csv(events: Sequence[Event]) -> str:
-    """Write events as CSV; `detail` is JSON."""
+    """Return events as CSV; `detail` is JSON."""
     titles = ("at", "kind", "job", "revision", "submission", "batch", "text", "detail")
     return to_csv(
         titles,
@@ -117,45 +120,49 @@ def events_csv(events: Sequence[Event]) -> str:
     )
 
 
-def _folded(events: Sequence[Event]) -> Iterator[tuple[Event, int]]:
-    """Yield the events with how often each was seen, the last one standing for its like."""
+def _fold_observations(events: Sequence[Event]) -> Iterator[tuple[Event, int]]:
+    """Yield each event with 1, and the last observation of each status with their number."""
     last = {
-        fold: number for number, event in enumerate(events) if (fold := _fold(event)) is not None
+        status: number
+        for number, event in enumerate(events)
+        if (status := _observed_status(event)) is not None
     }
-    looks: dict[tuple[str | None, object], int] = {}
+    counts: dict[tuple[str | None, object], int] = {}
     for number, event in enumerate(events):
-        fold = _fold(event)
-        if fold is None:
+        status = _observed_status(event)
+        if status is None:
             yield event, 1
             continue
-        looks[fold] = looks.get(fold, 0) + 1
-        if last[fold] == number:
-            yield event, looks[fold]
+        counts[status] = counts.get(status, 0) + 1
+        if last[status] == number:
+            yield event, counts[status]
 
 
-def _fold(event: Event) -> tuple[str | None, object] | None:
+def _observed_status(event: Event) -> tuple[str | None, object] | None:
     return (event.batch, event.detail.get("status")) if event.kind == "batch_changed" else None
 
 
 def describe_event(event: Event) -> str:
-    """Say what an event tells, besides its kind."""
+    """Return the details of an event in words, without its kind."""
     match event.kind:
         case "run_started" | "run_restored" | "run_moved" | "run_reopened" | "run_finished":
-            return _of_run(event)
+            return _describe_run_event(event)
         case "spec_gone":
-            return "no spec asks for the job any more"
+            return "no spec defines the job any more"
         case "cancel_requested":
             return f"of {event.revision}"
         case "trouble" | "recovered":
             return str(event.detail.get("what"))
         case "told" | "not_told":
             reason = f": {event.detail['problem']}" if event.detail.get("problem") else ""
-            return f"{event.detail.get('hook')}, of {event.detail.get('of')}{reason}"
+            return f"{event.detail.get('hook')}: {event.detail.get('of')}{reason}"
         case _:
-            return ": ".join(part for part in (_place(event), _of_submission(event)) if part)
+            return ": ".join(
+                part for part in (_shard(event), _describe_submission_event(event)) if part
+            )
 
 
-def _of_run(event: Event) -> str:
+def _describe_run_event(event: Event) -> str:
     revision, detail = event.revision, event.detail
     match event.kind:
         case "run_started":
@@ -166,49 +173,53 @@ def _of_run(event: Event) -> str:
             return f"{revision}, from job {detail.get('was_job')} in {detail.get('was_folder')}"
         case "run_reopened":
             return f"{revision}, " + (
-                "to ask what is unanswered again" if detail.get("asked") else "its spec is back"
+                "to retry the failed requests" if detail.get("asked") else "its spec is back"
             )
         case _:
-            reason = f": {detail['reason']}" if detail.get("reason") else ""
+            reason = f"; {detail['reason']}" if detail.get("reason") else ""
             return (
-                f"{revision} {detail.get('state')}, {_number(detail, 'succeeded')} answered, "
+                f"{revision} {detail.get('state')}: {_number(detail, 'succeeded')} succeeded, "
                 f"{_number(detail, 'failed')} failed{reason}"
             )
 
 
-def _of_submission(event: Event) -> str:
+def _describe_submission_event(event: Event) -> str:
     detail, batch = event.detail, event.batch
     match event.kind:
         case "prepared":
-            said = _requests(detail)
+            text = _requests(detail)
         case "uploaded" | "file_adopted":
-            said = str(detail.get("file"))
+            text = str(detail.get("file"))
         case "creating":
-            said = f"window {detail.get('completion_window')}"
+            text = f"window {detail.get('completion_window')}"
         case "submitted" | "batch_adopted":
-            said = f"{batch}, {detail.get('status')}"
+            text = f"{batch}, {detail.get('status')}"
         case "batch_changed":
-            said = (
+            text = (
                 f"{batch}, {detail.get('status')}, {_number(detail, 'completed')} of "
-                f"{_number(detail, 'total')} done, {_number(detail, 'failed')} failed"
+                f"{_number(detail, 'total')} requests, {_number(detail, 'failed')} failed"
             )
         case "batch_not_found":
-            said = str(batch)
+            text = str(batch)
         case "downloaded":
-            said = f"{detail.get('kind_of_file')} file {detail.get('file')}"
+            text = f"{detail.get('kind_of_file')} file {detail.get('file')}"
         case "collected":
-            outcome = detail.get("outcome")
-            said = (
-                f"{_number(outcome if isinstance(outcome, dict) else {}, 'succeeded')} answered, "
-                f"{_number(detail, 'transient')} could be asked again, "
-                f"{_number(detail, 'permanent')} failed for good"
-            )
+            text = _collected_counts(detail)
         case _:
-            said = str(detail.get("problem") or "") or ", ".join(_pairs(detail))
-    return said
+            text = str(detail.get("problem") or "") or ", ".join(_pairs(detail))
+    return text
 
 
-def _place(event: Event) -> str:
+def _collected_counts(detail: Mapping[str, object]) -> str:
+    outcome = detail.get("outcome")
+    text = f"{_number(outcome if isinstance(outcome, dict) else {}, 'succeeded')} succeeded"
+    for name, kind in (("transient", "retryable"), ("permanent", "permanent")):
+        if detail.get(name):
+            text += f", {_number(detail, name)} failed ({kind})"
+    return text
+
+
+def _shard(event: Event) -> str:
     key = SubmissionKey.parse(event.submission) if event.submission is not None else None
     if key is None:
         return ""

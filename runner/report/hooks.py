@@ -1,4 +1,4 @@
-"""Who is told of what has changed, and whether that works: `runner notify`."""
+"""The output of `runner notify`: the hooks, and whether their messages arrive."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ def render_hooks(
     width: int | None = None,
     colours: Colours = NO_COLOURS,
 ) -> str:
-    """Render the list; a hook that no pass has met yet has nothing for the ledger's part."""
+    """Render the hooks, each with its state in the ledger; None before the first pass with it."""
     lines = []
     for hook, subscriber in hooks:
-        jobs = "" if hook.jobs is None else f", of jobs {hook.jobs}"
+        jobs = "" if hook.jobs is None else f", for jobs {hook.jobs}"
         lines.append(colours.bold(wrap(plain(str(hook)), width, indent=2)))
-        lines.append(wrap(plain(f"  hears of {', '.join(hook.when)}{jobs}"), width, indent=4))
-        lines.append(wrap(plain(f"  {_standing(subscriber)}"), width, indent=4))
+        lines.append(wrap(plain(f"  on {', '.join(hook.when)}{jobs}"), width, indent=4))
+        lines.append(wrap(plain(f"  {_delivery(subscriber)}"), width, indent=4))
     return "\n".join(lines) + "\n"
 
 
 def render_sample(hook: Hook, problem: str | None, *, colours: Colours = NO_COLOURS) -> str:
-    """Say whether a hook took its sample."""
-    came = "taken" if problem is None else f"not taken: {plain(problem)}"
-    return f"{colours.bold(plain(str(hook)))}: {came}\n"
+    """Render whether a hook accepted its sample message."""
+    outcome = "accepted" if problem is None else f"not accepted: {plain(problem)}"
+    return f"{colours.bold(plain(str(hook)))}: {outcome}\n"
 
 
-def _standing(subscriber: Subscriber | None) -> str:
+def _delivery(subscriber: Subscriber | None) -> str:
     if subscriber is None:
-        return "hears of what happens from the next pass on"
+        return "no message yet: it starts with the next pass"
     if subscriber.failures:
         tries = plural(subscriber.failures, "time")
         return f"failed {tries} in a row: {subscriber.problem}"
     if subscriber.told_at is None:
-        return "was told nothing yet"
-    return f"was last told at {moment(subscriber.told_at)} UTC"
+        return "no message yet"
+    return f"last message at {moment(subscriber.told_at)} UTC"

@@ -1,9 +1,4 @@
-"""The story of a job: how it stands, what next, what went wrong, each attempt, its history.
-
-The attempts of a job in words: each of them if they are few, a summary if they are many.
-
-What a person can do about a job now, with the exact command.
-"""
+"""The output of `runner show`: a job's state, next steps, errors, attempts and history."""
 
 from __future__ import annotations
 
@@ -19,13 +14,14 @@ from runner.views.attempts import read_attempts
 from runner.views.batch_phases import phases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from runner.batch import Batch, BatchStatus
     from runner.outputs.failures import FailureKind
     from runner.report.colour import Colours
     from runner.views.attempts import Attempt, Failure
     from runner.views.jobs import JobHistory, JobView
+    from runner.views.token_usage import TokenUsage
 
 
 _KINDS_SHOWN: Final = 8
@@ -42,11 +38,10 @@ def render_history(
     width: int | None = None,
     colours: Colours = NO_COLOURS,
 ) -> str:
-    """Render `runner show`.
+    """Render `runner show` in at most `width` columns; None for no limit.
 
-    `folder` is the output folder as people write it, `now` the time in Unix seconds. What is long
-    is summed up unless the `whole` of it is asked for. `width` is the number of columns to keep
-    to, None for no limit.
+    `folder` is the output folder as the user writes it, `now` is in Unix seconds. Long lists are
+    summed up, unless `whole`.
     """
     view = job_history.view
     attempts = read_attempts(job_history.events, view.batches, view.revision)
@@ -54,19 +49,19 @@ def render_history(
     lines += [_fact(name, text, width) for name, text in _facts(view, folder, now)]
     lines += [_fact("next", text, width) for text in next_steps(view, folder)]
     failures = list(_failure_lines(job_history, attempts, folder, whole=whole))
-    told = attempt_lines(attempts, now, job=view.name, whole=whole)
+    attempt_texts = attempt_lines(attempts, now, job=view.name, whole=whole)
     others = [run for run in job_history.runs if run.revision != view.revision]
     for heading, section in (
-        (_failure_heading(job_history), [(line, _lead(line) + 2) for line in failures]),
-        ("Attempts", [(line, 6) for line in told]),
+        (_failure_heading(job_history), [(line, _indent_of(line) + 2) for line in failures]),
+        ("Attempts", [(line, 6) for line in attempt_texts]),
         ("Other revisions", [(line, 6) for line in _others(job_history, others, now, whole=whole)]),
     ):
         if section:
             lines += ["", colours.bold(heading)]
             lines += [wrap(line, width, indent=indent) for line, indent in section]
     if job_history.events:
-        told_of = history_lines(job_history.events, job=view.name, whole=whole, width=width)
-        lines += ["", colours.bold("History (UTC)"), *told_of]
+        events = history_lines(job_history.events, job=view.name, whole=whole, width=width)
+        lines += ["", colours.bold("History (UTC)"), *events]
     return "\n".join(lines) + "\n"
 
 
@@ -74,24 +69,24 @@ def _fact(name: str, text: str, width: int | None) -> str:
     return wrap(plain(f"  {name:<{_INDENT - 2}}{text}"), width, indent=_INDENT)
 
 
-def _lead(line: str) -> int:
+def _indent_of(line: str) -> int:
     return len(line) - len(line.lstrip(" "))
 
 
 def _facts(view: JobView, folder: str, now: float) -> Iterator[tuple[str, str]]:
-    yield "revision", view.revision or "not known before the input has been read"
+    yield "revision", view.revision or "not known until the input is read"
     window = f", window {view.completion_window}" if view.completion_window else ""
-    yield "asks", f"{view.endpoint} on {view.provider}{window}"
+    yield "endpoint", f"{view.endpoint} on {view.provider}{window}"
     yield (
         "requests",
         (
-            f"{view.total:,}: {view.succeeded:,} answered, {view.failed:,} failed, "
+            f"{view.total:,}: {view.succeeded:,} succeeded, {view.failed:,} failed, "
             f"{view.pending:,} pending"
         ),
     )
     if view.created_at is not None:
-        yield "began", _times(view, now)
-    if tokens := _tokens(view.usage):
+        yield "started", _times(view, now)
+    if tokens := token_counts(view.tokens):
         yield "tokens", tokens
     if view.spec is not None:
         yield "spec", view.spec
@@ -101,45 +96,37 @@ def _facts(view: JobView, folder: str, now: float) -> Iterator[tuple[str, str]]:
 
 
 def _times(view: JobView, now: float) -> str:
-    began = view.created_at or 0.0
+    started = view.created_at or 0.0
     if view.finished_at is None:
-        return f"{moment(began)} UTC, for {span(now - began)} now"
-    return f"{moment(began)} UTC, took {span(view.finished_at - began)}"
+        return f"{moment(started)} UTC, {span(now - started)} ago"
+    return f"{moment(started)} UTC, took {span(view.finished_at - started)}"
 
 
-def _tokens(usage: Mapping[str, object] | None) -> str:
-    """Write what batches report of tokens, under either of the names that the API has for it."""
-    counts = {
-        what: count
-        for what, names in (
-            ("in", ("input_tokens", "prompt_tokens")),
-            ("out", ("output_tokens", "completion_tokens")),
-            ("in all", ("total_tokens",)),
-        )
-        for name in names
-        if isinstance(count := (usage or {}).get(name), int)
-    }
-    return ", ".join(f"{count:,} {what}" for what, count in counts.items())
+def token_counts(tokens: TokenUsage) -> str:
+    """Write the tokens that batches report: `7 in, 5 out, 12 in all`."""
+    counts = ((tokens.input, "in"), (tokens.output, "out"), (tokens.total, "in all"))
+    return ", ".join(f"{count:,} {what}" for count, what in counts if count is not None)
 
 
 def _failure_heading(job_history: JobHistory) -> str:
     if job_history.failures is None:
-        return "Errors met by all attempts"
-    return f"Errors of the {plural(job_history.view.failed, 'request')} without an answer"
+        return "Errors of all attempts"
+    return f"Errors of {plural(job_history.view.failed, 'failed request')}"
 
 
 def _failure_lines(
     job_history: JobHistory, attempts: Sequence[Attempt], folder: str, *, whole: bool
 ) -> Iterator[str]:
-    """Yield the kinds of errors with examples: of the requests left without an answer.
+    """Yield the kinds of errors with examples.
 
-    While a run goes on nobody knows which these will be; then they are those that the attempts
-    met, if more than one did, since each tells its own.
+    Of a finished run these are the errors of the requests that failed. Which requests fail is not
+    known while the run goes on; then they are the sum over its attempts, if more than one had
+    errors: the errors of each attempt are shown with it.
     """
     if job_history.failures is None:
         failed = [attempt for attempt in attempts if attempt.failures]
         if len(failed) > 1:
-            yield from _summed(failed)
+            yield from _sum_failures(failed)
         return
     shown = job_history.failures if whole else job_history.failures[:_KINDS_SHOWN]
     for kind in shown:
@@ -156,7 +143,7 @@ def _kind(kind: FailureKind) -> Iterator[str]:
         yield plain(f"    {example.custom_id}: {example.message}".rstrip(": "))
 
 
-def _summed(attempts: Iterable[Attempt]) -> Iterator[str]:
+def _sum_failures(attempts: Iterable[Attempt]) -> Iterator[str]:
     counts: dict[str, int] = {}
     messages: dict[str, str] = {}
     for attempt in attempts:
@@ -166,8 +153,8 @@ def _summed(attempts: Iterable[Attempt]) -> Iterator[str]:
                 messages.setdefault(failure.code, failure.examples[0])
     ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     for code, count in ranked[:_KINDS_SHOWN]:
-        said = f": {messages[code]}" if code in messages else ""
-        yield plain(f"  {count:,} x {code}{said}")
+        message = f": {messages[code]}" if code in messages else ""
+        yield plain(f"  {count:,} x {code}{message}")
     if len(ranked) > _KINDS_SHOWN:
         yield f"  {plural(len(ranked) - _KINDS_SHOWN, 'more kind')}"
 
@@ -175,14 +162,15 @@ def _summed(attempts: Iterable[Attempt]) -> Iterator[str]:
 def _others(
     job_history: JobHistory, runs: Sequence[JobView], now: float, *, whole: bool
 ) -> Iterator[str]:
-    """Yield the other revisions, newest last; their attempts too where the `whole` is wanted."""
+    """Yield the other revisions, newest last, with their attempts if `whole`."""
     left = 0 if whole else max(len(runs) - _OTHERS_SHOWN, 0)
     if left:
         yield f"  {plural(left, 'earlier one')}: `runner show {job_history.view.name} --all`"
     for run in runs[left:]:
-        began = "" if run.created_at is None else f", began {_times(run, now)}"
-        said = f"{run.state}, {run.succeeded:,} of {run.total:,} answered{began}"
-        yield plain(f"  {run.revision}  {said}" + (f": {run.note}" if run.note else ""))
+        started = "" if run.created_at is None else f", started {_times(run, now)}"
+        succeeded = f"{run.succeeded:,} of {plural(run.total, 'request')} succeeded"
+        text = f"{run.state}, {succeeded}{started}"
+        yield plain(f"  {run.revision}  {text}" + (f": {run.note}" if run.note else ""))
         if whole:
             attempts = read_attempts(job_history.events, run.batches, run.revision)
             for line in attempt_lines(attempts, now, job=job_history.view.name, whole=True):
@@ -190,7 +178,7 @@ def _others(
 
 
 _MANY: Final = 20
-"""Attempts from which on they are summed up, and only some of them shown."""
+"""The number of attempts above which they are summed up, and only some are shown."""
 
 _WORST_SHOWN: Final = 3
 _BROKEN: Final = (SubmissionState.FAILED, SubmissionState.LOST, SubmissionState.ABANDONED)
@@ -199,17 +187,17 @@ _BROKEN: Final = (SubmissionState.FAILED, SubmissionState.LOST, SubmissionState.
 def attempt_lines(
     attempts: Sequence[Attempt], now: float, *, job: str, whole: bool
 ) -> Iterator[str]:
-    """Yield the lines about attempts; of more than a few only the worst, unless `whole`."""
+    """Yield lines for each attempt; of many attempts a summary and the worst, unless `whole`."""
     if whole or len(attempts) <= _MANY:
         for attempt in attempts:
-            yield from _told(attempt, now)
+            yield from _attempt(attempt, now)
         return
     yield from _summary(attempts, now)
     worst = sorted((one for one in attempts if _is_bad(one)), key=_badness, reverse=True)
     for attempt in worst[:_WORST_SHOWN]:
-        yield from _told(attempt, now)
+        yield from _attempt(attempt, now)
     if len(worst) > _WORST_SHOWN:
-        left = f"{len(worst) - _WORST_SHOWN:,} more had requests without success"
+        left = f"{len(worst) - _WORST_SHOWN:,} more attempts had failed requests"
         yield plain(f"  {left}: `runner show {job} --all`")
 
 
@@ -223,18 +211,18 @@ def _badness(attempt: Attempt) -> tuple[bool, int]:
 
 
 def _summary(attempts: Sequence[Attempt], now: float) -> Iterator[str]:
-    """Say of many attempts how far they are, how long it takes, and what expires first."""
+    """Yield the sum of many attempts: their states, the time they take, the first expiry."""
     states = _ranked(str(attempt.state) for attempt in attempts if attempt.state is not None)
     shards = len({attempt.key.shard for attempt in attempts})
-    yield plain(f"  {plural(len(attempts), 'attempt')} at {plural(shards, 'shard')}: {states}")
+    yield plain(f"  {plural(len(attempts), 'attempt')} of {plural(shards, 'shard')}: {states}")
     batches = [attempt.batch for attempt in attempts if attempt.batch is not None]
     if not batches:
         return
     yield plain(f"  batches: {_ranked(batch.status for batch in batches)}")
     spans: dict[BatchStatus, list[int]] = {}
     for batch in batches:
-        for phase in phases(batch):
-            if phase.seconds is not None:
+        for phase in phases(batch, now):
+            if phase.status is not None and phase.seconds is not None:
                 spans.setdefault(phase.status, []).append(phase.seconds)
     for status, took in spans.items():
         yield f"  {status}: half within {span(median(took))}, all within {span(max(took))}"
@@ -251,7 +239,7 @@ def _summary(attempts: Sequence[Attempt], now: float) -> Iterator[str]:
         default=None,
     )
     if expiring is not None:
-        yield plain(f"  the first to expire: {_of_batch(expiring, now)}")
+        yield plain(f"  the first to expire: {_describe_batch(expiring, now)}")
 
 
 def _ranked(words: Iterable[str]) -> str:
@@ -262,12 +250,12 @@ def _ranked(words: Iterable[str]) -> str:
     return ", ".join(f"{count:,} {word}" for word, count in ranked)
 
 
-def _told(attempt: Attempt, now: float) -> Iterator[str]:
+def _attempt(attempt: Attempt, now: float) -> Iterator[str]:
     yield plain(f"  {_headline(attempt)}")
     if attempt.batch is not None:
-        yield plain(f"    {_of_batch(attempt.batch, now)}")
-        if said := _phases(attempt.batch, now):
-            yield f"    {said}"
+        yield plain(f"    {_describe_batch(attempt.batch, now)}")
+        if durations := _phases(attempt.batch, now):
+            yield f"    {durations}"
     if attempt.problem and attempt.state is not SubmissionState.COLLECTED:
         yield plain(f"    {attempt.problem}")
     for failure in attempt.failures:
@@ -279,48 +267,50 @@ def _told(attempt: Attempt, now: float) -> Iterator[str]:
 
 def _headline(attempt: Attempt) -> str:
     key = attempt.key
-    asked = "" if attempt.requests is None else f": {plural(attempt.requests, 'request')}"
-    headline = f"shard {key.shard}, attempt {key.attempt}{asked}"
+    requests = "" if attempt.requests is None else f": {plural(attempt.requests, 'request')}"
+    headline = f"shard {key.shard}, attempt {key.attempt}{requests}"
     match attempt.state:
         case None:
             return headline
         case SubmissionState.COLLECTED:
-            answered = "" if attempt.answered is None else f", {attempt.answered:,} answered"
-            without = f", {attempt.unanswered:,} without success" if attempt.unanswered else ""
-            return f"{headline}{answered}{without}"
+            succeeded = "" if attempt.answered is None else f", {attempt.answered:,} succeeded"
+            failed = f", {attempt.unanswered:,} failed" if attempt.unanswered else ""
+            return f"{headline}{succeeded}{failed}"
         case _:
             return f"{headline}, {attempt.state}"
 
 
-def _of_batch(batch: Batch, now: float) -> str:
-    """Write a batch with its status, its counts, and how long it took or has taken."""
+def _describe_batch(batch: Batch, now: float) -> str:
+    """Return a batch with its status, its counts and its time."""
     counts = batch.request_counts
-    told = f"{batch.id}  {batch.status}"
+    text = f"{batch.id}  {batch.status}"
     if counts.total:
-        told += f", {counts.completed:,} of {counts.total:,} done, {counts.failed:,} failed"
-    began = batch.created_at
-    if began is None:
-        return told
+        text += f", {counts.completed:,} of {plural(counts.total, 'request')}"
+        text += f", {counts.failed:,} failed"
+    created = batch.created_at
+    if created is None:
+        return text
     ended = batch.ended_at
     if ended is not None:
-        return f"{told}, after {span(ended - began)}"
+        return f"{text}, took {span(ended - created)}"
     if batch.terminal:
-        return told
-    told += f", for {span(now - began)} now"
+        return text
+    text += f", created {span(now - created)} ago"
     if batch.expires_at is not None:
-        told += f", expires {moment(batch.expires_at)} UTC"
-    return told
+        text += f", expires {moment(batch.expires_at)} UTC"
+    return text
 
 
 def _phases(batch: Batch, now: float) -> str:
-    """Write how long each phase took; the one that it is in has only begun."""
-    told = [
+    """Return the duration of each phase; the current phase has lasted so long up to now."""
+    durations = [
         f"{phase.status} {span(phase.seconds)}"
         if phase.seconds is not None
-        else f"{phase.status} for {span(now - phase.since)} now"
-        for phase in phases(batch)
+        else f"{phase.status} for {span(now - phase.since)}"
+        for phase in phases(batch, now)
+        if phase.status is not None
     ]
-    return ", ".join(told)
+    return ", ".join(durations)
 
 
 def _failure(failure: Failure) -> Iterator[str]:
@@ -339,29 +329,29 @@ def _oddity(what: str, count: int) -> str:
 
 
 def next_steps(view: JobView, folder: str) -> Iterator[str]:
-    """Yield what there is to do, a sentence each; `folder` is the output folder as people write it.
+    """Yield the steps that the user can take now, a sentence each, with the exact command.
 
-    A job without a spec can be seen to its end, but not begun or asked again.
+    `folder` is the output folder as the user writes it. A job without a spec can be finished, but
+    neither started nor retried.
     """
     gone = view.spec is None
-    unanswered = plural(view.total - view.succeeded, "unanswered request")
-    again = f"`runner retry {view.name}` asks the {unanswered} again"
+    failed = plural(view.total - view.succeeded, "failed request")
+    retry = f"`runner retry {view.name}` submits the {failed} again"
     match view.state:
         case RunState.SUCCEEDED:
-            yield f"nothing to do; the answers are in {folder}/output.jsonl"
+            yield f"nothing to do; the results are in {folder}/output.jsonl"
         case RunState.RUNNING:
             yield (
-                f"`runner reconcile` goes on with it, `runner reconcile --wait"
-                f"{'' if gone else f' {view.name}'}` to its end"
+                f"`runner reconcile` makes one pass, `runner reconcile --wait"
+                f"{'' if gone else f' {view.name}'}` goes on until it is finished"
             )
         case _ if gone:
-            yield "no spec asks for the job any more; put it back to go on"
+            yield "no spec defines the job any more; restore the spec to continue"
         case RunState.PENDING:
-            yield f"`runner reconcile {view.name}` begins with it"
+            yield f"`runner reconcile {view.name}` starts it"
         case RunState.PARTIAL:
-            yield f"{folder}/errors.jsonl has the last error of each; {again}"
+            yield f"{folder}/errors.jsonl has the last error of each failed request; {retry}"
         case RunState.FAILED:
-            mend = "mend what the note says in the spec or its input, then `runner reconcile`"
-            yield f"{mend}; {again}"
+            yield f"fix the cause in the spec or its input, then `runner reconcile`; {retry}"
         case RunState.CANCELLED:
-            yield again
+            yield retry

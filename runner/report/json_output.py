@@ -1,6 +1,6 @@
-"""The JSON shapes of `status`, `show` and `events`: fields are added, never changed or removed.
+"""The JSON of `status`, `show` and `events`. Stable: fields are added, never changed or removed.
 
-The files in `runner/report/schemas/` describe them for programs.
+The files in `runner/report/schemas/` describe it for programs.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
     from runner.views.jobs import JobHistory, JobView
 
 
-_UNSHOWABLE: Final = re.compile(
+_UNSAFE: Final = re.compile(
     r"[\x7f-\x9f\xad\u0600-\u0605\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
     r"\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
-"""What JSON need not escape but a terminal should never see: control, direction, surrogates."""
+"""Characters that JSON need not escape and a terminal must not get."""
 
 
 def to_json(value: object, *, ascii_only: bool = False) -> str:
-    """Write JSON for scripts that people look at as well: readable, and safe in a terminal.
+    """Return indented JSON that is safe in a terminal.
 
-    Characters that a terminal obeys instead of showing are escaped, which is the same JSON;
-    with `ascii_only` so is everything that is not ASCII.
+    Characters that a terminal would obey are escaped, which does not change the value; with
+    `ascii_only`, all characters outside ASCII are escaped too.
     """
-    return _showable(json.dumps(value, indent=2, ensure_ascii=ascii_only)) + "\n"
+    return _escape_unsafe(json.dumps(value, indent=2, ensure_ascii=ascii_only)) + "\n"
 
 
 def to_json_line(value: object, *, ascii_only: bool = False) -> str:
-    """Write JSON on one line, as safe in a terminal as the other."""
-    return _showable(json.dumps(value, ensure_ascii=ascii_only)) + "\n"
+    """Return JSON on one line that is safe in a terminal, as `to_json` does."""
+    return _escape_unsafe(json.dumps(value, ensure_ascii=ascii_only)) + "\n"
 
 
-def _showable(text: str) -> str:
-    return _UNSHOWABLE.sub(lambda match: json.dumps(match[0])[1:-1], text)
+def _escape_unsafe(text: str) -> str:
+    return _UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def job_json(view: JobView) -> dict[str, Any]:
-    """Return one entry of `status --json`, as the contract of the command line has it."""
+    """Return one job as in `status --json`."""
     return {
         "name": view.name,
         "revision": view.revision,
@@ -72,17 +72,17 @@ def job_json(view: JobView) -> dict[str, Any]:
     }
 
 
-def history_json(job_history: JobHistory, *, folder: str) -> dict[str, Any]:
+def history_json(job_history: JobHistory, *, folder: str, now: float) -> dict[str, Any]:
     """Return `show --json`: the job as in `status`, its runs, attempts and failures, its events.
 
-    `folder` is the output folder as people write it.
+    `folder` is the output folder as the user writes it, `now` is in Unix seconds.
     """
     return {
         **job_json(job_history.view),
         "runs": [job_json(run) for run in job_history.runs],
         "events": [event_json(event) for event in job_history.events],
         "submissions": [
-            _attempt_shape(attempt)
+            _attempt_shape(attempt, now)
             for run in job_history.runs
             for attempt in read_attempts(job_history.events, run.batches, run.revision)
         ],
@@ -105,7 +105,7 @@ def history_json(job_history: JobHistory, *, folder: str) -> dict[str, Any]:
     }
 
 
-def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
+def _attempt_shape(attempt: Attempt, now: float) -> dict[str, Any]:
     batch = attempt.batch
     return {
         "key": str(attempt.key),
@@ -120,7 +120,8 @@ def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
         "batch": None if batch is None else batch.id,
         "phases": [
             {"status": str(phase.status), "since": phase.since, "seconds": phase.seconds}
-            for phase in (() if batch is None else phases(batch))
+            for phase in (() if batch is None else phases(batch, now))
+            if phase.status is not None
         ],
         "failures": [
             {"code": failure.code, "count": failure.count, "messages": list(failure.examples)}
@@ -130,7 +131,7 @@ def _attempt_shape(attempt: Attempt) -> dict[str, Any]:
 
 
 def event_json(event: Event) -> dict[str, Any]:
-    """Return one event, as `show --json` and `events --json` have it."""
+    """Return one event as in `show --json` and `events --json`."""
     return {
         "at": event.at,
         "kind": event.kind,

@@ -1,8 +1,8 @@
-"""What is said on stderr as JSON lines, for machines: one object an event.
+"""The log on stderr as JSON lines: one object an event.
 
-The fields are stable: one is added, never changed or removed; runner/report/schemas/log.json
-describes them. Under `event` stands what kind of thing it is, spelt as in the ledger's history
-where that has it too; a reader passes over kinds that it does not know.
+Stable: fields are added, never changed or removed; runner/report/schemas/log.json describes them.
+`event` is the kind of the event: the same word as in the ledger's history if that has the event
+too. A program that reads the log skips kinds that it does not know.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from runner.errors import Problem
     from runner.reconcile.context import Notice
 
-_DESERVES_A_LOOK: Final = frozenset({"failed", "remark", "too_large"})
-"""Events that go on by themselves, and that somebody may still want to do something about."""
+_WARNINGS: Final = frozenset({"failed", "remark", "too_large"})
+"""Kinds of events that need no action, but that the user may want to act on."""
 
 
 class Level(StrEnum):
     """How much an event matters.
 
-    An error is in the exit code as well; a warning goes on by itself.
+    An error changes the exit code; a warning does not.
     """
 
     INFO = "info"
@@ -39,9 +39,9 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One thing said: the sentence that people read, and what it is about.
+    """One entry of the log: the sentence for the user, and the fields for programs.
 
-    `facts` are further members of the object, in their JSON form.
+    `facts` are further fields of the JSON object.
     """
 
     message: str
@@ -51,18 +51,18 @@ class Entry:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of_tidings(cls, notice: Notice) -> Entry:
-        """Return what a pass tells of."""
+    def of_notice(cls, notice: Notice) -> Entry:
+        """Return the entry for a notice of a pass."""
         level = Level.INFO
         if notice.trouble:
             level = Level.ERROR
-        elif notice.event in _DESERVES_A_LOOK:
+        elif notice.event in _WARNINGS:
             level = Level.WARNING
         key, tally = notice.submission, notice.tally
         facts = {
             "revision": notice.revision if key is None else key.revision,
             "submission": None if key is None else str(key),
-            **_of_batch(notice.batch),
+            **_batch_facts(notice.batch),
             "state": None if notice.state is None else str(notice.state),
             "requests": None
             if tally is None
@@ -70,7 +70,7 @@ class Entry:
             "provider": notice.provider,
         }
         if notice.error is not None:
-            facts |= _of_error(notice.error)
+            facts |= _error_facts(notice.error)
         return cls(
             message=notice.what,
             event=notice.event,
@@ -81,7 +81,7 @@ class Entry:
 
     @classmethod
     def of_problem(cls, problem: Problem) -> Entry:
-        """Return what is wrong with a document, and where; no place, no line."""
+        """Return the entry for a problem in a document, with its place if that is known."""
         place = {"path": problem.path, "line": problem.line, "column": problem.column}
         return cls(
             message=problem.message,
@@ -92,12 +92,12 @@ class Entry:
 
     @classmethod
     def of_error(cls, error: Exception) -> Entry:
-        """Return what ended the command."""
-        facts = {name: value for name, value in _of_error(error).items() if value is not None}
+        """Return the entry for the error that ended the command."""
+        facts = {name: value for name, value in _error_facts(error).items() if value is not None}
         return cls(message=str(error), event="error", level=Level.ERROR, facts=facts)
 
     def line(self, *, at: float, ascii_only: bool = False) -> str:
-        """Write the entry as one line of JSON; `at` in Unix seconds."""
+        """Return the entry as one line of JSON; `at` is in Unix seconds."""
         moment = datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="milliseconds")
         shape = {
             "at": moment.replace("+00:00", "Z"),
@@ -110,7 +110,7 @@ class Entry:
         return to_json_line(shape, ascii_only=ascii_only)
 
 
-def _of_batch(batch: Batch | None) -> dict[str, Any]:
+def _batch_facts(batch: Batch | None) -> dict[str, Any]:
     if batch is None:
         return {}
     counts = batch.request_counts
@@ -125,7 +125,7 @@ def _of_batch(batch: Batch | None) -> dict[str, Any]:
     }
 
 
-def _of_error(error: Exception) -> dict[str, Any]:
+def _error_facts(error: Exception) -> dict[str, Any]:
     facts: dict[str, Any] = {"error": type(error).__name__}
     if isinstance(error, ApiError):
         facts |= {

@@ -1,10 +1,9 @@
-"""Gauges for Prometheus, in its text format, for the textfile collector of the node exporter.
+"""What monitoring receives after a pass: gauges for Prometheus, and a summary for a ping.
 
-Source: prometheus.io, "Exposition formats", text-based format 0.0.4. Every sample carries the
-project's folder, so that the files of several projects can lie beside each other. Moments are
-given, not ages: an age would stand still between two passes.
-
-A pass in a few lines, for a check that hears of passes and not of jobs.
+The gauges are in the text format of Prometheus, for the textfile collector of the node exporter.
+Source: prometheus.io, "Exposition formats", text-based format 0.0.4. Every sample has the
+project's folder as a label, so that one collector can read the files of several projects. Times
+are given as timestamps, not as ages: an age would not grow between two passes.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 MOST_JOBS: Final = 1000
-"""Jobs with samples of their own; where there are more, none has, and only sums are given."""
+"""The most jobs that have samples of their own; with more jobs there are only the sums."""
 
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 
@@ -40,7 +39,7 @@ def render_metrics(
     seconds: float,
     code: int,
 ) -> str:
-    """Write the file; a pass has ended at `ended_at` (Unix seconds) with exit code `code`."""
+    """Return the gauges of a pass that ended at `ended_at` (Unix seconds) with exit code `code`."""
     lines = []
     for name, about, samples in _gauges(project_totals, version, ended_at, seconds, code):
         if samples:
@@ -93,7 +92,8 @@ def _gauges(
         [
             ({"job": job.name, "kind": kind}, count)
             for job in own
-            for kind, count in job.tokens.items()
+            for kind, count in (("input", job.tokens.input), ("output", job.tokens.output))
+            if count is not None
         ],
     )
     yield (
@@ -121,8 +121,8 @@ def _outcomes(succeeded: int, failed: int, pending: int) -> _Samples:
 
 
 def _labels(labels: Mapping[str, str]) -> str:
-    told = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items())
-    return f"{{{told}}}"
+    pairs = ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items())
+    return f"{{{pairs}}}"
 
 
 def _number(value: float) -> str:
@@ -130,9 +130,9 @@ def _number(value: float) -> str:
 
 
 def pass_lines(report: PassReport, problems: Sequence[Problem]) -> list[str]:
-    """Return how many jobs are where, then what a person must see to, each once.
+    """Return the summary of a pass for a ping: the jobs by state, then each problem once.
 
-    `problems` are those of specs, which no pass sees.
+    `problems` are those of the specs, which are not part of the pass.
     """
     states = list(report.states.values())
     counts = [f"{states.count(state):,} {state}" for state in RunState if state in states]

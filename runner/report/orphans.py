@@ -1,4 +1,4 @@
-"""The list of `runner orphans`: what lies at providers and belongs to no job here."""
+"""The output of `runner orphans`: batches and files at providers that belong to no job here."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ORPHANS_FORMAT: Final = 1
 def render_orphans(
     found: Orphans, *, width: int | None = None, colours: Colours = NO_COLOURS
 ) -> str:
-    """Render the list, two lines an orphan; `width` is the number of columns to keep to."""
+    """Render the list, two lines an orphan, in at most `width` columns; None for no limit."""
     if not found.found:
-        return "" if found.unasked else "nothing: all that carries a key of runner's is known\n"
+        return "" if found.unasked else "no orphans\n"
     lines: list[str] = []
     for orphan in found.found:
         lines.append(colours.bold(wrap(plain(_headline(orphan)), width, indent=4)))
         lines.append(wrap(plain(f"  {orphan.key}: {orphan.reason}"), width, indent=4))
     batches = sum(orphan.kind == "batch" for orphan in found.found)
     files = sum(max(1, len(orphan.files)) for orphan in found.found)
-    lines += ["", f"{plural(batches, 'batch')} and {plural(files, 'file')} of theirs or alone"]
+    lines += ["", f"{plural(batches, 'batch')}, {plural(files, 'file')}"]
     return "\n".join(lines) + "\n"
 
 

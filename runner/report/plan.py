@@ -1,9 +1,9 @@
-"""A plan as people read it: a block a run, a sign and a reason for each step, one summary line.
+"""The output of `runner plan`: a block for each run, a line for each action, a summary line.
 
-Steps of one kind and for one reason stand on one line once there are many of them, so that a
-plan for a thousand shards still fits a screen; `plan --json` names each.
-
-The lines around the steps of a plan: what has changed of a job, what is left to people.
+A line has a sign, a word, a subject and a reason. Many actions of one kind and for one reason
+share a line, so that a plan for a thousand shards fits a screen; `plan --json` lists each action.
+Above the actions of a run are the changes of its spec and its input; below all runs are the
+steps that runner leaves to the user.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 _TOGETHER: Final = 4
-"""From how many on steps that differ only in their subject share a line."""
+"""The number of actions from which on those that differ only in their subject share a line."""
 
 _SHORT_WORDS: Final = {"adopt_file": "adopt", "point_latest": "latest"}
 
@@ -54,7 +54,7 @@ _SHORT_WORDS: Final = {"adopt_file": "adopt", "point_latest": "latest"}
 def render_plan(
     preview: Preview, *, width: int | None = None, colours: Colours = NO_COLOURS
 ) -> str:
-    """Render a plan; `width` is the number of columns to keep to, None for no limit."""
+    """Render a plan in at most `width` columns; None for no limit."""
     plan = preview.plan
     lines: list[str] = []
     wanted = {(desired.job.name, desired.revision) for desired in preview.desired_runs}
@@ -64,13 +64,14 @@ def render_plan(
         if (job, revision) in wanted and (since := preview.since.get(job)) is not None:
             starts = any(isinstance(action, StartRun) for action in actions)
             lines += change_lines(since, starts=starts, width=width, colours=colours)
-        lines += [_step(group, width, colours) for group in _groups(_worth_telling(actions, waits))]
-        lines += [_wait(group, width, colours) for group in _wait_groups(waits)]
+        shown = _without_redundant_observations(actions, waits)
+        lines += [_action_line(group, width, colours) for group in _groups(shown)]
+        lines += [_wait_line(group, width, colours) for group in _wait_groups(waits)]
         lines.append("")
     notes = [
         *plan.notes,
         *(
-            f"{provider} was not asked what it has already: {reason}"
+            f"the batches at {provider} were not listed: {reason}"
             for provider, reason in preview.unasked.items()
         ),
     ]
@@ -84,13 +85,13 @@ def render_plan(
 
 
 def _blocks(plan: Plan) -> dict[tuple[str, str], tuple[Run, list[Action], list[Wait]]]:
-    """Sort steps and waits by the job and revision they belong to, in the order of the plan."""
+    """Return the actions and waits by job and revision, in the order of the plan."""
     blocks: dict[tuple[str, str], tuple[Run, list[Action], list[Wait]]] = {}
     moved: dict[str, str] = {}
     for action in plan.actions:
         run = action.run
         if isinstance(action, RelocateRun):
-            # What follows belongs to the run under its new name.
+            # The actions after this one belong to the run under its new name.
             moved[run.revision] = action.job.name
         job = moved.get(run.revision, run.job)
         blocks.setdefault((job, run.revision), (run, [], []))[1].append(action)
@@ -101,65 +102,67 @@ def _blocks(plan: Plan) -> dict[tuple[str, str], tuple[Run, list[Action], list[W
     return blocks
 
 
-def _worth_telling(actions: Sequence[Action], waits: Sequence[Wait]) -> list[Action]:
-    """Leave out looks at batches of which something else is said anyway."""
-    told = {action.submission_key for action in actions if not isinstance(action, Observe)}
-    told |= {wait.key for wait in waits}
+def _without_redundant_observations(
+    actions: Sequence[Action], waits: Sequence[Wait]
+) -> list[Action]:
+    """Return the actions without observations of submissions that have another line."""
+    shown = {action.submission_key for action in actions if not isinstance(action, Observe)}
+    shown |= {wait.key for wait in waits}
     return [
-        action for action in actions if not isinstance(action, Observe) or action.key not in told
+        action for action in actions if not isinstance(action, Observe) or action.key not in shown
     ]
 
 
 def _groups(actions: Sequence[Action]) -> list[list[Action]]:
-    """Put neighbours together that differ only in what they are about."""
+    """Group neighbouring actions that differ only in their subject."""
     groups: list[list[Action]] = []
-    for _like, found in groupby(actions, key=_likeness):
+    for _like, found in groupby(actions, key=_group_key):
         alike = list(found)
         groups += [alike] if len(alike) >= _TOGETHER else [[action] for action in alike]
     return groups
 
 
-def _likeness(action: Action) -> tuple[str, str, int]:
+def _group_key(action: Action) -> tuple[str, str, int]:
     attempt = action.submission.key.attempt if isinstance(action, Submit) else 0
     return action.verb, action.reason, attempt
 
 
-def _step(group: Sequence[Action], width: int | None, colours: Colours) -> str:
+def _action_line(group: Sequence[Action], width: int | None, colours: Colours) -> str:
     first = group[0]
     sign, word = first.sign, _SHORT_WORDS.get(first.verb, first.verb)
-    what = _what(first) if len(group) == 1 else _what_of_all(group)
-    said = f"{what} — {first.reason}" if what else first.reason
-    text = step_line(sign, word, said, width)
+    what = _subject(first) if len(group) == 1 else _common_subject(group)
+    text = f"{what} — {first.reason}" if what else first.reason
+    line = step_line(sign, word, text, width)
     match sign:
         case "+" | "<" | "=":
-            return colours.good(text)
+            return colours.good(line)
         case "!" | "-":
-            return colours.bad(text)
+            return colours.bad(line)
         case "?" | "~":
-            return colours.warning(text)
+            return colours.warning(line)
         case _:
-            return colours.faint(text)
+            return colours.faint(line)
 
 
-def _what(action: Action) -> str:
-    """Say what a step is about; its reason follows."""
+def _subject(action: Action) -> str:
+    """Return the subject of an action: a run, a shard, a batch or a file."""
     match action:
         case StartRun() | RestoreRun() | RelocateRun() | ReopenRun() | Finish() | PointLatest():
-            return _what_of_run(action)
+            return _run_subject(action)
         case Submit():
-            return f"{_place(action.submission.key)}: {_load(action)}"
+            return f"{_shard(action.submission.key)}: {_load(action)}"
         case AdoptBatch():
-            return f"{action.batch.id} for {_place(action.key)}"
+            return f"{action.batch.id} for {_shard(action.key)}"
         case AdoptFile():
-            return f"{action.file.id} for {_place(action.key)}"
+            return f"{action.file.id} for {_shard(action.key)}"
         case Collect() | CloseRejectedBatch() | MarkLost() | CancelBatch():
             return f"{action.remote_batch_id}, {plural(action.submission.requests, 'request')}"
         case _:
             key = action.submission_key
-            return action.remote_batch_id or ("" if key is None else _place(key))
+            return action.remote_batch_id or ("" if key is None else _shard(key))
 
 
-def _what_of_run(
+def _run_subject(
     action: StartRun | RestoreRun | RelocateRun | ReopenRun | Finish | PointLatest,
 ) -> str:
     run = action.run
@@ -170,7 +173,7 @@ def _what_of_run(
                 f"in {plural(len(run.shards), 'shard')}"
             )
         case RestoreRun():
-            return f"as {run.state}: {run.succeeded:,} of {run.requests:,} requests answered"
+            return f"as {run.state}: {run.succeeded:,} of {run.requests:,} requests succeeded"
         case RelocateRun():
             return f"to {action.folder}"
         case ReopenRun():
@@ -183,8 +186,8 @@ def _what_of_run(
             assert_never(action)
 
 
-def _what_of_all(group: Sequence[Action]) -> str:
-    """Say what several like steps are about."""
+def _common_subject(group: Sequence[Action]) -> str:
+    """Return the subject of several actions that share a line."""
     submits = [action for action in group if isinstance(action, Submit)]
     if submits:
         attempt = submits[0].submission.key.attempt
@@ -194,12 +197,12 @@ def _what_of_all(group: Sequence[Action]) -> str:
     return plural(len(group), "shard" if group[0].remote_batch_id is None else "batch")
 
 
-def _place(key: SubmissionKey) -> str:
+def _shard(key: SubmissionKey) -> str:
     return f"shard {key.shard}" + (f", attempt {key.attempt}" if key.attempt > 1 else "")
 
 
 def _load(action: Submit) -> str:
-    """Say how much is sent: the size of a part of a shard is known once it is cut."""
+    """Return the size of a submission; the bytes of a part of a shard are not known yet."""
     submission = action.submission
     if submission.requests < action.shard.requests:
         load = prompt_tokens([action])
@@ -214,12 +217,12 @@ def _total_load(submits: Sequence[Submit]) -> str:
     requests = plural(sum(action.submission.requests for action in submits), "request")
     sizes = [action.submission.bytes for action in submits]
     load = prompt_tokens(submits)
-    asked = tokens(load.tokens, exact=load.exact)
-    return ", ".join([requests, *([size(sum(sizes))] if all(sizes) else []), asked])
+    prompts = tokens(load.tokens, exact=load.exact)
+    return ", ".join([requests, *([size(sum(sizes))] if all(sizes) else []), prompts])
 
 
-def _in_all(submits: Sequence[Submit]) -> str:
-    """Say how much a plan sends, and how its tokens were estimated if they were."""
+def _plan_load(submits: Sequence[Submit]) -> str:
+    """Return the size of all submissions of a plan, and how their tokens were estimated."""
     load = _total_load(submits)
     return load if prompt_tokens(submits).exact else f"{load} at {BYTES_A_TOKEN} bytes each"
 
@@ -231,35 +234,35 @@ def _wait_groups(waits: Sequence[Wait]) -> list[list[Wait]]:
     return list(groups.values())
 
 
-def _wait(group: Sequence[Wait], width: int | None, colours: Colours) -> str:
+def _wait_line(group: Sequence[Wait], width: int | None, colours: Colours) -> str:
     first = group[0]
     keys = [wait.key for wait in group if wait.key is not None]
     what = (
-        listed([_place(key) for key in keys])
+        listed([_shard(key) for key in keys])
         if len(keys) < _TOGETHER
         else plural(len(keys), "shard")
     )
-    said = f"{what} — {first.reason}" if what else first.reason
+    text = f"{what} — {first.reason}" if what else first.reason
     untils = [wait.until for wait in group if wait.until is not None]
     if untils:
-        said += f" (until {moment(min(untils))} UTC)"
+        text += f" (until {moment(min(untils))} UTC)"
     sign, word = ("!", "stuck") if first.is_problem else (".", "wait")
-    text = step_line(sign, word, said, width)
-    return colours.bad(text) if first.is_problem else colours.busy(text)
+    line = step_line(sign, word, text, width)
+    return colours.bad(line) if first.is_problem else colours.busy(line)
 
 
 def summary(preview: Preview) -> str:
-    """Sum a plan up in one line: what would be done, then what is waited for."""
+    """Return the summary of a plan: the actions, then the waits."""
     plan = preview.plan
     waiting = sum(not wait.is_problem for wait in plan.waits)
     stuck = len(plan.waits) - waiting
     after = [
-        *([f"{plural(waiting, 'shard')} to wait for"] if waiting else []),
+        *([f"{plural(waiting, 'shard')} waiting"] if waiting else []),
         *([f"{stuck:,} stuck"] if stuck else []),
     ]
-    does = _deeds(plan)
-    if does:
-        return f"Plan: {', '.join(does)}" + "".join(f"; {part}" for part in after) + "."
+    actions = _count_actions(plan)
+    if actions:
+        return f"Plan: {', '.join(actions)}" + "".join(f"; {part}" for part in after) + "."
     if after:
         return f"Nothing to do now: {', '.join(after)}."
     if preview.problems and not preview.desired_runs:
@@ -267,7 +270,7 @@ def summary(preview: Preview) -> str:
     return f"Nothing to do: {plural(len(preview.desired_runs), 'job')} up to date."
 
 
-def _deeds(plan: Plan) -> list[str]:
+def _count_actions(plan: Plan) -> list[str]:
     changes = [action for action in plan.actions if not action.bookkeeping]
     submits = [action for action in changes if isinstance(action, Submit)]
     counted = {
@@ -282,44 +285,41 @@ def _deeds(plan: Plan) -> list[str]:
         "publish": "run",
     }
     words = [action.verb for action in changes]
-    does = [
-        f"{word} {plural(count, noun)}" + (f" ({_in_all(submits)})" if word == "submit" else "")
+    texts = [
+        f"{word} {plural(count, noun)}" + (f" ({_plan_load(submits)})" if word == "submit" else "")
         for word, noun in counted.items()
         if (count := words.count(word))
     ]
-    if changes and not does:
-        return ["settle what is unknown" if _unsettled(words) else "tidy up"]
-    return does
-
-
-def _unsettled(words: Sequence[str]) -> bool:
-    return any(word in ("adopt_file", "retract") for word in words)
+    if changes and not texts:
+        uncertain = any(word in ("adopt_file", "retract") for word in words)
+        return ["resolve uncertain submissions" if uncertain else "clean up"]
+    return texts
 
 
 INDENT: Final = 13
-"""Where the words of a step begin: two spaces, sign, space, the longest word, a space or two."""
+"""The column of the text of a line, after the sign and the word."""
 
 _VALUE: Final = 60
-"""Columns that a value of a spec may take: a line of metadata can be long."""
+"""Columns to which a value of a spec is cut."""
 
 
-def step_line(sign: str, word: str, said: str, width: int | None) -> str:
-    """Lay out one line of a plan: a sign, a word, and what is to be said."""
-    return wrap(plain(f"  {sign} {pad(word, INDENT - 5)} {said}"), width, indent=INDENT)
+def step_line(sign: str, word: str, text: str, width: int | None) -> str:
+    """Return one line of a plan, wrapped to `width` columns."""
+    return wrap(plain(f"  {sign} {pad(word, INDENT - 5)} {text}"), width, indent=INDENT)
 
 
 def change_lines(
     since: JobChanges, *, starts: bool, width: int | None, colours: Colours
 ) -> list[str]:
-    """Say what has changed of a job; `starts` says that its revision is new and asks everything."""
+    """Return the changes of a job; `starts` if the plan submits all requests of a new revision."""
     lines = []
     if not since.again:
-        stays = "whose results stay in" if since.state.final else "whose results go to"
-        said = f"{since.before}, {stays} {since.folder}"
-        lines.append(colours.faint(step_line(" ", "since", said, width)))
+        where = "its results stay in" if since.state.final else "its results go to"
+        text = f"{since.before}; {where} {since.folder}"
+        lines.append(colours.faint(step_line(" ", "since", text, width)))
     if since.edits is None:
-        said = "it changed; the earlier one is none that this version of runner can read"
-        lines.append(colours.warning(step_line("?", "spec", said, width)))
+        text = "changed; this version of runner cannot read the earlier spec"
+        lines.append(colours.warning(step_line("?", "spec", text, width)))
     for edit in since.edits or ():
         line = step_line(_sign(edit), "spec", f"{_edit(edit)} — {edit.effect}", width)
         lines.append(colours.warning(line) if edit.identity else colours.faint(line))
@@ -327,17 +327,17 @@ def change_lines(
         line = _rows_line(since.requests, starts=starts, width=width)
         lines.append(colours.warning(line))
     elif since.again and since.edits == ():
-        said = "no key of it: comments, layout or its place — costs nothing"
-        lines.append(colours.faint(step_line("~", "spec", said, width)))
+        text = "no field changed: comments, layout or path of the file — costs nothing"
+        lines.append(colours.faint(step_line("~", "spec", text, width)))
     return lines
 
 
 def manual_step_lines(left: Sequence[ManualStep], width: int | None, colours: Colours) -> list[str]:
-    """Say what is left to people, a line each, with the command for it."""
+    """Return the steps that runner leaves to the user, each with its command."""
     if not left:
         return []
     items = [f"  {one.job or one.provider}: {one.what} — `{one.command}`" for one in left]
-    return [colours.bold("left to you:"), *(wrap(plain(item), width, indent=4) for item in items)]
+    return [colours.bold("manual steps:"), *(wrap(plain(item), width, indent=4) for item in items)]
 
 
 def _sign(edit: SpecEdit) -> str:
@@ -359,20 +359,21 @@ def _value(value: Plain) -> str:
 
 
 def _rows_line(change: InputChange, *, starts: bool, width: int | None) -> str:
-    asked = f"a new revision asks all {change.total:,}" if starts else "makes another revision"
+    requests = plural(change.total, "request")
+    effect = f"a new revision submits all {requests}" if starts else "makes another revision"
     rows = change.rows
     if rows is None:
-        said = "which requests changed cannot be told: nothing here has the earlier ones"
-        return step_line("?", "rows", f"{said} — {asked}", width)
+        text = "the changed requests are not known: the earlier input is not here"
+        return step_line("?", "rows", f"{text} — {effect}", width)
     counts = [(rows.added, "added"), (rows.removed, "removed")]
     if rows.changed is not None:
-        counts += [(rows.changed, "changed"), (rows.kept - rows.changed, "as before")]
-    told = ", ".join(f"{count:,} {what}" for count, what in counts if count)
+        counts += [(rows.changed, "changed"), (rows.kept - rows.changed, "unchanged")]
+    text = ", ".join(f"{count:,} {what}" for count, what in counts if count)
     if rows.changed is None:
-        told = (
-            f"{told or 'none came or went'}; what the other {plural(rows.kept, 'request')} asked "
-            f"is not known"
+        text = (
+            f"{text or 'none added or removed'}; whether the other "
+            f"{plural(rows.kept, 'request')} changed is not known"
         )
     elif not rows.added + rows.removed + rows.changed:
-        told = f"the same {plural(rows.kept, 'request')} in another order"
-    return step_line("~", "rows", f"{told} (compared with {change.source}) — {asked}", width)
+        text = f"the same {plural(rows.kept, 'request')} in another order"
+    return step_line("~", "rows", f"{text} (compared with {change.source}) — {effect}", width)

@@ -1,4 +1,4 @@
-"""The JSON shape of `plan`. Stable: a field is added, never changed or removed.
+"""The JSON of `plan`. Stable: fields are added, never changed or removed.
 
 `runner/report/schemas/plan.json` describes it. It holds all that `reconcile --plan` compares
 (`runner/planning/saved_plan.py`).
@@ -31,7 +31,7 @@ def plan_json(
     selection: Selection | None = None,
     made_at: float | None = None,
 ) -> dict[str, Any]:
-    """Return `plan --json`; `made_at` is when it was made, in Unix seconds."""
+    """Return `plan --json`; `made_at` is the time of the plan, in Unix seconds."""
     plan = preview.plan
     selection = selection or Selection()
     terms = PlanTerms.of(preview.desired_runs, plan, selection)
@@ -40,35 +40,35 @@ def plan_json(
         "selectors": list(selection.selectors),
         "selected_in": selection.folder,
         "jobs": [
-            _job_shape(desired, preview.since.get(desired.job.name))
+            _job_json(desired, preview.since.get(desired.job.name))
             for desired in preview.desired_runs
         ],
-        "actions": [_action_shape(action) for action in plan.actions],
-        "waits": [_wait_shape(wait) for wait in plan.waits],
+        "actions": [_action_json(action) for action in plan.actions],
+        "waits": [_wait_json(wait) for wait in plan.waits],
         "made_at": made_at,
         "made_by": {"runner": __version__},
         "changes": any(not action.bookkeeping for action in plan.actions),
-        "summary": _summary_shape(preview),
+        "summary": _summary_json(preview),
         "notes": list(plan.notes),
         "unasked": dict(preview.unasked),
         "problems": [str(problem) for problem in problems],
-        "left_to_you": [_left_shape(left) for left in preview.left],
+        "left_to_you": [_manual_step_json(left) for left in preview.left],
         "fingerprint": terms.fingerprint,
     }
 
 
-def _job_shape(desired: DesiredRun, since: JobChanges | None) -> dict[str, Any]:
+def _job_json(desired: DesiredRun, since: JobChanges | None) -> dict[str, Any]:
     return {
         "job": desired.job.name,
         "revision": desired.revision[:REVISION_SHOWN],
         "requests": desired.requests,
         "bytes": desired.bytes,
         "asks": {**settings(desired.job), "requests_sha256": desired.digest},
-        "since": None if since is None else _since_shape(since),
+        "since": None if since is None else _changes_json(since),
     }
 
 
-def _since_shape(since: JobChanges) -> dict[str, Any]:
+def _changes_json(since: JobChanges) -> dict[str, Any]:
     requests = since.requests
     rows = None if requests is None else requests.rows
     return {
@@ -100,7 +100,7 @@ def _since_shape(since: JobChanges) -> dict[str, Any]:
     }
 
 
-def _action_shape(action: Action) -> dict[str, Any]:
+def _action_json(action: Action) -> dict[str, Any]:
     key, batch = action.submission_key, action.remote_batch_id
     shape: dict[str, Any] = {
         "action": action.verb,
@@ -132,7 +132,7 @@ def _action_shape(action: Action) -> dict[str, Any]:
     return shape
 
 
-def _wait_shape(wait: Wait) -> dict[str, Any]:
+def _wait_json(wait: Wait) -> dict[str, Any]:
     return {
         "job": wait.run.job,
         "revision": wait.run.short,
@@ -143,7 +143,7 @@ def _wait_shape(wait: Wait) -> dict[str, Any]:
     }
 
 
-def _summary_shape(preview: Preview) -> dict[str, Any]:
+def _summary_json(preview: Preview) -> dict[str, Any]:
     plan = preview.plan
     submits = [action for action in plan.actions if isinstance(action, Submit)]
     sizes = [action.submission.bytes for action in submits]
@@ -164,7 +164,7 @@ def _summary_shape(preview: Preview) -> dict[str, Any]:
     }
 
 
-def _left_shape(left: ManualStep) -> dict[str, Any]:
+def _manual_step_json(left: ManualStep) -> dict[str, Any]:
     return {
         "kind": str(left.kind),
         "provider": left.provider,

@@ -1,7 +1,8 @@
-"""Text from outside made safe to show, and made to fit: what every rendering goes through.
+"""Text from outside made safe to show in a terminal, and cut or wrapped to a width.
 
-Messages of servers, names of files and the contents of specs are shown to people in terminals,
-where a control character can move the cursor and a bidirectional one can turn a sentence round.
+Messages of servers, file names and values of specs can contain control characters, which move the
+cursor, and bidirectional characters, which change the order of the letters shown. Each rendering
+passes such text through `plain`.
 """
 
 from __future__ import annotations
@@ -9,31 +10,18 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
-_JOINERS: Final = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
-"""Format characters that words and emoji are made with; they move nothing."""
+from runner.text import printable
 
 _ELLIPSIS: Final = "…"
 
 
 def plain(text: str) -> str:
-    """Make text from outside safe to show: one line, no control, no change of direction.
+    """Return text on one line, without control characters and without changes of direction.
 
     White space of any kind becomes a space, everything else that is not a visible character
     a replacement character.
     """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(map(_shown, text))
-
-
-def _shown(character: str) -> str:
-    category = unicodedata.category(character)
-    if category[0] == "Z" or character in "\t\n\v\f\r":
-        return " "
-    if category[0] == "C" and character not in _JOINERS:
-        return _REPLACEMENT
-    return character
+    return printable(text)
 
 
 def columns(text: str) -> int:
@@ -51,12 +39,12 @@ def _columns(character: str) -> int:
 
 
 def pad(text: str, width: int) -> str:
-    """Fill a line of plain text up with spaces to a number of columns."""
+    """Return a line of plain text with spaces at its end, up to a number of columns."""
     return text + " " * (width - columns(text))
 
 
 def fit(text: str, width: int | None) -> str:
-    """Shorten a line of plain text to a number of columns, with an ellipsis; None: not at all."""
+    """Return a line of plain text cut to `width` columns, with an ellipsis; None for no limit."""
     if width is None or columns(text) <= width:
         return text
     kept, used = "", columns(_ELLIPSIS)
@@ -69,10 +57,10 @@ def fit(text: str, width: int | None) -> str:
 
 
 def wrap(text: str, width: int | None, *, indent: int) -> str:
-    """Break a line of plain text at spaces; all lines but the first begin with `indent` spaces.
+    """Wrap a line of plain text at spaces; all lines but the first begin with `indent` spaces.
 
-    `width` None leaves it as it is. A word that is too long for a line is not broken: it may be
-    a path that somebody wants to copy.
+    `width` None sets no limit. A word that is too long for a line is not broken: it may be a path
+    that the user wants to copy.
     """
     if width is None or columns(text) <= width:
         return text

@@ -1,7 +1,9 @@
-"""Snippets that have a pass made every so often on this machine: by cron or by systemd.
+"""Schedules that run `runner reconcile` at an interval: cron, systemd, GitHub Actions, Kubernetes.
 
-Each is ready to be put where it belongs, and comes with what is to be done with it. None takes a
-lock around the command: a pass that finds another at work leaves at once.
+The texts are templates in `runner/cli/template/`, in the syntax of `string.Template`; this module
+fills them in, with each value quoted for the place where it goes. No schedule takes a lock: a pass
+that finds another one running ends immediately. GitHub Actions and Kubernetes run each pass on a
+fresh machine or container, so their schedules keep the ledger and the outputs between passes.
 """
 
 from __future__ import annotations
@@ -9,39 +11,62 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from typing import Final
+from enum import StrEnum
+from string import Template
+from typing import TYPE_CHECKING, Final
 
-from runner.text import plural
+from runner.text import parse_duration, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 _HOUR: Final = 60
 _DAY: Final = 24 * _HOUR
-_TIME: Final = re.compile(r"([1-9][0-9]{0,3})([mhd])", re.ASCII)
-_MINUTES: Final = {"m": 1, "h": _HOUR, "d": _DAY}
 _MORNING: Final = 6
 """The hour of a daily pass."""
 
-KEYS: Final = "~/.config/runner/env"
-"""The file that holds keys, one `NAME=value` a line, for whatever runs as this user."""
+_ENVIRONMENT: Final = "~/.config/runner/env"
+"""The file with the API keys on this machine, one `NAME=value` a line."""
+
+_CONTAINER: Final = "/project"
+"""The folder of the project in a container."""
 
 _BARE: Final = re.compile(r"[A-Za-z0-9_@+=:,./-]+", re.ASCII)
 _UNIT_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$"})
 
 
+class Scheduler(StrEnum):
+    """A program that can run a pass at an interval."""
+
+    CRON = "cron"
+    SYSTEMD = "systemd"
+    GITHUB_ACTIONS = "github-actions"
+    KUBERNETES = "kubernetes"
+
+
+TEMPLATES: Final[Mapping[Scheduler, tuple[str, ...]]] = {
+    Scheduler.CRON: ("schedule.cron",),
+    Scheduler.SYSTEMD: ("schedule.service", "schedule.timer"),
+    Scheduler.GITHUB_ACTIONS: ("schedule.github.yaml",),
+    Scheduler.KUBERNETES: ("schedule.kubernetes.yaml",),
+}
+"""The files of `runner/cli/template/` that make up the schedule of each scheduler."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """How often: in minutes, such that the passes fall on the same times each hour or day."""
+    """The time between two passes, in minutes; it divides an hour or a day."""
 
     minutes: int
 
     @classmethod
-    def read(cls, text: str) -> Interval:
-        """Read 10m, 2h or 1d; raises ValueError, saying which times there are."""
-        match = _TIME.fullmatch(text)
-        minutes = int(match[1]) * _MINUTES[match[2]] if match else 0
+    def parse(cls, text: str) -> Interval:
+        """Parse 10m, 2h or 1d. Raises ValueError, which names valid times."""
+        minutes = (parse_duration(text, units=("m", "h", "d")) or 0) // 60
         whole = _DAY % minutes == 0 if minutes % _HOUR == 0 and minutes else False
         if not whole and not (0 < minutes < _HOUR and _HOUR % minutes == 0):
             raise ValueError(
-                f"{text!r} divides neither an hour nor a day; such as 5m, 10m, 30m, 1h, 6h or 1d do"
+                f"{text!r} divides neither an hour nor a day: use for example 5m, 30m, 1h, 6h or 1d"
             )
         return cls(minutes=minutes)
 
@@ -55,7 +80,7 @@ class Interval:
 
     @property
     def cron(self) -> str:
-        """The five fields of cron."""
+        """The five time fields of crontab(5)."""
         if self.minutes == _DAY:
             return f"0 {_MORNING} * * *"
         if self.minutes < _HOUR:
@@ -64,7 +89,7 @@ class Interval:
 
     @property
     def calendar(self) -> str:
-        """The time as systemd.time writes it."""
+        """The calendar event of systemd.time(7)."""
         if self.minutes == _DAY:
             return f"*-*-* {_MORNING:02}:00"
         if self.minutes < _HOUR:
@@ -78,94 +103,184 @@ def _step(every: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleTarget:
-    """What is to be run, and where it lies.
+    """The project that is scheduled, and the command.
 
-    `program` and `folder` are absolute paths of this machine; `within` is the project's folder
-    seen from the root of its repository. `state` are the folders of ledger and outputs, seen from
-    the project. `variables` are the names of those that must be set, `requirement` what pip is
-    told to install. `name` is fit for a unit, a cache or a cluster.
+    `name` is a valid part of the name of a unit, a cache or a Kubernetes object. `program` and
+    `folder` are absolute paths of this machine; cron and systemd use them. GitHub Actions and
+    Kubernetes use the others, which need no quotes: `repository_folder` is the project's folder
+    relative to the root of its repository, `ledger` and `outputs` are folders relative to the
+    project. `variables` are the environment variables that a pass needs, `requirement` is the
+    argument of `pip install`.
     """
 
     name: str
     program: str
     folder: str
-    within: str
-    state: tuple[str, ...]
+    repository_folder: str = "."
+    ledger: str = ""
+    outputs: str = ""
     variables: tuple[str, ...]
     requirement: str
     every: Interval
 
+    @property
+    def unit(self) -> str:
+        """The name of the unit, the workflow or the Kubernetes objects."""
+        return f"runner-{self.name}"
 
-def cron(place: ScheduleTarget) -> tuple[str, list[str]]:
-    """Return a line of a crontab, and what to do with it."""
-    keys = f"set -a; . {KEYS}; " if place.variables else ""
-    command = (
-        f"{keys}exec {shlex.quote(place.program)} -C {shlex.quote(place.folder)} "
-        "reconcile --remind 1d"
-    )
-    # cron takes a bare % for a line end (crontab(5)).
-    line = f"{place.every.cron}  {command}".replace("%", "\\%")
-    about = f"# A pass over the batch jobs of {place.folder} every {place.every}"
-    return f"{about}\n{line}\n", [
-        (
-            "add these lines with `crontab -e`; cron mails what a pass prints to MAILTO: what it "
-            "did, and a trouble when it begins, once a day, and when it is over"
-        ),
-        *_keys_in_a_file(place),
-    ]
+    @property
+    def image(self) -> str:
+        """The name of a container image, which the user replaces."""
+        return f"example.org/{self.name}:latest"
 
 
-def systemd(place: ScheduleTarget) -> tuple[str, list[str]]:
-    """Return two units for the user's systemd, and what to do with them."""
-    unit = f"runner-{place.name}"
-    home = "~/.config/systemd/user"
-    keys = ["EnvironmentFile=%h/.config/runner/env"] if place.variables else []
-    lines = [
-        f"# {home}/{unit}.service",
-        "[Unit]",
-        f"Description=A pass over the batch jobs of {_escaped(place.folder)}",
-        "",
-        "[Service]",
-        "Type=oneshot",
-        *keys,
-        f"ExecStart={_word(place.program)} -C {_word(place.folder)} reconcile",
-        "",
-        f"# {home}/{unit}.timer",
-        "[Unit]",
-        f"Description=A pass over the batch jobs of {_escaped(place.folder)} every {place.every}",
-        "",
-        "[Timer]",
-        f"OnCalendar={place.every.calendar}",
-        "Persistent=true",
-        "",
-        "[Install]",
-        "WantedBy=timers.target",
-    ]
-    return "\n".join(lines) + "\n", [
-        (
-            f"put each part into the file that its first line names, then run `systemctl --user "
-            f"daemon-reload` and `systemctl --user enable --now {unit}.timer`"
-        ),
-        (
-            "`loginctl enable-linger` lets it run while you are logged out; "
-            f"`journalctl --user -u {unit}` shows what passes said"
-        ),
-        *_keys_in_a_file(place),
-    ]
+def render_schedule(scheduler: Scheduler, target: ScheduleTarget, templates: Sequence[str]) -> str:
+    """Render the schedule; `templates` are the texts of the scheduler's files in `TEMPLATES`."""
+    values = _values(scheduler, target)
+    return "\n".join(Template(template).substitute(values) for template in templates)
 
 
-def _keys_in_a_file(place: ScheduleTarget) -> list[str]:
-    if not place.variables:
-        return []
-    wanted = ", ".join(f"{name}='...'" for name in place.variables)
-    return [f"write into {KEYS}, a line each: {wanted}; then run `chmod 600 {KEYS}`"]
+def _values(scheduler: Scheduler, target: ScheduleTarget) -> dict[str, str]:
+    """Return the value of each placeholder, quoted for the place where it goes."""
+    values = {"name": target.name, "unit": target.unit, "cron": target.every.cron}
+    match scheduler:
+        case Scheduler.CRON:
+            return values | _cron_values(target)
+        case Scheduler.SYSTEMD:
+            return values | _systemd_values(target)
+        case Scheduler.GITHUB_ACTIONS:
+            return values | _github_values(target)
+        case Scheduler.KUBERNETES:
+            return values | _kubernetes_values(target)
 
 
-def _escaped(text: str) -> str:
-    """Write a text for a unit's description, in which % begins a specifier (systemd.unit(5))."""
-    return text.replace("%", "%%")
+def _cron_values(target: ScheduleTarget) -> dict[str, str]:
+    return {
+        "folder": target.folder,
+        "every": str(target.every),
+        "environment": f"set -a; . {_ENVIRONMENT}; " if target.variables else "",
+        "program": _escape_cron(shlex.quote(target.program)),
+        "project": _escape_cron(shlex.quote(target.folder)),
+    }
 
 
-def _word(text: str) -> str:
-    """Write one argument of a unit's command line (systemd.service(5), systemd.syntax(7))."""
+def _escape_cron(text: str) -> str:
+    """Escape a percent sign, which ends the command in a crontab (crontab(5))."""
+    return text.replace("%", "\\%")
+
+
+def _systemd_values(target: ScheduleTarget) -> dict[str, str]:
+    return {
+        # % begins a specifier, in a description too (systemd.unit(5)).
+        "folder": target.folder.replace("%", "%%"),
+        "every": str(target.every),
+        "calendar": target.every.calendar,
+        "environment": "\nEnvironmentFile=%h/.config/runner/env" if target.variables else "",
+        "program": _quote_unit(target.program),
+        "project": _quote_unit(target.folder),
+    }
+
+
+def _quote_unit(text: str) -> str:
+    """Quote an argument of a unit's command line (systemd.service(5), systemd.syntax(7))."""
     return text if _BARE.fullmatch(text) else f'"{text.translate(_UNIT_ESCAPES)}"'
+
+
+def _github_values(target: ScheduleTarget) -> dict[str, str]:
+    at_root = target.repository_folder == "."
+    root = "" if at_root else f"{target.repository_folder}/"
+    return {
+        "requirement": shlex.quote(target.requirement),
+        "ledger": f"{root}{target.ledger}",
+        "outputs": f"{root}{target.outputs}",
+        "directory": "" if at_root else f"-C {shlex.quote(target.repository_folder)} ",
+        "environment": _block(
+            8,
+            "env:",
+            *(f"  {name}: ${{{{ secrets.{name} }}}}" for name in target.variables),
+        ),
+    }
+
+
+def _kubernetes_values(target: ScheduleTarget) -> dict[str, str]:
+    entries = (
+        line
+        for name in target.variables
+        for line in (
+            f"  - name: {name}",
+            "    valueFrom:",
+            f"      secretKeyRef: {{name: {target.unit}, key: {name}}}",
+        )
+    )
+    return {
+        "image": target.image,
+        "project": _CONTAINER,
+        "ledger": target.ledger,
+        "outputs": target.outputs,
+        "environment": _block(14, "env:", *entries),
+    }
+
+
+def _block(indent: int, head: str, *lines: str) -> str:
+    """Return lines of YAML, each after a line end and `indent` spaces; none without `lines`."""
+    return "".join(f"\n{' ' * indent}{line}" for line in (head, *lines)) if lines else ""
+
+
+def schedule_notes(scheduler: Scheduler, target: ScheduleTarget) -> Iterator[str]:
+    """Yield the steps that put a schedule into effect, a sentence each."""
+    unit, names = target.unit, ", ".join(target.variables)
+    match scheduler:
+        case Scheduler.CRON:
+            yield (
+                "add these lines with `crontab -e`; cron mails the output of each pass to MAILTO: "
+                "what the pass did, and each problem when it begins, once a day, and when it ends"
+            )
+            yield from _environment_notes(target)
+        case Scheduler.SYSTEMD:
+            yield (
+                "put each part into the file that its first line names, then run `systemctl "
+                f"--user daemon-reload` and `systemctl --user enable --now {unit}.timer`"
+            )
+            yield (
+                "`loginctl enable-linger` lets it run while you are logged out; "
+                f"`journalctl --user -u {unit}` shows the output of the passes"
+            )
+            yield from _environment_notes(target)
+        case Scheduler.GITHUB_ACTIONS:
+            yield (
+                f"commit it as .github/workflows/{unit}.yml on the default branch; GitHub starts "
+                "scheduled workflows late, and at most every five minutes"
+            )
+            yield (
+                "the results are an artifact of the pass that finished the job; GitHub deletes a "
+                "cache that is not used for a week, and the next pass then adopts the batches at "
+                "the provider"
+            )
+            yield (
+                "everyone who can read the repository can read the cache and the results; in a "
+                "public repository that is everyone"
+            )
+            if names:
+                yield f"set the repository's secrets: {names}"
+        case Scheduler.KUBERNETES:
+            yield (
+                f"replace {target.image} by an image with runner ({target.requirement}) and the "
+                f"project in {_CONTAINER}, then apply the file with `kubectl apply -f`"
+            )
+            yield (
+                "the volume claim keeps the ledger and the outputs; if it is lost, nothing is "
+                "submitted twice: the next pass adopts the batches at the provider"
+            )
+            if names:
+                yield (
+                    f"create the secret: `kubectl create secret generic {unit} "
+                    f"--from-env-file=FILE`, where FILE has a line NAME=value for each of {names}"
+                )
+
+
+def _environment_notes(target: ScheduleTarget) -> Iterator[str]:
+    if target.variables:
+        wanted = ", ".join(f"{name}='...'" for name in target.variables)
+        yield (
+            f"write these lines into {_ENVIRONMENT}: {wanted}; then run `chmod 600 {_ENVIRONMENT}`"
+        )

@@ -1,4 +1,4 @@
-"""The table of `runner status`: a line a job, and below it what there is to say of some."""
+"""The output of `runner status`: a table with a line a job, and notes below it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from runner.report.colour import NO_COLOURS
 from runner.report.csv_output import to_csv
 from runner.report.safe_text import columns, fit, plain
-from runner.report.table import Column, flow, lay_out
+from runner.report.table import Column, flow_cells, render_table
 from runner.text import listed, plural, span, timestamp
-from runner.views.batch_phases import phases
+from runner.views.batch_phases import in_status_since
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,10 +27,10 @@ _FAILED: Final = 3
 _IDS_SHOWN: Final = 1
 _NOTES_SHOWN: Final = 20
 _MOST_LEFT_OUT: Final = 5
-"""Columns that a table may do without; if more have no room it is no table any more."""
+"""The most columns left out of a table; if more do not fit, each job gets lines of its own."""
 
 _MANY: Final = 20
-"""Jobs from which on they are also counted by state, where somebody looks at them."""
+"""The number of jobs above which a terminal also gets their counts by state."""
 
 
 def render_status(
@@ -41,11 +41,11 @@ def render_status(
     width: int | None = None,
     colours: Colours = NO_COLOURS,
 ) -> str:
-    """Render the table; empty if there is no job.
+    """Render the table; empty without jobs.
 
-    `width` is the number of columns to keep to, None for no limit: then nothing is shortened, and
-    the columns are always the same ones. `wide` asks for all that is known, `now` is the time in
-    Unix seconds.
+    The table has at most `width` columns of a terminal. `width` None sets no limit: then nothing
+    is shortened, and the table always has the same columns. `wide` adds columns. `now` is in Unix
+    seconds.
     """
     if not views:
         return ""
@@ -53,25 +53,25 @@ def render_status(
     heads = _USUAL | (_MORE if wide else _AT_WORK if at_work else {})
     rows = [[cell(view, now) for cell in heads.values()] for view in views]
 
-    def coloured(row: int, column: int, cell: str) -> str:
+    def colour_cell(row: int, column: int, cell: str) -> str:
         if column == _STATE:
             return colours.state(views[row].state, cell)
         return colours.bad(cell) if column == _FAILED and views[row].failed else cell
 
-    table = lay_out(list(heads), rows, width, colours=colours, coloured=coloured)
+    table = render_table(list(heads), rows, width, colours=colours, colour_cell=colour_cell)
     below = _notes(views, limit=None if width is None else _NOTES_SHOWN)
     lines: Sequence[str] = table.lines
     if width is not None and len(table.left_out) > _MOST_LEFT_OUT:
         lines = [line for view in views for line in _block(view, heads, now, width, colours)]
     elif wide and table.left_out:
-        below.append(f"no room for {', '.join(table.left_out)}: a wider window or a pipe has them")
+        below.append(f"no room for {', '.join(table.left_out)}: use a wider window or a pipe")
     if width is not None and len(views) > _MANY:
-        below.append(_sum(views))
-    return "\n".join([*lines, *_apart([fit(plain(note), width) for note in below])]) + "\n"
+        below.append(_count_states(views))
+    return "\n".join([*lines, *_below([fit(plain(note), width) for note in below])]) + "\n"
 
 
 def status_csv(views: Sequence[JobView]) -> str:
-    """Write jobs as CSV: what `-o wide` has and more, numbers and times for programs."""
+    """Return jobs as CSV: the columns of `-o wide` and more, in a form for programs."""
     return to_csv(
         _TITLES,
         (
@@ -92,7 +92,7 @@ def status_csv(views: Sequence[JobView]) -> str:
                 view.provider,
                 view.endpoint,
                 view.completion_window,
-                total_tokens(view),
+                view.tokens.total,
                 view.output_dir,
                 view.spec,
                 view.note,
@@ -107,27 +107,21 @@ def _time(at: float | None) -> str | None:
 
 
 def _block(view: JobView, heads: _Cells, now: float, width: int, colours: Colours) -> Iterator[str]:
-    """Yield what the columns say of one job as lines of its own, for a table that is too wide."""
+    """Yield the columns of one job as lines of its own, for a terminal too narrow for the table."""
     [(_, name), (_, state), *others] = heads.items()
     word = state(view, now)
     head = fit(name(view, now), width - columns(word) - 2)
     yield f"{colours.bold(head)}  {colours.state(word, word)}"
-    told = [
+    cells = [
         f"{column.title.lower()}: {cell}"
         for column, its in others
         if (cell := its(view, now)) != "-"
     ]
-    yield from flow(told, width, indent=2)
+    yield from flow_cells(cells, width, indent=2)
 
 
-def _apart(below: list[str]) -> list[str]:
+def _below(below: list[str]) -> list[str]:
     return ["", *below] if below else []
-
-
-def total_tokens(view: JobView) -> int | None:
-    """Return the tokens that the batches of a job report; None where none reports any."""
-    tokens = (view.usage or {}).get("total_tokens")
-    return tokens if isinstance(tokens, int) else None
 
 
 def expires_at(view: JobView) -> int | None:
@@ -136,10 +130,10 @@ def expires_at(view: JobView) -> int | None:
 
 
 def _in_this_state(view: JobView, now: float) -> str:
-    """Say how long a job has been as it is; of one at work, how long its oldest batch has."""
+    """Return how long a job has had its state; while it runs, how long its oldest batch has."""
     if view.finished_at is not None:
         return span(now - view.finished_at)
-    since = [told[-1].since for batch in view.in_flight if (told := phases(batch))]
+    since = [at for batch in view.in_flight if (at := in_status_since(batch, now)) is not None]
     return span(now - min(since)) if since else "-"
 
 
@@ -155,7 +149,7 @@ def _in_flight(view: JobView, _now: float) -> str:
 
 
 def _tokens(view: JobView, _now: float) -> str:
-    tokens = total_tokens(view)
+    tokens = view.tokens.total
     return "-" if tokens is None else f"{tokens:,}"
 
 
@@ -164,7 +158,7 @@ def _age(view: JobView, now: float) -> str:
 
 
 def _counted(batches: Sequence[Mapping[str, object]]) -> str:
-    """Count batches by status, those first that were submitted last."""
+    """Return the batches counted by status, the newest ones first."""
     counts: dict[str, int] = {}
     for batch in reversed(batches):
         status = plain(str(batch.get("status")))
@@ -173,7 +167,7 @@ def _counted(batches: Sequence[Mapping[str, object]]) -> str:
 
 
 def _notes(views: Sequence[JobView], *, limit: int | None) -> list[str]:
-    """Say what there is to say, once for all jobs that it is true of."""
+    """Return the notes of the jobs; jobs with the same note share a line."""
     jobs: dict[str, list[str]] = {}
     for view in views:
         if view.note:
@@ -185,23 +179,23 @@ def _notes(views: Sequence[JobView], *, limit: int | None) -> list[str]:
     return [*notes[:limit], f"{left}: `runner show JOB` has each"]
 
 
-def _sum(views: Sequence[JobView]) -> str:
-    """Count jobs by state, the most frequent first."""
+def _count_states(views: Sequence[JobView]) -> str:
+    """Return the jobs counted by state, the most frequent state first."""
     counts: dict[str, int] = {}
     for view in views:
         counts[view.state] = counts.get(view.state, 0) + 1
     ranked = sorted(counts.items(), key=lambda entry: -entry[1])
-    told = ", ".join(f"{count:,} {state}" for state, count in ranked)
-    return f"{plural(len(views), 'job')}: {told}"
+    counted = ", ".join(f"{count:,} {state}" for state, count in ranked)
+    return f"{plural(len(views), 'job')}: {counted}"
 
 
 _Cells = dict[Column, "Callable[[JobView, float], str]"]
-"""Columns in their order, each with what it says of a job at a moment."""
+"""Columns in order, each with the function that returns its cell for a job and a time."""
 
 _USUAL: Final[_Cells] = {
     Column(title="JOB", narrowest=12): lambda view, _: plain(view.name),
     Column(title="STATE"): lambda view, _: str(view.state),
-    Column(title="DONE", number=True): lambda view, _: f"{view.succeeded:,}",
+    Column(title="SUCCEEDED", number=True): lambda view, _: f"{view.succeeded:,}",
     Column(title="FAILED", number=True): lambda view, _: f"{view.failed:,}",
     Column(title="TOTAL", number=True): lambda view, _: f"{view.total:,}",
     Column(title="BATCHES", narrowest=13): lambda view, _: _counted(view.batches),

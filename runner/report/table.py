@@ -1,6 +1,6 @@
-"""Tables that fit a terminal: what has no room is left out, or shortened, in a set order.
+"""Tables that fit a terminal: columns are left out or shortened, in a fixed order.
 
-Cells are text made plain before; colour is put on afterwards, since it takes no columns.
+Cells are plain text (`safe_text.plain`); colours are added last, since they take no columns.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _ENDLESS: Final = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column and what may be done to it where room is short.
+    """A column, and what may be done to it in a narrow terminal.
 
-    `rank` 0 is never left out; of the others the highest goes first. `narrowest` is how far it
-    may be shortened, None: not at all.
+    A column of `rank` 0 is never left out; of the others, the highest rank is left out first.
+    `narrowest` is the least width to which it may be shortened, None: it may not be shortened.
     """
 
     title: str
@@ -36,23 +36,24 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """Rows laid out: the lines, head first, and the titles of the columns left out."""
+    """A rendered table: the lines, head first, and the titles of the columns left out."""
 
     lines: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
-def lay_out(
+def render_table(
     heads: Sequence[Column],
     rows: Sequence[Sequence[str]],
     width: int | None,
     *,
     colours: Colours = NO_COLOURS,
-    coloured: Callable[[int, int, str], str] | None = None,
+    colour_cell: Callable[[int, int, str], str] | None = None,
 ) -> Table:
-    """Lay rows out to `width` columns of a terminal, None for no limit: then all is shown whole.
+    """Render rows as a table of at most `width` columns of a terminal.
 
-    `coloured` colours a cell, given the number of its row, that of its column, and its text.
+    `width` None sets no limit: no column is left out or shortened. `colour_cell` returns the text
+    of a cell in colour, given the index of its row, the index of its column, and its text.
     """
     titles = [head.title for head in heads]
     widths = [max(columns(row[number]) for row in (titles, *rows)) for number in range(len(heads))]
@@ -66,8 +67,8 @@ def lay_out(
             cell = cell.rjust(widths[place]) if heads[place].number else pad(cell, widths[place])
             if place == kept[-1]:
                 cell = cell.rstrip()
-            if number is not None and coloured is not None:
-                cell = coloured(number, place, cell)
+            if number is not None and colour_cell is not None:
+                cell = colour_cell(number, place, cell)
             cells.append(cell)
         return (" " * _GAP).join(cells)
 
@@ -81,7 +82,7 @@ def lay_out(
 
 
 def _kept(heads: Sequence[Column], widths: Sequence[int], width: int | None) -> list[int]:
-    """Return the columns that there is room for: the important ones first, any that fits."""
+    """Return the indices of the columns that fit, the most important ones first."""
     everything = list(range(len(heads)))
     if width is None:
         return everything
@@ -95,7 +96,7 @@ def _kept(heads: Sequence[Column], widths: Sequence[int], width: int | None) -> 
 def _shorten(
     heads: Sequence[Column], widths: list[int], kept: Sequence[int], width: int | None
 ) -> None:
-    """Shorten what may be shortened, always the widest, until all fits or no more can be done."""
+    """Shorten the widest column again and again, until all columns fit or none may be shortened."""
     if width is None:
         return
     while _taken(kept, widths) > width:
@@ -109,8 +110,8 @@ def _taken(kept: Sequence[int], widths: Sequence[int]) -> int:
     return sum(widths[place] for place in kept) + _GAP * (len(kept) - 1)
 
 
-def flow(cells: Sequence[str], width: int, *, indent: int) -> list[str]:
-    """Lay cells out one after another, as many on a line as fit; none is broken in two."""
+def flow_cells(cells: Sequence[str], width: int, *, indent: int) -> list[str]:
+    """Return lines of at most `width` columns, each with as many cells as fit; no cell is cut."""
     lines: list[str] = []
     for cell in cells:
         short = fit(cell, width - indent)

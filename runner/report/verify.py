@@ -1,4 +1,4 @@
-"""What `runner verify` found: a line for each revision that is whole, the details of others."""
+"""The output of `runner verify`: a line for each revision that matches, the details of others."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _RAW: Final = "raw/"
 def render_verification(
     verification: Verification, *, width: int | None = None, colours: Colours = NO_COLOURS
 ) -> str:
-    """Render `runner verify`; `width` is the number of columns to keep to, None for no limit."""
+    """Render `runner verify` in at most `width` columns; None for no limit."""
     checks = verification.revisions
     lines: list[str] = []
     for check in checks:
         lines += _revision(check, width, colours)
     for name in verification.unfinished:
-        lines.append(wrap(plain(f"{name}: nothing has been finished yet"), width, indent=_INDENT))
+        lines.append(wrap(plain(f"{name}: no finished revision yet"), width, indent=_INDENT))
     good = sum(check.matches for check in checks)
     if good == len(checks):
         summary = f"{plural(good, 'revision')} checked: all as recorded"
@@ -47,34 +47,36 @@ def render_verification(
 def _revision(check: RevisionCheck, width: int | None, colours: Colours) -> Iterator[str]:
     head = f"{plain(check.job)}  {plain(check.revision)}"
     if check.matches:
-        yield _headed(head, "ok", f": {_summed(check)}", width, colours.bold, colours.good)
+        yield _headline(
+            head, "ok", f": {_matching_files(check)}", width, colours.bold, colours.good
+        )
     else:
         rest = f"  {plain(check.folder)}"
-        yield _headed(head, "does not match", rest, width, colours.bold, colours.bad)
-    for text in _findings(check):
+        yield _headline(head, "does not match", rest, width, colours.bold, colours.bad)
+    for text in _differences(check):
         yield colours.bad(wrap(plain(f"  {text}"), width, indent=_INDENT))
-    for text in (*check.notes, *check.content.notes, *_changed(check.input)):
+    for text in (*check.notes, *check.content.notes, *_input_notes(check.input)):
         yield colours.faint(wrap(plain(f"  note: {text}"), width, indent=_INDENT))
 
 
-def _headed(
+def _headline(
     head: str,
     verdict: str,
     rest: str,
     width: int | None,
-    heading: Callable[[str], str],
-    judging: Callable[[str], str],
+    colour_head: Callable[[str], str],
+    colour_verdict: Callable[[str], str],
 ) -> str:
-    """Lay a first line out, then paint its parts; all of it alike where they are broken up."""
+    """Return the first line with its parts in colour; in one colour if a part is wrapped."""
     text = wrap(f"{head}  {verdict}{rest}", width, indent=_INDENT)
     begin = f"{head}  {verdict}"
     if not text.startswith(begin):
-        return judging(text)
-    return f"{heading(head)}  {judging(verdict)}{text.removeprefix(begin)}"
+        return colour_verdict(text)
+    return f"{colour_head(head)}  {colour_verdict(verdict)}{text.removeprefix(begin)}"
 
 
-def _summed(check: RevisionCheck) -> str:
-    """Name what was found as it should be."""
+def _matching_files(check: RevisionCheck) -> str:
+    """Return the files that match, with their numbers of lines."""
     files = check.content.files
     raw = sum(file.name.startswith(_RAW) for file in files)
     parts = ["input"] if check.input is not None and check.input.match is Match.OK else []
@@ -87,11 +89,11 @@ def _summed(check: RevisionCheck) -> str:
     return ", ".join(parts)
 
 
-def _findings(check: RevisionCheck) -> Iterator[str]:
-    """Yield everything that speaks against a revision."""
+def _differences(check: RevisionCheck) -> Iterator[str]:
+    """Yield each difference between a revision and its record."""
     for file in check.content.files:
         if file.match is not Match.OK:
-            yield f"{file.name} {_file(file)}"
+            yield f"{file.name} {_file_difference(file)}"
     source = check.input
     if source is not None and source.bad:
         found = f": expected {source.expected_sha256}, found {source.found_sha256}"
@@ -100,7 +102,7 @@ def _findings(check: RevisionCheck) -> Iterator[str]:
     yield from check.problems
 
 
-def _file(file: FileCheck) -> str:
+def _file_difference(file: FileCheck) -> str:
     match file.match:
         case Match.DIFFERS:
             return (
@@ -119,24 +121,24 @@ def _bytes(count: int | None) -> str:
     return "?" if count is None else f"{count:,} B" if count < 10**6 else size(count)
 
 
-def _changed(source: InputCheck | None) -> Iterator[str]:
-    """Yield what there is to say of an input that speaks against nothing."""
+def _input_notes(source: InputCheck | None) -> Iterator[str]:
+    """Yield the reason why an input could not be compared, where that is no difference."""
     if source is not None and not source.bad and source.match is not Match.OK:
         yield f"input {source.path} {source.reason}"
 
 
 def verification_json(verification: Verification, problems: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return `verify --json`; stable: a field is added, never changed or removed."""
+    """Return `verify --json`. Stable: fields are added, never changed or removed."""
     return {
         "format_version": VERIFY_FORMAT,
         "matches": verification.matches,
-        "revisions": [_revision_shape(check) for check in verification.revisions],
+        "revisions": [_revision_json(check) for check in verification.revisions],
         "unfinished": list(verification.unfinished),
         "problems": list(problems),
     }
 
 
-def _revision_shape(check: RevisionCheck) -> dict[str, Any]:
+def _revision_json(check: RevisionCheck) -> dict[str, Any]:
     record, source = check.content.record, check.input
     return {
         "job": check.job,
@@ -148,8 +150,8 @@ def _revision_shape(check: RevisionCheck) -> dict[str, Any]:
             {
                 "name": file.name,
                 "match": str(file.match),
-                "expected": _digest_shape(file.expected_sha256, file.expected_bytes),
-                "found": _digest_shape(file.found_sha256, file.found_bytes),
+                "expected": _digest_json(file.expected_sha256, file.expected_bytes),
+                "found": _digest_json(file.found_sha256, file.found_bytes),
                 "lines": file.lines,
                 "why": file.reason,
             }
@@ -170,5 +172,5 @@ def _revision_shape(check: RevisionCheck) -> dict[str, Any]:
     }
 
 
-def _digest_shape(sha256: str | None, count: int | None) -> dict[str, Any] | None:
+def _digest_json(sha256: str | None, count: int | None) -> dict[str, Any] | None:
     return None if sha256 is None else {"sha256": sha256, "bytes": count}

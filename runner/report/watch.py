@@ -1,4 +1,4 @@
-"""Where jobs stand, for somebody who goes on looking: lines that fit a terminal, or changes."""
+"""The output of `runner watch`: lines that fit a terminal, or a line for each change."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from runner.report.colour import Colours
     from runner.views.jobs import JobView
 
-EVENTS_LOOKED_AT: Final = 100
-"""How many of the last events are enough to show the last few of: many looks say the same."""
+EVENTS_READ: Final = 100
+"""How many of the last events to read: observations of the same status are shown as one."""
 
 _EVENTS: Final = 8
 _FEWEST_EVENTS: Final = 3
@@ -28,24 +28,28 @@ _LONGEST_NAME: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchState:
-    """Where the jobs stood when the ledger was last looked at, and what had happened last."""
+    """The jobs and the last events, as the ledger had them when it was last read."""
 
     views: tuple[JobView, ...]
-    standing: tuple[RunProgress, ...]
+    progress: tuple[RunProgress, ...]
     events: tuple[Event, ...]
 
     @classmethod
     def of(
-        cls, views: Sequence[JobView], runs: Sequence[Run], events: Sequence[Event]
+        cls, views: Sequence[JobView], runs: Sequence[Run], events: Sequence[Event], *, now: float
     ) -> WatchState:
-        """Put together what the ledger knows; `runs` are those of the jobs at work, whole."""
+        """Return the state from rows of the ledger; `runs` are those of the running jobs.
+
+        `now` is in Unix seconds.
+        """
         at_work = {(run.job, run.short): run for run in runs}
         return cls(
             views=tuple(views),
-            standing=tuple(
-                _standing(view, at_work.get((view.name, view.revision or ""))) for view in views
+            progress=tuple(
+                _progress(view, at_work.get((view.name, view.revision or "")), now)
+                for view in views
             ),
-            events=tuple(_unrepeated(events)),
+            events=tuple(_without_repeats(events)),
         )
 
     @property
@@ -58,13 +62,13 @@ class WatchState:
     ) -> list[str]:
         """Render it in at most `most` lines of at most `width` columns; `unix` is now.
 
-        Where there are more jobs than lines, those that are final are left out first.
+        If there are more jobs than lines, finished jobs are left out first.
         """
         room = most - 1
-        spare = max(room - len(self.standing), _FEWEST_EVENTS + 1 if room > 2 * _EVENTS else 0)
+        spare = max(room - len(self.progress), _FEWEST_EVENTS + 1 if room > 2 * _EVENTS else 0)
         events = self._event_lines(min(spare - 1, _EVENTS), width, colours)
         room = max(room - (len(events) + 1 if events else 0), 1)
-        shown = self.standing
+        shown = self.progress
         if len(shown) > room:
             final = {view.name for view in self.views if view.state.final}
             shown = tuple(sorted(shown, key=lambda one: one.job in final))
@@ -73,29 +77,29 @@ class WatchState:
         return [self._head(unix, width), *jobs, *below][:most]
 
     def table(self, *, unix: float, width: int, colours: Colours = NO_COLOURS) -> str:
-        """Render the jobs alone, all of them, as they are left on the screen."""
+        """Render all jobs, without events: the lines that stay on the screen at the end."""
         lines = run_progress_lines(
-            self.standing, unix=unix, most=len(self.standing), width=width, colours=colours
+            self.progress, unix=unix, most=len(self.progress), width=width, colours=colours
         )
         return "".join(f"{line.removeprefix('  ')}\n" for line in lines)
 
     def changes(self, before: WatchState | None, *, unix: float) -> Iterator[str]:
-        """Yield a line for each job that stands elsewhere than before; None: for each job."""
-        known = {} if before is None else {one.job: _timeless(one) for one in before.standing}
-        for one in self.standing:
-            if known.get(one.job) != _timeless(one):
-                yield plain(f"{moment(unix)}  {one.job}: {_in_words(one)}")
+        """Yield a line for each job that has changed since `before`; None: for each job."""
+        known = {} if before is None else {one.job: _without_times(one) for one in before.progress}
+        for one in self.progress:
+            if known.get(one.job) != _without_times(one):
+                yield plain(f"{moment(unix)}  {one.job}: {_describe(one)}")
 
     def _head(self, unix: float, width: int) -> str:
         counts: dict[str, int] = {}
         for view in self.views:
             counts[view.state] = counts.get(view.state, 0) + 1
-        describe_event = f"{plural(len(self.views), 'job')}: " + ", ".join(
+        jobs = f"{plural(len(self.views), 'job')}: " + ", ".join(
             f"{count} {state}" for state, count in counts.items()
         )
         since = f"; last event {span(unix - self.events[-1].at)} ago" if self.events else ""
-        whole = f"{describe_event}{since} (q ends)"
-        return whole if columns(whole) <= width else fit(f"{describe_event} (q ends)", width)
+        whole = f"{jobs}{since} (q quits)"
+        return whole if columns(whole) <= width else fit(f"{jobs} (q quits)", width)
 
     def _event_lines(self, most: int, width: int, colours: Colours) -> list[str]:
         if most < 1:
@@ -117,15 +121,15 @@ class WatchState:
         ]
 
 
-def _standing(view: JobView, run: Run | None) -> RunProgress:
-    """Return where a job stands: by its batches while it is at work, else by how it ended."""
+def _progress(view: JobView, run: Run | None, now: float) -> RunProgress:
+    """Return the progress of a job: of its batches while it runs, else of its result."""
     note = ((view.note, 0.0),) if view.note else ()
     if run is not None and not view.state.final:
-        at_work = RunProgress.of(run)
+        at_work = RunProgress.of(run, now=now)
         return replace(at_work, state=str(view.state), reasons=note)
     return RunProgress(
         job=view.name,
-        done=view.succeeded,
+        succeeded=view.succeeded,
         failed=view.failed,
         total=view.total,
         state=str(view.state),
@@ -133,25 +137,25 @@ def _standing(view: JobView, run: Run | None) -> RunProgress:
     )
 
 
-def _unrepeated(events: Sequence[Event]) -> Iterator[Event]:
-    """Yield the events, of looks at a batch that showed the same status only the last."""
+def _without_repeats(events: Sequence[Event]) -> Iterator[Event]:
+    """Yield the events; of the observations of the same status of a batch only the last."""
     last = {(event.batch, event.detail.get("status")): event for event in events}
     for event in events:
         if event.kind != "batch_changed" or last[event.batch, event.detail.get("status")] is event:
             yield event
 
 
-def _timeless(one: RunProgress) -> RunProgress:
-    """Return a standing without its times, which change of themselves."""
+def _without_times(one: RunProgress) -> RunProgress:
+    """Return the progress without its times, which change with the clock."""
     return replace(
         one, phases=tuple(replace(phase, since=None) for phase in one.phases), expires=None
     )
 
 
-def _in_words(one: RunProgress) -> str:
-    describe_event = f"{one.state}, {one.done:,} of {one.total:,} done"
+def _describe(one: RunProgress) -> str:
+    counts = f"{one.state}, {one.succeeded:,} of {one.total:,} requests"
     if one.failed:
-        describe_event += f", {one.failed:,} failed"
+        counts += f", {one.failed:,} failed"
     phases = [f"{phase.count} {phase.name}" for phase in one.phases]
     reasons = [reason for reason, _ in one.reasons]
-    return "; ".join([describe_event, *([", ".join(phases)] if phases else []), *reasons])
+    return "; ".join([counts, *([", ".join(phases)] if phases else []), *reasons])

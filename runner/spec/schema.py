@@ -21,9 +21,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 from runner.spec.job import METADATA_KEY, OPENAI_ENDPOINTS
 from runner.spec.notifications import Kind
 from runner.spec.project import LONGEST_LIFE
+from runner.text import parse_duration
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 WINDOW_PATTERN: Final = r"^[1-9][0-9]{0,4}(h|d)$"
+DURATION_UNITS: Final = ("m", "h", "d")
 DURATION_PATTERN: Final = r"^[1-9][0-9]{0,5}(m|h|d)$"
 VARIABLE_PATTERN: Final = r"^[A-Z_][A-Z0-9_]*$"
 
@@ -61,15 +63,10 @@ def read_life(value: object) -> object:
     if isinstance(value, str):
         if not re.fullmatch(DURATION_PATTERN, value):
             raise ValueError("is no time; write a number of hours or days, such as 12h or 7d")
-        value = duration(value)
+        value = parse_duration(value, units=DURATION_UNITS)
     if isinstance(value, int) and not _SHORTEST_LIFE <= value <= LONGEST_LIFE:
         raise ValueError("is not between 1h and 30d, which is what the API takes")
     return value
-
-
-def duration(text: str) -> int:
-    """Return the seconds of a text that has the form of a duration or window: 90m, 36h, 2d."""
-    return int(text[:-1]) * {"m": 60, "h": 3600, "d": 86_400}[text[-1]]
 
 
 _SIZE_SCHEMA: Final[dict[str, object]] = {

@@ -29,6 +29,7 @@ from runner.spec.validation_errors import NAME_RULE, did_you_mean, explain_error
 from runner.spec.yaml.compose import MAX_PROBLEMS
 from runner.spec.yaml.scalars import shown
 from runner.spec.yaml.tree import KeyNode, MappingNode, ScalarNode, places, plain
+from runner.text import parse_duration
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -269,11 +270,11 @@ def _job(
 
 
 def _deadline(shape: SpecSchema) -> Deadline:
-    from runner.spec.schema import duration
+    from runner.spec.schema import DURATION_UNITS
 
     after = shape.deadline.after
     return Deadline(
-        after=None if after is None else duration(after),
+        after=None if after is None else parse_duration(after, units=DURATION_UNITS),
         action=DeadlineAction(shape.deadline.action),
     )
 

@@ -1,8 +1,8 @@
-"""What a request asks and what its answer says, as turns of a talk that a person can read.
+"""The turns of a conversation, read from the body of a request or of a response. Pure.
 
-Bodies are opaque everywhere else: no result depends on what is read here. It serves those who want
-to see a few of their prompts and answers, so a body of a form that nobody knows is shown as JSON,
-whatever is long is cut, and pictures and vectors are named for what they are.
+Nothing else in runner reads bodies, and no result depends on these turns: they let a user read a
+few prompts and responses in the report. A body of unknown form is shown as JSON, long text is cut,
+and pictures and vectors are replaced by a short description.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LONGEST_TURN: Final = 700
 
 _FIRST: Final = 2
 _LAST: Final = 3
-"""Of a long talk, how many turns are kept at its beginning and its end."""
+"""How many turns are kept at the beginning and at the end of a long conversation."""
 
 _LONGEST_STRING: Final = 160
 _LONGEST_NAME: Final = 40
@@ -42,9 +42,9 @@ _MEDIA_PARTS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """Somebody's words: `who` is a role, or the name of the field that they stood in.
+    """One turn: `who` is a role, or the name of the field that held the text.
 
-    `left_out` counts the characters that were cut off the end.
+    `left_out` is the number of characters cut off the end.
     """
 
     who: str
@@ -53,7 +53,7 @@ class Turn:
 
     @classmethod
     def of(cls, who: str, said: str) -> Turn:
-        """Make a turn that is not too long."""
+        """Return a turn with its text cut to LONGEST_TURN characters."""
         return cls(
             who=who[:_LONGEST_NAME],
             said=said[:LONGEST_TURN],
@@ -61,19 +61,19 @@ class Turn:
         )
 
 
-def asked(body: object) -> tuple[Turn, ...]:
-    """Read what the body of a request asks, whichever endpoint it is for."""
+def request_turns(body: object) -> tuple[Turn, ...]:
+    """Return the turns of the body of a request, for any endpoint."""
     if not isinstance(body, dict):
         return (Turn.of("body", _abridged(body)),)
     turns: list[Turn] = []
     for name in ("instructions", "messages", "input", "prompt"):
         if name in body:
-            turns += _talk(name, body[name])
+            turns += _field(name, body[name])
     return _ends_of(turns) or (Turn.of("body", _abridged(body)),)
 
 
-def answered(body: object) -> tuple[Turn, ...]:
-    """Read what the body of a successful response says, whichever endpoint it is from."""
+def response_turns(body: object) -> tuple[Turn, ...]:
+    """Return the turns of the body of a successful response, from any endpoint."""
     turns: list[Turn] = []
     if isinstance(body, dict):
         turns += (turn for choice in _objects(body.get("choices")) for turn in _choice(choice))
@@ -84,7 +84,7 @@ def answered(body: object) -> tuple[Turn, ...]:
 
 
 def _ends_of(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Keep the beginning and the end of a long talk."""
+    """Return the first and the last turns of a long conversation."""
     between = len(turns) - _FIRST - _LAST
     if between <= 1:
         return tuple(turns)
@@ -92,8 +92,8 @@ def _ends_of(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     return (*turns[:_FIRST], more, *turns[-_LAST:])
 
 
-def _talk(name: str, value: object) -> Iterator[Turn]:
-    """Read a field that is a text, several texts, or messages."""
+def _field(name: str, value: object) -> Iterator[Turn]:
+    """Yield the turns of a field that is a text, several texts, or messages."""
     if not isinstance(value, list):
         yield Turn.of(name, _text(value))
         return
@@ -126,7 +126,7 @@ def _message(message: Mapping[str, object], *, otherwise: str) -> Iterator[Turn]
 
 
 def _choice(choice: Mapping[str, object]) -> Iterator[Turn]:
-    """Read a choice of a chat completion, or of a completion; says where it did not just stop."""
+    """Yield the turns of a choice of a completion, and its finish_reason unless it is usual."""
     message = choice.get("message")
     if isinstance(message, dict):
         turns = list(_message(message, otherwise="assistant"))
@@ -139,7 +139,7 @@ def _choice(choice: Mapping[str, object]) -> Iterator[Turn]:
 
 
 def _item(item: Mapping[str, object]) -> Iterator[Turn]:
-    """Read an item of what the Responses API puts out."""
+    """Yield the turns of an output item of the Responses API."""
     match item.get("type"):
         case "function_call":
             yield Turn.of("assistant, calling", _call({"function": item}))
@@ -158,7 +158,7 @@ def _call(call: Mapping[str, object]) -> str:
 
 
 def _datum(datum: Mapping[str, object]) -> Turn:
-    """Read an entry of `data`: a vector or a picture."""
+    """Return the turn of an entry of `data`: a vector or a picture."""
     embedding = datum.get("embedding")
     if _is_vector(embedding):
         return Turn.of("embedding", _vector(embedding))
@@ -179,7 +179,7 @@ def _moderation(result: Mapping[str, object]) -> Turn:
 
 
 def _text(value: object) -> str:
-    """Write content as text: a string as it is, parts one below the other, else JSON."""
+    """Write content as text: a string unchanged, parts on lines of their own, all else as JSON."""
     if isinstance(value, str):
         return _medium("data", value) if value.startswith(_DATA) else value
     if isinstance(value, list) and all(isinstance(part, dict) for part in value) and value:
@@ -200,7 +200,7 @@ def _part(part: Mapping[str, object]) -> str:
 
 
 def _medium(what: str, place: object) -> str:
-    """Name a picture, a sound or a file; never shows its content."""
+    """Describe a picture, a sound or a file without its content."""
     inner = place
     if isinstance(inner, dict):
         inner = next((inner[name] for name in ("url", "file_id", "data") if name in inner), None)
@@ -237,7 +237,7 @@ def _objects(value: object) -> list[Mapping[str, object]]:
 
 
 def _abridged(value: object) -> str:
-    """Write any JSON value short enough to be looked at."""
+    """Write any JSON value, abridged."""
     return json.dumps(_shortened(value, _DEEPEST), ensure_ascii=False)
 
 

@@ -1,9 +1,7 @@
-"""Choosing among jobs by what they are and where they stand: `state:failed`, `provider:lab`. Pure.
+"""Filters of jobs (`--select state:failed`) and of events (`--since`, `--kind`). Pure.
 
-A condition names one thing and the values it may have, with commas between them; several
-conditions must all hold.
-
-What people ask of the ledger's events: since when, and of which kinds. Pure.
+A condition names one property of a job and the values that it may have, separated by commas; all
+conditions must hold.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ from runner.ledger.queries import EVENT_KINDS
 from runner.ledger.records import RunState
 from runner.spec.validation_errors import did_you_mean
 from runner.spec.yaml.scalars import shown
+from runner.text import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,13 +32,13 @@ _CHOICES: Final = "state, provider, endpoint or metadata.KEY"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """What `key` of a job must be: one of `values`, in which `*` and `?` stand for anything."""
+    """A condition on a job: `key` has one of `values`, in which `*` and `?` are wildcards."""
 
     key: str
     values: tuple[str, ...]
 
     def holds(self, view: JobView) -> bool:
-        """Whether it is true of a job."""
+        """Whether the condition holds for a job."""
         has = self._of(view)
         return has is not None and any(
             re.compile(fnmatch.translate(value)).fullmatch(has) for value in self.values
@@ -58,10 +57,10 @@ class Condition:
 
 
 def read_conditions(texts: Iterable[str], providers: Iterable[str]) -> tuple[Condition, ...]:
-    """Read conditions as people write them: `KEY:VALUE[,VALUE...]`.
+    """Read conditions of the form `KEY:VALUE[,VALUE...]`.
 
-    `providers` are the names that there are. Raises UsageError that names every condition that
-    cannot be true of any job: of an unknown key, state or provider.
+    `providers` are the names of all providers. Raises UsageError that names every condition that
+    no job can meet: an unknown key, state or provider.
     """
     conditions: list[Condition] = []
     problems: list[str] = []
@@ -83,12 +82,12 @@ def read_conditions(texts: Iterable[str], providers: Iterable[str]) -> tuple[Con
 
 
 def chosen(views: Sequence[JobView], conditions: Sequence[Condition]) -> tuple[JobView, ...]:
-    """Return the jobs of which all conditions hold, in the order given."""
+    """Return the jobs for which all conditions hold, in the order given."""
     return tuple(view for view in views if all(one.holds(view) for one in conditions))
 
 
 def _unknown(values: Iterable[str], what: str, recorded: Sequence[str]) -> list[str]:
-    """Say which values no job can have; a pattern must fit one of the known ones."""
+    """Write an error for each value that no job can have; a pattern must match a known value."""
     return [
         f'there is no {what} "{shown(value)}"{_instead(value, recorded)}'
         for value in values
@@ -108,19 +107,19 @@ def _instead(value: str, recorded: Sequence[str]) -> str:
     return f"; {meant}there are {', '.join(recorded)}"
 
 
-_SPAN: Final = re.compile(r"([0-9]{1,9})(s|m|min|h|d|w)", re.ASCII)
-_SECONDS: Final = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_AGO: Final = ("s", "m", "min", "h", "d", "w")
+"""Units of a duration before now."""
 
 
 def read_since(text: str, *, now: float) -> float:
-    """Read how long ago, or when: `2d`, `12h`, `30min`, `2026-01-31`, `2026-01-31T12:00`.
+    """Read a duration before now or a date: `2d`, `12h`, `30min`, `2026-01-31T12:00`.
 
     Returns Unix seconds. A date without an offset is UTC, as in everything that is printed.
     Raises UsageError.
     """
-    span = _SPAN.fullmatch(text.strip())
-    if span is not None:
-        return now - int(span[1]) * _SECONDS[span[2]]
+    ago = parse_duration(text.strip(), units=_AGO)
+    if ago is not None:
+        return now - ago
     try:
         at = datetime.fromisoformat(text.strip())
         return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
@@ -132,9 +131,9 @@ def read_since(text: str, *, now: float) -> float:
 
 
 def read_kinds(texts: Sequence[str]) -> tuple[str, ...]:
-    """Return the kinds of events that these name, `*` and `?` standing for anything.
+    """Return the kinds of events that match these texts, in which `*` and `?` are wildcards.
 
-    Raises UsageError that tells of each text that fits no kind there is.
+    Raises UsageError that names each text that matches no kind.
     """
     kinds: list[str] = []
     problems: list[str] = []

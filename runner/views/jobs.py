@@ -1,4 +1,4 @@
-"""Where each job stands, from the specs and the ledger alone: nothing is asked, nothing changed."""
+"""The state of each job, read from the specs and the ledger; no provider is called."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from runner.planning.shards import shard_progress
 from runner.reconcile.desired import job_folder, shown_path
 from runner.spec.identity import revision
 from runner.spec.job import METADATA_KEY
+from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -32,15 +33,15 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobView:
-    """One job as people see it.
+    """The state of one job, as `runner status` shows it.
 
     Attributes:
         revision: its first 12 digits, None while the input has never been read.
-        note: what the ledger cannot know yet, or why the run is as it is.
-        batches: the API's objects verbatim, in order of submission.
-        awaited: those of them that are at work and waited for.
-        attempts: how often a request of it was submitted, at most; 0 before the first time.
-        spec: the file that asks for it, None where there is none any more.
+        note: what the ledger does not know yet, or the reason for the state of the run.
+        batches: the Batch objects as received, in order of submission.
+        awaited: the Batch objects whose results are awaited, not terminal yet.
+        attempts: the most submissions of any request; 0 before the first one.
+        spec: the file that describes the job, None if no spec does any more.
         created_at, finished_at: when the run began and ended, in Unix seconds.
 
     """
@@ -71,23 +72,28 @@ class JobView:
 
     @property
     def in_flight(self) -> tuple[Batch, ...]:
-        """The batches that are waited for, read."""
+        """The batches whose results are awaited."""
         return tuple(map(Batch.from_api, self.awaited))
 
     @property
     def usage(self) -> dict[str, Any] | None:
-        """What the batches say that they used, summed; None where none says it."""
+        """The sum of the `usage` objects of the batches, number by number; None without any."""
         from runner.outputs.record import sum_usage
 
         return sum_usage(self.batches)
 
+    @property
+    def tokens(self) -> TokenUsage:
+        """The tokens that the batches report."""
+        return TokenUsage.sum(batch.get("usage") for batch in self.batches)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobHistory:
-    """The whole story of one job: how it stands, its runs, and all that happened.
+    """The state of one job, its runs and its events.
 
-    `failures` are the requests of a finished run that have no answer, by kind; None where the
-    run goes on, or its outputs are not there to be read.
+    `failures` are the failed requests of a finished run, by kind; None if the run goes on, or its
+    outputs cannot be read.
     """
 
     view: JobView
@@ -96,13 +102,13 @@ class JobHistory:
     failures: tuple[FailureKind, ...] | None = None
 
 
-def overview(
+def job_views(
     project: Project, jobs: Sequence[Job], ledger: Ledger | None, *, gone: Sequence[str] = ()
 ) -> tuple[JobView, ...]:
-    """Say where each of these jobs stands, in the order given.
+    """Return the state of each of these jobs, in the order given, and then of `gone`.
 
-    After them come those of `gone`, jobs of the ledger that no spec asks for. The number of
-    queries does not grow with the number of jobs.
+    `gone` are names of jobs in the ledger that no spec describes. The number of queries does not
+    grow with the number of jobs.
     """
     if ledger is None:
         return tuple(_unstarted(project, job, None, None) for job in jobs)
@@ -111,32 +117,33 @@ def overview(
         runs.setdefault(run.job, {})[run.revision] = run
     wanted = {record.name: record.wanted for record in ledger.jobs()}
     digests = _digests(ledger, jobs)
-    asked: list[tuple[Job, str | None, Run | None]] = []
+    desired: list[tuple[Job, str | None, Run | None]] = []
     for job in jobs:
         digest = digests.get(job.input)
-        its = wanted.get(job.name) if digest is None else revision(job, digest[0])
-        asked.append((job, its, runs.get(job.name, {}).get(its or "")))
-    left = [_foremost(tuple(runs[name].values())) for name in gone if name in runs]
-    found = _FromLedger(project, ledger, [*(run for _, _, run in asked if run is not None), *left])
-    told = []
-    for job, its, wished in asked:
+        wanted_revision = wanted.get(job.name) if digest is None else revision(job, digest[0])
+        desired.append((job, wanted_revision, runs.get(job.name, {}).get(wanted_revision or "")))
+    without_spec = [_last_or_running(tuple(runs[name].values())) for name in gone if name in runs]
+    shown = [*(run for _, _, run in desired if run is not None), *without_spec]
+    reader = _RunReader(project, ledger, shown)
+    views = []
+    for job, wanted_revision, current in desired:
         digest = digests.get(job.input)
-        if wished is None:
-            told.append(_unstarted(project, job, its, digest))
+        if current is None:
+            views.append(_unstarted(project, job, wanted_revision, digest))
             continue
-        others = [other for other in runs[job.name].values() if other is not wished]
-        told.append(found.view(wished, job, note=_remark(digest is None, others)))
-    return (*told, *(found.view(run, None, note=_no_spec(run)) for run in left))
+        others = [other for other in runs[job.name].values() if other is not current]
+        views.append(reader.view(current, job, note=_note(digest is None, others)))
+    return (*views, *(reader.view(run, None, note=_no_spec(run)) for run in without_spec))
 
 
 def job_history(project: Project, job: Job | None, name: str, ledger: Ledger) -> JobHistory | None:
-    """Tell everything the ledger knows of a job; None if it knows nothing and no spec names it."""
-    its = [run for run in ledger.runs() if run.job == name]
-    runs = run_views(project, ledger, its, job)
+    """Return all that the ledger has of a job; None if it has nothing and no spec describes it."""
+    recorded = [run for run in ledger.runs() if run.job == name]
+    runs = run_views(project, ledger, recorded, job)
     if job is not None:
-        [view] = overview(project, [job], ledger)
+        [view] = job_views(project, [job], ledger)
     elif runs:
-        [view] = overview(project, [], ledger, gone=[name])
+        [view] = job_views(project, [], ledger, gone=[name])
     else:
         return None
     return JobHistory(
@@ -150,12 +157,12 @@ def job_history(project: Project, job: Job | None, name: str, ledger: Ledger) ->
 def run_views(
     project: Project, ledger: Ledger, runs: Sequence[Run], job: Job | None = None
 ) -> tuple[JobView, ...]:
-    """Tell of runs as they stand, in the order given, whether a spec still asks for them or not.
+    """Return the state of each of these runs, in the order given.
 
-    `job` is what the spec of all of them says, None where there is none.
+    `job` is the job of all of them as its spec describes it, None if no spec does.
     """
-    found = _FromLedger(project, ledger, runs)
-    return tuple(found.view(run, job) for run in runs)
+    reader = _RunReader(project, ledger, runs)
+    return tuple(reader.view(run, job) for run in runs)
 
 
 def _failures(view: JobView) -> tuple[FailureKind, ...] | None:
@@ -167,19 +174,19 @@ def _failures(view: JobView) -> tuple[FailureKind, ...] | None:
 
 
 def _digests(ledger: Ledger, jobs: Sequence[Job]) -> dict[Path, tuple[str, int]]:
-    """Return (digest, requests) of the inputs that have been hashed as they are now."""
+    """Return (digest, requests) of the inputs that have not changed since they were hashed."""
     prints: dict[Path, Fingerprint] = {}
     for job in jobs:
         try:
             prints[job.input] = Fingerprint.of(job.input)
         except InvalidInput:
-            continue  # it went away after its spec was read
+            continue  # removed after its spec was read
     recorded = queries.cached_digests(ledger, prints.values())
     return {path: recorded[shape] for path, shape in prints.items() if shape in recorded}
 
 
-def _foremost(runs: Sequence[Run]) -> Run:
-    """Return the run that a job without a spec is shown by: one that goes on, or the last."""
+def _last_or_running(runs: Sequence[Run]) -> Run:
+    """Return the run that shows the state of a job without a spec: one not final, or the last."""
     return next((run for run in reversed(runs) if not run.state.final), runs[-1])
 
 
@@ -187,18 +194,18 @@ def _no_spec(run: Run) -> str | None:
     return None if run.state.final else "no valid spec asks for it; it is seen to its end"
 
 
-def _remark(stale: bool, others: Iterable[Run]) -> str | None:  # noqa: FBT001
-    """Say what may not be known yet, and which earlier revisions are not over but paid for."""
-    said = ["the input may have changed since the last reconcile"] if stale else []
+def _note(stale: bool, others: Iterable[Run]) -> str | None:  # noqa: FBT001
+    """Write that the input may have changed, and which earlier revisions are still running."""
+    notes = ["the input may have changed since the last reconcile"] if stale else []
     running = [run.short for run in others if not run.state.final]
     if running:
         noun, verb = ("revision", "is") if len(running) == 1 else ("revisions", "are")
-        said.append(f"an earlier {noun}, {', '.join(running)}, {verb} still running")
-    return "; ".join(said) or None
+        notes.append(f"an earlier {noun}, {', '.join(running)}, {verb} still running")
+    return "; ".join(notes) or None
 
 
 def _unstarted(
-    project: Project, job: Job, asked: str | None, digest: tuple[str, int] | None
+    project: Project, job: Job, wanted: str | None, digest: tuple[str, int] | None
 ) -> JobView:
     folder = job_folder(project, job)
     note = "not reconciled yet"
@@ -208,12 +215,12 @@ def _unstarted(
         total, note = 0, f"its input cannot be read: {error.strerror or error}"
     return JobView(
         name=job.name,
-        revision=None if asked is None else asked[:REVISION_SHOWN],
+        revision=None if wanted is None else wanted[:REVISION_SHOWN],
         state=RunState.PENDING,
         total=total,
         succeeded=0,
         failed=0,
-        output_dir=str(folder if asked is None else folder / asked[:REVISION_SHOWN]),
+        output_dir=str(folder if wanted is None else folder / wanted[:REVISION_SHOWN]),
         provider=job.provider.name,
         endpoint=job.endpoint,
         note=note,
@@ -225,7 +232,7 @@ def _unstarted(
 
 
 def _count_lines(job: Job) -> int:
-    """Count the lines of an input that nobody has validated yet; blank ones at the end apart."""
+    """Count the lines of an input that has not been validated yet."""
     lines, last = 0, b"\n"
     with job.input.open("rb") as file:
         while block := file.read(_BLOCK):
@@ -234,24 +241,24 @@ def _count_lines(job: Job) -> int:
     return lines + (last != b"\n")
 
 
-class _FromLedger:
-    """What the ledger has of some runs, asked for all of them at once."""
+class _RunReader:
+    """A reader of the state of some runs, with one query for all of them."""
 
     def __init__(self, project: Project, ledger: Ledger, runs: Sequence[Run]) -> None:
         self._root = project.root
         self._sent = queries.submission_summaries(ledger, [run.id for run in runs])
-        going_on = [run.id for run in runs if not run.state.final and self._of(run).any_ended]
-        # Where no attempt has ended yet nothing is answered, and there is nothing to add up.
+        unfinished = [run.id for run in runs if not run.state.final and self._of(run).any_ended]
+        # Before the first attempt has ended, no request has succeeded or failed.
         self._counts = {
-            run.id: _counts(run) for run in queries.runs_with_submissions(ledger, going_on)
+            run.id: _counts(run) for run in queries.runs_with_submissions(ledger, unfinished)
         }
 
     def view(self, run: Run, job: Job | None, *, note: str | None = None) -> JobView:
-        """Say where a run stands; `job` is None where no spec asks for it."""
+        """Return the state of a run; `job` is None if no spec describes it."""
         sent = self._of(run)
-        answered, failed = run.succeeded, run.failed
+        succeeded, failed = run.succeeded, run.failed
         if not run.state.final:
-            answered, failed = self._counts.get(run.id, (0, 0))
+            succeeded, failed = self._counts.get(run.id, (0, 0))
         last = sent.batches[-1].raw if sent.batches else {}
         window = last.get("completion_window") or (job.completion_window if job else None)
         return JobView(
@@ -259,7 +266,7 @@ class _FromLedger:
             revision=run.short,
             state=run.state,
             total=run.requests,
-            succeeded=answered,
+            succeeded=succeeded,
             failed=failed,
             output_dir=str(self._root / run.folder),
             provider=run.provider,
@@ -280,7 +287,7 @@ class _FromLedger:
 
 
 def _counts(run: Run) -> tuple[int, int]:
-    """Count the requests of an unfinished run that are answered, and those given up."""
+    """Return how many requests of an unfinished run have succeeded and failed so far."""
     all_progress = [shard_progress(run, shard, run.attempts) for shard in run.shards]
     return (
         sum(len(progress.succeeded) for progress in all_progress),
@@ -295,7 +302,7 @@ def _awaited(sent: SubmissionSummary) -> Iterable[Mapping[str, Any]]:
 
 
 def _metadata(raw: Mapping[str, Any]) -> dict[str, str]:
-    """Return the pairs that a batch carries besides ours, as its spec had them."""
+    """Return the metadata of a batch that its spec set, without runner's own."""
     pairs = raw.get("metadata")
     if not isinstance(pairs, dict):
         return {}
@@ -306,6 +313,6 @@ def _metadata(raw: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def shown_folder(project: Project, view: JobView) -> str:
-    """Write a job's output folder relative to the project."""
+def relative_folder(project: Project, view: JobView) -> str:
+    """Return the output folder of a job, relative to the project."""
     return shown_path(project, Path(view.output_dir))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runner.ledger.records import REVISION_SHOWN, RunState, SubmissionState
 from runner.planning.actions import AdoptBatch, CancelBatch, RelocateRun
 from runner.planning.batch_index import BatchIndex
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -76,7 +77,7 @@ def _unanswered(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Itera
         run = runs.get((desired.job.name, desired.revision))
         if run is None or not run.state.final or run.superseded or run.succeeded == run.requests:
             continue
-        requests = _count(run.requests - run.succeeded, "request")
+        requests = plural(run.requests - run.succeeded, "request")
         match run.state:
             case RunState.CANCELLED:
                 what = f"{requests} without an answer, since it was cancelled"
@@ -108,7 +109,7 @@ def _unwished(
         in_flight = [one for one in run.submissions if one.state is SubmissionState.SUBMITTED]
         if run.cancel_requested or not in_flight:
             continue
-        batches = _count(len(in_flight), "batch", "batches")
+        batches = plural(len(in_flight), "batch")
         gone = run.job not in names
         reason = "no spec asks for it any more" if gone else "the spec asks for another revision"
         beside = any(
@@ -150,7 +151,7 @@ def _of_others(
             batch for batch in (saw.listing.batches if saw.listing else ()) if batch.id not in ours
         ]
         if orphans:
-            count = _count(len(orphans), "batch", "batches")
+            count = plural(len(orphans), "batch")
             yield ManualStep(
                 kind=ManualStepKind.ORPHANS,
                 provider=provider,
@@ -158,14 +159,10 @@ def _of_others(
                 command="runner orphans",
             )
         if foreign:
-            count = _count(len(foreign), "batch", "batches")
+            count = plural(len(foreign), "batch")
             yield ManualStep(
                 kind=ManualStepKind.FOREIGN,
                 provider=provider,
                 what=f"{count} made by others: never touched, nor taken over",
                 command="runner adopt BATCH_ID --job NAME",
             )
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    return f"1 {one}" if number == 1 else f"{number:,} {many or one + 's'}"

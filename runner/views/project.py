@@ -1,8 +1,8 @@
-"""All there is to say about the jobs of a project, gathered for a page that people look at.
+"""The report on a project: its jobs, batches and errors, gathered for the HTML page.
 
-From the specs, the ledger and the outputs folder: nobody is asked, nothing is changed. Every job
-is told in short. In full, with attempts, links and samples, are told those that somebody is
-likely to want to look into; the rest would make the page too large to be opened.
+Everything is read from the specs, the ledger and the outputs folder; no provider is called and
+nothing is changed. Only the jobs that are most likely to need the user have details (attempts,
+links, samples): with those of all jobs the page would be too large for a browser.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from runner.ledger.records import RunState, SubmissionKey
 from runner.outputs.provenance import git_state
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.recorded import RAW
-from runner.views.jobs import JobHistory, overview, run_views, shown_folder
-from runner.views.samples import Samples, SampleSource, take_samples
-from runner.views.totals import Tokens, count_errors
+from runner.views.jobs import JobHistory, job_views, relative_folder, run_views
+from runner.views.samples import Samples, SampleSource, read_samples
+from runner.views.totals import count_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -35,17 +35,18 @@ if TYPE_CHECKING:
     from runner.spec.job import Job
     from runner.spec.project import Project
     from runner.views.jobs import JobView
+    from runner.views.token_usage import TokenUsage
     from runner.views.totals import ErrorKind
 
 
 MOST_IN_FULL: Final = 40
 MOST_NAMED_IN_FULL: Final = 200
-"""How many jobs are told in full at most: of all jobs, and of those that were asked for."""
+"""The most jobs with details: in a report on all jobs, and on jobs that the user named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmittedBatch:
-    """A batch and the job that it was for; `key` is that of its submission."""
+    """A batch with its job and the key of its submission."""
 
     job: str
     key: SubmissionKey
@@ -53,8 +54,8 @@ class SubmittedBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """A file or folder that is there; `href` leads to it from where the page will be."""
+class FileLink:
+    """An existing file or folder; `href` is its path relative to the folder of the page, quoted."""
 
     name: str
     href: str
@@ -62,26 +63,26 @@ class Link:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobDetails:
-    """A job told in full.
+    """The details of a job.
 
-    `facts` are what the spec and the run say, by name; `files` are links to the final files,
-    `raw` those to the downloaded ones by submission key.
+    `properties` are values of its spec and its run, by the name to show; `files` are links to the
+    final files, `raw` links to the downloaded files by submission key.
     """
 
     job_history: JobHistory
-    facts: Mapping[str, str]
-    files: tuple[Link, ...]
-    raw: Mapping[SubmissionKey, tuple[Link, ...]]
+    properties: Mapping[str, str]
+    files: tuple[FileLink, ...]
+    raw: Mapping[SubmissionKey, tuple[FileLink, ...]]
     samples: Samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """One job. `account` is None where it is told in short.
+    """One job; `details` is None for a job that has a line in the table only.
 
-    `folder` is that of its outputs as people write it, `href` leads there if it is there.
-    `spec_gone` says that no spec asks for it any more; `tokens` are those of its wanted revision,
-    None where no batch reports any.
+    `folder` is its output folder, relative to the project; `href` is a link to that folder, None
+    if it does not exist. `spec_gone` is true if no spec describes the job any more. `changed_at` is
+    the time of its last event, in Unix seconds. `tokens` are those of its wanted revision.
     """
 
     view: JobView
@@ -89,16 +90,16 @@ class JobReport:
     href: str | None
     spec_gone: bool
     changed_at: float | None
-    tokens: Tokens | None
-    account: JobDetails | None
+    tokens: TokenUsage
+    details: JobDetails | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectReport:
-    """A project's jobs, those first that need somebody, and every batch made for them.
+    """The jobs of a project, those that need the user first, and all batches made for them.
 
-    `project` is the name of its folder, `chosen` says that jobs were asked for by name.
-    `errors` are the most frequent first.
+    `project` is the name of its folder. `chosen` is true if the user named the jobs. `errors`
+    begin with the most frequent kind.
     """
 
     project: str
@@ -106,7 +107,7 @@ class ProjectReport:
     git: GitState | None
     chosen: bool
     jobs: tuple[JobReport, ...]
-    flights: tuple[SubmittedBatch, ...]
+    batches: tuple[SubmittedBatch, ...]
     errors: tuple[ErrorKind, ...]
 
 
@@ -117,26 +118,27 @@ def gather_report(
     ledger: Ledger | None,
     *,
     chosen: bool,
-    beside: Path,
+    page_folder: Path,
     samples: int,
 ) -> ProjectReport:
-    """Gather everything about some jobs.
+    """Gather the report on some jobs.
 
-    `gone` are further names that only the ledger knows. Links lead from the folder `beside`.
-    `samples` is how many requests of each kind are shown of a job. Raises LedgerError, InvalidInput
-    where an input is not there.
+    `gone` are names of further jobs, which only the ledger has. Links are relative to
+    `page_folder`. `samples` is the most requests of each kind that are shown of a job. Raises
+    LedgerError, and InvalidInput if an input does not exist.
     """
     runs = ledger.runs() if ledger is not None else ()
     names = {job.name for job in jobs}
     last_runs = {run.job: run for run in runs if run.job in set(gone) - names}
-    views = [(view, job) for view, job in zip(overview(project, jobs, ledger), jobs, strict=True)]
-    told: list[tuple[JobView, Job | None]] = [*views]
+    views: list[tuple[JobView, Job | None]] = [
+        *zip(job_views(project, jobs, ledger), jobs, strict=True)
+    ]
     if ledger is not None:
-        told += [(view, None) for view in run_views(project, ledger, list(last_runs.values()))]
+        views += [(view, None) for view in run_views(project, ledger, list(last_runs.values()))]
     changed = last_changes(ledger) if ledger is not None else {}
-    told.sort(key=lambda one: _rank(one[0], changed))
+    views.sort(key=lambda pair: _rank(pair[0], changed))
     most = MOST_NAMED_IN_FULL if chosen else MOST_IN_FULL
-    teller = _Teller(project, ledger, runs, beside=beside, samples=samples)
+    reader = _DetailsReader(project, ledger, runs, page_folder=page_folder, samples=samples)
     shown = names | last_runs.keys()
     return ProjectReport(
         project=project.root.name or str(project.root),
@@ -146,16 +148,16 @@ def gather_report(
         jobs=tuple(
             JobReport(
                 view=view,
-                folder=shown_folder(project, view),
-                href=teller.folder(view),
+                folder=relative_folder(project, view),
+                href=reader.output_link(view),
                 spec_gone=job is None,
                 changed_at=changed.get(view.name),
-                tokens=Tokens.sum(_batches(view.batches)),
-                account=teller.tell(view, job) if number < most else None,
+                tokens=view.tokens,
+                details=reader.details(view, job) if number < most else None,
             )
-            for number, (view, job) in enumerate(told)
+            for number, (view, job) in enumerate(views)
         ),
-        flights=_flights(ledger, runs, shown) if ledger is not None else (),
+        batches=_submitted_batches(ledger, runs, shown) if ledger is not None else (),
         errors=count_errors(ledger, shown) if ledger is not None else (),
     )
 
@@ -171,12 +173,12 @@ _ORDER: Final = {
 
 
 def _rank(view: JobView, changed: Mapping[str, float]) -> tuple[int, float, str]:
-    """Put those first that need somebody, then those at work, then what happened last."""
+    """Return the sort key of a job: those that need the user first, then running, then recent."""
     return _ORDER[view.state], -changed.get(view.name, 0.0), view.name
 
 
-class _Teller:
-    """Tells jobs in full."""
+class _DetailsReader:
+    """A reader of the details of jobs, from the ledger and the outputs folder."""
 
     def __init__(
         self,
@@ -184,7 +186,7 @@ class _Teller:
         ledger: Ledger | None,
         runs: Iterable[Run],
         *,
-        beside: Path,
+        page_folder: Path,
         samples: int,
     ) -> None:
         self._project = project
@@ -193,28 +195,28 @@ class _Teller:
         self._of_job: dict[str, list[Run]] = {}
         for run in self._runs.values():
             self._of_job.setdefault(run.job, []).append(run)
-        self._beside = beside
+        self._beside = page_folder
         self._samples = samples
 
-    def tell(self, view: JobView, job: Job | None) -> JobDetails:
-        """Tell everything about one job."""
+    def details(self, view: JobView, job: Job | None) -> JobDetails:
+        """Read the details of one job; `job` is None if no spec describes it."""
         run = self._runs.get((view.name, view.revision or ""))
         folder = Path(view.output_dir)
         return JobDetails(
-            job_history=self._story(view),
-            facts=dict(_facts(view, job, run)),
+            job_history=self._history(view),
+            properties=dict(_properties(view, job, run)),
             files=tuple(self._files(folder)) if run is not None else (),
             raw=self._raw(run, folder),
-            samples=self._some(job, run, folder),
+            samples=self._samples_of(job, run, folder),
         )
 
-    def folder(self, view: JobView) -> str | None:
-        """Return what leads to a job's outputs; None if there are none."""
+    def output_link(self, view: JobView) -> str | None:
+        """Return the link to the output folder of a job; None if the folder does not exist."""
         folder = Path(view.output_dir)
-        there = os.path.isdir(folder)  # noqa: PTH112 -- it never raises
-        return self._link(f"{folder.name}/", folder).href if there else None
+        exists = os.path.isdir(folder)  # noqa: PTH112 -- it never raises
+        return self._link(f"{folder.name}/", folder).href if exists else None
 
-    def _story(self, view: JobView) -> JobHistory:
+    def _history(self, view: JobView) -> JobHistory:
         if self._ledger is None:
             return JobHistory(view=view, runs=(), events=())
         runs = self._of_job.get(view.name, ())
@@ -224,17 +226,17 @@ class _Teller:
             events=self._ledger.events(view.name),
         )
 
-    def _files(self, folder: Path) -> Iterable[Link]:
+    def _files(self, folder: Path) -> Iterable[FileLink]:
         for name in (OUTPUT, ERRORS, RECORD):
             if os.path.isfile(folder / name):  # noqa: PTH113 -- it never raises
                 yield self._link(name, folder / name)
         if os.path.isdir(folder / RAW):  # noqa: PTH112
             yield self._link(f"{RAW}/", folder / RAW)
 
-    def _raw(self, run: Run | None, folder: Path) -> dict[SubmissionKey, tuple[Link, ...]]:
+    def _raw(self, run: Run | None, folder: Path) -> dict[SubmissionKey, tuple[FileLink, ...]]:
         if run is None or self._ledger is None:
             return {}
-        found: dict[SubmissionKey, tuple[Link, ...]] = {}
+        found: dict[SubmissionKey, tuple[FileLink, ...]] = {}
         for text, records in self._ledger.files(run.id).items():
             key = SubmissionKey.parse(text)
             if key is not None:
@@ -245,30 +247,30 @@ class _Teller:
                 )
         return found
 
-    def _link(self, name: str, path: Path) -> Link:
+    def _link(self, name: str, path: Path) -> FileLink:
         relative = os.path.relpath(path, self._beside)
-        return Link(name=name, href=quote(relative) + ("/" if name.endswith("/") else ""))
+        return FileLink(name=name, href=quote(relative) + ("/" if name.endswith("/") else ""))
 
-    def _some(self, job: Job | None, run: Run | None, folder: Path) -> Samples:
+    def _samples_of(self, job: Job | None, run: Run | None, folder: Path) -> Samples:
         if run is None:
             if job is None:
                 return Samples()
             source = SampleSource(
                 path=job.input, shown=job.input_shown, endpoint=job.endpoint, digest=None
             )
-            return take_samples(source, None, self._ledger, most=self._samples)
+            return read_samples(source, None, self._ledger, most=self._samples)
         source = SampleSource(
             path=self._project.root / run.input_path if job is None else job.input,
             shown=run.input_path,
             endpoint=run.endpoint,
             digest=run.digest,
         )
-        return take_samples(source, folder, self._ledger, most=self._samples)
+        return read_samples(source, folder, self._ledger, most=self._samples)
 
 
-def _facts(view: JobView, job: Job | None, run: Run | None) -> Iterable[tuple[str, str]]:
-    """Name what the spec asks for and the run was made from."""
-    yield "asks", f"{view.endpoint} on {view.provider}"
+def _properties(view: JobView, job: Job | None, run: Run | None) -> Iterable[tuple[str, str]]:
+    """Yield (name, value) of what the spec requests and what the run was made from."""
+    yield "endpoint", f"{view.endpoint} on {view.provider}"
     batches = list(_batches(view.batches))
     models = list(dict.fromkeys(batch.model for batch in batches if batch.model))
     if models:
@@ -290,7 +292,7 @@ def _facts(view: JobView, job: Job | None, run: Run | None) -> Iterable[tuple[st
         yield "commit", git["commit"][:12] + (", with changes" if git.get("dirty") else "")
 
 
-def _flights(
+def _submitted_batches(
     ledger: Ledger, runs: Iterable[Run], shown: Collection[str]
 ) -> tuple[SubmittedBatch, ...]:
     jobs = {run.id: run.job for run in runs if run.job in shown}
@@ -306,7 +308,7 @@ def _flights(
 
 
 def _batches(raws: Iterable[Mapping[str, Any]]) -> Iterator[Batch]:
-    """Read Batch objects as the ledger holds them; one that somebody has spoilt is left out."""
+    """Read the Batch objects of the ledger; a damaged one is left out."""
     for raw in raws:
         with contextlib.suppress(ValueError):
             yield Batch.from_api(dict(raw))

@@ -1,8 +1,8 @@
-"""A few requests of a run beside their answers, read from the beginnings of its files.
+"""Samples of a run: a few requests with their responses, from the beginnings of its files.
 
-Files may be gigabytes, and a report must not take longer for it: of each file a few megabytes at
-most are read. An answer whose request stands further down is shown without it, and says so. A
-request is shown only from an input that is still, byte for byte, what was asked.
+Files may have gigabytes and a report must be made quickly, so a few megabytes of each file are
+read at most. A response whose request comes later in the input is shown without it, with a note.
+A request is shown only if the input is still, byte for byte, the one that was submitted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runner.outputs.classification import judge
 from runner.outputs.publish import ERRORS, OUTPUT
 from runner.outputs.recorded import Unfit, open_file
 from runner.spec.project import Limits
-from runner.views.conversation import answered, asked
+from runner.views.conversation import request_turns, response_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,20 +33,21 @@ if TYPE_CHECKING:
 
 HEAD_OF_RESULTS: Final = 2_000_000
 HEAD_OF_INPUT: Final = 4_000_000
-"""Bytes that are read from the beginning of a file; an input of no more may be hashed anew."""
+"""Bytes that are read from the beginning of a file; an input of at most that size is hashed."""
 
 
-class _Named(msgspec.Struct):
-    """What is read of a line of an input until the request is found."""
+class _LineId(msgspec.Struct):
+    """The `custom_id` of a line of an input; the rest of the line is not decoded."""
 
     custom_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleSource:
-    """An input to show requests of: where it is, its name for people, and what it should be.
+    """The input of a run.
 
-    `digest` is that of the requests that were asked; None while nothing was, and anything goes.
+    `shown` is its path as the user writes it. `digest` is that of the submitted requests; None
+    before the first submission, when any content is right.
     """
 
     path: Path
@@ -57,67 +58,69 @@ class SampleSource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One request and what came of it.
+    """One request with its response.
 
-    `asked` is empty where the request is not shown. `code` and `message` say why there is no
-    success; `answered` is empty then, and also where there is no answer yet.
+    `request` has its turns, none if it is not shown. `response` has the turns of the
+    response, none if the request is pending or failed; `code` and `message` are those of the
+    failure.
     """
 
     custom_id: str
-    asked: tuple[Turn, ...] = ()
-    answered: tuple[Turn, ...] = ()
+    request: tuple[Turn, ...] = ()
+    response: tuple[Turn, ...] = ()
     code: str | None = None
     message: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Samples:
-    """The first requests that were answered, that failed, or that wait, each in input order.
+    """The first requests that succeeded, failed or are pending, each in the order of the input.
 
-    Those that wait are given only where there are no results. `note` says why requests are
-    missing.
+    There are pending ones only if there are no results. `note` is the reason if requests are not
+    shown.
     """
 
-    answered: tuple[Sample, ...] = ()
+    succeeded: tuple[Sample, ...] = ()
     failed: tuple[Sample, ...] = ()
-    waiting: tuple[Sample, ...] = ()
+    pending: tuple[Sample, ...] = ()
     note: str | None = None
 
 
-def take_samples(
+def read_samples(
     source: SampleSource, folder: Path | None, ledger: Ledger | None, *, most: int
 ) -> Samples:
-    """Read up to `most` requests of each kind; `folder` is where the results are, if anywhere.
+    """Read up to `most` requests of each kind; `folder` is the output folder, if there is one.
 
-    Raises nothing for what is wrong with a file: there are fewer samples then.
+    A file that cannot be read gives no samples; nothing is raised.
     """
     if most <= 0:
         return Samples()
     good = _results(folder, OUTPUT, most) if folder is not None else []
     bad = _results(folder, ERRORS, most) if folder is not None else []
     wanted = {sample.custom_id for sample in (*good, *bad)}
-    note: str | None = f"{source.shown} cannot be read as it was asked, so no request is shown"
+    note: str | None = f"{source.shown} cannot be read as it was submitted, so no request is shown"
     try:
-        if not _is_what_was_asked(source, ledger):
-            note = f"{source.shown} may have changed since it was asked, so no request is shown"
-            return Samples(answered=tuple(good), failed=tuple(bad), note=note)
+        if not _is_unchanged(source, ledger):
+            note = f"{source.shown} may have changed since it was submitted, so no request is shown"
+            return Samples(succeeded=tuple(good), failed=tuple(bad), note=note)
         if not wanted:
-            return Samples(waiting=tuple(_first(source, most)))
+            return Samples(pending=tuple(_first(source, most)))
         requests = _find(source, wanted)
     except (InputChanged, InvalidInput, LocalFileError):
-        return Samples(answered=tuple(good), failed=tuple(bad), note=note)
+        return Samples(succeeded=tuple(good), failed=tuple(bad), note=note)
     note = None
     if wanted - requests.keys():
         note = (
-            f"of {source.shown} the first {HEAD_OF_INPUT // 1_000_000} MB were looked through; "
+            f"of {source.shown} the first {HEAD_OF_INPUT // 1_000_000} MB were searched; "
             f"requests further down are not shown"
         )
-    return Samples(answered=_joined(good, requests), failed=_joined(bad, requests), note=note)
+    return Samples(succeeded=_joined(good, requests), failed=_joined(bad, requests), note=note)
 
 
 def _joined(samples: list[Sample], requests: Mapping[str, tuple[Turn, ...]]) -> tuple[Sample, ...]:
     return tuple(
-        dataclasses.replace(sample, asked=requests.get(sample.custom_id, ())) for sample in samples
+        dataclasses.replace(sample, request=requests.get(sample.custom_id, ()))
+        for sample in samples
     )
 
 
@@ -125,7 +128,7 @@ def _joined(samples: list[Sample], requests: Mapping[str, tuple[Turn, ...]]) -> 
 
 
 def _results(folder: Path, name: str, most: int) -> list[Sample]:
-    """Read the first lines of a final file; none where it is not there or not to be opened."""
+    """Read the first lines of a final file; none if it does not exist or cannot be opened."""
     try:
         with open_file(folder, name) as file:
             data = file.read(HEAD_OF_RESULTS)
@@ -152,7 +155,7 @@ def _result(line: bytes) -> Sample | None:
         body = json.loads(line)["response"]["body"]
     except (ValueError, RecursionError, LookupError, TypeError):
         return None
-    return Sample(custom_id=verdict.custom_id, answered=answered(body))
+    return Sample(custom_id=verdict.custom_id, response=response_turns(body))
 
 
 def _whole_lines(data: bytes, *, whole: bool) -> Iterator[bytes]:
@@ -166,11 +169,11 @@ def _whole_lines(data: bytes, *, whole: bool) -> Iterator[bytes]:
 # Requests ----------------------------------------------------------------------------------
 
 
-def _is_what_was_asked(source: SampleSource, ledger: Ledger | None) -> bool:
-    """Whether an input still has the requests that were sent, as far as that is cheap to say.
+def _is_unchanged(source: SampleSource, ledger: Ledger | None) -> bool:
+    """Whether an input is known to have the requests that were submitted.
 
-    By its fingerprint, or by hashing it once more where it is small. Raises InvalidInput,
-    InputChanged or LocalFileError where it cannot be read or sent any more.
+    Known by its fingerprint, or by hashing it again if it is small. Raises InvalidInput,
+    InputChanged or LocalFileError if it cannot be read or is not valid any more.
     """
     if source.digest is None:
         return True
@@ -191,19 +194,19 @@ def _first(source: SampleSource, most: int) -> Iterator[Sample]:
         name = _custom_id(line)
         if name is None:
             continue
-        yield Sample(custom_id=name, asked=asked(_body(line)))
+        yield Sample(custom_id=name, request=request_turns(_body(line)))
         most -= 1
         if most == 0:
             return
 
 
 def _find(source: SampleSource, wanted: set[str]) -> dict[str, tuple[Turn, ...]]:
-    """Return the requests of these ids that stand at the beginning of an input."""
+    """Return the turns of the requests with these ids, from the beginning of an input."""
     found: dict[str, tuple[Turn, ...]] = {}
     for line in _head(source):
         name = _custom_id(line)
         if name is not None and name in wanted and name not in found:
-            found[name] = asked(_body(line))
+            found[name] = request_turns(_body(line))
             if len(found) == len(wanted):
                 break
     return found
@@ -217,7 +220,7 @@ def _head(source: SampleSource) -> Iterator[bytes]:
 
 def _custom_id(line: bytes) -> str | None:
     try:
-        return msgspec.json.decode(line, type=_Named).custom_id
+        return msgspec.json.decode(line, type=_LineId).custom_id
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
 

@@ -6,18 +6,18 @@ What is added up over batches and jobs: tokens used, failures by their kind.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.ledger.notifications import open_problems
 from runner.ledger.queries import attempt_outcomes
 from runner.ledger.records import RunState
 from runner.planning.shards import shard_progress
+from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from runner.batch import Batch
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
     from runner.spec.job import Job
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class JobTotals:
     """One job: the run that its spec asks for, as the last pass left it.
 
-    `tokens` are those that the batches of that run report, by kind; empty where they report none.
+    `tokens` are those that the batches of that run report.
     """
 
     name: str
@@ -35,7 +35,7 @@ class JobTotals:
     succeeded: int = 0
     failed: int = 0
     pending: int = 0
-    tokens: Mapping[str, int]
+    tokens: TokenUsage = field(default_factory=TokenUsage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def project_totals(jobs: Sequence[Job], ledger: Ledger) -> ProjectTotals:
 
 def _job(name: str, run: Run | None, ledger: Ledger) -> JobTotals:
     if run is None:
-        return JobTotals(name=name, state=RunState.PENDING, tokens={})
+        return JobTotals(name=name, state=RunState.PENDING)
     succeeded, failed = run.succeeded, run.failed
     if not run.state.final:
         whole = ledger.run(run.id)
@@ -88,61 +88,11 @@ def _job(name: str, run: Run | None, ledger: Ledger) -> JobTotals:
         succeeded=succeeded,
         failed=failed,
         pending=max(run.requests - succeeded - failed, 0),
-        tokens=_tokens(run, ledger),
+        tokens=TokenUsage.sum(batch.get("usage") for _, batch in ledger.batches(run.id)),
     )
-
-
-def _tokens(run: Run, ledger: Ledger) -> dict[str, int]:
-    """Add up what the batches of a run report, by kind, where they report a number."""
-    [row] = ledger.query(
-        "SELECT sum(iif(json_type(usage, '$.input_tokens') = 'integer', "
-        "json_extract(usage, '$.input_tokens'), NULL)) AS input, "
-        "sum(iif(json_type(usage, '$.output_tokens') = 'integer', "
-        "json_extract(usage, '$.output_tokens'), NULL)) AS output "
-        "FROM batches JOIN submissions ON submissions.key = batches.submission "
-        "AND submissions.batch_id = batches.id WHERE submissions.run = ? "
-        "AND batches.usage IS NOT NULL",
-        run.id,
-    )
-    return {kind: row[kind] for kind in ("input", "output") if row[kind] is not None}
 
 
 _MOST_EXAMPLES: Final = 3
-_LARGEST: Final = 2**53
-"""Tokens of a batch; a larger number is no count of anything."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tokens:
-    """What batches report to have used. Zero where a provider does not say."""
-
-    input: int = 0
-    output: int = 0
-
-    @property
-    def total(self) -> int:
-        """Both together."""
-        return self.input + self.output
-
-    def __add__(self, other: Tokens) -> Tokens:
-        return Tokens(input=self.input + other.input, output=self.output + other.output)
-
-    @classmethod
-    def of(cls, batch: Batch) -> Tokens | None:
-        """Read the `usage` of a batch, by its old or its new names; None if there is none."""
-        usage = batch.raw.get("usage")
-        if not isinstance(usage, dict):
-            return None
-        return cls(
-            input=_count(usage, "input_tokens", "prompt_tokens"),
-            output=_count(usage, "output_tokens", "completion_tokens"),
-        )
-
-    @classmethod
-    def sum(cls, batches: Iterable[Batch]) -> Tokens | None:
-        """Add up what batches report; None if none of them reports anything."""
-        found = [tokens for batch in batches if (tokens := cls.of(batch)) is not None]
-        return sum(found, cls()) if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,11 +141,3 @@ def _kinds(
         yield code, count, messages.get(code, ())
     if missing := outcome.get("missing"):
         yield "in neither file", missing, ()
-
-
-def _count(usage: Mapping[str, object], *names: str) -> int:
-    for name in names:
-        value = usage.get(name)
-        if isinstance(value, int) and 0 <= value <= _LARGEST:
-            return value
-    return 0

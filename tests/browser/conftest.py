@@ -7,10 +7,11 @@ nothing to do, as `make browser` does without Chromium: none of it can be skippe
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import pytest
 
+from runner.cli.commands.report import page_assets
 from runner.report.page.document import render_page
 from tests.browser.driving import Visit, chromium
 from tests.report.dossiers import empty, hostile, large, small
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.browser.driving import Browser
+
+ASSETS: Final = page_assets()
 
 collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 
@@ -39,7 +42,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     dossiers = {"small": small(), "empty": empty(), "hostile": hostile(), "large": large(1000)}
     paths = {kind: folder / f"{kind}.html" for kind in dossiers}
     for kind, project_report in dossiers.items():
-        paths[kind].write_text(render_page(project_report, now=NOW), "utf-8")
+        paths[kind].write_text(render_page(project_report, assets=ASSETS, now=NOW), "utf-8")
     return paths
 
 

@@ -24,9 +24,9 @@ from runner.outputs.record import (
     ToolVersions,
     encode,
     sum_usage,
-    timestamp,
 )
 from runner.outputs.writer import FileDigest
+from runner.text import timestamp
 
 GOLDEN = Path(__file__).parent / "golden" / "run.json"
 
@@ -188,8 +188,3 @@ def test_no_usage_breaks_the_sum(usages: list[dict[str, object]]) -> None:
     batches: list[dict[str, object]] = [{"usage": usage} for usage in usages]
     total = sum_usage(batches)
     assert (total is None) is (not usages)
-
-
-def test_times_are_utc_to_the_second() -> None:
-    assert timestamp(0) == "1970-01-01T00:00:00Z"
-    assert timestamp(1741964966.999) == "2025-03-14T15:09:26Z"

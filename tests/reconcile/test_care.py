@@ -174,7 +174,7 @@ def test_results_that_will_be_gone_soon_are_warned_of(make_site: MakeSite) -> No
     assert "may delete them" not in " ".join(site.told)
     site.clock.sleep(25 * 24 * HOUR)
     site.reconcile()
-    assert "the provider may delete them in 5 days" in " ".join(site.told)
+    assert "the provider may delete them in 4 d 22 h" in " ".join(site.told)
 
 
 # Money -----------------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from runner.ledger.records import Event, RunState, SubmissionKey
 from runner.outputs.provenance import GitState
 from runner.views.conversation import Turn
 from runner.views.jobs import JobHistory
-from runner.views.project import JobDetails, JobReport, Link, ProjectReport, SubmittedBatch
+from runner.views.project import FileLink, JobDetails, JobReport, ProjectReport, SubmittedBatch
 from runner.views.samples import Sample, Samples
-from runner.views.totals import ErrorKind, Tokens
+from runner.views.token_usage import TokenUsage
+from runner.views.totals import ErrorKind
 from tests.report.scenes import HOSTILE, NOW, view
 from tests.report.stories import partial_story, running_story
 
@@ -75,8 +76,8 @@ def short(told: JobView, **values: Any) -> JobReport:  # noqa: ANN401
             "href": None if told.state is RunState.PENDING else f"outputs/{told.revision}/",
             "spec_gone": False,
             "changed_at": None if told.state is RunState.PENDING else NOW - 600,
-            "tokens": None,
-            "account": None,
+            "tokens": TokenUsage(),
+            "details": None,
             **values,
         }
     )
@@ -87,13 +88,13 @@ def full(job_history: JobHistory, samples: Samples | None = None, **values: Any)
     told = job_history.view
     folder = told.output_dir.removeprefix("/project/") + f"/{told.revision}"
     links = tuple(
-        Link(name=name, href=f"{folder}/{name}")
+        FileLink(name=name, href=f"{folder}/{name}")
         for name in ("output.jsonl", "errors.jsonl", "run.json", "raw/")
     )
     account = JobDetails(
         job_history=job_history,
-        facts={
-            "asks": f"{told.endpoint} on {told.provider}",
+        properties={
+            "endpoint": f"{told.endpoint} on {told.provider}",
             "model": "gpt-4.1-mini",
             "input": f"data/{told.name}.jsonl",
             "spec": f"specs/{told.name}.yaml:1",
@@ -105,37 +106,42 @@ def full(job_history: JobHistory, samples: Samples | None = None, **values: Any)
         files=() if told.state is RunState.RUNNING else links,
         raw={
             SubmissionKey(job=told.name, revision=told.revision or "", shard=1, attempt=1): (
-                Link(name="output", href=f"{folder}/raw/0001-1.output.jsonl"),
+                FileLink(name="output", href=f"{folder}/raw/0001-1.output.jsonl"),
             )
         },
         samples=samples or Samples(),
     )
     return short(
         told,
-        **{"folder": folder, "account": account, "tokens": Tokens(input=1, output=2), **values},
+        **{
+            "folder": folder,
+            "details": account,
+            "tokens": TokenUsage(input=1, output=2, total=3),
+            **values,
+        },
     )
 
 
 SAMPLES: Final = Samples(
-    answered=(
+    succeeded=(
         Sample(
             custom_id="review-1",
-            asked=(
+            request=(
                 Turn(who="system", said="Answer with one word: kind or unkind."),
                 Turn(who="user", said="I loved it.\nEvery page of it."),
             ),
-            answered=(Turn(who="assistant", said="kind"),),
+            response=(Turn(who="assistant", said="kind"),),
         ),
         Sample(
             custom_id="review-2",
-            asked=(Turn(who="user", said="Never again. " * 20, left_out=1234),),
-            answered=(Turn(who="assistant", said="unkind"),),
+            request=(Turn(who="user", said="Never again. " * 20, left_out=1234),),
+            response=(Turn(who="assistant", said="unkind"),),
         ),
     ),
     failed=(
         Sample(
             custom_id="review-3",
-            asked=(Turn(who="user", said="אני אוהב את זה"),),
+            request=(Turn(who="user", said="אני אוהב את זה"),),
             code="rate_limit_exceeded",
             message="Rate limit reached for gpt-4.1-mini on tokens per min.",
         ),
@@ -151,7 +157,10 @@ def small() -> ProjectReport:
     jobs = (
         full(partial, SAMPLES),
         full(JobHistory(view=_named(running.view, "summaries"), runs=(), events=())),
-        short(view("banking77-intents"), tokens=Tokens(input=122_000, output=18_000)),
+        short(
+            view("banking77-intents"),
+            tokens=TokenUsage(input=122_000, output=18_000, total=140_000),
+        ),
         short(view("old-name", "cancelled", succeeded=1200), spec_gone=True),
         short(view("translations", "pending", revision=None, note="not reconciled yet")),
     )
@@ -161,7 +170,7 @@ def small() -> ProjectReport:
         git=GIT,
         chosen=False,
         jobs=jobs,
-        flights=(
+        batches=(
             flown("sentiment", 1, created=NOW - 86_000),
             flown("sentiment", 2, created=NOW - 80_000, queued=4000, worked=9000),
             flown("sentiment", 3, created=NOW - 70_000, status="failed", usage=None),
@@ -195,7 +204,7 @@ def _named(told: JobView, name: str) -> JobView:
 def empty() -> ProjectReport:
     """Return a project in which there is nothing yet."""
     return ProjectReport(
-        project="new", version="0.0.0", git=None, chosen=False, jobs=(), flights=(), errors=()
+        project="new", version="0.0.0", git=None, chosen=False, jobs=(), batches=(), errors=()
     )
 
 
@@ -236,14 +245,14 @@ def large(jobs: int, *, batches: int = 2, in_full: int = 40) -> ProjectReport:
                 )
             )
         else:
-            told.append(short(seen, tokens=Tokens(input=122_000 + number, output=18_000)))
+            told.append(short(seen, tokens=seen.tokens))
     return ProjectReport(
         project="surveys",
         version="0.0.0",
         git=GIT,
         chosen=False,
         jobs=tuple(told),
-        flights=tuple(flights),
+        batches=tuple(flights),
         errors=(ErrorKind(code="in neither file", count=4, jobs=tuple(names[:5]), examples=()),),
     )
 
@@ -279,21 +288,21 @@ def hostile() -> ProjectReport:
     told = full(
         JobHistory(view=seen, runs=(view(note=NASTY, revision=NASTY), seen), events=events),
         Samples(
-            answered=(Sample(custom_id=NASTY, asked=(turn,), answered=(turn,)),),
-            failed=(Sample(custom_id=NASTY, asked=(turn,), code=NASTY, message=NASTY),),
+            succeeded=(Sample(custom_id=NASTY, request=(turn,), response=(turn,)),),
+            failed=(Sample(custom_id=NASTY, request=(turn,), code=NASTY, message=NASTY),),
             note=NASTY,
         ),
         folder=NASTY,
         spec_gone=True,
     )
-    assert told.account is not None
+    assert told.details is not None
     return ProjectReport(
         project=NASTY,
         version=NASTY,
         git=GitState(commit=NASTY, branch=NASTY, dirty=True),
         chosen=True,
         jobs=(told, short(view(NASTY, "failed", note=NASTY, output_dir=NASTY), folder=NASTY)),
-        flights=tuple(
+        batches=tuple(
             flown(NASTY, number, created=NOW - 9000, id=NASTY, status=NASTY, model=NASTY)
             for number in range(3)
         ),

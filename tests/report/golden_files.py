@@ -1,21 +1,47 @@
-"""Golden files: what people read, as it was last looked at and found good.
+"""Golden files: what the user reads, as it was when somebody last reviewed it.
 
-`UPDATE_GOLDEN=1 pytest tests/report tests/cli` writes them anew; the difference is then reviewed
-like any other.
+`UPDATE_GOLDEN=1 pytest tests/report tests/cli` writes them again; review the difference like any
+other.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from runner.report.colour import Colours
+from runner.report.safe_text import columns
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
+
+GOLDEN: Final = Path(__file__).parent / "golden"
+WIDTHS: Final = (80, 200)
+_IN_COLOUR: Final = frozenset({("status-usual", 80), ("plan-every-step", 80)})
+"""Renderings with a second golden file, in colour: they have every state and every sign."""
+
+_ESCAPE_CODE: Final = re.compile(r"\x1b\[\d+m")
 
 
 def check_golden(path: Path, text: str) -> None:
-    """Compare a text with its golden file, or write that anew if the environment asks for it."""
+    """Compare a text with its golden file, or write the file if the environment requests it."""
     if os.environ.get("UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
+
+
+def check_rendering(name: str, width: int, render: Callable[[Colours], str]) -> None:
+    """Compare a rendering with its golden file, and check its width and its colours.
+
+    Without its escape codes, the rendering in colour is the rendering without colour.
+    """
+    text, coloured = render(Colours()), render(Colours(on=True))
+
+    check_golden(GOLDEN / f"{name}-{width}.txt", text)
+    if (name, width) in _IN_COLOUR:
+        check_golden(GOLDEN / f"{name}-{width}-colour.txt", coloured)
+    assert max(map(columns, text.splitlines())) <= width
+    assert _ESCAPE_CODE.sub("", coloured) == text

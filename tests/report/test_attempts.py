@@ -127,8 +127,8 @@ def test_of_very_many_attempts_only_those_with_trouble_are_told() -> None:
     text = render_history(job_history, folder="outputs/x", now=NOW).partition("\n\nHistory")[0]
 
     assert text.partition("Attempts\n")[2].splitlines() == [
-        "  30 attempts at 30 shards: 30 collected",
-        "  shard 17, attempt 1: 10 requests, 7 answered, 3 without success",
+        "  30 attempts of 30 shards: 30 collected",
+        "  shard 17, attempt 1: 10 requests, 7 succeeded, 3 failed",
         "    3 requests in neither file",
     ]
 
@@ -139,9 +139,9 @@ def test_of_very_many_attempts_only_those_with_trouble_are_told() -> None:
         ("run_started", {"requests": 3, "input": "x"}, "9f86d081884c: 3 requests from x"),
         ("run_restored", {"state": "failed"}, "9f86d081884c, failed, from its record on the disk"),
         ("run_moved", {"was_job": "a", "was_folder": "b"}, "9f86d081884c, from job a in b"),
-        ("run_reopened", {"asked": True}, "9f86d081884c, to ask what is unanswered again"),
+        ("run_reopened", {"asked": True}, "9f86d081884c, to retry the failed requests"),
         ("run_reopened", {"asked": False}, "9f86d081884c, its spec is back"),
-        ("spec_gone", {}, "no spec asks for the job any more"),
+        ("spec_gone", {}, "no spec defines the job any more"),
         ("cancel_requested", {}, "of 9f86d081884c"),
         ("outcome_unknown", {"problem": "timed out"}, "timed out"),
         ("not_sent", {"problem": "refused"}, "refused"),
@@ -173,7 +173,7 @@ def test_status_json_has_what_the_contract_says() -> None:
 
 
 def test_show_json_has_the_runs_and_the_events() -> None:
-    shape = history_json(partial_story(), folder="outputs/x")
+    shape = history_json(partial_story(), folder="outputs/x", now=NOW)
 
     assert shape["name"] == "sentiment"
     assert [run["revision"] for run in shape["runs"]] == ["2c26b46b68ff", REVISION]
@@ -208,16 +208,16 @@ TOKENS = "about 352,000 prompt tokens at 3.5 bytes each"
 @pytest.mark.parametrize(
     ("words", "summary"),
     [
-        (["point_latest"], "Plan: tidy up."),
-        (["adopt_file"], "Plan: settle what is unknown."),
-        (["retract"], "Plan: settle what is unknown."),
+        (["point_latest"], "Plan: clean up."),
+        (["adopt_file"], "Plan: resolve uncertain submissions."),
+        (["retract"], "Plan: resolve uncertain submissions."),
         (
             ["submit", "collect"],
             f"Plan: submit 1 batch (3,080 requests, 1.2 MB, {TOKENS}), collect 1 batch.",
         ),
         (["observe"], "Nothing to do: 1 job up to date."),
         (["stuck"], "Nothing to do now: 1 stuck."),
-        (["publish", "wait", "stuck"], "Plan: publish 1 run; 1 shard to wait for; 1 stuck."),
+        (["publish", "wait", "stuck"], "Plan: publish 1 run; 1 shard waiting; 1 stuck."),
     ],
     ids=str,
 )
@@ -237,25 +237,25 @@ def test_a_plan_of_nothing_valid_says_so() -> None:
     assert render_plan(nothing) == "Nothing to do: no valid job.\n"
 
 
-DONE = ", 3,080 of 3,080 done, 0 failed"
+COUNTS = ", 3,080 of 3,080 requests, 0 failed"
 UNCOUNTED: dict[str, Any] = {"request_counts": None, "expires_at": None}
 
 
 @pytest.mark.parametrize(
-    ("batch", "describe_event"),
+    ("batch", "line"),
     [
-        ({"created_at": None}, f"completed{DONE}"),
-        ({"completed_at": None}, f"completed{DONE}"),
-        ({"completed_at": int(NOW)}, f"completed{DONE}, after 2 h"),
-        ({"status": "expired", "expired_at": int(NOW)}, f"expired{DONE}, after 2 h"),
-        ({"status": "failed", "failed_at": int(NOW) - 7100}, f"failed{DONE}, after 1 min 40 s"),
-        ({"status": "cancelled", "cancelled_at": int(NOW)}, f"cancelled{DONE}, after 2 h"),
-        ({"status": "validating"} | UNCOUNTED, "validating, for 2 h now"),
-        ({"status": "of_tomorrow"} | UNCOUNTED, "of_tomorrow, for 2 h now"),
+        ({"created_at": None}, f"completed{COUNTS}"),
+        ({"completed_at": None}, f"completed{COUNTS}"),
+        ({"completed_at": int(NOW)}, f"completed{COUNTS}, took 2 h"),
+        ({"status": "expired", "expired_at": int(NOW)}, f"expired{COUNTS}, took 2 h"),
+        ({"status": "failed", "failed_at": int(NOW) - 7100}, f"failed{COUNTS}, took 1 min 40 s"),
+        ({"status": "cancelled", "cancelled_at": int(NOW)}, f"cancelled{COUNTS}, took 2 h"),
+        ({"status": "validating"} | UNCOUNTED, "validating, created 2 h ago"),
+        ({"status": "of_tomorrow"} | UNCOUNTED, "of_tomorrow, created 2 h ago"),
     ],
     ids=str,
 )
-def test_a_batch_says_how_long_it_took(batch: dict[str, Any], describe_event: str) -> None:
+def test_a_batch_says_how_long_it_took(batch: dict[str, Any], line: str) -> None:
     key = f"sentiment/{REVISION}/0001/1"
     shown = raw_batch(**batch)
     events = (event(0, "submitted", submission=key, batch=shown["id"], status="validating"),)
@@ -264,4 +264,4 @@ def test_a_batch_says_how_long_it_took(batch: dict[str, Any], describe_event: st
         JobHistory(view=view(batches=(shown,)), runs=(), events=events), folder="x", now=NOW
     )
 
-    assert f"    {shown['id']}  {describe_event}" in text.splitlines()
+    assert f"    {shown['id']}  {line}" in text.splitlines()

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from runner.ledger.records import RunState
-from runner.report.colour import Colours
 from runner.report.history import render_events
 from runner.report.hooks import render_hooks
 from runner.report.job import render_history
 from runner.report.orphans import render_orphans
 from runner.report.plan import render_plan
-from runner.report.safe_text import columns
 from runner.report.status import render_status
 from runner.report.verify import render_verification
 from runner.views.jobs import JobHistory
 from tests.report import findings
-from tests.report.golden_files import check_golden
+from tests.report.golden_files import WIDTHS, check_rendering
 from tests.report.plans import PLANS
 from tests.report.scenes import NOW, raw_batch, view
 from tests.report.stories import event, long_story, partial_story, running_story
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from runner.ledger.records import Event
     from runner.views.jobs import JobView
-
-GOLDEN: Final = Path(__file__).parent / "golden"
-WIDTHS: Final = (80, 200)
 
 
 def usual_jobs() -> list[JobView]:
@@ -117,21 +108,11 @@ STORIES: Final[dict[str, JobHistory]] = {
 }
 
 
-def check_drawn(name: str, width: int, draw: Callable[[Colours], str]) -> None:
-    """Hold a rendering against its golden files, without colour and with it, and its width."""
-    text, coloured = draw(Colours()), draw(Colours(on=True))
-
-    check_golden(GOLDEN / f"{name}-{width}.txt", text)
-    check_golden(GOLDEN / f"{name}-{width}-colour.txt", coloured)
-    assert max(map(columns, text.splitlines())) <= width
-    assert re.sub(r"\x1b\[\d+m", "", coloured) == text
-
-
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("wide", [False, True], ids=["table", "wide"])
 @pytest.mark.parametrize("name", JOBS)
 def test_status(name: str, wide: bool, width: int) -> None:  # noqa: FBT001 -- of a table
-    check_drawn(
+    check_rendering(
         f"status-{name}{'-wide' if wide else ''}",
         width,
         lambda colours: render_status(JOBS[name], now=NOW, wide=wide, width=width, colours=colours),
@@ -141,25 +122,17 @@ def test_status(name: str, wide: bool, width: int) -> None:  # noqa: FBT001 -- o
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", PLANS)
 def test_plan(name: str, width: int) -> None:
-    text = render_plan(PLANS[name], width=width)
-
-    check_golden(GOLDEN / f"plan-{name}-{width}.txt", text)
-    assert max(map(columns, text.splitlines())) <= width
-
-
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", PLANS)
-def test_plan_in_colour(name: str, width: int) -> None:
-    text = render_plan(PLANS[name], width=width, colours=Colours(on=True))
-
-    check_golden(GOLDEN / f"plan-{name}-{width}-colour.txt", text)
-    assert re.sub(r"\x1b\[\d+m", "", text) == render_plan(PLANS[name], width=width)
+    check_rendering(
+        f"plan-{name}",
+        width,
+        lambda colours: render_plan(PLANS[name], width=width, colours=colours),
+    )
 
 
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("name", STORIES)
 def test_show(name: str, width: int) -> None:
-    check_drawn(
+    check_rendering(
         f"show-{name}",
         width,
         lambda colours: render_history(
@@ -179,7 +152,7 @@ def test_show_the_whole(width: int) -> None:
     before = dataclasses.replace(job_history.runs[0], batches=(first,), attempts=1)
     job_history = dataclasses.replace(job_history, runs=(before, job_history.view))
 
-    check_drawn(
+    check_rendering(
         "show-whole",
         width,
         lambda colours: render_history(
@@ -190,7 +163,7 @@ def test_show_the_whole(width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_events(width: int) -> None:
-    check_drawn(
+    check_rendering(
         "events", width, lambda colours: render_events(every_event(), width=width, colours=colours)
     )
 
@@ -225,7 +198,7 @@ def test_nothing_is_shortened_where_there_is_no_terminal(name: str, wide: bool) 
 def test_a_pipe_gets_the_same_columns_whatever_is_under_way(name: str) -> None:
     head = render_status(JOBS[name], now=NOW, width=None).splitlines()[0]
 
-    assert head.split() == ["JOB", "STATE", "DONE", "FAILED", "TOTAL", "BATCHES", "REVISION"]
+    assert head.split() == ["JOB", "STATE", "SUCCEEDED", "FAILED", "TOTAL", "BATCHES", "REVISION"]
 
 
 def test_of_very_many_jobs_the_notes_end_and_a_sum_is_drawn() -> None:
@@ -255,7 +228,7 @@ def test_show_says_what_to_do_next(state: RunState) -> None:
         RunState.RUNNING: "`runner reconcile --wait sentiment`",
         RunState.SUCCEEDED: "outputs/x/output.jsonl",
         RunState.PARTIAL: "`runner retry sentiment`",
-        RunState.FAILED: "mend what the note says",
+        RunState.FAILED: "fix the cause in the spec or its input",
         RunState.CANCELLED: "`runner retry sentiment`",
     }[state]
     assert wanted in advice
@@ -269,7 +242,7 @@ def test_a_job_without_a_spec_is_told_to_have_none() -> None:
 
     text = render_history(job_history, folder="outputs/x", now=NOW)
 
-    assert "no spec asks for the job any more; put it back to go on" in text
+    assert "no spec defines the job any more; restore the spec to continue" in text
     assert "runner retry" not in text
 
 
@@ -277,7 +250,7 @@ def test_a_job_without_a_spec_is_told_to_have_none() -> None:
 @pytest.mark.parametrize("name", ["whole", "doubtful"])
 def test_verify(name: str, width: int) -> None:
     found = {"whole": findings.WHOLE, "doubtful": findings.DOUBTFUL}[name]
-    check_drawn(
+    check_rendering(
         f"verify-{name}",
         width,
         lambda colours: render_verification(found, width=width, colours=colours),
@@ -286,7 +259,7 @@ def test_verify(name: str, width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_orphans(width: int) -> None:
-    check_drawn(
+    check_rendering(
         "orphans",
         width,
         lambda colours: render_orphans(findings.ORPHANS, width=width, colours=colours),
@@ -295,7 +268,7 @@ def test_orphans(width: int) -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_notify(width: int) -> None:
-    check_drawn(
+    check_rendering(
         "notify",
         width,
         lambda colours: render_hooks(findings.HOOKS, width=width, colours=colours),

@@ -53,7 +53,7 @@ def test_what_happened_to_a_batch_is_in_fields() -> None:
         tally=RequestCounts(total=9),
     )
 
-    assert shape(Entry.of_tidings(notice)) == HEAD | {
+    assert shape(Entry.of_notice(notice)) == HEAD | {
         "event": "batch_changed",
         "job": "sentiment",
         "message": "seven are done",
@@ -69,7 +69,7 @@ def test_what_happened_to_a_batch_is_in_fields() -> None:
 def test_what_a_provider_refused_is_in_fields() -> None:
     notice = Notice(job="sentiment", what=str(REFUSED), trouble=True, event="held", error=REFUSED)
 
-    assert shape(Entry.of_tidings(notice)) == HEAD | {
+    assert shape(Entry.of_notice(notice)) == HEAD | {
         "level": "error",
         "event": "held",
         "job": "sentiment",
@@ -114,7 +114,7 @@ def test_a_problem_says_where_it_is(problem: Problem, place: dict[str, Any]) -> 
     ids=str,
 )
 def test_an_error_is_what_the_exit_code_tells_of_too(notice: Notice, level: Level) -> None:
-    assert Entry.of_tidings(notice).level is level
+    assert Entry.of_notice(notice).level is level
 
 
 def test_what_ended_the_command_names_its_kind() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from runner.ledger.records import RunState
 from runner.report.metrics import MOST_JOBS, render_metrics
+from runner.views.token_usage import TokenUsage
 from runner.views.totals import JobTotals, ProjectTotals
 from tests.report.exposition import read
 
@@ -25,9 +26,9 @@ FIGURES: Final = ProjectTotals(
             succeeded=3,
             failed=1,
             pending=6,
-            tokens={"input": 40, "output": 12},
+            tokens=TokenUsage(input=40, output=12, total=52),
         ),
-        JobTotals(name="acl.2", state=RunState.PENDING, tokens={}),
+        JobTotals(name="acl.2", state=RunState.PENDING),
     ),
     in_flight={("lab", "in_progress"): 2, ("lab", "finalizing"): 1},
     oldest=1_769_860_000.5,

@@ -9,16 +9,14 @@ from base64 import b64encode
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from runner.cli.commands.report import page_assets
 from runner.report.page.document import render_page
-from runner.report.page.script import SCRIPT
-from runner.report.page.style import STYLE
 from tests.report.dossiers import MARKUP, empty, hostile, large, small
-from tests.report.golden_files import check_golden
+from tests.report.golden_files import GOLDEN, check_golden
 from tests.report.reading import read_page
 from tests.report.scenes import NOW
 
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 
     from runner.views.project import ProjectReport
 
-GOLDEN = Path(__file__).parent / "golden"
+ASSETS: Final = page_assets()
 DOSSIERS: Final[dict[str, Callable[[], ProjectReport]]] = {
     "small": small,
     "empty": empty,
@@ -43,7 +41,7 @@ each_dossier = pytest.mark.parametrize("kind", DOSSIERS)
 
 @cache
 def rendered(kind: str) -> str:
-    return render_page(DOSSIERS[kind](), now=NOW)
+    return render_page(DOSSIERS[kind](), assets=ASSETS, now=NOW)
 
 
 @cache
@@ -56,7 +54,7 @@ def identified(page: Element) -> dict[str, Element]:
 
 
 def test_a_small_page() -> None:
-    page = rendered("small").replace(STYLE, "\n").replace(SCRIPT, "\n")
+    page = rendered("small").replace(ASSETS.style, "\n").replace(ASSETS.script, "\n")
 
     # A line for each element that stands for itself, so that a difference can be read.
     spread = re.sub(r"(?=<(?:section|figure|details|tr|li|h[1-5]|div|rect|text|p)\b)", "\n", page)
@@ -65,7 +63,7 @@ def test_a_small_page() -> None:
 
 @each_dossier
 def test_the_same_values_make_the_same_page(kind: str) -> None:
-    assert render_page(DOSSIERS[kind](), now=NOW) == rendered(kind)
+    assert render_page(DOSSIERS[kind](), assets=ASSETS, now=NOW) == rendered(kind)
 
 
 # Safety --------------------------------------------------------------------------------------
@@ -129,17 +127,19 @@ def test_no_character_moves_or_turns_anything(kind: str) -> None:
 
 
 def test_a_bidirectional_trick_in_a_prompt_is_seen_and_its_lines_are_kept() -> None:
-    said = [one.text for one in read("hostile").all("div") if one.attributes.get("class") == "said"]
+    messages = [
+        one.text for one in read("hostile").all("div") if one.attributes.get("class") == "message"
+    ]
 
-    assert said
-    assert all("\N{REPLACEMENT CHARACTER}right to left" in text for text in said)
-    assert all(" line\nbreak" in text for text in said)
+    assert messages
+    assert all("\N{REPLACEMENT CHARACTER}right to left" in text for text in messages)
+    assert all(" line\nbreak" in text for text in messages)
 
 
 def test_the_script_and_the_style_can_be_written_in_any_encoding() -> None:
-    assert SCRIPT.isascii()
-    assert STYLE.isascii()
-    assert "</" not in SCRIPT + STYLE
+    assert ASSETS.script.isascii()
+    assert ASSETS.style.isascii()
+    assert "</" not in ASSETS.script + ASSETS.style
 
 
 # For everybody -------------------------------------------------------------------------------
@@ -250,7 +250,9 @@ def test_an_empty_project_says_so() -> None:
 
 def test_of_a_project_of_one_job_its_section_is_open() -> None:
     project_report = small()
-    page = read_page(render_page(replace(project_report, jobs=project_report.jobs[:1]), now=NOW))
+    page = read_page(
+        render_page(replace(project_report, jobs=project_report.jobs[:1]), assets=ASSETS, now=NOW)
+    )
 
     [job] = [one for one in page.all("details") if one.attributes["class"] == "job"]
     assert "open" in job.attributes
@@ -260,7 +262,7 @@ def test_samples_stand_side_by_side_and_say_what_was_cut() -> None:
     samples = [one for one in read("small").all("div") if one.attributes.get("class") == "sample"]
     first, second, third = (one.text for one in samples)
 
-    assert re.search(r"(?s)review-1.*Asked.*user.*it\.\nEvery page.*Answered.*kind", first)
+    assert re.search(r"(?s)review-1.*Request.*user.*it\.\nEvery page.*Response.*kind", first)
     assert "and 1,234 characters more" in second
     assert re.search(r"Failed.*rate_limit_exceeded: Rate limit reached", third)
 
@@ -297,7 +299,7 @@ def test_very_many_batches_are_drawn_together() -> None:
 def test_a_thousand_jobs_take_less_than_two_megabytes_and_three_seconds() -> None:
     project_report = large(1000)
     began = time.perf_counter()
-    page = render_page(project_report, now=NOW)
+    page = render_page(project_report, assets=ASSETS, now=NOW)
 
     assert time.perf_counter() - began < 3
     assert len(page.encode()) < 2_000_000

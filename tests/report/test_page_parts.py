@@ -1,4 +1,4 @@
-"""The parts of the page: markup, courses of batches, axes, and what is drawn of numbers."""
+"""The parts of the page: markup, phases of batches, axes, and what is drawn of numbers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.batch import Batch
-from runner.report.page.charts import queue_time, tokens_over_time, work_rate
-from runner.report.page.course import PHASES, course_of, throughput
+from runner.report.page.charts import queue_time_figure, throughput, throughput_figure, token_figure
 from runner.report.page.markup import Html, element, passage, text
 from runner.report.page.scale import STEPS, TimeScale, step_for
-from runner.report.page.timeline import timeline
+from runner.report.page.timeline import timeline_figures
 from tests.report.dossiers import flown, large
 from tests.report.reading import read_page
 from tests.report.scenes import NOW
@@ -76,79 +75,36 @@ def test_attributes_that_are_none_or_false_are_left_out() -> None:
     assert made == '<input class="a" hidden data-v="0" x="1.5">'
 
 
-# Courses -------------------------------------------------------------------------------------
+# Phases --------------------------------------------------------------------------------------
 
 
-def test_the_course_of_a_batch_that_completed() -> None:
-    course = course_of(
-        batch(created_at=T, in_progress_at=T + 60, finalizing_at=T + 300, completed_at=T + 310), NOW
-    )
+def test_the_rate_is_that_of_the_requests_answered_in_progress() -> None:
+    done = batch(created_at=T, in_progress_at=T + 60, finalizing_at=T + 300, completed_at=T + 310)
 
-    assert course is not None
-    assert course.over
-    assert [(phase.name, phase.seconds) for phase in course.phases] == [
-        ("validating", 60),
-        ("in_progress", 240),
-        ("finalizing", 10),
-    ]
-    assert throughput(batch(), course) == 2.0
+    assert throughput(done, NOW) == 2.0
+    assert throughput(batch("in_progress", created_at=T, in_progress_at=T + 60), NOW) is None
 
 
-def test_a_batch_at_work_goes_on_until_now_and_its_phase_has_no_length_yet() -> None:
-    course = course_of(batch("in_progress", created_at=T, in_progress_at=T + 60), NOW)
-
-    assert course is not None
-    assert not course.over
-    assert course.ends == NOW
-    assert (course.seconds("validating"), course.seconds("in_progress")) == (60, None)
-
-
-@pytest.mark.parametrize("created", [None, 0, -5, 10**12, int(NOW) + 10**6])
-def test_a_batch_without_a_time_that_can_be_one_has_no_course(created: int | None) -> None:
-    assert course_of(batch(created_at=created), NOW) is None
-
-
-def test_times_that_go_backwards_are_left_out() -> None:
-    course = course_of(
-        batch(created_at=T, in_progress_at=T - 100, finalizing_at=T + 50, completed_at=T + 20), NOW
-    )
-
-    assert course is not None
-    assert [(phase.name, phase.seconds) for phase in course.phases] == [("validating", 20)]
-
-
-def test_work_of_no_time_is_taken_to_have_taken_a_second() -> None:
+def test_work_of_no_time_counts_as_a_second() -> None:
     done = batch(created_at=T, in_progress_at=T, finalizing_at=T, completed_at=T)
-    course = course_of(done, NOW)
 
-    assert course is not None
-    assert throughput(done, course) == 480
+    assert throughput(done, NOW) == 480
 
 
-AT = st.none() | st.integers(T - 2000, T + 12_000) | st.integers()
+def test_a_batch_of_which_no_phase_is_reported_has_a_bar_that_says_so() -> None:
+    [bar] = timeline_figures(
+        [flown("a", 1, created=T, in_progress_at=None, finalizing_at=None)], NOW
+    )
+
+    assert 'class="unreported"' in bar
+    assert "phase not reported" in bar
+    assert 'class="in_progress"' not in bar
 
 
-@given(
-    st.sampled_from(["validating", "in_progress", "completed", "failed", "expired", "odd"]),
-    st.dictionaries(
-        st.sampled_from(
-            ["created_at", "in_progress_at", "finalizing_at", "completed_at", "failed_at",
-             "expired_at", "cancelling_at"]
-        ),
-        AT,
-    ),
-)  # fmt: skip
-def test_a_course_has_no_holes_and_never_runs_backwards(
-    status: str, times: dict[str, int | None]
-) -> None:
-    course = course_of(batch(status, **times), NOW)
+def test_a_batch_whose_end_is_not_reported_has_no_length() -> None:
+    [bar] = timeline_figures([flown("a", 1, created=T, completed_at=None)], NOW)
 
-    if course is not None:
-        names = [phase.name for phase in course.phases]
-        assert names == [name for name in PHASES if name in names]
-        assert all(phase.seconds >= 0 for phase in course.phases)
-        for before, after in zip(course.phases, course.phases[1:], strict=False):
-            assert before.ends == after.begins
+    assert "completed after" not in bar
 
 
 # Axes ----------------------------------------------------------------------------------------
@@ -177,7 +133,7 @@ def test_a_step_holds_what_it_has_to(seconds: float, most: int) -> None:
 
 def test_of_few_batches_the_middle_is_told_and_nothing_drawn() -> None:
     [one] = [flown("a", 1, created=T, queued=90, worked=60)]
-    made = queue_time([one], NOW)
+    made = queue_time_figure([one], NOW)
 
     assert made is not None
     assert "1 min 30 s" in made
@@ -187,10 +143,10 @@ def test_of_few_batches_the_middle_is_told_and_nothing_drawn() -> None:
 def test_of_no_batches_there_is_nothing() -> None:
     waiting = flown("a", 1, created=T, status="in_progress", usage=None, request_counts=None)
 
-    assert list(timeline([], NOW)) == []
-    assert work_rate([waiting], NOW) is None
-    assert tokens_over_time([waiting], NOW) is None
-    assert tokens_over_time([flown("a", 1, created=T)], NOW) is None, "the summary has it"
+    assert list(timeline_figures([], NOW)) == []
+    assert throughput_figure([waiting], NOW) is None
+    assert token_figure([waiting], NOW) is None
+    assert token_figure([flown("a", 1, created=T)], NOW) is None, "the summary has it"
 
 
 @pytest.mark.parametrize("queued", [(1, 2, 3), (0, 10**6, 5), (70, 70, 70), (5000, 20_000, 90_000)])
@@ -199,7 +155,7 @@ def test_the_columns_of_a_histogram_count_every_batch(queued: tuple[int, ...]) -
         flown("a", number, created=int(NOW) - 2 * 10**6, queued=seconds)
         for number, seconds in enumerate(queued)
     ]
-    made = queue_time(flights, NOW)
+    made = queue_time_figure(flights, NOW)
 
     assert made is not None
     counts = [int(cell.text) for cell in read_page(made).all("td")]
@@ -208,8 +164,8 @@ def test_the_columns_of_a_histogram_count_every_batch(queued: tuple[int, ...]) -
 
 
 def test_the_sums_of_tokens_over_time_are_those_of_the_batches() -> None:
-    flights = large(50).flights
-    made = tokens_over_time(flights, NOW)
+    flights = large(50).batches
+    made = token_figure(flights, NOW)
 
     assert made is not None
     rows = read_page(made).all("tbody")[0].all("tr")
@@ -219,7 +175,7 @@ def test_the_sums_of_tokens_over_time_are_those_of_the_batches() -> None:
 
 
 def test_bars_lie_within_their_drawing_and_name_their_batch() -> None:
-    [made] = timeline(large(20).flights, NOW)
+    [made] = timeline_figures(large(20).batches, NOW)
     bars = read_page(made).all("g")
 
     assert len(bars) == 40

@@ -139,7 +139,7 @@ def hostile_renderings() -> dict[str, str]:
         ),
     )
     waits = [Wait(run=run(job="sentiment"), key=None, reason=HOSTILE, is_problem=True)]
-    lines = run_progress_lines(run_progress(waits), unix=NOW, most=9, width=80)
+    lines = run_progress_lines(run_progress(waits, NOW), unix=NOW, most=9, width=80)
     moving = [Transfer.begin(job=HOSTILE, what=HOSTILE, total=9, now=0) for _ in range(2)]
     return {
         "status": render_status([bad], now=NOW),
@@ -155,7 +155,7 @@ def hostile_renderings() -> dict[str, str]:
         "transfers": "\n".join(transfer_lines(moving, now=0, most=9, width=200)),
         "log": Entry(message=HOSTILE, job=HOSTILE, facts={"status": HOSTILE}).line(at=NOW),
         "status --json": to_json([job_json(bad)]),
-        "show --json": to_json(history_json(job_history, folder=HOSTILE)),
+        "show --json": to_json(history_json(job_history, folder=HOSTILE, now=NOW)),
         "plan --json": to_json(plan_json(plan, (Problem(path="x", message=HOSTILE),))),
     }
 

@@ -7,39 +7,42 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import yaml
 
-from runner.report.schedule import Interval, ScheduleTarget, cron, systemd
-from runner.report.schedule_elsewhere import github_actions, kubernetes
-from tests.report.golden_files import check_golden
+from runner.cli.commands.schedule import read_templates
+from runner.report.schedule import (
+    Interval,
+    Scheduler,
+    ScheduleTarget,
+    render_schedule,
+    schedule_notes,
+)
+from tests.report.golden_files import GOLDEN, check_golden
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-GOLDEN: Final = Path(__file__).parent / "golden"
 PLACE: Final = ScheduleTarget(
     name="acl",
     program="/venv/bin/runner",
     folder="/projects/acl",
-    within="batch/acl",
-    state=(".runner", "outputs"),
+    repository_folder="batch/acl",
+    ledger=".runner",
+    outputs="outputs",
     variables=("OPENAI_API_KEY", "HOOK_URL"),
     requirement="batch-runner[notify]==0.1.0",
     every=Interval(minutes=10),
 )
-ALL: Final[dict[str, Callable[[ScheduleTarget], tuple[str, list[str]]]]] = {
-    "schedule-cron": cron,
-    "schedule-systemd": systemd,
-    "schedule-github-actions": github_actions,
-    "schedule-kubernetes": kubernetes,
-}
 HOSTILE: Final = replace(
     PLACE, folder="""/projects/50% off "it's" $HOME \\n;x""", program="/my venv/bin/runner"
 )
+
+
+def render(scheduler: Scheduler, place: ScheduleTarget = PLACE) -> str:
+    return render_schedule(scheduler, place, read_templates(scheduler))
 
 
 class Unit(configparser.ConfigParser):
@@ -59,27 +62,27 @@ def units(text: str) -> dict[str, Unit]:
 
 
 def workflow(place: ScheduleTarget = PLACE) -> Any:  # noqa: ANN401 -- what YAML holds
-    return yaml.safe_load(github_actions(place)[0])
+    return yaml.safe_load(render(Scheduler.GITHUB_ACTIONS, place))
 
 
 def manifests(place: ScheduleTarget = PLACE) -> tuple[Any, Any]:
-    claim, job = yaml.safe_load_all(kubernetes(place)[0])
+    claim, job = yaml.safe_load_all(render(Scheduler.KUBERNETES, place))
     return claim, job
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_snippets_and_what_to_do_with_them(name: str) -> None:
-    snippet, notes = ALL[name](PLACE)
+@pytest.mark.parametrize("scheduler", Scheduler)
+def test_schedules_and_how_to_put_them_into_effect(scheduler: Scheduler) -> None:
+    notes = "".join(f"note: {note}\n" for note in schedule_notes(scheduler, PLACE))
 
-    told = "".join(f"note: {note}\n" for note in notes)
-    check_golden(GOLDEN / f"{name}.txt", f"{snippet}--\n{told}")
+    check_golden(GOLDEN / f"schedule-{scheduler}.txt", f"{render(scheduler)}--\n{notes}")
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_without_variables_nothing_is_said_of_them(name: str) -> None:
-    snippet, notes = ALL[name](replace(PLACE, variables=()))
+@pytest.mark.parametrize("scheduler", Scheduler)
+def test_without_variables_there_is_no_file_and_no_secret_for_them(scheduler: Scheduler) -> None:
+    place = replace(PLACE, variables=())
 
-    assert not re.search(r"(?i)secret|\benv\b|environ", snippet + "".join(notes))
+    text = render(scheduler, place) + "".join(schedule_notes(scheduler, place))
+    assert not re.search(r"(?i)secret|\benv\b|environ", text)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ def test_without_variables_nothing_is_said_of_them(name: str) -> None:
     ],
 )
 def test_how_often(text: str, fields: str, calendar: str, words: str) -> None:
-    every = Interval.read(text)
+    every = Interval.parse(text)
 
     assert (every.cron, every.calendar, str(every)) == (fields, calendar, words)
 
@@ -106,12 +109,12 @@ def test_how_often(text: str, fields: str, calendar: str, words: str) -> None:
 )
 def test_a_time_that_divides_no_hour_and_no_day_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="divides neither an hour nor a day"):
-        Interval.read(text)
+        Interval.parse(text)
 
 
 @pytest.mark.parametrize("place", [PLACE, HOSTILE], ids=["plain", "hostile"])
 def test_cron_runs_the_command_in_the_folder(place: ScheduleTarget) -> None:
-    *_, line = cron(place)[0].splitlines()
+    *_, line = render(Scheduler.CRON, place).splitlines()
     *when, command = line.split(maxsplit=5)
 
     assert len(when) == 5
@@ -132,7 +135,7 @@ def test_cron_runs_the_command_in_the_folder(place: ScheduleTarget) -> None:
 
 
 def test_the_units_use_settings_that_exist() -> None:
-    found = units(systemd(PLACE)[0])
+    found = units(render(Scheduler.SYSTEMD))
 
     assert {name: {part: set(unit[part]) for part in unit.sections()} for name, unit in
             found.items()} == {
@@ -153,7 +156,8 @@ def test_the_units_use_settings_that_exist() -> None:
 def test_systemd_takes_the_units(place: ScheduleTarget, tmp_path: Path) -> None:
     true = shutil.which("true") or ""
     for name, content in re.findall(
-        r"(?ms)^# \S+/(\S+)$(.*?)(?=^# |\Z)", systemd(replace(place, program=true))[0]
+        r"(?ms)^# \S+/(\S+)$(.*?)(?=^# |\Z)",
+        render(Scheduler.SYSTEMD, replace(place, program=true)),
     ):
         (tmp_path / name).write_text(content)
 
@@ -206,7 +210,7 @@ def test_the_workflow_keeps_the_ledger_whatever_the_pass_came_to() -> None:
 
 
 def test_a_project_that_is_its_repository_needs_no_folder() -> None:
-    snippet, _ = github_actions(replace(PLACE, within="."))
+    snippet = render(Scheduler.GITHUB_ACTIONS, replace(PLACE, repository_folder="."))
 
     assert "- run: runner reconcile\n" in snippet
     assert "\n            .runner\n            outputs\n" in snippet

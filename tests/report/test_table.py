@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runner.report.csv_output import to_csv
 from runner.report.safe_text import columns, plain
-from runner.report.table import Column, flow, lay_out
+from runner.report.table import Column, flow_cells, render_table
 from tests.report.scenes import HOSTILE
 
 HEADS = (
@@ -29,7 +29,7 @@ ROWS = st.lists(
 
 @given(ROWS, st.integers(25, 120))
 def test_a_table_keeps_to_its_width(rows: list[tuple[str, ...]], width: int) -> None:
-    table = lay_out(HEADS, rows, width)
+    table = render_table(HEADS, rows, width)
 
     assert max(map(columns, table.lines)) <= width
     assert len(table.lines) == len(rows) + 1
@@ -37,7 +37,7 @@ def test_a_table_keeps_to_its_width(rows: list[tuple[str, ...]], width: int) -> 
 
 @given(ROWS)
 def test_without_a_limit_a_table_has_everything(rows: list[tuple[str, ...]]) -> None:
-    table = lay_out(HEADS, rows, None)
+    table = render_table(HEADS, rows, None)
 
     assert table.left_out == ()
     for row, line in zip(rows, table.lines[1:], strict=True):
@@ -47,20 +47,20 @@ def test_without_a_limit_a_table_has_everything(rows: list[tuple[str, ...]]) -> 
 def test_what_matters_least_is_left_out_first_and_what_fits_is_kept() -> None:
     rows = [("a-long-name", "7", "x" * 10, "y" * 3, "what happened")]
 
-    assert lay_out(HEADS, rows, 60).left_out == ()
-    assert lay_out(HEADS, rows, 45).left_out == ("SECOND",)
-    assert lay_out(HEADS, rows, 40).left_out == ("FIRST",)  # SECOND is narrow enough
-    narrow = lay_out(HEADS, rows, 25)
+    assert render_table(HEADS, rows, 60).left_out == ()
+    assert render_table(HEADS, rows, 45).left_out == ("SECOND",)
+    assert render_table(HEADS, rows, 40).left_out == ("FIRST",)  # SECOND is narrow enough
+    narrow = render_table(HEADS, rows, 25)
     assert narrow.left_out == ("FIRST", "SECOND")
     assert narrow.lines[1] == "a-long-na…  7  what happ…"
 
 
 def test_colour_is_put_on_where_it_was_asked_for() -> None:
-    coloured = lay_out(
+    coloured = render_table(
         HEADS,
         [("a", "1", "b", "c", "d")],
         None,
-        coloured=lambda row, at, cell: f"<{row}{at}{cell}>",
+        colour_cell=lambda row, at, cell: f"<{row}{at}{cell}>",
     )
 
     assert coloured.lines[1] == "<00a   >  <011>  <02b    >  <03c     >  <04d>"
@@ -68,7 +68,7 @@ def test_colour_is_put_on_where_it_was_asked_for() -> None:
 
 @given(st.lists(TEXT, max_size=9), st.integers(12, 60))
 def test_what_flows_keeps_to_its_width_and_its_order(cells: list[str], width: int) -> None:
-    lines = flow(cells, width, indent=2)
+    lines = flow_cells(cells, width, indent=2)
 
     assert all(columns(line) <= width for line in lines)
     if all(columns(cell) <= width - 2 for cell in cells):

@@ -20,7 +20,7 @@ from runner.reconcile.context import Context, ProviderPool
 from runner.reconcile.passes import reconcile_once
 from runner.spec.load import load_specs
 from runner.spec.project import find_project
-from runner.views.jobs import overview
+from runner.views.jobs import job_views
 from runner.views.preview import preview
 from tests.simulation.transport import WorldTransport
 from tests.simulation.world import VirtualClock
@@ -177,7 +177,7 @@ class Site:
         project = find_project(self.root, {"KEY": "sk-test"})
         ledger = Ledger.open_read_only(project.ledger, clock=self.clock)
         with contextlib.nullcontext() if ledger is None else ledger:
-            return overview(project, load_specs(project, (), start=self.root).selected, ledger)
+            return job_views(project, load_specs(project, (), start=self.root).selected, ledger)
 
     def results(self, job: str = "job") -> tuple[list[str], list[str]]:
         """Return the custom_ids of output.jsonl and errors.jsonl of a job's latest run."""

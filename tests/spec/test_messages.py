@@ -22,7 +22,7 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
     ("more", "expected"),
     [
         ("name: Big", f'3:7: name: "Big" is no name; {NAME}'),
-        (f"name: {'a' * 64}", f'3:7: name: "{"a" * 57}..." is no name; {NAME}'),
+        (f"name: {'a' * 64}", f'3:7: name: "{"a" * 59}…" is no name; {NAME}'),
         ("name: 7", '3:7: name: 7 is a number; write "7" in quotes'),
         ("name: true", '3:7: name: true is a boolean; write "true" in quotes'),
         ("name: [a]", "3:7: name: expected one text, not a list"),
@@ -76,7 +76,7 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
         ),
         (
             f"metadata: {{{'k' * 65}: x}}",
-            (f'3:12: metadata: the key "{"k" * 57}..." has 65 characters; at most 64 fit'),
+            (f'3:12: metadata: the key "{"k" * 59}…" has 65 characters; at most 64 fit'),
         ),
         (f"metadata: {{k: {'v' * 513}}}", "3:15: metadata.k: has 513 characters; at most 512 fit"),
         (

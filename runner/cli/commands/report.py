@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,6 +15,9 @@ from runner.cli.exit_codes import Command
 from runner.cli.options import jobs_argument
 from runner.cli.output import note, print_problems, write_output
 from runner.cli.session import open_project, open_specs, read_ledger, recorded_jobs
+
+if TYPE_CHECKING:
+    from runner.report.page.document import Assets
 
 _STDOUT: Final = "-"
 _MAX_SAMPLES: Final = 50
@@ -63,10 +67,10 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
             specs.gone if jobs else sorted(known),
             ledger,
             chosen=bool(jobs),
-            beside=Path.cwd() if target is None else target.parent,
+            page_folder=Path.cwd() if target is None else target.parent,
             samples=samples,
         )
-    page = render_page(project_report, now=time.time())
+    page = render_page(project_report, assets=page_assets(), now=time.time())
     print_problems(specs.problems)
     if target is None:
         write_output(_encodable(page))
@@ -75,6 +79,17 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
         write_whole(target, content)
         note(f"{output}: {plural(len(project_report.jobs), 'job')}, {size(len(content))}")
     return 2 if specs.problems else 0
+
+
+def page_assets() -> Assets:
+    """Read the style and the script of the page."""
+    from runner.report.page.document import Assets
+
+    page = resources.files("runner.report.page")
+    return Assets(
+        style=page.joinpath("style.css").read_text("utf-8"),
+        script=page.joinpath("script.js").read_text("utf-8"),
+    )
 
 
 def _target(output: str) -> Path:

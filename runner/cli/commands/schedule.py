@@ -1,4 +1,4 @@
-"""The command that has passes made by something else: schedule."""
+"""The command `runner schedule`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import sys
+from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -20,12 +22,13 @@ from runner.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runner.report.schedule import Scheduler
     from runner.spec.job import Specs
     from runner.spec.project import Project, Provider
 
 
 _LONGEST_NAME: Final = 40
-_SIMPLE: Final = re.compile(r"[A-Za-z0-9._/-]+", re.ASCII)
+_UNQUOTED: Final = re.compile(r"[A-Za-z0-9._/-]+", re.ASCII)
 _UNFIT: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -39,7 +42,7 @@ _UNFIT: Final = re.compile(r"[^a-z0-9]+")
     metavar="TIME",
     default="10m",
     show_default=True,
-    help="How often: a time that divides an hour or a day, such as 5m, 1h or 1d.",
+    help="The interval: a time that divides an hour or a day, such as 5m, 1h or 1d.",
 )
 @click.pass_obj
 def schedule(
@@ -51,77 +54,96 @@ def schedule(
     kubernetes: bool,
     every: str,
 ) -> int:
-    """Print what lets passes be made every so often, ready to be put in its place.
+    """Print a cron, systemd, GitHub Actions or Kubernetes schedule.
 
-    The snippet is on stdout, with the paths of this machine; what to do with it on stderr. Changes
-    nothing. Exactly one of the four is to be named.
+    The schedule runs `runner reconcile` at an interval. It is on stdout, with the paths of this
+    machine; the steps that put it into effect are on stderr. Changes nothing. Name exactly one of
+    --cron, --systemd, --github-actions and --kubernetes.
     """
-    from runner.report import schedule as here
-    from runner.report import schedule_elsewhere as there
+    from runner.report.schedule import (
+        Interval,
+        Scheduler,
+        ScheduleTarget,
+        render_schedule,
+        schedule_notes,
+    )
 
-    wanted = {
-        here.cron: cron,
-        here.systemd: systemd,
-        there.github_actions: github_actions,
-        there.kubernetes: kubernetes,
+    options = {
+        Scheduler.CRON: cron,
+        Scheduler.SYSTEMD: systemd,
+        Scheduler.GITHUB_ACTIONS: github_actions,
+        Scheduler.KUBERNETES: kubernetes,
     }
-    if sum(wanted.values()) != 1:
+    if sum(options.values()) != 1:
         raise click.UsageError("name one of --cron, --systemd, --github-actions, --kubernetes")
+    [scheduler] = [name for name, given in options.items() if given]
     try:
-        how_often = here.Interval.read(every)
+        interval = Interval.parse(every)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--every") from error
     project = open_project(directory)
     specs = open_specs(project, (), directory)
     print_problems(specs.problems)
-    elsewhere = github_actions or kubernetes
-    place = here.ScheduleTarget(
+    target = ScheduleTarget(
         name=_UNFIT.sub("-", project.root.name.lower()).strip("-")[:_LONGEST_NAME] or "project",
         program=_program(),
-        folder=_fit(str(project.root)),
-        within=_within_repository(project.root) if elsewhere else ".",
-        state=_state(project) if elsewhere else (),
+        folder=_printable(str(project.root)),
         variables=tuple(dict.fromkeys(_variables(project, specs))),
         requirement=_requirement(project),
-        every=how_often,
+        every=interval,
     )
-    [render] = [snippet for snippet, asked in wanted.items() if asked]
-    snippet, notes = render(place)
-    write_output(snippet)
-    for told in [*notes, *(_warnings(project, specs) if elsewhere else ())]:
-        note(f"note: {told}")
+    elsewhere = scheduler in (Scheduler.GITHUB_ACTIONS, Scheduler.KUBERNETES)
+    if elsewhere:
+        ledger, outputs = _state_folders(project)
+        target = replace(
+            target,
+            repository_folder=_repository_folder(project.root),
+            ledger=ledger,
+            outputs=outputs,
+        )
+    write_output(render_schedule(scheduler, target, read_templates(scheduler)))
+    for text in schedule_notes(scheduler, target):
+        note(f"note: {text}")
+    for text in _warnings(project, specs) if elsewhere else ():
+        note(f"note: {text}")
     return 2 if specs.problems else 0
 
 
+def read_templates(scheduler: Scheduler) -> list[str]:
+    """Read the templates of a schedule."""
+    from runner.report.schedule import TEMPLATES
+
+    folder = resources.files("runner.cli").joinpath("template")
+    return [folder.joinpath(name).read_text("utf-8") for name in TEMPLATES[scheduler]]
+
+
 def _program() -> str:
-    """Return the path of the command as it is installed here; raises UsageError."""
-    beside = Path(sys.executable).with_name("runner")
-    found = str(beside) if os.access(beside, os.X_OK) else shutil.which("runner")
+    """Return the path of the installed command `runner`. Raises UsageError."""
+    installed = Path(sys.executable).with_name("runner")
+    found = str(installed) if os.access(installed, os.X_OK) else shutil.which("runner")
     if found is None:
-        raise UsageError(
-            "the command `runner` is not installed where it could be found; install it"
-        )
-    return _fit(str(Path(found).absolute()))
+        raise UsageError("the command `runner` is not on the PATH; install it")
+    return _printable(str(Path(found).absolute()))
 
 
-def _fit(path: str) -> str:
-    """Return a path that fits into a line of text; raises UsageError for any other."""
+def _printable(path: str) -> str:
+    """Return a path that can be written on one line. Raises UsageError for any other."""
     if not path.isprintable():
-        raise UsageError(f"the path {path!r} cannot be written into a snippet; rename the folder")
+        raise UsageError(f"the path {path!r} cannot be written into a schedule; rename the folder")
     return path
 
 
-def _within_repository(root: Path) -> str:
-    """Return the project's folder seen from its repository; `.` where it is that, or in none."""
+def _repository_folder(root: Path) -> str:
+    """Return the project's folder relative to its repository; `.` at its root, or without one."""
     for folder in (root, *root.parents):
         if (folder / ".git").exists():
-            return _simple(root.relative_to(folder).as_posix())
+            return _unquoted(root.relative_to(folder).as_posix())
     return "."
 
 
-def _simple(path: str) -> str:
-    """Return a path that needs no quotes in any of three languages; raises UsageError."""
-    if not _SIMPLE.fullmatch(path):
+def _unquoted(path: str) -> str:
+    """Return a path that needs no quotes in YAML and the shell. Raises UsageError."""
+    if not _UNQUOTED.fullmatch(path):
         raise UsageError(
             f"{path} cannot be written into a workflow or a manifest; rename the folder to letters,"
             " digits, dots, dashes and underscores"
@@ -129,10 +151,11 @@ def _simple(path: str) -> str:
     return path
 
 
-def _state(project: Project) -> tuple[str, ...]:
-    """Return the folders of ledger and outputs, seen from the project; raises UsageError.
+def _state_folders(project: Project) -> list[str]:
+    """Return the folders of the ledger and of the outputs, relative to the project.
 
-    They have to outlast what runs a pass elsewhere, and nothing else of the project may.
+    The schedule keeps these two folders between passes, and no other file of the project. Raises
+    UsageError where one of them is not a folder of its own inside the project.
     """
     folders = []
     kept = (
@@ -140,25 +163,25 @@ def _state(project: Project) -> tuple[str, ...]:
         ("outputs", "are not in a folder of their own", project.outputs),
     )
     for name, flaw, folder in kept:
-        folder = Path(os.path.abspath(folder))  # noqa: PTH100, PLW2901 -- links stay as they are
+        folder = Path(os.path.abspath(folder))  # noqa: PTH100, PLW2901 -- keeps links
         if folder == project.root or not folder.is_relative_to(project.root):
             raise UsageError(
                 f"the {name} of this project {flaw} inside it ({folder}): name one under "
                 f"`{name}` in runner.yaml"
             )
-        folders.append(_simple(folder.relative_to(project.root).as_posix()))
-    return tuple(folders)
+        folders.append(_unquoted(folder.relative_to(project.root).as_posix()))
+    return folders
 
 
-def _asked(project: Project, specs: Specs) -> list[Provider]:
-    """Return the providers that the specs ask; the default one where there is no spec yet."""
+def _providers(project: Project, specs: Specs) -> list[Provider]:
+    """Return the providers of the specs; the default one if there is no spec yet."""
     names = {job.provider.name for job in specs.jobs} or {project.default_provider}
     return [project.providers[name] for name in sorted(names)]
 
 
 def _variables(project: Project, specs: Specs) -> Iterator[str]:
-    """Name the variables that a pass needs."""
-    for provider in _asked(project, specs):
+    """Yield the names of the environment variables that a pass needs."""
+    for provider in _providers(project, specs):
         if provider.api_key_env is not None:
             yield provider.api_key_env
         if provider.name == "openai" and os.environ.get("OPENAI_BASE_URL", "").strip():
@@ -170,7 +193,7 @@ def _variables(project: Project, specs: Specs) -> Iterator[str]:
 
 
 def _requirement(project: Project) -> str:
-    """Write what pip has to install, with the extras that the project uses."""
+    """Return the argument of `pip install`, with the extras that the project uses."""
     from runner.spec.notifications import ChatChannel
 
     extras = []
@@ -178,19 +201,19 @@ def _requirement(project: Project) -> str:
         extras.append("notify")
     if any(provider.max_enqueued_tokens for provider in project.providers.values()):
         extras.append("tokens")
-    told = f"[{','.join(extras)}]" if extras else ""
-    return f"batch-runner{told}=={__version__}"
+    suffix = f"[{','.join(extras)}]" if extras else ""
+    return f"batch-runner{suffix}=={__version__}"
 
 
 def _warnings(project: Project, specs: Specs) -> Iterator[str]:
-    """Say what of the project is on this machine only."""
-    for provider in _asked(project, specs):
+    """Yield a warning for each part of the project that is only on this machine."""
+    for provider in _providers(project, specs):
         if provider.embedded:
-            yield f"the provider {provider.name} works only while a pass does, and on its machine"
+            yield f"the provider {provider.name} runs only during a pass, on the same machine"
         elif provider.loopback:
             yield f"the provider {provider.name} is on this machine, at {provider.base_url}"
         if provider.api_key_env is None and provider.key_source is not None:
-            yield f"the key of {provider.name} is to be in {provider.key_source} there, too"
+            yield f"the API key of {provider.name} must be in {provider.key_source} there, too"
     for address in [*(getattr(hook.way, "address", None) for hook in project.hooks), project.ping]:
         if address is not None and address.file is not None:
-            yield f"a URL is to be in {address.file} there, too"
+            yield f"a URL must be in {address.file} there, too"

@@ -32,7 +32,7 @@ def show(directory: Path, job: str, *, whole: bool, as_json: bool) -> int:
     JOB is a job name, a pattern that matches only one name, or a spec file with one job. Long lists
     are shortened; --all prints them completely.
     """
-    from runner.views.jobs import JobHistory, job_history, overview, shown_folder
+    from runner.views.jobs import JobHistory, job_history, job_views, relative_folder
 
     project = open_project(directory)
     with read_ledger(project) as ledger:
@@ -40,13 +40,13 @@ def show(directory: Path, job: str, *, whole: bool, as_json: bool) -> int:
         history = None if ledger is None else job_history(project, wanted, name, ledger)
         if history is None:
             # The job has a spec and no run yet.
-            [view] = overview(project, [wanted] if wanted is not None else [], ledger)
+            [view] = job_views(project, [wanted] if wanted is not None else [], ledger)
             history = JobHistory(view=view, runs=(), events=())
-    folder = shown_folder(project, history.view)
+    folder = relative_folder(project, history.view)
     if as_json:
         from runner.report.json_output import history_json
 
-        write_json(history_json(history, folder=folder))
+        write_json(history_json(history, folder=folder, now=time.time()))
     else:
         from runner.report.job import render_history
 

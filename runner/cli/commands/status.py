@@ -62,13 +62,13 @@ def status(
     any provider and changes nothing.
     """
     from runner.views.filters import chosen, read_conditions
-    from runner.views.jobs import overview
+    from runner.views.jobs import job_views
 
     chosen_format = output_format(output, as_json=as_json)
     project = open_project(directory)
     with read_ledger(project) as ledger, _without_garbage_collection():
         specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
-        views = overview(project, specs.selected, ledger, gone=specs.gone)
+        views = job_views(project, specs.selected, ledger, gone=specs.gone)
     providers = {*project.providers, *(view.provider for view in views)}
     wanted = chosen(
         [view for view in views if view.spec or everything or _is_listed(view, jobs)],

@@ -47,12 +47,12 @@ def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
     passes are made by `runner reconcile`, by hand or by cron. In a pipe or a file, prints one line
     per change. Press q or Ctrl-C to quit.
     """
-    from runner.views.jobs import overview
+    from runner.views.jobs import job_views
 
     project = open_project(directory)
     with read_ledger(project) as ledger:
         specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
-        without_spec = overview(project, (), ledger, gone=specs.gone)
+        without_spec = job_views(project, (), ledger, gone=specs.gone)
     gone = [view.name for view in without_spec if not view.state.final or view.name in jobs]
     print_problems(specs.problems)
     if not specs.selected and not gone:
@@ -113,18 +113,19 @@ class _LedgerWatcher:
 
     def _read(self) -> WatchState:
         from runner.ledger.queries import history
-        from runner.report.watch import EVENTS_LOOKED_AT, WatchState
-        from runner.views.jobs import overview
+        from runner.report.watch import EVENTS_READ, WatchState
+        from runner.views.jobs import job_views
 
         ledger = self._ledger
-        views = overview(self._project, self._jobs, ledger, gone=self._gone)
+        views = job_views(self._project, self._jobs, ledger, gone=self._gone)
         if ledger is None:
-            return WatchState.of(views, (), ())
+            return WatchState.of(views, (), (), now=time.time())
         at_work = {(view.name, view.revision) for view in views if not view.state.final}
         return WatchState.of(
             views,
             [ledger.run(run.id) for run in ledger.runs() if (run.job, run.short) in at_work],
-            history(ledger, jobs=[view.name for view in views], limit=EVENTS_LOOKED_AT),
+            history(ledger, jobs=[view.name for view in views], limit=EVENTS_READ),
+            now=time.time(),
         )
 
 

@@ -1,5 +1,5 @@
-"""`runner report`: one HTML page about a project that needs nothing but itself.
+"""`runner report`: one HTML page about a project, in one file.
 
-No request leaves it, and nothing in it is trusted: prompts and answers are other people's text.
-It can be read with scripts off, on a phone, on paper, by keyboard and by screen reader.
+The page loads nothing from a network. It treats prompts and responses as text that may be hostile.
+It is readable without scripts, on a phone, on paper, by keyboard and with a screen reader.
 """

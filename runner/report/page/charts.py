@@ -1,4 +1,4 @@
-"""How long batches waited, how fast they were worked through, and what they used."""
+"""Charts of queue times, throughput and tokens."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ from collections import Counter
 from math import floor
 from typing import TYPE_CHECKING, Final
 
-from runner.report.page.course import course_of, throughput
-from runner.report.page.figure import as_table, drawing, figure, label, legend, rect, rule
+from runner.batch import BatchStatus
+from runner.report.page.figure import (
+    drawing,
+    figure,
+    folded_table,
+    horizontal_line,
+    label,
+    legend,
+    rect,
+)
 from runner.report.page.markup import element
 from runner.report.page.scale import step_for
 from runner.text import moment, plural, span
-from runner.views.totals import Tokens
+from runner.views.batch_phases import phases, seconds_in
+from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from runner.batch import Batch
     from runner.report.page.markup import Html
     from runner.views.project import SubmittedBatch
 
 _WAITS: Final = (0, 1, 10, 60, 600, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 _WAIT_LABELS: Final = ("0", "1 s", "10 s", "1 min", "10 min", "1 h", "4 h", "12 h", "1 d")
 _RATES: Final = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
-"""Where the columns of a histogram begin; the last has no end."""
+"""The lower edges of the columns of a histogram; the last column has no upper edge."""
 
 _FEWEST_VALUES: Final = 3
 _FEWEST_COLUMNS: Final = 4
@@ -33,14 +43,13 @@ _TOP: Final = 18
 _DAY: Final = 86_400
 
 
-def queue_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
-    """Show how long batches were validated and queued before they were worked on."""
+def queue_time_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
+    """Return the histogram of the times from the creation of a batch to its start."""
     seconds = sorted(
         took
-        for flight in flights
-        if (course := course_of(flight.batch, now)) is not None
-        and len(course.phases) > 1
-        and (took := course.seconds("validating")) is not None
+        for submitted in batches
+        if len(batch_phases := phases(submitted.batch, now)) > 1
+        and (took := seconds_in(batch_phases, BatchStatus.VALIDATING)) is not None
     )
     return _distribution(
         "queue-time",
@@ -53,18 +62,15 @@ def queue_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
     )
 
 
-def work_rate(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
-    """Show how many requests a minute batches answered while they were in progress."""
+def throughput_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
+    """Return the histogram of the requests per minute of batches while in progress."""
     rates = sorted(
-        rate
-        for flight in flights
-        if (course := course_of(flight.batch, now)) is not None
-        and (rate := throughput(flight.batch, course)) is not None
+        rate for submitted in batches if (rate := throughput(submitted.batch, now)) is not None
     )
     return _distribution(
         "throughput",
         "Throughput",
-        "Requests that were answered while in progress.",
+        "Completed requests while in progress.",
         _rate,
         rates,
         _RATES,
@@ -72,36 +78,48 @@ def work_rate(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
     )
 
 
+def throughput(batch: Batch, now: float) -> float | None:
+    """Return the requests that a batch completed per minute in progress; None if not known.
+
+    Times have whole seconds: work that took less than one second counts as one.
+    """
+    seconds = seconds_in(phases(batch, now), BatchStatus.IN_PROGRESS)
+    completed = batch.request_counts.completed
+    if seconds is None or completed <= 0:
+        return None
+    return completed * 60 / max(seconds, 1)
+
+
 def _rate(value: float) -> str:
-    return f"{value:,.0f} a minute" if value >= 10 else f"{value:,.1f} a minute"  # noqa: PLR2004
+    return f"{value:,.0f} per minute" if value >= 10 else f"{value:,.1f} per minute"  # noqa: PLR2004
 
 
 def _distribution(
     identifier: str,
     title: str,
     about: str,
-    told: Callable[[float], str],
+    write: Callable[[float], str],
     ascending: Sequence[float],
     edges: Sequence[float],
     names: Sequence[str],
 ) -> Html | None:
-    """Show numbers as a histogram, or the middle one alone where there are too few for it."""
+    """Return numbers as a histogram; of few numbers, only their median."""
     if not ascending:
         return None
-    half = told(ascending[(len(ascending) - 1) // 2])
+    half = write(ascending[(len(ascending) - 1) // 2])
     batches = plural(len(ascending), "batch")
     if len(ascending) < _FEWEST_VALUES:
-        said = f"{about} Of {batches}" + (", the lower." if len(ascending) > 1 else ".")
-        return figure(identifier, title, said, element("p", half, class_="big"))
-    ends = f"from {told(ascending[0])} to {told(ascending[-1])}"
-    said = f"{about} {batches}: median {half}, {ends}."
-    return _histogram(identifier, title, said, ascending, edges, names)
+        caption = f"{about} Of {batches}" + (", the lower." if len(ascending) > 1 else ".")
+        return figure(identifier, title, caption, element("p", half, class_="big"))
+    ends = f"from {write(ascending[0])} to {write(ascending[-1])}"
+    caption = f"{about} {batches}: median {half}, {ends}."
+    return _histogram(identifier, title, caption, ascending, edges, names)
 
 
 def _histogram(
     identifier: str,
     title: str,
-    said: str,
+    caption: str,
     values: Sequence[float],
     edges: Sequence[float],
     names: Sequence[str],
@@ -133,57 +151,66 @@ def _histogram(
     return figure(
         identifier,
         title,
-        said,
-        drawing(identifier + "-drawing", title, said, _HEIGHT, *shapes, rule(_BASE, class_="base")),
-        as_table(f"{title}: batches", ("Range", "Batches"), rows, numbers=1),
+        caption,
+        drawing(
+            identifier + "-drawing",
+            title,
+            caption,
+            _HEIGHT,
+            *shapes,
+            horizontal_line(_BASE, class_="base"),
+        ),
+        folded_table(f"{title}: batches", ("Range", "Batches"), rows, numbers=1),
     )
 
 
-def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | None:
-    """Show what batches used, at the time at which they ended."""
-    used: list[tuple[float, Tokens]] = []
-    for flight in flights:
-        tokens, course = Tokens.of(flight.batch), course_of(flight.batch, now)
-        if tokens is not None and course is not None and course.over:
-            used.append((course.ends, tokens))
+def token_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
+    """Return the chart of the tokens of batches, at the times at which the batches ended."""
+    used: list[tuple[float, TokenUsage]] = []
+    for submitted in batches:
+        tokens = TokenUsage.of(submitted.batch.raw.get("usage"))
+        batch_phases = phases(submitted.batch, now)
+        if tokens.total is not None and submitted.batch.terminal and batch_phases:
+            used.append((batch_phases[-1].ends(now), tokens))
     if not used:
         return None  # the summary says so
     begins, ends = min(at for at, _ in used), max(at for at, _ in used)
     step = step_for(max(ends - begins, 1), _MOST_COLUMNS - 2)
     step = max(step, 60)
     first = floor(begins / step)
-    sums: dict[int, Tokens] = {}
+    sums: dict[int, TokenUsage] = {}
     for at, tokens in used:
         place = floor(at / step) - first
-        sums[place] = sums.get(place, Tokens()) + tokens
+        sums[place] = sums.get(place, TokenUsage()) + tokens
     if len(sums) == 1:
         return None  # the summary has the sum
-    total = sum((tokens for _, tokens in used), Tokens())
-    said = (
-        f"{total.total:,} in all: {total.input:,} in prompts, {total.output:,} in answers, "
-        f"reported by {plural(len(used), 'batch')}; a column is {_length(step)} (UTC)."
+    total = sum((tokens for _, tokens in used), TokenUsage())
+    caption = (
+        f"{total.total or 0:,} in all: {total.input or 0:,} in prompts, "
+        f"{total.output or 0:,} in responses, "
+        f"reported by {plural(len(used), 'batch')}; each column is {_length(step)} (UTC)."
     )
     return figure(
         "tokens-over-time",
         "Tokens over time",
-        said,
-        legend((("tokens-in", "prompts"), ("tokens-out", "answers"))),
+        caption,
+        legend((("tokens-in", "prompts"), ("tokens-out", "responses"))),
         drawing(
             "tokens-drawing",
             "Tokens over time",
-            said,
+            caption,
             _HEIGHT,
             *_columns(sums, first, step),
         ),
-        as_table(
+        folded_table(
             "Tokens by the time at which their batches ended",
-            ("From (UTC)", "Prompts", "Answers", "Total"),
+            ("From (UTC)", "Prompts", "Responses", "Total"),
             (
                 (
                     _begin((first + place) * step, step),
-                    f"{tokens.input:,}",
-                    f"{tokens.output:,}",
-                    f"{tokens.total:,}",
+                    f"{tokens.input or 0:,}",
+                    f"{tokens.output or 0:,}",
+                    f"{tokens.total or 0:,}",
                 )
                 for place, tokens in sorted(sums.items())
             ),
@@ -193,24 +220,24 @@ def tokens_over_time(flights: Sequence[SubmittedBatch], now: float) -> Html | No
     )
 
 
-def _columns(sums: dict[int, Tokens], first: int, step: int) -> Iterator[Html]:
+def _columns(sums: dict[int, TokenUsage], first: int, step: int) -> Iterator[Html]:
     columns = max(sums) + 1
     width = 100 / columns
-    most = max(1, *(tokens.total for tokens in sums.values()))
+    most = max(1, *(tokens.total or 0 for tokens in sums.values()))
     for place, tokens in sorted(sums.items()):
         y = float(_BASE)
-        for class_, count in (("tokens-in", tokens.input), ("tokens-out", tokens.output)):
+        for class_, count in (("tokens-in", tokens.input or 0), ("tokens-out", tokens.output or 0)):
             height = count / most * (_BASE - _TOP)
             if count:
                 y -= height
-                name = f"{_begin((first + place) * step, step)}: {tokens.total:,}"
+                name = f"{_begin((first + place) * step, step)}: {tokens.total or 0:,}"
                 yield rect(
                     place * width + width / 10, width * 0.8, y, height, class_,
                     element("title", name),
                 )  # fmt: skip
-    yield rule(_TOP)
+    yield horizontal_line(_TOP)
     yield label(0, _TOP - 5, f"{most:,}")
-    yield rule(_BASE, class_="base")
+    yield horizontal_line(_BASE, class_="base")
     yield label(0, _BASE + 16, _begin(first * step, step))
     last = max(sums)
     if last + 1 == columns:  # else it would stand in the way of the first

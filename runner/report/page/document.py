@@ -1,21 +1,20 @@
-"""The page as a whole: its head, its parts in their order, and what it forbids itself."""
+"""The page as a whole: its head with the content security policy, and its parts in order."""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from runner.report.page.charts import queue_time, tokens_over_time, work_rate
+from runner.report.page.charts import queue_time_figure, throughput_figure, token_figure
 from runner.report.page.errors import error_section
 from runner.report.page.icons import sprite
-from runner.report.page.job import account_section
-from runner.report.page.jobs import jobs_table, short_accounts
+from runner.report.page.job import job_section
+from runner.report.page.jobs import jobs_table, short_jobs
 from runner.report.page.markup import Html, element, join
-from runner.report.page.script import SCRIPT
-from runner.report.page.style import STYLE
 from runner.report.page.summary import header, tiles
-from runner.report.page.timeline import timeline
+from runner.report.page.timeline import timeline_figures
 from runner.text import plural
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from runner.views.project import JobReport, ProjectReport
 
 _MOST_OPENED: Final = 3
-"""Of how many jobs at most the sections are unfolded from the beginning."""
+"""The most jobs whose sections are open when the page is loaded."""
 
 _PARTS: Final = (
     ("jobs", "Jobs"),
@@ -33,13 +32,27 @@ _PARTS: Final = (
     ("errors", "Errors"),
     ("details", "Job by job"),
 )
-"""What there is besides the summary, once there is a job."""
+"""The ids and headings of the parts after the summary, in a project with a job."""
 
 
-def render_page(project_report: ProjectReport, *, now: float) -> str:
-    """Render a project's page; `now` is the time in Unix seconds.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assets:
+    """The texts of `style.css` and `script.js`, which the page contains whole.
 
-    The same values make the same page, to the byte.
+    Both are ASCII, so that the page can be written in any encoding. The page is complete without
+    the script, which sorts, searches and unfolds. Every colour of text has a contrast of at least
+    4.5 to 1 with its background, every colour of a drawing 3 to 1 (WCAG 2.2, 1.4.3 and 1.4.11);
+    tests/browser measures it.
+    """
+
+    style: str
+    script: str
+
+
+def render_page(project_report: ProjectReport, *, assets: Assets, now: float) -> str:
+    """Render the page of a project as HTML; `now` is the time in Unix seconds.
+
+    The same values give the same page, byte for byte.
     """
     body = element(
         "body",
@@ -52,36 +65,38 @@ def render_page(project_report: ProjectReport, *, now: float) -> str:
             "footer",
             element(
                 "p",
-                "Times are UTC. Counts of requests and attempts are the ledger's; times of "
-                "batches and tokens are the provider's. This page asks nobody for anything.",
+                "Times are UTC. Counts of requests and attempts are from the ledger; times of "
+                "batches and tokens are from the provider. This page loads nothing from a network.",
             ),
         ),
-        Html(f"<script>{SCRIPT}</script>"),
+        Html(f"<script>{assets.script}</script>"),
     )
-    return f"<!doctype html>\n{element('html', _head(project_report), body, lang='en')}\n"
+    return f"<!doctype html>\n{element('html', _head(project_report, assets), body, lang='en')}\n"
 
 
-def _head(project_report: ProjectReport) -> Html:
+def _head(project_report: ProjectReport, assets: Assets) -> Html:
     return element(
         "head",
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=_policy()),
+        element("meta", http_equiv="Content-Security-Policy", content=_policy(assets)),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("meta", name="referrer", content="no-referrer"),
         element("meta", name="generator", content=f"runner {project_report.version}"),
         element("title", f"{project_report.project}: batch jobs"),
-        Html(f"<style>{STYLE}</style>"),
+        Html(f"<style>{assets.style}</style>"),
     )
 
 
-def _policy() -> str:
-    """Forbid everything but the one style and the one script that were made here.
+def _policy(assets: Assets) -> str:
+    """Return a policy that forbids everything but this style and this script.
 
-    Source: Content Security Policy Level 3; hostile text that got in would still not run.
+    Source: Content Security Policy Level 3. A script in a prompt or a response does not run, even
+    if it were not escaped.
     """
+    style, script = _digest(assets.style), _digest(assets.script)
     return (
-        f"default-src 'none'; style-src '{_digest(STYLE)}'; script-src '{_digest(SCRIPT)}'; "
+        f"default-src 'none'; style-src '{style}'; script-src '{script}'; "
         f"base-uri 'none'; form-action 'none'"
     )
 
@@ -109,7 +124,7 @@ def _parts(project_report: ProjectReport, now: float) -> Iterator[Html]:
     if not project_report.jobs:
         yield element(
             "p",
-            "There is no job yet: no spec was found, and nothing was ever run here.",
+            "There is no job yet: the project has no spec, and the ledger has no run.",
             class_="empty",
             id="jobs",
         )
@@ -120,45 +135,45 @@ def _parts(project_report: ProjectReport, now: float) -> Iterator[Html]:
     yield element(
         "section",
         element("h2", "Job by job", id="details"),
-        *_accounts(project_report, now),
+        *_job_sections(project_report, now),
         aria_labelledby="details",
     )
 
 
 def _batches(project_report: ProjectReport, now: float) -> Html:
-    flights = project_report.flights
-    project_totals: list[Content] = [
-        *timeline(flights, now),
-        queue_time(flights, now),
-        work_rate(flights, now),
-        tokens_over_time(flights, now),
+    batches = project_report.batches
+    figures: list[Content] = [
+        *timeline_figures(batches, now),
+        queue_time_figure(batches, now),
+        throughput_figure(batches, now),
+        token_figure(batches, now),
     ]
-    none = "No batch was made yet." if not flights else "No batch has times that could be drawn."
+    none = "No batch has been created yet." if not batches else "No batch has usable times."
     return element(
         "section",
         element("h2", "Batches", id="batches"),
-        element("div", *project_totals, class_="figures")
-        if any(project_totals)
+        element("div", *figures, class_="figures")
+        if any(figures)
         else element("p", none, class_="hint"),
         aria_labelledby="batches",
     )
 
 
-def _accounts(project_report: ProjectReport, now: float) -> Iterator[Html]:
-    full = [(job, job.account) for job in project_report.jobs if job.account is not None]
-    short = [job for job in project_report.jobs if job.account is None]
+def _job_sections(project_report: ProjectReport, now: float) -> Iterator[Html]:
+    full = [(job, job.details) for job in project_report.jobs if job.details is not None]
+    short = [job for job in project_report.jobs if job.details is None]
     if short:
-        yield element("p", _thinned(len(full), short), class_="hint")
+        yield element("p", _short_note(len(full), short), class_="hint")
     opened = len(full) == 1 or (project_report.chosen and len(full) <= _MOST_OPENED)
-    yield join(account_section(job, account, now, opened=opened) for job, account in full)
+    yield join(job_section(job, account, now, opened=opened) for job, account in full)
     if short:
-        yield short_accounts(short)
+        yield short_jobs(short)
 
 
-def _thinned(full: int, short: Sequence[JobReport]) -> Html:
-    said = (
-        f"{plural(full, 'job')} in full: those with trouble, those at work, and what happened "
-        f"last. {plural(len(short), 'other job')} in short, so that the page stays small; "
+def _short_note(full: int, short: Sequence[JobReport]) -> Html:
+    text = (
+        f"{plural(full, 'job')} in full: those with failures, those running, and the latest. "
+        f"{plural(len(short), 'other job')} in short, to keep the page small; "
     )
     command = element("code", f"runner report {short[0].view.name}")
-    return join((said, command, " makes a page of that job alone, with everything."))
+    return join((text, command, " writes a page with all details of that job."))

@@ -1,10 +1,10 @@
-"""What kinds of errors there were, over all jobs."""
+"""The kinds of errors, over all jobs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.report.page.figure import data_table, scrolling, stacked
+from runner.report.page.figure import data_table, scroll_area, stacked_bar
 from runner.report.page.jobs import anchor
 from runner.report.page.markup import BLANK, element
 from runner.report.safe_text import fit, plain
@@ -22,7 +22,7 @@ _LONGEST_CODE: Final = 60
 
 
 def error_section(errors: Sequence[ErrorKind]) -> Html:
-    """Make the section on errors."""
+    """Return the section about errors."""
     return element(
         "section",
         element("h2", "Errors", id="errors"),
@@ -32,21 +32,23 @@ def error_section(errors: Sequence[ErrorKind]) -> Html:
 
 
 def _none() -> Iterator[Html]:
-    yield element("p", "No attempt has left a request without an answer.", class_="hint")
+    yield element("p", "No request has failed in any attempt.", class_="hint")
 
 
 def _kinds(errors: Sequence[ErrorKind]) -> Iterator[Html]:
     most = errors[0].count
     yield element(
         "p",
-        "Over all attempts: a request that failed and was asked again counts each time.",
+        "Over all attempts: a request counts once for each attempt in which it failed.",
         class_="hint",
     )
     rows = [
         (
             element("code", fit(plain(kind.code), _LONGEST_CODE)),
             element(
-                "span", stacked((("failed", max(kind.count, most // 100)),), most), class_="how-far"
+                "span",
+                stacked_bar((("failed", max(kind.count, most // 100)),), most),
+                class_="how-far",
             ),
             element("span", *_jobs(kind.jobs)),
             element("span", *_examples(kind.examples)),
@@ -54,11 +56,11 @@ def _kinds(errors: Sequence[ErrorKind]) -> Iterator[Html]:
         )
         for kind in errors[:_MOST_KINDS]
     ]
-    yield scrolling(
+    yield scroll_area(
         "Kinds of errors",
         data_table(
             "Kinds of errors, the most frequent first",
-            ("Error", "Compared", "Jobs", "Examples", "Requests"),
+            ("Error", "Relative", "Jobs", "Examples", "Requests"),
             rows,
             numbers=1,
         ),

@@ -1,19 +1,21 @@
-"""One job in full: what it asks, its files, every attempt, what went wrong, a few samples."""
+"""The section about one job: its spec, files, attempts, errors and a few samples."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from runner.batch import BatchStatus
 from runner.ledger.records import SubmissionState
-from runner.report.page.course import course_of
-from runner.report.page.figure import data_table, scrolling
-from runner.report.page.icons import state_word
-from runner.report.page.jobs import anchor, progress
+from runner.report.job import token_counts
+from runner.report.page.figure import data_table, scroll_area
+from runner.report.page.icons import state_label
+from runner.report.page.jobs import anchor, progress_bar
 from runner.report.page.markup import BLANK, element
-from runner.report.page.samples import samples_of
+from runner.report.page.samples import sample_lists
 from runner.report.safe_text import fit, plain
 from runner.text import listed, plural, span
 from runner.views.attempts import read_attempts
+from runner.views.batch_phases import phases, seconds_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from runner.report.page.markup import Content, Html
     from runner.views.attempts import Attempt
     from runner.views.jobs import JobView
-    from runner.views.project import JobDetails, JobReport, Link
+    from runner.views.project import FileLink, JobDetails, JobReport
 
 
 _MOST_ATTEMPTS: Final = 30
@@ -31,20 +33,20 @@ _MOST_RUNS: Final = 10
 _LONGEST_FACT: Final = 300
 
 
-def account_section(job: JobReport, account: JobDetails, now: float, *, opened: bool) -> Html:
-    """Make the section of a job; it is folded up unless `opened`."""
+def job_section(job: JobReport, details: JobDetails, now: float, *, opened: bool) -> Html:
+    """Return the section about a job; it is folded unless `opened`."""
     view = job.view
     body = element(
         "div",
         element("p", view.note, class_="note") if view.note else None,
-        _facts(job, account),
-        _files(account.files, job.folder),
-        *_attempts(account, now),
-        *samples_of(account.samples),
-        *_others(account),
+        _facts(job, details),
+        _files(details.files, job.folder),
+        *_attempts(details, now),
+        *sample_lists(details.samples),
+        *_others(details),
         element("p", element("a", "Back to all jobs", href="#jobs"), class_="back"),
         id=anchor(view.name),
-        class_="account",
+        class_="details",
         tabindex=-1,
     )
     return element(
@@ -52,8 +54,8 @@ def account_section(job: JobReport, account: JobDetails, now: float, *, opened: 
         element(
             "summary",
             element("h3", view.name),
-            state_word(view.state),
-            element("span", progress(view), class_="how-far"),
+            state_label(view.state),
+            element("span", progress_bar(view), class_="how-far"),
             element("span", _counts(view), class_="counts"),
         ),
         body,
@@ -63,46 +65,44 @@ def account_section(job: JobReport, account: JobDetails, now: float, *, opened: 
 
 
 def _counts(view: JobView) -> str:
-    said = f"{view.succeeded:,} of {plural(view.total, 'request')} answered"
-    return said + (f", {view.failed:,} failed" if view.failed else "")
+    text = f"{view.succeeded:,} of {plural(view.total, 'request')} succeeded"
+    return text + (f", {view.failed:,} failed" if view.failed else "")
 
 
-def _facts(job: JobReport, account: JobDetails) -> Html:
+def _facts(job: JobReport, details: JobDetails) -> Html:
     view = job.view
     facts: list[tuple[str, str]] = [
-        ("revision", view.revision or "not known before the input has been read"),
-        *account.facts.items(),
+        ("revision", view.revision or "not known until the input is read"),
+        *details.properties.items(),
         (
             "requests",
-            f"{view.succeeded:,} answered, {view.failed:,} failed, {view.pending:,} pending",
+            f"{view.succeeded:,} succeeded, {view.failed:,} failed, {view.pending:,} pending",
         ),
     ]
-    if job.tokens is not None:
-        facts.append(
-            ("tokens", f"{job.tokens.input:,} in prompts, {job.tokens.output:,} in answers")
-        )
+    if tokens := token_counts(job.tokens):
+        facts.append(("tokens", tokens))
     return element(
         "dl",
         *(
-            element("div", element("dt", name), element("dd", fit(plain(said), _LONGEST_FACT)))
-            for name, said in facts
+            element("div", element("dt", name), element("dd", fit(plain(text), _LONGEST_FACT)))
+            for name, text in facts
         ),
         class_="facts",
     )
 
 
-def _files(files: Iterable[Link], folder: str) -> Html | None:
+def _files(files: Iterable[FileLink], folder: str) -> Html | None:
     links = _links(files)
     if not links:
-        return element("p", f"Nothing is in {folder} yet.")
-    return element("p", f"In {folder}: ", *_between(links, ", "))
+        return element("p", f"There are no files in {folder} yet.")
+    return element("p", f"In {folder}: ", *_separate(links, ", "))
 
 
-def _links(files: Iterable[Link]) -> list[Html]:
+def _links(files: Iterable[FileLink]) -> list[Html]:
     return [element("a", link.name, href=link.href) for link in files]
 
 
-def _between(parts: Sequence[Content], separator: str) -> Iterator[Content]:
+def _separate(parts: Sequence[Content], separator: str) -> Iterator[Content]:
     for number, part in enumerate(parts):
         if number:
             yield separator
@@ -112,9 +112,9 @@ def _between(parts: Sequence[Content], separator: str) -> Iterator[Content]:
 # Attempts ------------------------------------------------------------------------------------
 
 
-def _attempts(account: JobDetails, now: float) -> Iterator[Html]:
-    view = account.job_history.view
-    attempts = read_attempts(account.job_history.events, view.batches, view.revision)
+def _attempts(details: JobDetails, now: float) -> Iterator[Html]:
+    view = details.job_history.view
+    attempts = read_attempts(details.job_history.events, view.batches, view.revision)
     if not attempts:
         return
     yield element("h4", "Attempts")
@@ -124,20 +124,20 @@ def _attempts(account: JobDetails, now: float) -> Iterator[Html]:
         shown = tuple(sorted(ranked, key=lambda one: (one.key.shard, one.key.attempt)))
         yield element(
             "p",
-            f"Shown are {len(shown):,} of {plural(len(attempts), 'attempt')}, those first that "
-            f"left requests without an answer.",
+            f"{len(shown):,} of {plural(len(attempts), 'attempt')}, chosen with those first that "
+            f"have failed requests.",
             class_="hint",
         )
     heads = (
         "Attempt", "Batch", "Status", "Files",
-        "Requests", "Answered", "Unanswered", "Validating", "In progress", "Finalizing",
+        "Requests", "Succeeded", "Failed", "Validating", "In progress", "Finalizing",
     )  # fmt: skip
-    yield scrolling(
+    yield scroll_area(
         f"Attempts of {view.name}",
         data_table(
             f"Attempts of {view.name}",
             heads,
-            (_attempt_row(attempt, account.raw, now) for attempt in shown),
+            (_attempt_row(attempt, details.raw, now) for attempt in shown),
             numbers=6,
         ),
     )
@@ -145,13 +145,13 @@ def _attempts(account: JobDetails, now: float) -> Iterator[Html]:
 
 
 def _attempt_row(
-    attempt: Attempt, raw: Mapping[SubmissionKey, Sequence[Link]], now: float
+    attempt: Attempt, raw: Mapping[SubmissionKey, Sequence[FileLink]], now: float
 ) -> tuple[Content, ...]:
     batch = attempt.batch
-    course = course_of(batch, now) if batch is not None else None
+    batch_phases = () if batch is None else phases(batch, now)
 
-    def took(name: str) -> str:
-        seconds = course.seconds(name) if course is not None else None
+    def took(status: BatchStatus) -> str:
+        seconds = seconds_in(batch_phases, status)
         return BLANK if seconds is None else span(seconds)
 
     links = _links(raw.get(attempt.key, ()))
@@ -159,18 +159,18 @@ def _attempt_row(
         f"shard {attempt.key.shard}, attempt {attempt.key.attempt}",
         element("code", batch.id) if batch is not None else "none",
         _status(attempt),
-        element("span", *_between(links, ", ")) if links else BLANK,
+        element("span", *_separate(links, ", ")) if links else BLANK,
         BLANK if attempt.requests is None else f"{attempt.requests:,}",
         BLANK if attempt.answered is None else f"{attempt.answered:,}",
         f"{attempt.unanswered:,}",
-        took("validating"),
-        took("in_progress"),
-        took("finalizing"),
+        took(BatchStatus.VALIDATING),
+        took(BatchStatus.IN_PROGRESS),
+        took(BatchStatus.FINALIZING),
     )
 
 
 def _status(attempt: Attempt) -> str:
-    """Say how a batch stands; without one, how far the attempt has come."""
+    """Return the status of the batch, or the state of an attempt without a batch."""
     if attempt.batch is not None and attempt.state in (
         None,
         SubmissionState.SUBMITTED,
@@ -181,7 +181,7 @@ def _status(attempt: Attempt) -> str:
 
 
 def _failures(attempts: Iterable[Attempt]) -> Iterator[Html]:
-    """Yield what went wrong, by kind, and what was said of it."""
+    """Yield the problems and the kinds of errors of the attempts, with examples."""
     counts: dict[str, int] = {}
     examples: dict[str, dict[str, None]] = {}
     problems: dict[str, None] = {}
@@ -196,7 +196,7 @@ def _failures(attempts: Iterable[Attempt]) -> Iterator[Html]:
                 counts[what] = counts.get(what, 0) + count
     if not counts and not problems:
         return
-    yield element("h4", "What went wrong")
+    yield element("h4", "Errors")
     ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     yield element(
         "ul",
@@ -205,53 +205,49 @@ def _failures(attempts: Iterable[Attempt]) -> Iterator[Html]:
             element(
                 "li",
                 element("b", f"{count:,} \N{MULTIPLICATION SIGN} {code}"),
-                *_said(examples.get(code, ())),
+                *_examples(examples.get(code, ())),
             )
             for code, count in ranked[:_MOST_FAILURES]
         ),
-        element("li", f"and {len(ranked) - _MOST_FAILURES:,} kinds more")
+        element("li", f"and {len(ranked) - _MOST_FAILURES:,} more kinds")
         if len(ranked) > _MOST_FAILURES
         else None,
         class_="wrong",
     )
 
 
-def _times(count: int, code: str) -> str:
-    return f"{count:,} \N{MULTIPLICATION SIGN} {code}"
-
-
-def _said(examples: Iterable[str]) -> Iterator[Content]:
+def _examples(examples: Iterable[str]) -> Iterator[Content]:
     for number, example in enumerate(list(examples)[:3]):
         yield ": " if number == 0 else "; also: "
         yield element("q", example)
 
 
-def _others(account: JobDetails) -> Iterator[Html]:
-    """Yield what other revisions there are."""
-    view = account.job_history.view
-    others = [run for run in account.job_history.runs if run.revision != view.revision]
+def _others(details: JobDetails) -> Iterator[Html]:
+    """Yield the other revisions of the job, the newest first."""
+    view = details.job_history.view
+    others = [run for run in details.job_history.runs if run.revision != view.revision]
     if not others:
         return
     yield element("h4", "Other revisions")
     rows = [
         (
             element("code", run.revision or BLANK),
-            state_word(run.state),
+            state_label(run.state),
             run.note or "",
             f"{run.succeeded:,}",
             f"{run.total:,}",
         )
         for run in reversed(others[-_MOST_RUNS:])
     ]
-    yield scrolling(
+    yield scroll_area(
         f"Other revisions of {view.name}",
         data_table(
             f"Other revisions of {view.name}, the newest first",
-            ("Revision", "State", "Note", "Answered", "Requests"),
+            ("Revision", "State", "Note", "Succeeded", "Requests"),
             rows,
             numbers=2,
         ),
     )
     if len(others) > _MOST_RUNS:
         older = [run.revision or BLANK for run in others[:-_MOST_RUNS]]
-        yield element("p", f"Older ones: {listed(older)}.", class_="hint")
+        yield element("p", f"Older revisions: {listed(older)}.", class_="hint")

@@ -1,4 +1,4 @@
-"""The top of the page: whose it is, how things stand in four numbers, who needs a look."""
+"""The top of the page: the project, four tiles with numbers, the jobs that need attention."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 from runner.batch import TERMINAL, BatchStatus
 from runner.ledger.records import RunState
-from runner.report.page.figure import stacked
-from runner.report.page.icons import STATES, sign, state_word
+from runner.report.page.figure import stacked_bar
+from runner.report.page.icons import STATES, state_icon, state_label
 from runner.report.page.jobs import anchor
 from runner.report.page.markup import element
 from runner.report.safe_text import fit, plain
 from runner.text import moment, plural
-from runner.views.totals import Tokens
+from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,8 +27,8 @@ _COMMIT_SHOWN: Final = 12
 
 
 def header(project_report: ProjectReport, now: float) -> Html:
-    """Say whose page this is, of when, and what made it."""
-    facts = [f"Made {moment(now)} UTC", f"runner {project_report.version}"]
+    """Return the header: the project, the time, the version and the commit."""
+    facts = [f"Created {moment(now)} UTC", f"runner {project_report.version}"]
     if project_report.git is not None:
         branch = f" on {project_report.git.branch}" if project_report.git.branch else ""
         dirty = ", with changes that are not committed" if project_report.git.dirty else ""
@@ -42,7 +42,7 @@ def header(project_report: ProjectReport, now: float) -> Html:
 
 
 def tiles(project_report: ProjectReport) -> Html:
-    """Show how things stand: jobs, requests, batches, tokens."""
+    """Return the summary: tiles with the jobs, requests, batches and tokens."""
     return element(
         "section",
         element("h2", "Summary", id="summary"),
@@ -76,8 +76,8 @@ def _jobs(project_report: ProjectReport) -> Html:
     return _tile(
         "Jobs",
         len(project_report.jobs),
-        stacked(reversed(met), len(project_report.jobs)),
-        (element("span", state_word(state), _count(count)) for state, count in met),
+        stacked_bar(reversed(met), len(project_report.jobs)),
+        (element("span", state_label(state), _count(count)) for state, count in met),
     )
 
 
@@ -85,17 +85,19 @@ def _requests(project_report: ProjectReport) -> Html:
     views = [job.view for job in project_report.jobs]
     total = sum(view.total for view in views)
     parts = (
-        ("succeeded", "answered", sum(view.succeeded for view in views)),
+        ("succeeded", "succeeded", sum(view.succeeded for view in views)),
         ("failed", "failed", sum(view.failed for view in views)),
         ("pending", "pending", sum(view.pending for view in views)),
     )
     return _tile(
         "Requests",
         total,
-        stacked([(state, count) for state, _, count in parts], total),
+        stacked_bar([(state, count) for state, _, count in parts], total),
         (
             element(
-                "span", element("span", sign(state), word, class_=f"state {state}"), _count(count)
+                "span",
+                element("span", state_icon(state), word, class_=f"state {state}"),
+                _count(count),
             )
             for state, word, count in parts
         ),
@@ -103,7 +105,7 @@ def _requests(project_report: ProjectReport) -> Html:
 
 
 def _batches(project_report: ProjectReport) -> Html:
-    statuses = [flight.batch.known_status for flight in project_report.flights]
+    statuses = [submitted.batch.known_status for submitted in project_report.batches]
     under_way = sum(status not in TERMINAL for status in statuses)
     ended = Counter(status for status in statuses if status in TERMINAL)
     entries = [("under way", "running", under_way)] if under_way else []
@@ -118,36 +120,38 @@ def _batches(project_report: ProjectReport) -> Html:
     return _tile(
         "Batches",
         len(statuses),
-        stacked([(state, count) for _, state, count in entries], len(statuses)),
+        stacked_bar([(state, count) for _, state, count in entries], len(statuses)),
         (
             element(
-                "span", element("span", sign(state), word, class_=f"state {state}"), _count(count)
+                "span",
+                element("span", state_icon(state), word, class_=f"state {state}"),
+                _count(count),
             )
             for word, state, count in entries
         )
         if entries
-        else ("none was made yet",),
+        else ("none yet",),
     )
 
 
 def _tokens(project_report: ProjectReport) -> Html:
     used = [
         tokens
-        for flight in project_report.flights
-        if (tokens := Tokens.of(flight.batch)) is not None
+        for submitted in project_report.batches
+        if (tokens := TokenUsage.of(submitted.batch.raw.get("usage"))).total is not None
     ]
-    total = sum(used, Tokens())
+    tokens = sum(used, TokenUsage())
+    total = tokens.total or 0
     if not used:
-        said: list[Content] = ["no batch has reported any"]
-        return _tile("Tokens", 0, stacked((), 0), said)
+        return _tile("Tokens", 0, stacked_bar((), 0), ["no batch has reported any"])
     return _tile(
         "Tokens",
-        total.total,
-        stacked((("tokens-in", total.input), ("tokens-out", total.output)), total.total),
+        total,
+        stacked_bar((("tokens-in", tokens.input or 0), ("tokens-out", tokens.output or 0)), total),
         (
-            element("span", _square("tokens-in"), "prompts", _count(total.input)),
-            element("span", _square("tokens-out"), "answers", _count(total.output)),
-            f"reported by {len(used):,} of {plural(len(project_report.flights), 'batch')}",
+            element("span", _square("tokens-in"), "prompts", _count(tokens.input or 0)),
+            element("span", _square("tokens-out"), "responses", _count(tokens.output or 0)),
+            f"reported by {len(used):,} of {plural(len(project_report.batches), 'batch')}",
         ),
     )
 
@@ -167,28 +171,32 @@ def _count(count: int) -> Html:
 
 
 def _attention(jobs: Sequence[JobReport]) -> Html | None:
-    """Name the jobs that somebody should look at, and why."""
-    troubled = [job for job in jobs if job.view.state in (RunState.FAILED, RunState.PARTIAL)]
-    if not troubled:
+    """Return the list of failed and partial jobs with their notes."""
+    jobs_with_failures = [
+        job for job in jobs if job.view.state in (RunState.FAILED, RunState.PARTIAL)
+    ]
+    if not jobs_with_failures:
         return None
     return element(
         "div",
-        element("h3", "Needs a look"),
-        element("ul", *_troubles(troubled)),
+        element("h3", "Needs attention"),
+        element("ul", *_attention_items(jobs_with_failures)),
         class_="attention",
     )
 
 
-def _troubles(troubled: Sequence[JobReport]) -> Iterator[Html]:
-    for job in troubled[:_MOST_NAMED]:
+def _attention_items(jobs_with_failures: Sequence[JobReport]) -> Iterator[Html]:
+    for job in jobs_with_failures[:_MOST_NAMED]:
         view = job.view
         note = view.note or f"{view.failed:,} of {plural(view.total, 'request')} failed"
         yield element(
             "li",
-            state_word(view.state),
+            state_label(view.state),
             " ",
             element("a", view.name, href=f"#{anchor(view.name)}"),
             f": {fit(plain(note), _LONGEST_NOTE)}",
         )
-    if len(troubled) > _MOST_NAMED:
-        yield element("li", element("a", f"and {len(troubled) - _MOST_NAMED:,} more", href="#jobs"))
+    if len(jobs_with_failures) > _MOST_NAMED:
+        yield element(
+            "li", element("a", f"and {len(jobs_with_failures) - _MOST_NAMED:,} more", href="#jobs")
+        )

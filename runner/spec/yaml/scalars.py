@@ -16,6 +16,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from runner.text import printable
+
 Plain: TypeAlias = str | int | float | bool | None
 
 
@@ -77,12 +79,7 @@ def resolve(text: str) -> Plain | Ambiguous:
 
 def shown(text: str, limit: int = 60) -> str:
     """Make a text fit for one line of a message: printable, and no longer than `limit`."""
-    cut = text if len(text) <= limit else text[: limit - 3] + "..."
-    if cut.isprintable():
-        return cut
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in cut
-    )
+    return printable(text, limit, mark=None)
 
 
 def _lowered(text: str) -> str:
