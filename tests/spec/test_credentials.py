@@ -89,7 +89,7 @@ def test_a_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("content", "why"),
+    ("content", "reason"),
     [
         (b"", "it is empty"),
         (b"\n", "it is empty"),
@@ -186,7 +186,7 @@ def test_a_command_runs_once_a_process_and_only_for_the_key(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("script", "why"),
+    ("script", "reason"),
     [
         (f"print({KEY!r}); raise SystemExit(3)", "failed with exit code 3"),
         (f"print({KEY!r}); print('user: me')", "several lines"),
@@ -258,7 +258,7 @@ def test_a_command_is_a_list_or_is_split(
 
 
 @pytest.mark.parametrize(
-    ("line", "why"),
+    ("line", "reason"),
     [
         ("[]", "expected a list of texts, such as [pass, show, lab]"),
         ("[a, 3]", "expected a list of texts, such as [pass, show, lab]"),

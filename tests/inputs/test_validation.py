@@ -304,7 +304,7 @@ def test_sound_bodies(tmp_path: Path, endpoint: str, body: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "why"),
+    ("text", "reason"),
     [
         ("1" * 5000, "more digits than Python converts"),
         ("1e999", "more than a float holds"),
