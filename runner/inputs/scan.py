@@ -81,7 +81,7 @@ def scan(
     `shown` is the path as problems name it. The custom_id of each row is written to `ids`, a new
     binary file, as one JSON string a line. `progress` is told the number of bytes read so far.
     With a `counter` each shard's prompt tokens are counted, which takes most of the time then.
-    Raises InvalidInput with every problem (1000 at most, and how many more), InputChanged where
+    Raises InvalidInput with the first problems and how many more there are, InputChanged where
     the file changes meanwhile, LocalFileError where reading or writing `ids` fails.
     """
     with unchanging(path, shown=shown) as (file, identity):

@@ -18,10 +18,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Never, assert_never
 
-from runner.errors import InvalidInput, Problem
+from runner.errors import MAX_PROBLEMS, InvalidInput, Problem, limit_problems
 from runner.inputs.requests import LONGEST_CUSTOM_ID, InputRequest, RequestKind, count_inputs
-
-MOST_SHOWN: Final = 1000
 
 
 class ProblemList:
@@ -35,10 +33,10 @@ class ProblemList:
         self._count = 0
 
     def add(self, message: str, *, line: int = 0, column: int = 0) -> None:
-        """Note one problem; beyond the thousandth of a kind it is only counted."""
+        """Note one problem; one that would not be shown is only counted."""
         self._count += 1
-        # One more than is shown: its line is where the note about the rest belongs.
-        if len(self._kept) <= MOST_SHOWN:
+        # One more than is shown: its line is where the note about the others belongs.
+        if len(self._kept) <= MAX_PROBLEMS:
             self._kept.append(Problem(path=self._shown, line=line, column=column, message=message))
 
     def count(self, more: int) -> None:
@@ -54,17 +52,9 @@ class ProblemList:
         return self._count > 0
 
     def error(self) -> InvalidInput:
-        """Return all of it as the exception to raise: at most 1000 problems and a note."""
-        problems = sorted(self._kept)
-        shown = problems[:MOST_SHOWN]
-        if self._count > len(shown):
-            line = problems[min(len(shown), len(problems) - 1)].line
-            # Problems are sorted by place: the note comes last only on a line of its own.
-            shown = [each for each in shown if each.line < line] or shown
-            more = self._count - len(shown)
-            note = f"{more:,} more problem{'s are' if more > 1 else ' is'} not shown"
-            shown.append(Problem(path=self._shown, line=line, message=note))
-        return InvalidInput(shown)
+        """Return the exception that shows these problems, and how many more there are."""
+        more = self._count - len(self._kept)
+        return InvalidInput(limit_problems(self._kept, more=more))
 
 
 _SHOWN: Final = 60

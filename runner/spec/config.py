@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from runner.errors import InvalidInput, Problem
+from runner.errors import InvalidInput, Problem, limit_problems
 from runner.spec.discovery import read_file
 from runner.spec.notifications import EXAMPLE, arguments, read_hooks, read_ping
 from runner.spec.project import (
@@ -64,9 +64,11 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
     if document is not None and document.root is not None:
         from runner.spec.leaked_secrets import report_leaked_secrets
 
-        problems = report_leaked_secrets(document.root, problems)
-    if problems:
-        raise InvalidInput(problems)
+        shown_problems = report_leaked_secrets(document.root, problems)
+    else:
+        shown_problems = limit_problems(problems)
+    if shown_problems:
+        raise InvalidInput(shown_problems)
     return Project(
         root=root,
         specs=root / (shape.specs if shape else "specs"),
@@ -136,12 +138,15 @@ def _shape(document: Document | None, problems: list[Problem]) -> ConfigSchema |
     try:
         return config_adapter().validate_python(plain(document.root))
     except ValidationError as error:
+        found: dict[Problem, None] = {}
         for path, problem in explain_errors(error, document, CONFIG_KEYS):
             if path[2:3] in (("api_key_command",), ("command",)):
+                # pydantic reports each type that the value might have had; one message is enough.
                 words = f"expected a list of texts, such as {_COMMANDS[str(path[2])]}"
-                problem = _at(document, path[:3], words)  # noqa: PLW2901
-            if problem not in problems:
-                problems.append(problem)
+                found[_at(document, path[:3], words)] = None
+            else:
+                found[problem] = None
+        problems += found
         return None
 
 

@@ -6,10 +6,11 @@ What is found is named by its place and shown in no message, whoever has quoted 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import Problem
+from runner.errors import Problem, limit_problems
 from runner.spec.project import PROJECT_FILE
 from runner.spec.yaml.scalars import shown
 from runner.spec.yaml.tree import ScalarNode, SequenceNode, dotted
@@ -45,7 +46,7 @@ LOOKS_LIKE_A_KEY: Final = re.compile(
 """How the keys of providers begin, JSON Web Tokens (RFC 7519), and URLs that are keys."""
 
 
-def report_leaked_secrets(root: Node, problems: list[Problem]) -> list[Problem]:
+def report_leaked_secrets(root: Node, problems: list[Problem]) -> tuple[Problem, ...]:
     """Add a problem for each key that is written in `runner.yaml`, and let none repeat it.
 
     A key is what has the name of one where no name but the known ones is good, and whatever
@@ -70,19 +71,25 @@ def report_leaked_secrets(root: Node, problems: list[Problem]) -> list[Problem]:
             )
         )
     ours = {(problem.line, problem.column) for problem in said}
+    # A value that cannot be read is quoted by the problem that reports it.
+    unread_lines = defaultdict(list)
+    for place in unread:
+        unread_lines[place.line].append(place.column)
     for problem in problems:
         line, column = problem.line, problem.column
-        if problem.path == PROJECT_FILE and (
-            (line, column) in ours
-            # What cannot be read as a value was quoted by whoever could not read it.
-            or any(line == place.line and column > place.column for place in unread)
+        if problem.path != PROJECT_FILE or not (
+            (line, column) in ours or any(column > start for start in unread_lines.get(line, ()))
         ):
-            continue
+            said.append(problem)
+    hidden_texts = sorted({text for text in hidden if text}, key=len, reverse=True)
+    shown_problems: list[Problem] = []
+    # Limited first: each text is looked for in each message.
+    for problem in limit_problems(said):
         message = problem.message
-        for text in sorted(filter(None, hidden), key=len, reverse=True):
+        for text in hidden_texts:
             message = message.replace(text, "***")
-        said.append(replace(problem, message=message))
-    return said
+        shown_problems.append(replace(problem, message=message))
+    return tuple(shown_problems)
 
 
 def _written_keys(node: Node, path: Path) -> Iterator[tuple[Path, KeyNode | Node, Node | None]]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import Problem, UsageError
+from runner.errors import Problem, UsageError, limit_problems
 from runner.spec.discovery import SUFFIXES, find_specs, read_file, shown_path
 from runner.spec.job import Specs
 from runner.spec.validate import validate
@@ -73,7 +73,7 @@ def load_specs(
     return Specs(
         jobs=tuple(entry.job for entry in entries if entry.job),
         selected=tuple(entry.job for entry in entries if entry.job and entry in selected),
-        problems=tuple(sorted(problems)),
+        problems=limit_problems(problems),
         complete=there and not reading.problems and not any(entry.problems for entry in of_project),
         gone=tuple(sorted(named)),
     )

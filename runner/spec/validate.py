@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import unicodedata
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -26,7 +26,6 @@ from runner.spec.job import (
 )
 from runner.spec.project import OPENAI_HOST
 from runner.spec.validation_errors import NAME_RULE, did_you_mean, explain_errors, one_of
-from runner.spec.yaml.compose import MAX_PROBLEMS
 from runner.spec.yaml.scalars import shown
 from runner.spec.yaml.tree import KeyNode, MappingNode, ScalarNode, places, plain
 
@@ -103,7 +102,7 @@ class _Validation:
             if place
             else KeyNode(line=document.line, column=0),
             job=job,
-            problems=_bounded(sorted(self.problems)),
+            problems=tuple(sorted(self.problems)),
         )
 
     def _shape(self) -> SpecSchema | None:
@@ -276,15 +275,6 @@ def _deadline(shape: SpecSchema) -> Deadline:
         after=None if after is None else duration(after),
         action=DeadlineAction(shape.deadline.action),
     )
-
-
-def _bounded(problems: list[Problem]) -> tuple[Problem, ...]:
-    """Keep what a person can mend at a time: a file that is no spec at all has no end of them."""
-    if len(problems) <= MAX_PROBLEMS + 1:
-        return tuple(problems)
-    message = f"and {len(problems) - MAX_PROBLEMS} more problems in this document"
-    last = replace(problems[MAX_PROBLEMS], column=0, message=message)
-    return (*problems[:MAX_PROBLEMS], last)
 
 
 def _near(endpoint: str) -> str | None:

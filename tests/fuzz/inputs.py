@@ -11,13 +11,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import InvalidInput
+from runner.errors import MAX_PROBLEMS, InvalidInput
 from runner.inputs import lines
 from runner.inputs.extract import cut, read_custom_ids
 from runner.inputs.requests import RequestReader
 from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
-from runner.inputs.validation import MOST_SHOWN, check_line
+from runner.inputs.validation import check_line
 from runner.spec.project import Limits
 from tests.fuzz.target import BETWEEN, Target, assert_placed, assert_told, joined
 
@@ -62,7 +62,7 @@ def check(data: bytes, folder: Path) -> str:
 
 
 def _assert_refused(error: InvalidInput, content: bytes) -> None:
-    assert 0 < len(error.problems) <= MOST_SHOWN + 1
+    assert 0 < len(error.problems) <= MAX_PROBLEMS + 1
     for problem in error.problems:
         assert_placed(problem, content)
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
 import yaml
 
-from runner.errors import InvalidInput, UsageError
+from runner.errors import MAX_PROBLEMS, InvalidInput, UsageError
 from runner.spec.identity import revision
 from runner.spec.load import load_specs
 from runner.spec.project import find_project
 from runner.spec.schema import CONFIG_KEYS, SPEC_KEYS
-from runner.spec.yaml.compose import MAX_PROBLEMS
 from runner.spec.yaml.documents import read_documents
 from runner.spec.yaml.tree import plain
 from tests.fuzz.target import BETWEEN, Target, assert_placed, assert_readable, assert_told, joined
@@ -85,16 +85,18 @@ def _lay_out(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _assert_problems(problems: Iterable[Problem], files: Mapping[str, bytes]) -> None:
+    shown: Counter[str] = Counter()
     for problem in problems:
         assert_readable(str(problem))
         assert_placed(problem, files[problem.path])
+        shown[problem.path] += 1
+    assert all(count <= MAX_PROBLEMS + 1 for count in shown.values())
 
 
 def _assert_documents(content: bytes) -> None:
     """Insist that a document without problems is read as PyYAML reads it."""
     documents, problems = read_documents(content, "a.yaml")
     for document in documents:
-        assert len(document.problems) <= MAX_PROBLEMS + 1
         assert (document.root is not None) or document.problems
         assert document.text.encode() in content
         if document.root is not None and not document.problems:

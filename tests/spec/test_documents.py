@@ -263,11 +263,8 @@ def test_an_escape_that_no_character_has_is_told() -> None:
     assert "a backslash between double quotes begins an escape" in problem
 
 
-def test_all_mistakes_of_a_document_are_told_up_to_a_bound() -> None:
-    problems = said("".join(f"k{number}: NO\n" for number in range(50)))
-
-    assert len(problems) == 21
-    assert problems[-1] == "s.yaml:21: and 30 more problems in this document"
+def test_every_problem_of_a_document_is_found() -> None:
+    assert len(said("".join(f"k{number}: NO\n" for number in range(50)))) == 50
 
 
 def check(data: bytes) -> None:

@@ -268,6 +268,13 @@ def test_no_password_is_ever_repeated(password: str) -> None:
     assert password not in str(caught.value)
 
 
+def test_twenty_problems_of_the_file_are_shown_and_the_others_counted(tmp_path: Path) -> None:
+    found = problems(tmp_path, "".join(f"field{number}: x\n" for number in range(5000)))
+
+    assert len(found) == 21
+    assert found[-1] == "runner.yaml:21: and 4,980 more problems in this file"
+
+
 def test_problems_of_file_and_environment_come_together(tmp_path: Path) -> None:
     config = "default_provider: x\nproviders:\n  a: {base_url: x}\n  b: {base_url: http://me@x}\n"
 

@@ -282,10 +282,22 @@ def test_every_problem_of_every_spec_is_told_at_once(tmp_path: Path) -> None:
     assert [job.name for job in specs.jobs] == ["c"]
 
 
-def test_a_spec_of_nonsense_is_told_within_a_bound(tmp_path: Path) -> None:
-    lay_out(tmp_path, {"specs/a.yaml": "".join(f"key{n}: x\n" for n in range(5000))})
+def test_twenty_problems_of_a_file_are_shown_and_the_others_counted(tmp_path: Path) -> None:
+    lay_out(
+        tmp_path,
+        {
+            "specs/a.yaml": "".join(f"field{number}: x\n" for number in range(5000)),
+            "specs/b.yaml": "---\n".join(GOOD + "replicate: 0\n" for _ in range(15)),
+            "specs/c.yaml": "nothing: x\n",
+        },
+    )
 
     problems = lines(read(tmp_path))
 
-    assert len(problems) == 21
-    assert problems[-1].endswith("more problems in this document")
+    of_a, of_b, of_c = (
+        [line for line in problems if line.startswith(f"specs/{name}.yaml:")] for name in "abc"
+    )
+    assert len(of_a) == len(of_b) == 21
+    assert of_a[-1] == "specs/a.yaml:19: and 4,982 more problems in this file"
+    assert of_b[-1] == "specs/b.yaml:41: and 10 more problems in this file"
+    assert len(of_c) == 3

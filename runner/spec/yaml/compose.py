@@ -36,7 +36,6 @@ _Event: TypeAlias = Any
 MAX_DEPTH: Final = 20
 MAX_VALUES: Final = 20_000
 MAX_COPIES: Final = 1_000
-MAX_PROBLEMS: Final = 20
 
 _LONGEST_STEP: Final = 100
 """Characters of a key that paths of messages hold: a key may be as long as its file."""
@@ -156,7 +155,9 @@ class _Composer:
             self.mistakes.append(
                 YamlProblem(line=self.first_line + line, column=column + 1, message=words)
             )
-        return Composed(root=root, empty=empty, mistakes=_capped(self.mistakes))
+        return Composed(
+            root=root, empty=empty, mistakes=tuple(sorted(self.mistakes, key=_position))
+        )
 
     def _node(self, parser: _Parser, event: _Event, path: Path) -> Node | None:
         """Read the node that begins with `event`; None if it could not be understood."""
@@ -322,17 +323,8 @@ def _at(path: Path, words: str) -> str:
     return f"{shown(dotted(path))}: {words}" if path else words
 
 
-def _capped(mistakes: list[YamlProblem]) -> tuple[YamlProblem, ...]:
-    """Keep the first mistakes of a document: the hundredth helps nobody mend the first."""
-    mistakes.sort(key=lambda mistake: (mistake.line, mistake.column))
-    if len(mistakes) <= MAX_PROBLEMS:
-        return tuple(mistakes)
-    more = len(mistakes) - MAX_PROBLEMS
-    last = mistakes[MAX_PROBLEMS]
-    return (
-        *mistakes[:MAX_PROBLEMS],
-        YamlProblem(line=last.line, column=0, message=f"and {more} more problems in this document"),
-    )
+def _position(problem: YamlProblem) -> tuple[int, int]:
+    return problem.line, problem.column
 
 
 TAB: Final = "a tab cannot indent YAML; write spaces"

@@ -17,7 +17,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import Problem
-from runner.spec.yaml.compose import MAX_PROBLEMS, YamlProblem, compose
+from runner.spec.yaml.compose import YamlProblem, compose
 from runner.spec.yaml.tree import MappingNode
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _document(
         root=root,
         problems=tuple(
             Problem(path=path, line=mistake.line, column=mistake.column, message=mistake.message)
-            for mistake in mistakes[: MAX_PROBLEMS + 1]
+            for mistake in mistakes
         ),
     )
 
