@@ -39,7 +39,7 @@ class SeenIds:
     def __bool__(self) -> bool:
         return any(self._buckets)
 
-    def suspects(self, most: int) -> tuple[Suspects, int]:
+    def repeated_ids(self, most: int) -> tuple[RepeatedIds, int]:
         """Return up to about `most` hashes met more than once, and how many ids that leaves out.
 
         Ids left out are repetitions beyond the first use of an id whose hash is not returned.
@@ -59,10 +59,10 @@ class SeenIds:
                 if hashed in once:
                     repeated.add(hashed)
                 once.add(hashed)
-        return Suspects(repeated, self._hashed), left_out
+        return RepeatedIds(repeated, self._hashed), left_out
 
 
-class Suspects:
+class RepeatedIds:
     """The ids that must be looked at again, and the line of their first use."""
 
     __slots__ = ("_first", "_hashed", "_hashes")
@@ -75,7 +75,7 @@ class Suspects:
     def __bool__(self) -> bool:
         return bool(self._hashes)
 
-    def earlier(self, custom_id: str, line: int) -> int | None:
+    def earlier_line(self, custom_id: str, line: int) -> int | None:
         """Return the line that used `custom_id` first, None if that is this `line`."""
         if self._hashed(custom_id) not in self._hashes:
             return None

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from runner.errors import InputChanged, LocalFileError
 from runner.inputs.custom_ids import read_custom_ids
-from runner.inputs.fingerprint import unchanging
-from runner.inputs.lines import Overlong, canonical, read_blocks
+from runner.inputs.fingerprint import open_unchanged
+from runner.inputs.lines import OversizedLine, canonical_row, read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runner.inputs.row_set import RowSet
 
 
-__all__ = ["ExtractedFile", "ShardLocation", "cut", "read_custom_ids"]
+__all__ = ["ExtractedFile", "ShardLocation", "read_custom_ids", "write_rows"]
 
 
 class ShardLocation(Protocol):
@@ -51,7 +51,7 @@ class ExtractedFile:
     sha256: str
 
 
-def cut(
+def write_rows(
     path: Path,
     *,
     shard: ShardLocation,
@@ -72,10 +72,10 @@ def cut(
     shown = shown or str(path)
     digest = hashlib.sha256()
     requests = size = 0
-    with unchanging(path, shown=shown, expected=expected) as (file, _):
+    with open_unchanged(path, shown=shown, expected=expected) as (file, _):
         if rows:
             file.seek(shard.offset)
-            for kept in _kept(file, first=shard.rows.first, rows=rows, shown=shown):
+            for kept in _selected_lines(file, first=shard.rows.first, rows=rows, shown=shown):
                 lines = b"\n".join(kept) + b"\n"
                 requests += len(kept)
                 size += len(lines)
@@ -92,15 +92,15 @@ def cut(
     return ExtractedFile(requests=requests, bytes=size, sha256=digest.hexdigest())
 
 
-def _kept(file: FileIO, *, first: int, rows: RowSet, shown: str) -> Iterator[list[bytes]]:
+def _selected_lines(file: FileIO, *, first: int, rows: RowSet, shown: str) -> Iterator[list[bytes]]:
     """Yield `rows` in lists that are never empty; the file stands where row `first` begins."""
     ranges = rows.ranges()
     start, stop = next(ranges)
     row = first
     for block in read_blocks(file, longest=sys.maxsize, shown=shown):
-        if isinstance(block, Overlong):  # pragma: no cover - no line is longer than maxsize
+        if isinstance(block, OversizedLine):  # pragma: no cover - no line is longer than maxsize
             continue
-        block_rows = [each for each in map(canonical, block.lines) if each]
+        block_rows = [each for each in map(canonical_row, block.lines) if each]
         end = row + len(block_rows)
         kept: list[bytes] = []
         while start < end:

@@ -57,7 +57,7 @@ class Fingerprint:
             inode=status.st_ino,
         )
 
-    def settled(self, now_ns: int) -> bool:
+    def is_reliable(self, now_ns: int) -> bool:
         """Say whether a later write is bound to show in these times.
 
         `now_ns` is the time the fingerprint was taken, in nanoseconds since 1970. A digest
@@ -71,7 +71,7 @@ class Fingerprint:
 
 
 @contextmanager
-def unchanging(
+def open_unchanged(
     path: Path, *, shown: str, expected: Fingerprint | None = None
 ) -> Iterator[tuple[FileIO, Fingerprint]]:
     """Open an input for reading and insist that it is the same file when the block is left.
@@ -106,21 +106,21 @@ def read(file: FileIO, size: int, *, shown: str) -> bytes:
 
 def _open(path: Path, shown: str) -> FileIO:
     try:
-        _insist_on_regular(path.stat(), shown)
+        _require_regular(path.stat(), shown)
         # Not blocking, should a pipe have taken the file's place since.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise _unreadable(shown, error) from error
     file = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 - the caller closes it
     try:
-        _insist_on_regular(os.fstat(descriptor), shown)
+        _require_regular(os.fstat(descriptor), shown)
     except InvalidInput:
         file.close()
         raise
     return file
 
 
-def _insist_on_regular(status: os.stat_result, shown: str) -> None:
+def _require_regular(status: os.stat_result, shown: str) -> None:
     if stat.S_ISDIR(status.st_mode):
         message = "is a folder: name the JSONL file in it"
     elif not stat.S_ISREG(status.st_mode):

@@ -41,14 +41,14 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overlong:
+class OversizedLine:
     """A line too long to be held in memory; `size` is without its line feed."""
 
     number: int
     size: int
 
 
-def read_blocks(file: FileIO, *, longest: int, shown: str) -> Iterator[Block | Overlong]:
+def read_blocks(file: FileIO, *, longest: int, shown: str) -> Iterator[Block | OversizedLine]:
     """Yield all lines from where `file` stands, in order.
 
     Lines longer than `longest` bytes may come as Overlong (those longer than both `longest` and
@@ -64,7 +64,7 @@ def read_blocks(file: FileIO, *, longest: int, shown: str) -> Iterator[Block | O
     held_size = 0
     while chunk:
         if held_size > longest and (end := chunk.find(b"\n")) >= 0:
-            yield Overlong(number=number, size=held_size + end)
+            yield OversizedLine(number=number, size=held_size + end)
             offset += held_size + end + 1
             number += 1
             chunk = chunk[end + 1 :]
@@ -86,13 +86,13 @@ def read_blocks(file: FileIO, *, longest: int, shown: str) -> Iterator[Block | O
             held.clear()
         chunk = fingerprint.read(file, BLOCK_BYTES, shown=shown)
     if held_size > longest:
-        yield Overlong(number=number, size=held_size)
+        yield OversizedLine(number=number, size=held_size)
     elif held_size:
         data = b"".join(held)
         yield Block(lines=[data], data=data, offset=offset, number=number, ended=False)
 
 
-def canonical(line: bytes) -> bytes:
+def canonical_row(line: bytes) -> bytes:
     """Return the row that a line holds, b"" for one of nothing but white space.
 
     The row is the line without the carriage return that Windows puts at its end; every other

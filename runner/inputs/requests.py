@@ -1,7 +1,7 @@
 """Request lines, read as far as runner must know them and no further.
 
 This is the quick way, taken by every line: one typed decode that accepts a sound request or
-says nothing. Whatever it does not accept goes to `diagnosis`, which has the time to explain.
+says nothing. Whatever it does not accept goes to `checked`, which has the time to explain.
 Bodies belong to the provider: only fields that decide whether a batch is accepted are looked at.
 
 The decoder skips what it is not asked for without checking its UTF-8, so callers do that.
@@ -59,13 +59,13 @@ class InputRequest(msgspec.Struct, frozen=True, gc=False):
     inputs: int
 
 
-class _Met:
+class _FoundId:
     """Stands for a custom_id in a decoded line: the decoder hands over each one it meets."""
 
     __slots__ = ()
 
 
-_MET: Final = _Met()
+_FOUND_ID: Final = _FoundId()
 
 
 _Model = Annotated[str, msgspec.Meta(min_length=1)]
@@ -80,7 +80,7 @@ class _Body(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def inputs(self) -> int:
         return 0
 
-    def sound(self) -> bool:
+    def is_valid(self) -> bool:
         return not self.stream
 
 
@@ -99,7 +99,7 @@ class _Responses(_Body, frozen=True, gc=False, kw_only=True):
     input: msgspec.Raw = msgspec.Raw()
     prompt: msgspec.Raw = msgspec.Raw()
 
-    def sound(self) -> bool:
+    def is_valid(self) -> bool:
         return not self.stream and not (_is_absent(self.input) and _is_absent(self.prompt))
 
 
@@ -110,14 +110,14 @@ class _Embeddings(_Body, frozen=True, gc=False, kw_only=True):
     def inputs(self) -> int:
         return count_inputs(self.input)
 
-    def sound(self) -> bool:
+    def is_valid(self) -> bool:
         return not self.stream and count_inputs(self.input) > 0
 
 
 class _Moderations(_Body, frozen=True, gc=False, kw_only=True):
     input: msgspec.Raw
 
-    def sound(self) -> bool:
+    def is_valid(self) -> bool:
         return not self.stream and not _is_absent(self.input)
 
 
@@ -125,7 +125,7 @@ _BodyT_co = TypeVar("_BodyT_co", bound=_Body, covariant=True)
 
 
 class _Line(msgspec.Struct, Generic[_BodyT_co], frozen=True, gc=False):
-    custom_id: _Met
+    custom_id: _FoundId
     method: Literal["POST"]
     url: str
     body: _BodyT_co
@@ -136,14 +136,16 @@ class RequestReader:
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
-        self._met: list[str] = []
-        decoder = msgspec.json.Decoder(_line_of(RequestKind.of(endpoint)), dec_hook=self._meet)
+        self._found: list[str] = []
+        decoder = msgspec.json.Decoder(
+            _line_of(RequestKind.of(endpoint)), dec_hook=self._add_custom_id
+        )
         self._decode = decoder.decode
 
     def read(self, row: bytes) -> InputRequest | None:
-        """Return the request of a sound row; None is for `diagnosis` to explain."""
-        met = self._met
-        met.clear()
+        """Return the request of a sound row; None is for `checked` to explain."""
+        found = self._found
+        found.clear()
         try:
             line = self._decode(row)
         except (msgspec.DecodeError, RecursionError):
@@ -151,20 +153,20 @@ class RequestReader:
         body = line.body
         # A repeated custom_id would let us and the provider each take another one.
         if (
-            len(met) != 1
-            or not 0 < len(met[0]) <= LONGEST_CUSTOM_ID
+            len(found) != 1
+            or not 0 < len(found[0]) <= LONGEST_CUSTOM_ID
             or line.url != self._endpoint
-            or not body.sound()
+            or not body.is_valid()
         ):
             return None
-        return InputRequest(met[0], body.model, body.inputs())
+        return InputRequest(found[0], body.model, body.inputs())
 
-    def _meet(self, _: type, value: object) -> _Met:
+    def _add_custom_id(self, _: type, value: object) -> _FoundId:
         """Note a custom_id: called for each of a line, while a field would keep only the last."""
         if not isinstance(value, str):
             raise msgspec.ValidationError("expected a string")
-        self._met.append(value)
-        return _MET
+        self._found.append(value)
+        return _FOUND_ID
 
 
 def count_inputs(value: object) -> int:

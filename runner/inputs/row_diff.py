@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from runner.inputs.lines import BYTE_ORDER_MARK, canonical
+from runner.inputs.lines import BYTE_ORDER_MARK, canonical_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,7 +70,7 @@ class RequestHashes:
         for line in lines:
             bare = line.removeprefix(BYTE_ORDER_MARK) if first else line
             first = False
-            row = canonical(bare.removesuffix(b"\n"))
+            row = canonical_row(bare.removesuffix(b"\n"))
             if row:
                 rows._add(_known(decode, row), hash(row))
                 digest.update(row)

@@ -46,7 +46,7 @@ class Shard:
     tokens: int | None = None
 
 
-class Sharder:
+class ShardBuilder:
     """Takes rows one by one, and their bytes into the digests a block at a time.
 
     Almost every input is one shard, whose digest is that of the input: its bytes are hashed
@@ -62,9 +62,9 @@ class Sharder:
         self._limits = limits
         self._ids_offset = ids_offset
         self._counter = counter
-        self._open: dict[str | None, _Growing] = {}
-        self._all: list[_Growing] = []
-        self._touched: list[_Growing] = []
+        self._open: dict[str | None, _OpenShard] = {}
+        self._all: list[_OpenShard] = []
+        self._touched: list[_OpenShard] = []
         self._pending: list[bytes] = []
         self._digest = hashlib.sha256()
         self._hashed_bytes = 0
@@ -138,17 +138,17 @@ class Sharder:
             for number, shard in enumerate(self._all, start=1)
         )
 
-    def _begin(self, model: str | None, offset: int) -> _Growing:
+    def _begin(self, model: str | None, offset: int) -> _OpenShard:
         self.flush()
         if len(self._all) == 1:
             self._all[0].digest = self._digest.copy()
-        shard = _Growing(model, offset, self._ids_offset())
+        shard = _OpenShard(model, offset, self._ids_offset())
         self._open[model] = shard
         self._all.append(shard)
         return shard
 
 
-class _Growing:
+class _OpenShard:
     """A shard that may still take rows; `pending` are those not hashed yet.
 
     `tokens` are those of the hashed ones, None once a row could not be counted.

@@ -42,14 +42,14 @@ _AROUND_NAME: Final = 1
 _BEFORE_ANSWER: Final = 3
 
 _TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
-_SILENT_FIELDS: Final = frozenset({"type", "id", "status", "phase", "tool_call_id", "annotations"})
+_IGNORED_FIELDS: Final = frozenset({"type", "id", "status", "phase", "tool_call_id", "annotations"})
 """Fields of a message that tell programs something and the model nothing."""
 
-_OWN_TOOLS: Final = frozenset({"function", "custom"})
+_REQUEST_TOOLS: Final = frozenset({"function", "custom"})
 """Tools whose definition the request holds; the others are the provider's, and so are theirs."""
 
 
-class _Count(Protocol):
+class _CountFunction(Protocol):
     """What the library does: count the tokens of each text."""
 
     def __call__(self, texts: Sequence[str], encoding: str, *, threads: int) -> list[int]: ...
@@ -59,14 +59,14 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
     body: dict[str, Any]
 
 
-class _NotUnderstoodError(Exception):
+class _CannotCountError(Exception):
     """A request holds something whose tokens cannot be told."""
 
 
 class TokenCounter:
     """Counts the prompt tokens of an input's rows, all for one endpoint. Keeps nothing."""
 
-    def __init__(self, endpoint: str, count: _Count) -> None:
+    def __init__(self, endpoint: str, count: _CountFunction) -> None:
         self._read = _reader_of(RequestKind.of(endpoint))
         self._count = count
         self._decode = msgspec.json.Decoder(_Line).decode
@@ -86,7 +86,7 @@ class TokenCounter:
                 self._read(prompt, self._decode(row).body)
             # On this thread: the work comes in blocks too small to be worth a pool of them.
             return prompt.tokens + sum(self._count(prompt.texts, encoding, threads=1))
-        except (_NotUnderstoodError, msgspec.DecodeError, RecursionError, UnicodeError):
+        except (_CannotCountError, msgspec.DecodeError, RecursionError, UnicodeError):
             return None
 
 
@@ -119,7 +119,7 @@ class _Prompt:
         self.tokens = 0
 
     def add_chat(self, body: dict[str, Any]) -> None:
-        _insist_on_absence(body, "web_search_options")
+        _require_absent(body, "web_search_options")
         for message in _listed(body.get("messages")):
             self._add_message(message)
         self._add_tools(body.get("tools"))
@@ -128,7 +128,7 @@ class _Prompt:
         self.tokens += _BEFORE_ANSWER
 
     def add_response(self, body: dict[str, Any]) -> None:
-        _insist_on_absence(body, "previous_response_id", "conversation", "prompt")
+        _require_absent(body, "previous_response_id", "conversation", "prompt")
         if body.get("instructions") is not None:
             self._add_message({"role": "system", "content": body["instructions"]})
         asked = body.get("input")
@@ -163,11 +163,11 @@ class _Prompt:
         elif kinds == {list} and {type(number) for each in values for number in each} <= {int}:
             self.tokens += sum(map(len, values))
         else:
-            raise _NotUnderstoodError
+            raise _CannotCountError
 
     def _add_message(self, message: object) -> None:
         if not isinstance(message, dict):
-            raise _NotUnderstoodError
+            raise _CannotCountError
         for field, value in message.items():
             match field:
                 case "content":
@@ -179,14 +179,14 @@ class _Prompt:
                     self.tokens += _AROUND_NAME
                 case "tool_calls" | "function_call":
                     self._add_json(value)
-                case _ if field not in _SILENT_FIELDS and value:
-                    raise _NotUnderstoodError
+                case _ if field not in _IGNORED_FIELDS and value:
+                    raise _CannotCountError
         self.tokens += _AROUND_MESSAGE
 
     def _add_item(self, item: object) -> None:
         """Add one item of a Responses input: a message, a call of a tool or what came of it."""
         if not isinstance(item, dict):
-            raise _NotUnderstoodError
+            raise _CannotCountError
         fields: tuple[str, ...]
         match item.get("type", "message"):
             case "message":
@@ -199,7 +199,7 @@ class _Prompt:
             case "function_call_output" | "custom_tool_call_output":
                 fields = ("output",)
             case _:
-                raise _NotUnderstoodError
+                raise _CannotCountError
         for field in fields:
             self._add_content(item.get(field))
         self.tokens += _AROUND_MESSAGE
@@ -215,17 +215,17 @@ class _Prompt:
                 case {"type": "refusal", "refusal": str(text)}:
                     self.texts.append(text)
                 case _:
-                    raise _NotUnderstoodError
+                    raise _CannotCountError
 
     def _add_tools(self, tools: object) -> None:
         if tools is None:
             return
         for tool in _listed(tools):
             match tool:
-                case {"type": str(kind)} if kind in _OWN_TOOLS:
+                case {"type": str(kind)} if kind in _REQUEST_TOOLS:
                     self._add_json(tool)
                 case _:
-                    raise _NotUnderstoodError
+                    raise _CannotCountError
 
     def _add_schema(self, wanted: object) -> None:
         match wanted:
@@ -238,7 +238,7 @@ class _Prompt:
             case dict() if "type" not in wanted:
                 pass
             case _:
-                raise _NotUnderstoodError
+                raise _CannotCountError
 
     def _add_json(self, value: object) -> None:
         if value:
@@ -248,7 +248,7 @@ class _Prompt:
         if isinstance(text, str):
             self.texts.append(text)
         elif text is not None:
-            raise _NotUnderstoodError
+            raise _CannotCountError
 
 
 def _reader_of(kind: RequestKind) -> Callable[[_Prompt, dict[str, Any]], None] | None:
@@ -269,11 +269,11 @@ def _reader_of(kind: RequestKind) -> Callable[[_Prompt, dict[str, Any]], None] |
 
 def _listed(value: object) -> list[Any]:
     if not isinstance(value, list):
-        raise _NotUnderstoodError
+        raise _CannotCountError
     return value
 
 
-def _insist_on_absence(body: dict[str, Any], *fields: str) -> None:
+def _require_absent(body: dict[str, Any], *fields: str) -> None:
     """Refuse a request that leads to text which it does not hold."""
     if any(body.get(field) is not None for field in fields):
-        raise _NotUnderstoodError
+        raise _CannotCountError

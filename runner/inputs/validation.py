@@ -25,19 +25,21 @@ from runner.inputs.requests import LONGEST_CUSTOM_ID, InputRequest, RequestKind,
 class ProblemList:
     """Problems of the file shown as `shown`, added in the order of its lines."""
 
-    __slots__ = ("_count", "_kept", "_shown")
+    __slots__ = ("_count", "_problems", "_shown")
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
-        self._kept: list[Problem] = []
+        self._problems: list[Problem] = []
         self._count = 0
 
     def add(self, message: str, *, line: int = 0, column: int = 0) -> None:
         """Note one problem; one that would not be shown is only counted."""
         self._count += 1
         # One more than is shown: its line is where the note about the others belongs.
-        if len(self._kept) <= MAX_PROBLEMS:
-            self._kept.append(Problem(path=self._shown, line=line, column=column, message=message))
+        if len(self._problems) <= MAX_PROBLEMS:
+            self._problems.append(
+                Problem(path=self._shown, line=line, column=column, message=message)
+            )
 
     def count(self, more: int) -> None:
         """Count problems that are known but not described."""
@@ -45,7 +47,7 @@ class ProblemList:
 
     def join(self, later: ProblemList) -> None:
         """Take in what another walk along the same file found."""
-        self._kept += later._kept
+        self._problems += later._problems
         self._count += later._count
 
     def __bool__(self) -> bool:
@@ -53,8 +55,8 @@ class ProblemList:
 
     def error(self) -> InvalidInput:
         """Return the exception that shows these problems, and how many more there are."""
-        more = self._count - len(self._kept)
-        return InvalidInput(limit_problems(self._kept, more=more))
+        more = self._count - len(self._problems)
+        return InvalidInput(limit_problems(self._problems, more=more))
 
 
 _SHOWN: Final = 60
@@ -81,7 +83,7 @@ class LineCheck:
 
     request: InputRequest | None = None
     custom_id: str | None = None
-    faults: tuple[LineProblem, ...] = ()
+    problems: tuple[LineProblem, ...] = ()
 
 
 def check_line(row: bytes, endpoint: str) -> LineCheck:
@@ -91,25 +93,25 @@ def check_line(row: bytes, endpoint: str) -> LineCheck:
     except UnicodeDecodeError as error:
         column = len(row[: error.start].decode()) + 1
         message = "not valid UTF-8: save the file as UTF-8 (invalid_json_line)"
-        return LineCheck(faults=(LineProblem(column=column, message=message),))
-    value, fault = _parse(text)
-    if fault is not None:
-        return LineCheck(faults=(fault,))
-    if not isinstance(value, _Object):
+        return LineCheck(problems=(LineProblem(column=column, message=message),))
+    value, problem = _parse(text)
+    if problem is not None:
+        return LineCheck(problems=(problem,))
+    if not isinstance(value, _JsonObject):
         message = (
-            f"expected one request object, not {_kind(value)}: each line is a request"
+            f"expected one request object, not {_type_name(value)}: each line is a request"
             " with custom_id, method, url and body (invalid_json_line)"
         )
-        return LineCheck(faults=(LineProblem(message=message),))
-    faults = [*_repeated(value), *_envelope(value, endpoint)]
+        return LineCheck(problems=(LineProblem(message=message),))
+    problems = [*_repeated(value), *_envelope(value, endpoint)]
     custom_id, body = value.get("custom_id"), value.get("body")
     kind = RequestKind.of(endpoint)
-    if isinstance(body, _Object):
-        faults += _body(body, kind)
-    if faults or not isinstance(custom_id, str) or not isinstance(body, _Object):
+    if isinstance(body, _JsonObject):
+        problems += _body(body, kind)
+    if problems or not isinstance(custom_id, str) or not isinstance(body, _JsonObject):
         return LineCheck(
             custom_id=custom_id if isinstance(custom_id, str) and custom_id else None,
-            faults=tuple(LineProblem(message=each) for each in faults),
+            problems=tuple(LineProblem(message=each) for each in problems),
         )
     model = body.get("model")
     request = InputRequest(
@@ -120,7 +122,7 @@ def check_line(row: bytes, endpoint: str) -> LineCheck:
     return LineCheck(request=request, custom_id=custom_id)
 
 
-class _Object(dict[str, object]):
+class _JsonObject(dict[str, object]):
     """A JSON object that remembers which of its keys came more than once."""
 
     repeated: frozenset[str] = frozenset()
@@ -165,8 +167,8 @@ def _parse(text: str) -> tuple[object, LineProblem | None]:
     return value, None
 
 
-def _object(pairs: list[tuple[str, object]]) -> _Object:
-    value = _Object(pairs)
+def _object(pairs: list[tuple[str, object]]) -> _JsonObject:
+    value = _JsonObject(pairs)
     if len(value) < len(pairs):
         counts = Counter(key for key, _ in pairs)
         value.repeated = frozenset(key for key, count in counts.items() if count > 1)
@@ -211,7 +213,7 @@ def _lone_surrogate_column(text: str) -> int:
     return high.start() + 1 if high is not None else 0
 
 
-def _repeated(value: _Object) -> list[str]:
+def _repeated(value: _JsonObject) -> list[str]:
     # The other keys may come twice: the quick way sees only this one, and rows must not be
     # judged by which way they went.
     if "custom_id" in value.repeated:
@@ -219,50 +221,50 @@ def _repeated(value: _Object) -> list[str]:
     return []
 
 
-def _envelope(value: _Object, endpoint: str) -> list[str]:
+def _envelope(value: _JsonObject, endpoint: str) -> list[str]:
     """Check what stands around the body, and that there is one."""
-    faults = [
+    problems = [
         f"missing '{key}': a request has custom_id, method, url and body"
         " (missing_required_parameter)"
         for key in ("custom_id", "method", "url", "body")
         if key not in value
     ]
-    faults += [
-        f"'{key}' must be a string, not {_kind(value[key])} (invalid_type)"
+    problems += [
+        f"'{key}' must be a string, not {_type_name(value[key])} (invalid_type)"
         for key in ("custom_id", "method", "url")
         if key in value and not isinstance(value[key], str)
     ]
     custom_id, method, url = value.get("custom_id"), value.get("method"), value.get("url")
     if custom_id == "":
-        faults.append("'custom_id' is empty: give every request an id of its own")
+        problems.append("'custom_id' is empty: give every request an id of its own")
     if isinstance(custom_id, str) and len(custom_id) > LONGEST_CUSTOM_ID:
-        faults.append(
+        problems.append(
             f"'custom_id' has {len(custom_id):,} characters: use at most {LONGEST_CUSTOM_ID}"
             " (64 of A-Z a-z 0-9 _ - are safe everywhere)"
         )
     if isinstance(method, str) and method != "POST":
-        faults.append(f"'method' is {quoted(method)}: a batch takes only 'POST'")
+        problems.append(f"'method' is {quoted(method)}: a batch takes only 'POST'")
     if isinstance(url, str) and url != endpoint:
-        faults.append(
+        problems.append(
             f"'url' is {quoted(url)}, but the endpoint of the spec is {quoted(endpoint)}:"
             " make them the same (invalid_url)"
         )
-    if "body" in value and not isinstance(value["body"], _Object):
-        faults.append(f"'body' must be an object, not {_kind(value['body'])} (invalid_type)")
-    return faults
+    if "body" in value and not isinstance(value["body"], _JsonObject):
+        problems.append(f"'body' must be an object, not {_type_name(value['body'])} (invalid_type)")
+    return problems
 
 
-def _body(body: _Object, kind: RequestKind) -> list[str]:
+def _body(body: _JsonObject, kind: RequestKind) -> list[str]:
     """Check what decides whether a batch is accepted; the rest of a body is the provider's."""
-    faults = [*_model(body.get("model"), kind), *_question(body, kind)]
+    problems = [*_model(body.get("model"), kind), *_prompt_fields(body, kind)]
     if body.get("stream") is True:
-        faults.append(
+        problems.append(
             "'body.stream' is true: a batch cannot stream, remove it (streaming_unsupported)"
         )
-    return faults
+    return problems
 
 
-def _question(body: _Object, kind: RequestKind) -> list[str]:
+def _prompt_fields(body: _JsonObject, kind: RequestKind) -> list[str]:
     """Check the part of a body that holds what is asked."""
     match kind:
         case RequestKind.CHAT:
@@ -273,7 +275,7 @@ def _question(body: _Object, kind: RequestKind) -> list[str]:
             given = body.get("input") is not None or body.get("prompt") is not None
             return [] if given else ["missing 'body.input' or 'body.prompt' (invalid_request)"]
         case RequestKind.EMBEDDINGS:
-            return _input(body) or _embeddable(body["input"])
+            return _input(body) or _embedding_input(body["input"])
         case RequestKind.MODERATIONS:
             return _input(body)
         case RequestKind.OTHER:
@@ -282,7 +284,7 @@ def _question(body: _Object, kind: RequestKind) -> list[str]:
             assert_never(kind)
 
 
-def _input(body: _Object) -> list[str]:
+def _input(body: _JsonObject) -> list[str]:
     return ["missing 'body.input' (invalid_request)"] if body.get("input") is None else []
 
 
@@ -291,22 +293,22 @@ def _model(model: object, kind: RequestKind) -> list[str]:
         if kind.needs_model:
             return ["missing 'body.model': name the model to ask (invalid_request)"]
     elif not isinstance(model, str):
-        return [f"'body.model' must be a string, not {_kind(model)} (invalid_request)"]
+        return [f"'body.model' must be a string, not {_type_name(model)} (invalid_request)"]
     elif not model:
         return ["'body.model' is empty: name the model to ask (invalid_request)"]
     return []
 
 
-def _messages(body: _Object) -> list[str]:
+def _messages(body: _JsonObject) -> list[str]:
     if "messages" not in body:
         return ["missing 'body.messages' (invalid_request)"]
     messages = body["messages"]
     if not isinstance(messages, list):
-        return [f"'body.messages' must be an array, not {_kind(messages)} (invalid_request)"]
+        return [f"'body.messages' must be an array, not {_type_name(messages)} (invalid_request)"]
     return [] if messages else ["'body.messages' is empty (invalid_request)"]
 
 
-def _embeddable(value: object) -> list[str]:
+def _embedding_input(value: object) -> list[str]:
     items = value if isinstance(value, list) else []
     tokens_only = all(set(map(type, item)) <= {int} for item in items if isinstance(item, list))
     if count_inputs(value) and tokens_only:
@@ -323,7 +325,7 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     match value:
         case None:
             return "null"

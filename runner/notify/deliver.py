@@ -113,7 +113,7 @@ class _Telling:
         message = message_of(piece, run, project=self._project.root.name)
         notifications.record_try(self._ledger, subscriber.id)
         try:
-            send(hook.way, message, self._project, self._environ)
+            send(hook.channel, message, self._project, self._environ)
         except (NotDelivered, MissingExtra) as error:
             self._failed(hook, subscriber, piece, message, error)
             return False
@@ -146,18 +146,18 @@ class _Telling:
             self._warn(f"notify: {hook}: {in_full(error)}; it is tried again")
 
 
-def send(way: Channel, message: Message, project: Project, environ: Mapping[str, str]) -> None:
+def send(channel: Channel, message: Message, project: Project, environ: Mapping[str, str]) -> None:
     """Send one message one way. Raises NotDelivered or MissingExtra."""
-    match way:
+    match channel:
         case CommandChannel():
             from runner.notify.command import run
 
-            run(way, message.content(), without_secrets(project, environ) | message.variables())
+            run(channel, message.content(), without_secrets(project, environ) | message.variables())
         case WebhookChannel():
             from runner.api.webhook import post
 
             post(
-                way.address.read(environ),
+                channel.address.read(environ),
                 message.content(),
                 content_type="application/json",
                 headers={"Idempotency-Key": message.id},
@@ -165,10 +165,10 @@ def send(way: Channel, message: Message, project: Project, environ: Mapping[str,
         case ChatChannel():
             from runner.notify.chat import send as send_by_apprise
 
-            url = way.address.read(environ)
+            url = channel.address.read(environ)
             send_by_apprise(url, kind=message.kind, title=message.title, text=message.text)
         case _:
-            assert_never(way)
+            assert_never(channel)
 
 
 def in_full(error: NotDelivered | MissingExtra) -> str:
@@ -181,9 +181,9 @@ def without_secrets(project: Project, environ: Mapping[str, str]) -> dict[str, s
     """Return the variables but for keys of providers and secret URLs, under whatever name."""
     names = {provider.api_key_env for provider in project.providers.values()}
     names |= {
-        hook.way.address.variable
+        hook.channel.address.variable
         for hook in project.hooks
-        if not isinstance(hook.way, CommandChannel)
+        if not isinstance(hook.channel, CommandChannel)
     }
     names.add(project.ping.variable if project.ping is not None else None)
     secrets = {environ.get(name, "") for name in names if name is not None} - {""}

@@ -36,7 +36,7 @@ from runner.planning.decide import decide_shard
 from runner.planning.in_flight import span
 from runner.planning.shard_context import ShardContext
 from runner.planning.shard_progress import shard_progress
-from runner.spec.project import LONGEST_LIFE
+from runner.spec.project import MAX_EXPIRES_AFTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -425,7 +425,7 @@ def twins(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[st
 def expiring(run: Run, inputs: PlanInputs) -> Iterator[str]:
     """Warn of results that lie at the provider, are not here, and will be gone before long."""
     provider = inputs.providers.get(run.provider)
-    life = (provider and provider.output_expires_after) or LONGEST_LIFE
+    life = (provider and provider.output_expires_after) or MAX_EXPIRES_AFTER
     for submission in run.submissions:
         began = submission.submitted_at
         if (

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from runner import __version__
 from runner.errors import InvalidInput, Problem
 from runner.ledger.records import SubmissionKey
-from runner.spec.identity import canonical
+from runner.spec.identity import canonical_json
 from runner.text import listed
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ class PlanTerms:
             "folder": self.folder,
             "revisions": dict(self.revisions),
             "asks": {job: dict(asks) for job, asks in self.asks.items()},
-            "steps": sorted(steps, key=canonical),
+            "steps": sorted(steps, key=canonical_json),
         }
-        return sha256(canonical(agreed)).hexdigest()
+        return sha256(canonical_json(agreed)).hexdigest()
 
 
 def terms_of(shape: Mapping[str, Any]) -> PlanTerms:

@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, LocalFileError
-from runner.inputs.fingerprint import Fingerprint, unchanging
+from runner.inputs.fingerprint import Fingerprint, open_unchanged
 from runner.inputs.row_set import RowSet
 from runner.reconcile.custom_ids import custom_ids
 
@@ -82,7 +82,7 @@ def content(context: Context, action: Submit, submission: Submission) -> Iterato
                 path,
                 lambda made: made.sha256 == submission.sha256,
             )
-    with unchanging(path, shown=action.job.input_shown) as (file, _fingerprint):
+    with open_unchanged(path, shown=action.job.input_shown) as (file, _fingerprint):
         yield file
 
 
@@ -110,7 +110,7 @@ def _cut(
     right: Callable[[ExtractedFile], bool],
 ) -> ExtractedFile:
     """Write some rows of a shard to a file of their own, from where they were or are now."""
-    from runner.inputs.extract import cut
+    from runner.inputs.extract import write_rows
 
     from_the_top = dataclasses.replace(shard, offset=0, rows=RowSet.span(0, shard.rows.last + 1))
     part = path.with_name(path.name + ".part")
@@ -119,7 +119,7 @@ def _cut(
         for place in (shard, from_the_top):
             with part.open("wb") as destination:
                 try:
-                    made = cut(
+                    made = write_rows(
                         job.input,
                         shard=place,
                         rows=rows,

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 from runner.errors import InvalidInput, Problem, limit_problems
 from runner.spec.discovery import read_file
-from runner.spec.notifications import EXAMPLE, arguments, read_hooks, read_ping
+from runner.spec.notifications import EXAMPLE_COMMAND, arguments, read_hooks, read_ping
 from runner.spec.project import (
     EMBEDDED_BASE_URL,
-    LONGEST_LIFE,
+    MAX_EXPIRES_AFTER,
     OPENAI_BASE_URL,
     OPENAI_HOST,
     PROJECT_FILE,
@@ -24,7 +24,7 @@ from runner.spec.project import (
 )
 from runner.spec.validation_errors import explain_errors, one_of
 from runner.spec.yaml.scalars import shown
-from runner.spec.yaml.tree import MappingNode, dotted, plain, step_into
+from runner.spec.yaml.tree import MappingNode, child_node, dotted_path, to_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from runner.spec.yaml import tree
     from runner.spec.yaml.documents import Document
 
-_UNFIT: Final = re.compile(r"[^\x21-\x7e]")
+_NOT_IN_URL: Final = re.compile(r"[^\x21-\x7e]")
 _EXAMPLE: Final = "such as http://127.0.0.1:8000/v1"
 _PORTS: Final = {"http": 80, "https": 443}
 
-_PLACES: Final = ("api_key_env", "api_key_file", "api_key_command")
-_COMMANDS: Final = {"api_key_command": "[pass, show, lab]", "command": EXAMPLE}
+_KEY_FIELDS: Final = ("api_key_env", "api_key_file", "api_key_command")
+_EXAMPLE_COMMANDS: Final = {"api_key_command": "[pass, show, lab]", "command": EXAMPLE_COMMAND}
 
 
 def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> Project:
@@ -48,19 +48,19 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
     """
     problems: list[Problem] = []
     document = _only_document(config, problems) if config else None
-    shape = _shape(document, problems)
-    providers = _providers(root, document, shape, environ, problems)
-    default = shape.default_provider if shape else "openai"
+    parsed = _parse(document, problems)
+    providers = _providers(root, document, parsed, environ, problems)
+    default = parsed.default_provider if parsed else "openai"
     if default not in providers:
         words = one_of(default, sorted(providers), "there are")
         message = f'"{shown(default)}" is no provider of this project; {words}'
         problems.append(_at(document, ("default_provider",), message))
 
-    def complain(path: tree.Path, words: str) -> None:
+    def add_problem(path: tree.Path, words: str) -> None:
         problems.append(_at(document, path, words))
 
-    hooks = read_hooks(root, shape.notify, complain) if shape else ()
-    ping = read_ping(root, shape.ping, complain) if shape and shape.ping else None
+    hooks = read_hooks(root, parsed.notify, add_problem) if parsed else ()
+    ping = read_ping(root, parsed.ping, add_problem) if parsed and parsed.ping else None
     if document is not None and document.root is not None:
         from runner.spec.leaked_secrets import report_leaked_secrets
 
@@ -71,15 +71,15 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
         raise InvalidInput(shown_problems)
     return Project(
         root=root,
-        specs=root / (shape.specs if shape else "specs"),
-        outputs=root / (shape.outputs if shape else "outputs"),
-        ledger=root / (shape.ledger if shape else ".runner/ledger.db"),
+        specs=root / (parsed.specs if parsed else "specs"),
+        outputs=root / (parsed.outputs if parsed else "outputs"),
+        ledger=root / (parsed.ledger if parsed else ".runner/ledger.db"),
         default_provider=default,
         providers=providers,
         config_file=config,
         hooks=hooks,
         ping=ping,
-        metrics=root / shape.metrics if shape and shape.metrics else None,
+        metrics=root / parsed.metrics if parsed and parsed.metrics else None,
     )
 
 
@@ -88,7 +88,7 @@ def read_base_url(text: str) -> str:
 
     Raises ValueError, saying what to write; the text is not repeated: it may hold a password.
     """
-    if _UNFIT.search(text):
+    if _NOT_IN_URL.search(text):
         raise ValueError(f"holds a space or a character no URL may have; write a URL {_EXAMPLE}")
     try:
         parts = urlsplit(text)
@@ -127,22 +127,22 @@ def _only_document(config: Path, problems: list[Problem]) -> Document | None:
     return documents[0] if documents else None
 
 
-def _shape(document: Document | None, problems: list[Problem]) -> ConfigSchema | None:
+def _parse(document: Document | None, problems: list[Problem]) -> ConfigSchema | None:
     """Check the document's shape; None where there is nothing to check or it does not fit."""
     if document is None or document.root is None:
         return None
     from pydantic import ValidationError
 
-    from runner.spec.schema import CONFIG_KEYS, config_adapter
+    from runner.spec.schema import CONFIG_FIELDS, config_adapter
 
     try:
-        return config_adapter().validate_python(plain(document.root))
+        return config_adapter().validate_python(to_python(document.root))
     except ValidationError as error:
         found: dict[Problem, None] = {}
-        for path, problem in explain_errors(error, document, CONFIG_KEYS):
+        for path, problem in explain_errors(error, document, CONFIG_FIELDS):
             if path[2:3] in (("api_key_command",), ("command",)):
                 # pydantic reports each type that the value might have had; one message is enough.
-                words = f"expected a list of texts, such as {_COMMANDS[str(path[2])]}"
+                words = f"expected a list of texts, such as {_EXAMPLE_COMMANDS[str(path[2])]}"
                 found[_at(document, path[:3], words)] = None
             else:
                 found[problem] = None
@@ -153,11 +153,11 @@ def _shape(document: Document | None, problems: list[Problem]) -> ConfigSchema |
 def _providers(
     root: Path,
     document: Document | None,
-    shape: ConfigSchema | None,
+    parsed: ConfigSchema | None,
     environ: Mapping[str, str],
     problems: list[Problem],
 ) -> dict[str, Provider]:
-    declared = dict(shape.providers) if shape else {}
+    declared = dict(parsed.providers) if parsed else {}
     providers = {
         "openai": Provider(name="openai", base_url=OPENAI_BASE_URL, api_key_env="OPENAI_API_KEY"),
         "local": Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True),
@@ -173,27 +173,27 @@ def _providers(
     for name, declaration in declared.items():
         try:
             provider = _provider(name, declaration, providers.get(name))
-            providers[name] = _with_key(root, document, declaration, provider, problems)
+            providers[name] = _with_api_key(root, document, declaration, provider, problems)
         except ValueError as error:
             path = ("providers", name, "base_url")
-            if not _unreadable(document, path):
+            if not _is_unreadable(document, path):
                 problems.append(_at(document, path, str(error)))
             providers.setdefault(name, Provider(name=name, base_url=EMBEDDED_BASE_URL))
-    return {name: _with_lives(provider) for name, provider in providers.items()}
+    return {name: _with_default_expiry(provider) for name, provider in providers.items()}
 
 
-def _with_lives(provider: Provider) -> Provider:
+def _with_default_expiry(provider: Provider) -> Provider:
     """Let files at OpenAI expire, which would keep results for ever; others may not know how."""
     if provider.host != OPENAI_HOST:
         return provider
     return replace(
         provider,
-        input_expires_after=provider.input_expires_after or LONGEST_LIFE,
-        output_expires_after=provider.output_expires_after or LONGEST_LIFE,
+        input_expires_after=provider.input_expires_after or MAX_EXPIRES_AFTER,
+        output_expires_after=provider.output_expires_after or MAX_EXPIRES_AFTER,
     )
 
 
-def _with_key(
+def _with_api_key(
     root: Path,
     document: Document | None,
     declaration: ProviderSchema,
@@ -201,7 +201,7 @@ def _with_key(
     problems: list[Problem],
 ) -> Provider:
     """Put the one place of its key into a provider; the last one written where there are more."""
-    named = [place for place in _PLACES if getattr(declaration, place) is not None]
+    named = [place for place in _KEY_FIELDS if getattr(declaration, place) is not None]
     if len(named) > 1:
         words = f"the key has a place already, in {named[0]}; keep one of them"
         problems.append(_at(document, ("providers", provider.name, named[1]), words))
@@ -210,7 +210,7 @@ def _with_key(
             file = root / Path(declaration.api_key_file).expanduser()
             return replace(provider, api_key_env=None, api_key_file=file)
         if declaration.api_key_command is not None:
-            program = arguments(declaration.api_key_command, _COMMANDS["api_key_command"])
+            program = arguments(declaration.api_key_command, _EXAMPLE_COMMANDS["api_key_command"])
             command = KeyCommand(arguments=program, folder=root)
             return replace(provider, api_key_env=None, api_key_command=command)
     except (ValueError, RuntimeError) as error:
@@ -247,11 +247,11 @@ def _provider(name: str, declaration: ProviderSchema, built_in: Provider | None)
     )
 
 
-def _unreadable(document: Document | None, path: tree.Path) -> bool:
+def _is_unreadable(document: Document | None, path: tree.Path) -> bool:
     """Whether a key is written but its value could not be read: that is on record already."""
     node: tree.Node | None = document.root if document else None
     for step in path[:-1]:
-        node = step_into(node, step)
+        node = child_node(node, step)
     return isinstance(node, MappingNode) and path[-1] in node.keys and path[-1] not in node.values
 
 
@@ -261,9 +261,11 @@ def _at(document: Document | None, path: tree.Path, words: str) -> Problem:
     node: tree.Node | None = document.root if document else None
     for step in path:
         key = node.keys.get(str(step)) if isinstance(node, MappingNode) else None
-        node = step_into(node, step)
+        node = child_node(node, step)
         if node:
             line, column = node.line, node.column
         elif key:
             line, column = key.line, key.column
-    return Problem(path=PROJECT_FILE, line=line, column=column, message=f"{dotted(path)}: {words}")
+    return Problem(
+        path=PROJECT_FILE, line=line, column=column, message=f"{dotted_path(path)}: {words}"
+    )

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from runner.spec.project import KeyCommand
 
 
-_LONGEST: Final = 16 * 1024
+_MAX_BYTES: Final = 16 * 1024
 """Bytes. Tokens of some identity providers have a few thousand; a file of another kind has more."""
 
-_PATIENCE: Final = 60.0
+_TIMEOUT: Final = 60.0
 """Seconds that a command may take: somebody may have to type a password or touch a token."""
 
-_OTHERS: Final = 0o077
-_FIT: Final = re.compile(r"[\x21-\x7e]+")
+_GROUP_AND_OTHERS: Final = 0o077
+_VALID: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class Environment(Mapping[str, str]):
@@ -59,70 +59,72 @@ class Environment(Mapping[str, str]):
         return f"<{len(self)} variables>"
 
 
-def read_private(path: Path) -> Secret | str:
+def read_secret_file(path: Path) -> Secret | str:
     """Return what a file holds that nobody but its owner may read, or why it cannot be used."""
-    found = _read(path)
-    flaw = None if isinstance(found, str) else _flaw(found, "URL")
-    return flaw or found
+    found = _read_file(path)
+    problem = None if isinstance(found, str) else _check(found, "URL")
+    return problem or found
 
 
-def key_of_file(path: Path, *, provider: str) -> Secret:
+def read_key_file(path: Path, *, provider: str) -> Secret:
     """Read the key of a provider from a file that nobody but its owner may read.
 
     Links are followed; it is the file behind them that must be private. Raises Unauthorized,
     saying what to do.
     """
-    found = _read(path)
-    return _require(found, f"{path}, the api_key_file of provider {provider},", provider)
+    found = _read_file(path)
+    return _require_valid(found, f"{path}, the api_key_file of provider {provider},", provider)
 
 
-def key_of_command(command: KeyCommand, environ: Mapping[str, str], *, provider: str) -> Secret:
+def run_key_command(command: KeyCommand, environ: Mapping[str, str], *, provider: str) -> Secret:
     """Take what a command prints as the key of a provider; it runs once a process.
 
     Neither does it run again after it has failed: the second question would only be the same.
     Raises Unauthorized, without anything that the command has printed.
     """
-    with _asking:
-        if command not in _answers:
-            _answers[command] = _ask(command, environ)
-        found = _answers[command]
-    return _require(found, f"{command}, the api_key_command of provider {provider},", provider)
+    with _lock:
+        if command not in _results:
+            _results[command] = _run(command, environ)
+        found = _results[command]
+    return _require_valid(
+        found, f"{command}, the api_key_command of provider {provider},", provider
+    )
 
 
-_answers: Final[dict[KeyCommand, Secret | str]] = {}
-_asking: Final = threading.Lock()
+_results: Final[dict[KeyCommand, Secret | str]] = {}
+_lock: Final = threading.Lock()
 
 
-def _require(found: Secret | str, source: str, provider: str) -> Secret:
+def _require_valid(found: Secret | str, source: str, provider: str) -> Secret:
     """Return the key, or raise what is wrong with where it comes from."""
-    flaw = found if isinstance(found, str) else _flaw(found)
-    if isinstance(found, str) or flaw is not None:
-        text = f"{source} {flaw}; nothing was sent to it"
+    problem = found if isinstance(found, str) else _check(found)
+    if isinstance(found, str) or problem is not None:
+        text = f"{source} {problem}; nothing was sent to it"
         raise Unauthorized(text, provider=provider, call="open")
     return found
 
 
-def _flaw(key: Secret, what: str = "key") -> str | None:
+def _check(key: Secret, what: str = "key") -> str | None:
     """Say why this is no key, without a letter of it."""
     text = key.reveal()
     if not text:
         return f"gives no {what}: it is empty"
-    if len(text) > _LONGEST:
-        return f"gives no {what}: more than {_LONGEST:,} bytes"
+    if len(text) > _MAX_BYTES:
+        return f"gives no {what}: more than {_MAX_BYTES:,} bytes"
     if "\n" in text or "\r" in text:
         return f"gives no {what} but several lines; the {what} must be all there is"
-    if not _FIT.fullmatch(text):
+    if not _VALID.fullmatch(text):
         return f"gives no {what}: it holds spaces, control or other characters that no {what} has"
     return None
 
 
-def _wrapped(data: bytes) -> Secret:
+def _wrap(data: bytes) -> Secret:
     """Take one line end off and wrap the rest."""
     text = data.decode("utf-8", errors="replace")
     return Secret(text.removesuffix("\n").removesuffix("\r"))
 
 
-def _read(path: Path) -> Secret | str:
+def _read_file(path: Path) -> Secret | str:
     """Return what a private file holds, or why it cannot be used."""
     try:
         # Not blocking: a pipe of this name would wait for a writer.
@@ -132,21 +134,21 @@ def _read(path: Path) -> Secret | str:
         return f"cannot be read: {words or error}"
     try:
         # Of the file that is open: another of this name cannot take its place meanwhile.
-        exposed = _exposed(os.fstat(descriptor), path)
-        return exposed or _wrapped(os.read(descriptor, _LONGEST + 2))
+        exposed = _check_private(os.fstat(descriptor), path)
+        return exposed or _wrap(os.read(descriptor, _MAX_BYTES + 2))
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     finally:
         os.close(descriptor)
 
 
-def _exposed(status: os.stat_result, path: Path) -> str | None:
+def _check_private(status: os.stat_result, path: Path) -> str | None:
     """Say why a file is not private, or None if it is."""
     if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
     if status.st_uid not in (os.geteuid(), 0):
         return "belongs to another user, who can read and change it; use a file of your own"
-    if status.st_mode & _OTHERS:
+    if status.st_mode & _GROUP_AND_OTHERS:
         mode = stat.S_IMODE(status.st_mode)
         return (
             f"is open to other users of this machine (mode {mode:04o}):"
@@ -155,7 +157,7 @@ def _exposed(status: os.stat_result, path: Path) -> str | None:
     return None
 
 
-def _ask(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
+def _run(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
     """Return what a command prints, or why it cannot be used.
 
     What it says on stderr goes where ours goes: it may have a question or a reason for a person.
@@ -175,7 +177,7 @@ def _ask(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
         return f"cannot be run: {words or error}"
     with process:
         try:
-            printed = _printed(process, until=time.monotonic() + _PATIENCE)
+            printed = _read_output(process, until=time.monotonic() + _TIMEOUT)
         finally:
             # It has ended unless it took too long, printed too much or we were interrupted.
             if process.poll() is None:
@@ -189,7 +191,7 @@ def _ask(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
     return printed
 
 
-def _printed(process: subprocess.Popen[bytes], *, until: float) -> Secret | str:
+def _read_output(process: subprocess.Popen[bytes], *, until: float) -> Secret | str:
     """Return what a process prints until it ends, or why that was not waited for."""
     from subprocess import TimeoutExpired
 
@@ -199,17 +201,17 @@ def _printed(process: subprocess.Popen[bytes], *, until: float) -> Secret | str:
     ready = select.poll()
     ready.register(descriptor, select.POLLIN)
     pieces = bytearray()
-    while len(pieces) <= _LONGEST:
+    while len(pieces) <= _MAX_BYTES:
         if not ready.poll(max(until - time.monotonic(), 0) * 1000):
-            return f"did not end within {_PATIENCE:.0f} s"
-        piece = os.read(descriptor, _LONGEST)
+            return f"did not end within {_TIMEOUT:.0f} s"
+        piece = os.read(descriptor, _MAX_BYTES)
         if not piece:
             break
         pieces += piece
     else:
-        return f"gives no key: more than {_LONGEST:,} bytes"
+        return f"gives no key: more than {_MAX_BYTES:,} bytes"
     try:
         process.wait(max(until - time.monotonic(), 0.1))
     except TimeoutExpired:
-        return f"did not end within {_PATIENCE:.0f} s"
-    return _wrapped(bytes(pieces))
+        return f"did not end within {_TIMEOUT:.0f} s"
+    return _wrap(bytes(pieces))

@@ -24,7 +24,7 @@ _Identity: TypeAlias = tuple[int, int]
 """Device and inode: what a folder is, by whatever path it is reached."""
 
 _LARGEST: Final = 1024 * 1024
-_USUAL: Final = 8 * 1024
+_FIRST_READ: Final = 8 * 1024
 _LONGEST_PATH: Final = 4096
 
 
@@ -43,7 +43,7 @@ def shown_path(path: str | Path, root: Path) -> str:
     return shown(os.fsencode(inside).decode(errors="backslashreplace"), _LONGEST_PATH)
 
 
-def is_spec(name: str) -> bool:
+def is_spec_file(name: str) -> bool:
     """Whether a file of this name is read as a spec."""
     return name.endswith(SUFFIXES) and not name.startswith(".")
 
@@ -55,28 +55,28 @@ def read_file(path: Path, shown_as: str) -> bytes | Problem:
             return Problem(path=shown_as, message="is not a regular file")
         with path.open("rb") as file:
             # Nearly every spec is small; to make room for the largest costs more than to read one.
-            head = file.read(_USUAL)
-            return head if len(head) < _USUAL else head + file.read(_LARGEST + 1 - _USUAL)
+            head = file.read(_FIRST_READ)
+            return head if len(head) < _FIRST_READ else head + file.read(_LARGEST + 1 - _FIRST_READ)
     except FileNotFoundError:
         link = path.is_symlink()
         words = "is a link to a file that is not there" if link else "is no longer there"
         return Problem(path=shown_as, message=words)
     except OSError as error:
-        return Problem(path=shown_as, message=f"cannot be read: {reason(error)}")
+        return Problem(path=shown_as, message=f"cannot be read: {error_text(error)}")
 
 
-def reason(error: OSError) -> str:
+def error_text(error: OSError) -> str:
     """Say why the system refused, without the path that is already named."""
     return (error.strerror or type(error).__name__).lower()
 
 
-def find_specs(folder: Path, *, root: Path, leave_out: Container[str]) -> SpecFiles:
+def find_specs(folder: Path, *, root: Path, skip: Container[str]) -> SpecFiles:
     """List the spec files below a folder, links followed, hidden names skipped.
 
-    `leave_out` are absolute paths not to enter or read. A folder below that is a project of
+    `skip` are absolute paths not to enter or read. A folder below that is a project of
     its own (it has a `runner.yaml`) is left to itself.
     """
-    walk = _Walk(root=root, leave_out=leave_out)
+    walk = _FolderWalk(root=root, skip=skip)
     walk.waiting.append((os.fspath(folder), ()))
     while walk.waiting:
         walk.enter(*walk.waiting.pop())
@@ -84,11 +84,11 @@ def find_specs(folder: Path, *, root: Path, leave_out: Container[str]) -> SpecFi
 
 
 @dataclass(slots=True, kw_only=True)
-class _Walk:
+class _FolderWalk:
     """A walk without recursion: a path may have more folders than Python has frames."""
 
     root: Path
-    leave_out: Container[str]
+    skip: Container[str]
     waiting: list[tuple[str, tuple[_Identity, ...]]] = field(default_factory=list)
     entered: set[_Identity] = field(default_factory=set)
     files: list[str] = field(default_factory=list)
@@ -108,22 +108,22 @@ class _Walk:
             with os.scandir(folder) as listing:
                 entries = [entry for entry in listing if not entry.name.startswith(".")]
         except OSError as error:
-            self._problem(folder, f"cannot be read: {reason(error)}")
+            self._problem(folder, f"cannot be read: {error_text(error)}")
             return
         if above and any(entry.name == "runner.yaml" for entry in entries):
             return
         entries.sort(key=lambda entry: (entry.is_symlink(), entry.name), reverse=True)
         for entry in entries:
-            if entry.path in self.leave_out:
+            if entry.path in self.skip:
                 continue
             try:
                 is_folder = entry.is_dir()
             except OSError as error:
-                self._problem(entry.path, f"cannot be read: {reason(error)}")
+                self._problem(entry.path, f"cannot be read: {error_text(error)}")
                 continue
             if is_folder:
                 self.waiting.append((entry.path, (*above, here)))
-            elif is_spec(entry.name):
+            elif is_spec_file(entry.name):
                 self.files.append(entry.path)
 
     def _problem(self, path: str, words: str) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runner.spec.job import Job
 
 
-def canonical(value: object) -> bytes:
+def canonical_json(value: object) -> bytes:
     """Write JSON that is the same for equal values: sorted keys, no spaces, ASCII only.
 
     Raises ValueError for numbers that JSON does not have (NaN, infinities).
@@ -33,7 +33,7 @@ def revision(job: Job, requests_digest: str) -> str:
     by it. A provider that is embedded has no address in it (it is null): its port means nothing.
     """
     return sha256(
-        canonical(
+        canonical_json(
             {
                 "endpoint": job.endpoint,
                 "requests": requests_digest,

@@ -31,10 +31,10 @@ Kind: TypeAlias = Literal[
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
-EXAMPLE: Final = "[mail, -s, runner, you@example.org]"
+EXAMPLE_COMMAND: Final = "[mail, -s, runner, you@example.org]"
 """A command, as messages show one."""
 
-_WAYS: Final = ("command", "webhook_env", "webhook_file", "apprise_env", "apprise_file")
+_CHANNEL_FIELDS: Final = ("command", "webhook_env", "webhook_file", "apprise_env", "apprise_file")
 _ID_DIGITS: Final = 12
 
 
@@ -50,14 +50,14 @@ class Address:
 
     def read(self, environ: Mapping[str, str]) -> Secret:
         """Return the URL; raises NotDelivered where there is none."""
-        from runner.spec.credentials import read_private
+        from runner.spec.credentials import read_secret_file
 
         if self.file is None:
             value = environ.get(self.variable or "", "").strip()
             if not value:
                 raise NotDelivered(f"{self} is not set")
             return Secret(value)
-        found = read_private(self.file)
+        found = read_secret_file(self.file)
         if isinstance(found, str):
             raise NotDelivered(f"{self} {found}")
         return found
@@ -106,22 +106,22 @@ class Hook:
     all; what concerns no job in particular is told all the same.
     """
 
-    way: Channel
+    channel: Channel
     when: tuple[Kind, ...] = KINDS
     jobs: str | None = None
 
     def __str__(self) -> str:
-        return str(self.way)
+        return str(self.channel)
 
     @property
     def id(self) -> str:
         """What the ledger knows it by: another way, kind or pattern is another hook."""
-        told = json.dumps([_target(self.way), sorted(self.when), self.jobs])
+        told = json.dumps([_identity(self.channel), sorted(self.when), self.jobs])
         return sha256(told.encode()).hexdigest()[:_ID_DIGITS]
 
 
-def _target(way: Channel) -> list[str]:
-    match way:
+def _identity(channel: Channel) -> list[str]:
+    match channel:
         case CommandChannel(arguments=arguments):
             return ["command", *arguments]
         case WebhookChannel(address=address):
@@ -129,64 +129,64 @@ def _target(way: Channel) -> list[str]:
         case ChatChannel(address=address):
             return ["apprise", str(address)]
         case _:
-            assert_never(way)
+            assert_never(channel)
 
 
 AddProblem: TypeAlias = "Callable[[tree.Path, str], None]"
 
 
-def read_hooks(root: Path, shapes: list[HookSchema], complain: AddProblem) -> tuple[Hook, ...]:
+def read_hooks(root: Path, entries: list[HookSchema], add_problem: AddProblem) -> tuple[Hook, ...]:
     """Make the hooks of a project; what is wrong with one is told at its path."""
     hooks: dict[str, Hook] = {}
-    for number, shape in enumerate(shapes):
+    for number, entry in enumerate(entries):
         here = ("notify", number)
-        ways = [name for name in _WAYS if getattr(shape, name) is not None]
-        if len(ways) != 1:
-            found = f"{ways[0]} and {ways[1]}" if ways else "none"
-            complain(here, f"needs exactly one of {', '.join(_WAYS)}; found {found}")
+        given = [name for name in _CHANNEL_FIELDS if getattr(entry, name) is not None]
+        if len(given) != 1:
+            found = f"{given[0]} and {given[1]}" if given else "none"
+            add_problem(here, f"needs exactly one of {', '.join(_CHANNEL_FIELDS)}; found {found}")
             continue
-        name = ways[0]
-        if name.endswith("_file") and "://" in getattr(shape, name):
-            complain((*here, name), "is no path; write the path of a file that holds the URL")
+        name = given[0]
+        if name.endswith("_file") and "://" in getattr(entry, name):
+            add_problem((*here, name), "is no path; write the path of a file that holds the URL")
             continue
         try:
             hook = Hook(
-                way=_way(root, name, shape),
-                when=KINDS if shape.when is None else tuple(shape.when),
-                jobs=shape.jobs,
+                channel=_channel(root, name, entry),
+                when=KINDS if entry.when is None else tuple(entry.when),
+                jobs=entry.jobs,
             )
         except (ValueError, RuntimeError) as error:
-            complain((*here, name), str(error))
+            add_problem((*here, name), str(error))
             continue
         if hook.id in hooks:
-            complain(here, "says the same as another one before it; remove one of them")
+            add_problem(here, "says the same as another one before it; remove one of them")
         hooks[hook.id] = hook
     return tuple(hooks.values())
 
 
-def read_ping(root: Path, shape: PingSchema, complain: AddProblem) -> Address | None:
+def read_ping(root: Path, entry: PingSchema, add_problem: AddProblem) -> Address | None:
     """Say where the URL of the check is; what is wrong is told at its path."""
-    if (shape.url_env is None) == (shape.url_file is None):
-        found = "none" if shape.url_env is None else "both"
-        complain(("ping",), f"needs exactly one of url_env, url_file; found {found}")
+    if (entry.url_env is None) == (entry.url_file is None):
+        found = "none" if entry.url_env is None else "both"
+        add_problem(("ping",), f"needs exactly one of url_env, url_file; found {found}")
         return None
-    if shape.url_file is not None and "://" in shape.url_file:
-        complain(("ping", "url_file"), "is no path; write the path of a file that holds the URL")
+    if entry.url_file is not None and "://" in entry.url_file:
+        add_problem(("ping", "url_file"), "is no path; write the path of a file that holds the URL")
         return None
     try:
-        return _address(root, shape.url_env, shape.url_file)
+        return _address(root, entry.url_env, entry.url_file)
     except RuntimeError as error:
-        complain(("ping", "url_file"), str(error))
+        add_problem(("ping", "url_file"), str(error))
         return None
 
 
-def _way(root: Path, name: str, shape: HookSchema) -> Channel:
+def _channel(root: Path, name: str, entry: HookSchema) -> Channel:
     """Return the way that is named; raises ValueError or RuntimeError about its value."""
-    if shape.command is not None:
-        return CommandChannel(arguments=arguments(shape.command, EXAMPLE), folder=root)
+    if entry.command is not None:
+        return CommandChannel(arguments=arguments(entry.command, EXAMPLE_COMMAND), folder=root)
     if name.startswith("webhook"):
-        return WebhookChannel(address=_address(root, shape.webhook_env, shape.webhook_file))
-    return ChatChannel(address=_address(root, shape.apprise_env, shape.apprise_file))
+        return WebhookChannel(address=_address(root, entry.webhook_env, entry.webhook_file))
+    return ChatChannel(address=_address(root, entry.apprise_env, entry.apprise_file))
 
 
 def _address(root: Path, variable: str | None, file: str | None) -> Address:

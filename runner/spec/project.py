@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PROJECT_FILE: Final = "runner.yaml"
 OPENAI_HOST: Final = "api.openai.com"
 OPENAI_BASE_URL: Final = f"https://{OPENAI_HOST}/v1"
-LONGEST_LIFE: Final = 30 * 86_400
+MAX_EXPIRES_AFTER: Final = 30 * 86_400
 """Seconds: the longest that `expires_after` can say (fact sheet, section 2)."""
 EMBEDDED_BASE_URL: Final = "http://local.invalid/v1"
 """What `local` has for an address until it is started: `.invalid` never resolves (RFC 2606)."""
@@ -143,13 +143,13 @@ class Provider:
         Raises Unauthorized where a file or a command gives no key. A command runs once a process.
         """
         if self.api_key_file is not None:
-            from runner.spec.credentials import key_of_file
+            from runner.spec.credentials import read_key_file
 
-            return key_of_file(self.api_key_file, provider=self.name)
+            return read_key_file(self.api_key_file, provider=self.name)
         if self.api_key_command is not None:
-            from runner.spec.credentials import key_of_command
+            from runner.spec.credentials import run_key_command
 
-            return key_of_command(self.api_key_command, environ, provider=self.name)
+            return run_key_command(self.api_key_command, environ, provider=self.name)
         value = environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         return Secret(value) if value else None
 

@@ -53,7 +53,7 @@ def quick_scan(start: Path) -> QuickScan:
     for key, _, value in _FOLDER.findall(_head(config)) if config else ():
         places[key.decode()] = os.fsdecode(value)
     outside = {os.fspath(root / places["outputs"]), os.fspath(root / PROJECT_FILE)}
-    found = find_specs(root / places["specs"], root=root, leave_out=outside)
+    found = find_specs(root / places["specs"], root=root, skip=outside)
     names = {name for path in found.files for name in _names(path)}
     return QuickScan(
         ledger=root / places["ledger"], names=tuple(sorted(names)), files=tuple(sorted(found.files))

@@ -20,7 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from runner.spec.job import METADATA_KEY, OPENAI_ENDPOINTS
 from runner.spec.notifications import Kind
-from runner.spec.project import LONGEST_LIFE
+from runner.spec.project import MAX_EXPIRES_AFTER
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 WINDOW_PATTERN: Final = r"^[1-9][0-9]{0,4}(h|d)$"
@@ -52,17 +52,17 @@ def read_size(value: object) -> object:
     return int(size[1]) * _UNITS[size[2]]
 
 
-_SHORTEST_LIFE: Final = 3600
+_MIN_EXPIRES_AFTER: Final = 3600
 """Seconds: the shortest that `expires_after` can say (fact sheet, section 2)."""
 
 
-def read_life(value: object) -> object:
+def read_expiry(value: object) -> object:
     """Turn `7d` into seconds; raises ValueError for what no file's life can be."""
     if isinstance(value, str):
         if not re.fullmatch(DURATION_PATTERN, value):
             raise ValueError("is no time; write a number of hours or days, such as 12h or 7d")
         value = duration(value)
-    if isinstance(value, int) and not _SHORTEST_LIFE <= value <= LONGEST_LIFE:
+    if isinstance(value, int) and not _MIN_EXPIRES_AFTER <= value <= MAX_EXPIRES_AFTER:
         raise ValueError("is not between 1h and 30d, which is what the API takes")
     return value
 
@@ -78,10 +78,10 @@ _SIZE_SCHEMA: Final[dict[str, object]] = {
     "maximum": LARGEST,
     "pattern": "^[0-9]{1,15} ?(k|[KMGT]i?)?B$",
 }
-_LIFE_SCHEMA: Final[dict[str, object]] = {
+_EXPIRY_SCHEMA: Final[dict[str, object]] = {
     "type": ["integer", "string"],
-    "minimum": _SHORTEST_LIFE,
-    "maximum": LONGEST_LIFE,
+    "minimum": _MIN_EXPIRES_AFTER,
+    "maximum": MAX_EXPIRES_AFTER,
     "pattern": DURATION_PATTERN,
 }
 """As bounds of JSON Schema hold for numbers only, and patterns for strings only."""
@@ -93,7 +93,7 @@ Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Size = Annotated[
     int, BeforeValidator(read_size), Field(ge=1, le=LARGEST), WithJsonSchema(_SIZE_SCHEMA)
 ]
-Life = Annotated[int, BeforeValidator(read_life), WithJsonSchema(_LIFE_SCHEMA)]
+Expiry = Annotated[int, BeforeValidator(read_expiry), WithJsonSchema(_EXPIRY_SCHEMA)]
 
 Metadata = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]],
@@ -106,7 +106,7 @@ Metadata = Annotated[
 ]
 
 
-class Shape(BaseModel):
+class StrictModel(BaseModel):
     """A mapping whose keys are all known, and whose values are of the types that they have."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -118,7 +118,7 @@ _NO_FOLDER_INSIDE: Final = r"^/|(^|/)\.\.(/|$)|^(\./+)*\.[^/]|^(\./*)*$"
 """Absolute, upwards, hidden, or the project itself."""
 
 
-class RetrySchema(Shape):
+class RetrySchema(StrictModel):
     """How often requests without an answer are asked again."""
 
     attempts: Annotated[int, Field(ge=1, le=100)] = Field(
@@ -128,7 +128,7 @@ class RetrySchema(Shape):
     )
 
 
-class DeadlineSchema(Shape):
+class DeadlineSchema(StrictModel):
     """What to do about a batch that takes longer than it should."""
 
     after: Annotated[str, Field(pattern=DURATION_PATTERN)] | None = Field(
@@ -144,7 +144,7 @@ class DeadlineSchema(Shape):
     )
 
 
-class SpecSchema(Shape):
+class SpecSchema(StrictModel):
     """One job for a Batch API."""
 
     name: Name | None = Field(
@@ -211,7 +211,7 @@ class SpecSchema(Shape):
     )
 
 
-class ProviderSchema(Shape):
+class ProviderSchema(StrictModel):
     """What a project may say about a provider."""
 
     base_url: str | None = Field(
@@ -260,12 +260,12 @@ class ProviderSchema(Shape):
         description="How many prompt tokens of one model may be in flight at once.",
         examples=[2_000_000],
     )
-    input_expires_after: Life | None = Field(
+    input_expires_after: Expiry | None = Field(
         default=None,
         description="How long the provider keeps input files: 1h to 30d, or that in seconds.",
         examples=["7d"],
     )
-    output_expires_after: Life | None = Field(
+    output_expires_after: Expiry | None = Field(
         default=None,
         description="How long the provider keeps result files: 1h to 30d, or that in seconds.",
         examples=["30d"],
@@ -277,7 +277,7 @@ class ProviderSchema(Shape):
     )
 
 
-class HookSchema(Shape):
+class HookSchema(StrictModel):
     """Who is told of what has changed, and how."""
 
     when: Annotated[list[Kind], Field(min_length=1)] | None = Field(
@@ -317,7 +317,7 @@ class HookSchema(Shape):
     )
 
 
-class PingSchema(Shape):
+class PingSchema(StrictModel):
     """A check that hears of each pass, and of passes that stay away."""
 
     url_env: Variable | None = Field(
@@ -332,7 +332,7 @@ class PingSchema(Shape):
     )
 
 
-class ConfigSchema(Shape):
+class ConfigSchema(StrictModel):
     """A project of runner: the file runner.yaml."""
 
     specs: PathText = Field(
@@ -391,12 +391,12 @@ def config_adapter() -> TypeAdapter[ConfigSchema]:
 
 
 Keys = dict[tuple[str | int, ...], tuple[str, ...]]
-SPEC_KEYS: Final[Keys] = {
+SPEC_FIELDS: Final[Keys] = {
     (): tuple(SpecSchema.model_fields),
     ("retry",): tuple(RetrySchema.model_fields),
     ("deadline",): tuple(DeadlineSchema.model_fields),
 }
-CONFIG_KEYS: Final[Keys] = {
+CONFIG_FIELDS: Final[Keys] = {
     (): tuple(ConfigSchema.model_fields),
     ("providers", "*"): tuple(ProviderSchema.model_fields),
     ("notify", "*"): tuple(HookSchema.model_fields),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runner.errors import Problem
 from runner.spec.yaml.scalars import resolve, shown
-from runner.spec.yaml.tree import MappingNode, ScalarNode, SequenceNode, dotted, step_into
+from runner.spec.yaml.tree import MappingNode, ScalarNode, SequenceNode, child_node, dotted_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 NAME_RULE: Final = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 0-9'
 
-_URL_PLACES: Final = ("webhook_env", "apprise_env", "url_env")
-_CONFIDENTIAL: Final = frozenset({"base_url", "api_key_env", *_URL_PLACES})
+_URL_FIELDS: Final = ("webhook_env", "apprise_env", "url_env")
+_CONFIDENTIAL: Final = frozenset({"base_url", "api_key_env", *_URL_FIELDS})
 _MISSING: Final = {
     "endpoint": 'write "endpoint: /v1/chat/completions" or another path of the API',
     "input": 'write "input: " and the path of a JSONL file',
@@ -39,7 +39,7 @@ _PATTERNS: Final = {
     " the key itself must never be written here",
     "name": f"is no name; {NAME_RULE}",
     **dict.fromkeys(
-        _URL_PLACES,
+        _URL_FIELDS,
         "expected the name of an environment variable in capitals, such as HOOK_URL; the URL itself"
         " must never be written here",
     ),
@@ -53,15 +53,15 @@ _EXAMPLES: Final = {
     "notify": 'expected a list, such as "- webhook_env: HOOK_URL"',
     "when": "expected a list, such as [failed, trouble]",
 }
-_TIMES: Final = frozenset({"completion_window", "deadline.after"})
+_DURATION_FIELDS: Final = frozenset({"completion_window", "deadline.after"})
 _LONGEST_GUESS: Final = 64
 _HOUR: Final = re.compile(r"([1-9][0-9]{0,4})(:00)?", re.ASCII)
 
 
-def remedy(key: str, text: str) -> str | None:
+def suggest_value(key: str, text: str) -> str | None:
     """Know that a number where a time belongs was meant as a number of hours."""
     hour = _HOUR.fullmatch(text)
-    return f'"{hour[1]}h" in quotes' if key in _TIMES and hour else None
+    return f'"{hour[1]}h" in quotes' if key in _DURATION_FIELDS and hour else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
@@ -101,9 +101,9 @@ def explain_errors(
         elif kind == "extra_forbidden":
             place, words = key, _unknown(path, keys)
         elif about_key:
-            place, words = key, _about_key(kind, path)
+            place, words = key, _field_name_error(kind, path)
         else:
-            words = f"{shown(dotted(path))}: {_about_value(detail, path, node)}"
+            words = f"{shown(dotted_path(path))}: {_value_error(detail, path, node)}"
         line, column = (place.line, place.column) if place else (document.line, 0)
         yield path, Problem(path=document.path, line=line, column=column, message=words)
 
@@ -111,24 +111,24 @@ def explain_errors(
 def _find(root: Node | None, path: Path) -> tuple[Node | None, Node | None]:
     parent, node = None, root
     for step in path:
-        parent, node = node, step_into(node, step)
+        parent, node = node, child_node(node, step)
     return parent, node
 
 
 def _missing(path: Path) -> str:
     name = str(path[-1])
-    return f"{dotted(path)}: is missing; {_MISSING.get(name, 'write it')}"
+    return f"{dotted_path(path)}: is missing; {_MISSING.get(name, 'write it')}"
 
 
 def _unknown(path: Path, keys: Mapping[Path, Sequence[str]]) -> str:
     name = str(path[-1])
     above = path[:-1]
     known = keys.get(above) or keys.get((*above[:-1], "*")) or ()
-    return f"{shown(dotted(path))}: unknown key; {one_of(name, known, 'there are')}"
+    return f"{shown(dotted_path(path))}: unknown key; {one_of(name, known, 'there are')}"
 
 
-def _about_key(kind: str, path: Path) -> str:
-    name, above = str(path[-1]), dotted(path[:-1])
+def _field_name_error(kind: str, path: Path) -> str:
+    name, above = str(path[-1]), dotted_path(path[:-1])
     if kind == "string_too_long":
         return f'{above}: the key "{shown(name)}" has {len(name)} characters; at most 64 fit'
     if kind == "string_too_short":
@@ -136,7 +136,7 @@ def _about_key(kind: str, path: Path) -> str:
     return f'{above}: "{shown(name)}" is no name; {NAME_RULE}'
 
 
-def _about_value(detail: ErrorDetails, path: Path, node: Node | None) -> str:
+def _value_error(detail: ErrorDetails, path: Path, node: Node | None) -> str:
     """Say what is wrong with the value at `path`, and what to write instead."""
     kind: str = detail["type"]
     field = str(path[-1]) if path else ""
@@ -191,7 +191,7 @@ def _not_text(path: Path, node: Node | None) -> str:
     if path[-1] in _CONFIDENTIAL:
         return "expected a text; put it in quotes"
     what = "a boolean" if isinstance(node.value, bool) else "a number"
-    instead = remedy(dotted(path), node.text) or f'"{node.text}" in quotes'
+    instead = suggest_value(dotted_path(path), node.text) or f'"{node.text}" in quotes'
     return f"{node.text} is {what}; write {instead}"
 
 

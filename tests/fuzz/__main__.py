@@ -72,7 +72,7 @@ def _target(name: str, *, watched: bool) -> Target:
         watching = importlib.import_module("atheris").instrument_imports(include=["runner"])
     with watching:
         target: Target = importlib.import_module(f"tests.fuzz.{name}").TARGET
-        for late in ("config", "shapes"):  # imported on first use otherwise, and not watched
+        for late in ("config", "schema"):  # imported on first use otherwise, and not watched
             importlib.import_module(f"runner.spec.{late}")
     return target
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import MAX_PROBLEMS, InvalidInput
 from runner.inputs import lines
-from runner.inputs.extract import cut, read_custom_ids
+from runner.inputs.extract import read_custom_ids, write_rows
 from runner.inputs.requests import RequestReader
 from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
@@ -88,7 +88,7 @@ def _agree(content: bytes, endpoint: str) -> None:
     reader = RequestReader(endpoint)
     for row in _rows(content)[:50]:
         slow = check_line(row, endpoint)
-        assert (slow.request is None) == bool(slow.faults), row
+        assert (slow.request is None) == bool(slow.problems), row
         try:
             row.decode()
         except UnicodeDecodeError:
@@ -141,7 +141,7 @@ def _assert_sound(
 def _assert_shard(shard: Shard, path: Path, *, rows: list[bytes], limits: Limits) -> None:
     expected = b"".join(rows[row] + b"\n" for row in shard.rows)
     destination = io.BytesIO()
-    done = cut(path, shard=shard, rows=shard.rows, destination=destination)
+    done = write_rows(path, shard=shard, rows=shard.rows, destination=destination)
     assert destination.getvalue() == expected
     assert (done.requests, done.bytes, done.sha256) == (shard.requests, shard.bytes, shard.sha256)
     assert shard.sha256 == hashlib.sha256(expected).hexdigest()
@@ -152,7 +152,7 @@ def _assert_shard(shard: Shard, path: Path, *, rows: list[bytes], limits: Limits
         assert path.read_bytes() == expected
     some = RowSet.from_iterable(list(shard.rows)[::2])
     destination = io.BytesIO()
-    cut(path, shard=shard, rows=some, destination=destination)
+    write_rows(path, shard=shard, rows=some, destination=destination)
     assert destination.getvalue() == b"".join(rows[row] + b"\n" for row in some)
 
 
@@ -160,7 +160,7 @@ def _assert_read_back(shard: Shard, path: Path, *, endpoint: str, limits: Limits
     """Insist that what is uploaded is, read again, one whole shard of the same rows."""
     copy = path.with_name("copy.jsonl")
     with copy.open("wb") as destination:
-        cut(path, shard=shard, rows=shard.rows, destination=destination)
+        write_rows(path, shard=shard, rows=shard.rows, destination=destination)
     again = scan(copy, shown="copy.jsonl", endpoint=endpoint, limits=limits)
     (only,) = again.shards
     assert only.whole

@@ -19,9 +19,9 @@ from runner.errors import MAX_PROBLEMS, InvalidInput, UsageError
 from runner.spec.identity import revision
 from runner.spec.load import load_specs
 from runner.spec.project import find_project
-from runner.spec.schema import CONFIG_KEYS, SPEC_KEYS
+from runner.spec.schema import CONFIG_FIELDS, SPEC_FIELDS
 from runner.spec.yaml.documents import read_documents
-from runner.spec.yaml.tree import plain
+from runner.spec.yaml.tree import to_python
 from tests.fuzz.target import BETWEEN, Target, assert_placed, assert_readable, assert_told, joined
 
 if TYPE_CHECKING:
@@ -102,10 +102,12 @@ def _assert_documents(content: bytes) -> None:
         if document.root is not None and not document.problems:
             # A tab may stand behind "---", not where a text begins.
             text = _BLANKS.sub("", document.text).lstrip("\t")
-            assert yaml.load(text, _Witness) == plain(document.root)
+            assert yaml.load(text, _Witness) == to_python(document.root)
             _assert_unique(yaml.compose(text, _Witness))
             nothing_new, _ = read_documents(text.encode(), "a.yaml")
-            assert [plain(each.root) for each in nothing_new if each.root] == [plain(document.root)]
+            assert [to_python(each.root) for each in nothing_new if each.root] == [
+                to_python(document.root)
+            ]
     for problem in problems:
         assert_placed(problem, content)
 
@@ -134,7 +136,7 @@ def _assert_job(job: Job, loaded: Specs, project: Project, files: Mapping[str, b
     documents, _ = read_documents(files[job.source.path], job.source.path)
     document = next(each for each in documents if each.sha256 == job.source.sha256)
     assert document.root is not None
-    values = plain(document.root)
+    values = to_python(document.root)
     assert isinstance(values, dict)
     said = {**values, "name": job.name}
     place = project.root / "again"
@@ -244,7 +246,12 @@ SEEDS: Final = (
 )
 
 WORDS: Final = (
-    *(key.encode() for keys in (SPEC_KEYS, CONFIG_KEYS) for each in keys.values() for key in each),
+    *(
+        key.encode()
+        for keys in (SPEC_FIELDS, CONFIG_FIELDS)
+        for each in keys.values()
+        for key in each
+    ),
     *(b"/v1/embeddings openai local lab data/x.jsonl results/x ../x /x ~/x".split(b" ")),
     *(b"24h 7d 24:00 90m 0h warn resubmit 200MB 1KiB 1.5GB 2001-01-01 2001-1-1T1:1:1Z".split(b" ")),
     *(b"--- ... - ? : , { } [ ] & * ! !! | > |2- >+ % @ ` # ' \" << =".split(b" ")),

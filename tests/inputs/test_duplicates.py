@@ -24,10 +24,12 @@ def repeated(ids: list[str], hashed: Callable[[str], int]) -> dict[int, int]:
     seen = SeenIds(hashed)
     for each in ids:
         seen.add(each)
-    suspects, left_out = seen.suspects(len(ids) + 1)
+    repeated_ids, left_out = seen.repeated_ids(len(ids) + 1)
     assert left_out == 0
-    found = ((place, suspects.earlier(each, place)) for place, each in enumerate(ids, start=1))
-    return {place: earlier for place, earlier in found if earlier is not None}
+    found = (
+        (place, repeated_ids.earlier_line(each, place)) for place, each in enumerate(ids, start=1)
+    )
+    return {place: earlier_line for place, earlier_line in found if earlier_line is not None}
 
 
 @pytest.mark.parametrize("hashed", [hash, weak])
@@ -46,9 +48,9 @@ def test_most_inputs_need_no_second_look() -> None:
     assert not seen
     for number in range(1000):
         seen.add(str(number))
-    suspects, left_out = seen.suspects(10)
+    repeated_ids, left_out = seen.repeated_ids(10)
     assert seen
-    assert not suspects
+    assert not repeated_ids
     assert left_out == 0
 
 
@@ -57,9 +59,9 @@ def test_what_is_left_out_is_counted() -> None:
     for number in range(100):
         seen.add(str(number))
         seen.add(str(number))
-    suspects, left_out = seen.suspects(10)
-    assert all(suspects.earlier(str(each), 1) is None for each in range(100))
-    assert sum(suspects.earlier(str(each), 2) == 1 for each in range(100)) == 10
+    repeated_ids, left_out = seen.repeated_ids(10)
+    assert all(repeated_ids.earlier_line(str(each), 1) is None for each in range(100))
+    assert sum(repeated_ids.earlier_line(str(each), 2) == 1 for each in range(100)) == 10
     assert left_out == 90
 
 
@@ -89,7 +91,7 @@ def test_colliding_ids_are_not_the_same(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_file_pasted_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "_MOST_SUSPECTS", 1200)
+    monkeypatch.setattr(scan, "_MAX_REPEATED", 1200)
     rows = [line(str(number)) for number in range(3000)]
     told = problems(write(tmp_path, *rows, *rows))
     assert len(told) == 21

@@ -30,9 +30,9 @@ KEY = "sk-lab-0123456789abcdef"
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     """Let each test be a process of its own: what commands have answered is forgotten."""
-    credentials._answers.clear()
+    credentials._results.clear()
     yield
-    credentials._answers.clear()
+    credentials._results.clear()
 
 
 def lab(root: Path, key: str, environ: dict[str, str] | None = None) -> Provider:
@@ -221,7 +221,7 @@ def test_a_command_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_a_command_that_does_not_end_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "_PATIENCE", 0.5)
+    monkeypatch.setattr(credentials, "_TIMEOUT", 0.5)
     provider = command(tmp_path, "import time; print(end='x', flush=True); time.sleep(60)")
     began = time.monotonic()
 

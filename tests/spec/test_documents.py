@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.spec.yaml.documents import MAX_BYTES, read_documents
-from runner.spec.yaml.tree import places, plain
+from runner.spec.yaml.tree import to_python, value_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +47,7 @@ def said(text: str | bytes) -> list[str]:
 def values(text: str) -> list[object]:
     documents = read(text)
     assert [p for document in documents for p in document.problems] == []
-    return [plain(document.root) for document in documents if document.root]
+    return [to_python(document.root) for document in documents if document.root]
 
 
 def test_values_and_their_places() -> None:
@@ -55,12 +55,12 @@ def test_values_and_their_places() -> None:
     (document,) = read(text)
 
     assert document.root is not None
-    assert plain(document.root) == {
+    assert to_python(document.root) == {
         "name": "x",
         "metadata": {"a": "1", "b": "c"},
         "list": ["t\n"],
     }
-    assert dict(places(document.root)) == {
+    assert dict(value_positions(document.root)) == {
         "name": (3, 7),
         "metadata": (4, 11),
         "metadata.a": (4, 15),

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.spec.identity import canonical, revision
+from runner.spec.identity import canonical_json, revision
 from runner.spec.job import Job, Source
 from runner.spec.project import EMBEDDED_BASE_URL, Limits, Provider
 
@@ -112,4 +112,4 @@ def test_the_address_of_an_embedded_provider_means_nothing(url: str) -> None:
 
 
 def test_canonical_json() -> None:
-    assert canonical({"b": [1, None], "a": "é"}) == b'{"a":"\\u00e9","b":[1,null]}'
+    assert canonical_json({"b": [1, None], "a": "é"}) == b'{"a":"\\u00e9","b":[1,null]}'

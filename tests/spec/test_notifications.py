@@ -65,12 +65,12 @@ def test_every_way_to_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     tell = CommandChannel(arguments=("./tell", "a b"), folder=tmp_path)
     assert made.hooks == (
-        Hook(way=tell, when=("failed", "partial"), jobs="acl-*"),
-        Hook(way=tell, when=KINDS),
-        Hook(way=WebhookChannel(address=Address(variable="HOOK_URL"))),
-        Hook(way=WebhookChannel(address=Address(file=tmp_path / "hook"))),
-        Hook(way=ChatChannel(address=Address(variable="MAIL"))),
-        Hook(way=ChatChannel(address=Address(file=tmp_path / "home" / "mail"))),
+        Hook(channel=tell, when=("failed", "partial"), jobs="acl-*"),
+        Hook(channel=tell, when=KINDS),
+        Hook(channel=WebhookChannel(address=Address(variable="HOOK_URL"))),
+        Hook(channel=WebhookChannel(address=Address(file=tmp_path / "hook"))),
+        Hook(channel=ChatChannel(address=Address(variable="MAIL"))),
+        Hook(channel=ChatChannel(address=Address(file=tmp_path / "home" / "mail"))),
     )
     assert made.ping == Address(variable="PING_URL")
     assert made.metrics == tmp_path / ".runner" / "runner.prom"
@@ -79,17 +79,17 @@ def test_every_way_to_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_names_of_hooks_show_no_argument_and_no_url(tmp_path: Path) -> None:
     tell = CommandChannel(arguments=("bin/tell", "--password", "5ecre7"), folder=tmp_path)
 
-    assert str(Hook(way=tell)) == "command tell"
+    assert str(Hook(channel=tell)) == "command tell"
     assert str(WebhookChannel(address=Address(variable="HOOK_URL"))) == "webhook in HOOK_URL"
     assert str(ChatChannel(address=Address(file=tmp_path))) == f"apprise in {tmp_path}"
 
 
 def test_a_hook_is_another_one_if_anything_about_it_is(tmp_path: Path) -> None:
-    hook = Hook(way=CommandChannel(arguments=("tell",), folder=tmp_path))
+    hook = Hook(channel=CommandChannel(arguments=("tell",), folder=tmp_path))
     others = [
-        replace(hook, way=CommandChannel(arguments=("tell", "me"), folder=tmp_path)),
-        replace(hook, way=WebhookChannel(address=Address(variable="tell"))),
-        replace(hook, way=ChatChannel(address=Address(variable="tell"))),
+        replace(hook, channel=CommandChannel(arguments=("tell", "me"), folder=tmp_path)),
+        replace(hook, channel=WebhookChannel(address=Address(variable="tell"))),
+        replace(hook, channel=ChatChannel(address=Address(variable="tell"))),
         replace(hook, when=("failed",)),
         replace(hook, jobs="*"),
     ]

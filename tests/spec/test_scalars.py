@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.spec.yaml.scalars import Ambiguous, resolve, shown
+from runner.spec.yaml.scalars import Ambiguity, resolve, shown
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_words_read_alike_by_both_versions_are_taken(text: str, value: object) -
 def test_words_read_differently_are_refused_with_a_cure(text: str, said: str) -> None:
     reading = resolve(text)
 
-    assert isinstance(reading, Ambiguous)
+    assert isinstance(reading, Ambiguity)
     assert f"{reading.reason}; write {reading.instead}" == said
 
 
 @given(st.text("0123456789+-._:eExXabofintrusyNO~=<TZ", max_size=12))
 def test_what_is_taken_is_what_a_reader_of_yaml_1_1_takes_too(text: str) -> None:
     ours = resolve(text)
-    if not isinstance(ours, Ambiguous):
+    if not isinstance(ours, Ambiguity):
         loader = yaml.SafeLoader("")
         tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
         theirs = loader.construct_object(yaml.ScalarNode(tag, text))
@@ -117,7 +117,7 @@ def test_what_is_taken_is_what_a_reader_of_yaml_1_1_takes_too(text: str) -> None
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_that_is_taken_is_finite(number: float) -> None:
     ours = resolve(repr(number))
-    assert isinstance(ours, Ambiguous) or math.isfinite(float(ours or 0))
+    assert isinstance(ours, Ambiguity) or math.isfinite(float(ours or 0))
 
 
 @given(st.text())

@@ -17,7 +17,7 @@ from jsonschema import Draft7Validator
 from runner.errors import InvalidInput
 from runner.spec.config import read_config
 from runner.spec.project import find_project
-from runner.spec.schema import CONFIG_KEYS, SPEC_KEYS
+from runner.spec.schema import CONFIG_FIELDS, SPEC_FIELDS
 from runner.spec.validate import validate
 from runner.spec.yaml.documents import read_documents
 from tests.spec.folders import lay_out
@@ -52,11 +52,11 @@ def test_every_key_is_in_its_schema_with_a_reason_and_an_example() -> None:
     spec, project = SCHEMAS["spec"]["properties"], SCHEMAS["project"]["properties"]
     [lab] = project["providers"]["patternProperties"].values()
     for keys, properties in (
-        (SPEC_KEYS[()], spec),
-        (SPEC_KEYS[("retry",)], spec["retry"]["properties"]),
-        (SPEC_KEYS[("deadline",)], spec["deadline"]["properties"]),
-        (CONFIG_KEYS[()], project),
-        (CONFIG_KEYS[("providers", "*")], lab["properties"]),
+        (SPEC_FIELDS[()], spec),
+        (SPEC_FIELDS[("retry",)], spec["retry"]["properties"]),
+        (SPEC_FIELDS[("deadline",)], spec["deadline"]["properties"]),
+        (CONFIG_FIELDS[()], project),
+        (CONFIG_FIELDS[("providers", "*")], lab["properties"]),
     ):
         assert tuple(properties) == keys
 

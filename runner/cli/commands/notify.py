@@ -60,7 +60,7 @@ def _send_samples(project: Project) -> int:
     for hook in project.hooks:
         problem = None
         try:
-            send(hook.way, message, project, Environment())
+            send(hook.channel, message, project, Environment())
         except (NotDelivered, MissingExtra) as error:
             problem, failed = in_full(error), True
         write_output(render_sample(hook, problem, colours=colours()))

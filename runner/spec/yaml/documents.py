@@ -63,31 +63,31 @@ class Document:
 
 
 def read_documents(
-    data: bytes, path: str, *, remedy: Callable[[str, str], str | None] | None = None
+    data: bytes, path: str, *, suggest: Callable[[str, str], str | None] | None = None
 ) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
     """Read every document of a file, and the problems that belong to the file as a whole.
 
-    `path` is how the file is shown. `remedy(key, text)` may return a better cure for an
+    `path` is how the file is shown. `suggest(key, text)` may return a better cure for an
     ambiguous value than quotes: the words after "write". Documents without content are left
     out; a file without any content has no documents and no problem: whether that is one is
     the caller's to say. Never raises.
     """
     try:
         text = _decode(data)
-    except _Unreadable as error:
+    except _UnreadableFile as error:
         problem = Problem(path=path, line=error.line, column=error.column, message=str(error))
         return (), (problem,)
     documents = []
-    for piece in _split(text):
-        composed = compose(piece.parsed, piece.line, remedy or _quotes)
-        if composed.empty and not composed.mistakes:
+    for raw in _split(text):
+        composed = compose(raw.parsed, raw.line, suggest or _quotes)
+        if composed.empty and not composed.problems:
             continue
-        documents.append(_document(path, piece, composed.root, composed.mistakes))
+        documents.append(_document(path, raw, composed.root, composed.problems))
     return tuple(documents), ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
+class _RawDocument:
     """A document's text, and what of the file is parsed for it: the text and its `---`."""
 
     line: int
@@ -95,7 +95,7 @@ class _Piece:
     text: str
 
 
-class _Unreadable(Exception):
+class _UnreadableFile(Exception):
     """The bytes of a file are no text that YAML can hold; says where, from 1."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
@@ -106,32 +106,32 @@ class _Unreadable(Exception):
 
 def _decode(data: bytes) -> str:
     if len(data) > MAX_BYTES:
-        raise _Unreadable("larger than 1 MiB; data belongs into the input, not into the spec")
+        raise _UnreadableFile("larger than 1 MiB; data belongs into the input, not into the spec")
     if data.startswith(_UTF16):
-        raise _Unreadable("is UTF-16; save the file as UTF-8", 1, 1)
+        raise _UnreadableFile("is UTF-16; save the file as UTF-8", 1, 1)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         before = data[: error.start].decode()
         bad = data[error.start]
-        raise _Unreadable(
-            f"is not UTF-8 (byte 0x{bad:02X}); save the file as UTF-8", *_place(before)
+        raise _UnreadableFile(
+            f"is not UTF-8 (byte 0x{bad:02X}); save the file as UTF-8", *_position(before)
         ) from None
     if no_progress := _UNSEEN.search(text):
         character = no_progress.group()
         what = _NAMES.get(
             character, f"the invisible character U+{ord(character):04X}; remove or escape it"
         )
-        raise _Unreadable(f"holds {what}", *_place(text[: no_progress.start()]))
+        raise _UnreadableFile(f"holds {what}", *_position(text[: no_progress.start()]))
     return text
 
 
-def _place(before: str) -> tuple[int, int]:
+def _position(before: str) -> tuple[int, int]:
     """Return line and column, from 1, of what follows `before`."""
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
-def _split(text: str) -> Iterator[_Piece]:
+def _split(text: str) -> Iterator[_RawDocument]:
     """Cut a file into its documents; pieces without content are left to the parser to see."""
     begin, line = 0, 1
     opened = False
@@ -140,7 +140,9 @@ def _split(text: str) -> Iterator[_Piece]:
         parsed = text[begin:end]
         if opened or not _only_comments(parsed):
             own = parsed[3:] if opened else parsed
-            yield _Piece(line=line, parsed=parsed, text=own.removeprefix("\r").removeprefix("\n"))
+            yield _RawDocument(
+                line=line, parsed=parsed, text=own.removeprefix("\r").removeprefix("\n")
+            )
         if marker is None:
             return
         line += text.count("\n", begin, end)
@@ -153,21 +155,21 @@ def _only_comments(text: str) -> bool:
 
 
 def _document(
-    path: str, piece: _Piece, root: Node | None, found: tuple[YamlProblem, ...]
+    path: str, raw: _RawDocument, root: Node | None, found: tuple[YamlProblem, ...]
 ) -> Document:
-    mistakes = list(found)
+    problems = list(found)
     if root is not None and not isinstance(root, MappingNode):
         words = 'expected keys and values, such as "name: x"'
-        mistakes.append(YamlProblem(line=root.line, column=root.column, message=words))
+        problems.append(YamlProblem(line=root.line, column=root.column, message=words))
         root = None
     return Document(
         path=path,
-        line=root.line if root else mistakes[0].line if mistakes else piece.line,
-        text=piece.text,
+        line=root.line if root else problems[0].line if problems else raw.line,
+        text=raw.text,
         root=root,
         problems=tuple(
-            Problem(path=path, line=mistake.line, column=mistake.column, message=mistake.message)
-            for mistake in mistakes
+            Problem(path=path, line=problem.line, column=problem.column, message=problem.message)
+            for problem in problems
         ),
     )
 

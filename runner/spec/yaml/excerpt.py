@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.spec.discovery import SUFFIXES
-from runner.spec.leaked_secrets import LOOKS_LIKE_A_KEY, NAMES_OF_KEYS
+from runner.spec.leaked_secrets import SECRET_NAMES, SECRET_PATTERN
 from runner.spec.project import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 _LONGEST_LINE: Final = 1024 * 1024
 """Bytes of a line that are read; a place further in is shown without its line."""
 
-_KEY: Final = re.compile(
+_FIELD_LINE: Final = re.compile(
     r"(?P<key>[ \t]*(?:- )?(?P<name>[^\s:#'\"]+):)(?P<value>[ \t]+\S.*)?[ \t]*"
 )
-_OPEN: Final = re.compile(
+_PUBLIC_FIELDS: Final = re.compile(
     r"specs|outputs|ledger|default_provider|max_[a-z_]+|[a-z]+_expires_after|adoption_grace"
 )
 """The keys of `runner.yaml` whose values are nobody's secret."""
@@ -93,9 +93,9 @@ def _excerpt(problem: Problem, lines: Mapping[int, str], around: int) -> Excerpt
     column = problem.column
     for number in numbers:
         spans = list(_secrets(lines[number], problem.path))
-        shown.append(_without(lines[number], spans))
+        shown.append(_mask(lines[number], spans))
         if number == problem.line:
-            column = _moved(column, lines[number], spans)
+            column = _shift_column(column, lines[number], spans)
     return Excerpt(first=numbers[0], lines=tuple(shown), line=problem.line, column=column)
 
 
@@ -134,19 +134,19 @@ def _secrets(line: str, path: str) -> Iterator[tuple[int, int]]:
     In `runner.yaml` that is all but what is known to be none; elsewhere what has the name or the
     looks of a key.
     """
-    key = _KEY.fullmatch(line)
+    key = _FIELD_LINE.fullmatch(line)
     if path == PROJECT_FILE and line.strip():
-        if key is None or LOOKS_LIKE_A_KEY.search(key["name"]):
+        if key is None or SECRET_PATTERN.search(key["name"]):
             yield len(line) - len(line.lstrip()), len(line)
             return
         value = key["value"]
-        if value and not (_OPEN.fullmatch(key["name"]) and not _NESTED.search(value)):
+        if value and not (_PUBLIC_FIELDS.fullmatch(key["name"]) and not _NESTED.search(value)):
             yield _value(key)
             return
-    elif path.endswith(SUFFIXES) and key and key["value"] and NAMES_OF_KEYS.search(key["name"]):
+    elif path.endswith(SUFFIXES) and key and key["value"] and SECRET_NAMES.search(key["name"]):
         yield _value(key)
         return
-    for match in LOOKS_LIKE_A_KEY.finditer(line):
+    for match in SECRET_PATTERN.finditer(line):
         yield match.span()
 
 
@@ -155,13 +155,13 @@ def _value(key: re.Match[str]) -> tuple[int, int]:
     return begin + len(key["value"]) - len(key["value"].lstrip()), end
 
 
-def _moved(column: int, line: str, spans: Sequence[tuple[int, int]]) -> int:
+def _shift_column(column: int, line: str, spans: Sequence[tuple[int, int]]) -> int:
     """Return a column as it is in what is shown; one that is hidden is where that begins."""
     at = min((begin for begin, end in spans if begin < column <= end), default=column - 1)
-    return len(_without(line[:at], [span for span in spans if span[1] <= at])) + 1
+    return len(_mask(line[:at], [span for span in spans if span[1] <= at])) + 1
 
 
-def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
+def _mask(text: str, spans: Iterable[tuple[int, int]]) -> str:
     shown, done = "", 0
     for begin, end in spans:
         shown += text[done:begin] + _HIDDEN

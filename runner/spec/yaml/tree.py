@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from runner.spec.yaml.scalars import Plain
+    from runner.spec.yaml.scalars import Scalar
 
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -26,7 +26,7 @@ class ScalarNode:
     line: int
     column: int
     text: str
-    value: Plain
+    value: Scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class MappingNode:
 Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 
 
-def dotted(path: Path) -> str:
+def dotted_path(path: Path) -> str:
     """Write a path the way messages and `Source.positions` do: `metadata.project`, `list[2]`."""
     text = ""
     for step in path:
@@ -70,16 +70,16 @@ def dotted(path: Path) -> str:
     return text
 
 
-def plain(node: Node) -> object:
+def to_python(node: Node) -> object:
     """Turn a tree into the dicts, lists and values that it stands for."""
     if isinstance(node, ScalarNode):
         return node.value
     if isinstance(node, SequenceNode):
-        return [plain(item) for item in node.items]
-    return {key: plain(value) for key, value in node.values.items()}
+        return [to_python(item) for item in node.items]
+    return {key: to_python(value) for key, value in node.values.items()}
 
 
-def step_into(node: Node | None, step: str | int) -> Node | None:
+def child_node(node: Node | None, step: str | int) -> Node | None:
     """Return the child of `node` at `step`, or None."""
     if isinstance(node, MappingNode) and isinstance(step, str):
         return node.values.get(step)
@@ -88,7 +88,7 @@ def step_into(node: Node | None, step: str | int) -> Node | None:
     return None
 
 
-def places(node: Node, path: Path = ()) -> Iterator[tuple[str, tuple[int, int]]]:
+def value_positions(node: Node, path: Path = ()) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield the dotted path and the (line, column) of every value below `node`."""
     if isinstance(node, MappingNode):
         children: Iterator[tuple[str | int, Node]] = iter(node.values.items())
@@ -98,5 +98,5 @@ def places(node: Node, path: Path = ()) -> Iterator[tuple[str, tuple[int, int]]]
         return
     for step, child in children:
         here = (*path, step)
-        yield dotted(here), (child.line, child.column)
-        yield from places(child, here)
+        yield dotted_path(here), (child.line, child.column)
+        yield from value_positions(child, here)
