@@ -1,9 +1,9 @@
-"""Whether a custom_id was used before, for millions of ids in 8 bytes each.
+"""Find repeated custom_ids among millions of ids, with 8 bytes of memory for each.
 
-Answers are joined to requests by custom_id alone, so that a repeated one loses an answer (and
-hangs at least one server: fact sheet, failure 8). The answer must be exact and the ids
-themselves must not be kept: the quick walk keeps a 64-bit hash of each, and only the ids whose
-hashes meet, nearly always real repetitions, are compared in a second walk along the file.
+Responses are joined to requests by custom_id, so a repeated one loses a response (and hangs at
+least one server: fact sheet, failure 8). The result is exact without the ids in memory: the first
+pass over the file keeps a 64-bit hash of each id; a second pass compares only the ids with equal
+hashes, which are nearly always real repetitions.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BUCKETS = 256
-"""So that looking for equal hashes needs a set of a 256th of them at a time."""
+"""Equal hashes are found in one bucket at a time: the set has a 256th of all hashes."""
 
 
 class SeenIds:
-    """The hashes of all ids so far.
+    """The hashes of all ids added so far.
 
-    `hashed` gives 64 signed bits. Python's own is seeded afresh in every process: nobody can
-    write a file whose ids collide.
+    `hashed` returns 64 signed bits. Python's `hash` has a new seed in every process, so no file
+    can be made to contain colliding ids.
     """
 
     __slots__ = ("_buckets", "_hashed")
@@ -32,7 +32,7 @@ class SeenIds:
         self._buckets: list[array[int]] = [array("q") for _ in range(_BUCKETS)]
 
     def add(self, custom_id: str) -> None:
-        """Note one id."""
+        """Add one id."""
         hashed = self._hashed(custom_id)
         self._buckets[hashed % _BUCKETS].append(hashed)
 
@@ -40,9 +40,9 @@ class SeenIds:
         return any(self._buckets)
 
     def repeated_ids(self, most: int) -> tuple[RepeatedIds, int]:
-        """Return up to about `most` hashes met more than once, and how many ids that leaves out.
+        """Return up to about `most` hashes that occur more than once, and the count left out.
 
-        Ids left out are repetitions beyond the first use of an id whose hash is not returned.
+        The count is of the repetitions (all uses but the first) whose hashes are not returned.
         """
         repeated: set[int] = set()
         left_out = 0
@@ -63,7 +63,7 @@ class SeenIds:
 
 
 class RepeatedIds:
-    """The ids that must be looked at again, and the line of their first use."""
+    """The ids with repeated hashes, and the line of their first use."""
 
     __slots__ = ("_first", "_hashed", "_hashes")
 
@@ -76,7 +76,7 @@ class RepeatedIds:
         return bool(self._hashes)
 
     def earlier_line(self, custom_id: str, line: int) -> int | None:
-        """Return the line that used `custom_id` first, None if that is this `line`."""
+        """Return the line that used `custom_id` first, or None if that is `line`."""
         if self._hashed(custom_id) not in self._hashes:
             return None
         first = self._first.setdefault(custom_id, line)

@@ -1,10 +1,11 @@
-"""Request lines, read as far as runner must know them and no further.
+"""Decode request lines and read the fields that runner needs.
 
-This is the quick way, taken by every line: one typed decode that accepts a sound request or
-says nothing. Whatever it does not accept goes to `checked`, which has the time to explain.
-Bodies belong to the provider: only fields that decide whether a batch is accepted are looked at.
+This is the fast check of every line: one typed decode that accepts a valid request and explains
+nothing. A line that it does not accept is checked again by `runner.inputs.validation`, which
+explains the problems. Of a body, only the fields that decide whether a batch is accepted are
+checked; the others are the provider's.
 
-The decoder skips what it is not asked for without checking its UTF-8, so callers do that.
+The decoder skips unknown fields without checking their UTF-8: callers check it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LONGEST_CUSTOM_ID: Final = 512
 
 
 class RequestKind(StrEnum):
-    """What an endpoint asks of a body, whatever a dialect puts before its name."""
+    """The kind of an endpoint, which decides the required fields of a body."""
 
     CHAT = "chat"
     COMPLETIONS = "completions"
@@ -30,7 +31,7 @@ class RequestKind(StrEnum):
 
     @classmethod
     def of(cls, endpoint: str) -> RequestKind:
-        """Return the kind of `/v1/chat/completions`, `/v4/chat/completions` and the like."""
+        """Return the kind of an endpoint by the end of its path, such as `/v4/chat/completions`."""
         for ending, kind in _ENDINGS:
             if endpoint.endswith(ending):
                 return kind
@@ -38,7 +39,7 @@ class RequestKind(StrEnum):
 
     @property
     def needs_model(self) -> bool:
-        """Whether a body without a model is refused."""
+        """Whether a body must have a model."""
         return self not in (RequestKind.MODERATIONS, RequestKind.OTHER)
 
 
@@ -52,7 +53,7 @@ _ENDINGS: Final = (
 
 
 class InputRequest(msgspec.Struct, frozen=True, gc=False):
-    """What sharding needs of one row; `inputs` counts embedding inputs, else 0."""
+    """The fields of one row for sharding; `inputs` counts embedding inputs, else 0."""
 
     custom_id: str
     model: str | None
@@ -60,7 +61,7 @@ class InputRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class _FoundId:
-    """Stands for a custom_id in a decoded line: the decoder hands over each one it meets."""
+    """The decoded value of a custom_id; the decoder passes the id itself to its hook."""
 
     __slots__ = ()
 
@@ -72,7 +73,7 @@ _Model = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class _Body(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The fields of any body; subclasses add what their endpoint needs."""
+    """The fields of every body; subclasses add those of their endpoint."""
 
     model: _Model | None = None
     stream: bool | None = None
@@ -132,7 +133,7 @@ class _Line(msgspec.Struct, Generic[_BodyT_co], frozen=True, gc=False):
 
 
 class RequestReader:
-    """Reads the lines of an input whose spec names `endpoint`."""
+    """A decoder for the lines of an input for `endpoint`."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
@@ -143,7 +144,7 @@ class RequestReader:
         self._decode = decoder.decode
 
     def read(self, row: bytes) -> InputRequest | None:
-        """Return the request of a sound row; None is for `checked` to explain."""
+        """Return the request of a valid row, or None for any other."""
         found = self._found
         found.clear()
         try:
@@ -151,7 +152,7 @@ class RequestReader:
         except (msgspec.DecodeError, RecursionError):
             return None
         body = line.body
-        # A repeated custom_id would let us and the provider each take another one.
+        # With two custom_ids, runner and the provider might each use a different one.
         if (
             len(found) != 1
             or not 0 < len(found[0]) <= LONGEST_CUSTOM_ID
@@ -162,7 +163,7 @@ class RequestReader:
         return InputRequest(found[0], body.model, body.inputs())
 
     def _add_custom_id(self, _: type, value: object) -> _FoundId:
-        """Note a custom_id: called for each of a line, while a field would keep only the last."""
+        """Add a custom_id; called for each custom_id of a line, not only for the last."""
         if not isinstance(value, str):
             raise msgspec.ValidationError("expected a string")
         self._found.append(value)
@@ -170,9 +171,9 @@ class RequestReader:
 
 
 def count_inputs(value: object) -> int:
-    """Count the inputs of an embeddings request, 0 where `value` is no such input.
+    """Return the number of inputs of an embeddings request, 0 if `value` is not valid.
 
-    A string is one input, and so is a list of token numbers; a list of either holds several.
+    A string is one input, and so is a list of token numbers; a list of either is several.
     """
     if isinstance(value, str):
         return 1

@@ -1,10 +1,10 @@
-"""Reading an input once: check every line, hash it, cut it into shards.
+"""Scan an input once: validate every line, hash it and divide it into shards.
 
-Whatever the API would refuse hours later, one error at a time, and can be known from the file is
-found here before anything is sent (fact sheet, sections 2 and 3). The walk is a pipeline over
-blocks of lines: a quick typed decode accepts sound rows, the rest is explained by `checked`;
-ids go to the duplicate check and the ids file, rows to the sharder. Nothing of it grows with
-the input but 8 bytes a row for the duplicate check and 16 bytes a range of a shard's rows.
+All errors that the API would report hours later, one at a time, and that can be found in the file
+are found here before anything is sent (fact sheet, sections 2 and 3). The scan is a pipeline over
+blocks of lines: a fast typed decode accepts valid rows, `runner.inputs.validation` explains the
+others; ids go to the duplicate check and the ids file, rows to the shards. Memory grows by 8 bytes
+a row for the duplicate check and 16 bytes a range of a shard's rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Scan", "Shard", "scan"]
 
 _MAX_REPEATED: Final = 10_000
-"""Repeated ids that are looked at again; a file with more is wrong as a whole."""
+"""Repeated ids that are compared in a second pass; more are only counted."""
 
 _NOT_LINES: Final = (
     (b"\xff\xfe", "is UTF-16 or UTF-32 text: save it as UTF-8"),
@@ -48,15 +48,15 @@ _NOT_LINES: Final = (
     (b"PK\x03\x04", "is a zip archive: unpack it"),
     (b"PAR1", "is a Parquet file: export it as JSON lines"),
 )
-"""What files that are no UTF-8 text begin with: one problem, not one for each line."""
+"""How files begin that are not UTF-8 text: they get one problem, not one a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """A sound input: what it holds and how it is cut.
+    """The result for a valid input.
 
-    `bytes` and `digest` (SHA-256, hexadecimal) are over all rows in order, each with one line
-    feed; they do not change with the limits, blank lines or line endings.
+    `bytes` and `digest` (SHA-256, hexadecimal) are of all rows in order, each with one line feed;
+    they do not depend on the limits, blank lines or line ends.
     """
 
     requests: int
@@ -76,13 +76,13 @@ def scan(
     progress: Callable[[int], None] | None = None,
     counter: TokenCounter | None = None,
 ) -> Scan:
-    """Check the input at `path` and cut it into shards for batches of `endpoint`.
+    """Validate the input at `path` and divide it into shards for batches of `endpoint`.
 
-    `shown` is the path as problems name it. The custom_id of each row is written to `ids`, a new
-    binary file, as one JSON string a line. `progress` is told the number of bytes read so far.
-    With a `counter` each shard's prompt tokens are counted, which takes most of the time then.
+    `shown` is the path in messages. The custom_id of each row is written to `ids`, a new binary
+    file, as one JSON string a line. `progress` is called with the number of bytes read so far.
+    With a `counter` each shard's prompt tokens are counted, which then takes most of the time.
     Raises InvalidInput with the first problems and how many more there are, InputChanged where
-    the file changes meanwhile, LocalFileError where reading or writing `ids` fails.
+    the file changes during the scan, LocalFileError if reading or writing `ids` fails.
     """
     with open_unchanged(path, shown=shown) as (file, identity):
         _require_text(file, shown)
@@ -107,7 +107,7 @@ def scan(
 
 
 class _InputScan:
-    """One reading of an input: what was found in it so far."""
+    """The state of one scan."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class _InputScan:
         self.verbatim = True
 
     def take(self, part: Block | OversizedLine) -> None:
-        """Check some more lines and put their rows into shards."""
+        """Validate some lines and add their rows to shards."""
         match part:
             case Block():
                 self._take_lines(part)
@@ -142,7 +142,7 @@ class _InputScan:
                 assert_never(part)
 
     def compare_ids(self, file: FileIO) -> None:
-        """Find ids used more than once, all of them compared with the ids of earlier lines."""
+        """Report the ids that are used more than once, and an input without requests."""
         repeated_ids, left_out = self._seen.repeated_ids(_MAX_REPEATED)
         if repeated_ids:
             repeated = ProblemList(self._shown)
@@ -153,12 +153,10 @@ class _InputScan:
             repeated.count(left_out)
             self.problems.join(repeated)
         if not self._seen and not self.problems:
-            self.problems.add(
-                "there are no requests in it: write one JSON object a line (empty_file)"
-            )
+            self.problems.add("contains no requests: write one JSON object a line (empty_file)")
 
     def _take_lines(self, block: Block) -> None:
-        """Take a block; its rows are looked at one by one only where they must be."""
+        """Validate the lines of a block and add their rows."""
         offset = block.offset
         trusted = _is_utf8(block.data)
         for number, line in enumerate(block.lines, block.number):
@@ -177,7 +175,7 @@ class _InputScan:
         self._ids.offset()
         same = self.sharder.flush(block.data if block.ended else b"")
         marked = block.number == 1 and block.offset > 0
-        # A blank line without an end is none of the rows, and no less a part of the file.
+        # A last blank line without a line feed is not a row, but still a part of the file.
         self.verbatim = self.verbatim and same and block.ended and not marked
 
     def _check_line(self, line: bytes, number: int) -> InputRequest | None:
@@ -243,7 +241,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _require_text(file: FileIO, shown: str) -> None:
-    """Raise InvalidInput for a file that begins as no JSON lines do."""
+    """Raise InvalidInput for a file whose first bytes are not those of JSON Lines."""
     beginning = fingerprint.read(file, 4, shown=shown)
     file.seek(0)
     for mark, message in _NOT_LINES:

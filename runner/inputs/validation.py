@@ -1,13 +1,12 @@
-"""The problems of one input, as many as a person can use.
+"""Explain the problems of request lines, and collect the problems of an input.
 
-A file in the wrong format has a problem on every line. All are counted, the first thousand are
-kept, and the last one says how many are not shown.
+`check_line` is the slow, complete check, for the lines that the fast check of
+`runner.inputs.requests` did not accept. It returns all problems of a line, with a column if
+possible. A message ends with the API's error code for the problem, if there is one (fact sheet,
+section 3), so that a search for the code finds it. No message quotes a prompt.
 
-What exactly is wrong with a line: the slow way, taken only by lines that were not accepted.
-
-It names every fault of a line at once, with the column where there is one, and ends a message
-with the API's own error code where the API has one (fact sheet, section 3), so that a search
-for either finds the other. It says nothing of what a prompt holds.
+A file in the wrong format has a problem on every line: `ProblemList` counts all problems and keeps
+the first ones.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from runner.inputs.requests import LONGEST_CUSTOM_ID, InputRequest, RequestKind,
 
 
 class ProblemList:
-    """Problems of the file shown as `shown`, added in the order of its lines."""
+    """The problems of one file, added in the order of its lines; `shown` is its path."""
 
     __slots__ = ("_count", "_problems", "_shown")
 
@@ -33,7 +32,7 @@ class ProblemList:
         self._count = 0
 
     def add(self, message: str, *, line: int = 0, column: int = 0) -> None:
-        """Note one problem; one that would not be shown is only counted."""
+        """Add one problem; one that would not be shown is only counted."""
         self._count += 1
         # One more than is shown: its line is where the note about the others belongs.
         if len(self._problems) <= MAX_PROBLEMS:
@@ -42,11 +41,11 @@ class ProblemList:
             )
 
     def count(self, more: int) -> None:
-        """Count problems that are known but not described."""
+        """Count problems without a description."""
         self._count += more
 
     def join(self, later: ProblemList) -> None:
-        """Take in what another walk along the same file found."""
+        """Add the problems of a later pass over the same file."""
         self._problems += later._problems
         self._count += later._count
 
@@ -68,7 +67,7 @@ _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineProblem:
-    """One thing wrong with a line; `column` counts characters from 1, 0 is the whole line."""
+    """One problem of a line; `column` counts characters from 1, 0 is the whole line."""
 
     column: int = 0
     message: str
@@ -76,9 +75,9 @@ class LineProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineCheck:
-    """Either a request after all, or at least one fault.
+    """The result for a line: either a request or at least one problem.
 
-    `custom_id` is known for many a faulty line too: its repetition is a fault of its own.
+    `custom_id` is set for many invalid lines too: its repetition is another problem.
     """
 
     request: InputRequest | None = None
@@ -87,7 +86,7 @@ class LineCheck:
 
 
 def check_line(row: bytes, endpoint: str) -> LineCheck:
-    """Find all that is wrong with a row of an input for `endpoint`."""
+    """Return the request or all problems of a row of an input for `endpoint`."""
     try:
         text = row.decode()
     except UnicodeDecodeError as error:
@@ -123,18 +122,18 @@ def check_line(row: bytes, endpoint: str) -> LineCheck:
 
 
 class _JsonObject(dict[str, object]):
-    """A JSON object that remembers which of its keys came more than once."""
+    """A JSON object with the fields that were given more than once."""
 
     repeated: frozenset[str] = frozenset()
 
 
 class _NotJson(ValueError):
-    """A constant that Python's reader takes and JSON does not have."""
+    """A constant that Python's parser accepts and JSON does not have."""
 
 
 def _parse(text: str) -> tuple[object, LineProblem | None]:
     try:
-        # Numbers are not converted: they are not ours, and Python limits their length.
+        # Numbers are not converted: runner does not use them, and Python limits their length.
         value = json.loads(
             text,
             object_pairs_hook=_object,
@@ -146,7 +145,7 @@ def _parse(text: str) -> tuple[object, LineProblem | None]:
         if text.startswith("\ufeff"):
             message = "byte order mark (U+FEFF) inside the file: remove it (invalid_json_line)"
             return None, LineProblem(column=1, message=message)
-        # Python says "Expecting ...: line 1 column 5"; the place is given as ours.
+        # Python's message ends with "line 1 column 5"; the problem has its own position.
         what = error.msg.removesuffix(" starting at").removesuffix(" at").rstrip(": ")
         what = what[:1].lower() + what[1:]
         message = f"not valid JSON: {what}; each line is one JSON object (invalid_json_line)"
@@ -196,7 +195,7 @@ def _constant_column(text: str) -> int:
 def _lone_surrogate_column(text: str) -> int:
     """Return the column of the first surrogate escape without its partner, 0 if none.
 
-    `text` is valid JSON, so that a backslash stands only where an escape begins.
+    `text` is valid JSON: every backslash begins an escape.
     """
     high: re.Match[str] | None = None
     for escape in _ESCAPE.finditer(text):
@@ -214,15 +213,15 @@ def _lone_surrogate_column(text: str) -> int:
 
 
 def _repeated(value: _JsonObject) -> list[str]:
-    # The other keys may come twice: the quick way sees only this one, and rows must not be
-    # judged by which way they went.
+    # Other fields may be repeated: the fast check sees only this one, and both checks must give
+    # the same result.
     if "custom_id" in value.repeated:
         return ["'custom_id' is given more than once: keep one (invalid_json_line)"]
     return []
 
 
 def _envelope(value: _JsonObject, endpoint: str) -> list[str]:
-    """Check what stands around the body, and that there is one."""
+    """Return the problems of the fields around the body."""
     problems = [
         f"missing '{key}': a request has custom_id, method, url and body"
         " (missing_required_parameter)"
@@ -255,7 +254,7 @@ def _envelope(value: _JsonObject, endpoint: str) -> list[str]:
 
 
 def _body(body: _JsonObject, kind: RequestKind) -> list[str]:
-    """Check what decides whether a batch is accepted; the rest of a body is the provider's."""
+    """Return the problems of the fields of a body that decide whether a batch is accepted."""
     problems = [*_model(body.get("model"), kind), *_prompt_fields(body, kind)]
     if body.get("stream") is True:
         problems.append(
@@ -265,7 +264,7 @@ def _body(body: _JsonObject, kind: RequestKind) -> list[str]:
 
 
 def _prompt_fields(body: _JsonObject, kind: RequestKind) -> list[str]:
-    """Check the part of a body that holds what is asked."""
+    """Return the problems of the prompt of a body."""
     match kind:
         case RequestKind.CHAT:
             return _messages(body)
@@ -291,11 +290,11 @@ def _input(body: _JsonObject) -> list[str]:
 def _model(model: object, kind: RequestKind) -> list[str]:
     if model is None:
         if kind.needs_model:
-            return ["missing 'body.model': name the model to ask (invalid_request)"]
+            return ["missing 'body.model': name the model (invalid_request)"]
     elif not isinstance(model, str):
         return [f"'body.model' must be a string, not {_type_name(model)} (invalid_request)"]
     elif not model:
-        return ["'body.model' is empty: name the model to ask (invalid_request)"]
+        return ["'body.model' is empty: name the model (invalid_request)"]
     return []
 
 
@@ -321,7 +320,7 @@ def _embedding_input(value: object) -> list[str]:
 
 
 def quoted(text: str) -> str:
-    """Return `text` in quotes, on one line and of bearable length."""
+    """Return `text` in quotes, on one line, shortened if it is long."""
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 

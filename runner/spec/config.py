@@ -1,4 +1,4 @@
-"""Reading `runner.yaml`, and the providers that are there without it."""
+"""Read `runner.yaml` and add the built-in providers."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ _EXAMPLE_COMMANDS: Final = {"api_key_command": "[pass, show, lab]", "command": E
 
 
 def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> Project:
-    """Make the project in `root` from its file, or from the defaults where `config` is None.
+    """Return the project in `root`, read from `config`, or the default project if that is None.
 
-    Raises InvalidInput with every problem of the file and of `OPENAI_BASE_URL`.
+    Raises InvalidInput with the problems of the file and of `OPENAI_BASE_URL`.
     """
     problems: list[Problem] = []
     document = _only_document(config, problems) if config else None
@@ -52,12 +52,12 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
     providers = _providers(root, document, parsed, environ, problems)
     default = parsed.default_provider if parsed else "openai"
     if default not in providers:
-        words = one_of(default, sorted(providers), "there are")
-        message = f'"{shown(default)}" is no provider of this project; {words}'
+        hint = one_of(default, sorted(providers), "there are")
+        message = f'"{shown(default)}" is not a provider of this project; {hint}'
         problems.append(_at(document, ("default_provider",), message))
 
-    def add_problem(path: tree.Path, words: str) -> None:
-        problems.append(_at(document, path, words))
+    def add_problem(path: tree.Path, message: str) -> None:
+        problems.append(_at(document, path, message))
 
     hooks = read_hooks(root, parsed.notify, add_problem) if parsed else ()
     ping = read_ping(root, parsed.ping, add_problem) if parsed and parsed.ping else None
@@ -84,33 +84,33 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
 
 
 def read_base_url(text: str) -> str:
-    """Check a base URL and write it in one way: no trailing slash, no default port, host in lower.
+    """Normalize a base URL: no trailing slash, no default port, the host in lower case.
 
-    Raises ValueError, saying what to write; the text is not repeated: it may hold a password.
+    Raises ValueError with a message that does not repeat the text: it may contain a password.
     """
     if _NOT_IN_URL.search(text):
-        raise ValueError(f"holds a space or a character no URL may have; write a URL {_EXAMPLE}")
+        raise ValueError(f"contains a character that is not allowed in a URL; write one {_EXAMPLE}")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError(f"is no URL; write one {_EXAMPLE}") from None
+        raise ValueError(f"is not a URL; write one {_EXAMPLE}") from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"is no http or https URL with a host; write one {_EXAMPLE}")
+        raise ValueError(f"is not an http or https URL with a host; write one {_EXAMPLE}")
     if "@" in parts.netloc:
         raise ValueError(
-            "holds a user or password; write the URL without it and name the key's variable"
-            " in api_key_env"
+            "contains a user or password; write the URL without it and name the variable of the"
+            " API key in api_key_env"
         )
     if "?" in text or "#" in text:
-        raise ValueError('holds a "?" or "#"; write the URL up to its path only')
+        raise ValueError('contains a "?" or "#"; write only the part before it')
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port_shown = "" if port is None or port == _PORTS[parts.scheme] else f":{port}"
     return f"{parts.scheme}://{host}{port_shown}{parts.path.rstrip('/')}"
 
 
 def _only_document(config: Path, problems: list[Problem]) -> Document | None:
-    """Read the one document of the file; None where it says nothing or cannot be read."""
+    """Return the only document of the file, or None if it is empty or cannot be read."""
     from runner.spec.yaml.documents import read_documents
 
     data = read_file(config, PROJECT_FILE)
@@ -122,13 +122,13 @@ def _only_document(config: Path, problems: list[Problem]) -> Document | None:
     for document in documents:
         problems += document.problems
     if len(documents) > 1:
-        words = "a second document; runner.yaml is only one: remove the --- line"
-        problems.append(Problem(path=PROJECT_FILE, line=documents[1].line, message=words))
+        message = "a second document begins here; runner.yaml has only one: remove the --- line"
+        problems.append(Problem(path=PROJECT_FILE, line=documents[1].line, message=message))
     return documents[0] if documents else None
 
 
 def _parse(document: Document | None, problems: list[Problem]) -> ConfigSchema | None:
-    """Check the document's shape; None where there is nothing to check or it does not fit."""
+    """Return the fields of the document, or None if there is no document or it is invalid."""
     if document is None or document.root is None:
         return None
     from pydantic import ValidationError
@@ -142,8 +142,8 @@ def _parse(document: Document | None, problems: list[Problem]) -> ConfigSchema |
         for path, problem in explain_errors(error, document, CONFIG_FIELDS):
             if path[2:3] in (("api_key_command",), ("command",)):
                 # pydantic reports each type that the value might have had; one message is enough.
-                words = f"expected a list of texts, such as {_EXAMPLE_COMMANDS[str(path[2])]}"
-                found[_at(document, path[:3], words)] = None
+                message = f"expected a list of texts, such as {_EXAMPLE_COMMANDS[str(path[2])]}"
+                found[_at(document, path[:3], message)] = None
             else:
                 found[problem] = None
         problems += found
@@ -183,7 +183,10 @@ def _providers(
 
 
 def _with_default_expiry(provider: Provider) -> Provider:
-    """Let files at OpenAI expire, which would keep results for ever; others may not know how."""
+    """Set the longest expiry for files at OpenAI, which otherwise keeps result files for ever.
+
+    Other providers may not support `expires_after`.
+    """
     if provider.host != OPENAI_HOST:
         return provider
     return replace(
@@ -200,11 +203,11 @@ def _with_api_key(
     provider: Provider,
     problems: list[Problem],
 ) -> Provider:
-    """Put the one place of its key into a provider; the last one written where there are more."""
+    """Return the provider with the source of its API key; report more than one source."""
     named = [place for place in _KEY_FIELDS if getattr(declaration, place) is not None]
     if len(named) > 1:
-        words = f"the key has a place already, in {named[0]}; keep one of them"
-        problems.append(_at(document, ("providers", provider.name, named[1]), words))
+        message = f"{named[0]} already says where the API key is; keep one of the two"
+        problems.append(_at(document, ("providers", provider.name, named[1]), message))
     try:
         if declaration.api_key_file is not None:
             file = root / Path(declaration.api_key_file).expanduser()
@@ -219,7 +222,10 @@ def _with_api_key(
 
 
 def _provider(name: str, declaration: ProviderSchema, built_in: Provider | None) -> Provider:
-    """Put what the project says over what is built in; raises ValueError about base_url."""
+    """Return a provider from its declaration and the built-in one of the same name.
+
+    Raises ValueError about `base_url`.
+    """
     if built_in and built_in.embedded and declaration.base_url is not None:
         raise ValueError("local is built in and has no address; remove the line")
     if declaration.base_url is not None:
@@ -248,15 +254,15 @@ def _provider(name: str, declaration: ProviderSchema, built_in: Provider | None)
 
 
 def _is_unreadable(document: Document | None, path: tree.Path) -> bool:
-    """Whether a key is written but its value could not be read: that is on record already."""
+    """Return whether a field is written but its value could not be read and is reported already."""
     node: tree.Node | None = document.root if document else None
     for step in path[:-1]:
         node = child_node(node, step)
     return isinstance(node, MappingNode) and path[-1] in node.keys and path[-1] not in node.values
 
 
-def _at(document: Document | None, path: tree.Path, words: str) -> Problem:
-    """Make a problem at a value of `runner.yaml`, or at the key around it that is written."""
+def _at(document: Document | None, path: tree.Path, message: str) -> Problem:
+    """Return a problem at a value of `runner.yaml`, or at the nearest field above it."""
     line, column = 0, 0
     node: tree.Node | None = document.root if document else None
     for step in path:
@@ -267,5 +273,5 @@ def _at(document: Document | None, path: tree.Path, words: str) -> Problem:
         elif key:
             line, column = key.line, key.column
     return Problem(
-        path=PROJECT_FILE, line=line, column=column, message=f"{dotted_path(path)}: {words}"
+        path=PROJECT_FILE, line=line, column=column, message=f"{dotted_path(path)}: {message}"
     )

@@ -1,8 +1,8 @@
-"""Where a key comes from: a file that only its owner can read, or a command; never `runner.yaml`.
+"""Read an API key from a private file or from the output of a command.
 
-Whatever it comes from, it is a `Secret` before anything can go wrong with it: what is read is
-wrapped first and looked at afterwards, and what is wrong is returned as a sentence and raised
-elsewhere, so that not even a traceback with local variables has a frame with a key in it.
+`runner.yaml` never contains an API key. The bytes are wrapped in `Secret` before they are checked,
+and the functions that handle them return an error message instead of raising: so no frame of a
+traceback with local variables contains a key.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 
 
 _MAX_BYTES: Final = 16 * 1024
-"""Bytes. Tokens of some identity providers have a few thousand; a file of another kind has more."""
+"""Bytes. Tokens of some identity providers have a few thousand; a larger file is not a key."""
 
 _TIMEOUT: Final = 60.0
-"""Seconds that a command may take: somebody may have to type a password or touch a token."""
+"""Seconds that a command may take: the user may have to type a password or touch a token."""
 
 _GROUP_AND_OTHERS: Final = 0o077
 _VALID: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class Environment(Mapping[str, str]):
-    """The variables of this process for those who know a name; its repr names no value.
+    """The environment variables of this process, with a repr that shows no value.
 
-    `os.environ` itself shows every value in a traceback with local variables.
+    The repr of `os.environ` would show every value in a traceback with local variables.
     """
 
     __slots__ = ()
@@ -60,27 +60,26 @@ class Environment(Mapping[str, str]):
 
 
 def read_secret_file(path: Path) -> Secret | str:
-    """Return what a file holds that nobody but its owner may read, or why it cannot be used."""
+    """Return the secret URL in a private file, or an error message."""
     found = _read_file(path)
     problem = None if isinstance(found, str) else _check(found, "URL")
     return problem or found
 
 
 def read_key_file(path: Path, *, provider: str) -> Secret:
-    """Read the key of a provider from a file that nobody but its owner may read.
+    """Return the API key of a provider from a file that only its owner can read.
 
-    Links are followed; it is the file behind them that must be private. Raises Unauthorized,
-    saying what to do.
+    Symbolic links are followed; the file they lead to must be private. Raises Unauthorized.
     """
     found = _read_file(path)
     return _require_valid(found, f"{path}, the api_key_file of provider {provider},", provider)
 
 
 def run_key_command(command: KeyCommand, environ: Mapping[str, str], *, provider: str) -> Secret:
-    """Take what a command prints as the key of a provider; it runs once a process.
+    """Return the output of a command as the API key of a provider.
 
-    Neither does it run again after it has failed: the second question would only be the same.
-    Raises Unauthorized, without anything that the command has printed.
+    A command runs once a process, also when it has failed. Raises Unauthorized with a message that
+    contains nothing of the output.
     """
     with _lock:
         if command not in _results:
@@ -96,44 +95,44 @@ _lock: Final = threading.Lock()
 
 
 def _require_valid(found: Secret | str, source: str, provider: str) -> Secret:
-    """Return the key, or raise what is wrong with where it comes from."""
+    """Return the key, or raise Unauthorized with what is wrong with its source."""
     problem = found if isinstance(found, str) else _check(found)
     if isinstance(found, str) or problem is not None:
-        text = f"{source} {problem}; nothing was sent to it"
+        text = f"{source} {problem}; nothing was sent to the provider"
         raise Unauthorized(text, provider=provider, call="open")
     return found
 
 
-def _check(key: Secret, what: str = "key") -> str | None:
-    """Say why this is no key, without a letter of it."""
+def _check(key: Secret, what: str = "API key") -> str | None:
+    """Return why a text is not a valid key or URL, without quoting it; None if it is valid."""
     text = key.reveal()
     if not text:
         return f"gives no {what}: it is empty"
     if len(text) > _MAX_BYTES:
         return f"gives no {what}: more than {_MAX_BYTES:,} bytes"
     if "\n" in text or "\r" in text:
-        return f"gives no {what} but several lines; the {what} must be all there is"
+        return f"gives no {what} but several lines; nothing but the {what} is allowed"
     if not _VALID.fullmatch(text):
-        return f"gives no {what}: it holds spaces, control or other characters that no {what} has"
+        return f"gives no {what}: it contains spaces, control or other characters"
     return None
 
 
 def _wrap(data: bytes) -> Secret:
-    """Take one line end off and wrap the rest."""
+    """Return the bytes as a Secret, without one line end."""
     text = data.decode("utf-8", errors="replace")
     return Secret(text.removesuffix("\n").removesuffix("\r"))
 
 
 def _read_file(path: Path) -> Secret | str:
-    """Return what a private file holds, or why it cannot be used."""
+    """Return the content of a private file, or an error message."""
     try:
-        # Not blocking: a pipe of this name would wait for a writer.
+        # Not blocking: opening a named pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except (OSError, ValueError) as error:
-        words = error.strerror if isinstance(error, OSError) else "its name is none"
+        words = error.strerror if isinstance(error, OSError) else "the path is not valid"
         return f"cannot be read: {words or error}"
     try:
-        # Of the file that is open: another of this name cannot take its place meanwhile.
+        # The open file is checked: another file cannot take its place in between.
         exposed = _check_private(os.fstat(descriptor), path)
         return exposed or _wrap(os.read(descriptor, _MAX_BYTES + 2))
     except OSError as error:
@@ -143,7 +142,7 @@ def _read_file(path: Path) -> Secret | str:
 
 
 def _check_private(status: os.stat_result, path: Path) -> str | None:
-    """Say why a file is not private, or None if it is."""
+    """Return why a file is not private, or None if it is."""
     if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
     if status.st_uid not in (os.geteuid(), 0):
@@ -158,14 +157,14 @@ def _check_private(status: os.stat_result, path: Path) -> str | None:
 
 
 def _run(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
-    """Return what a command prints, or why it cannot be used.
+    """Return the output of a command, or an error message.
 
-    What it says on stderr goes where ours goes: it may have a question or a reason for a person.
+    The command writes to the same stderr as runner: it may show a prompt or a reason there.
     """
     import subprocess
 
     try:
-        process = subprocess.Popen(  # noqa: S603 -- the project names it, as a Makefile would
+        process = subprocess.Popen(  # noqa: S603 -- the project names the command, as a Makefile does
             command.arguments,
             cwd=command.folder,
             env=dict(environ),
@@ -173,13 +172,13 @@ def _run(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
             stdout=subprocess.PIPE,
         )
     except (OSError, ValueError) as error:
-        words = error.strerror if isinstance(error, OSError) else "it is no command"
+        words = error.strerror if isinstance(error, OSError) else "it is not a command"
         return f"cannot be run: {words or error}"
     with process:
         try:
             printed = _read_output(process, until=time.monotonic() + _TIMEOUT)
         finally:
-            # It has ended unless it took too long, printed too much or we were interrupted.
+            # Still running only after a timeout, too much output or an interrupt.
             if process.poll() is None:
                 process.kill()
     if isinstance(printed, str):
@@ -192,11 +191,11 @@ def _run(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
 
 
 def _read_output(process: subprocess.Popen[bytes], *, until: float) -> Secret | str:
-    """Return what a process prints until it ends, or why that was not waited for."""
+    """Return the output of a process that ends before `until`, or an error message."""
     from subprocess import TimeoutExpired
 
-    if process.stdout is None:  # pragma: no cover - it was asked for
-        return "prints nowhere"
+    if process.stdout is None:  # pragma: no cover - Popen was given PIPE
+        return "has no output"
     descriptor = process.stdout.fileno()
     ready = select.poll()
     ready.register(descriptor, select.POLLIN)
@@ -209,7 +208,7 @@ def _read_output(process: subprocess.Popen[bytes], *, until: float) -> Secret | 
             break
         pieces += piece
     else:
-        return f"gives no key: more than {_MAX_BYTES:,} bytes"
+        return f"gives no API key: more than {_MAX_BYTES:,} bytes"
     try:
         process.wait(max(until - time.monotonic(), 0.1))
     except TimeoutExpired:

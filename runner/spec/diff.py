@@ -1,6 +1,6 @@
-"""What differs between two texts of one spec, key by key, as the keys are understood.
+"""Compare two texts of a spec field by field, by the values they stand for.
 
-A comment, an indent or a default that is written out changes no key.
+A comment, the indentation and a default that is written out change no field.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
-    """A key with its dotted path, what it said and what it says.
+    """A field, by its dotted path, with its value before and after.
 
-    None stands for a key that is not written and has no default.
+    None stands for a field that is not written and has no default.
     """
 
     field: str
@@ -27,9 +27,9 @@ class FieldChange:
 
 
 def spec_fields(text: str) -> dict[str, Scalar] | None:
-    """Return every key of a spec with its value, defaults included, by dotted path.
+    """Return every field of a spec with its value, defaults included, by dotted path.
 
-    None where this version of runner cannot read the text.
+    None if this version of runner cannot read the text.
     """
     from pydantic import ValidationError
 
@@ -50,7 +50,7 @@ def spec_fields(text: str) -> dict[str, Scalar] | None:
 def changed_fields(
     before: Mapping[str, Scalar], after: Mapping[str, Scalar]
 ) -> tuple[FieldChange, ...]:
-    """List what differs, in the order of the later text; keys that are gone come last."""
+    """Return the fields that differ, in the order of `after`; removed fields come last."""
     return tuple(
         FieldChange(field=field, before=before.get(field), after=after.get(field))
         for field in {**after, **before}

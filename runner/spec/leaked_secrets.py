@@ -1,6 +1,6 @@
-"""Keys and secret URLs that are written in `runner.yaml`, where none belongs.
+"""Find API keys and secret URLs that are written in `runner.yaml`.
 
-What is found is named by its place and shown in no message, whoever has quoted it.
+Each is reported by its position, and no message quotes it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 _KEY_FIELDS: Final = ("api_key_env", "api_key_file", "api_key_command")
 _KEY_MESSAGE: Final = (
-    "a key is never written in runner.yaml; name its variable in api_key_env, a file of mode 0600"
-    " in api_key_file, or a command that prints it in api_key_command"
+    "an API key must not be written in runner.yaml; name its variable in api_key_env, a file of"
+    " mode 0600 in api_key_file, or a command that prints it in api_key_command"
 )
 _URL_MESSAGE: Final = (
-    "whoever has this URL can write there, so it is never written in runner.yaml; name its variable"
-    " in {0}_env, or a file of mode 0600 that holds it in {0}_file"
+    "this URL is a secret and must not be written in runner.yaml; name its variable in {0}_env, or"
+    " a file of mode 0600 that contains it in {0}_file"
 )
 _URL_FIELDS: Final[Mapping[tuple[str, ...], frozenset[str]]] = {
     ("notify",): frozenset({"webhook", "apprise", "url"}),
@@ -43,14 +43,14 @@ SECRET_PATTERN: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk|gsk|xai|hf|key)[-_][A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w.-]{8,}"
     r"|hooks\.slack\.com/\w+/\S+|discord(?:app)?\.com/api/webhooks/\S+|hc-ping\.com/\S+)"
 )
-"""How the keys of providers begin, JSON Web Tokens (RFC 7519), and URLs that are keys."""
+"""Prefixes of API keys, JSON Web Tokens (RFC 7519), and URLs that are secrets."""
 
 
 def report_leaked_secrets(root: Node, problems: list[Problem]) -> tuple[Problem, ...]:
-    """Add a problem for each key that is written in `runner.yaml`, and let none repeat it.
+    """Add a problem for each secret in `runner.yaml`, limit all problems, and mask the secrets.
 
-    A key is what has the name of one where no name but the known ones is good, and whatever
-    looks like one anywhere.
+    A secret is the value of an unknown field that is named like a secret, and any text that has
+    the form of one.
     """
     found: list[Problem] = []
     hidden: list[str] = []
@@ -71,7 +71,7 @@ def report_leaked_secrets(root: Node, problems: list[Problem]) -> tuple[Problem,
             )
         )
     ours = {(problem.line, problem.column) for problem in found}
-    # A value that cannot be read is quoted by the problem that reports it.
+    # The problem about a value that cannot be read quotes the value.
     unread_lines = defaultdict(list)
     for place in unread:
         unread_lines[place.line].append(place.column)
@@ -83,7 +83,7 @@ def report_leaked_secrets(root: Node, problems: list[Problem]) -> tuple[Problem,
             found.append(problem)
     hidden_texts = sorted({text for text in hidden if text}, key=len, reverse=True)
     shown_problems: list[Problem] = []
-    # Limited first: each text is looked for in each message.
+    # Limited first: each text is searched for in each message.
     for problem in limit_problems(found):
         message = problem.message
         for text in hidden_texts:
@@ -93,7 +93,7 @@ def report_leaked_secrets(root: Node, problems: list[Problem]) -> tuple[Problem,
 
 
 def _secrets(node: Node, path: Path) -> Iterator[tuple[Path, KeyNode | Node, Node | None]]:
-    """Yield the path, place and value of whatever is a key by its name or by its looks."""
+    """Yield the path, position and value of each secret, found by its name or its form."""
     if isinstance(node, ScalarNode):
         if _looks_secret(node.text):
             yield path, node, node
@@ -110,13 +110,13 @@ def _secrets(node: Node, path: Path) -> Iterator[tuple[Path, KeyNode | Node, Nod
 
 
 def _url_fields(above: Path) -> frozenset[str]:
-    """Return under which names people write a URL where only its place belongs."""
+    """Return the names below which a URL may be written by mistake."""
     named = tuple(step for step in above if isinstance(step, str))
     return _URL_FIELDS.get(named, frozenset())
 
 
 def _message(path: Path) -> str:
-    """Say where a secret belongs that was written at a path."""
+    """Return the message about a secret at a path."""
     if path[:1] == ("ping",):
         return _URL_MESSAGE.format("url")
     if path[:1] == ("notify",):
@@ -125,7 +125,7 @@ def _message(path: Path) -> str:
 
 
 def _has_secret_name(name: str, above: Path) -> bool:
-    """Whether an unknown name, at a place where not every name is good, is that of a key."""
+    """Return whether an unknown field is named like a secret and is not a misspelt known field."""
     from runner.spec.schema import CONFIG_FIELDS
     from runner.spec.validation_errors import did_you_mean
 

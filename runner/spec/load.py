@@ -1,7 +1,7 @@
-"""Reading the specs of a project, and choosing among them what a command is about.
+"""Load the specs of a project and select the jobs that a command names.
 
-Every command reads all specs, whatever it was asked for: whether a name is taken twice, and
-whether a job is gone or only not selected, can be told from the whole alone.
+Every command reads all specs, also when it names some jobs only: duplicate names and removed jobs
+can be found only with all of them.
 """
 
 from __future__ import annotations
@@ -42,23 +42,23 @@ def load_specs(
     """Read all specs of the project and select those that `selectors` name (all if none).
 
     A selector is a spec file, a folder, a job name, or a pattern of names: `*`, `?` and `[...]`
-    as in a shell. Paths are tried from `start` (default: the current folder), then from the
-    project's root. A path that exists wins over a name, unless it has neither slash nor suffix
-    and a job is called so. A file or folder outside the specs folder is read too, and belongs to
-    the project for this call. `known` are names of jobs that may have no spec any more; those
-    that have none and are selected come back as `gone`.
+    as in a shell. Paths are relative to `start` (default: the current folder) or else to the
+    project's root. An existing path takes precedence over a name, unless it has neither a slash
+    nor a suffix and a job has that name. A file or folder outside the specs folder is read too and
+    belongs to the project during this call. `known` are names of recorded jobs; those that are
+    selected and have no spec any more are returned as `gone`.
 
-    What is wrong with specs comes back as values. Raises UsageError for a selector that matches
-    nothing, and without selectors where there is no specs folder.
+    Problems of specs are returned. Raises UsageError for a selector that matches nothing, and if
+    there are neither selectors nor a specs folder.
     """
-    there = os.path.exists(project.specs)  # noqa: PTH110 - Path.exists() raises for odd names
-    if not there and not selectors:
+    has_folder = os.path.exists(project.specs)  # noqa: PTH110 - Path.exists() raises for invalid names
+    if not has_folder and not selectors:
         raise UsageError(
             f"no specs: there is no folder {shown_path(project.specs, project.root)} in"
-            f" {project.root}; `runner init` makes a project that runs at once"
+            f" {project.root}; `runner init` creates a project that can run immediately"
         )
     reader = _SpecReader(project=project)
-    if there:
+    if has_folder:
         reader.problems += reader.read_folder(project.specs)[1]
     of_project = list(reader.entries)
     gone = frozenset(known).difference(entry.handle for entry in reader.entries)
@@ -70,21 +70,22 @@ def load_specs(
     _refuse_shared_outputs(entries, project)
     for entry in selected:
         problems += entry.problems
+    complete = has_folder and not reader.problems
     return Specs(
         jobs=tuple(entry.job for entry in entries if entry.job),
         selected=tuple(entry.job for entry in entries if entry.job and entry in selected),
         problems=limit_problems(problems),
-        complete=there and not reader.problems and not any(entry.problems for entry in of_project),
+        complete=complete and not any(entry.problems for entry in of_project),
         gone=tuple(sorted(named)),
     )
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class _SpecEntry:
-    """One document on its way to a job, or a file that has none.
+    """One document of a spec file, or a file without documents.
 
-    `handle` is what it can be selected by: its name, or the file's stem where the name could
-    not be read. `place` is the (line, column) of its name.
+    `handle` selects it: its name, or the file's stem if the name could not be read. `place` is
+    the (line, column) of its name.
     """
 
     order: tuple[str, int]
@@ -98,16 +99,16 @@ class _SpecEntry:
     def path(self) -> str:
         return self.order[0]
 
-    def refuse(self, words: str, place: tuple[int, int]) -> None:
-        """Take the job away and say why."""
+    def refuse(self, message: str, place: tuple[int, int]) -> None:
+        """Remove the job and add a problem."""
         line, column = place
-        self.problems.append(Problem(path=self.path, line=line, column=column, message=words))
+        self.problems.append(Problem(path=self.path, line=line, column=column, message=message))
         self.job = None
 
 
 @dataclass(slots=True, kw_only=True)
 class _SpecReader:
-    """The spec files read so far, by real path: no file is read twice."""
+    """The spec files read so far, by real path: a file is read once."""
 
     project: Project
     files: dict[str, list[_SpecEntry]] = field(default_factory=dict)
@@ -119,21 +120,21 @@ class _SpecReader:
         return (entry for file in self.files.values() for entry in file)
 
     def read_folder(self, folder: Path) -> tuple[list[_SpecEntry], tuple[Problem, ...]]:
-        """Read every spec file below a folder; returns their entries and the walk's problems."""
+        """Read the spec files below a folder; return their entries and the search problems."""
         project = self.project
         skip = {os.fspath(project.outputs), os.fspath(project.config_file or "")}
         found = find_specs(folder, root=project.root, skip=skip)
         return [entry for path in found.files for entry in self.read_file(path)], found.problems
 
     def read_file(self, path: str) -> list[_SpecEntry]:
-        """Read one spec file, or find it read already."""
+        """Return the entries of a spec file; read it on the first call only."""
         real = self._real(path)
         if real not in self.files:
             self.files[real] = self._read(path)
         return self.files[real]
 
     def _real(self, path: str) -> str:
-        """Return the path without links; each folder is looked up once, not once a file."""
+        """Return the path without symbolic links; each folder is resolved once."""
         if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink() is slower
             return os.path.realpath(path)
         folder, name = os.path.split(path)
@@ -150,7 +151,7 @@ class _SpecReader:
             return [_entry_without_document(shown_as, stem, data)]
         documents, problems = read_documents(data, shown_as, suggest=suggest_value)
         if not documents:
-            empty = Problem(path=shown_as, message="holds no job; write one, or remove the file")
+            empty = Problem(path=shown_as, message="contains no job; write one, or remove the file")
             return [_entry_without_document(shown_as, stem, *(problems or (empty,)))]
         alone = len(documents) == 1
         entries = []
@@ -178,7 +179,7 @@ def _entry_without_document(path: str, stem: str, *problems: Problem) -> _SpecEn
 def _select(
     reader: _SpecReader, selectors: Sequence[str], start: Path, gone: frozenset[str]
 ) -> tuple[set[_SpecEntry], frozenset[str], list[Problem]]:
-    """Return what the selectors name: entries, names of `gone`; and the problems of folders."""
+    """Return the selected entries, the selected names of `gone`, and the problems of folders."""
     if not selectors:
         return set(reader.entries), gone, list(reader.problems)
     selected: set[_SpecEntry] = set()
@@ -212,7 +213,7 @@ def _select(
 
 
 def _matcher(selector: str) -> Callable[[str], bool]:
-    """Return what tells whether a name fits a selector; no name holds a sign of a pattern."""
+    """Return the test whether a name matches a selector; names contain no `*`, `?` or `[`."""
     if not _PATTERN_SIGNS.intersection(selector):
         return selector.__eq__
     pattern = re.compile(fnmatch.translate(selector))
@@ -221,7 +222,7 @@ def _matcher(selector: str) -> Callable[[str], bool]:
 
 def _find_path(selector: str, start: Path, reader: _SpecReader) -> Path | None:
     for base in (start, reader.project.root):
-        # os.path: Path.resolve() follows links, and Path.exists() raises for odd names.
+        # os.path: Path.resolve() follows links, and Path.exists() raises for invalid names.
         path = os.path.abspath(base / selector)  # noqa: PTH100
         if selector and os.path.exists(path):  # noqa: PTH110
             return Path(path)
@@ -229,22 +230,22 @@ def _find_path(selector: str, start: Path, reader: _SpecReader) -> Path | None:
 
 
 def _require_spec_file(selector: str, path: Path, project: Project) -> None:
-    """Raise UsageError for a file that is no spec by its name: data, or `runner.yaml`."""
+    """Raise UsageError for a file that is not a spec by its name: data, or `runner.yaml`."""
     if path == project.config_file:
-        raise UsageError(f"{shown(selector)} is the project's own file, not a spec")
+        raise UsageError(f"{shown(selector)} is the project file, not a spec")
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"{shown(selector)} is no spec: those end in .yaml or .yml")
+        raise UsageError(f"{shown(selector)} is not a spec: specs end in .yaml or .yml")
 
 
 def _no_match(selector: str, reader: _SpecReader, gone: Iterable[str]) -> str:
-    said = shown(selector, 200)
+    selector_shown = shown(selector, 200)
     if "/" in selector or selector.endswith(SUFFIXES):
-        return f"no such file or folder: {said}"
+        return f"no such file or folder: {selector_shown}"
     names = sorted({entry.name for entry in reader.entries if entry.name} | set(gone))
     if _PATTERN_SIGNS.intersection(selector):
-        text = f'no job has a name that fits "{said}"'
+        text = f'no job name matches "{selector_shown}"'
     else:
-        text = f'no job, file or folder is called "{said}"'
+        text = f'no job, file or folder is called "{selector_shown}"'
     if guess := did_you_mean(selector, names):
         text += f'; did you mean "{guess}"?'
     elif names:
@@ -256,7 +257,7 @@ def _no_match(selector: str, reader: _SpecReader, gone: Iterable[str]) -> str:
 
 
 def _refuse_shared_names(entries: Sequence[_SpecEntry]) -> None:
-    """Refuse every job whose name another has: nobody can tell which of them is meant."""
+    """Refuse all jobs that share a name: a name must identify one job."""
     named = defaultdict(list)
     for entry in entries:
         if entry.name:
@@ -278,7 +279,7 @@ def _refuse_shared_names(entries: Sequence[_SpecEntry]) -> None:
 
 
 def _refuse_shared_outputs(entries: Sequence[_SpecEntry], project: Project) -> None:
-    """Refuse an `output` that another job's results go to, or that holds the specs."""
+    """Refuse an `output` that is the folder of another job's results or of the specs."""
     taken = {os.fspath(project.outputs / entry.name): entry for entry in entries if entry.name}
     for entry in entries:
         job = entry.job
@@ -287,7 +288,7 @@ def _refuse_shared_outputs(entries: Sequence[_SpecEntry], project: Project) -> N
         folder = os.fspath(project.root / job.output)
         owner = taken.setdefault(folder, entry)
         if folder == os.fspath(project.specs):
-            words = f'output: "{job.output}" holds the specs; write another folder'
+            words = f'output: "{job.output}" is the folder of the specs; write another folder'
         elif owner is not entry:
             words = (
                 f'output: the results of the job at {_location(owner)} go to "{job.output}" already'

@@ -1,7 +1,7 @@
-"""From one document to a job, or to everything that is wrong with it.
+"""Validate one document of a spec file: return its job, or all of its problems.
 
-The shape is pydantic's to check, what depends on the project is checked here, and both always
-run: a person mends a spec once, not once a mistake.
+pydantic checks fields, types and bounds; this module checks what depends on the project. Both
+checks always run, so that the user sees all problems together.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _ENDPOINT: Final = re.compile(r"/[!-\"$-~]*")
 _OPENAI_ENDPOINTS_ONLY: Final = frozenset({"openai", "local"})
-"""Providers whose endpoints are OpenAI's; others have paths of their own."""
+"""Providers with OpenAI's endpoints; other providers may have other paths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidatedDocument:
-    """What became of a document: its name where it has one, its job if it has no problem."""
+    """The result for a document: its name if it has one, and its job if it has no problem."""
 
     name: str | None
     name_place: KeyNode
@@ -56,9 +56,8 @@ class ValidatedDocument:
 def validate(document: Document, project: Project, *, stem: str | None) -> ValidatedDocument:
     """Check one document against its project.
 
-    `stem` is the name the job has if it gives none: the file's stem, or None where several
-    documents share the file. Looks at the file system for the input; never raises for what a
-    document may hold.
+    `stem` is the name of a job without a `name`: the file's stem, or None if the file has several
+    documents. Checks that the input exists. Never raises for the content of a document.
     """
     return _Validation(document=document, project=project, stem=stem).run()
 
@@ -88,7 +87,7 @@ class _Validation:
         place = root.values.get("name") if root else None
         job = None
         if root and parsed and name and provider and path and not self.problems:
-            # Not before: what fits the shape has few places, and they have short names.
+            # Only now: a valid document has few fields, with short names.
             source = Source(
                 path=document.path,
                 line=document.line,
@@ -106,7 +105,7 @@ class _Validation:
         )
 
     def _parse(self) -> SpecSchema | None:
-        """Check the shape; remembers the paths that do not fit, so that nothing is said twice."""
+        """Return the fields of the document, or None; note the paths that are invalid."""
         if self.document.root is None:
             return None
         from pydantic import ValidationError
@@ -121,20 +120,21 @@ class _Validation:
                 self.problems.append(problem)
             return None
 
-    def _text(self, key: str) -> str | None:
-        """Return the text at a key of the root if it is there and fits its shape."""
-        node = self.document.root.values.get(key) if self.document.root else None
-        if (key,) in self.invalid_paths or not isinstance(node, ScalarNode):
+    def _text(self, field: str) -> str | None:
+        """Return the text of a field of the root, or None if it is missing or invalid."""
+        node = self.document.root.values.get(field) if self.document.root else None
+        if (field,) in self.invalid_paths or not isinstance(node, ScalarNode):
             return None
         return node.value if isinstance(node.value, str) else None
 
-    def _add(self, key: str, words: str, *, at: KeyNode | Node | None = None) -> None:
-        """Put a problem on record at the value of `key`, or at the document without one."""
+    def _add(self, field: str, message: str, *, at: KeyNode | Node | None = None) -> None:
+        """Add a problem at the value of `field`, or at the document without one."""
         root = self.document.root
-        place = at or (root.values.get(key) if root else None)
+        place = at or (root.values.get(field) if root else None)
         line, column = (place.line, place.column) if place else (self.document.line, 0)
+        text = f"{field}: {message}"
         self.problems.append(
-            Problem(path=self.document.path, line=line, column=column, message=f"{key}: {words}")
+            Problem(path=self.document.path, line=line, column=column, message=text)
         )
 
     def _name(self) -> str | None:
@@ -148,9 +148,9 @@ class _Validation:
             return None
         if _NAME.fullmatch(self.stem):
             return self.stem
-        proposal = _suggest_name(self.stem)
-        words = f'the file\'s "{shown(self.stem)}" is no name; write "name: {proposal}"'
-        self._add("name", f"{words} ({NAME_RULE})")
+        suggestion = f'write "name: {_suggest_name(self.stem)}"'
+        message = f'the file name "{shown(self.stem)}" is not a valid name; {suggestion}'
+        self._add("name", f"{message} ({NAME_RULE})")
         return None
 
     def _provider(self) -> Provider | None:
@@ -161,8 +161,8 @@ class _Validation:
         name = self._text("provider")
         if name is None or name in known:
             return known[name] if name else None
-        words = one_of(name, sorted(known), "there are")
-        self._add("provider", f'"{shown(name)}" is no provider of this project; {words}')
+        hint = one_of(name, sorted(known), "there are")
+        self._add("provider", f'"{shown(name)}" is not a provider of this project; {hint}')
         return None
 
     def _endpoint(self, provider: Provider | None) -> None:
@@ -172,16 +172,15 @@ class _Validation:
         closed = provider is not None and provider.name in _OPENAI_ENDPOINTS_ONLY
         if not closed and _ENDPOINT.fullmatch(endpoint):
             return
-        said = shown(endpoint)
         guess = _guess_endpoint(endpoint)
         if guess:
-            cure = f'did you mean "{guess}"?'
+            hint = f'did you mean "{guess}"?'
         elif closed:
-            cure = f"there are: {', '.join(OPENAI_ENDPOINTS)}"
+            hint = f"there are: {', '.join(OPENAI_ENDPOINTS)}"
         else:
-            cure = 'write its path, beginning with "/"'
-        what = f"is no endpoint of {provider.name}" if closed and provider else "is no path"
-        self._add("endpoint", f'"{said}" {what}; {cure}')
+            hint = 'write its path, beginning with "/"'
+        what = f"not an endpoint of {provider.name}" if closed and provider else "not a path"
+        self._add("endpoint", f'"{shown(endpoint)}" is {what}; {hint}')
 
     def _window(self, provider: Provider | None) -> None:
         window = self._text("completion_window")
@@ -196,8 +195,8 @@ class _Validation:
     def _metadata(self, root: MappingNode) -> None:
         metadata = root.values.get("metadata")
         if isinstance(metadata, MappingNode) and (key := metadata.keys.get(METADATA_KEY)):
-            words = "this key is runner's own, to find its batches by; choose another"
-            self._add(f"metadata.{METADATA_KEY}", words, at=key)
+            message = "this key is reserved: runner finds its batches by it; choose another"
+            self._add(f"metadata.{METADATA_KEY}", message, at=key)
 
     def _output(self) -> None:
         output = self._text("output")
@@ -205,14 +204,14 @@ class _Validation:
             return
         path = PurePosixPath(output)
         if path.is_absolute() or ".." in path.parts:
-            words = f'"{shown(output)}" leads out of the project; write a folder inside it'
+            message = f'"{shown(output)}" is outside of the project; write a folder inside it'
         elif not path.parts:
-            words = "is the project itself; write a folder inside it"
+            message = "is the project itself; write a folder inside it"
         elif path.parts[0].startswith("."):
-            words = f'"{shown(output)}" is hidden; write a folder that people see'
+            message = f'"{shown(output)}" is hidden; write a folder without a leading dot'
         else:
             return
-        self._add("output", words)
+        self._add("output", message)
 
     def _input(self) -> FilePath | None:
         """Return the absolute path of the input if it is a regular file."""
@@ -220,23 +219,23 @@ class _Validation:
         if shown_as is None:
             return None
         path = self.project.root / shown_as
-        said = shown(shown_as, 200)
+        path_shown = shown(shown_as, 200)
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
-            looked = "" if shown_as.startswith("/") else f" (looked in {self.project.root})"
+            folder = "" if shown_as.startswith("/") else f" (in {self.project.root})"
             hint = '; "~" is not expanded' if shown_as.startswith("~") else ""
-            self._add("input", f"no such file: {said}{looked}{hint}")
+            self._add("input", f"no such file: {path_shown}{folder}{hint}")
         except OSError as error:
-            self._add("input", f"{said} cannot be read: {error_text(error)}")
+            self._add("input", f"{path_shown} cannot be read: {error_text(error)}")
         else:
             if stat.S_ISREG(mode) and os.access(path, os.R_OK):
                 return path
             if stat.S_ISREG(mode):
-                self._add("input", f"{said} cannot be read: permission denied")
+                self._add("input", f"{path_shown} cannot be read: permission denied")
             else:
-                what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-                self._add("input", f"{said} is {what}; write the path of a JSONL file")
+                what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+                self._add("input", f"{path_shown} is {what}; write the path of a JSONL file")
         return None
 
 
@@ -278,7 +277,7 @@ def _deadline(parsed: SpecSchema) -> Deadline:
 
 
 def _guess_endpoint(endpoint: str) -> str | None:
-    """Find the endpoint somebody meant: without /v1, with the host, with a slip of the pen."""
+    """Return the endpoint that was probably meant: without /v1, with a host, or misspelt."""
     for known in OPENAI_ENDPOINTS:
         if endpoint.rstrip("/").endswith(known) or known.endswith("/" + endpoint.strip("/")):
             return known
@@ -286,7 +285,7 @@ def _guess_endpoint(endpoint: str) -> str | None:
 
 
 def _suggest_name(stem: str) -> str:
-    """Make a valid name of a file's stem."""
+    """Return a valid name that resembles a file's stem."""
     ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9._-]+", "-", ascii_only).strip("-._")[:63]
     return name or "job"

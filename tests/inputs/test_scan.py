@@ -81,7 +81,7 @@ def test_an_input_without_requests(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "input.jsonl"
     path.write_bytes(data)
     assert problems(path) == [
-        "input.jsonl: there are no requests in it: write one JSON object a line (empty_file)"
+        "input.jsonl: contains no requests: write one JSON object a line (empty_file)"
     ]
 
 

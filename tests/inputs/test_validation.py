@@ -191,7 +191,7 @@ X = raw("").index(b'"x": ') + 6
         ),
         pytest.param(
             body(model=...),
-            "1: missing 'body.model': name the model to ask (invalid_request)",
+            "1: missing 'body.model': name the model (invalid_request)",
             id="no-model",
         ),
         pytest.param(
@@ -201,7 +201,7 @@ X = raw("").index(b'"x": ') + 6
         ),
         pytest.param(
             body(model=""),
-            "1: 'body.model' is empty: name the model to ask (invalid_request)",
+            "1: 'body.model' is empty: name the model (invalid_request)",
             id="model-empty",
         ),
         pytest.param(
@@ -233,7 +233,7 @@ def test_chat(tmp_path: Path, row: bytes, problem: str) -> None:
         (
             "/v1/completions",
             {"prompt": "a"},
-            "missing 'body.model': name the model to ask (invalid_request)",
+            "missing 'body.model': name the model (invalid_request)",
         ),
         (
             "/v1/responses",
@@ -243,7 +243,7 @@ def test_chat(tmp_path: Path, row: bytes, problem: str) -> None:
         (
             "/v1/responses",
             {"input": "a"},
-            "missing 'body.model': name the model to ask (invalid_request)",
+            "missing 'body.model': name the model (invalid_request)",
         ),
         ("/v1/moderations", {}, "missing 'body.input' (invalid_request)"),
         ("/v1/moderations", {"input": None}, "missing 'body.input' (invalid_request)"),
@@ -255,7 +255,7 @@ def test_chat(tmp_path: Path, row: bytes, problem: str) -> None:
         (
             "/v1/embeddings",
             {"input": "a"},
-            "missing 'body.model': name the model to ask (invalid_request)",
+            "missing 'body.model': name the model (invalid_request)",
         ),
         ("/v1/embeddings", {"model": "m"}, "missing 'body.input' (invalid_request)"),
     ],

@@ -171,7 +171,7 @@ def test_a_command_gives_what_it_prints(tmp_path: Path) -> None:
     provider = command(tmp_path, script)
 
     assert provider.api_key({"KEY": KEY}) == Secret(KEY)
-    assert provider.key_source == "what say prints"
+    assert provider.key_source == "the output of say"
     assert provider.api_key_command == KeyCommand(arguments=("./say", "lab"), folder=tmp_path)
 
 
@@ -264,8 +264,8 @@ def test_a_command_is_a_list_or_is_split(
         ("[a, 3]", "expected a list of texts, such as [pass, show, lab]"),
         ("{a: b}", "expected a list of texts, such as [pass, show, lab]"),
         ("7", "expected a list of texts, such as [pass, show, lab]"),
-        ('"  "', "is no command; write a list of arguments, such as [pass, show, lab]"),
-        ("pass 'lab", "is no command; write a list of arguments, such as [pass, show, lab]"),
+        ('"  "', "is not a command; write a list of arguments, such as [pass, show, lab]"),
+        ("pass 'lab", "is not a command; write a list of arguments, such as [pass, show, lab]"),
     ],
 )
 def test_what_is_no_command_is_a_problem(tmp_path: Path, line: str, reason: str) -> None:
@@ -282,7 +282,7 @@ def test_a_key_has_one_place(tmp_path: Path, other: str) -> None:
 
     [said] = problems(tmp_path, config)
 
-    assert said.endswith("the key has a place already, in api_key_env; keep one of them")
+    assert said.endswith("api_key_env already says where the API key is; keep one of the two")
     assert said.startswith("runner.yaml:3:")
 
 
@@ -319,7 +319,7 @@ def test_openai_may_have_its_key_elsewhere(tmp_path: Path) -> None:
 )
 def test_a_key_in_the_file_is_refused_and_not_repeated(tmp_path: Path, config: str) -> None:
     assert any(
-        "a key is never written in runner.yaml; name its variable in api_key_env" in problem
+        "an API key must not be written in runner.yaml; name its variable in api_key_env" in problem
         for problem in problems(tmp_path, config)
     )
 

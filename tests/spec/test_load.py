@@ -201,10 +201,10 @@ def test_odd_things_in_the_specs_folder_are_problems(tmp_path: Path) -> None:
 
     assert names(specs) == ["ok"]
     assert lines(specs) == [
-        "specs/dead.yaml: is a link to a file that is not there",
-        "specs/empty.yaml: holds no job; write one, or remove the file",
+        "specs/dead.yaml: is a link to a file that does not exist",
+        "specs/empty.yaml: contains no job; write one, or remove the file",
         "specs/pipe.yaml: is not a regular file",
-        "specs/s/up: links back to a folder it lies in; remove the link",
+        "specs/s/up: is a link to a folder that contains it; remove the link",
         "specs/self.yaml: cannot be read: too many levels of symbolic links",
     ]
     assert not specs.complete

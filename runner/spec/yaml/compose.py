@@ -1,12 +1,12 @@
-"""From one YAML document to its tree, refusing what people do not mean.
+"""Parse one YAML document into a tree of nodes and explain its errors.
 
-The tree is built from libyaml's events rather than its nodes: the place of every alias is known
-that way, nothing is expanded before it is counted, and depth is bounded before it can hurt.
-Where libyaml is missing, PyYAML's own parser gives the same events, more slowly.
+The tree is built from libyaml's events instead of its nodes: so every alias has a position,
+aliases are counted before they are expanded, and the depth is limited while reading. Without
+libyaml, PyYAML's own parser gives the same events, more slowly.
 
-libyaml and PyYAML's parser describe the state of a state machine ("did not find expected key").
-A person wants the place and the remedy, so the few mistakes people make are recognised here by
-what stands at the place, and the rest is told plainly.
+The messages of both parsers describe a state machine ("did not find expected key"). The user needs
+the position and what to write instead, so frequent errors are recognized by the text at their
+position and get a message of their own; other errors get a general one.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 _Event: TypeAlias = Any
-"""One of PyYAML's events; told apart with isinstance, which their stubs do not help with."""
+"""One of PyYAML's events; they are distinguished with isinstance, which their stubs do not type."""
 
 MAX_DEPTH: Final = 20
 MAX_VALUES: Final = 20_000
 MAX_COPIES: Final = 1_000
 
 _LONGEST_STEP: Final = 100
-"""Characters of a key that paths of messages hold: a key may be as long as its file."""
+"""Characters of a key in the paths of messages: a key may be as long as its file."""
 
 _DIRECTIVE: Final = re.compile(r"([ \t]*(#.*)?\r?\n)*%")
 _NO_DIRECTIVES: Final = 'lines that begin with "%" (directives) are not needed; remove them'
@@ -57,10 +57,9 @@ class YamlProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComposedDocument:
-    """What became of a document. `root` is None for an empty one and for one beyond reading.
+    """The result of parsing. `root` is None for an empty document and after a fatal error.
 
-    With mistakes, `root` still holds what could be read, so that a name can be found in it;
-    what could not is left out of it.
+    With problems, `root` still contains the values that could be read, for example the name.
     """
 
     root: Node | None
@@ -71,11 +70,11 @@ class ComposedDocument:
 def compose(
     text: str, first_line: int, suggest: Callable[[str, str], str | None]
 ) -> ComposedDocument:
-    """Build the tree of one document, which begins at `first_line` of its file (from 1).
+    """Parse one document, which begins at `first_line` of its file (from 1).
 
-    `suggest(key, text)` may know better than a pair of quotes what to write for an ambiguous
-    value; it returns the words after "write", or None. `text` holds no line breaks other than
-    LF and CR LF, and at most one document.
+    `suggest(field, text)` returns what to write in place of an ambiguous value, or None to
+    suggest quotes. `text` contains no line breaks other than LF and CR LF, and at most one
+    document.
     """
     return _Composer(text, first_line, suggest).compose()
 
@@ -87,7 +86,7 @@ def _new_parser(text: str) -> _Parser:
 
 
 class _Parser(Protocol):
-    """What libyaml's parser and PyYAML's own have in common."""
+    """The method that libyaml's parser and PyYAML's own have in common."""
 
     def get_event(self) -> _Event: ...
 
@@ -101,7 +100,7 @@ class _PurePythonParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Pa
         yaml.parser.Parser.__init__(self)
 
     def get_event(self) -> _Event:
-        """Return the next event; an escape beyond Unicode is an error of the document."""
+        """Return the next event; an escape beyond Unicode is a syntax error."""
         try:
             event: _Event = super().get_event()  # type: ignore[no-untyped-call]
         except (ValueError, OverflowError) as error:
@@ -110,12 +109,12 @@ class _PurePythonParser(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Pa
 
 
 class _ParsingStopped(Exception):
-    """Nothing after this place of the document can be read; the mistake is on record."""
+    """The rest of the document cannot be read; the problem is recorded already."""
 
 
 @dataclass(slots=True)
 class _Anchor:
-    """What an anchor stands for: None while its node is still being read."""
+    """The value of an anchor: None while its node is being read."""
 
     node: Node | None = None
     size: int = 0
@@ -153,20 +152,20 @@ class _Composer:
         except _ParsingStopped:
             pass
         except yaml.YAMLError as error:
-            line, column, words = explain_syntax_error(error, self.text.split("\n"))
+            line, column, message = explain_syntax_error(error, self.text.split("\n"))
             self.problems.append(
-                YamlProblem(line=self.first_line + line, column=column + 1, message=words)
+                YamlProblem(line=self.first_line + line, column=column + 1, message=message)
             )
         self.problems.sort(key=lambda problem: (problem.line, problem.column))
         return ComposedDocument(root=root, empty=empty, problems=tuple(self.problems))
 
     def _node(self, parser: _Parser, event: _Event, path: Path) -> Node | None:
-        """Read the node that begins with `event`; None if it could not be understood."""
+        """Return the node that begins with `event`, or None after a problem."""
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, path)
         self._count(event)
         if len(path) > MAX_DEPTH:
-            self._stop(event, f"more than {MAX_DEPTH} levels deep; nothing here goes so deep")
+            self._stop(event, f"more than {MAX_DEPTH} levels deep; remove some levels")
         refused = event.tag is not None
         if refused:
             tag = shown(event.tag.replace("tag:yaml.org,2002:", "!!", 1))
@@ -186,7 +185,7 @@ class _Composer:
         return None if refused else node
 
     def _count(self, event: _Event) -> None:
-        """Count a key or a value, be it missing or refused: what is said of each takes time."""
+        """Count a key or a value, also a missing or refused one: each message takes time."""
         self.values += 1
         if self.values > MAX_VALUES:
             self._stop(event, f"more than {MAX_VALUES:,} values; split the document")
@@ -195,15 +194,15 @@ class _Composer:
         name = shown(event.anchor or "")
         anchored = self.anchors.get(event.anchor or "")
         if anchored is None:
-            words = f'no value is marked &{name}; if "*{name}" is the value, put it in quotes'
-            self._add_problem(event, _at(path, words))
+            message = f'no value is marked &{name}; if "*{name}" is the value, put it in quotes'
+            self._add_problem(event, _at(path, message))
             return None
         if anchored.size == 0:
-            self._stop(event, _at(path, f"*{name} stands for a value that contains itself"))
+            self._stop(event, _at(path, f"*{name} is an alias of a value that contains it"))
         self.copies += anchored.size
         self.values += anchored.size
         if self.copies > MAX_COPIES:
-            self._stop(event, f"aliases stand for more than {MAX_COPIES:,} values; write them out")
+            self._stop(event, f"aliases repeat more than {MAX_COPIES:,} values; write them out")
         return anchored.node
 
     def _scalar(self, event: yaml.ScalarEvent, path: Path) -> ScalarNode | None:
@@ -218,8 +217,8 @@ class _Composer:
             self._add_problem(event, _at(path, _NO_VALUE))
             return None
         if control := _CONTROL.search(text):
-            words = f"holds the control character U+{ord(control.group()):04X}; remove it"
-            self._add_problem(event, _at(path, words))
+            message = f"contains the control character U+{ord(control.group()):04X}; remove it"
+            self._add_problem(event, _at(path, message))
             return None
         line, column = self._position(event)
         return ScalarNode(line=line, column=column, text=text, value=value)
@@ -246,17 +245,17 @@ class _Composer:
             value = None
             if _is_empty(value_event):
                 self._count(value_event)
-                # At the key: parsers put what is not there wherever they notice it.
+                # At the key: parsers place a missing value where they notice it.
                 self._add_problem(key_event, _at(value_path, _NO_VALUE))
             else:
                 value = self._node(parser, value_event, value_path)
             if key is None:
-                del self.problems[before:]  # about a value that has no name to tell it by
+                del self.problems[before:]  # about a value without a name
                 continue
             line, column = self._position(key_event)
             if first := keys.get(key):
-                words = f"is written twice, first at line {first.line}; keep one of the two"
-                self._add_problem(key_event, _at(value_path, words))
+                message = f"is written twice, first at line {first.line}; keep one of the two"
+                self._add_problem(key_event, _at(value_path, message))
                 continue
             keys[key] = KeyNode(line=line, column=column)
             if value is not None:
@@ -265,19 +264,19 @@ class _Composer:
         return MappingNode(line=line, column=column, keys=keys, values=values)
 
     def _key(self, parser: _Parser, event: _Event, path: Path) -> str | None:
-        """Read a key; None, with a mistake on record, for what cannot be one."""
+        """Return a key, or None after a problem."""
         unquoted = isinstance(event, yaml.ScalarEvent) and event.implicit[0]
-        if unquoted and (words := _key_error(event.value)):
+        if unquoted and (message := _key_error(event.value)):
             self._count(event)
-            self._add_problem(event, _at(path, words))
+            self._add_problem(event, _at(path, message))
             return None
         before = len(self.problems)
         node = self._node(parser, event, (*path, "?"))
         if isinstance(node, ScalarNode) and isinstance(node.value, str):
             return node.value
         if len(self.problems) == before:
-            words = "a key is one text, not a list, a mapping or a number; write it in quotes"
-            self._add_problem(event, _at(path, words))
+            message = "a field name is one text, not a list, mapping or number; put it in quotes"
+            self._add_problem(event, _at(path, message))
         return None
 
     def _position(self, event: _Event) -> tuple[int, int]:
@@ -286,7 +285,7 @@ class _Composer:
 
     def _add_problem(self, event: _Event, message: str) -> None:
         line, column = self._position(event)
-        if line > self.last_line:  # parsers put what is not there behind the end
+        if line > self.last_line:  # parsers place a missing value after the end
             line, column = self.last_line, 0
         self.problems.append(YamlProblem(line=line, column=column, message=message))
 
@@ -296,7 +295,7 @@ class _Composer:
 
 
 def _is_empty(event: _Event) -> bool:
-    """Whether a document is only its marker: no value, tag or anchor."""
+    """Return whether an event is an empty value without quotes, tag and anchor."""
     return (
         isinstance(event, yaml.ScalarEvent)
         and event.value == ""
@@ -307,30 +306,30 @@ def _is_empty(event: _Event) -> bool:
 
 
 def _key_error(text: str) -> str | None:
-    """Say why an unquoted word cannot be a key, or None if it can."""
+    """Return why an unquoted word cannot be a key, or None if it can."""
     if text == "<<":
-        return '"<<" (merge) is not read here; write the keys out'
+        return '"<<" (merge) is not supported; write the fields out'
     value = resolve(text)
     if isinstance(value, Ambiguity):
-        return f'the key {shown(text)} {value.reason}; write "{shown(text)}" in quotes'
+        return f'the field {shown(text)} {value.reason}; write "{shown(text)}" in quotes'
     if isinstance(value, str):
         return None
     if not text:
-        return 'a key is missing before the ":"; write it, or put the value in quotes'
-    return f'the key {shown(text)} is not a text; write "{shown(text)}" in quotes'
+        return 'a field name is missing before the ":"; write it, or put the value in quotes'
+    return f'the field {shown(text)} is not a text; write "{shown(text)}" in quotes'
 
 
-def _at(path: Path, words: str) -> str:
-    return f"{shown(dotted_path(path))}: {words}" if path else words
+def _at(path: Path, message: str) -> str:
+    return f"{shown(dotted_path(path))}: {message}" if path else message
 
 
 TAB: Final = "a tab cannot indent YAML; write spaces"
 
 _NOT_KEY_AND_VALUE: Final = (
-    'this is neither a key nor a value; after a key come a colon and a space: "name: x"'
+    'this is neither a field nor a value; write a field as "name: x", with a space'
 )
 _MESSAGES: Final = (
-    # (part of the parser's own words, whether to point at the start of the construct, our words)
+    # (part of the parser's message, whether to report the start of the construct, our message)
     (
         "mapping values are not allowed",
         False,
@@ -373,13 +372,11 @@ _MESSAGES: Final = (
     ("while scanning an anchor", False, '"&" begins an anchor; put the value in quotes'),
     ("tag", False, '"!" begins a tag; put the value in quotes'),
 )
-_UNKNOWN_ERROR: Final = (
-    "this does not fit what stands before it; check indentation, quotes and commas"
-)
+_UNKNOWN_ERROR: Final = "this does not fit the text before it; check indentation, quotes and commas"
 
 
 def explain_syntax_error(error: YAMLError, lines: Sequence[str]) -> tuple[int, int, str]:
-    """Return line and column (from 0, inside `lines`) and our words for a syntax error."""
+    """Return line and column (from 0, inside `lines`) and the message for a syntax error."""
     if not isinstance(error, MarkedYAMLError):
         return 0, 0, _UNKNOWN_ERROR
     problem, context = error.problem or "", error.context or ""
@@ -391,16 +388,16 @@ def explain_syntax_error(error: YAMLError, lines: Sequence[str]) -> tuple[int, i
         character = lines[line][column : column + 1]
         if character and not character.isspace():
             return line, column, f'"{character}" cannot begin a value; put the value in quotes'
-    for part, at_start, words in _MESSAGES:
+    for part, at_start, message in _MESSAGES:
         if part in problem or part in context:
             if at_start and error.context_mark is not None:
                 line, column = _clamp(error.context_mark, lines)
-            return line, column, words
+            return line, column, message
     return line, column, _UNKNOWN_ERROR
 
 
 def _clamp(mark: Mark | None, lines: Sequence[str]) -> tuple[int, int]:
-    """Clamp a mark to the text: parsers put what is missing one line behind the last."""
+    """Return a position inside the text: parsers place a missing token one line after the end."""
     if mark is None:
         return 0, 0
     line = min(mark.line, len(lines) - 1)

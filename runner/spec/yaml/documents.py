@@ -1,12 +1,12 @@
-"""Strict YAML: a file becomes documents, each a tree with positions, its text and its mistakes.
+"""Read a YAML file as documents, each with its tree, its text and its problems.
 
-A file is cut at its `---` and `...` lines before anything is parsed, so that a mistake in one
-document leaves the others whole and every document has its own text to hash. YAML forbids these
-lines inside a document, in block texts and quotes too (yaml.org/spec/1.2.2, section 9.1.2), so
-that the cut needs no parser.
+A file is split at its `---` and `...` lines before it is parsed: an error in one document leaves
+the others valid, and each document has its own text to hash. YAML forbids these lines inside a
+document, also in block scalars and quotes (yaml.org/spec/1.2.2, section 9.1.2), so no parser is
+needed to split.
 
-YAML 1.1 breaks lines at U+0085, U+2028, U+2029 and a bare CR, editors and YAML 1.2 mostly do not.
-They are refused, as are other characters nobody can see; a quoted "\u2028" says the same openly.
+YAML 1.1 breaks lines at U+0085, U+2028, U+2029 and a bare CR; editors and YAML 1.2 mostly do not.
+These and other invisible characters are refused; the escape "\u2028" in quotes is allowed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MAX_BYTES: Final = 1024 * 1024
 
 _MARKER: Final = re.compile(r"^(---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _BLANK: Final = re.compile(r"[ \t]*(#.*)?\r?\n?")
-_UNSEEN: Final = re.compile(
+_INVISIBLE: Final = re.compile(
     "[^\\t\\n\\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
     "|\\r(?!\\n)"
 )
@@ -45,9 +45,9 @@ _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 class Document:
     """One YAML document of a file.
 
-    `text` is the document's own, between the marker lines. `line` is where its content begins.
-    `root` is the mapping it holds, as far as it could be read; None where it is beyond reading
-    or no mapping, and then `problems` says so.
+    `text` is the text between the marker lines. `line` is the line at which its content begins.
+    `root` is the mapping, as far as it could be read; None if it could not be read or is not a
+    mapping, with a problem in `problems`.
     """
 
     path: str
@@ -65,12 +65,11 @@ class Document:
 def read_documents(
     data: bytes, path: str, *, suggest: Callable[[str, str], str | None] | None = None
 ) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
-    """Read every document of a file, and the problems that belong to the file as a whole.
+    """Return the documents of a file, and the problems of the file as a whole.
 
-    `path` is how the file is shown. `suggest(key, text)` may return a better cure for an
-    ambiguous value than quotes: the words after "write". Documents without content are left
-    out; a file without any content has no documents and no problem: whether that is one is
-    the caller's to say. Never raises.
+    `path` is the path in messages. `suggest(field, text)` may return what to write in place of an
+    ambiguous value; by default messages suggest quotes. Documents without content are left out; a
+    file without any content has no documents and no problem. Never raises.
     """
     try:
         text = _decode(data)
@@ -79,7 +78,7 @@ def read_documents(
         return (), (problem,)
     documents = []
     for raw in _split(text):
-        composed = compose(raw.parsed, raw.line, suggest or _quotes)
+        composed = compose(raw.parsed, raw.line, suggest or _suggest_nothing)
         if composed.empty and not composed.problems:
             continue
         documents.append(_document(path, raw, composed.root, composed.problems))
@@ -88,7 +87,7 @@ def read_documents(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RawDocument:
-    """A document's text, and what of the file is parsed for it: the text and its `---`."""
+    """A document's text, and `parsed`, the text with its `---` line."""
 
     line: int
     parsed: str
@@ -96,7 +95,7 @@ class _RawDocument:
 
 
 class _UnreadableFile(Exception):
-    """The bytes of a file are no text that YAML can hold; says where, from 1."""
+    """The bytes of a file are not a text that YAML allows; line and column count from 1."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
         super().__init__(message)
@@ -106,7 +105,7 @@ class _UnreadableFile(Exception):
 
 def _decode(data: bytes) -> str:
     if len(data) > MAX_BYTES:
-        raise _UnreadableFile("larger than 1 MiB; data belongs into the input, not into the spec")
+        raise _UnreadableFile("is larger than 1 MiB; write data into the input, not into the spec")
     if data.startswith(_UTF16):
         raise _UnreadableFile("is UTF-16; save the file as UTF-8", 1, 1)
     try:
@@ -117,22 +116,22 @@ def _decode(data: bytes) -> str:
         raise _UnreadableFile(
             f"is not UTF-8 (byte 0x{bad:02X}); save the file as UTF-8", *_position(before)
         ) from None
-    if no_progress := _UNSEEN.search(text):
-        character = no_progress.group()
+    if invisible := _INVISIBLE.search(text):
+        character = invisible.group()
         what = _NAMES.get(
             character, f"the invisible character U+{ord(character):04X}; remove or escape it"
         )
-        raise _UnreadableFile(f"holds {what}", *_position(text[: no_progress.start()]))
+        raise _UnreadableFile(f"contains {what}", *_position(text[: invisible.start()]))
     return text
 
 
 def _position(before: str) -> tuple[int, int]:
-    """Return line and column, from 1, of what follows `before`."""
+    """Return the line and column, from 1, of the character after `before`."""
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
 def _split(text: str) -> Iterator[_RawDocument]:
-    """Cut a file into its documents; pieces without content are left to the parser to see."""
+    """Yield the documents of a file, also those that turn out to be empty when parsed."""
     begin, line = 0, 1
     opened = False
     for marker in [*_MARKER.finditer(text), None]:
@@ -159,8 +158,8 @@ def _document(
 ) -> Document:
     problems = list(found)
     if root is not None and not isinstance(root, MappingNode):
-        words = 'expected keys and values, such as "name: x"'
-        problems.append(YamlProblem(line=root.line, column=root.column, message=words))
+        message = 'expected fields and values, such as "name: x"'
+        problems.append(YamlProblem(line=root.line, column=root.column, message=message))
         root = None
     return Document(
         path=path,
@@ -174,5 +173,5 @@ def _document(
     )
 
 
-def _quotes(_key: str, _text: str) -> None:
-    """Leave an ambiguous value to be put in quotes."""
+def _suggest_nothing(_field: str, _text: str) -> None:
+    """Suggest nothing: the message about an ambiguous value suggests quotes."""

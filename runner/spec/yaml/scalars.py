@@ -1,12 +1,12 @@
-"""What an unquoted word of a YAML document means, and when nobody can be sure of it.
+"""Resolve unquoted words of a YAML document, and refuse ambiguous ones.
 
-YAML 1.1 and 1.2 read the same letters differently: `24:00` is the number 1440 or a string, `NO`
-is false or a string, `010` is 8 or 10, `1e-3` is a string or a number. Libraries and editors
-are split between the two. A spec decides about money, so a word that is read differently is
-refused in words rather than guessed; what both read alike is taken as it is.
+YAML 1.1 and 1.2 read some words differently: `24:00` is the number 1440 or a string, `NO` is
+false or a string, `010` is 8 or 10, `1e-3` is a string or a number. Some libraries and editors
+follow the one, some the other. A spec costs money, so an ambiguous word is refused with an
+explanation; a word that both read alike is accepted.
 
-Rules: yaml.org/spec/1.2.2 section 10.3.2 (core schema); yaml.org/type (1.1) as PyYAML and its like
-read it: an exponent needs a dot and a sign, and `y` and `n` are letters.
+Rules: yaml.org/spec/1.2.2 section 10.3.2 (core schema); yaml.org/type (1.1) as PyYAML reads it:
+an exponent needs a dot and a sign, and `y` and `n` are strings.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Scalar: TypeAlias = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ambiguity:
-    """A word with more than one reading: `reason` completes "WORD ...", `instead` "write ..."."""
+    """Why a word is refused: `reason` completes "WORD ...", `instead` completes "write ..."."""
 
     reason: str
     instead: str
@@ -58,7 +58,7 @@ _DATE: Final = re.compile(
 
 
 def resolve(text: str) -> Scalar | Ambiguity:
-    """Read an unquoted word as YAML 1.1 and 1.2 both do, or say how they differ."""
+    """Return the value of an unquoted word in YAML 1.1 and 1.2, or how they differ."""
     if text[:1] in _NUMBER_STARTS:
         return _number(text)
     word = text if text in ("", "~") or text.islower() else _lowered(text)
@@ -86,13 +86,13 @@ def shown(text: str, limit: int = 60) -> str:
 
 
 def _lowered(text: str) -> str:
-    """Lower the spellings that YAML knows (`Yes`, `YES`); others, such as `yEs`, stay."""
+    """Return `Yes` and `YES` in lower case; other spellings, such as `yEs`, unchanged."""
     lowered = text.lower()
     return lowered if text in (lowered.upper(), lowered.capitalize()) else text
 
 
 def _number(text: str) -> Scalar | Ambiguity:
-    """Read a word that begins like a number."""
+    """Resolve a word that begins like a number."""
     if _INT.fullmatch(text) and len(text) <= _LONGEST_NUMBER:
         return int(text)
     if len(text) > _LONGEST_NUMBER:
@@ -100,7 +100,8 @@ def _number(text: str) -> Scalar | Ambiguity:
     if _DATE.fullmatch(text):
         return Ambiguity(reason="is read by YAML 1.1 as a date", instead=f'"{text}" in quotes')
     if _NOT_FINITE.fullmatch(text):
-        return Ambiguity(reason="is no finite number", instead=f'a number, or "{text}" in quotes')
+        instead = f'a number, or "{text}" in quotes'
+        return Ambiguity(reason="is not a finite number", instead=instead)
     old, new = _number_1_1(text), _number_1_2(text)
     if old is None and new is None:
         return text
@@ -111,7 +112,7 @@ def _number(text: str) -> Scalar | Ambiguity:
 
 
 def _differing(text: str, old: float | None, new: float | None) -> Ambiguity:
-    """Say how 1.1 (`old`) and 1.2 (`new`) read a word; None stands for a string."""
+    """Return how YAML 1.1 (`old`) and 1.2 (`new`) read a word; None is a string."""
     if new is None:
         reason = f"is read by YAML 1.1 as the number {old}"
     elif old is None:
@@ -125,14 +126,14 @@ def _differing(text: str, old: float | None, new: float | None) -> Ambiguity:
 
 
 def _long_text(text: str) -> str | Ambiguity:
-    """Refuse what would be a number of more digits than any number here can mean."""
+    """Refuse a number with too many digits; return any other text."""
     if any(kind.fullmatch(text) for kind in (_INT_1_1, _INT_1_2, _FLOAT_1_1, _FLOAT_1_2, _DATE)):
         return Ambiguity(reason="is too long for a number", instead="it in quotes if it is a text")
     return text
 
 
 def _number_1_1(text: str) -> int | float | None:
-    """Read a number as YAML 1.1 does, or None where it sees a string."""
+    """Return the number that YAML 1.1 reads, or None for a string."""
     digits = text.replace("_", "")
     sign = -1 if digits.startswith("-") else 1
     bare = digits.lstrip("+-")
@@ -148,7 +149,7 @@ def _number_1_1(text: str) -> int | float | None:
 
 
 def _number_1_2(text: str) -> int | float | None:
-    """Read a number as YAML 1.2's core schema does, or None where it sees a string."""
+    """Return the number that YAML 1.2's core schema reads, or None for a string."""
     if _INT_1_2.fullmatch(text):
         return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
     return float(text) if _FLOAT_1_2.fullmatch(text) else None

@@ -1,7 +1,7 @@
-"""A YAML document as a tree that remembers where everything stands.
+"""A YAML document as a tree of nodes with positions.
 
-Every node and every key knows its line and column, counted from 1, so that whoever finds a
-problem later, by whatever rule, can point at the place to change.
+Every node and every key has its line and column, counted from 1, for the messages of all later
+checks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalarNode:
-    """A single value. `text` is as written, without quotes; `value` is what it means."""
+    """A single value. `text` is as written, without quotes; `value` is the parsed value."""
 
     line: int
     column: int
@@ -40,7 +40,7 @@ class SequenceNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyNode:
-    """Where a key of a mapping stands."""
+    """The position of a key of a mapping."""
 
     line: int
     column: int
@@ -48,7 +48,7 @@ class KeyNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingNode:
-    """Keys with their values, in the order written. `keys` has the same keys as `values`."""
+    """Keys with their values, in the order written. `values` lacks those that cannot be read."""
 
     line: int
     column: int
@@ -60,7 +60,7 @@ Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 
 
 def dotted_path(path: Path) -> str:
-    """Write a path the way messages and `Source.positions` do: `metadata.project`, `list[2]`."""
+    """Return a path as messages and `Source.positions` write it: `metadata.project`, `list[2]`."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -71,7 +71,7 @@ def dotted_path(path: Path) -> str:
 
 
 def to_python(node: Node) -> object:
-    """Turn a tree into the dicts, lists and values that it stands for."""
+    """Return a tree as Python dicts, lists and values."""
     if isinstance(node, ScalarNode):
         return node.value
     if isinstance(node, SequenceNode):
