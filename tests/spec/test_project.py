@@ -164,8 +164,8 @@ def test_a_file_may_say_nothing(tmp_path: Path, text: str) -> None:
             "providers: {openai: {max_bytes_per_batch: 3 parsecs}}",
             (
                 "1:43: providers.openai"
-                '.max_bytes_per_batch: "3 parsecs" is no size; write bytes, or a number and its'
-                " unit, such as 200MB"
+                '.max_bytes_per_batch: "3 parsecs" is not a size; write bytes, or a number with'
+                " a unit, such as 200MB"
             ),
         ),
         (
