@@ -1,6 +1,6 @@
-"""Fuzzing the reader of inputs: scanning, diagnosis, cutting and the file of ids.
+"""Fuzz the reader of inputs: scan, validation, extraction and the ids file.
 
-The first part of an input says how it is read, the second is the file.
+The first part of an input contains the settings of the scan, the second is the file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MARK: Final = b"\xef\xbb\xbf"
 
 
 def check(data: bytes, folder: Path) -> str:
-    """Scan a file; cut and read again what is accepted, and see that refusals have a place."""
+    """Scan a file; extract and read again an accepted one, and check the problems of others."""
     settings, _, content = data.partition(BETWEEN)
     endpoint = next((path for word, path in ENDPOINTS.items() if word in settings), "/v1/videos")
     limits = _limits([int(number[:6]) for number in re.findall(rb"\d+", settings)])
@@ -78,13 +78,13 @@ def _limits(numbers: list[int]) -> Limits:
 
 
 def _rows(content: bytes) -> list[bytes]:
-    """Split a file into its rows, in the plainest way there is."""
+    """Split a file into its rows in the simplest way."""
     split = content.removeprefix(_MARK).split(b"\n")
     return [line.removesuffix(b"\r") for line in split if line and not line.isspace()]
 
 
 def _agree(content: bytes, endpoint: str) -> None:
-    """Insist that the quick and the slow way judge alike."""
+    """Assert that the fast and the slow check give the same result."""
     reader = RequestReader(endpoint)
     for row in _rows(content)[:50]:
         slow = check_line(row, endpoint)
@@ -104,7 +104,7 @@ def _refuse(constant: str) -> Never:
 def _assert_sound(
     found: Scan, path: Path, *, endpoint: str, limits: Limits, ids: io.BytesIO
 ) -> None:
-    """Insist on everything that is promised of a file that was accepted."""
+    """Assert every promise about an accepted file."""
     content = path.read_bytes()
     rows = _rows(content)
     assert found.requests == len(rows) > 0
@@ -157,7 +157,7 @@ def _assert_shard(shard: Shard, path: Path, *, rows: list[bytes], limits: Limits
 
 
 def _assert_read_back(shard: Shard, path: Path, *, endpoint: str, limits: Limits) -> None:
-    """Insist that what is uploaded is, read again, one whole shard of the same rows."""
+    """Assert that what is uploaded is, read again, one whole shard of the same rows."""
     copy = path.with_name("copy.jsonl")
     with copy.open("wb") as destination:
         write_rows(path, shard=shard, rows=shard.rows, destination=destination)

@@ -1,7 +1,7 @@
-"""Fuzzing the loader of specs and of `runner.yaml`.
+"""Fuzz the loader of specs and of `runner.yaml`.
 
-The first part of an input is `runner.yaml` (no file where it is empty), perhaps after a line that
-sets OPENAI_BASE_URL; the others are spec files. PyYAML is the witness of what YAML means.
+The first part of an input is `runner.yaml` (no file if it is empty), optionally after a line that
+sets OPENAI_BASE_URL; the others are spec files. PyYAML gives the expected values.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _VARIABLE: Final = b"OPENAI_BASE_URL="
 
 
 def check(data: bytes, folder: Path) -> str:
-    """Load a whole project and see that what was accepted is what YAML says it is."""
+    """Load a project and assert that accepted specs have the values that PyYAML reads."""
     config, *specs = data.split(BETWEEN, len(_FILES))
     environ = {}
     if config.startswith(_VARIABLE):
@@ -94,7 +94,7 @@ def _assert_problems(problems: Iterable[Problem], files: Mapping[str, bytes]) ->
 
 
 def _assert_documents(content: bytes) -> None:
-    """Insist that a document without problems is read as PyYAML reads it."""
+    """Assert that a document without problems is read as PyYAML reads it."""
     documents, problems = read_documents(content, "a.yaml")
     for document in documents:
         assert (document.root is not None) or document.problems
@@ -113,7 +113,7 @@ def _assert_documents(content: bytes) -> None:
 
 
 def _assert_unique(node: yaml.Node | None) -> None:
-    """Insist that no mapping has a key twice: YAML forbids it, and its readers take the last."""
+    """Assert that no mapping has a key twice: YAML forbids it, and its readers take the last."""
     if isinstance(node, yaml.MappingNode):
         keys = [key.value for key, _ in node.value]
         assert len(set(keys)) == len(keys)
@@ -149,7 +149,7 @@ def _assert_job(job: Job, loaded: Specs, project: Project, files: Mapping[str, b
 
 
 def _flow(value: object) -> str:
-    """Write a value as YAML of one line that holds nothing but printable ASCII."""
+    """Return a value as YAML of one line with printable ASCII only."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_flow(key)}: {_flow(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):

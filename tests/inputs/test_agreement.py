@@ -1,4 +1,4 @@
-"""The quick way and the slow way must judge alike: which one a row takes is a matter of speed."""
+"""The fast and the slow check of a row give the same result."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def weak(custom_id: str) -> int:
-    """Let nearly all ids collide."""
+    """Return a hash that collides for nearly all ids."""
     return len(custom_id) - 2
 
 
@@ -81,8 +81,8 @@ def test_an_id_is_the_same_however_it_is_escaped(tmp_path: Path) -> None:
 
 def test_ids_of_faulty_rows_count(tmp_path: Path) -> None:
     faulty = line("a", model="")
-    told = problems(write(tmp_path, faulty, line("a"), faulty))
-    assert sum("duplicate_custom_id" in each for each in told) == 2
+    messages = problems(write(tmp_path, faulty, line("a"), faulty))
+    assert sum("duplicate_custom_id" in each for each in messages) == 2
 
 
 def test_colliding_ids_are_not_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,6 +93,6 @@ def test_colliding_ids_are_not_the_same(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_file_pasted_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "_MAX_REPEATED", 1200)
     rows = [line(str(number)) for number in range(3000)]
-    told = problems(write(tmp_path, *rows, *rows))
-    assert len(told) == 21
-    assert told[-1].endswith(": and 2,980 more problems in this file")
+    messages = problems(write(tmp_path, *rows, *rows))
+    assert len(messages) == 21
+    assert messages[-1].endswith(": and 2,980 more problems in this file")

@@ -1,4 +1,4 @@
-"""The laws of sharding."""
+"""The properties of sharding, for any rows and limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two texts of a spec."""
+"""The fields that differ between two texts of a spec."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def read(text: str) -> tuple[Document, ...]:
     return documents
 
 
-def said(text: str | bytes) -> list[str]:
+def messages(text: str | bytes) -> list[str]:
     data = text.encode() if isinstance(text, str) else text
     documents, problems = read_documents(data, "s.yaml")
     return [str(p) for p in (*problems, *(p for d in documents for p in d.problems))]
@@ -95,8 +95,8 @@ def test_files_that_say_nothing_hold_no_documents(text: str) -> None:
 
 
 def test_a_marker_inside_a_text_ends_the_document_as_yaml_says() -> None:
-    assert said("a: |\n  x\n---\nb: 1\n") == []
-    assert said("a: 'x\n---\nb: 1\n") == [
+    assert messages("a: |\n  x\n---\nb: 1\n") == []
+    assert messages("a: 'x\n---\nb: 1\n") == [
         "s.yaml:1:4: this quote is not closed; write the same quote at the end of the value"
     ]
 
@@ -114,12 +114,12 @@ def test_an_alias_stands_for_its_value() -> None:
     ]
 
 
-def test_a_bomb_of_aliases_is_told_at_once() -> None:
+def test_a_bomb_of_aliases_is_refused() -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n"
         for old, new in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    (problem,) = said(bomb)
+    (problem,) = messages(bomb)
     assert problem.endswith("aliases repeat more than 1,000 values; write them out")
 
 
@@ -251,23 +251,23 @@ def test_a_bomb_of_aliases_is_told_at_once() -> None:
         ),
     ],
 )
-def test_what_is_refused_is_told_in_words(text: str | bytes, expected: str) -> None:
-    assert said(text) == [expected]
+def test_invalid_yaml_is_explained(text: str | bytes, expected: str) -> None:
+    assert messages(text) == [expected]
 
 
 @pytest.mark.parametrize("line", ["?\n", "NO: 1\n", "? a\n", "NO:\n"])
 def test_mistakes_are_bounded_as_values_are(line: str) -> None:
-    # Each costs time, and nobody reads on: a key that is missing or refused counts as a value.
-    assert said(line * 42_000) == said(line * 21_000)
+    # Each message takes time: a missing or refused key counts as a value too.
+    assert messages(line * 42_000) == messages(line * 21_000)
 
 
-def test_an_escape_that_no_character_has_is_told() -> None:
-    (problem,) = said('a: "\\q"\n')
+def test_an_unknown_escape_is_explained() -> None:
+    (problem,) = messages('a: "\\q"\n')
     assert "a backslash between double quotes begins an escape" in problem
 
 
 def test_every_problem_of_a_document_is_found() -> None:
-    assert len(said("".join(f"k{number}: NO\n" for number in range(50)))) == 50
+    assert len(messages("".join(f"k{number}: NO\n" for number in range(50)))) == 50
 
 
 def check(data: bytes) -> None:

@@ -26,7 +26,7 @@ JOB = Job(
 
 GOLDEN_OPENAI = "eeae76ba8bb007de0a0d049aa56ba46b140494ad90ef05672adf1a1c0d010d7b"
 GOLDEN_LOCAL = "dd5f27e4f57f467ce389d0711178631acab0d543d9e31c672fd9751d8051f0a8"
-"""Never to be changed: ledgers and output folders are named by them."""
+"""Must never change: ledgers and output folders are named by them."""
 
 
 def test_the_recipe_never_changes() -> None:

@@ -1,4 +1,4 @@
-"""The parts of `runner.yaml` that say who is told: what they mean, and what they refuse."""
+"""The parts of `runner.yaml` that say who is message: what they mean, and what they refuse."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def problems(root: Path, config: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_without_a_word_nobody_is_told(tmp_path: Path) -> None:
+def test_without_fields_there_are_no_hooks(tmp_path: Path) -> None:
     made = project(tmp_path, "specs: specs\n")
 
     assert (made.hooks, made.ping, made.metrics) == ((), None, None)
 
 
-def test_every_way_to_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     made = project(
         tmp_path,
@@ -99,7 +99,7 @@ def test_a_hook_is_another_one_if_anything_about_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         ("notify: {webhook_env: X}", "1:9: notify: expected a list, such as"),
         (
@@ -126,16 +126,16 @@ def test_a_hook_is_another_one_if_anything_about_it_is(tmp_path: Path) -> None:
         ("metrics: ''", "1:10: metrics: is empty"),
     ],
 )
-def test_what_nobody_can_be_told_by_is_refused_at_its_place(
-    tmp_path: Path, config: str, told: str
+def test_an_invalid_hook_is_refused_at_its_position(
+    tmp_path: Path, config: str, message: str
 ) -> None:
     found = problems(tmp_path, config)
 
-    assert [line for line in found if line.startswith(f"runner.yaml:{told}")] == found[-1:]
+    assert [line for line in found if line.startswith(f"runner.yaml:{message}")] == found[-1:]
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         (f"notify:\n  - webhook: {SECRET}", "2:5: notify[0].webhook: this URL is a secret"),
         (f"notify:\n  - url: {SECRET}", "2:5: notify[0].url: this URL is a secret"),
@@ -155,9 +155,11 @@ def test_what_nobody_can_be_told_by_is_refused_at_its_place(
     ],
 )
 def test_a_url_that_is_written_where_only_its_place_belongs_is_refused_and_not_shown(
-    tmp_path: Path, config: str, told: str
+    tmp_path: Path, config: str, message: str
 ) -> None:
-    assert [line for line in problems(tmp_path, config) if line.startswith(f"runner.yaml:{told}")]
+    assert [
+        line for line in problems(tmp_path, config) if line.startswith(f"runner.yaml:{message}")
+    ]
 
 
 def test_a_url_is_read_from_its_variable() -> None:
@@ -171,7 +173,7 @@ def test_a_url_is_read_from_its_variable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "mode", "told"),
+    ("content", "mode", "message"),
     [
         (f"{SECRET}\n", 0o600, None),
         (f"{SECRET}\n", 0o644, "is open to other users of this machine"),
@@ -181,16 +183,16 @@ def test_a_url_is_read_from_its_variable() -> None:
     ],
 )
 def test_a_url_is_read_from_a_file_that_only_its_owner_can_read(
-    tmp_path: Path, content: str, mode: int, told: str | None
+    tmp_path: Path, content: str, mode: int, message: str | None
 ) -> None:
     file = tmp_path / "hook"
     file.write_text(content)
     file.chmod(mode)
 
-    if told is None:
+    if message is None:
         assert Address(file=file).read({}) == Secret(SECRET)
         return
-    with pytest.raises(NotDelivered, match=told) as caught:
+    with pytest.raises(NotDelivered, match=message) as caught:
         Address(file=file).read({})
     assert "5ecre7" not in str(caught.value)
 

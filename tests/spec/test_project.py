@@ -307,7 +307,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         find_project(tmp_path / "nowhere", {})
 
 
-def test_a_secret_shows_itself_to_nobody() -> None:
+def test_a_secret_is_shown_only_by_reveal() -> None:
     secret = Secret("hush")
 
     assert f"{secret} {secret!r} {secret!s} {secret:>5} {[secret]}" == "*** *** *** *** [***]"
@@ -348,7 +348,7 @@ def test_what_is_on_this_machine(url: str, *, loopback: bool, grace: float) -> N
     assert (provider.loopback, provider.grace) == (loopback, grace)
 
 
-def test_grace_by_wish_and_for_the_embedded_provider() -> None:
+def test_adoption_grace_of_the_project_and_of_the_embedded_provider() -> None:
     assert Provider(name="x", base_url="http://x", adoption_grace=0.0).grace == 0
     assert Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True).grace == 0
 

@@ -47,7 +47,7 @@ def test_words_read_alike_by_both_versions_are_taken(text: str, value: object) -
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("24:00", 'is read by YAML 1.1 as the number 1440; write "24:00" in quotes'),
         ("-1:30", 'is read by YAML 1.1 as the number -90; write "-1:30" in quotes'),
@@ -97,11 +97,11 @@ def test_words_read_alike_by_both_versions_are_taken(text: str, value: object) -
         ("=", 'is read by YAML 1.1 as a command; write "=" in quotes'),
     ],
 )
-def test_words_read_differently_are_refused_with_a_cure(text: str, said: str) -> None:
+def test_ambiguous_words_are_refused_with_a_suggestion(text: str, message: str) -> None:
     reading = resolve(text)
 
     assert isinstance(reading, Ambiguity)
-    assert f"{reading.reason}; write {reading.instead}" == said
+    assert f"{reading.reason}; write {reading.instead}" == message
 
 
 @given(st.text("0123456789+-._:eExXabofintrusyNO~=<TZ", max_size=12))

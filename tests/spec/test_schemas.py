@@ -1,4 +1,4 @@
-"""The schemas that editors check specs and `runner.yaml` by agree with the loader."""
+"""The JSON Schemas for editors agree with the loader."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_specs_of_this_repository_fit(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Make a project in which everything that a spec can name is there."""
+    """Create a project with an input and a provider that specs can name."""
     root = lay_out(
         tmp_path_factory.mktemp("project"), {"runner.yaml": f"providers: {{lab: {LAB}}}"}
     )
@@ -81,13 +81,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def loads(document: Mapping[str, Any], project: Project) -> bool:
-    """Whether the loader takes a spec."""
+    """Return whether the loader accepts a spec."""
     [read], problems = read_documents(json.dumps(document).encode(), "a.yaml")
     return not problems and validate(read, project, stem="a").job is not None
 
 
 def configures(document: Mapping[str, Any], root: Path) -> bool:
-    """Whether the loader takes a project file."""
+    """Return whether the loader accepts a project file."""
     path = root / "other.yaml"
     path.write_text(json.dumps(document), "utf-8")
     try:

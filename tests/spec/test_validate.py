@@ -1,4 +1,4 @@
-"""Every mistake a spec can hold, and the very line a person reads about it."""
+"""Every error in a spec, and the message about it."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_an_input_that_cannot_be_read(tmp_path: Path, text: str, expected: str) 
     assert problems == [f"specs/a.yaml:2:8: input: {expected}"]
 
 
-def test_what_is_missing_is_said_of_the_document(tmp_path: Path) -> None:
+def test_a_missing_field_is_reported_at_the_document(tmp_path: Path) -> None:
     lay_out(tmp_path, {"specs/a.yaml": "\n# c\nname: a\n"})
 
     assert lines(read(tmp_path)) == [
@@ -265,7 +265,7 @@ def test_a_file_name_that_is_no_name(tmp_path: Path, stem: str, proposal: str) -
     ]
 
 
-def test_every_problem_of_every_spec_is_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_all_specs_are_reported(tmp_path: Path) -> None:
     bad = """\
         name: two
         endpoint: /v1/chat/completions
