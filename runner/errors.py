@@ -33,7 +33,8 @@ tree is a bug in runner.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from itertools import groupby
+from typing import TYPE_CHECKING, ClassVar, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +61,34 @@ class Problem:
             if self.column:
                 place += f":{self.column}"
         return f"{place}: {self.message}"
+
+
+MAX_PROBLEMS: Final = 20
+"""How many problems of one file are shown. A file in the wrong format has one on every line."""
+
+
+def limit_problems(problems: Iterable[Problem], *, more: int = 0) -> tuple[Problem, ...]:
+    """Return the first MAX_PROBLEMS problems of each file, then a note of how many more it has.
+
+    `more` counts further problems that are not listed; all problems are of one file then. The
+    note has the line of the first problem left out and is sorted behind those before it.
+    """
+    shown: list[Problem] = []
+    for path, group in groupby(sorted(problems), key=lambda problem: problem.path):
+        found = list(group)
+        first = found[:MAX_PROBLEMS]
+        if len(found) + more <= MAX_PROBLEMS:
+            shown += found
+            continue
+        next_one = found[min(MAX_PROBLEMS, len(found) - 1)]
+        column = next_one.column if first[-1].line == next_one.line else 0
+        place = (next_one.line, column)
+        before = [each for each in first if (each.line, each.column) < place] or first
+        left_out = len(found) + more - len(before)
+        message = f"and {left_out:,} more problem{'s' if left_out > 1 else ''} in this file"
+        note = Problem(path=path, line=next_one.line, column=column, message=message)
+        shown += [*before, note]
+    return tuple(shown)
 
 
 class RunnerError(Exception):

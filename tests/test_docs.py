@@ -21,7 +21,7 @@ from runner.ledger.connection import connect
 from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.store import Ledger
 from runner.spec.project import Provider
-from runner.spec.schema import CONFIG_KEYS, SPEC_KEYS
+from runner.spec.schema import CONFIG_FIELDS, SPEC_FIELDS
 from tests.markdown import (
     DOCS,
     PAGES,
@@ -204,7 +204,7 @@ def test_the_table_of_exit_codes_is_that_of_the_help() -> None:
 
 @pytest.mark.parametrize(
     ("page", "every"),
-    [("spec.md", SPEC_KEYS), ("project.md", CONFIG_KEYS)],
+    [("spec.md", SPEC_FIELDS), ("project.md", CONFIG_FIELDS)],
     ids=["specs", "runner.yaml"],
 )
 def test_every_field_of_specs_and_project_files_is_shown(

@@ -421,16 +421,16 @@ def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[CheckR
 
 def _hook(hook: Hook, environ: Mapping[str, str]) -> str | None:
     """Say what a hook lacks; None where that is nothing."""
-    way = hook.way
-    if isinstance(way, CommandChannel):
-        program = way.arguments[0]
+    channel = hook.channel
+    if isinstance(channel, CommandChannel):
+        program = channel.arguments[0]
         if "/" in program:
-            program = os.fspath(way.folder / program)
+            program = os.fspath(channel.folder / program)
         there = shutil.which(program, path=environ.get("PATH", os.defpath))
         return None if there else "there is no such program, or it may not be run"
-    if isinstance(way, ChatChannel) and find_spec("apprise") is None:
+    if isinstance(channel, ChatChannel) and find_spec("apprise") is None:
         return "e-mail and chats need apprise: pip install 'batch-runner[notify]'"
-    return _address(way.address, environ)
+    return _address(channel.address, environ)
 
 
 def _address(address: Address, environ: Mapping[str, str]) -> str | None:

@@ -136,7 +136,7 @@ class Inputs:
 
 def _same(path: Path, scanned: Scan, shard: RecordedShard) -> bool:
     """Whether an input still gives the file of a shard, byte for byte."""
-    from runner.inputs.extract import cut
+    from runner.inputs.extract import write_rows
 
     try:
         rows = RowSet.parse(shard.rows)
@@ -149,7 +149,7 @@ def _same(path: Path, scanned: Scan, shard: RecordedShard) -> bool:
             _Place(offset=0, rows=RowSet.span(0, scanned.requests)),
         ):
             with Path(os.devnull).open("wb") as nowhere:
-                made = cut(path, shard=place, rows=rows, destination=nowhere)
+                made = write_rows(path, shard=place, rows=rows, destination=nowhere)
             if made.sha256 == shard.sha256:
                 return True
     except (InputChanged, InvalidInput, LocalFileError, OSError, OverflowError, ValueError):

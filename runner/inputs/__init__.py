@@ -1,5 +1,5 @@
-"""From data to shards: read an input once, check every rule, cut it into batches.
+"""Read an input: validate its requests, hash them and divide them into shards.
 
-An input may be larger than memory, so nothing here holds more of it than a block of lines, and
-request lines are opaque bytes: they are checked, counted and hashed, never rewritten.
+An input may be larger than memory: it is read a block of lines at a time. Request lines are
+validated, counted and hashed, never rewritten.
 """

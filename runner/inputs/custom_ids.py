@@ -1,7 +1,7 @@
-"""The ids file: the custom_id of every row, one JSON string a line, in row order.
+"""Write and read the ids file: the custom_id of every row, one JSON string a line, in row order.
 
-Answers come back in any order and know only their custom_id; putting them into input order must
-not need the input again, which may be gigabytes of prompts.
+Responses arrive in any order, with their custom_id only. The ids file gives their row without
+reading the input again, which may be gigabytes of prompts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class CustomIdWriter:
-    """Writes ids as lines, a block at a time; without a file it only keeps count of bytes."""
+    """A writer of ids, a block of lines at a time; without a file it only counts bytes."""
 
     __slots__ = ("_encode", "_file", "_offset", "_pending")
 
@@ -32,13 +32,13 @@ class CustomIdWriter:
         self._encode = msgspec.json.Encoder().encode_lines
 
     def add(self, custom_id: str) -> None:
-        """Note the id of the next row."""
+        """Add the id of the next row."""
         self._pending.append(custom_id)
 
     def offset(self) -> int:
-        """Write what is noted and return where the next line begins, in bytes from the first.
+        """Write the ids added so far and return the byte offset of the next line.
 
-        Raises LocalFileError where the disk is full or fails.
+        Raises LocalFileError if the disk is full or fails.
         """
         if self._pending:
             lines = self._encode(self._pending)
@@ -55,10 +55,10 @@ class CustomIdWriter:
 def read_custom_ids(
     ids: BinaryIO, *, shard_offset: int, rows: RowSet, wanted: RowSet | None
 ) -> Iterator[tuple[int, str]]:
-    """Yield `row, custom_id` for the rows of a shard, or those of them in `wanted`, ascending.
+    """Yield `row, custom_id` of the rows of a shard, or those of them in `wanted`, ascending.
 
     `shard_offset` is the shard's `ids_offset` and `rows` are all of its rows. Raises
-    LocalFileError where the file is shorter than the shard or is no ids file.
+    LocalFileError if the file is shorter than the shard or is not an ids file.
     """
     chosen = rows if wanted is None else rows.intersection(wanted)
     if not chosen:
@@ -67,7 +67,7 @@ def read_custom_ids(
         ids.seek(shard_offset)
         at = rows.first
         for start, stop in chosen.ranges():
-            # Lines of rows in between belong to other shards, or are not wanted.
+            # Lines in between are of other shards, or are not wanted.
             lines = islice(ids, start - at, stop - at)
             at = start
             for line in lines:

@@ -1,9 +1,9 @@
-"""Whether a custom_id was used before, for millions of ids in 8 bytes each.
+"""Find repeated custom_ids among millions of ids, with 8 bytes of memory for each.
 
-Answers are joined to requests by custom_id alone, so that a repeated one loses an answer (and
-hangs at least one server: fact sheet, failure 8). The answer must be exact and the ids
-themselves must not be kept: the quick walk keeps a 64-bit hash of each, and only the ids whose
-hashes meet, nearly always real repetitions, are compared in a second walk along the file.
+Responses are joined to requests by custom_id, so a repeated one loses a response (and hangs at
+least one server: fact sheet, failure 8). The result is exact without the ids in memory: the first
+pass over the file keeps a 64-bit hash of each id; a second pass compares only the ids with equal
+hashes, which are nearly always real repetitions.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _BUCKETS = 256
-"""So that looking for equal hashes needs a set of a 256th of them at a time."""
+"""Equal hashes are found in one bucket at a time: the set has a 256th of all hashes."""
 
 
 class SeenIds:
-    """The hashes of all ids so far.
+    """The hashes of all ids added so far.
 
-    `hashed` gives 64 signed bits. Python's own is seeded afresh in every process: nobody can
-    write a file whose ids collide.
+    `hashed` returns 64 signed bits. Python's `hash` has a new seed in every process, so no file
+    can be made to contain colliding ids.
     """
 
     __slots__ = ("_buckets", "_hashed")
@@ -32,17 +32,17 @@ class SeenIds:
         self._buckets: list[array[int]] = [array("q") for _ in range(_BUCKETS)]
 
     def add(self, custom_id: str) -> None:
-        """Note one id."""
+        """Add one id."""
         hashed = self._hashed(custom_id)
         self._buckets[hashed % _BUCKETS].append(hashed)
 
     def __bool__(self) -> bool:
         return any(self._buckets)
 
-    def suspects(self, most: int) -> tuple[Suspects, int]:
-        """Return up to about `most` hashes met more than once, and how many ids that leaves out.
+    def repeated_ids(self, most: int) -> tuple[RepeatedIds, int]:
+        """Return up to about `most` hashes that occur more than once, and the count left out.
 
-        Ids left out are repetitions beyond the first use of an id whose hash is not returned.
+        The count is of the repetitions (all uses but the first) whose hashes are not returned.
         """
         repeated: set[int] = set()
         left_out = 0
@@ -59,11 +59,11 @@ class SeenIds:
                 if hashed in once:
                     repeated.add(hashed)
                 once.add(hashed)
-        return Suspects(repeated, self._hashed), left_out
+        return RepeatedIds(repeated, self._hashed), left_out
 
 
-class Suspects:
-    """The ids that must be looked at again, and the line of their first use."""
+class RepeatedIds:
+    """The ids with repeated hashes, and the line of their first use."""
 
     __slots__ = ("_first", "_hashed", "_hashes")
 
@@ -75,8 +75,8 @@ class Suspects:
     def __bool__(self) -> bool:
         return bool(self._hashes)
 
-    def earlier(self, custom_id: str, line: int) -> int | None:
-        """Return the line that used `custom_id` first, None if that is this `line`."""
+    def earlier_line(self, custom_id: str, line: int) -> int | None:
+        """Return the line that used `custom_id` first, or None if that is `line`."""
         if self._hashed(custom_id) not in self._hashes:
             return None
         first = self._first.setdefault(custom_id, line)

@@ -1,8 +1,8 @@
-"""Cutting rows out of an input: the file of a shard, or of what an attempt asks again.
+"""Write rows of an input to a file to upload: all rows of a shard, or those of an attempt.
 
-No row is kept anywhere else: the input itself is read again from the shard's first row, and its
-bytes are taken as they are. That they are still the validated ones is the caller's to see from
-the digest; what can be seen here, a file that changes or ends early, raises InputChanged.
+Rows are stored only in the input: it is read again from the shard's first row, and its bytes are
+copied unchanged. The caller compares the digest with that of the validated rows; a file that
+changes or ends early raises InputChanged here.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from runner.errors import InputChanged, LocalFileError
 from runner.inputs.custom_ids import read_custom_ids
-from runner.inputs.fingerprint import unchanging
-from runner.inputs.lines import Overlong, canonical, read_blocks
+from runner.inputs.fingerprint import open_unchanged
+from runner.inputs.lines import OversizedLine, canonical_row, read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from runner.inputs.row_set import RowSet
 
 
-__all__ = ["ExtractedFile", "ShardLocation", "cut", "read_custom_ids"]
+__all__ = ["ExtractedFile", "ShardLocation", "read_custom_ids", "write_rows"]
 
 
 class ShardLocation(Protocol):
-    """Where a shard lies in its input: all that cutting needs to know of it."""
+    """The position of a shard in its input."""
 
     @property
     def offset(self) -> int:
-        """The byte of the input at which the first row begins."""
+        """The byte offset of the first row in the input."""
 
     @property
     def rows(self) -> RowSet:
@@ -44,14 +44,14 @@ class ShardLocation(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExtractedFile:
-    """What was written: so many requests, bytes, and their SHA-256 in hexadecimal."""
+    """The number of requests and bytes that were written, and their SHA-256 in hexadecimal."""
 
     requests: int
     bytes: int
     sha256: str
 
 
-def cut(
+def write_rows(
     path: Path,
     *,
     shard: ShardLocation,
@@ -60,22 +60,22 @@ def cut(
     shown: str | None = None,
     expected: Fingerprint | None = None,
 ) -> ExtractedFile:
-    """Write `rows`, some or all of the shard's, to `destination`, each with one line feed.
+    """Write `rows`, some or all rows of the shard, to `destination`, each with one line feed.
 
-    Cutting all rows of a shard gives exactly its `bytes` and `sha256`. Memory is bounded by a
-    block and the longest row. Raises InputChanged where the input is not the `expected` one,
-    changes meanwhile or has too few rows, InvalidInput where it cannot be opened, LocalFileError
-    where reading or writing fails, and ValueError for rows that are not the shard's.
+    For all rows of a shard the result has exactly its `bytes` and `sha256`. Memory is limited to a
+    block and the longest row. Raises InputChanged if the input is not the `expected` one, changes
+    while it is read or has too few rows, InvalidInput if it cannot be opened, LocalFileError if
+    reading or writing fails, and ValueError for rows of another shard.
     """
     if rows.difference(shard.rows):
-        raise ValueError("only rows of the shard can be cut from it")
+        raise ValueError("some rows are not in the shard")
     shown = shown or str(path)
     digest = hashlib.sha256()
     requests = size = 0
-    with unchanging(path, shown=shown, expected=expected) as (file, _):
+    with open_unchanged(path, shown=shown, expected=expected) as (file, _):
         if rows:
             file.seek(shard.offset)
-            for kept in _kept(file, first=shard.rows.first, rows=rows, shown=shown):
+            for kept in _selected_lines(file, first=shard.rows.first, rows=rows, shown=shown):
                 lines = b"\n".join(kept) + b"\n"
                 requests += len(kept)
                 size += len(lines)
@@ -86,21 +86,21 @@ def cut(
                     raise LocalFileError(f"a shard cannot be written: {error}") from error
     if requests != len(rows):
         raise InputChanged(
-            f"{shown} has fewer rows than when it was validated: nothing of it was sent;"
+            f"{shown} has fewer rows than when it was validated: nothing was sent;"
             " run again once it is complete"
         )
     return ExtractedFile(requests=requests, bytes=size, sha256=digest.hexdigest())
 
 
-def _kept(file: FileIO, *, first: int, rows: RowSet, shown: str) -> Iterator[list[bytes]]:
-    """Yield `rows` in lists that are never empty; the file stands where row `first` begins."""
+def _selected_lines(file: FileIO, *, first: int, rows: RowSet, shown: str) -> Iterator[list[bytes]]:
+    """Yield `rows` in non-empty lists; the file is positioned at the begin of row `first`."""
     ranges = rows.ranges()
     start, stop = next(ranges)
     row = first
     for block in read_blocks(file, longest=sys.maxsize, shown=shown):
-        if isinstance(block, Overlong):  # pragma: no cover - no line is longer than maxsize
+        if isinstance(block, OversizedLine):  # pragma: no cover - no line is longer than maxsize
             continue
-        block_rows = [each for each in map(canonical, block.lines) if each]
+        block_rows = [each for each in map(canonical_row, block.lines) if each]
         end = row + len(block_rows)
         kept: list[bytes] = []
         while start < end:

@@ -1,8 +1,8 @@
-"""What tells, without reading it, that a file is still the one that was read.
+"""Detect a changed file by its metadata, without reading it.
 
-Hashing gigabytes on every pass would be waste, so a digest is remembered together with the
-file's size, times and inode, as git's index does. This holds only once the file has aged a
-little: two writes within one tick of the file system's clock leave the same times behind
+Hashing gigabytes in every pass would take too long, so the ledger stores the digest of an input
+with the file's size, times and inode, as git's index does. This is reliable only for a file that
+is older than one tick of the file system's clock: two writes within one tick leave the same times
 (git calls such an entry "racily clean"; its Documentation/technical/racy-git.txt).
 """
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COARSE_TICK: Final = 2_000_000_000
-"""Nanoseconds: FAT keeps times to 2 s, and old NFS and ext3 to 1 s."""
+"""Nanoseconds: FAT stores times to 2 s, old NFS and ext3 to 1 s."""
 
 _FINE_TICK: Final = 20_000_000
-"""Nanoseconds: Linux stamps files once a scheduler tick, 10 ms at the slowest."""
+"""Nanoseconds: Linux updates the clock of files once a scheduler tick, at most 10 ms."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """A file's identity by its metadata; `path` is as the caller gave it."""
+    """The identity of a file by its metadata; `path` is as the caller gave it."""
 
     path: str
     size: int
@@ -40,7 +40,7 @@ class Fingerprint:
 
     @classmethod
     def of(cls, path: Path, *, shown: str | None = None) -> Fingerprint:
-        """Return the fingerprint of `path`; raises InvalidInput where there is no such file."""
+        """Return the fingerprint of `path`. Raises InvalidInput if there is no such file."""
         try:
             return cls.from_stat(path, path.stat())
         except (OSError, ValueError) as error:
@@ -48,7 +48,7 @@ class Fingerprint:
 
     @classmethod
     def from_stat(cls, path: Path, status: os.stat_result) -> Fingerprint:
-        """Read the fingerprint from what `stat` said of `path`."""
+        """Return the fingerprint of `path` from the result of `stat`."""
         return cls(
             path=str(path),
             size=status.st_size,
@@ -57,11 +57,11 @@ class Fingerprint:
             inode=status.st_ino,
         )
 
-    def settled(self, now_ns: int) -> bool:
-        """Say whether a later write is bound to show in these times.
+    def is_reliable(self, now_ns: int) -> bool:
+        """Return whether every later write must change these times.
 
-        `now_ns` is the time the fingerprint was taken, in nanoseconds since 1970. A digest
-        may be remembered under a settled fingerprint only.
+        `now_ns` is the time of the fingerprint, in nanoseconds since 1970. A digest may be stored
+        with a reliable fingerprint only.
         """
         for time_ns in (self.mtime_ns, self.ctime_ns):
             tick = _FINE_TICK if time_ns % 1_000_000_000 else _COARSE_TICK
@@ -71,15 +71,14 @@ class Fingerprint:
 
 
 @contextmanager
-def unchanging(
+def open_unchanged(
     path: Path, *, shown: str, expected: Fingerprint | None = None
 ) -> Iterator[tuple[FileIO, Fingerprint]]:
-    """Open an input for reading and insist that it is the same file when the block is left.
+    """Open an input for reading and check at the end of the block that it has not changed.
 
-    Raises InvalidInput for what is missing, unreadable or no regular file (a pipe could be read
-    only once), InputChanged where the file is not the `expected` one or was written to, moved
-    or replaced meanwhile, and LocalFileError where reading fails. A problem found in a file that
-    changed meanwhile is no problem of the file: InputChanged comes first.
+    Raises InvalidInput if it is missing, unreadable or not a regular file (a pipe could be read
+    only once), InputChanged if it is not the `expected` file or was written to, moved or replaced
+    inside the block, and LocalFileError if reading fails.
     """
     file = _open(path, shown)
     with file:
@@ -97,7 +96,7 @@ def unchanging(
 
 
 def read(file: FileIO, size: int, *, shown: str) -> bytes:
-    """Read up to `size` bytes; raises LocalFileError where the disk or the network fails."""
+    """Read up to `size` bytes. Raises LocalFileError if the disk or the network fails."""
     try:
         return file.read(size)
     except OSError as error:
@@ -106,25 +105,25 @@ def read(file: FileIO, size: int, *, shown: str) -> bytes:
 
 def _open(path: Path, shown: str) -> FileIO:
     try:
-        _insist_on_regular(path.stat(), shown)
-        # Not blocking, should a pipe have taken the file's place since.
+        _require_regular(path.stat(), shown)
+        # Not blocking: a named pipe may have replaced the file after the check.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise _unreadable(shown, error) from error
     file = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 - the caller closes it
     try:
-        _insist_on_regular(os.fstat(descriptor), shown)
+        _require_regular(os.fstat(descriptor), shown)
     except InvalidInput:
         file.close()
         raise
     return file
 
 
-def _insist_on_regular(status: os.stat_result, shown: str) -> None:
+def _require_regular(status: os.stat_result, shown: str) -> None:
     if stat.S_ISDIR(status.st_mode):
         message = "is a folder: name the JSONL file in it"
     elif not stat.S_ISREG(status.st_mode):
-        message = "is not a regular file: an input is read more than once, write it to a file"
+        message = "is not a regular file: an input is read more than once; write it to a file"
     else:
         return
     raise InvalidInput([Problem(path=shown, message=message)])
@@ -142,7 +141,7 @@ def _unreadable(shown: str, error: OSError | ValueError) -> InvalidInput:
 
 def _changed(shown: str, when: str) -> InputChanged:
     return InputChanged(
-        f"{shown} was changed {when}: nothing of it was sent; run again once it is complete"
+        f"{shown} was changed {when}: nothing was sent; run again once it is complete"
     )
 
 

@@ -1,11 +1,11 @@
-"""Lines of an input, in blocks that fit the processor's cache.
+"""Read the lines of an input in blocks that fit the processor's cache.
 
-Lines end at a line feed byte and nowhere else: U+2028, U+2029 and U+0085 are data inside JSON
-strings, and text-mode readers that split there have cut requests in two (fact sheet, failure
-17). A byte order mark at the very start is skipped (failure 18).
+Lines end at a line feed byte only: U+2028, U+2029 and U+0085 are data inside JSON strings, and
+readers in text mode that split there have broken requests (fact sheet, failure 17). A byte order
+mark at the start is skipped (failure 18).
 
-Blocks are small on purpose: one is split, checked, decoded and hashed, four walks over the same
-bytes, and at this size all but the first find them in the cache (a quarter faster than 1 MiB).
+Blocks are small because each is split, checked, decoded and hashed: at this size three of the
+four steps find the bytes in the cache, which is a quarter faster than with 1 MiB.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 class Block:
     """Some whole lines: at least one, and as many as fit.
 
-    `lines` are without their line feeds, `data` is the same as it stands in the file, from byte
-    `offset` on. `number` is that of the first line, from 1. `ended` is False only for a last
-    line that no line feed follows.
+    `lines` are without their line feeds; `data` is the same part of the file, unchanged, from byte
+    `offset` on. `number` is that of the first line, from 1. `ended` is False only for a last line
+    without a line feed.
     """
 
     lines: list[bytes]
@@ -41,18 +41,18 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Overlong:
-    """A line too long to be held in memory; `size` is without its line feed."""
+class OversizedLine:
+    """A line that is too long to be kept in memory; `size` is without its line feed."""
 
     number: int
     size: int
 
 
-def read_blocks(file: FileIO, *, longest: int, shown: str) -> Iterator[Block | Overlong]:
-    """Yield all lines from where `file` stands, in order.
+def read_blocks(file: FileIO, *, longest: int, shown: str) -> Iterator[Block | OversizedLine]:
+    """Yield all lines from the position of `file` on, in order.
 
-    Lines longer than `longest` bytes may come as Overlong (those longer than both `longest` and
-    a block do). Memory: a block and the longest line. Raises LocalFileError.
+    A line longer than both `longest` bytes and a block is yielded as OversizedLine; a line longer
+    than `longest` only may be. Memory: a block and the longest line. Raises LocalFileError.
     """
     offset = file.tell()
     chunk = fingerprint.read(file, BLOCK_BYTES, shown=shown)
@@ -60,11 +60,11 @@ def read_blocks(file: FileIO, *, longest: int, shown: str) -> Iterator[Block | O
         offset = len(BYTE_ORDER_MARK)
         chunk = chunk[offset:] or fingerprint.read(file, BLOCK_BYTES, shown=shown)
     number = 1
-    held: list[bytes] = []  # the beginning of a line whose end is still to come
+    held: list[bytes] = []  # the beginning of a line without its end
     held_size = 0
     while chunk:
         if held_size > longest and (end := chunk.find(b"\n")) >= 0:
-            yield Overlong(number=number, size=held_size + end)
+            yield OversizedLine(number=number, size=held_size + end)
             offset += held_size + end + 1
             number += 1
             chunk = chunk[end + 1 :]
@@ -86,16 +86,16 @@ def read_blocks(file: FileIO, *, longest: int, shown: str) -> Iterator[Block | O
             held.clear()
         chunk = fingerprint.read(file, BLOCK_BYTES, shown=shown)
     if held_size > longest:
-        yield Overlong(number=number, size=held_size)
+        yield OversizedLine(number=number, size=held_size)
     elif held_size:
         data = b"".join(held)
         yield Block(lines=[data], data=data, offset=offset, number=number, ended=False)
 
 
-def canonical(line: bytes) -> bytes:
-    """Return the row that a line holds, b"" for one of nothing but white space.
+def canonical_row(line: bytes) -> bytes:
+    """Return the row of a line, b"" for a line of white space.
 
-    The row is the line without the carriage return that Windows puts at its end; every other
-    byte stays. What is uploaded, counted and hashed is this and one line feed.
+    The row is the line without the carriage return of a Windows line end; every other byte is
+    unchanged. The row and one line feed are uploaded, counted and hashed.
     """
     return b"" if line.isspace() else line.removesuffix(b"\r")

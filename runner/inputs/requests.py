@@ -1,10 +1,11 @@
-"""Request lines, read as far as runner must know them and no further.
+"""Decode request lines and read the fields that runner needs.
 
-This is the quick way, taken by every line: one typed decode that accepts a sound request or
-says nothing. Whatever it does not accept goes to `diagnosis`, which has the time to explain.
-Bodies belong to the provider: only fields that decide whether a batch is accepted are looked at.
+This is the fast check of every line: one typed decode that accepts a valid request and explains
+nothing. A line that it does not accept is checked again by `runner.inputs.validation`, which
+explains the problems. Of a body, only the fields that decide whether a batch is accepted are
+checked; the others are the provider's.
 
-The decoder skips what it is not asked for without checking its UTF-8, so callers do that.
+The decoder skips unknown fields without checking their UTF-8: callers check it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ LONGEST_CUSTOM_ID: Final = 512
 
 
 class RequestKind(StrEnum):
-    """What an endpoint asks of a body, whatever a dialect puts before its name."""
+    """The kind of an endpoint, which decides the required fields of a body."""
 
     CHAT = "chat"
     COMPLETIONS = "completions"
@@ -30,7 +31,7 @@ class RequestKind(StrEnum):
 
     @classmethod
     def of(cls, endpoint: str) -> RequestKind:
-        """Return the kind of `/v1/chat/completions`, `/v4/chat/completions` and the like."""
+        """Return the kind of an endpoint by the end of its path, such as `/v4/chat/completions`."""
         for ending, kind in _ENDINGS:
             if endpoint.endswith(ending):
                 return kind
@@ -38,7 +39,7 @@ class RequestKind(StrEnum):
 
     @property
     def needs_model(self) -> bool:
-        """Whether a body without a model is refused."""
+        """Whether a body must have a model."""
         return self not in (RequestKind.MODERATIONS, RequestKind.OTHER)
 
 
@@ -52,27 +53,27 @@ _ENDINGS: Final = (
 
 
 class InputRequest(msgspec.Struct, frozen=True, gc=False):
-    """What sharding needs of one row; `inputs` counts embedding inputs, else 0."""
+    """The fields of one row for sharding; `inputs` counts embedding inputs, else 0."""
 
     custom_id: str
     model: str | None
     inputs: int
 
 
-class _Met:
-    """Stands for a custom_id in a decoded line: the decoder hands over each one it meets."""
+class _FoundId:
+    """The decoded value of a custom_id; the decoder passes the id itself to its hook."""
 
     __slots__ = ()
 
 
-_MET: Final = _Met()
+_FOUND_ID: Final = _FoundId()
 
 
 _Model = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class _Body(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The fields of any body; subclasses add what their endpoint needs."""
+    """The fields of every body; subclasses add those of their endpoint."""
 
     model: _Model | None = None
     stream: bool | None = None
@@ -80,7 +81,7 @@ class _Body(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     def inputs(self) -> int:
         return 0
 
-    def sound(self) -> bool:
+    def is_valid(self) -> bool:
         return not self.stream
 
 
@@ -99,7 +100,7 @@ class _Responses(_Body, frozen=True, gc=False, kw_only=True):
     input: msgspec.Raw = msgspec.Raw()
     prompt: msgspec.Raw = msgspec.Raw()
 
-    def sound(self) -> bool:
+    def is_valid(self) -> bool:
         return not self.stream and not (_is_absent(self.input) and _is_absent(self.prompt))
 
 
@@ -110,14 +111,14 @@ class _Embeddings(_Body, frozen=True, gc=False, kw_only=True):
     def inputs(self) -> int:
         return count_inputs(self.input)
 
-    def sound(self) -> bool:
+    def is_valid(self) -> bool:
         return not self.stream and count_inputs(self.input) > 0
 
 
 class _Moderations(_Body, frozen=True, gc=False, kw_only=True):
     input: msgspec.Raw
 
-    def sound(self) -> bool:
+    def is_valid(self) -> bool:
         return not self.stream and not _is_absent(self.input)
 
 
@@ -125,52 +126,54 @@ _BodyT_co = TypeVar("_BodyT_co", bound=_Body, covariant=True)
 
 
 class _Line(msgspec.Struct, Generic[_BodyT_co], frozen=True, gc=False):
-    custom_id: _Met
+    custom_id: _FoundId
     method: Literal["POST"]
     url: str
     body: _BodyT_co
 
 
 class RequestReader:
-    """Reads the lines of an input whose spec names `endpoint`."""
+    """A decoder for the lines of an input for `endpoint`."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
-        self._met: list[str] = []
-        decoder = msgspec.json.Decoder(_line_of(RequestKind.of(endpoint)), dec_hook=self._meet)
+        self._found: list[str] = []
+        decoder = msgspec.json.Decoder(
+            _line_of(RequestKind.of(endpoint)), dec_hook=self._add_custom_id
+        )
         self._decode = decoder.decode
 
     def read(self, row: bytes) -> InputRequest | None:
-        """Return the request of a sound row; None is for `diagnosis` to explain."""
-        met = self._met
-        met.clear()
+        """Return the request of a valid row, or None for any other."""
+        found = self._found
+        found.clear()
         try:
             line = self._decode(row)
         except (msgspec.DecodeError, RecursionError):
             return None
         body = line.body
-        # A repeated custom_id would let us and the provider each take another one.
+        # With two custom_ids, runner and the provider might each use a different one.
         if (
-            len(met) != 1
-            or not 0 < len(met[0]) <= LONGEST_CUSTOM_ID
+            len(found) != 1
+            or not 0 < len(found[0]) <= LONGEST_CUSTOM_ID
             or line.url != self._endpoint
-            or not body.sound()
+            or not body.is_valid()
         ):
             return None
-        return InputRequest(met[0], body.model, body.inputs())
+        return InputRequest(found[0], body.model, body.inputs())
 
-    def _meet(self, _: type, value: object) -> _Met:
-        """Note a custom_id: called for each of a line, while a field would keep only the last."""
+    def _add_custom_id(self, _: type, value: object) -> _FoundId:
+        """Add a custom_id; called for each custom_id of a line, not only for the last."""
         if not isinstance(value, str):
             raise msgspec.ValidationError("expected a string")
-        self._met.append(value)
-        return _MET
+        self._found.append(value)
+        return _FOUND_ID
 
 
 def count_inputs(value: object) -> int:
-    """Count the inputs of an embeddings request, 0 where `value` is no such input.
+    """Return the number of inputs of an embeddings request, 0 if `value` is not valid.
 
-    A string is one input, and so is a list of token numbers; a list of either holds several.
+    A string is one input, and so is a list of token numbers; a list of either is several.
     """
     if isinstance(value, str):
         return 1

@@ -1,9 +1,9 @@
-"""What two inputs have in common, request by request, without holding either.
+"""Compare the requests of two inputs without keeping either in memory.
 
-Requests are known by their custom_id, as everywhere. Of each, two 64-bit hashes are kept, one of
-its id and one of its line: 16 bytes a request and input. Python's own hash is seeded afresh in
-every process, so that nobody can write a file whose ids collide; of a hundred million ids, the
-chance that some two do by themselves, and the counts are off by one, is about one in 2,000.
+Requests are matched by their custom_id. Two 64-bit hashes are kept of each, one of its id and one
+of its line: 16 bytes for a request of an input. Python's `hash` has a new seed in every process,
+so no file can be made to contain colliding ids; among a hundred million ids, the probability of an
+accidental collision, which makes the counts wrong by one, is about one in 2,000.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from runner.inputs.lines import BYTE_ORDER_MARK, canonical
+from runner.inputs.lines import BYTE_ORDER_MARK, canonical_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 
 _BUCKETS: Final = 256
-"""So that putting two inputs side by side needs dictionaries of a 256th of them at a time."""
+"""One bucket is compared at a time: the dictionary has a 256th of all hashes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowChanges:
-    """How the requests of one input differ from those of another, in numbers of requests.
+    """The differences between two inputs, in numbers of requests.
 
-    `kept` counts those whose custom_id is in both; `changed` how many of these ask something
-    else now, None where only the ids of the earlier ones are known.
+    `kept` counts the requests whose custom_id is in both; `changed` counts those of them whose
+    line differs, None if only the ids of one input are known.
     """
 
     added: int
@@ -44,9 +44,9 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
 
 
 class RequestHashes:
-    """The requests of one input, by their hashes.
+    """The hashes of the requests of one input.
 
-    `digest` is the SHA-256 over all rows, as a revision has it, or None where only ids are known.
+    `digest` is the SHA-256 of all rows, as in a revision, or None if only ids are known.
     """
 
     __slots__ = ("_buckets", "_whole", "count", "digest")
@@ -59,9 +59,9 @@ class RequestHashes:
 
     @classmethod
     def of_requests(cls, lines: Iterable[bytes]) -> RequestHashes:
-        """Read request lines, with or without their line feeds; blank ones do not count.
+        """Return the hashes of request lines, with or without line feeds; skip blank lines.
 
-        Raises ValueError for a line that has no custom_id.
+        Raises ValueError for a line without a custom_id.
         """
         rows = cls(whole=True)
         decode = msgspec.json.Decoder(_Line).decode
@@ -70,7 +70,7 @@ class RequestHashes:
         for line in lines:
             bare = line.removeprefix(BYTE_ORDER_MARK) if first else line
             first = False
-            row = canonical(bare.removesuffix(b"\n"))
+            row = canonical_row(bare.removesuffix(b"\n"))
             if row:
                 rows._add(_known(decode, row), hash(row))
                 digest.update(row)
@@ -80,7 +80,7 @@ class RequestHashes:
 
     @classmethod
     def of_ids(cls, lines: Iterable[bytes]) -> RequestHashes:
-        """Read the lines of an ids file. Raises ValueError for what is none."""
+        """Return the hashes of the lines of an ids file. Raises ValueError for an invalid line."""
         rows = cls(whole=False)
         decode = msgspec.json.Decoder(str).decode
         for line in lines:
@@ -92,7 +92,7 @@ class RequestHashes:
 
     @classmethod
     def of_responses(cls, lines: Iterable[bytes]) -> RequestHashes:
-        """Read the ids of response or error lines. Raises ValueError for a line without one."""
+        """Return the hashes of the ids of result lines. Raises ValueError if one has no id."""
         rows = cls(whole=False)
         decode = msgspec.json.Decoder(_Line).decode
         for line in lines:
@@ -107,7 +107,7 @@ class RequestHashes:
         self.count += 1
 
     def since(self, before: RequestHashes) -> RowChanges:
-        """Say how these rows differ from earlier ones."""
+        """Return the differences from an earlier input."""
         kept = changed = 0
         for ours, theirs in zip(self._buckets, before._buckets, strict=True):
             earlier = dict(zip(theirs[::2], theirs[1::2], strict=True))

@@ -1,13 +1,13 @@
-"""Sets of rows, kept as ranges.
+"""Sets of rows, stored as ranges.
 
-A shard is a set of rows of its input, and so is what an attempt asks again. Nearly all of them
-are one long range, the worst (two models in turn) is nothing but short ones; both must stay
-small for millions of rows, survive a round trip through text (the ledger and a batch's metadata
-hold them), and be combined without walking through single rows.
+A shard is a set of rows of its input, and so are the rows of an attempt. Nearly all sets are one
+long range; the worst case (two models alternating) has only short ranges. Both must stay small
+for millions of rows, be written as text and read back (the ledger and the metadata of a batch
+contain them), and be combined without a loop over single rows.
 
-The set is held as its boundaries, `start, stop, start, stop, ...`, in one array of machine
-integers: a row is inside when an odd number of boundaries is at or below it. Every operation
-on two sets is then one walk along both arrays.
+A set is stored as its boundaries, `start, stop, start, stop, ...`, in one array of machine
+integers: it contains a row if the number of boundaries at or below the row is odd. Every
+operation on two sets is one loop along both arrays.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class RowSet:
     __slots__ = ("_bounds", "_count")
 
     def __init__(self, bounds: Iterable[int] = ()) -> None:
-        """Take boundaries as the module describes them: of use to this module only."""
+        """Take boundaries as described in the module; for this module only."""
         self._bounds = array("q", bounds)
         self._count = sum(self._bounds[1::2]) - sum(self._bounds[::2])
 
@@ -50,7 +50,7 @@ class RowSet:
     def from_iterable(cls, rows: Iterable[int]) -> RowSet:
         """Return the set of `rows`, in any order, repeats allowed; ValueError below 0.
 
-        Ascending rows are taken as they come, without a list of them.
+        No list is made of rows that are ascending already.
         """
         gathered = RowSetBuilder()
         remaining = iter(rows)
@@ -62,7 +62,7 @@ class RowSet:
 
     @classmethod
     def parse(cls, text: str) -> RowSet:
-        """Read `0-4,7,9-12`, ranges ascending and apart; ValueError for anything else."""
+        """Return the set of `0-4,7,9-12`, ascending ranges; ValueError for any other text."""
         bounds: array[int] = array("q")
         for part in text.split(",") if text else ():
             match = _RANGE.fullmatch(part)
@@ -97,7 +97,7 @@ class RowSet:
         return self._bounds[-1] - 1
 
     def head(self, count: int) -> RowSet:
-        """Return the lowest `count` rows, or all of them where there are no more."""
+        """Return the lowest `count` rows, or all rows if there are fewer."""
         bounds: array[int] = array("q")
         for start, stop in self.ranges():
             if count <= 0:
@@ -119,7 +119,7 @@ class RowSet:
         return self._combine(other, lambda mine, theirs: mine and theirs)
 
     def _combine(self, other: RowSet, keep: Callable[[bool, bool], bool]) -> RowSet:
-        """Walk along the boundaries of both sets and keep what `keep` says of (mine, theirs)."""
+        """Return the rows for which `keep(in this set, in the other set)` is true."""
         mine, theirs = self._bounds, other._bounds
         at_mine = at_theirs = 0
         kept: array[int] = array("q")
@@ -163,7 +163,7 @@ class RowSet:
 
 
 class RowSetBuilder:
-    """A RowSet in the making: rows are added one by one, ascending."""
+    """A builder of a RowSet: rows are added one by one, ascending."""
 
     __slots__ = ("_bounds",)
 
@@ -171,7 +171,7 @@ class RowSetBuilder:
         self._bounds: array[int] = array("q")
 
     def add(self, row: int) -> bool:
-        """Add `row` if it is higher than all before it, and say whether it was.
+        """Add `row` if it is higher than all before it, and return whether it was added.
 
         Raises ValueError for a row below 0.
         """
@@ -189,5 +189,5 @@ class RowSetBuilder:
         return True
 
     def rows(self) -> RowSet:
-        """Return what was added so far."""
+        """Return the rows added so far."""
         return RowSet(self._bounds)

@@ -1,10 +1,10 @@
-"""Reading an input once: check every line, hash it, cut it into shards.
+"""Scan an input once: validate every line, hash it and divide it into shards.
 
-Whatever the API would refuse hours later, one error at a time, and can be known from the file is
-found here before anything is sent (fact sheet, sections 2 and 3). The walk is a pipeline over
-blocks of lines: a quick typed decode accepts sound rows, the rest is explained by `diagnosis`;
-ids go to the duplicate check and the ids file, rows to the sharder. Nothing of it grows with
-the input but 8 bytes a row for the duplicate check and 16 bytes a range of a shard's rows.
+All errors that the API would report hours later, one at a time, and that can be found in the file
+are found here before anything is sent (fact sheet, sections 2 and 3). The scan is a pipeline over
+blocks of lines: a fast typed decode accepts valid rows, `runner.inputs.validation` explains the
+others; ids go to the duplicate check and the ids file, rows to the shards. Memory grows by 8 bytes
+a row for the duplicate check and 16 bytes a range of a shard's rows.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from runner.errors import InvalidInput, Problem
 from runner.inputs import fingerprint
 from runner.inputs.custom_ids import CustomIdWriter
 from runner.inputs.duplicates import SeenIds
-from runner.inputs.fingerprint import unchanging
-from runner.inputs.lines import Block, Overlong, canonical, read_blocks
+from runner.inputs.fingerprint import open_unchanged
+from runner.inputs.lines import Block, OversizedLine, canonical_row, read_blocks
 from runner.inputs.requests import RequestReader
-from runner.inputs.sharding import Shard, Sharder
+from runner.inputs.sharding import Shard, ShardBuilder
 from runner.inputs.validation import ProblemList, check_line, quoted
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from runner.inputs.duplicates import Suspects
+    from runner.inputs.duplicates import RepeatedIds
     from runner.inputs.fingerprint import Fingerprint
     from runner.inputs.requests import InputRequest
     from runner.inputs.tokens import TokenCounter
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Scan", "Shard", "scan"]
 
-_MOST_SUSPECTS: Final = 10_000
-"""Repeated ids that are looked at again; a file with more is wrong as a whole."""
+_MAX_REPEATED: Final = 10_000
+"""Repeated ids that are compared in a second pass; more are only counted."""
 
 _NOT_LINES: Final = (
     (b"\xff\xfe", "is UTF-16 or UTF-32 text: save it as UTF-8"),
@@ -48,15 +48,15 @@ _NOT_LINES: Final = (
     (b"PK\x03\x04", "is a zip archive: unpack it"),
     (b"PAR1", "is a Parquet file: export it as JSON lines"),
 )
-"""What files that are no UTF-8 text begin with: one problem, not one for each line."""
+"""How files begin that are not UTF-8 text: they get one problem, not one a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """A sound input: what it holds and how it is cut.
+    """The result for a valid input.
 
-    `bytes` and `digest` (SHA-256, hexadecimal) are over all rows in order, each with one line
-    feed; they do not change with the limits, blank lines or line endings.
+    `bytes` and `digest` (SHA-256, hexadecimal) are of all rows in order, each with one line feed;
+    they do not depend on the limits, blank lines or line ends.
     """
 
     requests: int
@@ -76,36 +76,38 @@ def scan(
     progress: Callable[[int], None] | None = None,
     counter: TokenCounter | None = None,
 ) -> Scan:
-    """Check the input at `path` and cut it into shards for batches of `endpoint`.
+    """Validate the input at `path` and divide it into shards for batches of `endpoint`.
 
-    `shown` is the path as problems name it. The custom_id of each row is written to `ids`, a new
-    binary file, as one JSON string a line. `progress` is told the number of bytes read so far.
-    With a `counter` each shard's prompt tokens are counted, which takes most of the time then.
-    Raises InvalidInput with every problem (1000 at most, and how many more), InputChanged where
-    the file changes meanwhile, LocalFileError where reading or writing `ids` fails.
+    `shown` is the path in messages. The custom_id of each row is written to `ids`, a new binary
+    file, as one JSON string a line. `progress` is called with the number of bytes read so far.
+    With a `counter` each shard's prompt tokens are counted, which then takes most of the time.
+    Raises InvalidInput with the first problems and how many more there are, InputChanged where
+    the file changes during the scan, LocalFileError if reading or writing `ids` fails.
     """
-    with unchanging(path, shown=shown) as (file, identity):
-        _insist_on_text(file, shown)
-        walk = _Walk(shown=shown, endpoint=endpoint, limits=limits, ids=ids, counter=counter)
-        for part in read_blocks(file, longest=walk.longest + 1, shown=shown):
-            walk.take(part)
+    with open_unchanged(path, shown=shown) as (file, identity):
+        _require_text(file, shown)
+        reading = _InputScan(
+            shown=shown, endpoint=endpoint, limits=limits, ids=ids, counter=counter
+        )
+        for part in read_blocks(file, longest=reading.longest + 1, shown=shown):
+            reading.take(part)
             if progress is not None:
                 progress(file.tell())
-        walk.compare_ids(file)
-    if walk.findings:
-        raise walk.findings.error()
-    sharder = walk.sharder
+        reading.compare_ids(file)
+    if reading.problems:
+        raise reading.problems.error()
+    sharder = reading.sharder
     return Scan(
         requests=sharder.requests,
         bytes=sharder.bytes,
         digest=sharder.digest(),
-        shards=sharder.shards(verbatim=walk.verbatim),
+        shards=sharder.shards(verbatim=reading.verbatim),
         fingerprint=identity,
     )
 
 
-class _Walk:
-    """One reading of an input: what was found in it so far."""
+class _InputScan:
+    """The state of one scan."""
 
     def __init__(
         self,
@@ -125,45 +127,43 @@ class _Walk:
         self.longest = limits.max_bytes - 1
         if limits.max_line_bytes is not None:
             self.longest = min(self.longest, limits.max_line_bytes)
-        self.findings = ProblemList(shown)
-        self.sharder = Sharder(limits, self._ids.offset, counter)
+        self.problems = ProblemList(shown)
+        self.sharder = ShardBuilder(limits, self._ids.offset, counter)
         self.verbatim = True
 
-    def take(self, part: Block | Overlong) -> None:
-        """Check some more lines and put their rows into shards."""
+    def take(self, part: Block | OversizedLine) -> None:
+        """Validate some lines and add their rows to shards."""
         match part:
             case Block():
                 self._take_lines(part)
-            case Overlong():
+            case OversizedLine():
                 self._refuse_size(part.size, part.number)
             case _:
                 assert_never(part)
 
     def compare_ids(self, file: FileIO) -> None:
-        """Find ids used more than once, all of them compared with the ids of earlier lines."""
-        suspects, left_out = self._seen.suspects(_MOST_SUSPECTS)
-        if suspects:
+        """Report the ids that are used more than once, and an input without requests."""
+        repeated_ids, left_out = self._seen.repeated_ids(_MAX_REPEATED)
+        if repeated_ids:
             repeated = ProblemList(self._shown)
             file.seek(0)
             for part in read_blocks(file, longest=self.longest + 1, shown=self._shown):
                 if isinstance(part, Block):
-                    self._compare(part, suspects, repeated)
+                    self._compare(part, repeated_ids, repeated)
             repeated.count(left_out)
-            self.findings.join(repeated)
-        if not self._seen and not self.findings:
-            self.findings.add(
-                "there are no requests in it: write one JSON object a line (empty_file)"
-            )
+            self.problems.join(repeated)
+        if not self._seen and not self.problems:
+            self.problems.add("contains no requests: write one JSON object a line (empty_file)")
 
     def _take_lines(self, block: Block) -> None:
-        """Take a block; its rows are looked at one by one only where they must be."""
+        """Validate the lines of a block and add their rows."""
         offset = block.offset
         trusted = _is_utf8(block.data)
         for number, line in enumerate(block.lines, block.number):
             row = line.removesuffix(b"\r")
             request = self._reader.read(row) if trusted or _is_utf8(row) else None
             if request is None:
-                request = self._look_closely(line, number)
+                request = self._check_line(line, number)
             else:
                 self._seen.add(request.custom_id)
             if len(row) > self.longest and not line.isspace():
@@ -175,24 +175,24 @@ class _Walk:
         self._ids.offset()
         same = self.sharder.flush(block.data if block.ended else b"")
         marked = block.number == 1 and block.offset > 0
-        # A blank line without an end is none of the rows, and no less a part of the file.
+        # A last blank line without a line feed is not a row, but still a part of the file.
         self.verbatim = self.verbatim and same and block.ended and not marked
 
-    def _look_closely(self, line: bytes, number: int) -> InputRequest | None:
-        row = canonical(line)
+    def _check_line(self, line: bytes, number: int) -> InputRequest | None:
+        row = canonical_row(line)
         if not row:
             return None
-        diagnosis = check_line(row, self._endpoint)
-        for fault in diagnosis.faults:
-            self.findings.add(fault.message, line=number, column=fault.column)
-        if diagnosis.custom_id is not None:
-            self._seen.add(diagnosis.custom_id)
-        return diagnosis.request
+        checked = check_line(row, self._endpoint)
+        for problem in checked.problems:
+            self.problems.add(problem.message, line=number, column=problem.column)
+        if checked.custom_id is not None:
+            self._seen.add(checked.custom_id)
+        return checked.request
 
     def _fits(self, request: InputRequest, number: int) -> bool:
         if request.inputs <= self._limits.max_embedding_inputs:
             return True
-        self.findings.add(
+        self.problems.add(
             f"the request has {request.inputs:,} inputs, and a batch takes at most"
             f" {self._limits.max_embedding_inputs:,}: divide it",
             line=number,
@@ -211,21 +211,21 @@ class _Walk:
                 f"the request is {size + 1:,} bytes long with its line feed, and a batch takes"
                 f" at most {self._limits.max_bytes:,}: shorten it"
             )
-        self.findings.add(message, line=number)
+        self.problems.add(message, line=number)
 
-    def _compare(self, block: Block, suspects: Suspects, repeated: ProblemList) -> None:
+    def _compare(self, block: Block, repeated_ids: RepeatedIds, repeated: ProblemList) -> None:
         for number, line in enumerate(block.lines, block.number):
-            row = canonical(line)
+            row = canonical_row(line)
             request = self._reader.read(row) if _is_utf8(row) else None
             if request is not None:
                 custom_id: str | None = request.custom_id
             else:
                 custom_id = check_line(row, self._endpoint).custom_id if row else None
-            earlier = custom_id and suspects.earlier(custom_id, number)
-            if custom_id and earlier:
+            earlier_line = custom_id and repeated_ids.earlier_line(custom_id, number)
+            if custom_id and earlier_line:
                 repeated.add(
-                    f"custom_id {quoted(custom_id)} is already used in line {earlier}: give every"
-                    " request an id of its own (duplicate_custom_id)",
+                    f"custom_id {quoted(custom_id)} is already used in line {earlier_line}: give"
+                    " every request an id of its own (duplicate_custom_id)",
                     line=number,
                 )
 
@@ -240,8 +240,8 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _insist_on_text(file: FileIO, shown: str) -> None:
-    """Raise InvalidInput for a file that begins as no JSON lines do."""
+def _require_text(file: FileIO, shown: str) -> None:
+    """Raise InvalidInput for a file whose first bytes are not those of JSON Lines."""
     beginning = fingerprint.read(file, 4, shown=shown)
     file.seek(0)
     for mark, message in _NOT_LINES:

@@ -1,9 +1,9 @@
-"""Cutting an input into shards, in the one pass that reads it.
+"""Divide an input into shards while it is read.
 
-A shard becomes one batch: one model (a batch of two is refused as a whole: fact sheet, failure
-29) and no more requests, bytes or embedding inputs than the provider takes. Rows go to the open
-shard of their model until it is full, in input order, so that the same input and limits give
-the same shards on every machine, whatever was cut before.
+A shard becomes one batch: one model (a batch of two models is rejected as a whole: fact sheet,
+failure 29) and no more requests, bytes or embedding inputs than the provider accepts. Rows are
+added in input order to the open shard of their model until it is full: the same input and limits
+give the same shards on every machine.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class Shard:
     """A slice of an input that becomes one batch.
 
     `number` counts from 1 in the order of first rows. `bytes` and `sha256` are those of the
-    file to upload: each row and one line feed. `offset` is where the first row begins in the input,
-    `ids_offset` where the line of its custom_id begins in the ids file. `whole` says that the
-    input is byte for byte this file and can be uploaded as it is. `tokens` are those of its
-    prompts, None where they were not counted or cannot be told.
+    file to upload: each row and one line feed. `offset` is the byte offset of the first row in the
+    input, `ids_offset` that of its custom_id in the ids file. `whole` is True if the input is byte
+    for byte this file and can be uploaded directly. `tokens` counts the prompt tokens, None if
+    they were not or cannot be counted.
     """
 
     number: int
@@ -46,11 +46,11 @@ class Shard:
     tokens: int | None = None
 
 
-class Sharder:
-    """Takes rows one by one, and their bytes into the digests a block at a time.
+class ShardBuilder:
+    """A builder of shards: rows are added one by one and hashed a block at a time.
 
-    Almost every input is one shard, whose digest is that of the input: its bytes are hashed
-    once, and only when a second shard begins do the two digests part.
+    Almost every input is one shard with the same digest as the input: its bytes are hashed once
+    until a second shard begins.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class Sharder:
         self._limits = limits
         self._ids_offset = ids_offset
         self._counter = counter
-        self._open: dict[str | None, _Growing] = {}
-        self._all: list[_Growing] = []
-        self._touched: list[_Growing] = []
+        self._open: dict[str | None, _OpenShard] = {}
+        self._all: list[_OpenShard] = []
+        self._touched: list[_OpenShard] = []
         self._pending: list[bytes] = []
         self._digest = hashlib.sha256()
         self._hashed_bytes = 0
@@ -72,7 +72,7 @@ class Sharder:
         self.bytes = 0
 
     def add(self, row: bytes, request: InputRequest, *, offset: int) -> None:
-        """Put the next row, which stands at byte `offset` of the input, into its shard."""
+        """Add the next row, at byte `offset` of the input, to the shard of its model."""
         size = len(row) + 1
         shard = self._open.get(request.model)
         if shard is None or not shard.has_room(size, request.inputs, self._limits):
@@ -89,10 +89,10 @@ class Sharder:
         self.bytes += size
 
     def flush(self, text: bytes = b"") -> bool:
-        """Hash the rows added since the last time, and count their tokens if that is wanted.
+        """Hash the rows added since the last call, and count their tokens with a counter.
 
-        `text` is the whole lines they were taken from; say whether they are all of it, byte for
-        byte. Each row adds at most what its line takes, so equal sums mean equal bytes.
+        `text` are the lines of these rows in the file. Return whether the rows, each with a line
+        feed, equal `text`: no row is longer than its line, so equal sizes mean equal bytes.
         """
         verbatim = len(text) == self.bytes - self._hashed_bytes
         if not self._pending:
@@ -118,7 +118,7 @@ class Sharder:
         return self._digest.hexdigest()
 
     def shards(self, *, verbatim: bool) -> tuple[Shard, ...]:
-        """Return the shards; `verbatim`: the file is exactly its rows, each with a line feed."""
+        """Return the shards; `verbatim`: the file equals its rows, each with a line feed."""
         self.flush()
         if len(self._all) == 1:
             self._all[0].digest = self._digest
@@ -138,20 +138,20 @@ class Sharder:
             for number, shard in enumerate(self._all, start=1)
         )
 
-    def _begin(self, model: str | None, offset: int) -> _Growing:
+    def _begin(self, model: str | None, offset: int) -> _OpenShard:
         self.flush()
         if len(self._all) == 1:
             self._all[0].digest = self._digest.copy()
-        shard = _Growing(model, offset, self._ids_offset())
+        shard = _OpenShard(model, offset, self._ids_offset())
         self._open[model] = shard
         self._all.append(shard)
         return shard
 
 
-class _Growing:
-    """A shard that may still take rows; `pending` are those not hashed yet.
+class _OpenShard:
+    """A shard to which rows can be added; `pending` are the rows that are not hashed yet.
 
-    `tokens` are those of the hashed ones, None once a row could not be counted.
+    `tokens` counts the tokens of the hashed rows, None after a row that could not be counted.
     """
 
     __slots__ = (

@@ -1,16 +1,16 @@
-"""How many prompt tokens requests have, counted exactly where that is possible.
+"""Count the prompt tokens of requests.
 
-Providers bound the prompt tokens that may be enqueued for a model (fact sheet, failure 11). Their
-number can be estimated from bytes, and the estimate may be far off: short questions have more
-JSON around them than text. The optional extra `tokens` brings the vocabularies, and then they are
-counted. That makes reading an input some four times slower, and the first count in a process
-waits for a vocabulary to be loaded (most of a second, 64 MB), so only who asks for it pays.
+Providers limit the prompt tokens that may be enqueued for a model (fact sheet, failure 11). An
+estimate from the number of bytes may be far off: a short prompt has more JSON around it than text.
+With the optional extra `tokens` they are counted with the vocabularies of the models. This makes
+reading an input about four times slower, and the first count in a process loads a vocabulary
+(most of a second, 64 MB): so tokens are counted only with the extra.
 
-What is counted is the text that the model is given, and the few tokens around each message (fact
-sheet, section 7). Tool definitions, calls and answer schemas count as compact JSON, since how the
-models are shown them is not published. A request that holds anything else (images, audio, files,
-an earlier conversation, tools of the provider's own) is not counted, and then neither is the
-shard it is in: half a count would look like a whole one.
+The count includes the text that the model receives and the few tokens around each message (fact
+sheet, section 7). Tool definitions, tool calls and response schemas count as compact JSON, since
+their form in the prompt is not published. A request with anything else (images, audio, files,
+an earlier conversation, tools of the provider) is not counted, and neither is its shard: a partial
+count would be taken for a complete one.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ _VOCABULARIES: Final = (
         re.compile(r"(gpt-4|gpt-3\.5|text-embedding-(3|ada-002)|davinci-002|babbage-002)(-.*)?"),
     ),
 )
-"""Which models read which vocabulary. A model that is not named here may have one of its own."""
+"""The vocabularies of models. A model that is not listed may have another one."""
 
 _AROUND_MESSAGE: Final = 3
 _AROUND_NAME: Final = 1
 _BEFORE_ANSWER: Final = 3
 
 _TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
-_SILENT_FIELDS: Final = frozenset({"type", "id", "status", "phase", "tool_call_id", "annotations"})
-"""Fields of a message that tell programs something and the model nothing."""
+_IGNORED_FIELDS: Final = frozenset({"type", "id", "status", "phase", "tool_call_id", "annotations"})
+"""Fields of a message that are for programs and not part of the prompt."""
 
-_OWN_TOOLS: Final = frozenset({"function", "custom"})
-"""Tools whose definition the request holds; the others are the provider's, and so are theirs."""
+_REQUEST_TOOLS: Final = frozenset({"function", "custom"})
+"""Tools whose definitions are in the request; those of other tools are at the provider."""
 
 
-class _Count(Protocol):
-    """What the library does: count the tokens of each text."""
+class _CountFunction(Protocol):
+    """The function of the library: count the tokens of each text."""
 
     def __call__(self, texts: Sequence[str], encoding: str, *, threads: int) -> list[int]: ...
 
@@ -59,23 +59,23 @@ class _Line(msgspec.Struct, frozen=True, gc=False):
     body: dict[str, Any]
 
 
-class _NotUnderstoodError(Exception):
-    """A request holds something whose tokens cannot be told."""
+class _CannotCountError(Exception):
+    """A request contains something whose tokens cannot be counted."""
 
 
 class TokenCounter:
-    """Counts the prompt tokens of an input's rows, all for one endpoint. Keeps nothing."""
+    """A counter of prompt tokens of requests to one endpoint."""
 
-    def __init__(self, endpoint: str, count: _Count) -> None:
+    def __init__(self, endpoint: str, count: _CountFunction) -> None:
         self._read = _reader_of(RequestKind.of(endpoint))
         self._count = count
         self._decode = msgspec.json.Decoder(_Line).decode
 
     def count(self, model: str | None, rows: Sequence[bytes]) -> int | None:
-        """Count the prompt tokens of some request lines to `model`.
+        """Return the number of prompt tokens of request lines to `model`.
 
-        None where they cannot be told: an unknown model, or a row that holds more than text.
-        Never raises, whatever the rows are.
+        None if they cannot be counted: an unknown model, or a row with more than text. Never
+        raises for the content of rows.
         """
         encoding = None if model is None else encoding_of(model)
         if encoding is None or self._read is None:
@@ -84,14 +84,14 @@ class TokenCounter:
         try:
             for row in rows:
                 self._read(prompt, self._decode(row).body)
-            # On this thread: the work comes in blocks too small to be worth a pool of them.
+            # On this thread: the blocks are too small for a pool of threads.
             return prompt.tokens + sum(self._count(prompt.texts, encoding, threads=1))
-        except (_NotUnderstoodError, msgspec.DecodeError, RecursionError, UnicodeError):
+        except (_CannotCountError, msgspec.DecodeError, RecursionError, UnicodeError):
             return None
 
 
 def token_counter(endpoint: str) -> TokenCounter | None:
-    """Make a counter for the requests of `endpoint`; None without the extra `tokens`."""
+    """Return a counter for requests to `endpoint`, or None without the extra `tokens`."""
     try:
         from toktok import batch_count
     except ImportError:
@@ -100,7 +100,7 @@ def token_counter(endpoint: str) -> TokenCounter | None:
 
 
 def encoding_of(model: str) -> str | None:
-    """Name the vocabulary that a model reads; a fine-tuned model reads its base's."""
+    """Return the vocabulary of a model; a fine-tuned model has that of its base model."""
     if model.startswith("ft:"):
         model = model.split(":")[1]
     for encoding, models in _VOCABULARIES:
@@ -110,7 +110,7 @@ def encoding_of(model: str) -> str | None:
 
 
 class _Prompt:
-    """What some requests put before their model: texts, and tokens that no text stands for."""
+    """The prompts of some requests: their texts, and the number of tokens without a text."""
 
     __slots__ = ("texts", "tokens")
 
@@ -119,7 +119,7 @@ class _Prompt:
         self.tokens = 0
 
     def add_chat(self, body: dict[str, Any]) -> None:
-        _insist_on_absence(body, "web_search_options")
+        _require_absent(body, "web_search_options")
         for message in _listed(body.get("messages")):
             self._add_message(message)
         self._add_tools(body.get("tools"))
@@ -128,14 +128,14 @@ class _Prompt:
         self.tokens += _BEFORE_ANSWER
 
     def add_response(self, body: dict[str, Any]) -> None:
-        _insist_on_absence(body, "previous_response_id", "conversation", "prompt")
+        _require_absent(body, "previous_response_id", "conversation", "prompt")
         if body.get("instructions") is not None:
             self._add_message({"role": "system", "content": body["instructions"]})
-        asked = body.get("input")
-        if isinstance(asked, str):
-            self._add_message({"role": "user", "content": asked})
+        prompt = body.get("input")
+        if isinstance(prompt, str):
+            self._add_message({"role": "user", "content": prompt})
         else:
-            for item in _listed(asked):
+            for item in _listed(prompt):
                 self._add_item(item)
         self._add_tools(body.get("tools"))
         text = body.get("text")
@@ -163,11 +163,11 @@ class _Prompt:
         elif kinds == {list} and {type(number) for each in values for number in each} <= {int}:
             self.tokens += sum(map(len, values))
         else:
-            raise _NotUnderstoodError
+            raise _CannotCountError
 
     def _add_message(self, message: object) -> None:
         if not isinstance(message, dict):
-            raise _NotUnderstoodError
+            raise _CannotCountError
         for field, value in message.items():
             match field:
                 case "content":
@@ -179,14 +179,14 @@ class _Prompt:
                     self.tokens += _AROUND_NAME
                 case "tool_calls" | "function_call":
                     self._add_json(value)
-                case _ if field not in _SILENT_FIELDS and value:
-                    raise _NotUnderstoodError
+                case _ if field not in _IGNORED_FIELDS and value:
+                    raise _CannotCountError
         self.tokens += _AROUND_MESSAGE
 
     def _add_item(self, item: object) -> None:
-        """Add one item of a Responses input: a message, a call of a tool or what came of it."""
+        """Add one item of a Responses input: a message, a tool call or the output of a tool."""
         if not isinstance(item, dict):
-            raise _NotUnderstoodError
+            raise _CannotCountError
         fields: tuple[str, ...]
         match item.get("type", "message"):
             case "message":
@@ -199,7 +199,7 @@ class _Prompt:
             case "function_call_output" | "custom_tool_call_output":
                 fields = ("output",)
             case _:
-                raise _NotUnderstoodError
+                raise _CannotCountError
         for field in fields:
             self._add_content(item.get(field))
         self.tokens += _AROUND_MESSAGE
@@ -215,17 +215,17 @@ class _Prompt:
                 case {"type": "refusal", "refusal": str(text)}:
                     self.texts.append(text)
                 case _:
-                    raise _NotUnderstoodError
+                    raise _CannotCountError
 
     def _add_tools(self, tools: object) -> None:
         if tools is None:
             return
         for tool in _listed(tools):
             match tool:
-                case {"type": str(kind)} if kind in _OWN_TOOLS:
+                case {"type": str(kind)} if kind in _REQUEST_TOOLS:
                     self._add_json(tool)
                 case _:
-                    raise _NotUnderstoodError
+                    raise _CannotCountError
 
     def _add_schema(self, wanted: object) -> None:
         match wanted:
@@ -238,7 +238,7 @@ class _Prompt:
             case dict() if "type" not in wanted:
                 pass
             case _:
-                raise _NotUnderstoodError
+                raise _CannotCountError
 
     def _add_json(self, value: object) -> None:
         if value:
@@ -248,7 +248,7 @@ class _Prompt:
         if isinstance(text, str):
             self.texts.append(text)
         elif text is not None:
-            raise _NotUnderstoodError
+            raise _CannotCountError
 
 
 def _reader_of(kind: RequestKind) -> Callable[[_Prompt, dict[str, Any]], None] | None:
@@ -269,11 +269,11 @@ def _reader_of(kind: RequestKind) -> Callable[[_Prompt, dict[str, Any]], None] |
 
 def _listed(value: object) -> list[Any]:
     if not isinstance(value, list):
-        raise _NotUnderstoodError
+        raise _CannotCountError
     return value
 
 
-def _insist_on_absence(body: dict[str, Any], *fields: str) -> None:
-    """Refuse a request that leads to text which it does not hold."""
+def _require_absent(body: dict[str, Any], *fields: str) -> None:
+    """Raise if a field is present: it refers to text that is not in the request."""
     if any(body.get(field) is not None for field in fields):
-        raise _NotUnderstoodError
+        raise _CannotCountError

@@ -1,13 +1,12 @@
-"""The problems of one input, as many as a person can use.
+"""Explain the problems of request lines, and collect the problems of an input.
 
-A file in the wrong format has a problem on every line. All are counted, the first thousand are
-kept, and the last one says how many are not shown.
+`check_line` is the slow, complete check, for the lines that the fast check of
+`runner.inputs.requests` did not accept. It returns all problems of a line, with a column if
+possible. A message ends with the API's error code for the problem, if there is one (fact sheet,
+section 3), so that a search for the code finds it. No message quotes a prompt.
 
-What exactly is wrong with a line: the slow way, taken only by lines that were not accepted.
-
-It names every fault of a line at once, with the column where there is one, and ends a message
-with the API's own error code where the API has one (fact sheet, section 3), so that a search
-for either finds the other. It says nothing of what a prompt holds.
+A file in the wrong format has a problem on every line: `ProblemList` counts all problems and keeps
+the first ones.
 """
 
 from __future__ import annotations
@@ -18,53 +17,45 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Never, assert_never
 
-from runner.errors import InvalidInput, Problem
+from runner.errors import MAX_PROBLEMS, InvalidInput, Problem, limit_problems
 from runner.inputs.requests import LONGEST_CUSTOM_ID, InputRequest, RequestKind, count_inputs
-
-MOST_SHOWN: Final = 1000
 
 
 class ProblemList:
-    """Problems of the file shown as `shown`, added in the order of its lines."""
+    """The problems of one file, added in the order of its lines; `shown` is its path."""
 
-    __slots__ = ("_count", "_kept", "_shown")
+    __slots__ = ("_count", "_problems", "_shown")
 
     def __init__(self, shown: str) -> None:
         self._shown = shown
-        self._kept: list[Problem] = []
+        self._problems: list[Problem] = []
         self._count = 0
 
     def add(self, message: str, *, line: int = 0, column: int = 0) -> None:
-        """Note one problem; beyond the thousandth of a kind it is only counted."""
+        """Add one problem; one that would not be shown is only counted."""
         self._count += 1
-        # One more than is shown: its line is where the note about the rest belongs.
-        if len(self._kept) <= MOST_SHOWN:
-            self._kept.append(Problem(path=self._shown, line=line, column=column, message=message))
+        # One more than is shown: its line is where the note about the others belongs.
+        if len(self._problems) <= MAX_PROBLEMS:
+            self._problems.append(
+                Problem(path=self._shown, line=line, column=column, message=message)
+            )
 
     def count(self, more: int) -> None:
-        """Count problems that are known but not described."""
+        """Count problems without a description."""
         self._count += more
 
     def join(self, later: ProblemList) -> None:
-        """Take in what another walk along the same file found."""
-        self._kept += later._kept
+        """Add the problems of a later pass over the same file."""
+        self._problems += later._problems
         self._count += later._count
 
     def __bool__(self) -> bool:
         return self._count > 0
 
     def error(self) -> InvalidInput:
-        """Return all of it as the exception to raise: at most 1000 problems and a note."""
-        problems = sorted(self._kept)
-        shown = problems[:MOST_SHOWN]
-        if self._count > len(shown):
-            line = problems[min(len(shown), len(problems) - 1)].line
-            # Problems are sorted by place: the note comes last only on a line of its own.
-            shown = [each for each in shown if each.line < line] or shown
-            more = self._count - len(shown)
-            note = f"{more:,} more problem{'s are' if more > 1 else ' is'} not shown"
-            shown.append(Problem(path=self._shown, line=line, message=note))
-        return InvalidInput(shown)
+        """Return the exception that shows these problems, and how many more there are."""
+        more = self._count - len(self._problems)
+        return InvalidInput(limit_problems(self._problems, more=more))
 
 
 _SHOWN: Final = 60
@@ -76,7 +67,7 @@ _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineProblem:
-    """One thing wrong with a line; `column` counts characters from 1, 0 is the whole line."""
+    """One problem of a line; `column` counts characters from 1, 0 is the whole line."""
 
     column: int = 0
     message: str
@@ -84,42 +75,42 @@ class LineProblem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineCheck:
-    """Either a request after all, or at least one fault.
+    """The result for a line: either a request or at least one problem.
 
-    `custom_id` is known for many a faulty line too: its repetition is a fault of its own.
+    `custom_id` is set for many invalid lines too: its repetition is another problem.
     """
 
     request: InputRequest | None = None
     custom_id: str | None = None
-    faults: tuple[LineProblem, ...] = ()
+    problems: tuple[LineProblem, ...] = ()
 
 
 def check_line(row: bytes, endpoint: str) -> LineCheck:
-    """Find all that is wrong with a row of an input for `endpoint`."""
+    """Return the request or all problems of a row of an input for `endpoint`."""
     try:
         text = row.decode()
     except UnicodeDecodeError as error:
         column = len(row[: error.start].decode()) + 1
         message = "not valid UTF-8: save the file as UTF-8 (invalid_json_line)"
-        return LineCheck(faults=(LineProblem(column=column, message=message),))
-    value, fault = _parse(text)
-    if fault is not None:
-        return LineCheck(faults=(fault,))
-    if not isinstance(value, _Object):
+        return LineCheck(problems=(LineProblem(column=column, message=message),))
+    value, problem = _parse(text)
+    if problem is not None:
+        return LineCheck(problems=(problem,))
+    if not isinstance(value, _JsonObject):
         message = (
-            f"expected one request object, not {_kind(value)}: each line is a request"
+            f"expected one request object, not {_type_name(value)}: each line is a request"
             " with custom_id, method, url and body (invalid_json_line)"
         )
-        return LineCheck(faults=(LineProblem(message=message),))
-    faults = [*_repeated(value), *_envelope(value, endpoint)]
+        return LineCheck(problems=(LineProblem(message=message),))
+    problems = [*_repeated(value), *_envelope(value, endpoint)]
     custom_id, body = value.get("custom_id"), value.get("body")
     kind = RequestKind.of(endpoint)
-    if isinstance(body, _Object):
-        faults += _body(body, kind)
-    if faults or not isinstance(custom_id, str) or not isinstance(body, _Object):
+    if isinstance(body, _JsonObject):
+        problems += _body(body, kind)
+    if problems or not isinstance(custom_id, str) or not isinstance(body, _JsonObject):
         return LineCheck(
             custom_id=custom_id if isinstance(custom_id, str) and custom_id else None,
-            faults=tuple(LineProblem(message=each) for each in faults),
+            problems=tuple(LineProblem(message=each) for each in problems),
         )
     model = body.get("model")
     request = InputRequest(
@@ -130,19 +121,19 @@ def check_line(row: bytes, endpoint: str) -> LineCheck:
     return LineCheck(request=request, custom_id=custom_id)
 
 
-class _Object(dict[str, object]):
-    """A JSON object that remembers which of its keys came more than once."""
+class _JsonObject(dict[str, object]):
+    """A JSON object with the fields that were given more than once."""
 
     repeated: frozenset[str] = frozenset()
 
 
 class _NotJson(ValueError):
-    """A constant that Python's reader takes and JSON does not have."""
+    """A constant that Python's parser accepts and JSON does not have."""
 
 
 def _parse(text: str) -> tuple[object, LineProblem | None]:
     try:
-        # Numbers are not converted: they are not ours, and Python limits their length.
+        # Numbers are not converted: runner does not use them, and Python limits their length.
         value = json.loads(
             text,
             object_pairs_hook=_object,
@@ -154,7 +145,7 @@ def _parse(text: str) -> tuple[object, LineProblem | None]:
         if text.startswith("\ufeff"):
             message = "byte order mark (U+FEFF) inside the file: remove it (invalid_json_line)"
             return None, LineProblem(column=1, message=message)
-        # Python says "Expecting ...: line 1 column 5"; the place is given as ours.
+        # Python's message ends with "line 1 column 5"; the problem has its own position.
         what = error.msg.removesuffix(" starting at").removesuffix(" at").rstrip(": ")
         what = what[:1].lower() + what[1:]
         message = f"not valid JSON: {what}; each line is one JSON object (invalid_json_line)"
@@ -175,8 +166,8 @@ def _parse(text: str) -> tuple[object, LineProblem | None]:
     return value, None
 
 
-def _object(pairs: list[tuple[str, object]]) -> _Object:
-    value = _Object(pairs)
+def _object(pairs: list[tuple[str, object]]) -> _JsonObject:
+    value = _JsonObject(pairs)
     if len(value) < len(pairs):
         counts = Counter(key for key, _ in pairs)
         value.repeated = frozenset(key for key, count in counts.items() if count > 1)
@@ -204,7 +195,7 @@ def _constant_column(text: str) -> int:
 def _lone_surrogate_column(text: str) -> int:
     """Return the column of the first surrogate escape without its partner, 0 if none.
 
-    `text` is valid JSON, so that a backslash stands only where an escape begins.
+    `text` is valid JSON: every backslash begins an escape.
     """
     high: re.Match[str] | None = None
     for escape in _ESCAPE.finditer(text):
@@ -221,59 +212,59 @@ def _lone_surrogate_column(text: str) -> int:
     return high.start() + 1 if high is not None else 0
 
 
-def _repeated(value: _Object) -> list[str]:
-    # The other keys may come twice: the quick way sees only this one, and rows must not be
-    # judged by which way they went.
+def _repeated(value: _JsonObject) -> list[str]:
+    # Other fields may be repeated: the fast check sees only this one, and both checks must give
+    # the same result.
     if "custom_id" in value.repeated:
         return ["'custom_id' is given more than once: keep one (invalid_json_line)"]
     return []
 
 
-def _envelope(value: _Object, endpoint: str) -> list[str]:
-    """Check what stands around the body, and that there is one."""
-    faults = [
+def _envelope(value: _JsonObject, endpoint: str) -> list[str]:
+    """Return the problems of the fields around the body."""
+    problems = [
         f"missing '{key}': a request has custom_id, method, url and body"
         " (missing_required_parameter)"
         for key in ("custom_id", "method", "url", "body")
         if key not in value
     ]
-    faults += [
-        f"'{key}' must be a string, not {_kind(value[key])} (invalid_type)"
+    problems += [
+        f"'{key}' must be a string, not {_type_name(value[key])} (invalid_type)"
         for key in ("custom_id", "method", "url")
         if key in value and not isinstance(value[key], str)
     ]
     custom_id, method, url = value.get("custom_id"), value.get("method"), value.get("url")
     if custom_id == "":
-        faults.append("'custom_id' is empty: give every request an id of its own")
+        problems.append("'custom_id' is empty: give every request an id of its own")
     if isinstance(custom_id, str) and len(custom_id) > LONGEST_CUSTOM_ID:
-        faults.append(
+        problems.append(
             f"'custom_id' has {len(custom_id):,} characters: use at most {LONGEST_CUSTOM_ID}"
             " (64 of A-Z a-z 0-9 _ - are safe everywhere)"
         )
     if isinstance(method, str) and method != "POST":
-        faults.append(f"'method' is {quoted(method)}: a batch takes only 'POST'")
+        problems.append(f"'method' is {quoted(method)}: a batch takes only 'POST'")
     if isinstance(url, str) and url != endpoint:
-        faults.append(
+        problems.append(
             f"'url' is {quoted(url)}, but the endpoint of the spec is {quoted(endpoint)}:"
             " make them the same (invalid_url)"
         )
-    if "body" in value and not isinstance(value["body"], _Object):
-        faults.append(f"'body' must be an object, not {_kind(value['body'])} (invalid_type)")
-    return faults
+    if "body" in value and not isinstance(value["body"], _JsonObject):
+        problems.append(f"'body' must be an object, not {_type_name(value['body'])} (invalid_type)")
+    return problems
 
 
-def _body(body: _Object, kind: RequestKind) -> list[str]:
-    """Check what decides whether a batch is accepted; the rest of a body is the provider's."""
-    faults = [*_model(body.get("model"), kind), *_question(body, kind)]
+def _body(body: _JsonObject, kind: RequestKind) -> list[str]:
+    """Return the problems of the fields of a body that decide whether a batch is accepted."""
+    problems = [*_model(body.get("model"), kind), *_prompt_fields(body, kind)]
     if body.get("stream") is True:
-        faults.append(
+        problems.append(
             "'body.stream' is true: a batch cannot stream, remove it (streaming_unsupported)"
         )
-    return faults
+    return problems
 
 
-def _question(body: _Object, kind: RequestKind) -> list[str]:
-    """Check the part of a body that holds what is asked."""
+def _prompt_fields(body: _JsonObject, kind: RequestKind) -> list[str]:
+    """Return the problems of the prompt of a body."""
     match kind:
         case RequestKind.CHAT:
             return _messages(body)
@@ -283,7 +274,7 @@ def _question(body: _Object, kind: RequestKind) -> list[str]:
             given = body.get("input") is not None or body.get("prompt") is not None
             return [] if given else ["missing 'body.input' or 'body.prompt' (invalid_request)"]
         case RequestKind.EMBEDDINGS:
-            return _input(body) or _embeddable(body["input"])
+            return _input(body) or _embedding_input(body["input"])
         case RequestKind.MODERATIONS:
             return _input(body)
         case RequestKind.OTHER:
@@ -292,31 +283,31 @@ def _question(body: _Object, kind: RequestKind) -> list[str]:
             assert_never(kind)
 
 
-def _input(body: _Object) -> list[str]:
+def _input(body: _JsonObject) -> list[str]:
     return ["missing 'body.input' (invalid_request)"] if body.get("input") is None else []
 
 
 def _model(model: object, kind: RequestKind) -> list[str]:
     if model is None:
         if kind.needs_model:
-            return ["missing 'body.model': name the model to ask (invalid_request)"]
+            return ["missing 'body.model': name the model (invalid_request)"]
     elif not isinstance(model, str):
-        return [f"'body.model' must be a string, not {_kind(model)} (invalid_request)"]
+        return [f"'body.model' must be a string, not {_type_name(model)} (invalid_request)"]
     elif not model:
-        return ["'body.model' is empty: name the model to ask (invalid_request)"]
+        return ["'body.model' is empty: name the model (invalid_request)"]
     return []
 
 
-def _messages(body: _Object) -> list[str]:
+def _messages(body: _JsonObject) -> list[str]:
     if "messages" not in body:
         return ["missing 'body.messages' (invalid_request)"]
     messages = body["messages"]
     if not isinstance(messages, list):
-        return [f"'body.messages' must be an array, not {_kind(messages)} (invalid_request)"]
+        return [f"'body.messages' must be an array, not {_type_name(messages)} (invalid_request)"]
     return [] if messages else ["'body.messages' is empty (invalid_request)"]
 
 
-def _embeddable(value: object) -> list[str]:
+def _embedding_input(value: object) -> list[str]:
     items = value if isinstance(value, list) else []
     tokens_only = all(set(map(type, item)) <= {int} for item in items if isinstance(item, list))
     if count_inputs(value) and tokens_only:
@@ -329,11 +320,11 @@ def _embeddable(value: object) -> list[str]:
 
 
 def quoted(text: str) -> str:
-    """Return `text` in quotes, on one line and of bearable length."""
+    """Return `text` in quotes, on one line, shortened if it is long."""
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     match value:
         case None:
             return "null"

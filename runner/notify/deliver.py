@@ -113,7 +113,7 @@ class _Delivery:
         message = make_message(pending, run, project=self._project.root.name)
         notifications.record_try(self._ledger, subscriber.id)
         try:
-            send(hook.way, message, self._project, self._environ)
+            send(hook.channel, message, self._project, self._environ)
         except (NotDelivered, MissingExtra) as error:
             self._record_failure(hook, subscriber, pending, message, error)
             return False
@@ -188,9 +188,9 @@ def environment_without_secrets(project: Project, environ: Mapping[str, str]) ->
     """
     names = {provider.api_key_env for provider in project.providers.values()}
     names |= {
-        hook.way.address.variable
+        hook.channel.address.variable
         for hook in project.hooks
-        if not isinstance(hook.way, CommandChannel)
+        if not isinstance(hook.channel, CommandChannel)
     }
     names.add(project.ping.variable if project.ping is not None else None)
     secrets = {environ.get(name, "") for name in names if name is not None} - {""}

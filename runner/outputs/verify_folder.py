@@ -19,7 +19,7 @@ from runner.outputs.durable_files import explained
 from runner.outputs.publish import ERRORS, OUTPUT, RECORD
 from runner.outputs.recorded import RAW, Unfit, open_file, read_record
 from runner.outputs.trace import trace
-from runner.spec.identity import canonical
+from runner.spec.identity import canonical_json
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _identity(record: Record) -> str:
     """Compute the revision again, as `runner.spec.identity` does for a job."""
     asked = record.request
     return hashlib.sha256(
-        canonical(
+        canonical_json(
             {
                 "endpoint": asked.endpoint,
                 "requests": record.input.sha256,

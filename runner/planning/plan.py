@@ -30,7 +30,7 @@ from runner.planning.admission import admit
 from runner.planning.batch_index import BatchIndex
 from runner.planning.decide import decide_shard
 from runner.planning.shards import ShardContext, shard_progress, sizes
-from runner.spec.project import LONGEST_LIFE
+from runner.spec.project import MAX_EXPIRES_AFTER
 from runner.text import span
 
 if TYPE_CHECKING:
@@ -434,7 +434,7 @@ def twins(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[st
 def expiring(run: Run, inputs: PlanInputs) -> Iterator[str]:
     """Warn of results that are not downloaded yet and will expire soon."""
     provider = inputs.providers.get(run.provider)
-    life = (provider and provider.output_expires_after) or LONGEST_LIFE
+    life = (provider and provider.output_expires_after) or MAX_EXPIRES_AFTER
     for submission in run.submissions:
         began = submission.submitted_at
         if (

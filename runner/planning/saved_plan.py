@@ -25,7 +25,7 @@ from runner import __version__
 from runner.errors import InvalidInput, PlanOutdated, Problem
 from runner.ledger.records import REVISION_SHOWN, SubmissionKey
 from runner.planning.actions import AdoptFile, Finish, RelocateRun, Submit
-from runner.spec.identity import canonical
+from runner.spec.identity import canonical_json
 from runner.text import listed
 
 if TYPE_CHECKING:
@@ -224,9 +224,9 @@ class PlanTerms:
             "folder": self.selection.folder,
             "revisions": dict(self.revisions),
             "asks": {job: dict(values) for job, values in self.settings.items()},
-            "steps": sorted(steps, key=canonical),
+            "steps": sorted(steps, key=canonical_json),
         }
-        return sha256(canonical(agreed)).hexdigest()
+        return sha256(canonical_json(agreed)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

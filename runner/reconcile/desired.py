@@ -137,7 +137,7 @@ def _desired_run(
         moving=moving,
         counter=_counter(job),
     )
-    settled = ledger is not None and scanned.fingerprint.settled(int(ledger.clock() * 1e9))
+    settled = ledger is not None and scanned.fingerprint.is_reliable(int(ledger.clock() * 1e9))
     if writing and ledger is not None and cached is None and settled:
         cache.cache_digest(
             ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests

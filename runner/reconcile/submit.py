@@ -28,7 +28,7 @@ from runner.errors import (
     Rejected,
     TooLarge,
 )
-from runner.inputs.fingerprint import Fingerprint, unchanging
+from runner.inputs.fingerprint import Fingerprint, open_unchanged
 from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
@@ -325,7 +325,7 @@ def content(
                 path,
                 lambda made: made.sha256 == submission.sha256,
             )
-    with unchanging(path, shown=action.job.input_shown) as (file, _fingerprint):
+    with open_unchanged(path, shown=action.job.input_shown) as (file, _fingerprint):
         yield file
 
 
@@ -353,7 +353,7 @@ def _cut(
     right: Callable[[ExtractedFile], bool],
 ) -> ExtractedFile:
     """Write some rows of a shard to a file, from their old offset or from the beginning."""
-    from runner.inputs.extract import cut
+    from runner.inputs.extract import write_rows
 
     from_the_top = dataclasses.replace(shard, offset=0, rows=RowSet.span(0, shard.rows.last + 1))
     part = path.with_name(path.name + ".part")
@@ -362,7 +362,7 @@ def _cut(
         for place in (shard, from_the_top):
             with part.open("wb") as destination:
                 try:
-                    made = cut(
+                    made = write_rows(
                         job.input,
                         shard=place,
                         rows=rows,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from runner.ledger.records import Run, SubmissionKey
     from runner.planning.actions import Action, Plan, Wait
     from runner.report.colour import Colours
-    from runner.spec.yaml.scalars import Plain
+    from runner.spec.yaml.scalars import Scalar
     from runner.views.changes import InputChange, JobChanges, SpecEdit
     from runner.views.manual_steps import ManualStep
     from runner.views.preview import Preview
@@ -352,7 +352,7 @@ def _edit(edit: SpecEdit) -> str:
     return f"{change.field}: {' → '.join(values)}"
 
 
-def _value(value: Plain) -> str:
+def _value(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return fit(plain(str(value)), _VALUE)

@@ -1,1 +1,1 @@
-"""What the user wants: specs and `runner.yaml`, read strictly, every problem with its place."""
+"""Specs and `runner.yaml`: read, validate and describe the desired state of a project."""

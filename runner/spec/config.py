@@ -1,4 +1,4 @@
-"""Reading `runner.yaml`, and the providers that are there without it."""
+"""Read `runner.yaml` and add the built-in providers."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
-from runner.errors import InvalidInput, Problem
+from runner.errors import InvalidInput, Problem, limit_problems
 from runner.spec.discovery import read_file
-from runner.spec.notifications import EXAMPLE, arguments, read_hooks, read_ping
+from runner.spec.notifications import EXAMPLE_COMMAND, arguments, read_hooks, read_ping
 from runner.spec.project import (
     EMBEDDED_BASE_URL,
-    LONGEST_LIFE,
+    MAX_EXPIRES_AFTER,
     OPENAI_BASE_URL,
     OPENAI_HOST,
     PROJECT_FILE,
@@ -24,7 +24,7 @@ from runner.spec.project import (
 )
 from runner.spec.validation_errors import explain_errors, one_of
 from runner.spec.yaml.scalars import shown
-from runner.spec.yaml.tree import MappingNode, dotted, plain, step_into
+from runner.spec.yaml.tree import MappingNode, child_node, dotted_path, to_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,82 +33,84 @@ if TYPE_CHECKING:
     from runner.spec.yaml import tree
     from runner.spec.yaml.documents import Document
 
-_UNFIT: Final = re.compile(r"[^\x21-\x7e]")
+_NOT_IN_URL: Final = re.compile(r"[^\x21-\x7e]")
 _EXAMPLE: Final = "such as http://127.0.0.1:8000/v1"
 _PORTS: Final = {"http": 80, "https": 443}
 
-_PLACES: Final = ("api_key_env", "api_key_file", "api_key_command")
-_COMMANDS: Final = {"api_key_command": "[pass, show, lab]", "command": EXAMPLE}
+_KEY_FIELDS: Final = ("api_key_env", "api_key_file", "api_key_command")
+_EXAMPLE_COMMANDS: Final = {"api_key_command": "[pass, show, lab]", "command": EXAMPLE_COMMAND}
 
 
 def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> Project:
-    """Make the project in `root` from its file, or from the defaults where `config` is None.
+    """Return the project in `root`, read from `config`, or the default project if that is None.
 
-    Raises InvalidInput with every problem of the file and of `OPENAI_BASE_URL`.
+    Raises InvalidInput with the problems of the file and of `OPENAI_BASE_URL`.
     """
     problems: list[Problem] = []
     document = _only_document(config, problems) if config else None
-    shape = _shape(document, problems)
-    providers = _providers(root, document, shape, environ, problems)
-    default = shape.default_provider if shape else "openai"
+    parsed = _parse(document, problems)
+    providers = _providers(root, document, parsed, environ, problems)
+    default = parsed.default_provider if parsed else "openai"
     if default not in providers:
-        words = one_of(default, sorted(providers), "there are")
-        message = f'"{shown(default)}" is no provider of this project; {words}'
+        hint = one_of(default, sorted(providers), "there are")
+        message = f'"{shown(default)}" is not a provider of this project; {hint}'
         problems.append(_at(document, ("default_provider",), message))
 
-    def complain(path: tree.Path, words: str) -> None:
-        problems.append(_at(document, path, words))
+    def add_problem(path: tree.Path, message: str) -> None:
+        problems.append(_at(document, path, message))
 
-    hooks = read_hooks(root, shape.notify, complain) if shape else ()
-    ping = read_ping(root, shape.ping, complain) if shape and shape.ping else None
+    hooks = read_hooks(root, parsed.notify, add_problem) if parsed else ()
+    ping = read_ping(root, parsed.ping, add_problem) if parsed and parsed.ping else None
     if document is not None and document.root is not None:
         from runner.spec.leaked_secrets import report_leaked_secrets
 
-        problems = report_leaked_secrets(document.root, problems)
-    if problems:
-        raise InvalidInput(problems)
+        shown_problems = report_leaked_secrets(document.root, problems)
+    else:
+        shown_problems = limit_problems(problems)
+    if shown_problems:
+        raise InvalidInput(shown_problems)
     return Project(
         root=root,
-        specs=root / (shape.specs if shape else "specs"),
-        outputs=root / (shape.outputs if shape else "outputs"),
-        ledger=root / (shape.ledger if shape else ".runner/ledger.db"),
+        specs=root / (parsed.specs if parsed else "specs"),
+        outputs=root / (parsed.outputs if parsed else "outputs"),
+        ledger=root / (parsed.ledger if parsed else ".runner/ledger.db"),
         default_provider=default,
         providers=providers,
         config_file=config,
         hooks=hooks,
         ping=ping,
-        metrics=root / shape.metrics if shape and shape.metrics else None,
+        metrics=root / parsed.metrics if parsed and parsed.metrics else None,
     )
 
 
 def read_base_url(text: str) -> str:
-    """Check a base URL and write it in one way: no trailing slash, no default port, host in lower.
+    """Normalize a base URL: no trailing slash, no default port, the host in lower case.
 
-    Raises ValueError, saying what to write; the text is not repeated: it may hold a password.
+    Raises ValueError with a message that does not repeat the text: it may contain a password.
     """
-    if _UNFIT.search(text):
-        raise ValueError(f"holds a space or a character no URL may have; write a URL {_EXAMPLE}")
+    if _NOT_IN_URL.search(text):
+        raise ValueError(f"contains a character that is not allowed in a URL; write one {_EXAMPLE}")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ValueError(f"is no URL; write one {_EXAMPLE}") from None
+        raise ValueError(f"is not a URL; write one {_EXAMPLE}") from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"is no http or https URL with a host; write one {_EXAMPLE}")
+        raise ValueError(f"is not an http or https URL with a host; write one {_EXAMPLE}")
     if "@" in parts.netloc:
         raise ValueError(
-            "holds a user or password; write the URL without it and name the key's variable"
-            " in api_key_env"
+            "contains a user or password; write the URL without it and name the variable of the"
+            " API key in api_key_env"
         )
     if "?" in text or "#" in text:
-        raise ValueError('holds a "?" or "#"; write the URL up to its path only')
+        raise ValueError('contains a "?" or "#"; write only the part before it')
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     port_shown = "" if port is None or port == _PORTS[parts.scheme] else f":{port}"
     return f"{parts.scheme}://{host}{port_shown}{parts.path.rstrip('/')}"
 
 
 def _only_document(config: Path, problems: list[Problem]) -> Document | None:
-    """Read the one document of the file; None where it says nothing or cannot be read."""
+    """Return the only document of the file, or None if it is empty or cannot be read."""
     from runner.spec.yaml.documents import read_documents
 
     data = read_file(config, PROJECT_FILE)
@@ -120,39 +122,42 @@ def _only_document(config: Path, problems: list[Problem]) -> Document | None:
     for document in documents:
         problems += document.problems
     if len(documents) > 1:
-        words = "a second document; runner.yaml is only one: remove the --- line"
-        problems.append(Problem(path=PROJECT_FILE, line=documents[1].line, message=words))
+        message = "a second document begins here; runner.yaml has only one: remove the --- line"
+        problems.append(Problem(path=PROJECT_FILE, line=documents[1].line, message=message))
     return documents[0] if documents else None
 
 
-def _shape(document: Document | None, problems: list[Problem]) -> ConfigSchema | None:
-    """Check the document's shape; None where there is nothing to check or it does not fit."""
+def _parse(document: Document | None, problems: list[Problem]) -> ConfigSchema | None:
+    """Return the fields of the document, or None if there is no document or it is invalid."""
     if document is None or document.root is None:
         return None
     from pydantic import ValidationError
 
-    from runner.spec.schema import CONFIG_KEYS, config_adapter
+    from runner.spec.schema import CONFIG_FIELDS, config_adapter
 
     try:
-        return config_adapter().validate_python(plain(document.root))
+        return config_adapter().validate_python(to_python(document.root))
     except ValidationError as error:
-        for path, problem in explain_errors(error, document, CONFIG_KEYS):
+        found: dict[Problem, None] = {}
+        for path, problem in explain_errors(error, document, CONFIG_FIELDS):
             if path[2:3] in (("api_key_command",), ("command",)):
-                words = f"expected a list of texts, such as {_COMMANDS[str(path[2])]}"
-                problem = _at(document, path[:3], words)  # noqa: PLW2901
-            if problem not in problems:
-                problems.append(problem)
+                # pydantic reports each type that the value might have had; one message is enough.
+                message = f"expected a list of texts, such as {_EXAMPLE_COMMANDS[str(path[2])]}"
+                found[_at(document, path[:3], message)] = None
+            else:
+                found[problem] = None
+        problems += found
         return None
 
 
 def _providers(
     root: Path,
     document: Document | None,
-    shape: ConfigSchema | None,
+    parsed: ConfigSchema | None,
     environ: Mapping[str, str],
     problems: list[Problem],
 ) -> dict[str, Provider]:
-    declared = dict(shape.providers) if shape else {}
+    declared = dict(parsed.providers) if parsed else {}
     providers = {
         "openai": Provider(name="openai", base_url=OPENAI_BASE_URL, api_key_env="OPENAI_API_KEY"),
         "local": Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True),
@@ -168,44 +173,47 @@ def _providers(
     for name, declaration in declared.items():
         try:
             provider = _provider(name, declaration, providers.get(name))
-            providers[name] = _with_key(root, document, declaration, provider, problems)
+            providers[name] = _with_api_key(root, document, declaration, provider, problems)
         except ValueError as error:
             path = ("providers", name, "base_url")
-            if not _unreadable(document, path):
+            if not _is_unreadable(document, path):
                 problems.append(_at(document, path, str(error)))
             providers.setdefault(name, Provider(name=name, base_url=EMBEDDED_BASE_URL))
-    return {name: _with_lives(provider) for name, provider in providers.items()}
+    return {name: _with_default_expiry(provider) for name, provider in providers.items()}
 
 
-def _with_lives(provider: Provider) -> Provider:
-    """Let files at OpenAI expire, which would keep results for ever; others may not know how."""
+def _with_default_expiry(provider: Provider) -> Provider:
+    """Set the longest expiry for files at OpenAI, which otherwise keeps result files for ever.
+
+    Other providers may not support `expires_after`.
+    """
     if provider.host != OPENAI_HOST:
         return provider
     return replace(
         provider,
-        input_expires_after=provider.input_expires_after or LONGEST_LIFE,
-        output_expires_after=provider.output_expires_after or LONGEST_LIFE,
+        input_expires_after=provider.input_expires_after or MAX_EXPIRES_AFTER,
+        output_expires_after=provider.output_expires_after or MAX_EXPIRES_AFTER,
     )
 
 
-def _with_key(
+def _with_api_key(
     root: Path,
     document: Document | None,
     declaration: ProviderSchema,
     provider: Provider,
     problems: list[Problem],
 ) -> Provider:
-    """Put the one place of its key into a provider; the last one written where there are more."""
-    named = [place for place in _PLACES if getattr(declaration, place) is not None]
+    """Return the provider with the source of its API key; report more than one source."""
+    named = [place for place in _KEY_FIELDS if getattr(declaration, place) is not None]
     if len(named) > 1:
-        words = f"the key has a place already, in {named[0]}; keep one of them"
-        problems.append(_at(document, ("providers", provider.name, named[1]), words))
+        message = f"{named[0]} already says where the API key is; keep one of the two"
+        problems.append(_at(document, ("providers", provider.name, named[1]), message))
     try:
         if declaration.api_key_file is not None:
             file = root / Path(declaration.api_key_file).expanduser()
             return replace(provider, api_key_env=None, api_key_file=file)
         if declaration.api_key_command is not None:
-            program = arguments(declaration.api_key_command, _COMMANDS["api_key_command"])
+            program = arguments(declaration.api_key_command, _EXAMPLE_COMMANDS["api_key_command"])
             command = KeyCommand(arguments=program, folder=root)
             return replace(provider, api_key_env=None, api_key_command=command)
     except (ValueError, RuntimeError) as error:
@@ -214,7 +222,10 @@ def _with_key(
 
 
 def _provider(name: str, declaration: ProviderSchema, built_in: Provider | None) -> Provider:
-    """Put what the project says over what is built in; raises ValueError about base_url."""
+    """Return a provider from its declaration and the built-in one of the same name.
+
+    Raises ValueError about `base_url`.
+    """
     if built_in and built_in.embedded and declaration.base_url is not None:
         raise ValueError("local is built in and has no address; remove the line")
     if declaration.base_url is not None:
@@ -242,23 +253,25 @@ def _provider(name: str, declaration: ProviderSchema, built_in: Provider | None)
     )
 
 
-def _unreadable(document: Document | None, path: tree.Path) -> bool:
-    """Whether a key is written but its value could not be read: that is on record already."""
+def _is_unreadable(document: Document | None, path: tree.Path) -> bool:
+    """Return whether a field is written but its value could not be read and is reported already."""
     node: tree.Node | None = document.root if document else None
     for step in path[:-1]:
-        node = step_into(node, step)
+        node = child_node(node, step)
     return isinstance(node, MappingNode) and path[-1] in node.keys and path[-1] not in node.values
 
 
-def _at(document: Document | None, path: tree.Path, words: str) -> Problem:
-    """Make a problem at a value of `runner.yaml`, or at the key around it that is written."""
+def _at(document: Document | None, path: tree.Path, message: str) -> Problem:
+    """Return a problem at a value of `runner.yaml`, or at the nearest field above it."""
     line, column = 0, 0
     node: tree.Node | None = document.root if document else None
     for step in path:
         key = node.keys.get(str(step)) if isinstance(node, MappingNode) else None
-        node = step_into(node, step)
+        node = child_node(node, step)
         if node:
             line, column = node.line, node.column
         elif key:
             line, column = key.line, key.column
-    return Problem(path=PROJECT_FILE, line=line, column=column, message=f"{dotted(path)}: {words}")
+    return Problem(
+        path=PROJECT_FILE, line=line, column=column, message=f"{dotted_path(path)}: {message}"
+    )

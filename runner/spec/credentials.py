@@ -1,8 +1,8 @@
-"""Where a key comes from: a file that only its owner can read, or a command; never `runner.yaml`.
+"""Read an API key from a private file or from the output of a command.
 
-Whatever it comes from, it is a `Secret` before anything can go wrong with it: what is read is
-wrapped first and looked at afterwards, and what is wrong is returned as a sentence and raised
-elsewhere, so that not even a traceback with local variables has a frame with a key in it.
+`runner.yaml` never contains an API key. The bytes are wrapped in `Secret` before they are checked,
+and the functions that handle them return an error message instead of raising: so no frame of a
+traceback with local variables contains a key.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from runner.spec.project import KeyCommand
 
 
-_LONGEST: Final = 16 * 1024
-"""Bytes. Tokens of some identity providers have a few thousand; a file of another kind has more."""
+_MAX_BYTES: Final = 16 * 1024
+"""Bytes. Tokens of some identity providers have a few thousand; a larger file is not a key."""
 
-_PATIENCE: Final = 60.0
-"""Seconds that a command may take: somebody may have to type a password or touch a token."""
+_TIMEOUT: Final = 60.0
+"""Seconds that a command may take: the user may have to type a password or touch a token."""
 
-_OTHERS: Final = 0o077
-_FIT: Final = re.compile(r"[\x21-\x7e]+")
+_GROUP_AND_OTHERS: Final = 0o077
+_VALID: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class Environment(Mapping[str, str]):
-    """The variables of this process for those who know a name; its repr names no value.
+    """The environment variables of this process, with a repr that shows no value.
 
-    `os.environ` itself shows every value in a traceback with local variables.
+    The repr of `os.environ` would show every value in a traceback with local variables.
     """
 
     __slots__ = ()
@@ -59,94 +59,95 @@ class Environment(Mapping[str, str]):
         return f"<{len(self)} variables>"
 
 
-def read_private(path: Path) -> Secret | str:
-    """Return what a file holds that nobody but its owner may read, or why it cannot be used."""
-    found = _read(path)
-    flaw = None if isinstance(found, str) else _flaw(found, "URL")
-    return flaw or found
+def read_secret_file(path: Path) -> Secret | str:
+    """Return the secret URL in a private file, or an error message."""
+    found = _read_file(path)
+    problem = None if isinstance(found, str) else _check(found, "URL")
+    return problem or found
 
 
-def key_of_file(path: Path, *, provider: str) -> Secret:
-    """Read the key of a provider from a file that nobody but its owner may read.
+def read_key_file(path: Path, *, provider: str) -> Secret:
+    """Return the API key of a provider from a file that only its owner can read.
 
-    Links are followed; it is the file behind them that must be private. Raises Unauthorized,
-    saying what to do.
+    Symbolic links are followed; the file they lead to must be private. Raises Unauthorized.
     """
-    found = _read(path)
-    return _require(found, f"{path}, the api_key_file of provider {provider},", provider)
+    found = _read_file(path)
+    return _require_valid(found, f"{path}, the api_key_file of provider {provider},", provider)
 
 
-def key_of_command(command: KeyCommand, environ: Mapping[str, str], *, provider: str) -> Secret:
-    """Take what a command prints as the key of a provider; it runs once a process.
+def run_key_command(command: KeyCommand, environ: Mapping[str, str], *, provider: str) -> Secret:
+    """Return the output of a command as the API key of a provider.
 
-    Neither does it run again after it has failed: the second question would only be the same.
-    Raises Unauthorized, without anything that the command has printed.
+    A command runs once a process, also when it has failed. Raises Unauthorized with a message that
+    contains nothing of the output.
     """
-    with _asking:
-        if command not in _answers:
-            _answers[command] = _ask(command, environ)
-        found = _answers[command]
-    return _require(found, f"{command}, the api_key_command of provider {provider},", provider)
+    with _lock:
+        if command not in _results:
+            _results[command] = _run(command, environ)
+        found = _results[command]
+    return _require_valid(
+        found, f"{command}, the api_key_command of provider {provider},", provider
+    )
 
 
-_answers: Final[dict[KeyCommand, Secret | str]] = {}
-_asking: Final = threading.Lock()
+_results: Final[dict[KeyCommand, Secret | str]] = {}
+_lock: Final = threading.Lock()
 
 
-def _require(found: Secret | str, source: str, provider: str) -> Secret:
-    """Return the key, or raise what is wrong with where it comes from."""
-    flaw = found if isinstance(found, str) else _flaw(found)
-    if isinstance(found, str) or flaw is not None:
-        text = f"{source} {flaw}; nothing was sent to it"
+def _require_valid(found: Secret | str, source: str, provider: str) -> Secret:
+    """Return the key, or raise Unauthorized with what is wrong with its source."""
+    problem = found if isinstance(found, str) else _check(found)
+    if isinstance(found, str) or problem is not None:
+        text = f"{source} {problem}; nothing was sent to the provider"
         raise Unauthorized(text, provider=provider, call="open")
     return found
 
 
-def _flaw(key: Secret, what: str = "key") -> str | None:
-    """Say why this is no key, without a letter of it."""
+def _check(key: Secret, what: str = "API key") -> str | None:
+    """Return why a text is not a valid key or URL, without quoting it; None if it is valid."""
     text = key.reveal()
     if not text:
         return f"gives no {what}: it is empty"
-    if len(text) > _LONGEST:
-        return f"gives no {what}: more than {_LONGEST:,} bytes"
+    if len(text) > _MAX_BYTES:
+        return f"gives no {what}: more than {_MAX_BYTES:,} bytes"
     if "\n" in text or "\r" in text:
-        return f"gives no {what} but several lines; the {what} must be all there is"
-    if not _FIT.fullmatch(text):
-        return f"gives no {what}: it holds spaces, control or other characters that no {what} has"
+        return f"gives no {what} but several lines; nothing but the {what} is allowed"
+    if not _VALID.fullmatch(text):
+        return f"gives no {what}: it contains spaces, control or other characters"
     return None
 
 
-def _wrapped(data: bytes) -> Secret:
-    """Take one line end off and wrap the rest."""
+def _wrap(data: bytes) -> Secret:
+    """Return the bytes as a Secret, without one line end."""
     text = data.decode("utf-8", errors="replace")
     return Secret(text.removesuffix("\n").removesuffix("\r"))
 
 
-def _read(path: Path) -> Secret | str:
-    """Return what a private file holds, or why it cannot be used."""
+def _read_file(path: Path) -> Secret | str:
+    """Return the content of a private file, or an error message."""
     try:
-        # Not blocking: a pipe of this name would wait for a writer.
+        # Not blocking: opening a named pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except (OSError, ValueError) as error:
-        words = error.strerror if isinstance(error, OSError) else "its name is none"
+        words = error.strerror if isinstance(error, OSError) else "the path is not valid"
         return f"cannot be read: {words or error}"
     try:
-        # Of the file that is open: another of this name cannot take its place meanwhile.
-        exposed = _exposed(os.fstat(descriptor), path)
-        return exposed or _wrapped(os.read(descriptor, _LONGEST + 2))
+        # The open file is checked: another file cannot take its place in between.
+        exposed = _check_private(os.fstat(descriptor), path)
+        return exposed or _wrap(os.read(descriptor, _MAX_BYTES + 2))
     except OSError as error:
         return f"cannot be read: {error.strerror or error}"
     finally:
         os.close(descriptor)
 
 
-def _exposed(status: os.stat_result, path: Path) -> str | None:
-    """Say why a file is not private, or None if it is."""
+def _check_private(status: os.stat_result, path: Path) -> str | None:
+    """Return why a file is not private, or None if it is."""
     if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
     if status.st_uid not in (os.geteuid(), 0):
         return "belongs to another user, who can read and change it; use a file of your own"
-    if status.st_mode & _OTHERS:
+    if status.st_mode & _GROUP_AND_OTHERS:
         mode = stat.S_IMODE(status.st_mode)
         return (
             f"is open to other users of this machine (mode {mode:04o}):"
@@ -155,15 +156,15 @@ def _exposed(status: os.stat_result, path: Path) -> str | None:
     return None
 
 
-def _ask(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
-    """Return what a command prints, or why it cannot be used.
+def _run(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
+    """Return the output of a command, or an error message.
 
-    What it says on stderr goes where ours goes: it may have a question or a reason for a person.
+    The command writes to the same stderr as runner: it may show a prompt or a reason there.
     """
     import subprocess
 
     try:
-        process = subprocess.Popen(  # noqa: S603 -- the project names it, as a Makefile would
+        process = subprocess.Popen(  # noqa: S603 -- the project names the command, as a Makefile does
             command.arguments,
             cwd=command.folder,
             env=dict(environ),
@@ -171,13 +172,13 @@ def _ask(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
             stdout=subprocess.PIPE,
         )
     except (OSError, ValueError) as error:
-        words = error.strerror if isinstance(error, OSError) else "it is no command"
+        words = error.strerror if isinstance(error, OSError) else "it is not a command"
         return f"cannot be run: {words or error}"
     with process:
         try:
-            printed = _printed(process, until=time.monotonic() + _PATIENCE)
+            printed = _read_output(process, until=time.monotonic() + _TIMEOUT)
         finally:
-            # It has ended unless it took too long, printed too much or we were interrupted.
+            # Still running only after a timeout, too much output or an interrupt.
             if process.poll() is None:
                 process.kill()
     if isinstance(printed, str):
@@ -189,27 +190,27 @@ def _ask(command: KeyCommand, environ: Mapping[str, str]) -> Secret | str:
     return printed
 
 
-def _printed(process: subprocess.Popen[bytes], *, until: float) -> Secret | str:
-    """Return what a process prints until it ends, or why that was not waited for."""
+def _read_output(process: subprocess.Popen[bytes], *, until: float) -> Secret | str:
+    """Return the output of a process that ends before `until`, or an error message."""
     from subprocess import TimeoutExpired
 
-    if process.stdout is None:  # pragma: no cover - it was asked for
-        return "prints nowhere"
+    if process.stdout is None:  # pragma: no cover - Popen was given PIPE
+        return "has no output"
     descriptor = process.stdout.fileno()
     ready = select.poll()
     ready.register(descriptor, select.POLLIN)
     pieces = bytearray()
-    while len(pieces) <= _LONGEST:
+    while len(pieces) <= _MAX_BYTES:
         if not ready.poll(max(until - time.monotonic(), 0) * 1000):
-            return f"did not end within {_PATIENCE:.0f} s"
-        piece = os.read(descriptor, _LONGEST)
+            return f"did not end within {_TIMEOUT:.0f} s"
+        piece = os.read(descriptor, _MAX_BYTES)
         if not piece:
             break
         pieces += piece
     else:
-        return f"gives no key: more than {_LONGEST:,} bytes"
+        return f"gives no API key: more than {_MAX_BYTES:,} bytes"
     try:
         process.wait(max(until - time.monotonic(), 0.1))
     except TimeoutExpired:
-        return f"did not end within {_PATIENCE:.0f} s"
-    return _wrapped(bytes(pieces))
+        return f"did not end within {_TIMEOUT:.0f} s"
+    return _wrap(bytes(pieces))

@@ -1,6 +1,6 @@
-"""What differs between two texts of one spec, key by key, as the keys are understood.
+"""Compare two texts of a spec field by field, by the values they stand for.
 
-A comment, an indent or a default that is written out changes no key.
+A comment, the indentation and a default that is written out change no field.
 """
 
 from __future__ import annotations
@@ -11,46 +11,46 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runner.spec.yaml.scalars import Plain
+    from runner.spec.yaml.scalars import Scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldChange:
-    """A key with its dotted path, what it said and what it says.
+    """A field, by its dotted path, with its value before and after.
 
-    None stands for a key that is not written and has no default.
+    None stands for a field that is not written and has no default.
     """
 
     field: str
-    before: Plain
-    after: Plain
+    before: Scalar
+    after: Scalar
 
 
-def spec_fields(text: str) -> dict[str, Plain] | None:
-    """Return every key of a spec with its value, defaults included, by dotted path.
+def spec_fields(text: str) -> dict[str, Scalar] | None:
+    """Return every field of a spec with its value, defaults included, by dotted path.
 
-    None where this version of runner cannot read the text.
+    None if this version of runner cannot read the text.
     """
     from pydantic import ValidationError
 
     from runner.spec.schema import spec_adapter
     from runner.spec.yaml.documents import read_documents
-    from runner.spec.yaml.tree import plain
+    from runner.spec.yaml.tree import to_python
 
     documents, problems = read_documents(text.encode(), "")
     if problems or len(documents) != 1 or documents[0].problems or documents[0].root is None:
         return None
     try:
-        shape = spec_adapter().validate_python(plain(documents[0].root))
+        parsed = spec_adapter().validate_python(to_python(documents[0].root))
     except ValidationError:
         return None
-    return dict(_leaves("", shape.model_dump(mode="json")))
+    return dict(_leaves("", parsed.model_dump(mode="json")))
 
 
 def changed_fields(
-    before: Mapping[str, Plain], after: Mapping[str, Plain]
+    before: Mapping[str, Scalar], after: Mapping[str, Scalar]
 ) -> tuple[FieldChange, ...]:
-    """List what differs, in the order of the later text; keys that are gone come last."""
+    """Return the fields that differ, in the order of `after`; removed fields come last."""
     return tuple(
         FieldChange(field=field, before=before.get(field), after=after.get(field))
         for field in {**after, **before}
@@ -58,7 +58,7 @@ def changed_fields(
     )
 
 
-def _leaves(path: str, value: object) -> Iterator[tuple[str, Plain]]:
+def _leaves(path: str, value: object) -> Iterator[tuple[str, Scalar]]:
     if isinstance(value, dict):
         for key, member in value.items():
             yield from _leaves(f"{path}.{key}" if path else str(key), member)

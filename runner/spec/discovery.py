@@ -1,7 +1,7 @@
-"""Finding the files of a project and reading them, whatever the file system has in store.
+"""Find the spec files of a project and read them.
 
-Nothing here raises for what a folder may hold: a dead link, a pipe named `a.yaml`, a folder
-nobody may enter and a link back to a folder above are problems with a place, like any other.
+Nothing here raises for the content of a folder: a broken link, a named pipe `a.yaml`, a folder
+without permission and a link to a parent folder are returned as problems with a path.
 """
 
 from __future__ import annotations
@@ -21,62 +21,62 @@ if TYPE_CHECKING:
 
 SUFFIXES: Final = (".yaml", ".yml")
 _Identity: TypeAlias = tuple[int, int]
-"""Device and inode: what a folder is, by whatever path it is reached."""
+"""Device and inode: they identify a folder that can be reached by several paths."""
 
 _LARGEST: Final = 1024 * 1024
-_USUAL: Final = 8 * 1024
+_FIRST_READ: Final = 8 * 1024
 _LONGEST_PATH: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecFiles:
-    """The spec files below a folder, sorted, and what kept us from seeing more."""
+    """The spec files below a folder, sorted, and the problems of the search."""
 
     files: tuple[str, ...]
     problems: tuple[Problem, ...]
 
 
 def shown_path(path: str | Path, root: Path) -> str:
-    """Show a path to people: relative to the project's root where it lies inside."""
+    """Return a path as messages show it: relative to the project's root if it is inside."""
     text, base = os.fspath(path), os.fspath(root).rstrip("/") + "/"
     inside = text.removeprefix(base) or text
     return shown(os.fsencode(inside).decode(errors="backslashreplace"), _LONGEST_PATH)
 
 
-def is_spec(name: str) -> bool:
-    """Whether a file of this name is read as a spec."""
+def is_spec_file(name: str) -> bool:
+    """Return whether a file of this name is read as a spec."""
     return name.endswith(SUFFIXES) and not name.startswith(".")
 
 
 def read_file(path: Path, shown_as: str) -> bytes | Problem:
-    """Read a small regular file whole, or say why not; at most one byte beyond the limit."""
+    """Return the content of a regular file, up to one byte more than the limit, or a problem."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return Problem(path=shown_as, message="is not a regular file")
         with path.open("rb") as file:
-            # Nearly every spec is small; to make room for the largest costs more than to read one.
-            head = file.read(_USUAL)
-            return head if len(head) < _USUAL else head + file.read(_LARGEST + 1 - _USUAL)
+            # Nearly every spec is small: allocating the limit would take longer than reading it.
+            head = file.read(_FIRST_READ)
+            return head if len(head) < _FIRST_READ else head + file.read(_LARGEST + 1 - _FIRST_READ)
     except FileNotFoundError:
         link = path.is_symlink()
-        words = "is a link to a file that is not there" if link else "is no longer there"
-        return Problem(path=shown_as, message=words)
+        message = "is a link to a file that does not exist" if link else "no longer exists"
+        return Problem(path=shown_as, message=message)
     except OSError as error:
-        return Problem(path=shown_as, message=f"cannot be read: {reason(error)}")
+        return Problem(path=shown_as, message=f"cannot be read: {error_text(error)}")
 
 
-def reason(error: OSError) -> str:
-    """Say why the system refused, without the path that is already named."""
+def error_text(error: OSError) -> str:
+    """Return the text of an error without the path, which the message already has."""
     return (error.strerror or type(error).__name__).lower()
 
 
-def find_specs(folder: Path, *, root: Path, leave_out: Container[str]) -> SpecFiles:
-    """List the spec files below a folder, links followed, hidden names skipped.
+def find_specs(folder: Path, *, root: Path, skip: Container[str]) -> SpecFiles:
+    """Return the spec files below a folder; follow links and skip hidden names.
 
-    `leave_out` are absolute paths not to enter or read. A folder below that is a project of
-    its own (it has a `runner.yaml`) is left to itself.
+    `skip` are absolute paths that are neither entered nor read. A folder with a `runner.yaml` of
+    its own is another project and is skipped too.
     """
-    walk = _Walk(root=root, leave_out=leave_out)
+    walk = _FolderWalk(root=root, skip=skip)
     walk.waiting.append((os.fspath(folder), ()))
     while walk.waiting:
         walk.enter(*walk.waiting.pop())
@@ -84,23 +84,23 @@ def find_specs(folder: Path, *, root: Path, leave_out: Container[str]) -> SpecFi
 
 
 @dataclass(slots=True, kw_only=True)
-class _Walk:
-    """A walk without recursion: a path may have more folders than Python has frames."""
+class _FolderWalk:
+    """The state of a search without recursion: Python's stack may be smaller than the depth."""
 
     root: Path
-    leave_out: Container[str]
+    skip: Container[str]
     waiting: list[tuple[str, tuple[_Identity, ...]]] = field(default_factory=list)
     entered: set[_Identity] = field(default_factory=set)
     files: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def enter(self, folder: str, above: tuple[_Identity, ...]) -> None:
-        """Take in one folder, once, by whatever path; `above` are the folders it lies in."""
+        """List one folder unless it was listed before; `above` are the folders that contain it."""
         try:
             status = Path(folder).stat()
             here = (status.st_dev, status.st_ino)
             if here in above:
-                self._problem(folder, "links back to a folder it lies in; remove the link")
+                self._problem(folder, "is a link to a folder that contains it; remove the link")
                 return
             if here in self.entered:
                 return
@@ -108,23 +108,23 @@ class _Walk:
             with os.scandir(folder) as listing:
                 entries = [entry for entry in listing if not entry.name.startswith(".")]
         except OSError as error:
-            self._problem(folder, f"cannot be read: {reason(error)}")
+            self._problem(folder, f"cannot be read: {error_text(error)}")
             return
         if above and any(entry.name == "runner.yaml" for entry in entries):
             return
         entries.sort(key=lambda entry: (entry.is_symlink(), entry.name), reverse=True)
         for entry in entries:
-            if entry.path in self.leave_out:
+            if entry.path in self.skip:
                 continue
             try:
                 is_folder = entry.is_dir()
             except OSError as error:
-                self._problem(entry.path, f"cannot be read: {reason(error)}")
+                self._problem(entry.path, f"cannot be read: {error_text(error)}")
                 continue
             if is_folder:
                 self.waiting.append((entry.path, (*above, here)))
-            elif is_spec(entry.name):
+            elif is_spec_file(entry.name):
                 self.files.append(entry.path)
 
-    def _problem(self, path: str, words: str) -> None:
-        self.problems.append(Problem(path=shown_path(path, self.root), message=words))
+    def _problem(self, path: str, message: str) -> None:
+        self.problems.append(Problem(path=shown_path(path, self.root), message=message))

@@ -1,8 +1,8 @@
-"""The identity of a job's answers: what may be paid for once and must not be paid for again.
+"""The revision of a job: a digest of everything that can change the responses.
 
-Only what can change an answer is in it: the exact requests, whom they are put to, and the
-replicate, by which a person says "ask again". Name, metadata, window, retry policy, output
-place, comments and layout are not, so that editing them costs nothing.
+It covers the requests, the endpoint, the provider and the replicate (a number that the user
+changes to run the same requests again). Name, metadata, completion window, retry policy, output
+folder, comments and layout are not part of it: editing them submits nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from runner.spec.job import Job
 
 
-def canonical(value: object) -> bytes:
-    """Write JSON that is the same for equal values: sorted keys, no spaces, ASCII only.
+def canonical_json(value: object) -> bytes:
+    """Return JSON that is the same for equal values: sorted keys, no spaces, ASCII only.
 
     Raises ValueError for numbers that JSON does not have (NaN, infinities).
     """
@@ -27,13 +27,13 @@ def canonical(value: object) -> bytes:
 
 
 def revision(job: Job, requests_digest: str) -> str:
-    """Return the job's revision, 64 hex digits; `requests_digest` covers the exact requests.
+    """Return the revision of a job, 64 hex digits; `requests_digest` covers the exact requests.
 
-    The recipe may never change: every ledger and every output folder in the world is named
-    by it. A provider that is embedded has no address in it (it is null): its port means nothing.
+    The recipe must never change: ledgers and output folders are named by revisions. The address
+    of an embedded provider is null in it: its port differs from run to run.
     """
     return sha256(
-        canonical(
+        canonical_json(
             {
                 "endpoint": job.endpoint,
                 "requests": requests_digest,

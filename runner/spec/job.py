@@ -1,7 +1,7 @@
-"""What a person asked for: a job, the place it was written at, and all specs of a project.
+"""The desired state: a job, its position in a spec file, and all jobs of a project.
 
-These are values after every check. What could not be understood is beside them as problems,
-so that one bad spec stops only itself.
+All values are validated. The problems of invalid specs are kept next to the valid jobs: an
+invalid spec stops only its own job.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ OPENAI_ENDPOINTS: Final = (
     "/v1/images/edits",
     "/v1/videos",
 )
-"""What OpenAI's Batch API takes requests for (fact sheet, section 1)."""
+"""The endpoints that OpenAI's Batch API accepts (fact sheet, section 1)."""
 
 METADATA_KEY: Final = "runner"
-"""The metadata key that runner finds its own batches by; specs may not use it."""
+"""The metadata key by which runner finds its own batches; specs must not use it."""
 
 
 class DeadlineAction(StrEnum):
-    """What is done about a batch that takes longer than it should."""
+    """What to do about an overdue batch."""
 
     WARN = "warn"
     RESUBMIT = "resubmit"
@@ -44,10 +44,10 @@ class DeadlineAction(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deadline:
-    """When a batch is overdue, and what is done about it.
+    """When a batch is overdue, and what to do about it.
 
-    `after` counts seconds from the batch's creation; None means an hour after the provider
-    should have let it expire.
+    `after` counts seconds from the creation of the batch; None means an hour after the time at
+    which the batch should have expired.
     """
 
     after: int | None = None
@@ -58,10 +58,10 @@ class Deadline:
 class Source:
     """The document a job was read from.
 
-    `path` is as shown to people, relative to the project's root where it lies inside. `line`
-    is where the document's first key stands. `sha256` is the digest of the document's own text
-    in UTF-8, without the `---` lines around it. `positions` maps the dotted path of each key,
-    such as `metadata.project`, to the (line, column) of its value, both counted from 1.
+    `path` is relative to the project's root if the file is inside. `line` is the line of the
+    document's first field. `sha256` is the digest of the document's text in UTF-8, without the
+    `---` lines around it. `positions` maps the dotted path of each field, such as
+    `metadata.project`, to the (line, column) of its value, both counted from 1.
     """
 
     path: str
@@ -69,9 +69,9 @@ class Source:
     sha256: str
     positions: Mapping[str, tuple[int, int]]
 
-    def problem(self, key: str, message: str) -> Problem:
-        """Make a problem at the value of `key`, or at the document where it is not written."""
-        line, column = self.positions.get(key, (self.line, 0))
+    def problem(self, field: str, message: str) -> Problem:
+        """Return a problem at the value of `field`, or at the document if it is not written."""
+        line, column = self.positions.get(field, (self.line, 0))
         return Problem(path=self.path, line=line, column=column, message=message)
 
 
@@ -79,12 +79,12 @@ class Source:
 class Job:
     """One validated spec.
 
-    `input` is absolute and existed as a regular file when the spec was read; `input_shown` is
-    as the person wrote it. `attempts` counts submissions of a request, the first included.
-    `output` is the folder for the results, relative to the project's root, or None for
-    `<outputs>/<name>`. `canary` is how many requests of each model are asked before the others,
-    or None; `keep_remote` whether the provider may keep the files of a job whose results are
-    here. `document` is the text of the spec, comments included, for the record.
+    `input` is absolute and was a regular file when the spec was read; `input_shown` is the path
+    as the user wrote it. `attempts` is the largest number of submissions of a request, the first
+    included. `output` is the folder for the results, relative to the project's root, or None for
+    `<outputs>/<name>`. `canary` is the number of requests of each model that are submitted before
+    the others, or None. `keep_remote` is False if the provider's files are deleted once the
+    results are collected. `document` is the text of the spec, comments included, for `run.json`.
     """
 
     name: str
@@ -106,13 +106,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Specs:
-    """Everything the specs of a project say.
+    """The jobs of a project and the problems of its specs.
 
-    `jobs` are all good ones, in the order of path and document; `selected` those that the
-    command asked for, in the same order. `problems` are those of the selected documents.
-    `complete` says that every spec of the project could be understood: only then does the
-    absence of a name mean that its job is gone. `gone` are selected names that no spec has, of
-    jobs that are known from elsewhere.
+    `jobs` are all valid jobs, in the order of path and document; `selected` are those that the
+    command names, in the same order. `problems` are those of the selected documents. `complete`
+    is True if every spec of the project is valid: only then does a missing name mean that the job
+    was removed. `gone` are selected names of recorded jobs that have no spec any more.
     """
 
     jobs: tuple[Job, ...]

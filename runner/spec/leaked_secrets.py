@@ -1,18 +1,19 @@
-"""Keys and secret URLs that are written in `runner.yaml`, where none belongs.
+"""Find API keys and secret URLs that are written in `runner.yaml`.
 
-What is found is named by its place and shown in no message, whoever has quoted it.
+Each is reported by its position, and no message quotes it.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import Problem
+from runner.errors import Problem, limit_problems
 from runner.spec.project import PROJECT_FILE
 from runner.spec.yaml.scalars import shown
-from runner.spec.yaml.tree import ScalarNode, SequenceNode, dotted
+from runner.spec.yaml.tree import ScalarNode, SequenceNode, dotted_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,125 +21,127 @@ if TYPE_CHECKING:
     from runner.spec.yaml.tree import KeyNode, Node, Path
 
 
-_PLACES: Final = ("api_key_env", "api_key_file", "api_key_command")
-_ELSEWHERE: Final = (
-    "a key is never written in runner.yaml; name its variable in api_key_env, a file of mode 0600"
-    " in api_key_file, or a command that prints it in api_key_command"
+_KEY_FIELDS: Final = ("api_key_env", "api_key_file", "api_key_command")
+_KEY_MESSAGE: Final = (
+    "an API key must not be written in runner.yaml; name its variable in api_key_env, a file of"
+    " mode 0600 in api_key_file, or a command that prints it in api_key_command"
 )
-_URL_ELSEWHERE: Final = (
-    "whoever has this URL can write there, so it is never written in runner.yaml; name its variable"
-    " in {0}_env, or a file of mode 0600 that holds it in {0}_file"
+_URL_MESSAGE: Final = (
+    "this URL is a secret and must not be written in runner.yaml; name its variable in {0}_env, or"
+    " a file of mode 0600 that contains it in {0}_file"
 )
-_NAMES_OF_URLS: Final[Mapping[tuple[str, ...], frozenset[str]]] = {
+_URL_FIELDS: Final[Mapping[tuple[str, ...], frozenset[str]]] = {
     ("notify",): frozenset({"webhook", "apprise", "url"}),
     ("ping",): frozenset({"url"}),
 }
-NAMES_OF_KEYS: Final = re.compile(
+SECRET_NAMES: Final = re.compile(
     r"(^|[_-])(api)?(keys?|tokens?|secrets?|pass(word|wd|phrase)?|credentials?|auth|authorization"
     r"|bearer|headers?)($|[_-])",
     re.IGNORECASE,
 )
-LOOKS_LIKE_A_KEY: Final = re.compile(
+SECRET_PATTERN: Final = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk|gsk|xai|hf|key)[-_][A-Za-z0-9_-]{16,}|eyJ[\w-]{8,}\.[\w.-]{8,}"
     r"|hooks\.slack\.com/\w+/\S+|discord(?:app)?\.com/api/webhooks/\S+|hc-ping\.com/\S+)"
 )
-"""How the keys of providers begin, JSON Web Tokens (RFC 7519), and URLs that are keys."""
+"""Prefixes of API keys, JSON Web Tokens (RFC 7519), and URLs that are secrets."""
 
 
-def report_leaked_secrets(root: Node, problems: list[Problem]) -> list[Problem]:
-    """Add a problem for each key that is written in `runner.yaml`, and let none repeat it.
+def report_leaked_secrets(root: Node, problems: list[Problem]) -> tuple[Problem, ...]:
+    """Add a problem for each secret in `runner.yaml`, limit all problems, and mask the secrets.
 
-    A key is what has the name of one where no name but the known ones is good, and whatever
-    looks like one anywhere.
+    A secret is the value of an unknown field that is named like a secret, and any text that has
+    the form of one.
     """
-    said: list[Problem] = []
+    found: list[Problem] = []
     hidden: list[str] = []
     unread: list[KeyNode | Node] = []
-    for path, place, node in _written_keys(root, ()):
-        hidden += [str(step) for step in path if not _shows(step)]
+    for path, place, node in _secrets(root, ()):
+        hidden += [str(step) for step in path if not _may_be_shown(step)]
         if node is None:
             unread.append(place)
         else:
             hidden += _texts(node)
-        where = dotted(tuple(step if _shows(step) else "***" for step in path))
-        said.append(
+        where = dotted_path(tuple(step if _may_be_shown(step) else "***" for step in path))
+        found.append(
             Problem(
                 path=PROJECT_FILE,
                 line=place.line,
                 column=place.column,
-                message=f"{shown(where)}: {_elsewhere(path)}",
+                message=f"{shown(where)}: {_message(path)}",
             )
         )
-    ours = {(problem.line, problem.column) for problem in said}
+    ours = {(problem.line, problem.column) for problem in found}
+    # The problem about a value that cannot be read quotes the value.
+    unread_lines = defaultdict(list)
+    for place in unread:
+        unread_lines[place.line].append(place.column)
     for problem in problems:
         line, column = problem.line, problem.column
-        if problem.path == PROJECT_FILE and (
-            (line, column) in ours
-            # What cannot be read as a value was quoted by whoever could not read it.
-            or any(line == place.line and column > place.column for place in unread)
+        if problem.path != PROJECT_FILE or not (
+            (line, column) in ours or any(column > start for start in unread_lines.get(line, ()))
         ):
-            continue
+            found.append(problem)
+    hidden_texts = sorted({text for text in hidden if text}, key=len, reverse=True)
+    shown_problems: list[Problem] = []
+    # Limited first: each text is searched for in each message.
+    for problem in limit_problems(found):
         message = problem.message
-        for text in sorted(filter(None, hidden), key=len, reverse=True):
+        for text in hidden_texts:
             message = message.replace(text, "***")
-        said.append(replace(problem, message=message))
-    return said
+        shown_problems.append(replace(problem, message=message))
+    return tuple(shown_problems)
 
 
-def _written_keys(node: Node, path: Path) -> Iterator[tuple[Path, KeyNode | Node, Node | None]]:
-    """Yield the path, place and value of whatever is a key by its name or by its looks."""
+def _secrets(node: Node, path: Path) -> Iterator[tuple[Path, KeyNode | Node, Node | None]]:
+    """Yield the path, position and value of each secret, found by its name or its form."""
     if isinstance(node, ScalarNode):
-        if _looks_like_a_key(node.text):
+        if _looks_secret(node.text):
             yield path, node, node
     elif isinstance(node, SequenceNode):
         for number, item in enumerate(node.items):
-            yield from _written_keys(item, (*path, number))
+            yield from _secrets(item, (*path, number))
     else:
         for name, key in node.keys.items():
             value = node.values.get(name)
-            if (
-                _looks_like_a_key(name)
-                or name in _names_of_urls(path)
-                or _is_named_like_a_key(name, path)
-            ):
+            if _looks_secret(name) or name in _url_fields(path) or _has_secret_name(name, path):
                 yield (*path, name), key, value
             elif value is not None:
-                yield from _written_keys(value, (*path, name))
+                yield from _secrets(value, (*path, name))
 
 
-def _names_of_urls(above: Path) -> frozenset[str]:
-    """Return under which names people write a URL where only its place belongs."""
+def _url_fields(above: Path) -> frozenset[str]:
+    """Return the names below which a URL may be written by mistake."""
     named = tuple(step for step in above if isinstance(step, str))
-    return _NAMES_OF_URLS.get(named, frozenset())
+    return _URL_FIELDS.get(named, frozenset())
 
 
-def _elsewhere(path: Path) -> str:
-    """Say where a secret belongs that was written at a path."""
+def _message(path: Path) -> str:
+    """Return the message about a secret at a path."""
     if path[:1] == ("ping",):
-        return _URL_ELSEWHERE.format("url")
+        return _URL_MESSAGE.format("url")
     if path[:1] == ("notify",):
-        return _URL_ELSEWHERE.format("apprise" if path[-1] == "apprise" else "webhook")
-    return _ELSEWHERE
+        return _URL_MESSAGE.format("apprise" if path[-1] == "apprise" else "webhook")
+    return _KEY_MESSAGE
 
 
-def _is_named_like_a_key(name: str, above: Path) -> bool:
-    """Whether an unknown name, at a place where not every name is good, is that of a key."""
-    from runner.spec.schema import CONFIG_KEYS
+def _has_secret_name(name: str, above: Path) -> bool:
+    """Return whether an unknown field is named like a secret and is not a misspelt known field."""
+    from runner.spec.schema import CONFIG_FIELDS
     from runner.spec.validation_errors import did_you_mean
 
-    known = CONFIG_KEYS.get(above) or CONFIG_KEYS.get((*above[:-1], "*"))
-    if known is None or name in known or not NAMES_OF_KEYS.search(name):
+    known = CONFIG_FIELDS.get(above) or CONFIG_FIELDS.get((*above[:-1], "*"))
+    if known is None or name in known or not SECRET_NAMES.search(name):
         return False
     meant = did_you_mean(name, known)
-    return meant is None or (meant in _PLACES and not name.startswith("api_key_"))
+    return meant is None or (meant in _KEY_FIELDS and not name.startswith("api_key_"))
 
 
-def _looks_like_a_key(text: str) -> bool:
-    return LOOKS_LIKE_A_KEY.search(text) is not None
+def _looks_secret(text: str) -> bool:
+    return SECRET_PATTERN.search(text) is not None
 
 
-def _shows(step: str | int) -> bool:
-    return isinstance(step, int) or not _looks_like_a_key(step)
+def _may_be_shown(step: str | int) -> bool:
+    return isinstance(step, int) or not _looks_secret(step)
 
 
 def _texts(node: Node) -> list[str]:

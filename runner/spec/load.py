@@ -1,7 +1,7 @@
-"""Reading the specs of a project, and choosing among them what a command is about.
+"""Load the specs of a project and select the jobs that a command names.
 
-Every command reads all specs, whatever it was asked for: whether a name is taken twice, and
-whether a job is gone or only not selected, can be told from the whole alone.
+Every command reads all specs, also when it names some jobs only: duplicate names and removed jobs
+can be found only with all of them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import Problem, UsageError
+from runner.errors import Problem, UsageError, limit_problems
 from runner.spec.discovery import SUFFIXES, find_specs, read_file, shown_path
 from runner.spec.job import Specs
 from runner.spec.validate import validate
-from runner.spec.validation_errors import did_you_mean, remedy
+from runner.spec.validation_errors import did_you_mean, suggest_value
 from runner.spec.yaml.documents import read_documents
 from runner.spec.yaml.scalars import shown
 
@@ -42,49 +42,50 @@ def load_specs(
     """Read all specs of the project and select those that `selectors` name (all if none).
 
     A selector is a spec file, a folder, a job name, or a pattern of names: `*`, `?` and `[...]`
-    as in a shell. Paths are tried from `start` (default: the current folder), then from the
-    project's root. A path that exists wins over a name, unless it has neither slash nor suffix
-    and a job is called so. A file or folder outside the specs folder is read too, and belongs to
-    the project for this call. `known` are names of jobs that may have no spec any more; those
-    that have none and are selected come back as `gone`.
+    as in a shell. Paths are relative to `start` (default: the current folder) or else to the
+    project's root. An existing path takes precedence over a name, unless it has neither a slash
+    nor a suffix and a job has that name. A file or folder outside the specs folder is read too and
+    belongs to the project during this call. `known` are names of recorded jobs; those that are
+    selected and have no spec any more are returned as `gone`.
 
-    What is wrong with specs comes back as values. Raises UsageError for a selector that matches
-    nothing, and without selectors where there is no specs folder.
+    Problems of specs are returned. Raises UsageError for a selector that matches nothing, and if
+    there are neither selectors nor a specs folder.
     """
-    there = os.path.exists(project.specs)  # noqa: PTH110 - Path.exists() raises for odd names
-    if not there and not selectors:
+    has_folder = os.path.exists(project.specs)  # noqa: PTH110 - Path.exists() raises for invalid names
+    if not has_folder and not selectors:
         raise UsageError(
             f"no specs: there is no folder {shown_path(project.specs, project.root)} in"
-            f" {project.root}; `runner init` makes a project that runs at once"
+            f" {project.root}; `runner init` creates a project that can run immediately"
         )
-    reading = _Reading(project=project)
-    if there:
-        reading.problems += reading.read_folder(project.specs)[1]
-    of_project = list(reading.entries)
-    gone = frozenset(known).difference(entry.handle for entry in reading.entries)
+    reader = _SpecReader(project=project)
+    if has_folder:
+        reader.problems += reader.read_folder(project.specs)[1]
+    of_project = list(reader.entries)
+    gone = frozenset(known).difference(entry.handle for entry in reader.entries)
     selected, named, problems = _select(
-        reading, selectors, Path.cwd() if start is None else start, gone
+        reader, selectors, Path.cwd() if start is None else start, gone
     )
-    entries = sorted(reading.entries, key=lambda entry: entry.order)
+    entries = sorted(reader.entries, key=lambda entry: entry.order)
     _refuse_shared_names(entries)
     _refuse_shared_outputs(entries, project)
     for entry in selected:
         problems += entry.problems
+    complete = has_folder and not reader.problems
     return Specs(
         jobs=tuple(entry.job for entry in entries if entry.job),
         selected=tuple(entry.job for entry in entries if entry.job and entry in selected),
-        problems=tuple(sorted(problems)),
-        complete=there and not reading.problems and not any(entry.problems for entry in of_project),
+        problems=limit_problems(problems),
+        complete=complete and not any(entry.problems for entry in of_project),
         gone=tuple(sorted(named)),
     )
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class _Entry:
-    """One document on its way to a job, or a file that has none.
+class _SpecEntry:
+    """One document of a spec file, or a file without documents.
 
-    `handle` is what it can be selected by: its name, or the file's stem where the name could
-    not be read. `place` is the (line, column) of its name.
+    `handle` selects it: its name, or the file's stem if the name could not be read. `place` is
+    the (line, column) of its name.
     """
 
     order: tuple[str, int]
@@ -98,42 +99,42 @@ class _Entry:
     def path(self) -> str:
         return self.order[0]
 
-    def refuse(self, words: str, place: tuple[int, int]) -> None:
-        """Take the job away and say why."""
+    def refuse(self, message: str, place: tuple[int, int]) -> None:
+        """Remove the job and add a problem."""
         line, column = place
-        self.problems.append(Problem(path=self.path, line=line, column=column, message=words))
+        self.problems.append(Problem(path=self.path, line=line, column=column, message=message))
         self.job = None
 
 
 @dataclass(slots=True, kw_only=True)
-class _Reading:
-    """The spec files read so far, by real path: no file is read twice."""
+class _SpecReader:
+    """The spec files read so far, by real path: a file is read once."""
 
     project: Project
-    files: dict[str, list[_Entry]] = field(default_factory=dict)
+    files: dict[str, list[_SpecEntry]] = field(default_factory=dict)
     folders: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     @property
-    def entries(self) -> Iterable[_Entry]:
+    def entries(self) -> Iterable[_SpecEntry]:
         return (entry for file in self.files.values() for entry in file)
 
-    def read_folder(self, folder: Path) -> tuple[list[_Entry], tuple[Problem, ...]]:
-        """Read every spec file below a folder; returns their entries and the walk's problems."""
+    def read_folder(self, folder: Path) -> tuple[list[_SpecEntry], tuple[Problem, ...]]:
+        """Read the spec files below a folder; return their entries and the search problems."""
         project = self.project
-        leave_out = {os.fspath(project.outputs), os.fspath(project.config_file or "")}
-        found = find_specs(folder, root=project.root, leave_out=leave_out)
+        skip = {os.fspath(project.outputs), os.fspath(project.config_file or "")}
+        found = find_specs(folder, root=project.root, skip=skip)
         return [entry for path in found.files for entry in self.read_file(path)], found.problems
 
-    def read_file(self, path: str) -> list[_Entry]:
-        """Read one spec file, or find it read already."""
+    def read_file(self, path: str) -> list[_SpecEntry]:
+        """Return the entries of a spec file; read it on the first call only."""
         real = self._real(path)
         if real not in self.files:
             self.files[real] = self._read(path)
         return self.files[real]
 
     def _real(self, path: str) -> str:
-        """Return the path without links; each folder is looked up once, not once a file."""
+        """Return the path without symbolic links; each folder is resolved once."""
         if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink() is slower
             return os.path.realpath(path)
         folder, name = os.path.split(path)
@@ -141,23 +142,23 @@ class _Reading:
             self.folders[folder] = os.path.realpath(folder)
         return os.path.join(self.folders[folder], name)  # noqa: PTH118 - as above
 
-    def _read(self, path: str) -> list[_Entry]:
+    def _read(self, path: str) -> list[_SpecEntry]:
         shown_as = shown_path(path, self.project.root)
         file = Path(path)
         stem = file.name.rpartition(".")[0]
         data = read_file(file, shown_as)
         if isinstance(data, Problem):
-            return [_nothing(shown_as, stem, data)]
-        documents, problems = read_documents(data, shown_as, remedy=remedy)
+            return [_entry_without_document(shown_as, stem, data)]
+        documents, problems = read_documents(data, shown_as, suggest=suggest_value)
         if not documents:
-            empty = Problem(path=shown_as, message="holds no job; write one, or remove the file")
-            return [_nothing(shown_as, stem, *(problems or (empty,)))]
+            empty = Problem(path=shown_as, message="contains no job; write one, or remove the file")
+            return [_entry_without_document(shown_as, stem, *(problems or (empty,)))]
         alone = len(documents) == 1
         entries = []
         for index, document in enumerate(documents):
             checked = validate(document, self.project, stem=stem if alone else None)
             entries.append(
-                _Entry(
+                _SpecEntry(
                     order=(shown_as, index),
                     handle=checked.name or stem,
                     name=checked.name,
@@ -169,94 +170,94 @@ class _Reading:
         return entries
 
 
-def _nothing(path: str, stem: str, *problems: Problem) -> _Entry:
-    return _Entry(
+def _entry_without_document(path: str, stem: str, *problems: Problem) -> _SpecEntry:
+    return _SpecEntry(
         order=(path, 0), handle=stem, name=None, place=(0, 0), job=None, problems=list(problems)
     )
 
 
 def _select(
-    reading: _Reading, selectors: Sequence[str], start: Path, gone: frozenset[str]
-) -> tuple[set[_Entry], frozenset[str], list[Problem]]:
-    """Return what the selectors name: entries, names of `gone`; and the problems of folders."""
+    reader: _SpecReader, selectors: Sequence[str], start: Path, gone: frozenset[str]
+) -> tuple[set[_SpecEntry], frozenset[str], list[Problem]]:
+    """Return the selected entries, the selected names of `gone`, and the problems of folders."""
     if not selectors:
-        return set(reading.entries), gone, list(reading.problems)
-    selected: set[_Entry] = set()
+        return set(reader.entries), gone, list(reader.problems)
+    selected: set[_SpecEntry] = set()
     problems: list[Problem] = []
-    handles = {entry.handle for entry in reading.entries} | gone
+    handles = {entry.handle for entry in reader.entries} | gone
     names = []
     for selector in selectors:
         bare = "/" not in selector and not Path(selector).suffix
-        path = None if bare and selector in handles else _existing(selector, start, reading)
+        path = None if bare and selector in handles else _find_path(selector, start, reader)
         if path is None:
             names.append(selector)
         elif path.is_dir():
-            entries, found = reading.read_folder(path)
+            entries, found = reader.read_folder(path)
             if not entries and not found:
                 raise UsageError(f"no specs in the folder {shown(selector)} (*.yaml, *.yml)")
             selected.update(entries)
             problems += found
         else:
-            _only_specs(selector, path, reading.project)
-            selected.update(reading.read_file(os.fspath(path)))
+            _require_spec_file(selector, path, reader.project)
+            selected.update(reader.read_file(os.fspath(path)))
     named: set[str] = set()
     for name in names:
-        fits = _fitting(name)
-        matching = [entry for entry in reading.entries if fits(entry.handle)]
+        fits = _matcher(name)
+        matching = [entry for entry in reader.entries if fits(entry.handle)]
         without = {one for one in gone if fits(one)}
         if not matching and not without:
-            raise UsageError(_no_match(name, reading, gone))
+            raise UsageError(_no_match(name, reader, gone))
         selected.update(matching)
         named |= without
     return selected, frozenset(named), problems
 
 
-def _fitting(selector: str) -> Callable[[str], bool]:
-    """Return what tells whether a name fits a selector; no name holds a sign of a pattern."""
+def _matcher(selector: str) -> Callable[[str], bool]:
+    """Return the test whether a name matches a selector; names contain no `*`, `?` or `[`."""
     if not _PATTERN_SIGNS.intersection(selector):
         return selector.__eq__
     pattern = re.compile(fnmatch.translate(selector))
     return lambda name: pattern.fullmatch(name) is not None
 
 
-def _existing(selector: str, start: Path, reading: _Reading) -> Path | None:
-    for base in (start, reading.project.root):
-        # os.path: Path.resolve() follows links, and Path.exists() raises for odd names.
+def _find_path(selector: str, start: Path, reader: _SpecReader) -> Path | None:
+    for base in (start, reader.project.root):
+        # os.path: Path.resolve() follows links, and Path.exists() raises for invalid names.
         path = os.path.abspath(base / selector)  # noqa: PTH100
         if selector and os.path.exists(path):  # noqa: PTH110
             return Path(path)
     return None
 
 
-def _only_specs(selector: str, path: Path, project: Project) -> None:
-    """Raise UsageError for a file that is no spec by its name: data, or `runner.yaml`."""
+def _require_spec_file(selector: str, path: Path, project: Project) -> None:
+    """Raise UsageError for a file that is not a spec by its name: data, or `runner.yaml`."""
     if path == project.config_file:
-        raise UsageError(f"{shown(selector)} is the project's own file, not a spec")
+        raise UsageError(f"{shown(selector)} is the project file, not a spec")
     if path.suffix not in SUFFIXES:
-        raise UsageError(f"{shown(selector)} is no spec: those end in .yaml or .yml")
+        raise UsageError(f"{shown(selector)} is not a spec: specs end in .yaml or .yml")
 
 
-def _no_match(selector: str, reading: _Reading, gone: Iterable[str]) -> str:
-    said = shown(selector, 200)
+def _no_match(selector: str, reader: _SpecReader, gone: Iterable[str]) -> str:
+    selector_shown = shown(selector, 200)
     if "/" in selector or selector.endswith(SUFFIXES):
-        return f"no such file or folder: {said}"
-    names = sorted({entry.name for entry in reading.entries if entry.name} | set(gone))
+        return f"no such file or folder: {selector_shown}"
+    names = sorted({entry.name for entry in reader.entries if entry.name} | set(gone))
     if _PATTERN_SIGNS.intersection(selector):
-        text = f'no job has a name that fits "{said}"'
+        text = f'no job name matches "{selector_shown}"'
     else:
-        text = f'no job, file or folder is called "{said}"'
+        text = f'no job, file or folder is called "{selector_shown}"'
     if guess := did_you_mean(selector, names):
         text += f'; did you mean "{guess}"?'
     elif names:
         more = ", ..." if len(names) > _NAMES_SHOWN else ""
         text += f"; jobs: {', '.join(names[:_NAMES_SHOWN])}{more}"
-    if any(entry.problems for entry in reading.entries) or reading.problems:
+    if any(entry.problems for entry in reader.entries) or reader.problems:
         text += " (some specs have problems: `runner validate` shows them)"
     return text
 
 
-def _refuse_shared_names(entries: Sequence[_Entry]) -> None:
-    """Refuse every job whose name another has: nobody can tell which of them is meant."""
+def _refuse_shared_names(entries: Sequence[_SpecEntry]) -> None:
+    """Refuse all jobs that share a name: a name must identify one job."""
     named = defaultdict(list)
     for entry in entries:
         if entry.name:
@@ -266,15 +267,19 @@ def _refuse_shared_names(entries: Sequence[_Entry]) -> None:
         if not others:
             continue
         second = others[0]
-        words = f'name: "{name}" is also the name of the job at {_at(second)}; rename one of them'
+        words = (
+            f'name: "{name}" is also the name of the job at {_location(second)}; rename one of them'
+        )
         first.refuse(words, first.place)
         for other in others:
-            words = f'name: "{name}" is already the name of the job at {_at(first)}; rename one'
+            words = (
+                f'name: "{name}" is already the name of the job at {_location(first)}; rename one'
+            )
             other.refuse(f"{words} of them", other.place)
 
 
-def _refuse_shared_outputs(entries: Sequence[_Entry], project: Project) -> None:
-    """Refuse an `output` that another job's results go to, or that holds the specs."""
+def _refuse_shared_outputs(entries: Sequence[_SpecEntry], project: Project) -> None:
+    """Refuse an `output` that is the folder of another job's results or of the specs."""
     taken = {os.fspath(project.outputs / entry.name): entry for entry in entries if entry.name}
     for entry in entries:
         job = entry.job
@@ -283,13 +288,15 @@ def _refuse_shared_outputs(entries: Sequence[_Entry], project: Project) -> None:
         folder = os.fspath(project.root / job.output)
         owner = taken.setdefault(folder, entry)
         if folder == os.fspath(project.specs):
-            words = f'output: "{job.output}" holds the specs; write another folder'
+            words = f'output: "{job.output}" is the folder of the specs; write another folder'
         elif owner is not entry:
-            words = f'output: the results of the job at {_at(owner)} go to "{job.output}" already'
+            words = (
+                f'output: the results of the job at {_location(owner)} go to "{job.output}" already'
+            )
         else:
             continue
         entry.refuse(words, job.source.positions["output"])
 
 
-def _at(entry: _Entry) -> str:
+def _location(entry: _SpecEntry) -> str:
     return f"{entry.path}:{entry.place[0]}"

@@ -1,8 +1,8 @@
-"""Who is told of what has changed: the `notify`, `ping` and `metrics` of `runner.yaml`.
+"""The hooks and the ping of a project: the fields `notify` and `ping` of `runner.yaml`.
 
-The address of a webhook, of a chat or of a check that is pinged is a secret: whoever has it can
-write there. So it is treated as a key is: the project says in which variable or private file it
-stands, and it is a `Secret` from the moment it is read.
+The URL of a webhook, a chat or a ping is a secret: it allows anyone to write there. So it is
+treated like an API key: the project names the variable or private file that contains it, and it
+is wrapped in `Secret` when it is read.
 """
 
 from __future__ import annotations
@@ -27,20 +27,21 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal[
     "succeeded", "partial", "failed", "cancelled", "overdue", "trouble", "recovered"
 ]
-"""What can be told of: how a job has ended, a batch that takes too long, trouble and its end."""
+"""Kinds of messages: the end of a job, an overdue batch, a problem and its end."""
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
-EXAMPLE: Final = "[mail, -s, runner, you@example.org]"
-"""A command, as messages show one."""
+EXAMPLE_COMMAND: Final = "[mail, -s, runner, you@example.org]"
+"""A command for error messages."""
 
-_WAYS: Final = ("command", "webhook_env", "webhook_file", "apprise_env", "apprise_file")
+_CHANNEL_FIELDS: Final = ("command", "webhook_env", "webhook_file", "apprise_env", "apprise_file")
+_NOT_A_PATH: Final = "is not a path; write the path of a file that contains the URL"
 _ID_DIGITS: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where a secret URL is to be found: a variable, or a file that only its owner can read."""
+    """The source of a secret URL: a variable, or a file that only its owner can read."""
 
     variable: str | None = None
     file: Path | None = None
@@ -49,15 +50,15 @@ class Address:
         return self.variable or str(self.file)
 
     def read(self, environ: Mapping[str, str]) -> Secret:
-        """Return the URL; raises NotDelivered where there is none."""
-        from runner.spec.credentials import read_private
+        """Return the URL. Raises NotDelivered if there is none."""
+        from runner.spec.credentials import read_secret_file
 
         if self.file is None:
             value = environ.get(self.variable or "", "").strip()
             if not value:
                 raise NotDelivered(f"{self} is not set")
             return Secret(value)
-        found = read_private(self.file)
+        found = read_secret_file(self.file)
         if isinstance(found, str):
             raise NotDelivered(f"{self} {found}")
         return found
@@ -65,19 +66,19 @@ class Address:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandChannel:
-    """A program that is run, without a shell, in `folder`."""
+    """A program that is run in `folder`, without a shell."""
 
     arguments: tuple[str, ...]
     folder: Path
 
     def __str__(self) -> str:
-        """Name the program alone: an argument may be what should not be shown."""
+        """Return the name of the program only: an argument may be a secret."""
         return f"command {Path(self.arguments[0]).name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookChannel:
-    """A URL that takes messages as JSON."""
+    """A URL that receives messages as JSON."""
 
     address: Address
 
@@ -87,7 +88,7 @@ class WebhookChannel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatChannel:
-    """An address of the extra `notify`: e-mail, or one of the chats that apprise knows."""
+    """A URL for apprise (extra `notify`): e-mail, or a chat service."""
 
     address: Address
 
@@ -100,28 +101,28 @@ Channel: TypeAlias = CommandChannel | WebhookChannel | ChatChannel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hook:
-    """Somebody who is told: of what, and which way.
+    """A channel, and the messages that are sent to it.
 
-    `when` holds some of `KINDS`. `jobs` is a pattern that the names of jobs must match, None for
-    all; what concerns no job in particular is told all the same.
+    `when` lists some of `KINDS`. `jobs` is a pattern for the names of jobs, None for all jobs;
+    messages that concern no particular job are sent in either case.
     """
 
-    way: Channel
+    channel: Channel
     when: tuple[Kind, ...] = KINDS
     jobs: str | None = None
 
     def __str__(self) -> str:
-        return str(self.way)
+        return str(self.channel)
 
     @property
     def id(self) -> str:
-        """What the ledger knows it by: another way, kind or pattern is another hook."""
-        told = json.dumps([_target(self.way), sorted(self.when), self.jobs])
-        return sha256(told.encode()).hexdigest()[:_ID_DIGITS]
+        """The identity of the hook in the ledger: it changes with channel, kinds and pattern."""
+        content = json.dumps([_identity(self.channel), sorted(self.when), self.jobs])
+        return sha256(content.encode()).hexdigest()[:_ID_DIGITS]
 
 
-def _target(way: Channel) -> list[str]:
-    match way:
+def _identity(channel: Channel) -> list[str]:
+    match channel:
         case CommandChannel(arguments=arguments):
             return ["command", *arguments]
         case WebhookChannel(address=address):
@@ -129,82 +130,82 @@ def _target(way: Channel) -> list[str]:
         case ChatChannel(address=address):
             return ["apprise", str(address)]
         case _:
-            assert_never(way)
+            assert_never(channel)
 
 
 AddProblem: TypeAlias = "Callable[[tree.Path, str], None]"
 
 
-def read_hooks(root: Path, shapes: list[HookSchema], complain: AddProblem) -> tuple[Hook, ...]:
-    """Make the hooks of a project; what is wrong with one is told at its path."""
+def read_hooks(root: Path, entries: list[HookSchema], add_problem: AddProblem) -> tuple[Hook, ...]:
+    """Return the hooks of a project; report the problems of each to `add_problem`."""
     hooks: dict[str, Hook] = {}
-    for number, shape in enumerate(shapes):
+    for number, entry in enumerate(entries):
         here = ("notify", number)
-        ways = [name for name in _WAYS if getattr(shape, name) is not None]
-        if len(ways) != 1:
-            found = f"{ways[0]} and {ways[1]}" if ways else "none"
-            complain(here, f"needs exactly one of {', '.join(_WAYS)}; found {found}")
+        given = [name for name in _CHANNEL_FIELDS if getattr(entry, name) is not None]
+        if len(given) != 1:
+            found = f"{given[0]} and {given[1]}" if given else "none"
+            add_problem(here, f"needs exactly one of {', '.join(_CHANNEL_FIELDS)}; found {found}")
             continue
-        name = ways[0]
-        if name.endswith("_file") and "://" in getattr(shape, name):
-            complain((*here, name), "is no path; write the path of a file that holds the URL")
+        name = given[0]
+        if name.endswith("_file") and "://" in getattr(entry, name):
+            add_problem((*here, name), _NOT_A_PATH)
             continue
         try:
             hook = Hook(
-                way=_way(root, name, shape),
-                when=KINDS if shape.when is None else tuple(shape.when),
-                jobs=shape.jobs,
+                channel=_channel(root, name, entry),
+                when=KINDS if entry.when is None else tuple(entry.when),
+                jobs=entry.jobs,
             )
         except (ValueError, RuntimeError) as error:
-            complain((*here, name), str(error))
+            add_problem((*here, name), str(error))
             continue
         if hook.id in hooks:
-            complain(here, "says the same as another one before it; remove one of them")
+            add_problem(here, "is the same as an earlier one; remove one of them")
         hooks[hook.id] = hook
     return tuple(hooks.values())
 
 
-def read_ping(root: Path, shape: PingSchema, complain: AddProblem) -> Address | None:
-    """Say where the URL of the check is; what is wrong is told at its path."""
-    if (shape.url_env is None) == (shape.url_file is None):
-        found = "none" if shape.url_env is None else "both"
-        complain(("ping",), f"needs exactly one of url_env, url_file; found {found}")
+def read_ping(root: Path, entry: PingSchema, add_problem: AddProblem) -> Address | None:
+    """Return the source of the URL to ping; report problems to `add_problem`."""
+    if (entry.url_env is None) == (entry.url_file is None):
+        found = "none" if entry.url_env is None else "both"
+        add_problem(("ping",), f"needs exactly one of url_env, url_file; found {found}")
         return None
-    if shape.url_file is not None and "://" in shape.url_file:
-        complain(("ping", "url_file"), "is no path; write the path of a file that holds the URL")
+    if entry.url_file is not None and "://" in entry.url_file:
+        add_problem(("ping", "url_file"), _NOT_A_PATH)
         return None
     try:
-        return _address(root, shape.url_env, shape.url_file)
+        return _address(root, entry.url_env, entry.url_file)
     except RuntimeError as error:
-        complain(("ping", "url_file"), str(error))
+        add_problem(("ping", "url_file"), str(error))
         return None
 
 
-def _way(root: Path, name: str, shape: HookSchema) -> Channel:
-    """Return the way that is named; raises ValueError or RuntimeError about its value."""
-    if shape.command is not None:
-        return CommandChannel(arguments=arguments(shape.command, EXAMPLE), folder=root)
+def _channel(root: Path, name: str, entry: HookSchema) -> Channel:
+    """Return the channel of a hook. Raises ValueError or RuntimeError about its value."""
+    if entry.command is not None:
+        return CommandChannel(arguments=arguments(entry.command, EXAMPLE_COMMAND), folder=root)
     if name.startswith("webhook"):
-        return WebhookChannel(address=_address(root, shape.webhook_env, shape.webhook_file))
-    return ChatChannel(address=_address(root, shape.apprise_env, shape.apprise_file))
+        return WebhookChannel(address=_address(root, entry.webhook_env, entry.webhook_file))
+    return ChatChannel(address=_address(root, entry.apprise_env, entry.apprise_file))
 
 
 def _address(root: Path, variable: str | None, file: str | None) -> Address:
-    """Return where a URL stands; raises RuntimeError for the home of nobody."""
+    """Return the source of a URL. Raises RuntimeError for the home folder of an unknown user."""
     if file is None:
         return Address(variable=variable)
     return Address(file=root / Path(file).expanduser())
 
 
 def arguments(command: str | list[str], example: str) -> tuple[str, ...]:
-    """Split a command as a shell would, which then is not asked; a list is split already.
+    """Split a command into arguments as a shell does; a list is split already.
 
-    Raises ValueError, without the text.
+    Raises ValueError with a message that does not quote the command.
     """
     try:
         words = shlex.split(command) if isinstance(command, str) else command
     except ValueError:
         words = []
     if not words:
-        raise ValueError(f"is no command; write a list of arguments, such as {example}")
+        raise ValueError(f"is not a command; write a list of arguments, such as {example}")
     return tuple(words)

@@ -1,11 +1,11 @@
-"""A project: where its files lie and which providers it may ask.
+"""A project: its files and folders, its providers, and the sources of their API keys.
 
-The folder with `runner.yaml` is the project; without that file the current folder is one, and
-everything has a default, so that a spec, an input and `OPENAI_API_KEY` are enough to begin.
+The folder with `runner.yaml` is the project. Without that file the current folder is the project
+and every setting has its default: a spec, an input and `OPENAI_API_KEY` are enough to begin.
 
-A key is never part of a project. A provider knows where its key is to be found (the *name* of a
-variable, a file, a command), and the key is wrapped in `Secret` from the moment it is read, so
-that no message, repr or log can show it by accident.
+A project contains no API key. A provider has the source of its key (the *name* of a variable, a
+file, a command), and the key is wrapped in `Secret` when it is read, so that no message, repr or
+log shows it by accident.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 PROJECT_FILE: Final = "runner.yaml"
 OPENAI_HOST: Final = "api.openai.com"
 OPENAI_BASE_URL: Final = f"https://{OPENAI_HOST}/v1"
-LONGEST_LIFE: Final = 30 * 86_400
-"""Seconds: the longest that `expires_after` can say (fact sheet, section 2)."""
+MAX_EXPIRES_AFTER: Final = 30 * 86_400
+"""Seconds: the largest value of `expires_after` (fact sheet, section 2)."""
 EMBEDDED_BASE_URL: Final = "http://local.invalid/v1"
-"""What `local` has for an address until it is started: `.invalid` never resolves (RFC 2606)."""
+"""The address of `local` until it is started: `.invalid` never resolves (RFC 2606)."""
 
 _LOOPBACK_GRACE: Final = 5.0
 _REMOTE_GRACE: Final = 60.0
 
 
 class Secret:
-    """A string that shows itself to nobody who does not ask with `reveal`.
+    """A string that is shown as `***` everywhere; only `reveal` returns it.
 
-    Equal by value, usable as a dictionary key, refused by pickle and copy.
+    Equal by value, hashable; pickle and copy raise TypeError.
     """
 
     __slots__ = ("_value",)
@@ -46,7 +46,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the secret itself, to be put into a request and nowhere else."""
+        """Return the secret itself, for a request and nothing else."""
         return self._value
 
     def __repr__(self) -> str:
@@ -65,15 +65,15 @@ class Secret:
         return hash((Secret, self._value))
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a Secret is neither pickled nor copied")
+        raise TypeError("a Secret can be neither pickled nor copied")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, in lower case and without brackets, is this machine.
+    """Return whether a host, in lower case and without brackets, is this machine.
 
-    Whoever answers for names: `localhost` stands in the hosts file of every system.
-    `lab.localhost` should be looked up nowhere else either (RFC 6761, section 6.3), but many
-    resolvers ask the network for it, where anybody may answer: it gets no secret in the clear.
+    `localhost` is in the hosts file of every system. `lab.localhost` should resolve to this
+    machine too (RFC 6761, section 6.3), but many resolvers send the name to the network, which may
+    return any address: so it is not loopback, and no secret is sent to it without TLS.
     """
     from ipaddress import ip_address
 
@@ -87,11 +87,11 @@ def is_loopback(host: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How large one batch of a provider may be (fact sheet, section 2).
+    """The largest batch of a provider (fact sheet, section 2).
 
-    Bytes are counted as sent. OpenAI says 200 MB without saying which; the smaller reading is
-    the safe one. `max_line_bytes` is None where a provider names no limit for one request.
-    `max_embedding_inputs` counts the texts of a batch of embeddings, several a request.
+    Bytes are counted as sent. OpenAI's "200 MB" is taken as 200,000,000, the smaller of the two
+    meanings. `max_line_bytes` is None if the provider has no limit for one request.
+    `max_embedding_inputs` counts the texts of a batch of embeddings; a request may have several.
     """
 
     max_requests: int = 50_000
@@ -102,26 +102,26 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyCommand:
-    """A command that prints a key: its arguments, without a shell, and where it runs."""
+    """A command that prints an API key: its arguments, run in `folder` without a shell."""
 
     arguments: tuple[str, ...]
     folder: Path
 
     def __str__(self) -> str:
-        """Name the program alone: an argument may be what should not be shown."""
+        """Return the name of the program only: an argument may be a secret."""
         return Path(self.arguments[0]).name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """Somebody with a Batch API: a name in the project, an address, the rules for batches there.
+    """A server with a Batch API: its name in the project, its address and its limits.
 
-    `base_url` has no trailing slash, query or user. `adoption_grace` (seconds) is None where
-    the project does not set it; `grace` then knows the rule. `max_active_batches` and
-    `max_enqueued_tokens` (of one model) bound what is in flight at once; None does not.
-    `…_expires_after` (seconds) is what a provider is told about the life of files; None says
-    nothing, and leaves it to the provider; at OpenAI's own address it is 30 days.
-    `embedded` marks the built-in `local`, whose address is made up when it is started.
+    `base_url` has no trailing slash, query or user. `adoption_grace` (seconds) is None if the
+    project does not set it; `grace` then has the default. `max_active_batches` and
+    `max_enqueued_tokens` (of one model) limit what is in flight at the same time; None is no
+    limit. `…_expires_after` (seconds) is sent with each file or batch; None sends nothing; at
+    OpenAI's own address it is 30 days. `embedded` marks the built-in `local`, which gets its
+    address when it is started.
     """
 
     name: str
@@ -138,28 +138,28 @@ class Provider:
     embedded: bool = False
 
     def api_key(self, environ: Mapping[str, str]) -> Secret | None:
-        """Read the key from where the project says; a variable that is unset or blank is None.
+        """Return the API key from its source; None if its variable is unset or blank.
 
-        Raises Unauthorized where a file or a command gives no key. A command runs once a process.
+        Raises Unauthorized if a file or a command gives no key. A command runs once a process.
         """
         if self.api_key_file is not None:
-            from runner.spec.credentials import key_of_file
+            from runner.spec.credentials import read_key_file
 
-            return key_of_file(self.api_key_file, provider=self.name)
+            return read_key_file(self.api_key_file, provider=self.name)
         if self.api_key_command is not None:
-            from runner.spec.credentials import key_of_command
+            from runner.spec.credentials import run_key_command
 
-            return key_of_command(self.api_key_command, environ, provider=self.name)
+            return run_key_command(self.api_key_command, environ, provider=self.name)
         value = environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         return Secret(value) if value else None
 
     @property
     def key_source(self) -> str | None:
-        """Where the key comes from, as messages name it; None where none is configured."""
+        """The source of the API key as messages name it; None if none is configured."""
         if self.api_key_file is not None:
             return str(self.api_key_file)
         if self.api_key_command is not None:
-            return f"what {self.api_key_command} prints"
+            return f"the output of {self.api_key_command}"
         return self.api_key_env
 
     @property
@@ -176,7 +176,7 @@ class Provider:
 
     @property
     def grace(self) -> float:
-        """Seconds after a lost call during which a listing may not show what it made."""
+        """Seconds after a call without a reply in which lists may lack the new object."""
         if self.adoption_grace is not None:
             return self.adoption_grace
         if self.embedded:
@@ -185,17 +185,17 @@ class Provider:
 
     @property
     def identity(self) -> dict[str, str | None]:
-        """What of a provider can change an answer: its name, and its address unless embedded."""
+        """The fields of a revision that identify the provider; no address if embedded."""
         return {"provider": self.name, "base_url": None if self.embedded else self.base_url}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A folder of specs and what belongs to it. All paths are absolute.
+    """A folder of specs with its settings. All paths are absolute.
 
-    `providers` always holds the built-in `openai` and `local`. `config_file` is None where
-    there is no `runner.yaml`. `hooks` are told of what has changed, `ping` says where the URL of
-    a check is that hears of each pass, and `metrics` is a file that each pass writes.
+    `providers` always contains the built-in `openai` and `local`. `config_file` is None if there
+    is no `runner.yaml`. `hooks` receive messages about changes, `ping` is the source of a URL that
+    is requested after each pass, and `metrics` is a file that each pass writes.
     """
 
     root: Path
@@ -211,27 +211,27 @@ class Project:
 
 
 def find_project(start: Path, environ: Mapping[str, str]) -> Project:
-    """Find the project that `start` lies in: the nearest `runner.yaml` upward, else `start`.
+    """Return the project of the folder `start`: of the nearest `runner.yaml` upward, else `start`.
 
-    `environ` gives `OPENAI_BASE_URL`; an empty variable counts as unset. A base_url that
-    `runner.yaml` gives to `openai` wins over the variable: what is in git is what was meant.
+    `environ` provides `OPENAI_BASE_URL`; an empty variable counts as unset. The `base_url` of
+    `openai` in `runner.yaml` takes precedence over the variable: it is under version control.
 
-    Raises UsageError if `start` is no folder, InvalidInput with every problem of `runner.yaml`.
+    Raises UsageError if `start` is not a folder, InvalidInput with the problems of `runner.yaml`.
     """
     from runner.spec.config import read_config
 
-    if not os.path.isdir(start):  # noqa: PTH112 - Path.is_dir() raises where nobody may look
+    if not os.path.isdir(start):  # noqa: PTH112 - Path.is_dir() raises without permission
         raise UsageError(f"no such folder: {start}")
     root, config = find_root(start)
     return read_config(root, config, environ)
 
 
 def find_root(start: Path) -> tuple[Path, Path | None]:
-    """Return the folder of the project that `start` lies in, and its `runner.yaml` if any.
+    """Return the folder of the project that contains `start`, and its `runner.yaml` if any.
 
-    Reads nothing; without a `runner.yaml` above it, `start` is a project of its own.
+    Reads no file. Without a `runner.yaml` in it or above it, `start` is the project.
     """
-    # os.path: Path.resolve() follows links, and Path's questions raise where nobody may look.
+    # os.path: Path.resolve() follows links, and Path.is_file() raises without permission.
     folder = Path(os.path.abspath(start))  # noqa: PTH100
     for root in (folder, *folder.parents):
         config = root / PROJECT_FILE

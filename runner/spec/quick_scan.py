@@ -1,10 +1,10 @@
-"""A project at a glance: what its jobs are called, told in milliseconds.
+"""Find the names of a project's jobs in milliseconds, without parsing YAML.
 
-For completion in shells, where nobody waits for YAML to be parsed and checked. Only lines are
-looked at, so that some of it is a guess: a name counts if it stands on a line of its own without
-indentation, as `name: x`, and a file without such a line has one job, named for the file. Names
-within braces and names by way of an anchor are missed; a spec with problems is listed all the
-same. `runner.yaml` is read in the same way.
+For completion in shells, where parsing and validation would take too long. Only single lines are
+read, so the result is approximate: a name counts if it has a line of its own without indentation,
+as `name: x`, and a file without such a line has one job, named after the file. Names within
+braces and names by an anchor are not found; a spec with problems is listed too. `runner.yaml` is
+read in the same way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from runner.spec.discovery import find_specs
 from runner.spec.project import PROJECT_FILE, find_root
 
 _LONGEST: Final = 1024 * 1024
-"""Bytes of a file that are looked at: a spec has no more."""
+"""Bytes of a file that are read: the largest size of a spec."""
 
 _NAME: Final = re.compile(
     rb"""^name:[ \t]+(["']?)([a-z0-9][a-z0-9._-]{0,62})\1[ \t]*(?:\#[^\n]*)?\r?$""", re.MULTILINE
@@ -33,7 +33,7 @@ _FOLDER: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuickScan:
-    """What can be told of a project without understanding it: names and spec files, sorted."""
+    """The names of jobs and the spec files of a project, sorted."""
 
     ledger: Path
     names: tuple[str, ...]
@@ -44,19 +44,21 @@ NOTHING: Final = QuickScan(ledger=Path(), names=(), files=())
 
 
 def quick_scan(start: Path) -> QuickScan:
-    """Look at the project that `start` lies in; raises OSError only if there is no such folder.
+    """Scan the project that contains `start`. Raises OSError only if there is no such folder.
 
-    Whatever it may hold that cannot be read is passed over.
+    Files that cannot be read are skipped.
     """
     root, config = find_root(start)
-    places = {"specs": "specs", "outputs": "outputs", "ledger": ".runner/ledger.db"}
-    for key, _, value in _FOLDER.findall(_head(config)) if config else ():
-        places[key.decode()] = os.fsdecode(value)
-    outside = {os.fspath(root / places["outputs"]), os.fspath(root / PROJECT_FILE)}
-    found = find_specs(root / places["specs"], root=root, leave_out=outside)
+    folders = {"specs": "specs", "outputs": "outputs", "ledger": ".runner/ledger.db"}
+    for field, _, value in _FOLDER.findall(_head(config)) if config else ():
+        folders[field.decode()] = os.fsdecode(value)
+    outside = {os.fspath(root / folders["outputs"]), os.fspath(root / PROJECT_FILE)}
+    found = find_specs(root / folders["specs"], root=root, skip=outside)
     names = {name for path in found.files for name in _names(path)}
     return QuickScan(
-        ledger=root / places["ledger"], names=tuple(sorted(names)), files=tuple(sorted(found.files))
+        ledger=root / folders["ledger"],
+        names=tuple(sorted(names)),
+        files=tuple(sorted(found.files)),
     )
 
 
@@ -64,14 +66,14 @@ def _names(path: str) -> list[str]:
     written = [name.decode() for _, name in _NAME.findall(_head(path))]
     if written:
         return written
-    stem = os.path.basename(path).rpartition(".")[0]  # noqa: PTH119 - thousands of them
+    stem = os.path.basename(path).rpartition(".")[0]  # noqa: PTH119 - called for thousands of files
     return [stem] if _STEM.fullmatch(stem) else []
 
 
 def _head(path: str | Path) -> bytes:
-    """Return what a regular file holds, or nothing where that cannot be had at once."""
+    """Return the beginning of a file, or nothing if it cannot be read without waiting."""
     try:
-        # Not blocking: a pipe of this name would wait for a writer.
+        # Not blocking: opening a named pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except OSError:
         return b""

@@ -1,7 +1,7 @@
-"""From one document to a job, or to everything that is wrong with it.
+"""Validate one document of a spec file: return its job, or all of its problems.
 
-The shape is pydantic's to check, what depends on the project is checked here, and both always
-run: a person mends a spec once, not once a mistake.
+pydantic checks fields, types and bounds; this module checks what depends on the project. Both
+checks always run, so that the user sees all problems together.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import os
 import re
 import stat
 import unicodedata
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import Problem
-from runner.spec.discovery import reason
+from runner.spec.discovery import error_text
 from runner.spec.job import (
     METADATA_KEY,
     OPENAI_ENDPOINTS,
@@ -26,9 +26,8 @@ from runner.spec.job import (
 )
 from runner.spec.project import OPENAI_HOST
 from runner.spec.validation_errors import NAME_RULE, did_you_mean, explain_errors, one_of
-from runner.spec.yaml.compose import MAX_PROBLEMS
 from runner.spec.yaml.scalars import shown
-from runner.spec.yaml.tree import KeyNode, MappingNode, ScalarNode, places, plain
+from runner.spec.yaml.tree import KeyNode, MappingNode, ScalarNode, to_python, value_positions
 from runner.text import parse_duration
 
 if TYPE_CHECKING:
@@ -41,13 +40,13 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _ENDPOINT: Final = re.compile(r"/[!-\"$-~]*")
-_CLOSED: Final = frozenset({"openai", "local"})
-"""Providers whose endpoints are OpenAI's; others have paths of their own."""
+_OPENAI_ENDPOINTS_ONLY: Final = frozenset({"openai", "local"})
+"""Providers with OpenAI's endpoints; other providers may have other paths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """What became of a document: its name where it has one, its job if it has no problem."""
+class ValidatedDocument:
+    """The result for a document: its name if it has one, and its job if it has no problem."""
 
     name: str | None
     name_place: KeyNode
@@ -55,12 +54,11 @@ class Checked:
     problems: tuple[Problem, ...]
 
 
-def validate(document: Document, project: Project, *, stem: str | None) -> Checked:
+def validate(document: Document, project: Project, *, stem: str | None) -> ValidatedDocument:
     """Check one document against its project.
 
-    `stem` is the name the job has if it gives none: the file's stem, or None where several
-    documents share the file. Looks at the file system for the input; never raises for what a
-    document may hold.
+    `stem` is the name of a job without a `name`: the file's stem, or None if the file has several
+    documents. Checks that the input exists. Never raises for the content of a document.
     """
     return _Validation(document=document, project=project, stem=stem).run()
 
@@ -71,12 +69,12 @@ class _Validation:
     project: Project
     stem: str | None
     problems: list[Problem] = field(default_factory=list)
-    broken: set[Path] = field(default_factory=set)
+    invalid_paths: set[Path] = field(default_factory=set)
 
-    def run(self) -> Checked:
+    def run(self) -> ValidatedDocument:
         document, root = self.document, self.document.root
         self.problems += document.problems
-        shape = self._shape()
+        parsed = self._parse()
         name = self._name()
         if root is not None:
             provider = self._provider()
@@ -89,54 +87,55 @@ class _Validation:
             provider = path = None
         place = root.values.get("name") if root else None
         job = None
-        if root and shape and name and provider and path and not self.problems:
-            # Not before: what fits the shape has few places, and they have short names.
+        if root and parsed and name and provider and path and not self.problems:
+            # Only now: a valid document has few fields, with short names.
             source = Source(
                 path=document.path,
                 line=document.line,
                 sha256=document.sha256,
-                positions=dict(places(root)),
+                positions=dict(value_positions(root)),
             )
-            job = _job(name, shape, provider, path, document, source)
-        return Checked(
+            job = _job(name, parsed, provider, path, document, source)
+        return ValidatedDocument(
             name=name,
             name_place=KeyNode(line=place.line, column=place.column)
             if place
             else KeyNode(line=document.line, column=0),
             job=job,
-            problems=_bounded(sorted(self.problems)),
+            problems=tuple(sorted(self.problems)),
         )
 
-    def _shape(self) -> SpecSchema | None:
-        """Check the shape; remembers the paths that do not fit, so that nothing is said twice."""
+    def _parse(self) -> SpecSchema | None:
+        """Return the fields of the document, or None; note the paths that are invalid."""
         if self.document.root is None:
             return None
         from pydantic import ValidationError
 
-        from runner.spec.schema import SPEC_KEYS, spec_adapter
+        from runner.spec.schema import SPEC_FIELDS, spec_adapter
 
         try:
-            return spec_adapter().validate_python(plain(self.document.root))
+            return spec_adapter().validate_python(to_python(self.document.root))
         except ValidationError as error:
-            for path, problem in explain_errors(error, self.document, SPEC_KEYS):
-                self.broken.add(path)
+            for path, problem in explain_errors(error, self.document, SPEC_FIELDS):
+                self.invalid_paths.add(path)
                 self.problems.append(problem)
             return None
 
-    def _text(self, key: str) -> str | None:
-        """Return the text at a key of the root if it is there and fits its shape."""
-        node = self.document.root.values.get(key) if self.document.root else None
-        if (key,) in self.broken or not isinstance(node, ScalarNode):
+    def _text(self, field: str) -> str | None:
+        """Return the text of a field of the root, or None if it is missing or invalid."""
+        node = self.document.root.values.get(field) if self.document.root else None
+        if (field,) in self.invalid_paths or not isinstance(node, ScalarNode):
             return None
         return node.value if isinstance(node.value, str) else None
 
-    def _say(self, key: str, words: str, *, at: KeyNode | Node | None = None) -> None:
-        """Put a problem on record at the value of `key`, or at the document without one."""
+    def _add(self, field: str, message: str, *, at: KeyNode | Node | None = None) -> None:
+        """Add a problem at the value of `field`, or at the document without one."""
         root = self.document.root
-        place = at or (root.values.get(key) if root else None)
+        place = at or (root.values.get(field) if root else None)
         line, column = (place.line, place.column) if place else (self.document.line, 0)
+        text = f"{field}: {message}"
         self.problems.append(
-            Problem(path=self.document.path, line=line, column=column, message=f"{key}: {words}")
+            Problem(path=self.document.path, line=line, column=column, message=text)
         )
 
     def _name(self) -> str | None:
@@ -146,13 +145,13 @@ class _Validation:
         if "name" in root.keys:
             return self._text("name")
         if self.stem is None:
-            self._say("name", 'several documents share this file; give each a "name: " of its own')
+            self._add("name", 'several documents share this file; give each a "name: " of its own')
             return None
         if _NAME.fullmatch(self.stem):
             return self.stem
-        proposal = _proposal(self.stem)
-        words = f'the file\'s "{shown(self.stem)}" is no name; write "name: {proposal}"'
-        self._say("name", f"{words} ({NAME_RULE})")
+        suggestion = f'write "name: {_suggest_name(self.stem)}"'
+        message = f'the file name "{shown(self.stem)}" is not a valid name; {suggestion}'
+        self._add("name", f"{message} ({NAME_RULE})")
         return None
 
     def _provider(self) -> Provider | None:
@@ -163,34 +162,33 @@ class _Validation:
         name = self._text("provider")
         if name is None or name in known:
             return known[name] if name else None
-        words = one_of(name, sorted(known), "there are")
-        self._say("provider", f'"{shown(name)}" is no provider of this project; {words}')
+        hint = one_of(name, sorted(known), "there are")
+        self._add("provider", f'"{shown(name)}" is not a provider of this project; {hint}')
         return None
 
     def _endpoint(self, provider: Provider | None) -> None:
         endpoint = self._text("endpoint")
         if endpoint is None or endpoint in OPENAI_ENDPOINTS:
             return
-        closed = provider is not None and provider.name in _CLOSED
+        closed = provider is not None and provider.name in _OPENAI_ENDPOINTS_ONLY
         if not closed and _ENDPOINT.fullmatch(endpoint):
             return
-        said = shown(endpoint)
-        guess = _near(endpoint)
+        guess = _guess_endpoint(endpoint)
         if guess:
-            cure = f'did you mean "{guess}"?'
+            hint = f'did you mean "{guess}"?'
         elif closed:
-            cure = f"there are: {', '.join(OPENAI_ENDPOINTS)}"
+            hint = f"there are: {', '.join(OPENAI_ENDPOINTS)}"
         else:
-            cure = 'write its path, beginning with "/"'
-        what = f"is no endpoint of {provider.name}" if closed and provider else "is no path"
-        self._say("endpoint", f'"{said}" {what}; {cure}')
+            hint = 'write its path, beginning with "/"'
+        what = f"not an endpoint of {provider.name}" if closed and provider else "not a path"
+        self._add("endpoint", f'"{shown(endpoint)}" is {what}; {hint}')
 
     def _window(self, provider: Provider | None) -> None:
         window = self._text("completion_window")
         if window is None or window == "24h" or provider is None or provider.embedded:
             return
         if provider.host == OPENAI_HOST:
-            self._say(
+            self._add(
                 "completion_window",
                 f'"{shown(window)}" is not offered by {OPENAI_HOST}; write "24h"',
             )
@@ -198,8 +196,8 @@ class _Validation:
     def _metadata(self, root: MappingNode) -> None:
         metadata = root.values.get("metadata")
         if isinstance(metadata, MappingNode) and (key := metadata.keys.get(METADATA_KEY)):
-            words = "this key is runner's own, to find its batches by; choose another"
-            self._say(f"metadata.{METADATA_KEY}", words, at=key)
+            message = "this key is reserved: runner finds its batches by it; choose another"
+            self._add(f"metadata.{METADATA_KEY}", message, at=key)
 
     def _output(self) -> None:
         output = self._text("output")
@@ -207,14 +205,14 @@ class _Validation:
             return
         path = PurePosixPath(output)
         if path.is_absolute() or ".." in path.parts:
-            words = f'"{shown(output)}" leads out of the project; write a folder inside it'
+            message = f'"{shown(output)}" is outside of the project; write a folder inside it'
         elif not path.parts:
-            words = "is the project itself; write a folder inside it"
+            message = "is the project itself; write a folder inside it"
         elif path.parts[0].startswith("."):
-            words = f'"{shown(output)}" is hidden; write a folder that people see'
+            message = f'"{shown(output)}" is hidden; write a folder without a leading dot'
         else:
             return
-        self._say("output", words)
+        self._add("output", message)
 
     def _input(self) -> FilePath | None:
         """Return the absolute path of the input if it is a regular file."""
@@ -222,29 +220,29 @@ class _Validation:
         if shown_as is None:
             return None
         path = self.project.root / shown_as
-        said = shown(shown_as, 200)
+        path_shown = shown(shown_as, 200)
         try:
             mode = path.stat().st_mode
         except FileNotFoundError:
-            looked = "" if shown_as.startswith("/") else f" (looked in {self.project.root})"
+            folder = "" if shown_as.startswith("/") else f" (in {self.project.root})"
             hint = '; "~" is not expanded' if shown_as.startswith("~") else ""
-            self._say("input", f"no such file: {said}{looked}{hint}")
+            self._add("input", f"no such file: {path_shown}{folder}{hint}")
         except OSError as error:
-            self._say("input", f"{said} cannot be read: {reason(error)}")
+            self._add("input", f"{path_shown} cannot be read: {error_text(error)}")
         else:
             if stat.S_ISREG(mode) and os.access(path, os.R_OK):
                 return path
             if stat.S_ISREG(mode):
-                self._say("input", f"{said} cannot be read: permission denied")
+                self._add("input", f"{path_shown} cannot be read: permission denied")
             else:
-                what = "a folder" if stat.S_ISDIR(mode) else "no regular file"
-                self._say("input", f"{said} is {what}; write the path of a JSONL file")
+                what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+                self._add("input", f"{path_shown} is {what}; write the path of a JSONL file")
         return None
 
 
 def _job(
     name: str,
-    shape: SpecSchema,
+    parsed: SpecSchema,
     provider: Provider,
     path: FilePath,
     document: Document,
@@ -252,52 +250,43 @@ def _job(
 ) -> Job:
     return Job(
         name=name,
-        endpoint=shape.endpoint,
+        endpoint=parsed.endpoint,
         input=path,
-        input_shown=shape.input,
-        completion_window=shape.completion_window,
-        metadata=shape.metadata,
+        input_shown=parsed.input,
+        completion_window=parsed.completion_window,
+        metadata=parsed.metadata,
         provider=provider,
-        replicate=shape.replicate,
-        attempts=shape.retry.attempts,
-        deadline=_deadline(shape),
-        canary=shape.canary,
-        keep_remote=shape.keep_remote,
-        output=None if shape.output is None else str(PurePosixPath(shape.output)),
+        replicate=parsed.replicate,
+        attempts=parsed.retry.attempts,
+        deadline=_deadline(parsed),
+        canary=parsed.canary,
+        keep_remote=parsed.keep_remote,
+        output=None if parsed.output is None else str(PurePosixPath(parsed.output)),
         source=source,
         document=document.text,
     )
 
 
-def _deadline(shape: SpecSchema) -> Deadline:
+def _deadline(parsed: SpecSchema) -> Deadline:
     from runner.spec.schema import DURATION_UNITS
 
-    after = shape.deadline.after
+    after = parsed.deadline.after
     return Deadline(
         after=None if after is None else parse_duration(after, units=DURATION_UNITS),
-        action=DeadlineAction(shape.deadline.action),
+        action=DeadlineAction(parsed.deadline.action),
     )
 
 
-def _bounded(problems: list[Problem]) -> tuple[Problem, ...]:
-    """Keep what a person can mend at a time: a file that is no spec at all has no end of them."""
-    if len(problems) <= MAX_PROBLEMS + 1:
-        return tuple(problems)
-    message = f"and {len(problems) - MAX_PROBLEMS} more problems in this document"
-    last = replace(problems[MAX_PROBLEMS], column=0, message=message)
-    return (*problems[:MAX_PROBLEMS], last)
-
-
-def _near(endpoint: str) -> str | None:
-    """Find the endpoint somebody meant: without /v1, with the host, with a slip of the pen."""
+def _guess_endpoint(endpoint: str) -> str | None:
+    """Return the endpoint that was probably meant: without /v1, with a host, or misspelt."""
     for known in OPENAI_ENDPOINTS:
         if endpoint.rstrip("/").endswith(known) or known.endswith("/" + endpoint.strip("/")):
             return known
     return did_you_mean(endpoint, OPENAI_ENDPOINTS)
 
 
-def _proposal(stem: str) -> str:
-    """Make a valid name of a file's stem."""
+def _suggest_name(stem: str) -> str:
+    """Return a valid name that resembles a file's stem."""
     ascii_only = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
     name = re.sub(r"[^a-z0-9._-]+", "-", ascii_only).strip("-._")[:63]
     return name or "job"

@@ -1,7 +1,7 @@
-"""What is wrong with a document's values, in our words and at their place.
+"""Turn pydantic's errors into problems with a position and a message in plain words.
 
-pydantic finds what does not fit the shape; this module looks up where that stands in the tree
-and says what to write instead. A value that may be a secret is never repeated.
+pydantic validates the values of a document; this module finds the position of each error in the
+tree and writes what to write instead. A message never quotes a value that may be a secret.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from runner.errors import Problem
 from runner.spec.yaml.scalars import resolve, shown
-from runner.spec.yaml.tree import MappingNode, ScalarNode, SequenceNode, dotted, step_into
+from runner.spec.yaml.tree import MappingNode, ScalarNode, SequenceNode, child_node, dotted_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
 
 NAME_RULE: Final = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 0-9'
 
-_URL_PLACES: Final = ("webhook_env", "apprise_env", "url_env")
-_CONFIDENTIAL: Final = frozenset({"base_url", "api_key_env", *_URL_PLACES})
+_URL_FIELDS: Final = ("webhook_env", "apprise_env", "url_env")
+_CONFIDENTIAL: Final = frozenset({"base_url", "api_key_env", *_URL_FIELDS})
 _MISSING: Final = {
     "endpoint": 'write "endpoint: /v1/chat/completions" or another path of the API',
     "input": 'write "input: " and the path of a JSONL file',
 }
 _PATTERNS: Final = {
-    "completion_window": 'is no time span; write hours or days, such as "24h"',
-    "after": "is no time; write minutes, hours or days, such as 30h",
+    "completion_window": 'is not a duration; write hours or days, such as "24h"',
+    "after": "is not a duration; write minutes, hours or days, such as 30h",
     "api_key_env": "expected the name of an environment variable in capitals, such as LAB_KEY;"
-    " the key itself must never be written here",
-    "name": f"is no name; {NAME_RULE}",
+    " the API key itself must not be written here",
+    "name": f"is not a valid name; {NAME_RULE}",
     **dict.fromkeys(
-        _URL_PLACES,
+        _URL_FIELDS,
         "expected the name of an environment variable in capitals, such as HOOK_URL; the URL itself"
-        " must never be written here",
+        " must not be written here",
     ),
 }
 _EXAMPLES: Final = {
-    "metadata": 'expected keys and values below it, such as "project: acl"',
+    "metadata": 'expected fields below it, such as "project: acl"',
     "retry": 'expected "attempts: 3" below it',
     "deadline": 'expected "after: 30h" or "action: resubmit" below it',
     "providers": "expected the names of providers below it",
@@ -53,15 +53,15 @@ _EXAMPLES: Final = {
     "notify": 'expected a list, such as "- webhook_env: HOOK_URL"',
     "when": "expected a list, such as [failed, trouble]",
 }
-_TIMES: Final = frozenset({"completion_window", "deadline.after"})
+_DURATION_FIELDS: Final = frozenset({"completion_window", "deadline.after"})
 _LONGEST_GUESS: Final = 64
 _HOUR: Final = re.compile(r"([1-9][0-9]{0,4})(:00)?", re.ASCII)
 
 
-def remedy(key: str, text: str) -> str | None:
-    """Know that a number where a time belongs was meant as a number of hours."""
+def suggest_value(field: str, text: str) -> str | None:
+    """Return what to write for a number in place of a duration: as many hours."""
     hour = _HOUR.fullmatch(text)
-    return f'"{hour[1]}h" in quotes' if key in _TIMES and hour else None
+    return f'"{hour[1]}h" in quotes' if field in _DURATION_FIELDS and hour else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
@@ -72,18 +72,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 
 
 def one_of(word: str, known: Sequence[str], noun: str) -> str:
-    """End a sentence about an unknown word: the one that was meant, or all there are."""
+    """Return the end of a message about an unknown word: the closest known word, or all."""
     guess = did_you_mean(word, known)
     return f'did you mean "{guess}"?' if guess else f"{noun}: {', '.join(known)}"
 
 
 def explain_errors(
-    error: ValidationError, document: Document, keys: Mapping[Path, Sequence[str]]
+    error: ValidationError, document: Document, fields: Mapping[Path, Sequence[str]]
 ) -> Iterator[tuple[Path, Problem]]:
-    """Yield every error as the path it is about and a problem in words.
+    """Yield the path and the problem of each error.
 
-    `keys` gives the known keys of the mapping at each path, where a step `*` stands for any.
-    A key whose value could not be read is not called missing: its mistake is on record.
+    `fields` are the known fields of the mapping at each path, in which `*` matches any step.
+    A field whose value could not be read is not missing: it is reported already.
     """
     for detail in error.errors(include_url=False):
         path: Path = detail["loc"]
@@ -97,47 +97,48 @@ def explain_errors(
         if kind == "missing":
             if key:
                 continue
-            place, words = None, _missing(path)
+            place, message = None, _missing(path)
         elif kind == "extra_forbidden":
-            place, words = key, _unknown(path, keys)
+            place, message = key, _unknown(path, fields)
         elif about_key:
-            place, words = key, _about_key(kind, path)
+            place, message = key, _field_name_error(kind, path)
         else:
-            words = f"{shown(dotted(path))}: {_about_value(detail, path, node)}"
+            message = f"{shown(dotted_path(path))}: {_value_error(detail, path, node)}"
         line, column = (place.line, place.column) if place else (document.line, 0)
-        yield path, Problem(path=document.path, line=line, column=column, message=words)
+        yield path, Problem(path=document.path, line=line, column=column, message=message)
 
 
 def _find(root: Node | None, path: Path) -> tuple[Node | None, Node | None]:
     parent, node = None, root
     for step in path:
-        parent, node = node, step_into(node, step)
+        parent, node = node, child_node(node, step)
     return parent, node
 
 
 def _missing(path: Path) -> str:
     name = str(path[-1])
-    return f"{dotted(path)}: is missing; {_MISSING.get(name, 'write it')}"
+    return f"{dotted_path(path)}: is missing; {_MISSING.get(name, 'write it')}"
 
 
-def _unknown(path: Path, keys: Mapping[Path, Sequence[str]]) -> str:
+def _unknown(path: Path, fields: Mapping[Path, Sequence[str]]) -> str:
     name = str(path[-1])
     above = path[:-1]
-    known = keys.get(above) or keys.get((*above[:-1], "*")) or ()
-    return f"{shown(dotted(path))}: unknown key; {one_of(name, known, 'there are')}"
+    known = fields.get(above) or fields.get((*above[:-1], "*")) or ()
+    return f"{shown(dotted_path(path))}: unknown field; {one_of(name, known, 'there are')}"
 
 
-def _about_key(kind: str, path: Path) -> str:
-    name, above = str(path[-1]), dotted(path[:-1])
+def _field_name_error(kind: str, path: Path) -> str:
+    name, above = str(path[-1]), dotted_path(path[:-1])
     if kind == "string_too_long":
-        return f'{above}: the key "{shown(name)}" has {len(name)} characters; at most 64 fit'
+        size = len(name)
+        return f'{above}: the key "{shown(name)}" has {size} characters; at most 64 are allowed'
     if kind == "string_too_short":
         return f"{above}: a key is empty; write a name for it"
-    return f'{above}: "{shown(name)}" is no name; {NAME_RULE}'
+    return f'{above}: "{shown(name)}" is not a valid name; {NAME_RULE}'
 
 
-def _about_value(detail: ErrorDetails, path: Path, node: Node | None) -> str:
-    """Say what is wrong with the value at `path`, and what to write instead."""
+def _value_error(detail: ErrorDetails, path: Path, node: Node | None) -> str:
+    """Return what is wrong with the value at `path`, and what to write instead."""
     kind: str = detail["type"]
     field = str(path[-1]) if path else ""
     text = shown(node.text) if isinstance(node, ScalarNode) else "this"
@@ -147,14 +148,14 @@ def _about_value(detail: ErrorDetails, path: Path, node: Node | None) -> str:
         case "int_type" | "float_type":
             return _not_number(kind, node)
         case "dict_type" | "model_type" | "list_type":
-            return _EXAMPLES.get(field, "expected keys and values below it")
+            return _EXAMPLES.get(field, "expected fields below it")
         case "string_pattern_mismatch":
-            words = _PATTERNS.get(field, "is not of the form expected here")
-            return words if field in _CONFIDENTIAL else f'"{text}" {words}'
+            message = _PATTERNS.get(field, "does not have the expected form")
+            return message if field in _CONFIDENTIAL else f'"{text}" {message}'
         case "value_error":
             return f'"{text}" {detail["ctx"]["error"]}'
         case "literal_error":
-            return f'"{text}" is none of these: {_choices(detail)}'
+            return f'"{text}" is not one of these: {_choices(detail)}'
         case "bool_type":
             return f"{text} is neither true nor false; write one of them, without quotes"
         case _:
@@ -162,7 +163,7 @@ def _about_value(detail: ErrorDetails, path: Path, node: Node | None) -> str:
 
 
 def _choices(detail: ErrorDetails) -> str:
-    """Write the values that would do, without pydantic's quotes."""
+    """Return the allowed values without pydantic's quotes."""
     return str(detail["ctx"]["expected"]).replace("'", "").replace(" or ", ", ")
 
 
@@ -172,15 +173,16 @@ def _out_of_bounds(kind: str, detail: ErrorDetails, text: str) -> str:
         case "string_too_short" | "too_short":
             return "is empty; write a value, or remove the line"
         case "string_too_long":
-            return f"has {len(detail['input']):,} characters; at most {bounds['max_length']} fit"
+            most = bounds["max_length"]
+            return f"has {len(detail['input']):,} characters; at most {most} are allowed"
         case "too_long":
-            return f"has {len(detail['input'])} pairs; at most {bounds['max_length']} fit"
+            return f"has {len(detail['input'])} pairs; at most {bounds['max_length']} are allowed"
         case "greater_than_equal":
             return f"{text} is too small; write at least {bounds['ge']:,}"
         case "less_than_equal":
             return f"{text} is too large; write at most {bounds['le']:,}"
         case _:
-            return "is not what is expected here"
+            return "is not valid here"
 
 
 def _not_text(path: Path, node: Node | None) -> str:
@@ -191,7 +193,7 @@ def _not_text(path: Path, node: Node | None) -> str:
     if path[-1] in _CONFIDENTIAL:
         return "expected a text; put it in quotes"
     what = "a boolean" if isinstance(node.value, bool) else "a number"
-    instead = remedy(dotted(path), node.text) or f'"{node.text}" in quotes'
+    instead = suggest_value(dotted_path(path), node.text) or f'"{node.text}" in quotes'
     return f"{node.text} is {what}; write {instead}"
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
-from runner.inputs.fingerprint import Fingerprint, read, unchanging
+from runner.inputs.fingerprint import Fingerprint, open_unchanged, read
 from runner.inputs.lines import BYTE_ORDER_MARK
 from runner.outputs.classification import judge
 from runner.outputs.publish import ERRORS, OUTPUT
@@ -213,7 +213,7 @@ def _find(source: SampleSource, wanted: set[str]) -> dict[str, tuple[Turn, ...]]
 
 
 def _head(source: SampleSource) -> Iterator[bytes]:
-    with unchanging(source.path, shown=source.shown) as (file, _):
+    with open_unchanged(source.path, shown=source.shown) as (file, _):
         data = read(file, HEAD_OF_INPUT, shown=source.shown)
     return _whole_lines(data, whole=len(data) < HEAD_OF_INPUT)
 

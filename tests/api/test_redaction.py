@@ -209,7 +209,7 @@ def test_an_object_that_is_kept_holds_no_key(world: World) -> None:
         ),
         (
             {"api_key_command": KeyCommand(arguments=("/bin/pass", "x"), folder=Path("/"))},
-            "the API key in what pass prints is right",
+            "the API key in the output of pass is right",
         ),
         ({"api_key_env": "LAB_KEY"}, "the API key in LAB_KEY is right"),
     ],

@@ -59,10 +59,12 @@ def test_the_first_problems_have_their_lines(folder: Folder) -> None:
     folder.env["NO_COLOR"] = "1"
     folder.job()
     folder.write("data/hello.jsonl", "{\n" * 30)
+    folder.write("specs/other.yaml", "colour: red\n")
 
     text = folder.terminal("validate").text
 
-    assert text.count("data/hello.jsonl:") == 30
+    assert text.count("data/hello.jsonl:") == 21
+    assert text.count("specs/other.yaml:") == 3
     assert text.count("^\n") == 20
 
 

@@ -282,7 +282,7 @@ def test_a_folder_without_specs_says_how_to_begin(run: Run, folder: Folder) -> N
     for command in (("validate",), ("plan",), ("status",), ("reconcile",)):
         done = run(*command)
         assert (done.code, done.out) == (2, ""), command
-        assert "`runner init` makes a project" in done.err
+        assert "`runner init` creates a project" in done.err
 
 
 def test_a_folder_that_is_not_there_is_an_error(run: Run, folder: Folder) -> None:

@@ -271,7 +271,7 @@ def test_a_ping_names_what_is_wrong_with_a_spec(run: Run, pinged: Folder, catche
 
     [caught] = catcher.caught
     assert b"exit code 2" in caught.body
-    assert b"specs/bad.yaml:2:1: frob: unknown key" in caught.body
+    assert b"specs/bad.yaml:2:1: frob: unknown field" in caught.body
 
 
 def test_a_ping_is_tried_twice_and_then_told_of_once(

@@ -1,8 +1,8 @@
-"""Attack one parser: `python -m tests.fuzz {specs,inputs,outputs,replies} --minutes 10`.
+"""Fuzz one parser: `python -m tests.fuzz {specs,inputs,outputs,replies} --minutes 10`.
 
-Steered by coverage where atheris is installed (`pip install atheris`), blind otherwise. Prints
-executions, seconds and what came of them; a failing input is kept, its path printed, and the
-exit status is 1. `--input PATH` runs that one again.
+Guided by coverage if atheris is installed (`pip install atheris`), blind otherwise. Prints the
+numbers of executions, seconds and outcomes. A failing input is kept, its path is printed, and the
+exit status is 1. `--input PATH` runs one input again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TARGETS: Final = ("specs", "inputs", "outputs", "replies")
 
 
 def main() -> int:
-    """Run one target; 1 where an input broke a promise."""
+    """Run one target; return 1 if an input broke a promise."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -55,7 +55,7 @@ def main() -> int:
 
 
 def _ended(bout: Bout, *, well: bool) -> int:
-    """Remove what the bout wrote, unless there is something to look at in it."""
+    """Remove the files of a run, unless one of them is a failing input."""
     if well:
         shutil.rmtree(bout.folder)
     return int(not well)

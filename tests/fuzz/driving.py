@@ -1,8 +1,8 @@
-"""Running a target for a time or a number of executions, and what is said of it.
+"""Run a target for a time or a number of executions, and report the outcomes.
 
 Two drivers: `steered` keeps the inputs that reach new code, by atheris (libFuzzer for Python), and
-`blind` keeps none but goes on from the seeds. Both make inputs with `mutation`, so that a number
-given as the seed names the same run again, and both stop at the first failure.
+`blind` keeps none and always starts from the seeds. Both make inputs with `mutation`: the same
+random seed repeats the same run. Both stop at the first failure.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tests.fuzz.target import Target
 
 SLOWEST: Final = 20
-"""Seconds an execution may take; they take a thousandth of one."""
+"""Seconds an execution may take; typical ones take a millisecond."""
 
 MEMORY: Final = 4 * 1024**3
 """Bytes of address space, coverage counters and libraries included."""
@@ -39,7 +39,7 @@ _REPORT_EVERY: Final = 60.0
 
 
 class Hang(BaseException):
-    """An execution took too long; no `except` clause of the code under test takes it."""
+    """An execution took too long; no `except` clause of the code under test catches it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,7 +58,7 @@ class Bout:
     told: float = field(default_factory=time.monotonic)
 
     def over(self) -> bool:
-        """Whether the time or the executions are used up; tells how it stands once a minute."""
+        """Return whether the time or the executions are used up; print the counts once a minute."""
         now = time.monotonic()
         if now - self.told >= _REPORT_EVERY:
             self.told = now
@@ -66,7 +66,7 @@ class Bout:
         return now >= self.until or (self.runs is not None and self.done >= self.runs)
 
     def tell(self) -> None:
-        """Write one line: how much was done, and what came of it."""
+        """Print one line with the counts of executions and outcomes."""
         spent = time.monotonic() - self.began
         outcomes = ", ".join(f"{name} {count:,}" for name, count in self.outcomes.most_common())
         sys.stdout.write(
@@ -77,13 +77,13 @@ class Bout:
         sys.stdout.flush()
 
     def execute(self, data: bytes) -> bool:
-        """Give the target one input; say whether all went well, having reported it if not."""
+        """Run the target with one input; report a failure and return whether there was none."""
         began = time.monotonic()
         try:
             outcome = self.target.check(data, self.folder)
         except KeyboardInterrupt:
             raise
-        except BaseException:  # noqa: BLE001 - whatever it is, it is what is looked for
+        except BaseException:  # noqa: BLE001 - any other exception is a finding
             self._fail(data)
             return False
         self.done += 1
@@ -119,7 +119,7 @@ def blind(bout: Bout) -> bool:
 
 
 def limit_memory() -> None:
-    """Make an endless allocation a MemoryError, which is a failure like any other."""
+    """Limit the memory: an endless allocation raises MemoryError, which is reported."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, hard))
 

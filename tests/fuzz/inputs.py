@@ -1,6 +1,6 @@
-"""Fuzzing the reader of inputs: scanning, diagnosis, cutting and the file of ids.
+"""Fuzz the reader of inputs: scan, validation, extraction and the ids file.
 
-The first part of an input says how it is read, the second is the file.
+The first part of an input contains the settings of the scan, the second is the file.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import InvalidInput
+from runner.errors import MAX_PROBLEMS, InvalidInput
 from runner.inputs import lines
-from runner.inputs.extract import cut, read_custom_ids
+from runner.inputs.extract import read_custom_ids, write_rows
 from runner.inputs.requests import RequestReader
 from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
-from runner.inputs.validation import MOST_SHOWN, check_line
+from runner.inputs.validation import check_line
 from runner.spec.project import Limits
 from tests.fuzz.target import BETWEEN, Target, assert_placed, assert_told, joined
 
@@ -39,7 +39,7 @@ _MARK: Final = b"\xef\xbb\xbf"
 
 
 def check(data: bytes, folder: Path) -> str:
-    """Scan a file; cut and read again what is accepted, and see that refusals have a place."""
+    """Scan a file; extract and read again an accepted one, and check the problems of others."""
     settings, _, content = data.partition(BETWEEN)
     endpoint = next((path for word, path in ENDPOINTS.items() if word in settings), "/v1/videos")
     limits = _limits([int(number[:6]) for number in re.findall(rb"\d+", settings)])
@@ -62,7 +62,7 @@ def check(data: bytes, folder: Path) -> str:
 
 
 def _assert_refused(error: InvalidInput, content: bytes) -> None:
-    assert 0 < len(error.problems) <= MOST_SHOWN + 1
+    assert 0 < len(error.problems) <= MAX_PROBLEMS + 1
     for problem in error.problems:
         assert_placed(problem, content)
 
@@ -78,17 +78,17 @@ def _limits(numbers: list[int]) -> Limits:
 
 
 def _rows(content: bytes) -> list[bytes]:
-    """Split a file into its rows, in the plainest way there is."""
+    """Split a file into its rows in the simplest way."""
     split = content.removeprefix(_MARK).split(b"\n")
     return [line.removesuffix(b"\r") for line in split if line and not line.isspace()]
 
 
 def _agree(content: bytes, endpoint: str) -> None:
-    """Insist that the quick and the slow way judge alike."""
+    """Assert that the fast and the slow check give the same result."""
     reader = RequestReader(endpoint)
     for row in _rows(content)[:50]:
         slow = check_line(row, endpoint)
-        assert (slow.request is None) == bool(slow.faults), row
+        assert (slow.request is None) == bool(slow.problems), row
         try:
             row.decode()
         except UnicodeDecodeError:
@@ -104,7 +104,7 @@ def _refuse(constant: str) -> Never:
 def _assert_sound(
     found: Scan, path: Path, *, endpoint: str, limits: Limits, ids: io.BytesIO
 ) -> None:
-    """Insist on everything that is promised of a file that was accepted."""
+    """Assert every promise about an accepted file."""
     content = path.read_bytes()
     rows = _rows(content)
     assert found.requests == len(rows) > 0
@@ -141,7 +141,7 @@ def _assert_sound(
 def _assert_shard(shard: Shard, path: Path, *, rows: list[bytes], limits: Limits) -> None:
     expected = b"".join(rows[row] + b"\n" for row in shard.rows)
     destination = io.BytesIO()
-    done = cut(path, shard=shard, rows=shard.rows, destination=destination)
+    done = write_rows(path, shard=shard, rows=shard.rows, destination=destination)
     assert destination.getvalue() == expected
     assert (done.requests, done.bytes, done.sha256) == (shard.requests, shard.bytes, shard.sha256)
     assert shard.sha256 == hashlib.sha256(expected).hexdigest()
@@ -152,15 +152,15 @@ def _assert_shard(shard: Shard, path: Path, *, rows: list[bytes], limits: Limits
         assert path.read_bytes() == expected
     some = RowSet.from_iterable(list(shard.rows)[::2])
     destination = io.BytesIO()
-    cut(path, shard=shard, rows=some, destination=destination)
+    write_rows(path, shard=shard, rows=some, destination=destination)
     assert destination.getvalue() == b"".join(rows[row] + b"\n" for row in some)
 
 
 def _assert_read_back(shard: Shard, path: Path, *, endpoint: str, limits: Limits) -> None:
-    """Insist that what is uploaded is, read again, one whole shard of the same rows."""
+    """Assert that what is uploaded is, read again, one whole shard of the same rows."""
     copy = path.with_name("copy.jsonl")
     with copy.open("wb") as destination:
-        cut(path, shard=shard, rows=shard.rows, destination=destination)
+        write_rows(path, shard=shard, rows=shard.rows, destination=destination)
     again = scan(copy, shown="copy.jsonl", endpoint=endpoint, limits=limits)
     (only,) = again.shards
     assert only.whole

@@ -1,7 +1,7 @@
-"""Making a new input of an old one: by its lexemes, its lines and its bytes.
+"""Mutate an input: its lexemes, its lines and its bytes.
 
-A JSON or YAML text with one wild value in it comes much further than random bytes do, so most
-changes replace, repeat, drop or wrap whole lexemes. All chance comes from the `Random` given.
+A JSON or YAML text with one unusual value reaches more code than random bytes do, so most changes
+replace, repeat, drop or wrap whole lexemes. All randomness comes from the given `Random`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.fuzz.target import Target
 
 LONGEST: Final = 8 * 1024
-"""Bytes of an input. What only larger ones show is the affair of `test_large`."""
+"""Bytes of an input; `test_large` tests larger ones."""
 
 _LEXEME: Final = re.compile(rb'"(?:[^"\\\n]|\\.){0,200}"|[A-Za-z_][\w.-]*|-?\d[\w.+-]*|[^\s\w]|\s+')
 
@@ -37,7 +37,7 @@ WORDS: Final = (
     b"\t",
     b" " * 40,
 )
-"""What has broken parsers of text before."""
+"""Texts that have broken parsers before."""
 
 _BRACKETS: Final = ((b"[", b"]"), (b'{"a":', b"}"), (b"{", b"}"), (b'"', b'"'), (b"", b""))
 

@@ -1,7 +1,7 @@
-"""A network that answers as a fuzzed input says, however unlike an API that is.
+"""A network whose replies are taken from a fuzzed input.
 
-It raises what httpx's own transport raises, and asserts what must hold of every exchange: the key
-goes to its provider alone, and there is an end of requests.
+It raises the exceptions of httpx's own transport, and asserts for every call that the API key is
+sent to its provider only and that the number of requests is limited.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 KEY: Final = "sk-fuzz-0123456789abcdef"
 HOST: Final = b"127.0.0.1:9"
-"""Where the key may go; nothing listens there."""
+"""The address that receives the API key; nothing listens there."""
 
 _MOST_EXCHANGES: Final = 120
 _PIECE: Final = 4096
@@ -34,7 +34,7 @@ _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n\0]*)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What one exchange brings: a reply, whole or not, or a failure."""
+    """The result of one call: a reply, complete or not, or a failure."""
 
     failure: bytes | None
     status: int
@@ -61,14 +61,14 @@ class Reply:
 
     @property
     def proves_nothing_made(self) -> bool:
-        """Whether it is known that a call which got this has not acted."""
+        """Whether a call with this result certainly had no effect."""
         if self.failure is not None:
             return self.failure in _HARMLESS_FAILURES
         return 300 <= self.status < 500 and self.status != 408
 
 
 class _Stream(httpx.SyncByteStream):
-    """A body as it comes off a network: in pieces, and perhaps not to its end."""
+    """A body that arrives in pieces and may be incomplete."""
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply

@@ -1,7 +1,6 @@
-"""Fuzzing the reader of results: lines, verdicts, settled rows, and the final files.
+"""Fuzz the reader of results: lines, classification, finished rows, and the final files.
 
-The first part of an input holds the custom_ids that were asked, the others are the files that
-came back.
+The first part of an input contains the custom_ids of the requests, the others are result files.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _SHORT_LINE: Final = 40
 
 
 def check(data: bytes, folder: Path) -> str:
-    """Settle and publish what came back, and compare the two with each other."""
+    """Classify and publish results, and compare the two with each other."""
     asking, *contents = data.split(BETWEEN, _MOST_FILES)
     words = asking.decode(errors="replace").split()
     names = list(dict.fromkeys(word[:600] for word in words))[:50]
@@ -58,7 +57,7 @@ def check(data: bytes, folder: Path) -> str:
 
 
 def _answers(contents: list[bytes]) -> dict[str, bytes]:
-    """Find the first success of each custom_id in the plainest way there is."""
+    """Find the first success of each custom_id in the simplest way."""
     answers: dict[str, bytes] = {}
     for content in contents:
         for line in content.split(b"\n"):

@@ -1,7 +1,7 @@
-"""Fuzzing the parser of API replies: every method of `Client`, fed with arbitrary replies.
+"""Fuzz the parser of API replies: every method of `Client`, fed with arbitrary replies.
 
 The first part of an input names the call; each other part is one reply: a line with its status
-or a way to fail, header lines, an empty line, the body. The last reply is given again and again.
+or a way to fail, header lines, an empty line, the body. The last reply is repeated.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MOST_PAGES: Final = 20
 
 
 def check(data: bytes, folder: Path) -> str:
-    """Make one call and see that its outcome is one that was promised."""
+    """Make one call and assert that its outcome is one of the promised ones."""
     word, *parts = data.split(BETWEEN, 12)
     method = next((name for name in _METHODS if name in word), b"retrieve")
     network = Network([Reply.read(part) for part in parts or [b""]])
@@ -132,7 +132,7 @@ def _delete(client: Client, folder: Path) -> None:  # noqa: ARG001
 
 
 class _Pages:
-    """Has enough of a list after so many pages."""
+    """Stops a list after a number of pages."""
 
     def __init__(self) -> None:
         self.seen = 0

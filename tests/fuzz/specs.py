@@ -1,27 +1,27 @@
-"""Fuzzing the loader of specs and of `runner.yaml`.
+"""Fuzz the loader of specs and of `runner.yaml`.
 
-The first part of an input is `runner.yaml` (no file where it is empty), perhaps after a line that
-sets OPENAI_BASE_URL; the others are spec files. PyYAML is the witness of what YAML means.
+The first part of an input is `runner.yaml` (no file if it is empty), optionally after a line that
+sets OPENAI_BASE_URL; the others are spec files. PyYAML gives the expected values.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
 import yaml
 
-from runner.errors import InvalidInput, UsageError
+from runner.errors import MAX_PROBLEMS, InvalidInput, UsageError
 from runner.spec.identity import revision
 from runner.spec.load import load_specs
 from runner.spec.project import find_project
-from runner.spec.schema import CONFIG_KEYS, SPEC_KEYS
-from runner.spec.yaml.compose import MAX_PROBLEMS
+from runner.spec.schema import CONFIG_FIELDS, SPEC_FIELDS
 from runner.spec.yaml.documents import read_documents
-from runner.spec.yaml.tree import plain
+from runner.spec.yaml.tree import to_python
 from tests.fuzz.target import BETWEEN, Target, assert_placed, assert_readable, assert_told, joined
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _VARIABLE: Final = b"OPENAI_BASE_URL="
 
 
 def check(data: bytes, folder: Path) -> str:
-    """Load a whole project and see that what was accepted is what YAML says it is."""
+    """Load a project and assert that accepted specs have the values that PyYAML reads."""
     config, *specs = data.split(BETWEEN, len(_FILES))
     environ = {}
     if config.startswith(_VARIABLE):
@@ -85,31 +85,35 @@ def _lay_out(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _assert_problems(problems: Iterable[Problem], files: Mapping[str, bytes]) -> None:
+    shown: Counter[str] = Counter()
     for problem in problems:
         assert_readable(str(problem))
         assert_placed(problem, files[problem.path])
+        shown[problem.path] += 1
+    assert all(count <= MAX_PROBLEMS + 1 for count in shown.values())
 
 
 def _assert_documents(content: bytes) -> None:
-    """Insist that a document without problems is read as PyYAML reads it."""
+    """Assert that a document without problems is read as PyYAML reads it."""
     documents, problems = read_documents(content, "a.yaml")
     for document in documents:
-        assert len(document.problems) <= MAX_PROBLEMS + 1
         assert (document.root is not None) or document.problems
         assert document.text.encode() in content
         if document.root is not None and not document.problems:
             # A tab may stand behind "---", not where a text begins.
             text = _BLANKS.sub("", document.text).lstrip("\t")
-            assert yaml.load(text, _Witness) == plain(document.root)
+            assert yaml.load(text, _Witness) == to_python(document.root)
             _assert_unique(yaml.compose(text, _Witness))
             nothing_new, _ = read_documents(text.encode(), "a.yaml")
-            assert [plain(each.root) for each in nothing_new if each.root] == [plain(document.root)]
+            assert [to_python(each.root) for each in nothing_new if each.root] == [
+                to_python(document.root)
+            ]
     for problem in problems:
         assert_placed(problem, content)
 
 
 def _assert_unique(node: yaml.Node | None) -> None:
-    """Insist that no mapping has a key twice: YAML forbids it, and its readers take the last."""
+    """Assert that no mapping has a key twice: YAML forbids it, and its readers take the last."""
     if isinstance(node, yaml.MappingNode):
         keys = [key.value for key, _ in node.value]
         assert len(set(keys)) == len(keys)
@@ -132,7 +136,7 @@ def _assert_job(job: Job, loaded: Specs, project: Project, files: Mapping[str, b
     documents, _ = read_documents(files[job.source.path], job.source.path)
     document = next(each for each in documents if each.sha256 == job.source.sha256)
     assert document.root is not None
-    values = plain(document.root)
+    values = to_python(document.root)
     assert isinstance(values, dict)
     said = {**values, "name": job.name}
     place = project.root / "again"
@@ -145,7 +149,7 @@ def _assert_job(job: Job, loaded: Specs, project: Project, files: Mapping[str, b
 
 
 def _flow(value: object) -> str:
-    """Write a value as YAML of one line that holds nothing but printable ASCII."""
+    """Return a value as YAML of one line with printable ASCII only."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{_flow(key)}: {_flow(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):
@@ -242,7 +246,12 @@ SEEDS: Final = (
 )
 
 WORDS: Final = (
-    *(key.encode() for keys in (SPEC_KEYS, CONFIG_KEYS) for each in keys.values() for key in each),
+    *(
+        key.encode()
+        for keys in (SPEC_FIELDS, CONFIG_FIELDS)
+        for each in keys.values()
+        for key in each
+    ),
     *(b"/v1/embeddings openai local lab data/x.jsonl results/x ../x /x ~/x".split(b" ")),
     *(b"24h 7d 24:00 90m 0h warn resubmit 200MB 1KiB 1.5GB 2001-01-01 2001-1-1T1:1:1Z".split(b" ")),
     *(b"--- ... - ? : , { } [ ] & * ! !! | > |2- >+ % @ ` # ' \" << =".split(b" ")),

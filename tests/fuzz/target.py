@@ -1,4 +1,4 @@
-"""What a fuzzing target is, and the promises that hold for every message."""
+"""The fuzzing targets, and the promises about every message."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from runner.errors import Problem, RunnerError
 
 BETWEEN: Final = b"\x1c"
-"""Separates the parts (files, replies) that one fuzzed input stands for."""
+"""The separator of the parts (files, replies) of one fuzzed input."""
 
 LONGEST_MESSAGE: Final = 6000
-"""Characters. A path may be 4,096 long and is shown whole; nothing else comes near."""
+"""Characters. A path of up to 4,096 characters is shown in full; other parts are shorter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One parser under attack.
+    """One parser to fuzz.
 
     `check(data, folder)` gives it `data`, in a folder that only earlier calls have written to,
     and returns a word for what became of it: "accepted", or the name of an error class. It lets
@@ -35,12 +35,12 @@ class Target:
 
 
 def joined(*parts: bytes) -> bytes:
-    """Make one input of several parts."""
+    """Return one input that consists of several parts."""
     return BETWEEN.join(parts)
 
 
 def assert_readable(text: str, *, lines: bool = False) -> None:
-    """Insist that a message can be shown: not empty, not endless, nothing that steers a terminal.
+    """Assert that a message can be shown: not empty, not endless, nothing that steers a terminal.
 
     `lines` allows more than one line.
     """
@@ -51,13 +51,13 @@ def assert_readable(text: str, *, lines: bool = False) -> None:
 
 
 def assert_told(error: RunnerError) -> str:
-    """Insist that an error can be shown, and return its class's name."""
+    """Assert that an error can be shown, and return its class's name."""
     assert_readable(str(error), lines=True)
     return type(error).__name__
 
 
 def assert_placed(problem: Problem, data: bytes) -> None:
-    """Insist that a problem names a place inside the file that holds `data`."""
+    """Assert that a problem names a place inside the file that holds `data`."""
     assert_readable(problem.message)
     assert problem.line >= 0
     assert problem.column >= 0

@@ -1,4 +1,4 @@
-"""The four parsers under attack for seconds, and proof that an attack notices what it must."""
+"""Fuzz the four parsers for seconds, and prove that fuzzing finds planted bugs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Texts that are large and odd: what a parser does to them must take time and memory in step.
+"""Parse large unusual texts: time and memory must be proportional to their size.
 
-Each is of a size at which a walk along it for every one of its words or lines takes ten times
-what is allowed, and one walk a tenth.
+Each text is so large that one loop over it takes a tenth of the allowed time, and a loop for each
+of its words or lines ten times that.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ PAGES: Final = {
 
 @contextmanager
 def seconds(most: float) -> Iterator[None]:
-    """Insist that the block takes at most so much of this process's own time."""
+    """Assert that the block takes at most this much CPU time of the process."""
     began = time.process_time()
     yield
     spent = time.process_time() - began
@@ -110,7 +110,7 @@ def seconds(most: float) -> Iterator[None]:
 
 @contextmanager
 def megabytes(most: int) -> Iterator[None]:
-    """Insist that the block never holds more memory at once."""
+    """Assert that the block never needs more memory."""
     tracemalloc.start()
     try:
         yield

@@ -1,1 +1,1 @@
-"""What is read before anything is sent."""
+"""Tests of inputs."""

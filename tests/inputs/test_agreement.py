@@ -1,4 +1,4 @@
-"""The quick way and the slow way must judge alike: which one a row takes is a matter of speed."""
+"""The fast and the slow check of a row give the same result."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ bodies = st.fixed_dictionaries(
 def envelopes(draw: st.DrawFn) -> tuple[str, list[tuple[str, Any]]]:
     endpoint = draw(st.sampled_from(ENDPOINTS))
     members = [
-        (key, draw(st.just(sound) | values))
-        for key, sound in (("custom_id", "a"), ("method", "POST"), ("url", endpoint))
+        (key, draw(st.just(is_valid) | values))
+        for key, is_valid in (("custom_id", "a"), ("method", "POST"), ("url", endpoint))
     ]
     members.append(("body", draw(bodies | values)))
     members += draw(st.lists(st.sampled_from(members), max_size=1))  # a key given twice
@@ -61,15 +61,15 @@ def test_a_row_is_judged_the_same_either_way(
     row = f"{{{text}}}".encode(errors="surrogatepass")
     quick = READERS[endpoint].read(row) if is_utf8(row) else None
     slow = check_line(row, endpoint)
-    assert (slow.request is None) == bool(slow.faults)
+    assert (slow.request is None) == bool(slow.problems)
     if quick is not None:
         assert slow.request == quick
 
 
 @given(st.sampled_from(ENDPOINTS), st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_a_diagnosis_is_a_request_or_a_fault(endpoint: str, row: bytes) -> None:
-    diagnosis = check_line(row, endpoint)
-    assert (diagnosis.request is None) == bool(diagnosis.faults)
+    checked = check_line(row, endpoint)
+    assert (checked.request is None) == bool(checked.problems)
 
 
 pieces = st.sampled_from(
@@ -91,7 +91,7 @@ def test_any_bytes_are_a_scan_or_invalid_input(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     outcome = scan_or_problems(path)
     if isinstance(outcome, InvalidInput):
-        assert 0 < len(outcome.problems) <= 1001
+        assert 0 < len(outcome.problems) <= 21
         assert all("\n" not in str(each) for each in outcome.problems)
     else:
         assert outcome.requests > 0

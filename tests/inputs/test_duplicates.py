@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def weak(custom_id: str) -> int:
-    """Let nearly all ids collide."""
+    """Return a hash that collides for nearly all ids."""
     return len(custom_id) - 2
 
 
@@ -24,10 +24,12 @@ def repeated(ids: list[str], hashed: Callable[[str], int]) -> dict[int, int]:
     seen = SeenIds(hashed)
     for each in ids:
         seen.add(each)
-    suspects, left_out = seen.suspects(len(ids) + 1)
+    repeated_ids, left_out = seen.repeated_ids(len(ids) + 1)
     assert left_out == 0
-    found = ((place, suspects.earlier(each, place)) for place, each in enumerate(ids, start=1))
-    return {place: earlier for place, earlier in found if earlier is not None}
+    found = (
+        (place, repeated_ids.earlier_line(each, place)) for place, each in enumerate(ids, start=1)
+    )
+    return {place: earlier_line for place, earlier_line in found if earlier_line is not None}
 
 
 @pytest.mark.parametrize("hashed", [hash, weak])
@@ -46,9 +48,9 @@ def test_most_inputs_need_no_second_look() -> None:
     assert not seen
     for number in range(1000):
         seen.add(str(number))
-    suspects, left_out = seen.suspects(10)
+    repeated_ids, left_out = seen.repeated_ids(10)
     assert seen
-    assert not suspects
+    assert not repeated_ids
     assert left_out == 0
 
 
@@ -57,9 +59,9 @@ def test_what_is_left_out_is_counted() -> None:
     for number in range(100):
         seen.add(str(number))
         seen.add(str(number))
-    suspects, left_out = seen.suspects(10)
-    assert all(suspects.earlier(str(each), 1) is None for each in range(100))
-    assert sum(suspects.earlier(str(each), 2) == 1 for each in range(100)) == 10
+    repeated_ids, left_out = seen.repeated_ids(10)
+    assert all(repeated_ids.earlier_line(str(each), 1) is None for each in range(100))
+    assert sum(repeated_ids.earlier_line(str(each), 2) == 1 for each in range(100)) == 10
     assert left_out == 90
 
 
@@ -79,8 +81,8 @@ def test_an_id_is_the_same_however_it_is_escaped(tmp_path: Path) -> None:
 
 def test_ids_of_faulty_rows_count(tmp_path: Path) -> None:
     faulty = line("a", model="")
-    told = problems(write(tmp_path, faulty, line("a"), faulty))
-    assert sum("duplicate_custom_id" in each for each in told) == 2
+    messages = problems(write(tmp_path, faulty, line("a"), faulty))
+    assert sum("duplicate_custom_id" in each for each in messages) == 2
 
 
 def test_colliding_ids_are_not_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +91,8 @@ def test_colliding_ids_are_not_the_same(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_file_pasted_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "_MOST_SUSPECTS", 1200)
+    monkeypatch.setattr(scan, "_MAX_REPEATED", 1200)
     rows = [line(str(number)) for number in range(3000)]
-    told = problems(write(tmp_path, *rows, *rows))
-    assert len(told) == 1001
-    assert told[-1].endswith(": 2,000 more problems are not shown")
+    messages = problems(write(tmp_path, *rows, *rows))
+    assert len(messages) == 21
+    assert messages[-1].endswith(": and 2,980 more problems in this file")

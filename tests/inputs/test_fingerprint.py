@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
-from runner.inputs.fingerprint import Fingerprint, read, unchanging
+from runner.inputs.fingerprint import Fingerprint, open_unchanged, read
 
 SECOND = 1_000_000_000
 NOON = 1_800_000_000 * SECOND
@@ -31,8 +31,8 @@ def taken(*, mtime_ns: int, ctime_ns: int) -> Fingerprint:
     ],
 )
 def test_settled(time_ns: int, now_ns: int, settled: bool) -> None:  # noqa: FBT001
-    assert taken(mtime_ns=time_ns, ctime_ns=1).settled(now_ns) is settled
-    assert taken(mtime_ns=1, ctime_ns=time_ns).settled(now_ns) is settled
+    assert taken(mtime_ns=time_ns, ctime_ns=1).is_reliable(now_ns) is settled
+    assert taken(mtime_ns=1, ctime_ns=time_ns).is_reliable(now_ns) is settled
 
 
 def test_it_tells_a_file_that_was_written_to(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_missing_file_is_a_problem_of_the_path_as_shown(tmp_path: Path) -> Non
 
 
 def refusal(path: Path) -> str:
-    with pytest.raises(InvalidInput) as caught, unchanging(path, shown="data"):
+    with pytest.raises(InvalidInput) as caught, open_unchanged(path, shown="data"):
         pytest.fail("it was opened")
     return str(caught.value)
 
@@ -81,7 +81,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
 def test_an_unchanged_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"one")
-    with unchanging(path, shown="a", expected=Fingerprint.of(path)) as (file, identity):
+    with open_unchanged(path, shown="a", expected=Fingerprint.of(path)) as (file, identity):
         assert file.read() == b"one"
     assert identity == Fingerprint.of(path)
 
@@ -92,7 +92,7 @@ def test_another_file_than_expected_is_not_read(tmp_path: Path) -> None:
     other = replace(Fingerprint.of(path), inode=0)
     with (
         pytest.raises(InputChanged, match="data was changed since it was validated"),
-        unchanging(path, shown="data", expected=other),
+        open_unchanged(path, shown="data", expected=other),
     ):
         pytest.fail("it was opened")
 
@@ -125,7 +125,7 @@ def test_a_change_while_reading_is_seen(tmp_path: Path, change: object) -> None:
     path = tmp_path / "a"
     path.write_bytes(b"one")
     os.utime(path, ns=(0, FINE))
-    opened = unchanging(path, shown="data")
+    opened = open_unchanged(path, shown="data")
     file, _ = opened.__enter__()
     assert file.read() == b"one"
     change(path)

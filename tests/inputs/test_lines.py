@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.inputs import lines
-from runner.inputs.lines import Block, Overlong, canonical, read_blocks
+from runner.inputs.lines import Block, OversizedLine, canonical_row, read_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def parts(path: Path, data: bytes, *, longest: int, start: int = 0) -> list[Block | Overlong]:
+def parts(path: Path, data: bytes, *, longest: int, start: int = 0) -> list[Block | OversizedLine]:
     path.write_bytes(data)
     with path.open("rb", buffering=0) as file:
         file.seek(start)
@@ -54,7 +54,7 @@ class TestSmallBlocks:
         sizes: list[int] = []
         for part in parts(path, data, longest=longest):
             assert part.number == len(sizes) + 1
-            if isinstance(part, Overlong):
+            if isinstance(part, OversizedLine):
                 assert part.size > longest
                 sizes.append(part.size)
             else:
@@ -104,4 +104,4 @@ def test_nothing_but_a_byte_order_mark_is_no_line(path: Path) -> None:
     ],
 )
 def test_canonical(line: bytes, row: bytes) -> None:
-    assert canonical(line) == row
+    assert canonical_row(line) == row

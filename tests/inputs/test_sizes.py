@@ -1,4 +1,4 @@
-"""What is too large for a batch, and what a row counts for."""
+"""Rows and requests that are too large for a batch."""
 
 from __future__ import annotations
 

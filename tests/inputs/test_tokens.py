@@ -1,4 +1,4 @@
-"""Prompt tokens: exactly what they are, or not told at all.
+"""Prompt tokens: counted exactly, or not at all.
 
 The numbers of tokens of texts were taken from two implementations that share no code.
 """

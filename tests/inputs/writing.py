@@ -1,4 +1,4 @@
-"""Inputs to read: lines as people and their tools write them."""
+"""Write inputs for tests and scan them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOMY: Final = Limits()
 
 
 def line(custom_id: str = "a", url: str = CHAT, **body: object) -> bytes:
-    """Write a sound request, or one with the body given."""
+    """Return a valid request, or one with the given body."""
     question = {"input": "hi"} if url == EMBEDDINGS else {"messages": [{"role": "user"}]}
     return json.dumps(
         {
@@ -37,24 +37,24 @@ def line(custom_id: str = "a", url: str = CHAT, **body: object) -> bytes:
 
 
 def chat(custom_id: str, model: str, content: str = "hi") -> bytes:
-    """Write a chat request to a model."""
+    """Return a chat request to a model."""
     return line(custom_id, model=model, messages=[{"role": "user", "content": content}])
 
 
 def write(folder: Path, *lines: bytes, name: str = "input.jsonl") -> Path:
-    """Write lines, each ended as it should be."""
+    """Write lines, each with a line feed, and return the path."""
     path = folder / name
     path.write_bytes(b"".join(each + b"\n" for each in lines))
     return path
 
 
 def read(path: Path, endpoint: str = CHAT, limits: Limits = ROOMY) -> Scan:
-    """Scan an input that is shown by its name."""
+    """Scan an input with its name as the path in messages."""
     return scan(path, shown=path.name, endpoint=endpoint, limits=limits)
 
 
 def problems(path: Path, endpoint: str = CHAT, limits: Limits = ROOMY) -> Sequence[str]:
-    """Scan an input that must not be sound and return its problems as people see them."""
+    """Scan an invalid input and return its problems as messages."""
     with pytest.raises(InvalidInput) as caught:
         read(path, endpoint, limits)
     assert caught.value.problems == tuple(sorted(caught.value.problems))

@@ -37,14 +37,14 @@ class Post:
     tried: int = 0
 
     def __call__(
-        self, way: Channel, message: Message, _project: Project, _environ: Mapping[str, str]
+        self, channel: Channel, message: Message, _project: Project, _environ: Mapping[str, str]
     ) -> None:
         """Send a message."""
         self.tried += 1
         if self.failures > 0:
             self.failures -= 1
             raise self.error
-        self.sent.append((str(way), message))
+        self.sent.append((str(channel), message))
 
     @property
     def kinds(self) -> list[str]:
@@ -88,7 +88,7 @@ class House:
 
 def webhook(name: str = "A", **values: object) -> Hook:
     """Return a hook by its variable."""
-    return replace(Hook(way=WebhookChannel(address=Address(variable=name))), **values)  # type: ignore[arg-type]  # tests name fields
+    return replace(Hook(channel=WebhookChannel(address=Address(variable=name))), **values)  # type: ignore[arg-type]  # tests name fields
 
 
 @pytest.fixture

@@ -147,13 +147,15 @@ def listener(hook: Hook, **values: Any) -> Subscriber:  # noqa: ANN401
     )
 
 
-_MAIL: Final = Hook(way=CommandChannel(arguments=("mail", "-s", "runner"), folder=Path("/project")))
+_MAIL: Final = Hook(
+    channel=CommandChannel(arguments=("mail", "-s", "runner"), folder=Path("/project"))
+)
 _HOOK: Final = Hook(
-    way=WebhookChannel(address=Address(variable="CHAT_HOOK")),
+    channel=WebhookChannel(address=Address(variable="CHAT_HOOK")),
     when=("failed", "partial", "trouble", "recovered"),
     jobs="acl-*",
 )
-_CHAT: Final = Hook(way=ChatChannel(address=Address(file=Path("~/.config/runner/mail"))))
+_CHAT: Final = Hook(channel=ChatChannel(address=Address(file=Path("~/.config/runner/mail"))))
 
 HOOKS: Final = (
     (_MAIL, None),

@@ -1,1 +1,1 @@
-"""What people write, and what runner reads in it."""
+"""Tests of specs and `runner.yaml`."""

@@ -1,4 +1,4 @@
-"""Small projects on disk, and the one line that reads them."""
+"""Write small projects to disk and load their specs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines that problems are about, and what of them is not shown."""
+"""The lines around problems, with secrets masked."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.spec.identity import canonical, revision
+from runner.spec.identity import canonical_json, revision
 from runner.spec.job import Job, Source
 from runner.spec.project import EMBEDDED_BASE_URL, Limits, Provider
 
@@ -26,7 +26,7 @@ JOB = Job(
 
 GOLDEN_OPENAI = "eeae76ba8bb007de0a0d049aa56ba46b140494ad90ef05672adf1a1c0d010d7b"
 GOLDEN_LOCAL = "dd5f27e4f57f467ce389d0711178631acab0d543d9e31c672fd9751d8051f0a8"
-"""Never to be changed: ledgers and output folders are named by them."""
+"""Must never change: ledgers and output folders are named by them."""
 
 
 def test_the_recipe_never_changes() -> None:
@@ -112,4 +112,4 @@ def test_the_address_of_an_embedded_provider_means_nothing(url: str) -> None:
 
 
 def test_canonical_json() -> None:
-    assert canonical({"b": [1, None], "a": "é"}) == b'{"a":"\\u00e9","b":[1,null]}'
+    assert canonical_json({"b": [1, None], "a": "é"}) == b'{"a":"\\u00e9","b":[1,null]}'

@@ -114,7 +114,7 @@ def test_an_empty_specs_folder_is_fine(tmp_path: Path) -> None:
     assert (specs.jobs, specs.problems, specs.complete) == ((), (), True)
 
 
-def test_a_name_taken_twice_runs_for_nobody(tmp_path: Path) -> None:
+def test_jobs_that_share_a_name_are_refused(tmp_path: Path) -> None:
     lay_out(
         tmp_path,
         {
@@ -201,17 +201,17 @@ def test_odd_things_in_the_specs_folder_are_problems(tmp_path: Path) -> None:
 
     assert names(specs) == ["ok"]
     assert lines(specs) == [
-        "specs/dead.yaml: is a link to a file that is not there",
-        "specs/empty.yaml: holds no job; write one, or remove the file",
+        "specs/dead.yaml: is a link to a file that does not exist",
+        "specs/empty.yaml: contains no job; write one, or remove the file",
         "specs/pipe.yaml: is not a regular file",
-        "specs/s/up: links back to a folder it lies in; remove the link",
+        "specs/s/up: is a link to a folder that contains it; remove the link",
         "specs/self.yaml: cannot be read: too many levels of symbolic links",
     ]
     assert not specs.complete
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_nobody_may_read_is_a_problem(tmp_path: Path) -> None:
+def test_unreadable_files_and_folders_are_problems(tmp_path: Path) -> None:
     lay_out(tmp_path, {"specs/ok.yaml": GOOD, "specs/s/x.yaml": GOOD, "specs/t.yaml": GOOD})
     (tmp_path / "specs/s").chmod(0)
     (tmp_path / "specs/t.yaml").chmod(0)
@@ -257,7 +257,7 @@ def test_a_folder_tree_deeper_than_the_stack(tmp_path: Path) -> None:
 
 @contextmanager
 def deep_folders(root: Path, depth: int) -> Iterator[None]:
-    """Nest folders, and take them away again one by one: pytest's own clean-up recurses."""
+    """Create nested folders and remove them one by one: pytest's clean-up is recursive."""
     here = os.open(root, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir("d", dir_fd=here)

@@ -109,7 +109,7 @@ def test_a_file_may_say_nothing(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
-        ("spec: x", '1:1: spec: unknown key; did you mean "specs"?'),
+        ("spec: x", '1:1: spec: unknown field; did you mean "specs"?'),
         ("specs: 3", '1:8: specs: 3 is a number; write "3" in quotes'),
         ('ledger: ""', "1:9: ledger: is empty; write a value, or remove the line"),
         ("providers:", "1:1: providers: has no value; write one, or remove the line"),
@@ -117,11 +117,11 @@ def test_a_file_may_say_nothing(tmp_path: Path, text: str) -> None:
         (
             "providers: {Lab: {base_url: http://x}}",
             (
-                '1:13: providers: "Lab" is no name; a name is 1'
+                '1:13: providers: "Lab" is not a valid name; a name is 1'
                 ' to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 0-9'
             ),
         ),
-        ("providers: {lab: x}", "1:18: providers.lab: expected keys and values below it"),
+        ("providers: {lab: x}", "1:18: providers.lab: expected fields below it"),
         (
             "providers: {lab: {}}",
             (f"1:18: providers.lab.base_url: is missing; write the provider's URL, {EXAMPLE}"),
@@ -143,9 +143,9 @@ def test_a_file_may_say_nothing(tmp_path: Path, text: str) -> None:
         (
             "providers: {openai: {api_key: sk-secret}}",
             (
-                "1:22: providers.openai.api_key: a key is never written in runner.yaml; name its"
-                " variable in api_key_env, a file of mode 0600 in api_key_file, or a command that"
-                " prints it in api_key_command"
+                "1:22: providers.openai.api_key: an API key must not be written in runner.yaml;"
+                " name its variable in api_key_env, a file of mode 0600 in api_key_file, or a"
+                " command that prints it in api_key_command"
             ),
         ),
         (
@@ -153,7 +153,7 @@ def test_a_file_may_say_nothing(tmp_path: Path, text: str) -> None:
             (
                 "1:35: providers.openai.api_key_env:"
                 " expected the name of an environment variable in capitals, such as LAB_KEY; the"
-                " key itself must never be written here"
+                " API key itself must not be written here"
             ),
         ),
         (
@@ -164,8 +164,8 @@ def test_a_file_may_say_nothing(tmp_path: Path, text: str) -> None:
             "providers: {openai: {max_bytes_per_batch: 3 parsecs}}",
             (
                 "1:43: providers.openai"
-                '.max_bytes_per_batch: "3 parsecs" is no size; write bytes, or a number and its'
-                " unit, such as 200MB"
+                '.max_bytes_per_batch: "3 parsecs" is not a size; write bytes, or a number with'
+                " a unit, such as 200MB"
             ),
         ),
         (
@@ -190,14 +190,14 @@ def test_a_file_may_say_nothing(tmp_path: Path, text: str) -> None:
         (
             "default_provider: opnai",
             (
-                '1:19: default_provider: "opnai" is no provider of this'
+                '1:19: default_provider: "opnai" is not a provider of this'
                 ' project; did you mean "openai"?'
             ),
         ),
-        ("- a", '1:1: expected keys and values, such as "name: x"'),
+        ("- a", '1:1: expected fields and values, such as "name: x"'),
         (
             "specs: a\n---\nspecs: b",
-            ("3: a second document; runner.yaml is only one: remove the --- line"),
+            ("3: a second document begins here; runner.yaml has only one: remove the --- line"),
         ),
         (
             "specs: [",
@@ -210,22 +210,22 @@ def test_a_mistake_in_the_file(tmp_path: Path, config: str, expected: str) -> No
 
 
 URLS = [
-    ("api.openai.com/v1", f"is no http or https URL with a host; write one {EXAMPLE}"),
-    ("ftp://x/v1", f"is no http or https URL with a host; write one {EXAMPLE}"),
-    ("http:///v1", f"is no http or https URL with a host; write one {EXAMPLE}"),
-    ("http://x:port/", f"is no URL; write one {EXAMPLE}"),
-    ("http://[::1/", f"is no URL; write one {EXAMPLE}"),
+    ("api.openai.com/v1", f"is not an http or https URL with a host; write one {EXAMPLE}"),
+    ("ftp://x/v1", f"is not an http or https URL with a host; write one {EXAMPLE}"),
+    ("http:///v1", f"is not an http or https URL with a host; write one {EXAMPLE}"),
+    ("http://x:port/", f"is not a URL; write one {EXAMPLE}"),
+    ("http://[::1/", f"is not a URL; write one {EXAMPLE}"),
     (
         "http://me:hush@x/v1",
         (
-            "holds a user or password; write the URL without it and name the key's variable in"
-            " api_key_env"
+            "contains a user or password; write the URL without it and name the variable of the"
+            " API key in api_key_env"
         ),
     ),
-    ("http://x/v1?key=hush", 'holds a "?" or "#"; write the URL up to its path only'),
-    ("http://x/v1#", 'holds a "?" or "#"; write the URL up to its path only'),
-    ("http://x/a b", f"holds a space or a character no URL may have; write a URL {EXAMPLE}"),
-    ("http://x/é", f"holds a space or a character no URL may have; write a URL {EXAMPLE}"),
+    ("http://x/v1?key=hush", 'contains a "?" or "#"; write only the part before it'),
+    ("http://x/v1#", 'contains a "?" or "#"; write only the part before it'),
+    ("http://x/a b", f"contains a character that is not allowed in a URL; write one {EXAMPLE}"),
+    ("http://x/é", f"contains a character that is not allowed in a URL; write one {EXAMPLE}"),
 ]
 
 
@@ -268,6 +268,13 @@ def test_no_password_is_ever_repeated(password: str) -> None:
     assert password not in str(caught.value)
 
 
+def test_twenty_problems_of_the_file_are_shown_and_the_others_counted(tmp_path: Path) -> None:
+    found = problems(tmp_path, "".join(f"field{number}: x\n" for number in range(5000)))
+
+    assert len(found) == 21
+    assert found[-1] == "runner.yaml:21: and 4,980 more problems in this file"
+
+
 def test_problems_of_file_and_environment_come_together(tmp_path: Path) -> None:
     config = "default_provider: x\nproviders:\n  a: {base_url: x}\n  b: {base_url: http://me@x}\n"
 
@@ -300,7 +307,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         find_project(tmp_path / "nowhere", {})
 
 
-def test_a_secret_shows_itself_to_nobody() -> None:
+def test_a_secret_is_shown_only_by_reveal() -> None:
     secret = Secret("hush")
 
     assert f"{secret} {secret!r} {secret!s} {secret:>5} {[secret]}" == "*** *** *** *** [***]"
@@ -341,7 +348,7 @@ def test_what_is_on_this_machine(url: str, *, loopback: bool, grace: float) -> N
     assert (provider.loopback, provider.grace) == (loopback, grace)
 
 
-def test_grace_by_wish_and_for_the_embedded_provider() -> None:
+def test_adoption_grace_of_the_project_and_of_the_embedded_provider() -> None:
     assert Provider(name="x", base_url="http://x", adoption_grace=0.0).grace == 0
     assert Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True).grace == 0
 

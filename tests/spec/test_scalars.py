@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.spec.yaml.scalars import Ambiguous, resolve, shown
+from runner.spec.yaml.scalars import Ambiguity, resolve, shown
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_words_read_alike_by_both_versions_are_taken(text: str, value: object) -
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("24:00", 'is read by YAML 1.1 as the number 1440; write "24:00" in quotes'),
         ("-1:30", 'is read by YAML 1.1 as the number -90; write "-1:30" in quotes'),
@@ -89,25 +89,25 @@ def test_words_read_alike_by_both_versions_are_taken(text: str, value: object) -
             "2024-1-31 10:00:00 +2",
             'is read by YAML 1.1 as a date; write "2024-1-31 10:00:00 +2" in quotes',
         ),
-        (".inf", 'is no finite number; write a number, or ".inf" in quotes'),
-        ("-.INF", 'is no finite number; write a number, or "-.INF" in quotes'),
-        (".NaN", 'is no finite number; write a number, or ".NaN" in quotes'),
+        (".inf", 'is not a finite number; write a number, or ".inf" in quotes'),
+        ("-.INF", 'is not a finite number; write a number, or "-.INF" in quotes'),
+        (".NaN", 'is not a finite number; write a number, or ".NaN" in quotes'),
         ("1.0e+999", 'is too large for a number; write "1.0e+999" in quotes'),
         ("9" * 5000, "is too long for a number; write it in quotes if it is a text"),
         ("=", 'is read by YAML 1.1 as a command; write "=" in quotes'),
     ],
 )
-def test_words_read_differently_are_refused_with_a_cure(text: str, said: str) -> None:
+def test_ambiguous_words_are_refused_with_a_suggestion(text: str, message: str) -> None:
     reading = resolve(text)
 
-    assert isinstance(reading, Ambiguous)
-    assert f"{reading.reason}; write {reading.instead}" == said
+    assert isinstance(reading, Ambiguity)
+    assert f"{reading.reason}; write {reading.instead}" == message
 
 
 @given(st.text("0123456789+-._:eExXabofintrusyNO~=<TZ", max_size=12))
 def test_what_is_taken_is_what_a_reader_of_yaml_1_1_takes_too(text: str) -> None:
     ours = resolve(text)
-    if not isinstance(ours, Ambiguous):
+    if not isinstance(ours, Ambiguity):
         loader = yaml.SafeLoader("")
         tag = loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
         theirs = loader.construct_object(yaml.ScalarNode(tag, text))
@@ -117,7 +117,7 @@ def test_what_is_taken_is_what_a_reader_of_yaml_1_1_takes_too(text: str) -> None
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_a_number_that_is_taken_is_finite(number: float) -> None:
     ours = resolve(repr(number))
-    assert isinstance(ours, Ambiguous) or math.isfinite(float(ours or 0))
+    assert isinstance(ours, Ambiguity) or math.isfinite(float(ours or 0))
 
 
 @given(st.text())

@@ -1,4 +1,4 @@
-"""The schemas that editors check specs and `runner.yaml` by agree with the loader."""
+"""The JSON Schemas for editors agree with the loader."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jsonschema import Draft7Validator
 from runner.errors import InvalidInput
 from runner.spec.config import read_config
 from runner.spec.project import find_project
-from runner.spec.schema import CONFIG_KEYS, SPEC_KEYS
+from runner.spec.schema import CONFIG_FIELDS, SPEC_FIELDS
 from runner.spec.validate import validate
 from runner.spec.yaml.documents import read_documents
 from tests.spec.folders import lay_out
@@ -52,11 +52,11 @@ def test_every_key_is_in_its_schema_with_a_reason_and_an_example() -> None:
     spec, project = SCHEMAS["spec"]["properties"], SCHEMAS["project"]["properties"]
     [lab] = project["providers"]["patternProperties"].values()
     for keys, properties in (
-        (SPEC_KEYS[()], spec),
-        (SPEC_KEYS[("retry",)], spec["retry"]["properties"]),
-        (SPEC_KEYS[("deadline",)], spec["deadline"]["properties"]),
-        (CONFIG_KEYS[()], project),
-        (CONFIG_KEYS[("providers", "*")], lab["properties"]),
+        (SPEC_FIELDS[()], spec),
+        (SPEC_FIELDS[("retry",)], spec["retry"]["properties"]),
+        (SPEC_FIELDS[("deadline",)], spec["deadline"]["properties"]),
+        (CONFIG_FIELDS[()], project),
+        (CONFIG_FIELDS[("providers", "*")], lab["properties"]),
     ):
         assert tuple(properties) == keys
 
@@ -73,7 +73,7 @@ def test_the_specs_of_this_repository_fit(path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Make a project in which everything that a spec can name is there."""
+    """Create a project with an input and a provider that specs can name."""
     root = lay_out(
         tmp_path_factory.mktemp("project"), {"runner.yaml": f"providers: {{lab: {LAB}}}"}
     )
@@ -81,13 +81,13 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def loads(document: Mapping[str, Any], project: Project) -> bool:
-    """Whether the loader takes a spec."""
+    """Return whether the loader accepts a spec."""
     [read], problems = read_documents(json.dumps(document).encode(), "a.yaml")
     return not problems and validate(read, project, stem="a").job is not None
 
 
 def configures(document: Mapping[str, Any], root: Path) -> bool:
-    """Whether the loader takes a project file."""
+    """Return whether the loader accepts a project file."""
     path = root / "other.yaml"
     path.write_text(json.dumps(document), "utf-8")
     try:

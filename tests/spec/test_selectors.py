@@ -86,7 +86,7 @@ def test_patterns_fit_names_also_of_jobs_that_are_gone(
 def test_a_pattern_that_fits_no_name_is_an_error(tmp_path: Path) -> None:
     lay_out(tmp_path, {"specs/a.yaml": GOOD, "runner.yaml": ""})
 
-    with pytest.raises(UsageError, match=r'no job has a name that fits "b\*"; jobs: a, gone'):
+    with pytest.raises(UsageError, match=r'no job name matches "b\*"; jobs: a, gone'):
         load_specs(find_project(tmp_path, {}), ["b*"], start=tmp_path, known=["gone"])
 
 
@@ -109,7 +109,7 @@ def test_without_a_start_the_current_folder_counts(
     assert selected(load_specs(find_project(tmp_path, {}), ["a.yaml"])) == ["a"]
 
 
-def test_only_the_problems_of_what_is_selected_are_told(tmp_path: Path) -> None:
+def test_only_problems_of_selected_specs_are_reported(tmp_path: Path) -> None:
     lay_out(
         tmp_path,
         {"specs/a.yaml": GOOD, "specs/b.yaml": "a: [", "specs/c.yaml": f"name: q\n{GOOD}x: y\n"},
@@ -123,25 +123,25 @@ def test_only_the_problems_of_what_is_selected_are_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("selector", "said"),
+    ("selector", "message"),
     [
         ("sentimnt", 'no job, file or folder is called "sentimnt"; did you mean "sentiment"?'),
         ("qqq", 'no job, file or folder is called "qqq"; jobs: sentiment'),
         ("specs/b.yaml", "no such file or folder: specs/b.yaml"),
-        ("data/x.jsonl", "data/x.jsonl is no spec: those end in .yaml or .yml"),
+        ("data/x.jsonl", "data/x.jsonl is not a spec: specs end in .yaml or .yml"),
         ("data", "no specs in the folder data (*.yaml, *.yml)"),
-        ("runner.yaml", "runner.yaml is the project's own file, not a spec"),
+        ("runner.yaml", "runner.yaml is the project file, not a spec"),
         ("", 'no job, file or folder is called ""; jobs: sentiment'),
         ("a\0b", 'no job, file or folder is called "a\\x00b"; jobs: sentiment'),
     ],
 )
-def test_a_selector_that_matches_nothing(tmp_path: Path, selector: str, said: str) -> None:
+def test_a_selector_that_matches_nothing(tmp_path: Path, selector: str, message: str) -> None:
     lay_out(tmp_path, {"specs/sentiment.yaml": GOOD, "runner.yaml": ""})
 
     with pytest.raises(UsageError) as caught:
         read(tmp_path, selector)
 
-    assert str(caught.value) == said
+    assert str(caught.value) == message
 
 
 def test_a_name_that_cannot_be_found_may_be_in_a_broken_spec(tmp_path: Path) -> None:

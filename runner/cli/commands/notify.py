@@ -59,7 +59,7 @@ def _send_sample_messages(project: Project) -> int:
     for hook in project.hooks:
         problem = None
         try:
-            send(hook.way, message, project, Environment())
+            send(hook.channel, message, project, Environment())
         except (NotDelivered, MissingExtra) as error:
             problem, failed = error_with_output(error), True
         write_output(render_sample(hook, problem, colours=colours()))

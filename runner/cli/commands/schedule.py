@@ -186,7 +186,7 @@ def _variables(project: Project, specs: Specs) -> Iterator[str]:
             yield provider.api_key_env
         if provider.name == "openai" and os.environ.get("OPENAI_BASE_URL", "").strip():
             yield "OPENAI_BASE_URL"
-    addresses = [getattr(hook.way, "address", None) for hook in project.hooks]
+    addresses = [getattr(hook.channel, "address", None) for hook in project.hooks]
     for address in (*addresses, project.ping):
         if address is not None and address.variable is not None:
             yield address.variable
@@ -197,7 +197,7 @@ def _requirement(project: Project) -> str:
     from runner.spec.notifications import ChatChannel
 
     extras = []
-    if any(isinstance(hook.way, ChatChannel) for hook in project.hooks):
+    if any(isinstance(hook.channel, ChatChannel) for hook in project.hooks):
         extras.append("notify")
     if any(provider.max_enqueued_tokens for provider in project.providers.values()):
         extras.append("tokens")
@@ -214,6 +214,9 @@ def _warnings(project: Project, specs: Specs) -> Iterator[str]:
             yield f"the provider {provider.name} is on this machine, at {provider.base_url}"
         if provider.api_key_env is None and provider.key_source is not None:
             yield f"the API key of {provider.name} must be in {provider.key_source} there, too"
-    for address in [*(getattr(hook.way, "address", None) for hook in project.hooks), project.ping]:
+    for address in [
+        *(getattr(hook.channel, "address", None) for hook in project.hooks),
+        project.ping,
+    ]:
         if address is not None and address.file is not None:
             yield f"a URL must be in {address.file} there, too"

@@ -1,1 +1,1 @@
-"""Strict YAML: documents, their trees with positions, and the errors in them."""
+"""Strict YAML: documents, their trees with positions, and the problems in them."""

@@ -1,12 +1,12 @@
-"""Strict YAML: a file becomes documents, each a tree with positions, its text and its mistakes.
+"""Read a YAML file as documents, each with its tree, its text and its problems.
 
-A file is cut at its `---` and `...` lines before anything is parsed, so that a mistake in one
-document leaves the others whole and every document has its own text to hash. YAML forbids these
-lines inside a document, in block texts and quotes too (yaml.org/spec/1.2.2, section 9.1.2), so
-that the cut needs no parser.
+A file is split at its `---` and `...` lines before it is parsed: an error in one document leaves
+the others valid, and each document has its own text to hash. YAML forbids these lines inside a
+document, also in block scalars and quotes (yaml.org/spec/1.2.2, section 9.1.2), so no parser is
+needed to split.
 
-YAML 1.1 breaks lines at U+0085, U+2028, U+2029 and a bare CR, editors and YAML 1.2 mostly do not.
-They are refused, as are other characters nobody can see; a quoted "\u2028" says the same openly.
+YAML 1.1 breaks lines at U+0085, U+2028, U+2029 and a bare CR; editors and YAML 1.2 mostly do not.
+These and other invisible characters are refused; the escape "\u2028" in quotes is allowed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import Problem
-from runner.spec.yaml.compose import MAX_PROBLEMS, YamlProblem, compose
+from runner.spec.yaml.compose import YamlProblem, compose
 from runner.spec.yaml.tree import MappingNode
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ MAX_BYTES: Final = 1024 * 1024
 
 _MARKER: Final = re.compile(r"^(---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
 _BLANK: Final = re.compile(r"[ \t]*(#.*)?\r?\n?")
-_UNSEEN: Final = re.compile(
+_INVISIBLE: Final = re.compile(
     "[^\\t\\n\\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
     "|\\r(?!\\n)"
 )
@@ -45,9 +45,9 @@ _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 class Document:
     """One YAML document of a file.
 
-    `text` is the document's own, between the marker lines. `line` is where its content begins.
-    `root` is the mapping it holds, as far as it could be read; None where it is beyond reading
-    or no mapping, and then `problems` says so.
+    `text` is the text between the marker lines. `line` is the line at which its content begins.
+    `root` is the mapping, as far as it could be read; None if it could not be read or is not a
+    mapping, with a problem in `problems`.
     """
 
     path: str
@@ -63,40 +63,39 @@ class Document:
 
 
 def read_documents(
-    data: bytes, path: str, *, remedy: Callable[[str, str], str | None] | None = None
+    data: bytes, path: str, *, suggest: Callable[[str, str], str | None] | None = None
 ) -> tuple[tuple[Document, ...], tuple[Problem, ...]]:
-    """Read every document of a file, and the problems that belong to the file as a whole.
+    """Return the documents of a file, and the problems of the file as a whole.
 
-    `path` is how the file is shown. `remedy(key, text)` may return a better cure for an
-    ambiguous value than quotes: the words after "write". Documents without content are left
-    out; a file without any content has no documents and no problem: whether that is one is
-    the caller's to say. Never raises.
+    `path` is the path in messages. `suggest(field, text)` may return what to write in place of an
+    ambiguous value; by default messages suggest quotes. Documents without content are left out; a
+    file without any content has no documents and no problem. Never raises.
     """
     try:
         text = _decode(data)
-    except _Unreadable as error:
+    except _UnreadableFile as error:
         problem = Problem(path=path, line=error.line, column=error.column, message=str(error))
         return (), (problem,)
     documents = []
-    for piece in _split(text):
-        composed = compose(piece.parsed, piece.line, remedy or _quotes)
-        if composed.empty and not composed.mistakes:
+    for raw in _split(text):
+        composed = compose(raw.parsed, raw.line, suggest or _suggest_nothing)
+        if composed.empty and not composed.problems:
             continue
-        documents.append(_document(path, piece, composed.root, composed.mistakes))
+        documents.append(_document(path, raw, composed.root, composed.problems))
     return tuple(documents), ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Piece:
-    """A document's text, and what of the file is parsed for it: the text and its `---`."""
+class _RawDocument:
+    """A document's text, and `parsed`, the text with its `---` line."""
 
     line: int
     parsed: str
     text: str
 
 
-class _Unreadable(Exception):
-    """The bytes of a file are no text that YAML can hold; says where, from 1."""
+class _UnreadableFile(Exception):
+    """The bytes of a file are not a text that YAML allows; line and column count from 1."""
 
     def __init__(self, message: str, line: int = 0, column: int = 0) -> None:
         super().__init__(message)
@@ -106,33 +105,33 @@ class _Unreadable(Exception):
 
 def _decode(data: bytes) -> str:
     if len(data) > MAX_BYTES:
-        raise _Unreadable("larger than 1 MiB; data belongs into the input, not into the spec")
+        raise _UnreadableFile("is larger than 1 MiB; write data into the input, not into the spec")
     if data.startswith(_UTF16):
-        raise _Unreadable("is UTF-16; save the file as UTF-8", 1, 1)
+        raise _UnreadableFile("is UTF-16; save the file as UTF-8", 1, 1)
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
         before = data[: error.start].decode()
         bad = data[error.start]
-        raise _Unreadable(
-            f"is not UTF-8 (byte 0x{bad:02X}); save the file as UTF-8", *_place(before)
+        raise _UnreadableFile(
+            f"is not UTF-8 (byte 0x{bad:02X}); save the file as UTF-8", *_position(before)
         ) from None
-    if no_progress := _UNSEEN.search(text):
-        character = no_progress.group()
+    if invisible := _INVISIBLE.search(text):
+        character = invisible.group()
         what = _NAMES.get(
             character, f"the invisible character U+{ord(character):04X}; remove or escape it"
         )
-        raise _Unreadable(f"holds {what}", *_place(text[: no_progress.start()]))
+        raise _UnreadableFile(f"contains {what}", *_position(text[: invisible.start()]))
     return text
 
 
-def _place(before: str) -> tuple[int, int]:
-    """Return line and column, from 1, of what follows `before`."""
+def _position(before: str) -> tuple[int, int]:
+    """Return the line and column, from 1, of the character after `before`."""
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
-def _split(text: str) -> Iterator[_Piece]:
-    """Cut a file into its documents; pieces without content are left to the parser to see."""
+def _split(text: str) -> Iterator[_RawDocument]:
+    """Yield the documents of a file, also those that turn out to be empty when parsed."""
     begin, line = 0, 1
     opened = False
     for marker in [*_MARKER.finditer(text), None]:
@@ -140,7 +139,9 @@ def _split(text: str) -> Iterator[_Piece]:
         parsed = text[begin:end]
         if opened or not _only_comments(parsed):
             own = parsed[3:] if opened else parsed
-            yield _Piece(line=line, parsed=parsed, text=own.removeprefix("\r").removeprefix("\n"))
+            yield _RawDocument(
+                line=line, parsed=parsed, text=own.removeprefix("\r").removeprefix("\n")
+            )
         if marker is None:
             return
         line += text.count("\n", begin, end)
@@ -153,24 +154,24 @@ def _only_comments(text: str) -> bool:
 
 
 def _document(
-    path: str, piece: _Piece, root: Node | None, found: tuple[YamlProblem, ...]
+    path: str, raw: _RawDocument, root: Node | None, found: tuple[YamlProblem, ...]
 ) -> Document:
-    mistakes = list(found)
+    problems = list(found)
     if root is not None and not isinstance(root, MappingNode):
-        words = 'expected keys and values, such as "name: x"'
-        mistakes.append(YamlProblem(line=root.line, column=root.column, message=words))
+        message = 'expected fields and values, such as "name: x"'
+        problems.append(YamlProblem(line=root.line, column=root.column, message=message))
         root = None
     return Document(
         path=path,
-        line=root.line if root else mistakes[0].line if mistakes else piece.line,
-        text=piece.text,
+        line=root.line if root else problems[0].line if problems else raw.line,
+        text=raw.text,
         root=root,
         problems=tuple(
-            Problem(path=path, line=mistake.line, column=mistake.column, message=mistake.message)
-            for mistake in mistakes[: MAX_PROBLEMS + 1]
+            Problem(path=path, line=problem.line, column=problem.column, message=problem.message)
+            for problem in problems
         ),
     )
 
 
-def _quotes(_key: str, _text: str) -> None:
-    """Leave an ambiguous value to be put in quotes."""
+def _suggest_nothing(_field: str, _text: str) -> None:
+    """Suggest nothing: the message about an ambiguous value suggests quotes."""

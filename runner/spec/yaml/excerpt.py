@@ -1,8 +1,7 @@
-"""The lines that a problem is about, for people to see; without what may be a secret.
+"""Read the lines around a problem, with possible secrets masked.
 
-A place such as `specs/a.yaml:3:20` is enough for an editor. Somebody at a terminal wants to see
-the line itself, and has it sent to a colleague or a log a minute later: so a key that was written
-where none belongs is not shown again.
+An editor needs only a position such as `specs/a.yaml:3:20`. At a terminal the user sees the line
+itself and may copy it into a chat or a log: so an API key written by mistake is not shown.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.spec.discovery import SUFFIXES
-from runner.spec.leaked_secrets import LOOKS_LIKE_A_KEY, NAMES_OF_KEYS
+from runner.spec.leaked_secrets import SECRET_NAMES, SECRET_PATTERN
 from runner.spec.project import PROJECT_FILE
 
 if TYPE_CHECKING:
@@ -27,27 +26,28 @@ if TYPE_CHECKING:
 
 
 _LONGEST_LINE: Final = 1024 * 1024
-"""Bytes of a line that are read; a place further in is shown without its line."""
+"""Bytes of a line that are read; a problem beyond them has no excerpt."""
 
-_KEY: Final = re.compile(
+_FIELD_LINE: Final = re.compile(
     r"(?P<key>[ \t]*(?:- )?(?P<name>[^\s:#'\"]+):)(?P<value>[ \t]+\S.*)?[ \t]*"
 )
-_OPEN: Final = re.compile(
+_PUBLIC_FIELDS: Final = re.compile(
     r"specs|outputs|ledger|default_provider|max_[a-z_]+|[a-z]+_expires_after|adoption_grace"
 )
-"""The keys of `runner.yaml` whose values are nobody's secret."""
+"""The fields of `runner.yaml` whose values are no secrets."""
 
 _NESTED: Final = re.compile(r"[{\[#&*!|>]")
-"""With one of these a value may be more than one word: a mapping, a comment, an alias."""
+"""With one of these characters a value may be a mapping, an alias or have a comment."""
 
 _HIDDEN: Final = "***"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Excerpt:
-    """Up to three lines of a file; `first` is the number of the first of them, from 1.
+    """Up to three lines of a file; `first` is the number of the first line, from 1.
 
-    `line` and `column` are the place that it is about, counted from 1 in what is shown.
+    `line` and `column` are the position of the problem, counted from 1; the column is that in the
+    masked line.
     """
 
     first: int
@@ -57,11 +57,11 @@ class Excerpt:
 
 
 def excerpts(problems: Iterable[Problem], root: Path) -> Mapping[Problem, Excerpt]:
-    """Return the lines around each problem that has a line and a column, where they can be had.
+    """Return the excerpt of each problem that has a line and a column and can be read.
 
-    Paths are from `root`, the project's folder. A file is read once, as far as its last problem.
-    Of YAML the lines above and below are there too; of data, where a line is a world of its own,
-    they are not. Never raises for what a file may hold.
+    Paths are relative to `root`, the project's folder. A file is read once, as far as its last
+    problem. An excerpt of YAML has the lines above and below too, one of data only the line itself.
+    Never raises for the content of a file.
     """
     placed: dict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
@@ -70,12 +70,12 @@ def excerpts(problems: Iterable[Problem], root: Path) -> Mapping[Problem, Excerp
     found: dict[Problem, Excerpt] = {}
     for path, its in placed.items():
         around = int(path.endswith(SUFFIXES))
-        wanted = {
+        numbers = {
             number
             for problem in its
             for number in range(problem.line - around, problem.line + around + 1)
         }
-        lines = dict(_lines(root / path, wanted))
+        lines = dict(_lines(root / path, numbers))
         for problem in its:
             line = lines.get(problem.line)
             if line is not None and problem.column <= len(line) + 1:
@@ -93,16 +93,16 @@ def _excerpt(problem: Problem, lines: Mapping[int, str], around: int) -> Excerpt
     column = problem.column
     for number in numbers:
         spans = list(_secrets(lines[number], problem.path))
-        shown.append(_without(lines[number], spans))
+        shown.append(_mask(lines[number], spans))
         if number == problem.line:
-            column = _moved(column, lines[number], spans)
+            column = _shift_column(column, lines[number], spans)
     return Excerpt(first=numbers[0], lines=tuple(shown), line=problem.line, column=column)
 
 
 def _lines(path: Path, wanted: set[int]) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a regular file that are wanted, by number; as far as they can be read."""
+    """Yield the wanted lines of a regular file with their numbers, as far as they can be read."""
     try:
-        # Not blocking: a pipe of this name would wait for a writer.
+        # Not blocking: opening a named pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     except (OSError, ValueError):
         return
@@ -121,7 +121,7 @@ def _lines(path: Path, wanted: set[int]) -> Iterator[tuple[int, str]]:
 
 
 def _line(file: BinaryIO) -> bytes:
-    """Read one line; of one that is too long the beginning, and the rest is passed over."""
+    """Read one line; skip the rest of one that is too long."""
     line = piece = file.readline(_LONGEST_LINE)
     while piece and not piece.endswith(b"\n"):
         piece = file.readline(_LONGEST_LINE)
@@ -129,24 +129,24 @@ def _line(file: BinaryIO) -> bytes:
 
 
 def _secrets(line: str, path: str) -> Iterator[tuple[int, int]]:
-    """Yield where a line may hold a secret, as (begin, end), in order and apart.
+    """Yield the spans (begin, end) of a line that may be secrets, ascending, without overlap.
 
-    In `runner.yaml` that is all but what is known to be none; elsewhere what has the name or the
-    looks of a key.
+    In `runner.yaml` that is every value but those of public fields; elsewhere it is a value that
+    is named like a secret, or a text that has the form of one.
     """
-    key = _KEY.fullmatch(line)
+    key = _FIELD_LINE.fullmatch(line)
     if path == PROJECT_FILE and line.strip():
-        if key is None or LOOKS_LIKE_A_KEY.search(key["name"]):
+        if key is None or SECRET_PATTERN.search(key["name"]):
             yield len(line) - len(line.lstrip()), len(line)
             return
         value = key["value"]
-        if value and not (_OPEN.fullmatch(key["name"]) and not _NESTED.search(value)):
+        if value and not (_PUBLIC_FIELDS.fullmatch(key["name"]) and not _NESTED.search(value)):
             yield _value(key)
             return
-    elif path.endswith(SUFFIXES) and key and key["value"] and NAMES_OF_KEYS.search(key["name"]):
+    elif path.endswith(SUFFIXES) and key and key["value"] and SECRET_NAMES.search(key["name"]):
         yield _value(key)
         return
-    for match in LOOKS_LIKE_A_KEY.finditer(line):
+    for match in SECRET_PATTERN.finditer(line):
         yield match.span()
 
 
@@ -155,13 +155,13 @@ def _value(key: re.Match[str]) -> tuple[int, int]:
     return begin + len(key["value"]) - len(key["value"].lstrip()), end
 
 
-def _moved(column: int, line: str, spans: Sequence[tuple[int, int]]) -> int:
-    """Return a column as it is in what is shown; one that is hidden is where that begins."""
+def _shift_column(column: int, line: str, spans: Sequence[tuple[int, int]]) -> int:
+    """Return a column of the masked line; a masked column becomes the begin of its mask."""
     at = min((begin for begin, end in spans if begin < column <= end), default=column - 1)
-    return len(_without(line[:at], [span for span in spans if span[1] <= at])) + 1
+    return len(_mask(line[:at], [span for span in spans if span[1] <= at])) + 1
 
 
-def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:
+def _mask(text: str, spans: Iterable[tuple[int, int]]) -> str:
     shown, done = "", 0
     for begin, end in spans:
         shown += text[done:begin] + _HIDDEN

@@ -1,7 +1,7 @@
-"""A YAML document as a tree that remembers where everything stands.
+"""A YAML document as a tree of nodes with positions.
 
-Every node and every key knows its line and column, counted from 1, so that whoever finds a
-problem later, by whatever rule, can point at the place to change.
+Every node and every key has its line and column, counted from 1, for the messages of all later
+checks.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from runner.spec.yaml.scalars import Plain
+    from runner.spec.yaml.scalars import Scalar
 
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -21,12 +21,12 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalarNode:
-    """A single value. `text` is as written, without quotes; `value` is what it means."""
+    """A single value. `text` is as written, without quotes; `value` is the parsed value."""
 
     line: int
     column: int
     text: str
-    value: Plain
+    value: Scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ class SequenceNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyNode:
-    """Where a key of a mapping stands."""
+    """The position of a key of a mapping."""
 
     line: int
     column: int
@@ -48,7 +48,7 @@ class KeyNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappingNode:
-    """Keys with their values, in the order written. `keys` has the same keys as `values`."""
+    """Keys with their values, in the order written. `values` lacks those that cannot be read."""
 
     line: int
     column: int
@@ -59,8 +59,8 @@ class MappingNode:
 Node: TypeAlias = ScalarNode | SequenceNode | MappingNode
 
 
-def dotted(path: Path) -> str:
-    """Write a path the way messages and `Source.positions` do: `metadata.project`, `list[2]`."""
+def dotted_path(path: Path) -> str:
+    """Return a path as messages and `Source.positions` write it: `metadata.project`, `list[2]`."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -70,16 +70,16 @@ def dotted(path: Path) -> str:
     return text
 
 
-def plain(node: Node) -> object:
-    """Turn a tree into the dicts, lists and values that it stands for."""
+def to_python(node: Node) -> object:
+    """Return a tree as Python dicts, lists and values."""
     if isinstance(node, ScalarNode):
         return node.value
     if isinstance(node, SequenceNode):
-        return [plain(item) for item in node.items]
-    return {key: plain(value) for key, value in node.values.items()}
+        return [to_python(item) for item in node.items]
+    return {key: to_python(value) for key, value in node.values.items()}
 
 
-def step_into(node: Node | None, step: str | int) -> Node | None:
+def child_node(node: Node | None, step: str | int) -> Node | None:
     """Return the child of `node` at `step`, or None."""
     if isinstance(node, MappingNode) and isinstance(step, str):
         return node.values.get(step)
@@ -88,7 +88,7 @@ def step_into(node: Node | None, step: str | int) -> Node | None:
     return None
 
 
-def places(node: Node, path: Path = ()) -> Iterator[tuple[str, tuple[int, int]]]:
+def value_positions(node: Node, path: Path = ()) -> Iterator[tuple[str, tuple[int, int]]]:
     """Yield the dotted path and the (line, column) of every value below `node`."""
     if isinstance(node, MappingNode):
         children: Iterator[tuple[str | int, Node]] = iter(node.values.items())
@@ -98,5 +98,5 @@ def places(node: Node, path: Path = ()) -> Iterator[tuple[str, tuple[int, int]]]
         return
     for step, child in children:
         here = (*path, step)
-        yield dotted(here), (child.line, child.column)
-        yield from places(child, here)
+        yield dotted_path(here), (child.line, child.column)
+        yield from value_positions(child, here)

@@ -1,4 +1,4 @@
-"""A project at a glance agrees with the project as it is read."""
+"""The quick scan finds the same jobs as the loader."""
 
 from __future__ import annotations
 

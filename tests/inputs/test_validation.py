@@ -1,4 +1,4 @@
-"""Every rule of the API that can be known offline, and the words for breaking it."""
+"""Every rule of the API that can be checked offline, and its message."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
 def envelope(**changes: object) -> bytes:
-    """Write a sound chat request with some members changed; `...` takes one away."""
+    """Return a valid chat request with some fields changed; `...` removes one."""
     members = {"custom_id": "a", "method": "POST", "url": CHAT, "body": BODY} | changes
     return json.dumps({key: value for key, value in members.items() if value is not ...}).encode()
 
@@ -26,12 +26,12 @@ def body(**changes: object) -> bytes:
 
 
 def raw(text: str) -> bytes:
-    """Write a sound request with `text`, taken as JSON, for one more field of its body."""
+    """Return a valid request with one more field in its body, whose value is the JSON `text`."""
     return envelope(body=BODY | {"x": 0}).replace(b'"x": 0', b'"x": ' + text.encode())
 
 
 X = raw("").index(b'"x": ') + 6
-"""The column at which the text given to `raw` begins."""
+"""The column of the text given to `raw`."""
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ X = raw("").index(b'"x": ') + 6
         ),
         pytest.param(
             body(model=...),
-            "1: missing 'body.model': name the model to ask (invalid_request)",
+            "1: missing 'body.model': name the model (invalid_request)",
             id="no-model",
         ),
         pytest.param(
@@ -201,7 +201,7 @@ X = raw("").index(b'"x": ') + 6
         ),
         pytest.param(
             body(model=""),
-            "1: 'body.model' is empty: name the model to ask (invalid_request)",
+            "1: 'body.model' is empty: name the model (invalid_request)",
             id="model-empty",
         ),
         pytest.param(
@@ -233,7 +233,7 @@ def test_chat(tmp_path: Path, row: bytes, problem: str) -> None:
         (
             "/v1/completions",
             {"prompt": "a"},
-            "missing 'body.model': name the model to ask (invalid_request)",
+            "missing 'body.model': name the model (invalid_request)",
         ),
         (
             "/v1/responses",
@@ -243,7 +243,7 @@ def test_chat(tmp_path: Path, row: bytes, problem: str) -> None:
         (
             "/v1/responses",
             {"input": "a"},
-            "missing 'body.model': name the model to ask (invalid_request)",
+            "missing 'body.model': name the model (invalid_request)",
         ),
         ("/v1/moderations", {}, "missing 'body.input' (invalid_request)"),
         ("/v1/moderations", {"input": None}, "missing 'body.input' (invalid_request)"),
@@ -255,7 +255,7 @@ def test_chat(tmp_path: Path, row: bytes, problem: str) -> None:
         (
             "/v1/embeddings",
             {"input": "a"},
-            "missing 'body.model': name the model to ask (invalid_request)",
+            "missing 'body.model': name the model (invalid_request)",
         ),
         ("/v1/embeddings", {"model": "m"}, "missing 'body.input' (invalid_request)"),
     ],
@@ -325,16 +325,16 @@ def test_an_id_of_512_characters_is_taken(tmp_path: Path) -> None:
     assert read(write(tmp_path, envelope(custom_id="é" * 512))).requests == 1
 
 
-def test_all_problems_of_a_line_are_told(tmp_path: Path) -> None:
+def test_all_problems_of_a_line_are_reported(tmp_path: Path) -> None:
     row = envelope(custom_id="", method="GET", url=..., body={"stream": True})
-    told = problems(write(tmp_path, line(), row))
-    assert [each.split(" ")[1] for each in told] == [
+    messages = problems(write(tmp_path, line(), row))
+    assert [each.split(" ")[1] for each in messages] == [
         "'body.stream'",
         "'custom_id'",
         "'method'",
         *["missing"] * 3,
     ]
-    assert all(each.startswith("input.jsonl:2: ") for each in told)
+    assert all(each.startswith("input.jsonl:2: ") for each in messages)
 
 
 def test_a_long_value_is_not_quoted_whole(tmp_path: Path) -> None:

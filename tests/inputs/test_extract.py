@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
-from runner.inputs.extract import cut, read_custom_ids
+from runner.inputs.extract import read_custom_ids, write_rows
 from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
 from tests.inputs.writing import CHAT, ROOMY, chat, line, read, write
@@ -22,15 +22,15 @@ def test_nothing_is_cut_from_a_shard(tmp_path: Path) -> None:
     path = write(tmp_path, line("a"))
     (shard,) = read(path).shards
     out = io.BytesIO()
-    done = cut(path, shard=shard, rows=RowSet(), destination=out)
+    done = write_rows(path, shard=shard, rows=RowSet(), destination=out)
     assert (done.requests, done.bytes, out.getvalue()) == (0, 0, b"")
 
 
 def test_a_row_of_another_shard_cannot_be_cut(tmp_path: Path) -> None:
     path = write(tmp_path, chat("a", "x"), chat("b", "y"))
     first, _ = read(path).shards
-    with pytest.raises(ValueError, match="only rows of the shard"):
-        cut(path, shard=first, rows=RowSet.span(0, 2), destination=io.BytesIO())
+    with pytest.raises(ValueError, match="some rows are not in the shard"):
+        write_rows(path, shard=first, rows=RowSet.span(0, 2), destination=io.BytesIO())
 
 
 def test_rows_that_run_out(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_rows_that_run_out(tmp_path: Path) -> None:
     (shard,) = read(path).shards
     write(tmp_path, line("a"))
     with pytest.raises(InputChanged, match="fewer rows"):
-        cut(path, shard=shard, rows=shard.rows, destination=io.BytesIO())
+        write_rows(path, shard=shard, rows=shard.rows, destination=io.BytesIO())
 
 
 def test_another_file_than_was_validated(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_another_file_than_was_validated(tmp_path: Path) -> None:
     write(tmp_path, line("b"))
     out = io.BytesIO()
     with pytest.raises(InputChanged, match="data/x was changed since it was validated"):
-        cut(
+        write_rows(
             path,
             shard=scanned.shards[0],
             rows=RowSet.span(0, 1),
@@ -64,7 +64,7 @@ def test_a_missing_input(tmp_path: Path) -> None:
     (shard,) = read(path).shards
     path.unlink()
     with pytest.raises(InvalidInput, match="no such file"):
-        cut(path, shard=shard, rows=shard.rows, destination=io.BytesIO())
+        write_rows(path, shard=shard, rows=shard.rows, destination=io.BytesIO())
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         open("/dev/full", "wb", buffering=0) as full,  # noqa: PTH123
         pytest.raises(LocalFileError, match="a shard cannot be written"),
     ):
-        cut(path, shard=shard, rows=shard.rows, destination=full)
+        write_rows(path, shard=shard, rows=shard.rows, destination=full)
 
 
 NAMES = ["a", "line\nend", "\u2028", "é", "b", "c"]

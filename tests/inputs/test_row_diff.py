@@ -1,4 +1,4 @@
-"""Two inputs side by side: the counts are those of sets, whatever the lines look like."""
+"""The counts of a comparison of two inputs are those of sets of requests."""
 
 from __future__ import annotations
 

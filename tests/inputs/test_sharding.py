@@ -1,4 +1,4 @@
-"""The laws of sharding."""
+"""The properties of sharding, for any rows and limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.inputs import lines
-from runner.inputs.extract import cut
+from runner.inputs.extract import write_rows
 from runner.inputs.row_set import RowSet
 from runner.spec.project import Limits
 from tests.inputs.writing import EMBEDDINGS, chat, line, read, write
@@ -126,7 +126,7 @@ def test_the_laws(
     for shard in scanned.shards:
         # Cutting a shard gives exactly what was promised, within the limits.
         out = io.BytesIO()
-        done = cut(path, shard=shard, rows=shard.rows, destination=out)
+        done = write_rows(path, shard=shard, rows=shard.rows, destination=out)
         assert out.getvalue() == b"".join(canonical[row] + b"\n" for row in shard.rows)
         assert done.requests == shard.requests == len(shard.rows) <= limits.max_requests
         assert done.bytes == shard.bytes == len(out.getvalue()) <= limits.max_bytes
@@ -154,7 +154,7 @@ def test_some_rows_of_a_shard(
     shard = data.draw(st.sampled_from(read(path, limits=limits).shards))
     wanted = RowSet.from_iterable(data.draw(st.sets(st.sampled_from(list(shard.rows)))))
     out = io.BytesIO()
-    done = cut(path, shard=shard, rows=wanted, destination=out)
+    done = write_rows(path, shard=shard, rows=wanted, destination=out)
     assert out.getvalue() == b"".join(canonical[row] + b"\n" for row in wanted)
     assert done.requests == len(wanted)
     assert done.sha256 == hashlib.sha256(out.getvalue()).hexdigest()

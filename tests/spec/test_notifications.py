@@ -1,4 +1,4 @@
-"""The parts of `runner.yaml` that say who is told: what they mean, and what they refuse."""
+"""The parts of `runner.yaml` that say who is message: what they mean, and what they refuse."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def problems(root: Path, config: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_without_a_word_nobody_is_told(tmp_path: Path) -> None:
+def test_without_fields_there_are_no_hooks(tmp_path: Path) -> None:
     made = project(tmp_path, "specs: specs\n")
 
     assert (made.hooks, made.ping, made.metrics) == ((), None, None)
 
 
-def test_every_way_to_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_channel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     made = project(
         tmp_path,
@@ -65,12 +65,12 @@ def test_every_way_to_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     tell = CommandChannel(arguments=("./tell", "a b"), folder=tmp_path)
     assert made.hooks == (
-        Hook(way=tell, when=("failed", "partial"), jobs="acl-*"),
-        Hook(way=tell, when=KINDS),
-        Hook(way=WebhookChannel(address=Address(variable="HOOK_URL"))),
-        Hook(way=WebhookChannel(address=Address(file=tmp_path / "hook"))),
-        Hook(way=ChatChannel(address=Address(variable="MAIL"))),
-        Hook(way=ChatChannel(address=Address(file=tmp_path / "home" / "mail"))),
+        Hook(channel=tell, when=("failed", "partial"), jobs="acl-*"),
+        Hook(channel=tell, when=KINDS),
+        Hook(channel=WebhookChannel(address=Address(variable="HOOK_URL"))),
+        Hook(channel=WebhookChannel(address=Address(file=tmp_path / "hook"))),
+        Hook(channel=ChatChannel(address=Address(variable="MAIL"))),
+        Hook(channel=ChatChannel(address=Address(file=tmp_path / "home" / "mail"))),
     )
     assert made.ping == Address(variable="PING_URL")
     assert made.metrics == tmp_path / ".runner" / "runner.prom"
@@ -79,17 +79,17 @@ def test_every_way_to_be_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_names_of_hooks_show_no_argument_and_no_url(tmp_path: Path) -> None:
     tell = CommandChannel(arguments=("bin/tell", "--password", "5ecre7"), folder=tmp_path)
 
-    assert str(Hook(way=tell)) == "command tell"
+    assert str(Hook(channel=tell)) == "command tell"
     assert str(WebhookChannel(address=Address(variable="HOOK_URL"))) == "webhook in HOOK_URL"
     assert str(ChatChannel(address=Address(file=tmp_path))) == f"apprise in {tmp_path}"
 
 
 def test_a_hook_is_another_one_if_anything_about_it_is(tmp_path: Path) -> None:
-    hook = Hook(way=CommandChannel(arguments=("tell",), folder=tmp_path))
+    hook = Hook(channel=CommandChannel(arguments=("tell",), folder=tmp_path))
     others = [
-        replace(hook, way=CommandChannel(arguments=("tell", "me"), folder=tmp_path)),
-        replace(hook, way=WebhookChannel(address=Address(variable="tell"))),
-        replace(hook, way=ChatChannel(address=Address(variable="tell"))),
+        replace(hook, channel=CommandChannel(arguments=("tell", "me"), folder=tmp_path)),
+        replace(hook, channel=WebhookChannel(address=Address(variable="tell"))),
+        replace(hook, channel=ChatChannel(address=Address(variable="tell"))),
         replace(hook, when=("failed",)),
         replace(hook, jobs="*"),
     ]
@@ -99,7 +99,7 @@ def test_a_hook_is_another_one_if_anything_about_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         ("notify: {webhook_env: X}", "1:9: notify: expected a list, such as"),
         (
@@ -107,51 +107,59 @@ def test_a_hook_is_another_one_if_anything_about_it_is(tmp_path: Path) -> None:
             "2:5: notify[0]: needs exactly one of command, webhook_env",
         ),
         ("notify:\n  - {webhook_env: A, apprise_env: B}", "2:5: notify[0]: needs exactly one of"),
-        ("notify:\n  - {command: [x], when: [done]}", '2:27: notify[0].when[0]: "done" is none of'),
+        (
+            "notify:\n  - {command: [x], when: [done]}",
+            '2:27: notify[0].when[0]: "done" is not one of',
+        ),
         ("notify:\n  - {command: [x], when: failed}", "2:26: notify[0].when: expected a list"),
         ("notify:\n  - {command: [x], when: []}", "2:26: notify[0].when: is empty"),
         ("notify:\n  - command: [1]", "2:14: notify[0].command: expected a list of texts"),
-        ("notify:\n  - command: ' '", "2:14: notify[0].command: is no command"),
-        ("notify:\n  - command: [x]\n  - command: [x]", "3:5: notify[1]: says the same as"),
-        ("notify:\n  - webhok_env: X", '2:5: notify[0].webhok_env: unknown key; did you mean "web'),
+        ("notify:\n  - command: ' '", "2:14: notify[0].command: is not a command"),
+        ("notify:\n  - command: [x]\n  - command: [x]", "3:5: notify[1]: is the same as"),
+        (
+            "notify:\n  - webhok_env: X",
+            '2:5: notify[0].webhok_env: unknown field; did you mean "web',
+        ),
         ("ping: {}", "1:7: ping: needs exactly one of url_env, url_file; found none"),
         ("ping: {url_env: A, url_file: b}", "1:7: ping: needs exactly one of url_env, url_file;"),
         ("ping: X", '1:7: ping: expected "url_env: PING_URL" below it'),
         ("metrics: ''", "1:10: metrics: is empty"),
     ],
 )
-def test_what_nobody_can_be_told_by_is_refused_at_its_place(
-    tmp_path: Path, config: str, told: str
+def test_an_invalid_hook_is_refused_at_its_position(
+    tmp_path: Path, config: str, message: str
 ) -> None:
     found = problems(tmp_path, config)
 
-    assert [line for line in found if line.startswith(f"runner.yaml:{told}")] == found[-1:]
+    assert [line for line in found if line.startswith(f"runner.yaml:{message}")] == found[-1:]
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
-        (f"notify:\n  - webhook: {SECRET}", "2:5: notify[0].webhook: whoever has this URL"),
-        (f"notify:\n  - url: {SECRET}", "2:5: notify[0].url: whoever has this URL"),
-        (f"notify:\n  - apprise: {SECRET}", "2:5: notify[0].apprise: whoever has this URL"),
+        (f"notify:\n  - webhook: {SECRET}", "2:5: notify[0].webhook: this URL is a secret"),
+        (f"notify:\n  - url: {SECRET}", "2:5: notify[0].url: this URL is a secret"),
+        (f"notify:\n  - apprise: {SECRET}", "2:5: notify[0].apprise: this URL is a secret"),
         (f"notify:\n  - webhook_env: {SECRET}", "2:18: notify[0].webhook_env: expected the name"),
-        (f"notify:\n  - webhook_file: {SECRET}", "2:19: notify[0].webhook_file: is no path"),
+        (f"notify:\n  - webhook_file: {SECRET}", "2:19: notify[0].webhook_file: is not a path"),
         (f"notify:\n  - apprise_env: {SECRET}", "2:18: notify[0].apprise_env: expected the name"),
         (f"ping: {SECRET}", '1:7: ping: expected "url_env: PING_URL" below it'),
-        (f"ping: {{url: '{SECRET}'}}", "1:8: ping.url: whoever has this URL can write there"),
+        (f"ping: {{url: '{SECRET}'}}", "1:8: ping.url: this URL is a secret"),
         (f"ping: {{url_env: '{SECRET}'}}", "1:17: ping.url_env: expected the name"),
-        (f"ping: {{url_file: '{SECRET}'}}", "1:18: ping.url_file: is no path"),
-        ("notify:\n  - token: 5ecre7", "2:5: notify[0].token: whoever has this URL can write"),
+        (f"ping: {{url_file: '{SECRET}'}}", "1:18: ping.url_file: is not a path"),
+        ("notify:\n  - token: 5ecre7", "2:5: notify[0].token: this URL is a secret"),
         (
             "notify:\n  - command: [curl, 'https://hooks.slack.com/services/5ecre7']",
-            "2:21: notify[0].command[1]: whoever has this URL can write there",
+            "2:21: notify[0].command[1]: this URL is a secret",
         ),
     ],
 )
 def test_a_url_that_is_written_where_only_its_place_belongs_is_refused_and_not_shown(
-    tmp_path: Path, config: str, told: str
+    tmp_path: Path, config: str, message: str
 ) -> None:
-    assert [line for line in problems(tmp_path, config) if line.startswith(f"runner.yaml:{told}")]
+    assert [
+        line for line in problems(tmp_path, config) if line.startswith(f"runner.yaml:{message}")
+    ]
 
 
 def test_a_url_is_read_from_its_variable() -> None:
@@ -165,26 +173,26 @@ def test_a_url_is_read_from_its_variable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "mode", "told"),
+    ("content", "mode", "message"),
     [
         (f"{SECRET}\n", 0o600, None),
         (f"{SECRET}\n", 0o644, "is open to other users of this machine"),
         ("", 0o600, "gives no URL: it is empty"),
         (f"{SECRET}\n{SECRET}\n", 0o600, "gives no URL but several lines"),
-        (f"{SECRET} x\n", 0o600, "gives no URL: it holds spaces"),
+        (f"{SECRET} x\n", 0o600, "gives no URL: it contains spaces"),
     ],
 )
 def test_a_url_is_read_from_a_file_that_only_its_owner_can_read(
-    tmp_path: Path, content: str, mode: int, told: str | None
+    tmp_path: Path, content: str, mode: int, message: str | None
 ) -> None:
     file = tmp_path / "hook"
     file.write_text(content)
     file.chmod(mode)
 
-    if told is None:
+    if message is None:
         assert Address(file=file).read({}) == Secret(SECRET)
         return
-    with pytest.raises(NotDelivered, match=told) as caught:
+    with pytest.raises(NotDelivered, match=message) as caught:
         Address(file=file).read({})
     assert "5ecre7" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Every mistake a spec can hold, and the very line a person reads about it."""
+"""Every error in a spec, and the message about it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ("name: Big", f'3:7: name: "Big" is no name; {NAME}'),
-        (f"name: {'a' * 64}", f'3:7: name: "{"a" * 59}…" is no name; {NAME}'),
+        ("name: Big", f'3:7: name: "Big" is not a valid name; {NAME}'),
+        (f"name: {'a' * 64}", f'3:7: name: "{"a" * 59}…" is not a valid name; {NAME}'),
         ("name: 7", '3:7: name: 7 is a number; write "7" in quotes'),
         ("name: true", '3:7: name: true is a boolean; write "true" in quotes'),
         ("name: [a]", "3:7: name: expected one text, not a list"),
@@ -40,12 +40,15 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
         ),
         (
             "completion_window: 1 day",
-            '3:20: completion_window: "1 day" is no time span; write hours or days, such as "24h"',
+            (
+                '3:20: completion_window: "1 day" is not a duration;'
+                ' write hours or days, such as "24h"'
+            ),
         ),
         (
             'completion_window: "24h\\n"',
             (
-                '3:20: completion_window: "24h\\n" is no time span; write hours or days,'
+                '3:20: completion_window: "24h\\n" is not a duration; write hours or days,'
                 ' such as "24h"'
             ),
         ),
@@ -55,7 +58,7 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
         ),
         (
             "metadata: x",
-            ('3:11: metadata: expected keys and values below it, such as "project: acl"'),
+            ('3:11: metadata: expected fields below it, such as "project: acl"'),
         ),
         ("metadata:", "3:1: metadata: has no value; write one, or remove the line"),
         ("metadata: {year: 2024}", '3:18: metadata.year: 2024 is a number; write "2024" in quotes'),
@@ -70,27 +73,30 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
         (
             "metadata: {runner: x}",
             (
-                "3:12: metadata.runner: this key is runner's own, to find its"
-                " batches by; choose another"
+                "3:12: metadata.runner: this key is reserved: runner finds its"
+                " batches by it; choose another"
             ),
         ),
         (
             f"metadata: {{{'k' * 65}: x}}",
-            (f'3:12: metadata: the key "{"k" * 59}…" has 65 characters; at most 64 fit'),
+            (f'3:12: metadata: the key "{"k" * 59}…" has 65 characters; at most 64 are allowed'),
         ),
-        (f"metadata: {{k: {'v' * 513}}}", "3:15: metadata.k: has 513 characters; at most 512 fit"),
+        (
+            f"metadata: {{k: {'v' * 513}}}",
+            "3:15: metadata.k: has 513 characters; at most 512 are allowed",
+        ),
         (
             f"metadata: {{{', '.join(f'k{number}: v' for number in range(17))}}}",
-            "3:11: metadata: has 17 pairs; at most 16 fit",
+            "3:11: metadata: has 17 pairs; at most 16 are allowed",
         ),
         (
             "provider: opnai",
-            ('3:11: provider: "opnai" is no provider of this project; did you mean "openai"?'),
+            ('3:11: provider: "opnai" is not a provider of this project; did you mean "openai"?'),
         ),
         (
             "provider: mistral",
             (
-                '3:11: provider: "mistral" is no provider of this project;'
+                '3:11: provider: "mistral" is not a provider of this project;'
                 " there are: lab, local, openai"
             ),
         ),
@@ -109,13 +115,13 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
         ("retry: 3", '3:8: retry: expected "attempts: 3" below it'),
         ("retry: {attempts: 0}", "3:19: retry.attempts: 0 is too small; write at least 1"),
         ("retry: {attempts: 101}", "3:19: retry.attempts: 101 is too large; write at most 100"),
-        ("retry: {attempt: 3}", '3:9: retry.attempt: unknown key; did you mean "attempts"?'),
-        ("inptu: x", '3:1: inptu: unknown key; did you mean "input"?'),
-        ("Metadata: {}", '3:1: Metadata: unknown key; did you mean "metadata"?'),
+        ("retry: {attempt: 3}", '3:9: retry.attempt: unknown field; did you mean "attempts"?'),
+        ("inptu: x", '3:1: inptu: unknown field; did you mean "input"?'),
+        ("Metadata: {}", '3:1: Metadata: unknown field; did you mean "metadata"?'),
         (
             "zzz: x",
             (
-                "3:1: zzz: unknown key; there are: name, endpoint, input, completion_window,"
+                "3:1: zzz: unknown field; there are: name, endpoint, input, completion_window,"
                 " metadata, provider, replicate, retry, deadline, canary, keep_remote, output"
             ),
         ),
@@ -123,11 +129,14 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
         ("deadline: {after: 30}", '3:19: deadline.after: 30 is a number; write "30h" in quotes'),
         (
             "deadline: {after: 30x}",
-            '3:19: deadline.after: "30x" is no time; write minutes, hours or days, such as 30h',
+            (
+                '3:19: deadline.after: "30x" is not a duration;'
+                " write minutes, hours or days, such as 30h"
+            ),
         ),
         (
             "deadline: {action: warm}",
-            '3:20: deadline.action: "warm" is none of these: warn, resubmit, wait',
+            '3:20: deadline.action: "warm" is not one of these: warn, resubmit, wait',
         ),
         ("canary: 0", "3:9: canary: 0 is too small; write at least 1"),
         (
@@ -137,15 +146,15 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
         ('output: ""', "3:9: output: is empty; write a value, or remove the line"),
         (
             "output: /else/x",
-            ('3:9: output: "/else/x" leads out of the project; write a folder inside it'),
+            ('3:9: output: "/else/x" is outside of the project; write a folder inside it'),
         ),
         (
             "output: a/../../b",
-            ('3:9: output: "a/../../b" leads out of the project; write a folder inside it'),
+            ('3:9: output: "a/../../b" is outside of the project; write a folder inside it'),
         ),
         ("output: .", "3:9: output: is the project itself; write a folder inside it"),
-        ("output: .git/x", '3:9: output: ".git/x" is hidden; write a folder that people see'),
-        ("output: specs", '3:9: output: "specs" holds the specs; write another folder'),
+        ("output: .git/x", '3:9: output: ".git/x" is hidden; write a folder without a leading dot'),
+        ("output: specs", '3:9: output: "specs" is the folder of the specs; write another folder'),
     ],
 )
 def test_a_mistake_in_an_optional_field(tmp_path: Path, more: str, expected: str) -> None:
@@ -170,23 +179,23 @@ def test_a_mistake_in_an_optional_field(tmp_path: Path, more: str, expected: str
         (
             "v1/chat/completions",
             "openai",
-            ('no endpoint of openai; did you mean "/v1/chat/completions"?'),
+            ('not an endpoint of openai; did you mean "/v1/chat/completions"?'),
         ),
         (
             "/chat/completions",
             "local",
-            ('no endpoint of local; did you mean "/v1/chat/completions"?'),
+            ('not an endpoint of local; did you mean "/v1/chat/completions"?'),
         ),
         (
             "https://api.openai.com/v1/embeddings",
             "openai",
-            ('no endpoint of openai; did you mean "/v1/embeddings"?'),
+            ('not an endpoint of openai; did you mean "/v1/embeddings"?'),
         ),
-        ("/v1/embeding/", "openai", 'no endpoint of openai; did you mean "/v1/embeddings"?'),
-        ("/zzz", "openai", f"no endpoint of openai; there are: {ALL_ENDPOINTS}"),
-        ("responses", "lab", 'no path; did you mean "/v1/responses"?'),
-        ("zzz", "lab", 'no path; write its path, beginning with "/"'),
-        ("/a b", "lab", 'no path; write its path, beginning with "/"'),
+        ("/v1/embeding/", "openai", 'not an endpoint of openai; did you mean "/v1/embeddings"?'),
+        ("/zzz", "openai", f"not an endpoint of openai; there are: {ALL_ENDPOINTS}"),
+        ("responses", "lab", 'not a path; did you mean "/v1/responses"?'),
+        ("zzz", "lab", 'not a path; write its path, beginning with "/"'),
+        ("/a b", "lab", 'not a path; write its path, beginning with "/"'),
     ],
 )
 def test_a_wrong_endpoint(tmp_path: Path, endpoint: str, provider: str, expected: str) -> None:
@@ -200,11 +209,11 @@ def test_a_wrong_endpoint(tmp_path: Path, endpoint: str, provider: str, expected
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("data/y.jsonl", "no such file: data/y.jsonl (looked in ROOT)"),
-        ("~/y.jsonl", 'no such file: ~/y.jsonl (looked in ROOT); "~" is not expanded'),
+        ("data/y.jsonl", "no such file: data/y.jsonl (in ROOT)"),
+        ("~/y.jsonl", 'no such file: ~/y.jsonl (in ROOT); "~" is not expanded'),
         ("/nowhere/y.jsonl", "no such file: /nowhere/y.jsonl"),
         ("data", "data is a folder; write the path of a JSONL file"),
-        ("/dev/null", "/dev/null is no regular file; write the path of a JSONL file"),
+        ("/dev/null", "/dev/null is not a regular file; write the path of a JSONL file"),
         ("data/x.jsonl/y", "data/x.jsonl/y cannot be read: not a directory"),
         ("loop", "loop cannot be read: too many levels of symbolic links"),
     ],
@@ -218,7 +227,7 @@ def test_an_input_that_cannot_be_read(tmp_path: Path, text: str, expected: str) 
     assert problems == [f"specs/a.yaml:2:8: input: {expected}"]
 
 
-def test_what_is_missing_is_said_of_the_document(tmp_path: Path) -> None:
+def test_a_missing_field_is_reported_at_the_document(tmp_path: Path) -> None:
     lay_out(tmp_path, {"specs/a.yaml": "\n# c\nname: a\n"})
 
     assert lines(read(tmp_path)) == [
@@ -250,13 +259,13 @@ def test_a_file_name_that_is_no_name(tmp_path: Path, stem: str, proposal: str) -
 
     assert lines(read(tmp_path)) == [
         (
-            f'specs/{stem}.yaml:1: name: the file\'s "{stem}" is no name; write "name: {proposal}"'
-            f" ({NAME})"
+            f'specs/{stem}.yaml:1: name: the file name "{stem}" is not a valid name;'
+            f' write "name: {proposal}" ({NAME})'
         )
     ]
 
 
-def test_every_problem_of_every_spec_is_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_of_all_specs_are_reported(tmp_path: Path) -> None:
     bad = """\
         name: two
         endpoint: /v1/chat/completions
@@ -282,10 +291,22 @@ def test_every_problem_of_every_spec_is_told_at_once(tmp_path: Path) -> None:
     assert [job.name for job in specs.jobs] == ["c"]
 
 
-def test_a_spec_of_nonsense_is_told_within_a_bound(tmp_path: Path) -> None:
-    lay_out(tmp_path, {"specs/a.yaml": "".join(f"key{n}: x\n" for n in range(5000))})
+def test_twenty_problems_of_a_file_are_shown_and_the_others_counted(tmp_path: Path) -> None:
+    lay_out(
+        tmp_path,
+        {
+            "specs/a.yaml": "".join(f"field{number}: x\n" for number in range(5000)),
+            "specs/b.yaml": "---\n".join(GOOD + "replicate: 0\n" for _ in range(15)),
+            "specs/c.yaml": "nothing: x\n",
+        },
+    )
 
     problems = lines(read(tmp_path))
 
-    assert len(problems) == 21
-    assert problems[-1].endswith("more problems in this document")
+    of_a, of_b, of_c = (
+        [line for line in problems if line.startswith(f"specs/{name}.yaml:")] for name in "abc"
+    )
+    assert len(of_a) == len(of_b) == 21
+    assert of_a[-1] == "specs/a.yaml:19: and 4,982 more problems in this file"
+    assert of_b[-1] == "specs/b.yaml:41: and 10 more problems in this file"
+    assert len(of_c) == 3

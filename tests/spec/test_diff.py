@@ -1,4 +1,4 @@
-"""What differs between two texts of a spec."""
+"""The fields that differ between two texts of a spec."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from runner.spec.diff import FieldChange, changed_fields, spec_fields
 SPEC = "endpoint: /v1/chat/completions\ninput: data/x.jsonl\n"
 
 
-SpecFiles = list[tuple[str, object, object]]
+Changes = list[tuple[str, object, object]]
 
 
-def changes(before: str, after: str) -> SpecFiles:
+def changes(before: str, after: str) -> Changes:
     was, is_now = spec_fields(before), spec_fields(after)
     assert was is not None
     assert is_now is not None
@@ -33,7 +33,7 @@ def changes(before: str, after: str) -> SpecFiles:
         (SPEC + "retry: {attempts: 5}\n", [("retry.attempts", 3, 5)]),
     ],
 )  # fmt: skip
-def test_a_changed_key_is_named_with_its_values(after: str, found: SpecFiles) -> None:
+def test_a_changed_key_is_named_with_its_values(after: str, found: Changes) -> None:
     assert changes(SPEC, after) == found
     assert changes(after, SPEC) == [(field, new, old) for field, old, new in found]
 

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.spec.yaml.documents import MAX_BYTES, read_documents
-from runner.spec.yaml.tree import places, plain
+from runner.spec.yaml.tree import to_python, value_positions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def read(text: str) -> tuple[Document, ...]:
     return documents
 
 
-def said(text: str | bytes) -> list[str]:
+def messages(text: str | bytes) -> list[str]:
     data = text.encode() if isinstance(text, str) else text
     documents, problems = read_documents(data, "s.yaml")
     return [str(p) for p in (*problems, *(p for d in documents for p in d.problems))]
@@ -47,7 +47,7 @@ def said(text: str | bytes) -> list[str]:
 def values(text: str) -> list[object]:
     documents = read(text)
     assert [p for document in documents for p in document.problems] == []
-    return [plain(document.root) for document in documents if document.root]
+    return [to_python(document.root) for document in documents if document.root]
 
 
 def test_values_and_their_places() -> None:
@@ -55,12 +55,12 @@ def test_values_and_their_places() -> None:
     (document,) = read(text)
 
     assert document.root is not None
-    assert plain(document.root) == {
+    assert to_python(document.root) == {
         "name": "x",
         "metadata": {"a": "1", "b": "c"},
         "list": ["t\n"],
     }
-    assert dict(places(document.root)) == {
+    assert dict(value_positions(document.root)) == {
         "name": (3, 7),
         "metadata": (4, 11),
         "metadata.a": (4, 15),
@@ -95,8 +95,8 @@ def test_files_that_say_nothing_hold_no_documents(text: str) -> None:
 
 
 def test_a_marker_inside_a_text_ends_the_document_as_yaml_says() -> None:
-    assert said("a: |\n  x\n---\nb: 1\n") == []
-    assert said("a: 'x\n---\nb: 1\n") == [
+    assert messages("a: |\n  x\n---\nb: 1\n") == []
+    assert messages("a: 'x\n---\nb: 1\n") == [
         "s.yaml:1:4: this quote is not closed; write the same quote at the end of the value"
     ]
 
@@ -114,24 +114,24 @@ def test_an_alias_stands_for_its_value() -> None:
     ]
 
 
-def test_a_bomb_of_aliases_is_told_at_once() -> None:
+def test_a_bomb_of_aliases_is_refused() -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n"
         for old, new in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    (problem,) = said(bomb)
-    assert problem.endswith("aliases stand for more than 1,000 values; write them out")
+    (problem,) = messages(bomb)
+    assert problem.endswith("aliases repeat more than 1,000 values; write them out")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: &x [*x]\n", "s.yaml:1:8: a[0]: *x stands for a value that contains itself"),
+        ("a: &x [*x]\n", "s.yaml:1:8: a[0]: *x is an alias of a value that contains it"),
         (
             "a: *x\n",
             's.yaml:1:4: a: no value is marked &x; if "*x" is the value, put it in quotes',
         ),
-        ("<<: {a: 1}\n", 's.yaml:1:1: "<<" (merge) is not read here; write the keys out'),
+        ("<<: {a: 1}\n", 's.yaml:1:1: "<<" (merge) is not supported; write the fields out'),
         (
             "m:\n  a: 1\n  a: 2\n",
             ("s.yaml:3:3: m.a: is written twice, first at line 2; keep one of the two"),
@@ -145,24 +145,24 @@ def test_a_bomb_of_aliases_is_told_at_once() -> None:
         (
             "no: x\n",
             (
-                "s.yaml:1:1: the key no is read by YAML 1.1 as the boolean false;"
+                "s.yaml:1:1: the field no is read by YAML 1.1 as the boolean false;"
                 ' write "no" in quotes'
             ),
         ),
-        ("m: {2024: x}\n", 's.yaml:1:5: m: the key 2024 is not a text; write "2024" in quotes'),
-        ("null: x\n", 's.yaml:1:1: the key null is not a text; write "null" in quotes'),
+        ("m: {2024: x}\n", 's.yaml:1:5: m: the field 2024 is not a text; write "2024" in quotes'),
+        ("null: x\n", 's.yaml:1:1: the field null is not a text; write "null" in quotes'),
         (
             "? [a]\n: x\n",
             (
-                "s.yaml:1:3: a key is one text, not a list, a mapping or a number;"
-                " write it in quotes"
+                "s.yaml:1:3: a field name is one text, not a list, mapping or number;"
+                " put it in quotes"
             ),
         ),
         ("a:\nb: x\n", "s.yaml:1:1: a: has no value; write one, or remove the line"),
         ("a: ~\n", "s.yaml:1:4: a: has no value; write one, or remove the line"),
         ("{a}\n", "s.yaml:1:2: a: has no value; write one, or remove the line"),
-        ("- a\n", 's.yaml:1:1: expected keys and values, such as "name: x"'),
-        ("just words\n", 's.yaml:1:1: expected keys and values, such as "name: x"'),
+        ("- a\n", 's.yaml:1:1: expected fields and values, such as "name: x"'),
+        ("just words\n", 's.yaml:1:1: expected fields and values, such as "name: x"'),
         ("a:\n\tb: 1\n", "s.yaml:2:1: a tab cannot indent YAML; write spaces"),
         ("a: 1\n \tb: 1\n", "s.yaml:2:2: a tab cannot indent YAML; write spaces"),
         (
@@ -182,8 +182,8 @@ def test_a_bomb_of_aliases_is_told_at_once() -> None:
         (
             "a: 1\nb:2\nc: 3\n",
             (
-                "s.yaml:2:1: this is neither a key nor a value; after a key come"
-                ' a colon and a space: "name: x"'
+                "s.yaml:2:1: this is neither a field nor a value; write a field as"
+                ' "name: x", with a space'
             ),
         ),
         (
@@ -210,7 +210,7 @@ def test_a_bomb_of_aliases_is_told_at_once() -> None:
         (
             "a: 'b' c\n",
             (
-                "s.yaml:1:8: this does not fit what stands before it; check indentation,"
+                "s.yaml:1:8: this does not fit the text before it; check indentation,"
                 " quotes and commas"
             ),
         ),
@@ -218,56 +218,56 @@ def test_a_bomb_of_aliases_is_told_at_once() -> None:
             "%YAML 1.1\n---\na: b\n",
             ('s.yaml:1:1: lines that begin with "%" (directives) are not needed; remove them'),
         ),
-        ('a: "\\a"\n', "s.yaml:1:4: a: holds the control character U+0007; remove it"),
+        ('a: "\\a"\n', "s.yaml:1:4: a: contains the control character U+0007; remove it"),
         (b"a: \xff\n", "s.yaml:1:4: is not UTF-8 (byte 0xFF); save the file as UTF-8"),
         (
             b"\xef\xbb\xbfa: b\n",
-            ("s.yaml:1:1: holds a byte order mark; save the file as UTF-8 without BOM"),
+            ("s.yaml:1:1: contains a byte order mark; save the file as UTF-8 without BOM"),
         ),
         ("a: b\n".encode("utf-16"), "s.yaml:1:1: is UTF-16; save the file as UTF-8"),
         (
             b"a: b\nc: d\x00\n",
-            ("s.yaml:2:5: holds the invisible character U+0000; remove or escape it"),
+            ("s.yaml:2:5: contains the invisible character U+0000; remove or escape it"),
         ),
-        ("a: b\u2028c\n", "s.yaml:1:5: holds the invisible character U+2028; remove or escape it"),
+        (
+            "a: b\u2028c\n",
+            "s.yaml:1:5: contains the invisible character U+2028; remove or escape it",
+        ),
         (
             b"a: b\rc: d\n",
             (
-                "s.yaml:1:5: holds a carriage return without a line feed; save the file"
+                "s.yaml:1:5: contains a carriage return without a line feed; save the file"
                 " with Unix line ends"
             ),
         ),
         (
             b" " * (MAX_BYTES + 1),
-            ("s.yaml: larger than 1 MiB; data belongs into the input, not into the spec"),
+            ("s.yaml: is larger than 1 MiB; write data into the input, not into the spec"),
         ),
-        ("[" * 1000, "s.yaml:1:22: more than 20 levels deep; nothing here goes so deep"),
+        ("[" * 1000, "s.yaml:1:22: more than 20 levels deep; remove some levels"),
         (
             "a: [" + "x," * 30_000 + "]",
             ("s.yaml:1:39999: more than 20,000 values; split the document"),
         ),
     ],
 )
-def test_what_is_refused_is_told_in_words(text: str | bytes, expected: str) -> None:
-    assert said(text) == [expected]
+def test_invalid_yaml_is_explained(text: str | bytes, expected: str) -> None:
+    assert messages(text) == [expected]
 
 
 @pytest.mark.parametrize("line", ["?\n", "NO: 1\n", "? a\n", "NO:\n"])
 def test_mistakes_are_bounded_as_values_are(line: str) -> None:
-    # Each costs time, and nobody reads on: a key that is missing or refused counts as a value.
-    assert said(line * 42_000) == said(line * 21_000)
+    # Each message takes time: a missing or refused key counts as a value too.
+    assert messages(line * 42_000) == messages(line * 21_000)
 
 
-def test_an_escape_that_no_character_has_is_told() -> None:
-    (problem,) = said('a: "\\q"\n')
+def test_an_unknown_escape_is_explained() -> None:
+    (problem,) = messages('a: "\\q"\n')
     assert "a backslash between double quotes begins an escape" in problem
 
 
-def test_all_mistakes_of_a_document_are_told_up_to_a_bound() -> None:
-    problems = said("".join(f"k{number}: NO\n" for number in range(50)))
-
-    assert len(problems) == 21
-    assert problems[-1] == "s.yaml:21: and 30 more problems in this document"
+def test_every_problem_of_a_document_is_found() -> None:
+    assert len(messages("".join(f"k{number}: NO\n" for number in range(50)))) == 50
 
 
 def check(data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Keys from files and commands, and keys that are written where none belongs."""
+"""API keys from files and commands, and API keys written in `runner.yaml`."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ KEY = "sk-lab-0123456789abcdef"
 
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
-    """Let each test be a process of its own: what commands have answered is forgotten."""
-    credentials._answers.clear()
+    """Forget the output of commands, which is kept for the whole process."""
+    credentials._results.clear()
     yield
-    credentials._answers.clear()
+    credentials._results.clear()
 
 
 def lab(root: Path, key: str, environ: dict[str, str] | None = None) -> Provider:
-    """Return the provider that a project configures with this line about its key."""
+    """Return the provider of a project with this line about its API key."""
     lay_out(root, {"runner.yaml": f"providers:\n  lab:\n    base_url: http://[::1]/v1\n    {key}"})
     return find_project(root, environ or {}).providers["lab"]
 
@@ -82,10 +82,10 @@ def test_a_private_file_gives_its_line(tmp_path: Path, mode: int, end: bytes) ->
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o620, 0o601, 0o610, 0o666])
 def test_a_file_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> None:
-    said = refusal(key_file(tmp_path, mode=mode))
+    message = refusal(key_file(tmp_path, mode=mode))
 
-    assert f"open to other users of this machine (mode {mode:04o})" in said
-    assert f"run `chmod 600 {tmp_path}/lab.key`" in said
+    assert f"open to other users of this machine (mode {mode:04o})" in message
+    assert f"run `chmod 600 {tmp_path}/lab.key`" in message
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
     provider = key_file(tmp_path)
     os.chown(tmp_path / "lab.key", 12345, -1)
 
@@ -146,7 +146,7 @@ def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert provider.api_key_file == tmp_path / "me/.config/lab.key"
 
 
-def test_a_home_that_nobody_has_is_a_problem(tmp_path: Path) -> None:
+def test_the_home_of_an_unknown_user_is_a_problem(tmp_path: Path) -> None:
     config = "providers: {openai: {api_key_file: ~nobody-of-this-name/key}}"
 
     assert "api_key_file: Could not determine home directory" in problems(tmp_path, config)[0]
@@ -171,7 +171,7 @@ def test_a_command_gives_what_it_prints(tmp_path: Path) -> None:
     provider = command(tmp_path, script)
 
     assert provider.api_key({"KEY": KEY}) == Secret(KEY)
-    assert provider.key_source == "what say prints"
+    assert provider.key_source == "the output of say"
     assert provider.api_key_command == KeyCommand(arguments=("./say", "lab"), folder=tmp_path)
 
 
@@ -201,16 +201,16 @@ def test_a_command_that_gives_no_key_is_refused_once(
 ) -> None:
     provider = command(tmp_path, f"open('runs', 'a').write('x')\n{script}\n")
 
-    said = refusal(provider)
+    message = refusal(provider)
 
-    assert said.startswith("say, the api_key_command of provider lab, ")
-    assert reason in said
-    assert refusal(provider) == said
+    assert message.startswith("say, the api_key_command of provider lab, ")
+    assert reason in message
+    assert refusal(provider) == message
     assert (tmp_path / "runs").read_text() == "x"
     assert KEY not in capfd.readouterr().out
 
 
-def test_a_command_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_command_is_refused(tmp_path: Path) -> None:
     provider = lab(tmp_path, f"api_key_command: [no-such-program, {KEY[:9]}]")
 
     assert "no-such-program, the api_key_command of provider lab, cannot be run" in refusal(
@@ -221,7 +221,7 @@ def test_a_command_that_is_not_there_is_said(tmp_path: Path) -> None:
 def test_a_command_that_does_not_end_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials, "_PATIENCE", 0.5)
+    monkeypatch.setattr(credentials, "_TIMEOUT", 0.5)
     provider = command(tmp_path, "import time; print(end='x', flush=True); time.sleep(60)")
     began = time.monotonic()
 
@@ -229,7 +229,7 @@ def test_a_command_that_does_not_end_is_ended(
     assert time.monotonic() - began < 20
 
 
-def test_what_a_command_says_to_people_is_passed_on(
+def test_the_stderr_of_a_command_is_shown(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     provider = command(tmp_path, "import sys; sys.exit('touch your token')")
@@ -264,8 +264,8 @@ def test_a_command_is_a_list_or_is_split(
         ("[a, 3]", "expected a list of texts, such as [pass, show, lab]"),
         ("{a: b}", "expected a list of texts, such as [pass, show, lab]"),
         ("7", "expected a list of texts, such as [pass, show, lab]"),
-        ('"  "', "is no command; write a list of arguments, such as [pass, show, lab]"),
-        ("pass 'lab", "is no command; write a list of arguments, such as [pass, show, lab]"),
+        ('"  "', "is not a command; write a list of arguments, such as [pass, show, lab]"),
+        ("pass 'lab", "is not a command; write a list of arguments, such as [pass, show, lab]"),
     ],
 )
 def test_what_is_no_command_is_a_problem(tmp_path: Path, line: str, reason: str) -> None:
@@ -280,10 +280,10 @@ def test_what_is_no_command_is_a_problem(tmp_path: Path, line: str, reason: str)
 def test_a_key_has_one_place(tmp_path: Path, other: str) -> None:
     config = f"providers:\n  openai:\n    {other}\n    api_key_env: LAB_KEY\n"
 
-    [said] = problems(tmp_path, config)
+    [message] = problems(tmp_path, config)
 
-    assert said.endswith("the key has a place already, in api_key_env; keep one of them")
-    assert said.startswith("runner.yaml:3:")
+    assert message.endswith("api_key_env already says where the API key is; keep one of the two")
+    assert message.startswith("runner.yaml:3:")
 
 
 def test_openai_may_have_its_key_elsewhere(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_openai_may_have_its_key_elsewhere(tmp_path: Path) -> None:
 )
 def test_a_key_in_the_file_is_refused_and_not_repeated(tmp_path: Path, config: str) -> None:
     assert any(
-        "a key is never written in runner.yaml; name its variable in api_key_env" in problem
+        "an API key must not be written in runner.yaml; name its variable in api_key_env" in problem
         for problem in problems(tmp_path, config)
     )
 
@@ -330,10 +330,10 @@ def test_whatever_stands_under_the_name_of_a_key_is_not_repeated(
 ) -> None:
     config = f"providers:\n  openai:\n    password: {value}\n    base_url: x\n"
 
-    said = problems(tmp_path, config)
+    message = problems(tmp_path, config)
 
-    assert not [problem for problem in said if value in problem.replace("runner.yaml", "")]
-    assert len(said) >= 1
+    assert not [problem for problem in message if value in problem.replace("runner.yaml", "")]
+    assert len(message) >= 1
 
 
 @pytest.mark.parametrize(
@@ -345,9 +345,9 @@ def test_whatever_stands_under_the_name_of_a_key_is_not_repeated(
     ],
 )
 def test_a_slip_of_the_finger_is_no_key(tmp_path: Path, line: str, guess: str) -> None:
-    [said] = problems(tmp_path, f"providers: {{openai: {{{line}}}}}")
+    [message] = problems(tmp_path, f"providers: {{openai: {{{line}}}}}")
 
-    assert f'did you mean "{guess}"?' in said
+    assert f'did you mean "{guess}"?' in message
 
 
 def test_a_provider_may_be_called_as_it_likes(tmp_path: Path) -> None:
