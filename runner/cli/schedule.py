@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner import __version__
 from runner.cli.answer import answer, note, print_problems
 from runner.cli.codes import Command
 from runner.cli.project import open_project, open_specs
 from runner.errors import UsageError
+from runner.extras import named, requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +71,7 @@ def schedule(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--every") from error
     project = open_project(directory)
+    extras = tuple(_extras(project))
     specs = open_specs(project, (), directory)
     print_problems(specs.problems)
     elsewhere = github_actions or kubernetes
@@ -81,7 +82,8 @@ def schedule(
         within=_within_repository(project.root) if elsewhere else ".",
         state=_state(project) if elsewhere else (),
         variables=tuple(dict.fromkeys(_variables(project, specs))),
-        requirement=_requirement(project),
+        package=named(extras),
+        requirement=requirement(extras),
         every=how_often,
     )
     [render] = [snippet for snippet, asked in wanted.items() if asked]
@@ -168,17 +170,14 @@ def _variables(project: Project, specs: Specs) -> Iterator[str]:
             yield address.variable
 
 
-def _requirement(project: Project) -> str:
-    """Write what pip has to install, with the extras that the project uses."""
+def _extras(project: Project) -> Iterator[str]:
+    """Name the extras that a pass over the project uses elsewhere."""
     from runner.spec.hooks import Chat
 
-    extras = []
     if any(isinstance(hook.way, Chat) for hook in project.hooks):
-        extras.append("notify")
+        yield "notify"
     if any(provider.max_enqueued_tokens for provider in project.providers.values()):
-        extras.append("tokens")
-    told = f"[{','.join(extras)}]" if extras else ""
-    return f"batch-runner{told}=={__version__}"
+        yield "tokens"
 
 
 def _warnings(project: Project, specs: Specs) -> Iterator[str]:

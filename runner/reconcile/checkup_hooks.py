@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from runner.errors import NotDelivered
+from runner.extras import how_to_install
 from runner.reconcile.checkup import ok, warn
 from runner.spec.hooks import Chat, Command
 
@@ -62,7 +63,7 @@ def _hook(hook: Hook, environ: Mapping[str, str]) -> str | None:
         there = shutil.which(program, path=environ.get("PATH", os.defpath))
         return None if there else "there is no such program, or it may not be run"
     if isinstance(way, Chat) and find_spec("apprise") is None:
-        return "e-mail and chats need apprise: pip install 'batch-runner[notify]'"
+        return f"e-mail and chats need apprise: {how_to_install('notify')}"
     return _address(way.address, environ)
 
 

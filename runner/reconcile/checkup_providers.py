@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, NotOffered, Unauthorized, Unreachable
+from runner.extras import how_to_install
 from runner.reconcile.checkup import fail, ok, warn
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def check_provider(
         yield warn(
             f"{provider.name}: tokens",
             "max_enqueued_tokens is set, and prompt tokens are estimated, not counted",
-            "for exact counts: pip install 'batch-runner[tokens]'",
+            f"for exact counts: {how_to_install('tokens')}",
         )
     if provider.embedded:
         yield _extra(provider)
@@ -67,7 +68,7 @@ def _extra(provider: Provider) -> Finding:
         return fail(
             f"{provider.name}: extra",
             f"not installed: {', '.join(missing)}",
-            "pip install 'batch-runner[local]'",
+            how_to_install("local"),
         )
     return ok(f"{provider.name}: extra", "the libraries of the provider on this machine are there")
 

@@ -82,8 +82,9 @@ class Placement:
 
     `program` and `folder` are absolute paths of this machine; `within` is the project's folder
     seen from the root of its repository. `state` are the folders of ledger and outputs, seen from
-    the project. `variables` are the names of those that must be set, `requirement` what pip is
-    told to install. `name` is fit for a unit, a cache or a cluster.
+    the project. `variables` are the names of those that must be set. `package` is runner
+    with the extras that the project uses, `requirement` what pip on any machine takes to install
+    it, None where that is not known. `name` is fit for a unit, a cache or a cluster.
     """
 
     name: str
@@ -92,7 +93,8 @@ class Placement:
     within: str
     state: tuple[str, ...]
     variables: tuple[str, ...]
-    requirement: str
+    package: str
+    requirement: str | None
     every: Every
 
 

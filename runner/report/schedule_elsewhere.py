@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _HERE: Final = "/project"
 """Where a container has the project."""
 
+_REPOSITORY: Final = "git+https://example.org/runner.git@COMMIT"
+"""Stands for where runner comes from, where that is not known."""
+
 
 def github_actions(place: Placement) -> tuple[str, list[str]]:
     """Return a workflow, and what to do with it."""
@@ -46,7 +49,7 @@ def github_actions(place: Placement) -> tuple[str, list[str]]:
         "      - uses: actions/setup-python@v5",
         "        with:",
         '          python-version: "3.12"',
-        f"      - run: pip install {shlex.quote(place.requirement)}",
+        *_installed_by_actions(place),
         "      # The ledger and the outputs of the last pass. Should they be lost, nothing is",
         "      # submitted twice: the next pass finds its batches at the provider.",
         "      - uses: actions/cache/restore@v4",
@@ -81,6 +84,7 @@ def github_actions(place: Placement) -> tuple[str, list[str]]:
             "week is deleted, and the next pass then takes the batches over from the provider"
         ),
         "who can read the repository can read both: a public one shows the results to everybody",
+        *_to_be_completed(place),
         *(
             [f"set the repository's secrets: {', '.join(place.variables)}"]
             if place.variables
@@ -145,8 +149,8 @@ def kubernetes(place: Placement) -> tuple[str, list[str]]:
     ]
     return "\n".join(lines) + "\n", [
         (
-            f"put an image with runner ({place.requirement}) and the project in {_HERE} in the "
-            f"place of {image}, then `kubectl apply -f` it"
+            f"put an image with runner ({place.requirement or _from_anywhere(place)}) and the "
+            f"project in {_HERE} in the place of {image}, then `kubectl apply -f` it"
         ),
         (
             "the claim keeps the ledger and the outputs; should it be lost, nothing is submitted "
@@ -164,6 +168,31 @@ def kubernetes(place: Placement) -> tuple[str, list[str]]:
             else []
         ),
     ]
+
+
+def _installed_by_actions(place: Placement) -> list[str]:
+    if place.requirement is not None:
+        return [f"      - run: pip install {shlex.quote(place.requirement)}"]
+    return [
+        "      # To be completed: the address of runner's repository, and the commit to install.",
+        f"      - run: pip install {shlex.quote(f'{place.package} @ {_REPOSITORY}')}",
+    ]
+
+
+def _to_be_completed(place: Placement) -> list[str]:
+    if place.requirement is not None:
+        return []
+    return [
+        (
+            f"put the address of runner's repository, and the commit to install, in the place of "
+            f"{_REPOSITORY}: runner is on no package registry, and was not installed here from an "
+            f"address that GitHub can reach"
+        )
+    ]
+
+
+def _from_anywhere(place: Placement) -> str:
+    return f"{place.package}, from its repository or a wheel of it; it is on no package registry"
 
 
 def _secrets_of_actions(variables: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pytest
 
 from runner.api import client_wire
+from runner.extras import how_to_install
 from runner.ledger import connection
 from runner.ledger.schema import MIGRATIONS
 from runner.reconcile import checkup
@@ -409,7 +410,7 @@ def test_libraries_that_are_missing(
 
     found = checks(code=1)
 
-    assert found["local: extra"].remedy == "pip install 'batch-runner[local]'"
+    assert found["local: extra"].remedy == how_to_install("local")
     assert found["local: tokens"].health == "warn"
 
 

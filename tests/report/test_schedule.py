@@ -28,7 +28,8 @@ PLACE: Final = Placement(
     within="batch/acl",
     state=(".runner", "outputs"),
     variables=("OPENAI_API_KEY", "HOOK_URL"),
-    requirement="batch-runner[notify]==0.1.0",
+    package="batch-runner[notify]",
+    requirement="batch-runner[notify] @ git+https://git.example/runner@0123abc",
     every=Every(minutes=10),
 )
 ALL: Final[dict[str, Callable[[Placement], tuple[str, list[str]]]]] = {
@@ -184,7 +185,20 @@ def test_the_workflow_has_what_a_pass_needs() -> None:
         },
     }
     [install] = [step for step in steps if step.get("run", "").startswith("pip ")]
-    assert install["run"] == "pip install 'batch-runner[notify]==0.1.0'"
+    assert install["run"] == f"pip install '{PLACE.requirement}'"
+
+
+def test_where_runner_came_from_is_asked_for_if_it_is_not_known() -> None:
+    unknown = replace(PLACE, requirement=None)
+    placeholder = "git+https://example.org/runner.git@COMMIT"
+
+    flow, notes = github_actions(unknown)
+    _, of_a_cluster = kubernetes(unknown)
+
+    assert f"- run: pip install 'batch-runner[notify] @ {placeholder}'" in flow
+    assert [note for note in notes if f"in the place of {placeholder}" in note]
+    assert "batch-runner[notify], from its repository or a wheel of it" in of_a_cluster[0]
+    assert not [note for note in github_actions(PLACE)[1] if placeholder in note]
 
 
 def test_the_workflow_keeps_the_ledger_whatever_the_pass_came_to() -> None:
