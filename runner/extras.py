@@ -88,12 +88,18 @@ def _source() -> _Source | None:
     return None if text is None else _read(msgspec.json.decode(text, type=dict[str, Any]))
 
 
-def _read(record: dict[str, Any]) -> _Source:
-    """Read a record of PEP 610; it holds no password, as installers strip them."""
+def _read(record: dict[str, Any]) -> _Source | None:
+    """Read a record of PEP 610; it holds no password, as installers strip them.
+
+    Returns None for a repository of this machine: pip before 24.1 takes no requirement with such a
+    URL.
+    """
     url: str = record["url"]
     parts = urlsplit(url)
     path = Path(url2pathname(parts.path)) if parts.scheme == "file" else None
     if (vcs := record.get("vcs_info")) is not None:
+        if path is not None:
+            return None
         url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
     if (folder := record.get("subdirectory")) is not None:
         url += f"#subdirectory={folder}"
