@@ -1,7 +1,9 @@
 """The Pythons that runner is for, and where this machine has them.
 
-As a program it prints `VERSION PATH` for each but the one it runs on, and says on stderr which are
-missing. `.ci/run` runs it with any Python, so it does with the standard library.
+As a program it prints a line for each but the one it runs on, `VERSION WHICH PATH`, and says on
+stderr which are missing. WHICH is `all` for the oldest and the newest Python here and `some` for
+those between: which of the tests are worth their time there. `.ci/run` runs it with any Python, so
+it does with the standard library.
 """
 
 from __future__ import annotations
@@ -66,11 +68,11 @@ def _said(*command: str) -> str:
 
 
 if __name__ == "__main__":
-    for wanted in (*classified(), AWAITED):
-        if wanted == OWN:
-            continue
-        found = interpreter(wanted)
-        if found is None:
+    places = {wanted: interpreter(wanted) for wanted in (*classified(), AWAITED)}
+    here = [wanted for wanted, place in places.items() if place is not None]
+    for wanted, place in places.items():
+        if place is None:
             sys.stderr.write(f"No Python {wanted} on this machine: the tests are not run on it.\n")
-        else:
-            sys.stdout.write(f"{wanted} {found}\n")
+        elif wanted != OWN:
+            which = "all" if wanted in (here[0], here[-1]) else "some"
+            sys.stdout.write(f"{wanted} {which} {place}\n")
