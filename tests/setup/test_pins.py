@@ -83,4 +83,5 @@ def test_every_place_names_the_same_pythons() -> None:
     assert f"(3, {oldest[2:]}) <= sys.version_info < (3, {int(AWAITED[2:]) + 1})" in makefile
     assert makefile.count(f"{oldest} to {AWAITED}") == 2
     assert f"CPython {', '.join(named[:-1])} and {newest}" in readme
-    assert f"Python {AWAITED}" in readme
+    assert f"Both need Python {oldest} to {AWAITED}" in readme
+    assert f"wheels for Python {AWAITED}" in readme
