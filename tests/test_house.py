@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 import runner
 
@@ -266,6 +264,11 @@ def test_no_tracked_file_names_a_package_index() -> None:
     assert found(r"pypi[.]org|python[h]osted|npm[j]s|(?<!no-emit-)index[-]url|find[-]links") == []
 
 
+def test_no_tracked_file_has_runner_looked_up_on_a_registry() -> None:
+    # Who takes the name there would run code wherever the line is followed.
+    assert found(r"install\b.*\bbatch-runner(?!(\[[\w,]*\])? @ )") == []
+
+
 def test_no_lock_file_is_tracked() -> None:
     locks = re.compile(r".*\.lock|pylock.*\.toml|package-lock\.json|Pipfile\.lock")
 
@@ -309,57 +312,8 @@ def test_ci_can_be_run() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
-@pytest.mark.parametrize("target", ["check", "test", "browser"])
+@pytest.mark.parametrize("target", ["check", "pinned", "test", "browser"])
 def test_ci_makes_every_target_that_finds_faults(target: str) -> None:
     made = re.findall(r"\bmake (?:--[a-z-]+ )*([a-z]+)", (ROOT / ".ci" / "run").read_text("utf-8"))
 
     assert target in made
-
-
-def pins(name: str) -> dict[str, str]:
-    """Read a file of `requirements/`: version by canonical name, the newest where several."""
-    text = (ROOT / "requirements" / name).read_text("utf-8")
-    return {
-        canonicalize_name(match[1]): match[2]
-        for match in re.finditer(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)
-    }
-
-
-def declared(group: str) -> list[Requirement]:
-    """Read a dependency group of pyproject.toml, the groups it includes along with it."""
-    requirements = []
-    for entry in PROJECT["dependency-groups"][group]:
-        if isinstance(entry, str):
-            requirements.append(Requirement(entry))
-        else:
-            requirements += declared(entry["include-group"])
-    return requirements
-
-
-@pytest.mark.parametrize(
-    ("name", "group"), [("dev.txt", "dev"), ("browser.txt", "browser"), ("pins.txt", "pins")]
-)
-def test_every_declared_dependency_is_pinned_as_declared(name: str, group: str) -> None:
-    wanted = declared(group)
-    if group == "dev":
-        wanted += map(Requirement, PROJECT["project"]["dependencies"])
-        wanted += map(Requirement, PROJECT["project"]["optional-dependencies"]["local"])
-    pinned = pins(name)
-
-    unmet = [
-        str(requirement)
-        for requirement in wanted
-        if (version := pinned.get(canonicalize_name(requirement.name))) is None
-        or not requirement.specifier.contains(version)
-    ]
-
-    assert unmet == [], "`make pins` writes them anew"
-
-
-@pytest.mark.parametrize("name", ["dev.txt", "browser.txt", "pins.txt"])
-def test_every_pin_has_hashes_and_no_address(name: str) -> None:
-    text = (ROOT / "requirements" / name).read_text("utf-8")
-    entries = re.split(r"(?m)^(?=\w)", text)[1:]
-
-    assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
-    assert not re.search(r"://|^-|@", text, re.MULTILINE)

@@ -35,6 +35,7 @@ from runner.errors import (
     Unauthorized,
     Unreachable,
 )
+from runner.extras import how_to_install
 from runner.ledger.connection import file_system, on_network_file_system
 from runner.ledger.migrations import MIGRATIONS
 from runner.ledger.peek import schema_number, sqlite_version
@@ -304,7 +305,7 @@ def check_provider(
         yield warn(
             f"{provider.name}: tokens",
             "max_enqueued_tokens is set, and prompt tokens are estimated, not counted",
-            "for exact counts: pip install 'batch-runner[tokens]'",
+            f"for exact counts: {how_to_install('tokens')}",
         )
     if provider.embedded:
         yield _extra(provider)
@@ -327,7 +328,7 @@ def _extra(provider: Provider) -> CheckResult:
         return fail(
             f"{provider.name}: extra",
             f"not installed: {', '.join(missing)}",
-            "pip install 'batch-runner[local]'",
+            how_to_install("local"),
         )
     return ok(f"{provider.name}: extra", "the libraries of the provider on this machine are there")
 
@@ -429,7 +430,7 @@ def _hook(hook: Hook, environ: Mapping[str, str]) -> str | None:
         there = shutil.which(program, path=environ.get("PATH", os.defpath))
         return None if there else "there is no such program, or it may not be run"
     if isinstance(channel, ChatChannel) and find_spec("apprise") is None:
-        return "e-mail and chats need apprise: pip install 'batch-runner[notify]'"
+        return f"e-mail and chats need apprise: {how_to_install('notify')}"
     return _address(channel.address, environ)
 
 

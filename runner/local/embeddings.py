@@ -1,9 +1,11 @@
 """The model `wordllama`: word embeddings of a Llama 2 vocabulary, averaged over a text.
 
-The weights (256 dimensions, 16 MB) and the tokenizer are those that the wheel of `wordllama` (MIT)
-carries; nothing is ever fetched. Its code is not imported: on import it sets up the root logger,
-and its loader looks for the tokenizer in the wrong folder and then turns to the network. What it
-does with the two files is a few lines, and the tests hold ours to its results, bit for bit.
+The weights (256 dimensions, 16 MB) and the tokenizer are those that the wheel of `wordllama` 0.2.2
+(MIT) carries; nothing is ever fetched. Later releases carry the same weights, byte for byte, beside
+compiled code, so each Python would have to wait for its wheel; 0.2.2 has one wheel for all of them.
+Its code is not imported: on import it sets up the root logger, and its loader looks for the
+tokenizer in the wrong folder and then turns to the network. What it does with the two files is a
+few lines, and the tests hold ours to its results, but for the rounding of single precision.
 
 Texts are embedded one by one: no answer depends on its neighbours, one long text does not pad the
 others, and no thread pool is left in a process that may fork.
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from runner.errors import MissingExtra
+from runner.extras import how_to_install
 from runner.local.models import ModelResponse, bad_request
 
 if TYPE_CHECKING:
@@ -66,8 +69,7 @@ def files() -> tuple[Path, Path]:
         if weights.is_file() and tokenizer.is_file():
             return weights, tokenizer
     raise MissingExtra(
-        f"The model {NAME} needs the package wordllama, weights included:"
-        " pip install 'batch-runner[local]'"
+        f"The model {NAME} needs the package wordllama, weights included: {how_to_install('local')}"
     )
 
 
@@ -107,7 +109,7 @@ def _load() -> _Model:
         from tokenizers import Tokenizer
     except ImportError as error:
         raise MissingExtra(
-            f"The model {NAME} needs {error.name}: pip install 'batch-runner[local]'"
+            f"The model {NAME} needs {error.name}: {how_to_install('local')}"
         ) from error
     weights, definition = files()
     with safe_open(weights, framework="np") as tensors:

@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
 from runner.errors import LocalFileError, LockHeld, MissingExtra, UsageError
+from runner.extras import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +69,7 @@ class LocalProvider:
             from runner.local.worker import Worker
         except ModuleNotFoundError as error:
             raise MissingExtra(
-                f"The provider `local` needs {error.name}: pip install 'batch-runner[local]'"
+                f"The provider `local` needs {error.name}: {how_to_install('local')}"
             ) from error
         with ExitStack() as stack:
             try:

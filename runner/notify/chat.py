@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import MissingExtra, NotDelivered
+from runner.extras import how_to_install
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +36,7 @@ def send(url: Secret, *, kind: str, title: str, text: str) -> None:
         import apprise
     except ImportError as error:
         raise MissingExtra(
-            f"e-mail and chats need {error.name}: pip install 'batch-runner[notify]'"
+            f"e-mail and chats need {error.name}: {how_to_install('notify')}"
         ) from error
     with _silent():
         client = apprise.Apprise()

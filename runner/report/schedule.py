@@ -28,6 +28,9 @@ _MORNING: Final = 6
 _ENVIRONMENT: Final = "~/.config/runner/env"
 """The file with the API keys on this machine, one `NAME=value` a line."""
 
+_PLACEHOLDER: Final = "git+https://example.org/runner.git@COMMIT"
+"""The address of runner where it is unknown; the user replaces it."""
+
 _CONTAINER: Final = "/project"
 """The folder of the project in a container."""
 
@@ -109,8 +112,9 @@ class ScheduleTarget:
     `folder` are absolute paths of this machine; cron and systemd use them. GitHub Actions and
     Kubernetes use the others, which need no quotes: `repository_folder` is the project's folder
     relative to the root of its repository, `ledger` and `outputs` are folders relative to the
-    project. `variables` are the environment variables that a pass needs, `requirement` is the
-    argument of `pip install`.
+    project. `variables` are the environment variables that a pass needs. `package` is runner with
+    the extras that the project uses; `requirement` is the argument of `pip install` for another
+    machine, None where runner was not installed from an address that it can reach.
     """
 
     name: str
@@ -120,7 +124,8 @@ class ScheduleTarget:
     ledger: str = ""
     outputs: str = ""
     variables: tuple[str, ...]
-    requirement: str
+    package: str
+    requirement: str | None
     every: Interval
 
     @property
@@ -190,7 +195,7 @@ def _github_values(target: ScheduleTarget) -> dict[str, str]:
     at_root = target.repository_folder == "."
     root = "" if at_root else f"{target.repository_folder}/"
     return {
-        "requirement": shlex.quote(target.requirement),
+        "install": _github_install(target),
         "ledger": f"{root}{target.ledger}",
         "outputs": f"{root}{target.outputs}",
         "directory": "" if at_root else f"-C {shlex.quote(target.repository_folder)} ",
@@ -200,6 +205,18 @@ def _github_values(target: ScheduleTarget) -> dict[str, str]:
             *(f"  {name}: ${{{{ secrets.{name} }}}}" for name in target.variables),
         ),
     }
+
+
+def _github_install(target: ScheduleTarget) -> str:
+    """Return the argument of `pip install`, with a comment if the user has to complete it."""
+    if target.requirement is not None:
+        return shlex.quote(target.requirement)
+    requirement = shlex.quote(f"{target.package} @ {_PLACEHOLDER}")
+    return f"{requirement}  # complete: the address of runner's repository, and a commit"
+
+
+def _origin(target: ScheduleTarget) -> str:
+    return target.requirement or f"{target.package}, from its repository or from a wheel"
 
 
 def _kubernetes_values(target: ScheduleTarget) -> dict[str, str]:
@@ -260,11 +277,17 @@ def schedule_notes(scheduler: Scheduler, target: ScheduleTarget) -> Iterator[str
                 "everyone who can read the repository can read the cache and the results; in a "
                 "public repository that is everyone"
             )
+            if target.requirement is None:
+                yield (
+                    f"replace {_PLACEHOLDER} by the address of runner's repository and the commit "
+                    "to install: runner is not published on a package registry, and it was not "
+                    "installed here from an address that GitHub can reach"
+                )
             if names:
                 yield f"set the repository's secrets: {names}"
         case Scheduler.KUBERNETES:
             yield (
-                f"replace {target.image} by an image with runner ({target.requirement}) and the "
+                f"replace {target.image} by an image with runner ({_origin(target)}) and the "
                 f"project in {_CONTAINER}, then apply the file with `kubectl apply -f`"
             )
             yield (

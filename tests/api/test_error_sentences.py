@@ -136,6 +136,8 @@ def sentences() -> dict[str, str]:
 
 def test_every_sentence_about_an_error() -> None:
     text = "".join(f"{name}:\n    {said}\n" for name, said in sentences().items())
+    # The name of status 413 in RFC 9110, which Python has since 3.13.
+    text = text.replace("413 Request Entity Too Large", "413 Content Too Large")
 
     check_golden(GOLDEN, text)
     assert KEY not in text

@@ -15,6 +15,7 @@ import pytest
 
 from runner.api import transport
 from runner.checks import doctor
+from runner.extras import how_to_install
 from runner.ledger import connection
 from runner.ledger.migrations import MIGRATIONS
 from runner.reconcile.lock import locked
@@ -411,7 +412,7 @@ def test_libraries_that_are_missing(
 
     found = checks(code=1)
 
-    assert found["local: extra"].remedy == "pip install 'batch-runner[local]'"
+    assert found["local: extra"].remedy == how_to_install("local")
     assert found["local: tokens"].health == "warn"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,7 +55,7 @@ def test_rebuild_brings_back_what_is_finished_and_what_is_in_flight(
     assert "2 finished runs from the outputs, 1 job with batches at a provider" in done.err
     assert {each.method for each in world.requests[before:]} == {"GET"}
     assert states(run) == {"old": "succeeded", "new": "running", "never": "pending"}
-    with sqlite3.connect(ledger_of(lab)) as ledger:
+    with closing(sqlite3.connect(ledger_of(lab))) as ledger:
         assert ledger.execute("SELECT count(*) FROM runs").fetchone() == (3,)
     batches = len(world.submissions())
     run("reconcile", "new", "old")
@@ -76,7 +77,7 @@ def test_force_puts_a_sound_ledger_aside(run: Run, finished: Folder) -> None:
         path for path in finished.root.glob(".runner/ledger.db.2*") if path.suffix[1:].isalnum()
     ]
     assert str(aside) in done.err
-    with sqlite3.connect(aside) as kept:
+    with closing(sqlite3.connect(aside)) as kept:
         assert kept.execute("SELECT count(*) FROM runs").fetchone() == (1,)
     assert states(run) == {"hello": "succeeded"}
 
@@ -109,9 +110,8 @@ def test_a_damaged_ledger_is_put_aside(
 
 
 def test_a_ledger_of_a_later_version_is_no_damaged_one(run: Run, finished: Folder) -> None:
-    with sqlite3.connect(ledger_of(finished)) as ledger:
+    with closing(sqlite3.connect(ledger_of(finished))) as ledger:
         ledger.execute("PRAGMA user_version = 99")
-    ledger.close()
     done = run("rebuild")
     assert done.code == 1
     assert "upgrade runner" in done.err

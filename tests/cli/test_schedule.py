@@ -60,7 +60,7 @@ def test_variables_are_those_of_the_providers_that_are_asked_and_of_who_is_told(
     [reconcile] = [step for step in job["steps"] if step.get("run") == "runner reconcile"]
     assert list(reconcile["env"]) == ["LAB_KEY", "HOOK_URL", "MAIL_URL", "PING_URL"]
     [install] = [step for step in job["steps"] if step.get("run", "").startswith("pip")]
-    assert "batch-runner[notify,tokens]==" in install["run"]
+    assert "'batch-runner[notify,tokens] @ " in install["run"]
 
 
 def test_openai_at_another_address_needs_that_too(

@@ -67,7 +67,10 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path / "a\0b") == "data: cannot be opened: embedded null byte"
+    # Python 3.13 puts it in other words than those before it.
+    said = refusal(tmp_path / "a\0b")
+    assert said.startswith("data: cannot be opened: ")
+    assert "embedded null" in said
     assert refusal(tmp_path / ("x" * 300)) == "data: cannot be opened: File name too long"
 
 

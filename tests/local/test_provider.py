@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from runner.errors import LocalFileError, LockHeld, UsageError
+from runner.extras import how_to_install
 from runner.local.provider import LocalProvider
 from tests.local.support import CHAT, PATIENCE, Clock, chat_lines, jsonl
 
@@ -97,7 +98,7 @@ except MissingExtra as error:
         [sys.executable, "-c", code, library, tmp_path], check=False, capture_output=True, text=True
     )
     assert done.stderr.startswith(f"The provider `local` needs {library}")
-    assert done.stderr.strip().endswith("pip install 'batch-runner[local]'")
+    assert done.stderr.strip().endswith(how_to_install("local"))
     assert list(tmp_path.iterdir()) == []
 
 

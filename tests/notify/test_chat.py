@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from runner.errors import MissingExtra, NotDelivered
+from runner.extras import how_to_install
 from runner.notify.chat import send
 from runner.spec.project import Secret
 from tests.notify.catcher import catching
@@ -72,5 +74,5 @@ def test_what_is_no_address_is_told_without_it() -> None:
 def test_without_the_extra_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
 
-    with pytest.raises(MissingExtra, match=r"pip install 'batch-runner\[notify\]'"):
+    with pytest.raises(MissingExtra, match=re.escape(how_to_install("notify"))):
         send(Secret("json://127.0.0.1"), kind="failed", title="", text="x")

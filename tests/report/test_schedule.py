@@ -33,7 +33,8 @@ PLACE: Final = ScheduleTarget(
     ledger=".runner",
     outputs="outputs",
     variables=("OPENAI_API_KEY", "HOOK_URL"),
-    requirement="batch-runner[notify]==0.1.0",
+    package="batch-runner[notify]",
+    requirement="batch-runner[notify] @ git+https://git.example/runner@0123abc",
     every=Interval(minutes=10),
 )
 HOSTILE: Final = replace(
@@ -188,7 +189,23 @@ def test_the_workflow_has_what_a_pass_needs() -> None:
         },
     }
     [install] = [step for step in steps if step.get("run", "").startswith("pip ")]
-    assert install["run"] == "pip install 'batch-runner[notify]==0.1.0'"
+    assert install["run"] == f"pip install '{PLACE.requirement}'"
+
+
+def test_the_address_of_runner_is_a_placeholder_if_it_is_not_known() -> None:
+    unknown = replace(PLACE, requirement=None)
+    placeholder = "git+https://example.org/runner.git@COMMIT"
+
+    flow = render(Scheduler.GITHUB_ACTIONS, unknown)
+    notes = [*schedule_notes(Scheduler.GITHUB_ACTIONS, unknown)]
+    [image, *_] = schedule_notes(Scheduler.KUBERNETES, unknown)
+
+    assert f"- run: pip install 'batch-runner[notify] @ {placeholder}'  # complete: " in flow
+    assert [note for note in notes if f"replace {placeholder} by" in note]
+    assert "batch-runner[notify], from its repository or from a wheel" in image
+    assert not [
+        note for note in schedule_notes(Scheduler.GITHUB_ACTIONS, PLACE) if placeholder in note
+    ]
 
 
 def test_the_workflow_keeps_the_ledger_whatever_the_pass_came_to() -> None:

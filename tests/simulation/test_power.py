@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,24 +43,19 @@ def sync(folder: Path) -> None:
 
 
 def remember(disk: Disk, *names: str, synchronous: str = "FULL") -> None:
-    ledger = connect(disk.ledger)
-    ledger.execute(f"PRAGMA synchronous = {synchronous}")
-    for name in names:
-        ledger.execute("BEGIN IMMEDIATE")
-        ledger.execute("INSERT INTO providers (name, listed_at) VALUES (?, 0)", (name,))
-        connection.commit(ledger)
-    if not disk.dead:
-        ledger.close()
-        return
-    ledger.close()
-    raise Death
+    with closing(connect(disk.ledger)) as ledger:
+        ledger.execute(f"PRAGMA synchronous = {synchronous}")
+        for name in names:
+            ledger.execute("BEGIN IMMEDIATE")
+            ledger.execute("INSERT INTO providers (name, listed_at) VALUES (?, 0)", (name,))
+            connection.commit(ledger)
+    if disk.dead:
+        raise Death
 
 
 def remembered(disk: Disk) -> set[str]:
-    ledger = connect(disk.ledger)
-    names = {row["name"] for row in ledger.execute("SELECT name FROM providers")}
-    ledger.close()
-    return names
+    with closing(connect(disk.ledger)) as ledger:
+        return {row["name"] for row in ledger.execute("SELECT name FROM providers")}
 
 
 def test_what_was_committed_in_full_is_there_after_a_power_cut(disk: Disk) -> None:

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner import __version__
 from runner.cli.exit_codes import Command
 from runner.cli.output import note, print_problems, write_output
 from runner.cli.session import open_project, open_specs
 from runner.errors import UsageError
+from runner.extras import named, requirement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +82,7 @@ def schedule(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--every") from error
     project = open_project(directory)
+    extras = tuple(_extras(project))
     specs = open_specs(project, (), directory)
     print_problems(specs.problems)
     target = ScheduleTarget(
@@ -89,7 +90,8 @@ def schedule(
         program=_program(),
         folder=_printable(str(project.root)),
         variables=tuple(dict.fromkeys(_variables(project, specs))),
-        requirement=_requirement(project),
+        package=named(extras),
+        requirement=requirement(extras),
         every=interval,
     )
     elsewhere = scheduler in (Scheduler.GITHUB_ACTIONS, Scheduler.KUBERNETES)
@@ -192,17 +194,14 @@ def _variables(project: Project, specs: Specs) -> Iterator[str]:
             yield address.variable
 
 
-def _requirement(project: Project) -> str:
-    """Return the argument of `pip install`, with the extras that the project uses."""
+def _extras(project: Project) -> Iterator[str]:
+    """Yield the extras that a pass over the project needs on another machine."""
     from runner.spec.notifications import ChatChannel
 
-    extras = []
     if any(isinstance(hook.channel, ChatChannel) for hook in project.hooks):
-        extras.append("notify")
+        yield "notify"
     if any(provider.max_enqueued_tokens for provider in project.providers.values()):
-        extras.append("tokens")
-    suffix = f"[{','.join(extras)}]" if extras else ""
-    return f"batch-runner{suffix}=={__version__}"
+        yield "tokens"
 
 
 def _warnings(project: Project, specs: Specs) -> Iterator[str]:
