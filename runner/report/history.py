@@ -176,9 +176,9 @@ def _describe_run_event(event: Event) -> str:
                 "to retry the failed requests" if detail.get("asked") else "its spec is back"
             )
         case _:
-            reason = f": {detail['reason']}" if detail.get("reason") else ""
+            reason = f"; {detail['reason']}" if detail.get("reason") else ""
             return (
-                f"{revision} {detail.get('state')}, {_number(detail, 'succeeded')} succeeded, "
+                f"{revision} {detail.get('state')}: {_number(detail, 'succeeded')} succeeded, "
                 f"{_number(detail, 'failed')} failed{reason}"
             )
 

@@ -334,7 +334,7 @@ def change_lines(
         line = _rows_line(since.requests, starts=starts, width=width)
         lines.append(colours.warning(line))
     elif since.again and since.edits == ():
-        text = "no field changed: comments, layout or the path of the file — costs nothing"
+        text = "no field changed: comments, layout or path of the file — costs nothing"
         lines.append(colours.faint(step_line("~", "spec", text, width)))
     return lines
 

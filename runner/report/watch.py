@@ -153,7 +153,7 @@ def _without_times(one: RunProgress) -> RunProgress:
 
 
 def _describe(one: RunProgress) -> str:
-    counts = f"{one.state}, {one.succeeded:,} of {one.total:,} requests succeeded"
+    counts = f"{one.state}, {one.succeeded:,} of {one.total:,} requests"
     if one.failed:
         counts += f", {one.failed:,} failed"
     phases = [f"{phase.count} {phase.name}" for phase in one.phases]

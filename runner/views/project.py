@@ -270,7 +270,7 @@ class _DetailsReader:
 
 def _properties(view: JobView, job: Job | None, run: Run | None) -> Iterable[tuple[str, str]]:
     """Yield (name, value) of what the spec requests and what the run was made from."""
-    yield "asks", f"{view.endpoint} on {view.provider}"
+    yield "endpoint", f"{view.endpoint} on {view.provider}"
     batches = list(_batches(view.batches))
     models = list(dict.fromkeys(batch.model for batch in batches if batch.model))
     if models:

@@ -65,7 +65,7 @@ def test_cancel_submits_nothing_even_if_the_input_has_changed(
     run("reconcile")
     clock.sleep(100)
     run("reconcile")
-    assert "cancelled, 0 answered, 3 failed: cancelled on request" in run("show", "one").out
+    assert "cancelled: 0 succeeded, 3 failed; cancelled on request" in run("show", "one").out
 
 
 def test_cancel_of_a_job_whose_spec_is_gone(

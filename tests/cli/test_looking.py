@@ -131,7 +131,7 @@ def test_a_plan_without_a_key_says_whom_it_could_not_ask(run: Run, lab: Folder) 
     done = run("plan")
 
     assert done.code == 0
-    assert "note: lab was not asked what it has already: LAB_KEY is not set" in " ".join(
+    assert "note: the batches at lab were not listed: LAB_KEY is not set" in " ".join(
         done.out.split()
     )
     assert "submit 1 batch" in done.out
@@ -169,7 +169,7 @@ def test_status_of_a_job_in_each_stage(
     assert stage() == ("partial", {"total": 4, "succeeded": 3, "failed": 1, "pending": 0})
     text = run("status").out
     assert text.splitlines()[0].split() == [
-        "JOB", "STATE", "DONE", "FAILED", "TOTAL", "BATCHES", "REVISION",
+        "JOB", "STATE", "SUCCEEDED", "FAILED", "TOTAL", "BATCHES", "REVISION",
     ]  # fmt: skip
     assert text.splitlines()[1].split()[:5] == ["one", "partial", "3", "1", "4"]
 
@@ -234,9 +234,9 @@ def test_show_tells_each_attempt_and_what_to_do_next(run: Run, lab: Folder, worl
     assert (done.code, done.err) == (0, "")
     text = " ".join(done.out.split())
     assert "one partial" in text
-    assert "requests 4: 3 answered, 1 failed, 0 pending" in text
-    assert "`runner retry one` asks the 1 unanswered request again" in text
-    assert "shard 1, attempt 1: 4 requests, 3 answered, 1 without success" in text
+    assert "requests 4: 3 succeeded, 1 failed, 0 pending" in text
+    assert "`runner retry one` submits the 1 failed request again" in text
+    assert "shard 1, attempt 1: 4 requests, 3 succeeded, 1 failed" in text
     assert "1 x bad_value: No such colour." in text
 
 
@@ -254,7 +254,7 @@ def test_show_json(run: Run, lab: Folder) -> None:
 def test_show_of_a_job_that_has_not_begun(run: Run, folder: Folder) -> None:
     folder.job("one")
 
-    assert "`runner reconcile one` begins with it" in run("show", "one").out
+    assert "`runner reconcile one` starts it" in run("show", "one").out
     assert json.loads(run("show", "one", "--json").out)["state"] == "pending"
 
 

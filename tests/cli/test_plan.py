@@ -88,7 +88,10 @@ def test_an_edit_that_changes_no_answer_is_shown_with_what_it_reaches(
 def test_an_edit_of_no_key_says_so(run: Run, finished: Folder) -> None:
     finished.job(more="# why\n")
 
-    assert "~ spec no key of it: comments, layout or its place — costs nothing" in told(run)
+    assert (
+        "~ spec no field changed: comments, layout or the path of the file — costs nothing"
+        in told(run)
+    )
     assert since(run)["spec"] == []
 
 
@@ -98,7 +101,7 @@ def test_what_makes_another_revision_is_marked(run: Run, finished: Folder) -> No
 
     text = told(run)
 
-    assert f"since {before['revision']}, whose results stay in outputs/hello/" in text
+    assert f"since {before['revision']}; its results stay in outputs/hello/" in text
     assert "~ spec replicate: 1 → 2 — makes another revision" in text
     assert "+ spec canary: 2 — costs nothing by itself" in text
     assert "completion_window" not in text, "the default, written out"
@@ -131,8 +134,8 @@ def test_rows_are_compared_with_what_git_has(run: Run, finished: Folder) -> None
     commit(finished)
 
     assert (
-        f"~ rows 1 added, 1 removed, 1 changed, 1 as before (compared with commit {known[:7]}) — "
-        "a new revision asks all 3"
+        f"~ rows 1 added, 1 removed, 1 changed, 1 unchanged (compared with commit {known[:7]}) — "
+        "a new revision submits all 3 requests"
     ) in told(run)
     assert since(run)["requests"] == {
         "added": 1,
@@ -158,8 +161,8 @@ def test_without_git_the_ids_tell_what_came_and_went(run: Run, finished: Folder)
     edit_input(finished)
 
     assert (
-        "~ rows 1 added, 1 removed; what the other 2 requests asked is not known (compared with "
-        "the custom_ids that were kept)"
+        "~ rows 1 added, 1 removed; whether the other 2 requests changed is not known (compared "
+        "with the custom_ids that were kept)"
     ) in told(run)
     assert since(run)["requests"]["changed"] is None
 
@@ -170,7 +173,7 @@ def test_without_ids_the_results_tell_what_came_and_went(run: Run, finished: Fol
     finished.write("data/hello.jsonl", lines("hello-0", "hello-1", "hello-2", ask="other"))
 
     assert (
-        "~ rows none came or went; what the other 3 requests asked is not known (compared with the "
+        "~ rows none added or removed; whether the other 3 requests changed is not known (compared "
         in (told(run))
     )
 
@@ -184,7 +187,7 @@ def test_what_nobody_can_know_is_not_guessed(run: Run, finished: Folder) -> None
 
     text = told(run)
 
-    assert "? rows which requests changed cannot be told: nothing here has the earlier ones" in text
+    assert "? rows the changed requests are not known: the earlier input is not here" in text
     assert set(since(run)["requests"].values()) == {None}
 
 
@@ -232,7 +235,7 @@ def test_what_ended_without_an_answer_is_left_to_retry(run: Run, lab: Folder, wo
     text = told(run)
 
     assert (
-        "left to you: hello: 1 request ended without a successful response: not submitted again — "
+        "manual steps: hello: 1 request ended without a successful response: not submitted again — "
         "`runner retry hello` Nothing to do: 1 job up to date."
     ) in text
     run("retry", "hello")
@@ -244,7 +247,7 @@ def test_what_ended_without_an_answer_is_left_to_retry(run: Run, lab: Folder, wo
 def test_a_finished_job_leaves_nothing_to_anybody(run: Run, finished: Folder) -> None:
     assert finished.root.is_dir()
 
-    assert "left to you" not in run("plan").out
+    assert "manual steps" not in run("plan").out
 
 
 def test_what_is_in_flight_for_an_older_spec_is_left_to_cancel(
@@ -264,7 +267,7 @@ def test_what_is_in_flight_for_an_older_spec_is_left_to_cancel(
         ("no_spec", "other", "runner cancel other"),
     ]
     assert "not cancelled, since what is in flight is paid for" in told(run)
-    assert f"since {plan['jobs'][0]['since']['revision']}, whose results go to" in told(run)
+    assert f"since {plan['jobs'][0]['since']['revision']}; its results go to" in told(run)
     run("reconcile")
     assert "cancelling stops the new revision, too" in told(run)
     run("cancel", "hello")

@@ -53,7 +53,7 @@ def test_a_report_is_written_here_and_said_to_be(run: Run, finished: Folder) -> 
     assert done.err == f"report.html: 1 job, {size / 1000:.1f} kB\n"
     page = page_of(finished.root / "report.html")
     assert page.all("h1")[0].text == "project"
-    assert "3 of 3 requests answered" in page.text
+    assert "3 of 3 requests succeeded" in page.text
 
 
 def test_requests_stand_beside_their_answers(run: Run, finished: Folder) -> None:
@@ -62,8 +62,8 @@ def test_requests_stand_beside_their_answers(run: Run, finished: Folder) -> None
 
     assert len(told) == 2
     assert told[0].startswith("hello-0")
-    assert "Asked" in told[0]
-    assert "Answered" in told[0]
+    assert "Request" in told[0]
+    assert "Response" in told[0]
 
 
 def test_without_samples_no_prompt_is_in_it(run: Run, finished: Folder) -> None:
@@ -139,8 +139,8 @@ def test_a_failure_is_told_with_its_code_its_message_and_its_request(
     assert error.children[-1].text == "1"
     assert "It is <b>too</b> long." in error.text
     [failed] = [told for told in samples(section(page, "one")) if "Failed" in told]
-    assert failed.startswith("one-1Askeduserone-1")
-    assert "needs a look" in page.text.lower()
+    assert failed.startswith("one-1Requestuserone-1")
+    assert "needs attention" in page.text.lower()
 
 
 def test_a_batch_that_was_turned_away_is_an_error_of_all_its_requests(
@@ -164,9 +164,9 @@ def test_a_job_at_work_shows_what_was_asked(run: Run, lab: Folder, world: World)
 
     assert run("report").code == 0
     place = section(page_of(lab.root / "report.html"), "one")
-    assert "not answered yet" in place.text
+    assert "First pending requests" in place.text
     assert len(samples(place)) == 3
-    assert "Nothing is in outputs/one" in place.text
+    assert "There are no files in outputs/one" in place.text
 
 
 def test_requests_of_an_input_that_has_changed_are_not_shown(run: Run, finished: Folder) -> None:
@@ -226,7 +226,7 @@ def test_a_job_whose_spec_is_gone_is_told_and_can_be_chosen(run: Run, finished: 
     (finished.root / "specs/hello.yaml").unlink()
 
     assert run("report").code == 0
-    assert "3 of 3 requests answered" in page_of(finished.root / "report.html").text
+    assert "3 of 3 requests succeeded" in page_of(finished.root / "report.html").text
     assert run("report", "hello").code == 0
     place = section(page_of(finished.root / "report.html"), "hello")
     assert "specs/hello.yaml:1, gone" in place.text
@@ -249,11 +249,11 @@ def test_an_invalid_spec_stops_only_itself(run: Run, finished: Folder) -> None:
 
     assert done.code == 2
     assert "specs/bad.yaml:1" in done.err
-    assert "3 of 3 requests answered" in page_of(finished.root / "report.html").text
+    assert "3 of 3 requests succeeded" in page_of(finished.root / "report.html").text
 
 
 @pytest.mark.parametrize(
-    ("target", "why"),
+    ("target", "reason"),
     [
         ("specs", "is a folder"),
         ("", "is a folder"),
@@ -334,4 +334,4 @@ def test_the_answers_of_a_run_on_this_machine_are_shown(run: Run, folder: Folder
     record = json.loads((folder.root / "outputs/hello/latest/run.json").read_text("utf-8"))
     batch = record["shards"][0]["submissions"][0]["batch"]["id"]
     assert batch in (folder.root / "report.html").read_text("utf-8")
-    assert all("Answered" in one for one in told)
+    assert all("Response" in one for one in told)

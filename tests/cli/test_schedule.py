@@ -79,7 +79,7 @@ def test_a_project_without_keys_needs_no_file_of_them(run: Run, folder: Folder) 
 
     assert ".config/runner/env" not in run("schedule", "--cron").out
     told = run("schedule", "--kubernetes").err
-    assert "note: the provider local works only while a pass does, and on its machine\n" in told
+    assert "note: the provider local runs only during a pass, on the same machine\n" in told
 
 
 def test_a_workflow_knows_where_in_its_repository_the_project_is(run: Run, lab: Folder) -> None:

@@ -201,7 +201,7 @@ def test_show_groups_errors_and_says_how_long_what_took(
 
     text = run("show", "one").out
 
-    section = text.partition("Errors of the 6 requests without an answer\n")[2]
+    section = text.partition("Errors of 6 failed requests\n")[2]
     assert section.partition("\n\n")[0].splitlines() == [
         "  5 x bad_value",
         "    one-0: No such colour.",
@@ -211,7 +211,7 @@ def test_show_groups_errors_and_says_how_long_what_took(
         "    one-7: Too long.",
     ]
     assert re.search(r"\n    validating \d+ s, in_progress \d+ s, finalizing \d+ s\n", text)
-    assert re.search(r"\n  began     \S+ \S+ UTC, took \d+ s\n", text)
+    assert re.search(r"\n  started   \S+ \S+ UTC, took \d+ s\n", text)
 
 
 def test_show_without_outputs_falls_back_on_the_ledger(run: Run, several: Folder) -> None:
@@ -228,8 +228,8 @@ def test_show_all_tells_the_attempts_of_every_revision(run: Run, finished: Folde
     finished.job(more="replicate: 2\n")
     run(*FINISH)
 
-    assert run("show", "hello").out.count("shard 1, attempt 1: 3 requests, 3 answered") == 1
-    assert run("show", "hello", "--all").out.count("shard 1, attempt 1: 3 requests, 3 answ") == 2
+    assert run("show", "hello").out.count("shard 1, attempt 1: 3 requests, 3 succeeded") == 1
+    assert run("show", "hello", "--all").out.count("shard 1, attempt 1: 3 requests, 3 succ") == 2
 
 
 @pytest.mark.usefixtures("several")

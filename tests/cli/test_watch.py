@@ -50,8 +50,8 @@ def test_a_pipe_gets_a_line_a_change_until_all_is_final(
 ) -> None:
     world.behaviour = Behaviour(working=100, answer=by_id({"two-1": HttpError(status=400)}))
     assert [told(piped), told(piped)] == [
-        "one: pending, 0 of 3 done; not reconciled yet",
-        "two: pending, 0 of 3 done; not reconciled yet",
+        "one: pending, 0 of 3 requests; not reconciled yet",
+        "two: pending, 0 of 3 requests; not reconciled yet",
     ]
     assert run("reconcile", "one").code == 0
     while not (line := told(piped)).endswith("1 validating"):
@@ -61,7 +61,7 @@ def test_a_pipe_gets_a_line_a_change_until_all_is_final(
     assert told(piped).startswith("one: running, ")
     clock.now += 500
     assert run(*FINISH, "one").code == 0
-    while told(piped) != "one: succeeded, 3 of 3 done":
+    while told(piped) != "one: succeeded, 3 of 3 requests":
         pass
     assert run("reconcile").code == 0
     clock.now += 500
@@ -70,7 +70,7 @@ def test_a_pipe_gets_a_line_a_change_until_all_is_final(
 
     assert (piped.returncode, err) == (1, "")
     last = out.splitlines()[-1].partition("  ")[2]
-    assert last.startswith("two: partial, 2 of 3 done, 1 failed; ")
+    assert last.startswith("two: partial, 2 of 3 requests, 1 failed; ")
     assert "\x1b" not in out
 
 
@@ -128,7 +128,7 @@ def test_a_key_ends_it_and_the_terminal_is_as_it_was(lab: Folder, key: str, code
 
 def test_what_is_over_ends_at_once(finished: Folder, run: Run) -> None:
     assert run("watch").code == 0
-    assert run("watch", "hello").out.endswith("hello: succeeded, 3 of 3 done\n")
+    assert run("watch", "hello").out.endswith("hello: succeeded, 3 of 3 requests\n")
     assert run("watch", "nonsense").code == 2
     finished.write("specs/bad.yaml", "name: bad\n")
     assert run("watch").code == 2
@@ -151,7 +151,7 @@ def test_a_job_whose_spec_is_gone_is_seen_to_its_end(
         process.communicate()
 
     assert (process.returncode, err) == (0, "")
-    assert run("watch", "one").out.endswith("one: succeeded, 3 of 3 done\n")
+    assert run("watch", "one").out.endswith("one: succeeded, 3 of 3 requests\n")
     assert run("watch", "o*").code == 0
 
 
@@ -177,7 +177,7 @@ def test_a_ledger_that_is_put_aside_is_found_again(lab: Folder, run: Run) -> Non
         process.kill()
 
     assert (process.returncode, err) == (0, "")
-    assert "two: succeeded, 3 of 3 done" in out
+    assert "two: succeeded, 3 of 3 requests" in out
 
 
 def test_looking_keeps_nobody_waiting(finished: Folder) -> None:

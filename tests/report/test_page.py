@@ -127,11 +127,13 @@ def test_no_character_moves_or_turns_anything(kind: str) -> None:
 
 
 def test_a_bidirectional_trick_in_a_prompt_is_seen_and_its_lines_are_kept() -> None:
-    said = [one.text for one in read("hostile").all("div") if one.attributes.get("class") == "said"]
+    messages = [
+        one.text for one in read("hostile").all("div") if one.attributes.get("class") == "message"
+    ]
 
-    assert said
-    assert all("\N{REPLACEMENT CHARACTER}right to left" in text for text in said)
-    assert all(" line\nbreak" in text for text in said)
+    assert messages
+    assert all("\N{REPLACEMENT CHARACTER}right to left" in text for text in messages)
+    assert all(" line\nbreak" in text for text in messages)
 
 
 def test_the_script_and_the_style_can_be_written_in_any_encoding() -> None:
@@ -260,7 +262,7 @@ def test_samples_stand_side_by_side_and_say_what_was_cut() -> None:
     samples = [one for one in read("small").all("div") if one.attributes.get("class") == "sample"]
     first, second, third = (one.text for one in samples)
 
-    assert re.search(r"(?s)review-1.*Asked.*user.*it\.\nEvery page.*Answered.*kind", first)
+    assert re.search(r"(?s)review-1.*Request.*user.*it\.\nEvery page.*Response.*kind", first)
     assert "and 1,234 characters more" in second
     assert re.search(r"Failed.*rate_limit_exceeded: Rate limit reached", third)
 

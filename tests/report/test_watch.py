@@ -79,10 +79,7 @@ def test_only_changes_are_told() -> None:
     assert len([*before.changes(None, unix=NOW)]) == len(before.views)
     assert [*same.changes(before, unix=NOW + 60)] == []
     assert [*after.changes(before, unix=NOW)] == [
-        (
-            "2023-11-14 22:13:20  sentiment: running, 2,000 of 3,080 requests succeeded, 2 failed; "
-            "1 finalizing"
-        )
+        "2023-11-14 22:13:20  sentiment: running, 2,000 of 3,080 requests, 2 failed; 1 finalizing"
     ]
 
 

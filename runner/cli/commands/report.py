@@ -1,4 +1,4 @@
-"""The command that makes a page for people to look at: report."""
+"""The command `runner report`."""
 
 from __future__ import annotations
 
@@ -41,15 +41,16 @@ _MOST_SAMPLES: Final = 50
     type=click.IntRange(0, _MOST_SAMPLES),
     default=3,
     show_default=True,
-    help="How many requests of each job to show beside their answers; 0 for none.",
+    help="How many requests of each job to show with their responses; 0 for none.",
 )
 @click.pass_obj
 def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int) -> int:
-    """Write one HTML page about jobs, their batches, errors and answers.
+    """Write an HTML page about jobs, their batches, errors and responses.
 
-    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; all jobs
-    without one, those whose spec is gone included. The page needs no other file and no network;
-    its links lead to the outputs from where it is written. Asks nobody, changes nothing else.
+    JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder; without JOB the
+    page has all jobs, including those whose spec is gone. The page needs no other file and no
+    network; its links lead to the output files, relative to the folder of the page. Sends no
+    request to a provider and changes nothing else.
     """
     from runner.outputs.durable_files import write_whole
     from runner.report.page.document import render_page
@@ -73,7 +74,7 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
     page = render_page(project_report, assets=page_assets(), now=time.time())
     print_problems(specs.problems)
     if target is None:
-        write_output(_spelt(page))
+        write_output(_encodable(page))
     else:
         content = page.encode()
         write_whole(target, content)
@@ -93,10 +94,10 @@ def page_assets() -> Assets:
 
 
 def _target(output: str) -> Path:
-    """Return where the page is to be written. Raises UsageError where it cannot be a file."""
+    """Return the path of the page. Raises UsageError if it cannot be a file."""
     from runner.errors import UsageError
 
-    path = Path(os.path.abspath(output))  # noqa: PTH100 -- a link's own folder is where links begin
+    path = Path(os.path.abspath(output))  # noqa: PTH100 -- keeps symbolic links
     if not output or path.is_dir():
         raise UsageError(f"{output or 'FILE'} is a folder: name the file to write")
     if path.exists() and not path.is_file():
@@ -104,7 +105,7 @@ def _target(output: str) -> Path:
     return path
 
 
-def _spelt(page: str) -> str:
-    """Write a page in the characters that stdout has; HTML has names for all others."""
+def _encodable(page: str) -> str:
+    """Return the page in the characters of stdout's encoding, the others as HTML references."""
     encoding = (sys.stdout.encoding or "utf-8") if sys.stdout is not None else "utf-8"
     return page.encode(encoding, "xmlcharrefreplace").decode(encoding)

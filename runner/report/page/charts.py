@@ -1,4 +1,4 @@
-"""How long batches waited, how fast they were worked through, and what they used."""
+"""Charts of queue times, throughput and tokens."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _WAITS: Final = (0, 1, 10, 60, 600, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 _WAIT_LABELS: Final = ("0", "1 s", "10 s", "1 min", "10 min", "1 h", "4 h", "12 h", "1 d")
 _RATES: Final = (0, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
-"""Where the columns of a histogram begin; the last has no end."""
+"""The lower edges of the columns of a histogram; the last column has no upper edge."""
 
 _FEWEST_VALUES: Final = 3
 _FEWEST_COLUMNS: Final = 4
@@ -44,7 +44,7 @@ _DAY: Final = 86_400
 
 
 def queue_time_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
-    """Show how long batches were validated and queued before they were worked on."""
+    """Return the histogram of the times from the creation of a batch to its start."""
     seconds = sorted(
         took
         for submitted in batches
@@ -63,14 +63,14 @@ def queue_time_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | N
 
 
 def throughput_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
-    """Show how many requests a minute batches answered while they were in progress."""
+    """Return the histogram of the requests per minute of batches while in progress."""
     rates = sorted(
         rate for submitted in batches if (rate := throughput(submitted.batch, now)) is not None
     )
     return _distribution(
         "throughput",
         "Throughput",
-        "Requests that were answered while in progress.",
+        "Completed requests while in progress.",
         _rate,
         rates,
         _RATES,
@@ -79,19 +79,19 @@ def throughput_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | N
 
 
 def throughput(batch: Batch, now: float) -> float | None:
-    """Return how many requests a batch answered per minute in progress; None if not known.
+    """Return the requests that a batch completed per minute in progress; None if not known.
 
     Times have whole seconds: work that took less than one second counts as one.
     """
     seconds = seconds_in(phases(batch, now), BatchStatus.IN_PROGRESS)
-    answered = batch.request_counts.completed
-    if seconds is None or answered <= 0:
+    completed = batch.request_counts.completed
+    if seconds is None or completed <= 0:
         return None
-    return answered * 60 / max(seconds, 1)
+    return completed * 60 / max(seconds, 1)
 
 
 def _rate(value: float) -> str:
-    return f"{value:,.0f} a minute" if value >= 10 else f"{value:,.1f} a minute"  # noqa: PLR2004
+    return f"{value:,.0f} per minute" if value >= 10 else f"{value:,.1f} per minute"  # noqa: PLR2004
 
 
 def _distribution(
@@ -103,7 +103,7 @@ def _distribution(
     edges: Sequence[float],
     names: Sequence[str],
 ) -> Html | None:
-    """Show numbers as a histogram, or the middle one alone where there are too few for it."""
+    """Return numbers as a histogram; of few numbers, only their median."""
     if not ascending:
         return None
     half = write(ascending[(len(ascending) - 1) // 2])
@@ -165,7 +165,7 @@ def _histogram(
 
 
 def token_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
-    """Show what batches used, at the time at which they ended."""
+    """Return the chart of the tokens of batches, at the times at which the batches ended."""
     used: list[tuple[float, TokenUsage]] = []
     for submitted in batches:
         tokens = TokenUsage.of(submitted.batch.raw.get("usage"))
@@ -187,14 +187,14 @@ def token_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
     total = sum((tokens for _, tokens in used), TokenUsage())
     caption = (
         f"{total.total or 0:,} in all: {total.input or 0:,} in prompts, "
-        f"{total.output or 0:,} in answers, "
-        f"reported by {plural(len(used), 'batch')}; a column is {_length(step)} (UTC)."
+        f"{total.output or 0:,} in responses, "
+        f"reported by {plural(len(used), 'batch')}; each column is {_length(step)} (UTC)."
     )
     return figure(
         "tokens-over-time",
         "Tokens over time",
         caption,
-        legend((("tokens-in", "prompts"), ("tokens-out", "answers"))),
+        legend((("tokens-in", "prompts"), ("tokens-out", "responses"))),
         drawing(
             "tokens-drawing",
             "Tokens over time",
@@ -204,7 +204,7 @@ def token_figure(batches: Sequence[SubmittedBatch], now: float) -> Html | None:
         ),
         folded_table(
             "Tokens by the time at which their batches ended",
-            ("From (UTC)", "Prompts", "Answers", "Total"),
+            ("From (UTC)", "Prompts", "Responses", "Total"),
             (
                 (
                     _begin((first + place) * step, step),

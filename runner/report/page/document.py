@@ -1,4 +1,4 @@
-"""The page as a whole: its head, its parts in their order, and what it forbids itself."""
+"""The page as a whole: its head with the content security policy, and its parts in order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runner.views.project import JobReport, ProjectReport
 
 _MOST_OPENED: Final = 3
-"""Of how many jobs at most the sections are unfolded from the beginning."""
+"""The most jobs whose sections are open when the page is loaded."""
 
 _PARTS: Final = (
     ("jobs", "Jobs"),
@@ -32,7 +32,7 @@ _PARTS: Final = (
     ("errors", "Errors"),
     ("details", "Job by job"),
 )
-"""What there is besides the summary, once there is a job."""
+"""The ids and headings of the parts after the summary, in a project with a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +65,8 @@ def render_page(project_report: ProjectReport, *, assets: Assets, now: float) ->
             "footer",
             element(
                 "p",
-                "Times are UTC. Counts of requests and attempts are the ledger's; times of "
-                "batches and tokens are the provider's. This page asks nobody for anything.",
+                "Times are UTC. Counts of requests and attempts are from the ledger; times of "
+                "batches and tokens are from the provider. This page loads nothing from a network.",
             ),
         ),
         Html(f"<script>{assets.script}</script>"),
@@ -124,7 +124,7 @@ def _parts(project_report: ProjectReport, now: float) -> Iterator[Html]:
     if not project_report.jobs:
         yield element(
             "p",
-            "There is no job yet: no spec was found, and nothing was ever run here.",
+            "There is no job yet: the project has no spec, and the ledger has no run.",
             class_="empty",
             id="jobs",
         )
@@ -148,7 +148,7 @@ def _batches(project_report: ProjectReport, now: float) -> Html:
         throughput_figure(batches, now),
         token_figure(batches, now),
     ]
-    none = "No batch was made yet." if not batches else "No batch has times that could be drawn."
+    none = "No batch has been created yet." if not batches else "No batch has usable times."
     return element(
         "section",
         element("h2", "Batches", id="batches"),
@@ -171,9 +171,9 @@ def _job_sections(project_report: ProjectReport, now: float) -> Iterator[Html]:
 
 
 def _short_note(full: int, short: Sequence[JobReport]) -> Html:
-    said = (
-        f"{plural(full, 'job')} in full: those with trouble, those at work, and what happened "
-        f"last. {plural(len(short), 'other job')} in short, so that the page stays small; "
+    text = (
+        f"{plural(full, 'job')} in full: those with failures, those running, and the latest. "
+        f"{plural(len(short), 'other job')} in short, to keep the page small; "
     )
     command = element("code", f"runner report {short[0].view.name}")
-    return join((said, command, " makes a page of that job alone, with everything."))
+    return join((text, command, " writes a page with all details of that job."))

@@ -1,4 +1,4 @@
-"""What kinds of errors there were, over all jobs."""
+"""The kinds of errors, over all jobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LONGEST_CODE: Final = 60
 
 
 def error_section(errors: Sequence[ErrorKind]) -> Html:
-    """Make the section on errors."""
+    """Return the section about errors."""
     return element(
         "section",
         element("h2", "Errors", id="errors"),
@@ -32,14 +32,14 @@ def error_section(errors: Sequence[ErrorKind]) -> Html:
 
 
 def _none() -> Iterator[Html]:
-    yield element("p", "No attempt has left a request without an answer.", class_="hint")
+    yield element("p", "No request has failed in any attempt.", class_="hint")
 
 
 def _kinds(errors: Sequence[ErrorKind]) -> Iterator[Html]:
     most = errors[0].count
     yield element(
         "p",
-        "Over all attempts: a request that failed and was asked again counts each time.",
+        "Over all attempts: a request counts once for each attempt in which it failed.",
         class_="hint",
     )
     rows = [
@@ -60,7 +60,7 @@ def _kinds(errors: Sequence[ErrorKind]) -> Iterator[Html]:
         "Kinds of errors",
         data_table(
             "Kinds of errors, the most frequent first",
-            ("Error", "Compared", "Jobs", "Examples", "Requests"),
+            ("Error", "Relative", "Jobs", "Examples", "Requests"),
             rows,
             numbers=1,
         ),

@@ -1,4 +1,4 @@
-"""What all drawings have in common: a caption, a picture with a name, the same as a table."""
+"""The parts of a figure: a caption, an SVG drawing with a name, and its data as a table."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 FULL_HEIGHT: Final = 12
 
 HEIGHTS: Final = {"validating": 4, "finalizing": 8, "cancelling": 8, "unreported": 8}
-"""Pixels; phases differ in height as well as in colour. All else is as high as it may be."""
+"""The heights of bars in pixels: phases differ in height as well as in colour."""
 
 MARKS: Final = {"going": "M2 1 9 6 2 11Z", "broken": "M3 2 11 10M11 2 3 10"}
-"""Signs behind the end of a bar, as paths that begin there."""
+"""The SVG paths of the signs after the end of a bar, which is at x = 0."""
 
 
 def figure(
     identifier: str, title: str, caption: Content, *content: Content, wide: bool = False
 ) -> Html:
-    """Make a figure under a heading of its own; `said` is what it shows, in words."""
+    """Return a figure with a heading; `caption` says what it shows."""
     return element(
         "figure",
         element("figcaption", element("h3", title), element("p", caption)),
@@ -34,7 +34,7 @@ def figure(
 
 
 def drawing(identifier: str, title: str, description: str, height: int, *shapes: Html) -> Html:
-    """Make a picture as wide as its place; across it is measured in percent."""
+    """Return an SVG drawing as wide as its place; its x coordinates are in percent."""
     return element(
         "svg",
         element("title", title, id=f"{identifier}-title"),
@@ -52,7 +52,7 @@ def drawing(identifier: str, title: str, description: str, height: int, *shapes:
 def folded_table(
     caption: str, heads: Sequence[str], rows: Iterable[Sequence[Content]], *, numbers: int
 ) -> Html:
-    """Give the data of a drawing as a table that is folded away; all but `numbers` are text."""
+    """Return the data of a drawing as a folded table; see `data_table`."""
     table = data_table(caption, heads, rows, numbers=numbers)
     return element(
         "details", element("summary", "As a table"), scroll_area(caption, table), class_="data"
@@ -62,7 +62,7 @@ def folded_table(
 def data_table(
     caption: str, heads: Sequence[str], rows: Iterable[Sequence[Content]], *, numbers: int
 ) -> Html:
-    """Make a table whose first column names the rows and whose last `numbers` columns count."""
+    """Return a table; the first column has the row headers, the last `numbers` columns numbers."""
     counted = len(heads) - numbers
     return element(
         "table",
@@ -95,34 +95,34 @@ def data_table(
 
 
 def scroll_area(name: str, *content: Content, class_: str = "scroll") -> Html:
-    """Let something be wider than a phone; it can be reached and scrolled by keyboard."""
+    """Return an area that scrolls if it is wider than the screen; the keyboard can scroll it."""
     return element("div", *content, class_=class_, role="region", aria_label=name, tabindex=0)
 
 
 def rect(x: float, width: float, y: float, height: float, class_: str, *content: Html) -> Html:
-    """Draw a bar; `x` and `width` are in percent."""
+    """Return a rectangle; `x` and `width` are in percent."""
     return element(
         "rect", *content, class_=class_, x=_percent(x), width=_percent(width), y=y, height=height
     )
 
 
 def label(x: float, y: float, words: str, *, anchor: str = "start", class_: str = "axis") -> Html:
-    """Write words into a drawing; `x` is in percent."""
+    """Return a text in a drawing; `x` is in percent."""
     return element("text", words, class_=class_, x=_percent(x), y=y, text_anchor=anchor)
 
 
 def horizontal_line(y: float, *, class_: str = "grid") -> Html:
-    """Draw a line across a drawing."""
+    """Return a horizontal line through a drawing."""
     return element("line", class_=class_, x1="0", x2="100%", y1=y, y2=y)
 
 
 def vertical_line(x: float, top: float, bottom: float) -> Html:
-    """Draw a line down a drawing; `x` is in percent."""
+    """Return a vertical line in a drawing; `x` is in percent."""
     return element("line", class_="grid", x1=_percent(x), x2=_percent(x), y1=top, y2=bottom)
 
 
 def stacked_bar(parts: Iterable[tuple[str, int]], total: int) -> Html:
-    """Draw a thin bar of (class, count) parts; for the eye alone: the numbers stand beside it."""
+    """Return a thin bar of (class, count) parts. Screen readers skip it: the numbers are text."""
     at = 0.0
     shapes: list[Html] = []
     for class_, count in parts:
@@ -134,7 +134,7 @@ def stacked_bar(parts: Iterable[tuple[str, int]], total: int) -> Html:
 
 
 def legend(entries: Iterable[tuple[str, str]]) -> Html:
-    """Name the (class, words) that a drawing has, each by the shape it is drawn with."""
+    """Return a legend of (class, words), each with its shape in the drawing."""
     return element(
         "ul",
         *(

@@ -1,4 +1,4 @@
-"""Signs of states: drawn once, used by name, and never without the word that they stand for."""
+"""The icons of states: SVG symbols, always shown with the word of the state."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SHAPES: Final = {
 _RINGED: Final = frozenset({"pending", "cancelled", "partial"})
 
 STATES: Final = ("failed", "partial", "running", "pending", "succeeded", "cancelled")
-"""Those first that somebody should look at."""
+"""The states in the order of the page: those that need attention first."""
 
 
 def sprite() -> Html:
-    """Return all signs, to be put once at the beginning of a page."""
+    """Return the symbols of all icons; a page has them once, at its beginning."""
     return element(
         "svg",
         *(_symbol(name, path) for name, path in _SHAPES.items()),
@@ -42,12 +42,12 @@ def _symbol(name: str, path: str) -> Html:
 
 
 def state_icon(state: str) -> Html:
-    """Return the sign of a state; the word has to stand beside it."""
+    """Return the icon of a state, without its word."""
     return element(
         "svg", element("use", href=f"#sign-{state}"), class_=f"sign {state}", aria_hidden="true"
     )
 
 
 def state_label(state: str) -> Html:
-    """Return a state with its sign."""
+    """Return the word of a state with its icon."""
     return element("span", state_icon(state), state, class_=f"state {state}")

@@ -1,4 +1,4 @@
-"""One job in full: what it asks, its files, every attempt, what went wrong, a few samples."""
+"""The section about one job: its spec, files, attempts, errors and a few samples."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LONGEST_FACT: Final = 300
 
 
 def job_section(job: JobReport, details: JobDetails, now: float, *, opened: bool) -> Html:
-    """Make the section of a job; it is folded up unless `opened`."""
+    """Return the section about a job; it is folded unless `opened`."""
     view = job.view
     body = element(
         "div",
@@ -46,7 +46,7 @@ def job_section(job: JobReport, details: JobDetails, now: float, *, opened: bool
         *_others(details),
         element("p", element("a", "Back to all jobs", href="#jobs"), class_="back"),
         id=anchor(view.name),
-        class_="account",
+        class_="details",
         tabindex=-1,
     )
     return element(
@@ -65,18 +65,18 @@ def job_section(job: JobReport, details: JobDetails, now: float, *, opened: bool
 
 
 def _counts(view: JobView) -> str:
-    text = f"{view.succeeded:,} of {plural(view.total, 'request')} answered"
+    text = f"{view.succeeded:,} of {plural(view.total, 'request')} succeeded"
     return text + (f", {view.failed:,} failed" if view.failed else "")
 
 
 def _facts(job: JobReport, details: JobDetails) -> Html:
     view = job.view
     facts: list[tuple[str, str]] = [
-        ("revision", view.revision or "not known before the input has been read"),
+        ("revision", view.revision or "not known until the input is read"),
         *details.properties.items(),
         (
             "requests",
-            f"{view.succeeded:,} answered, {view.failed:,} failed, {view.pending:,} pending",
+            f"{view.succeeded:,} succeeded, {view.failed:,} failed, {view.pending:,} pending",
         ),
     ]
     if tokens := token_counts(job.tokens):
@@ -94,7 +94,7 @@ def _facts(job: JobReport, details: JobDetails) -> Html:
 def _files(files: Iterable[FileLink], folder: str) -> Html | None:
     links = _links(files)
     if not links:
-        return element("p", f"Nothing is in {folder} yet.")
+        return element("p", f"There are no files in {folder} yet.")
     return element("p", f"In {folder}: ", *_separate(links, ", "))
 
 
@@ -124,13 +124,13 @@ def _attempts(details: JobDetails, now: float) -> Iterator[Html]:
         shown = tuple(sorted(ranked, key=lambda one: (one.key.shard, one.key.attempt)))
         yield element(
             "p",
-            f"Shown are {len(shown):,} of {plural(len(attempts), 'attempt')}, those first that "
-            f"left requests without an answer.",
+            f"{len(shown):,} of {plural(len(attempts), 'attempt')}, chosen with those first that "
+            f"have failed requests.",
             class_="hint",
         )
     heads = (
         "Attempt", "Batch", "Status", "Files",
-        "Requests", "Answered", "Unanswered", "Validating", "In progress", "Finalizing",
+        "Requests", "Succeeded", "Failed", "Validating", "In progress", "Finalizing",
     )  # fmt: skip
     yield scroll_area(
         f"Attempts of {view.name}",
@@ -170,7 +170,7 @@ def _attempt_row(
 
 
 def _status(attempt: Attempt) -> str:
-    """Say how a batch stands; without one, how far the attempt has come."""
+    """Return the status of the batch, or the state of an attempt without a batch."""
     if attempt.batch is not None and attempt.state in (
         None,
         SubmissionState.SUBMITTED,
@@ -181,7 +181,7 @@ def _status(attempt: Attempt) -> str:
 
 
 def _failures(attempts: Iterable[Attempt]) -> Iterator[Html]:
-    """Yield what went wrong, by kind, and what was said of it."""
+    """Yield the problems and the kinds of errors of the attempts, with examples."""
     counts: dict[str, int] = {}
     examples: dict[str, dict[str, None]] = {}
     problems: dict[str, None] = {}
@@ -196,7 +196,7 @@ def _failures(attempts: Iterable[Attempt]) -> Iterator[Html]:
                 counts[what] = counts.get(what, 0) + count
     if not counts and not problems:
         return
-    yield element("h4", "What went wrong")
+    yield element("h4", "Errors")
     ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     yield element(
         "ul",
@@ -209,15 +209,11 @@ def _failures(attempts: Iterable[Attempt]) -> Iterator[Html]:
             )
             for code, count in ranked[:_MOST_FAILURES]
         ),
-        element("li", f"and {len(ranked) - _MOST_FAILURES:,} kinds more")
+        element("li", f"and {len(ranked) - _MOST_FAILURES:,} more kinds")
         if len(ranked) > _MOST_FAILURES
         else None,
         class_="wrong",
     )
-
-
-def _times(count: int, code: str) -> str:
-    return f"{count:,} \N{MULTIPLICATION SIGN} {code}"
 
 
 def _examples(examples: Iterable[str]) -> Iterator[Content]:
@@ -227,7 +223,7 @@ def _examples(examples: Iterable[str]) -> Iterator[Content]:
 
 
 def _others(details: JobDetails) -> Iterator[Html]:
-    """Yield what other revisions there are."""
+    """Yield the other revisions of the job, the newest first."""
     view = details.job_history.view
     others = [run for run in details.job_history.runs if run.revision != view.revision]
     if not others:
@@ -247,11 +243,11 @@ def _others(details: JobDetails) -> Iterator[Html]:
         f"Other revisions of {view.name}",
         data_table(
             f"Other revisions of {view.name}, the newest first",
-            ("Revision", "State", "Note", "Answered", "Requests"),
+            ("Revision", "State", "Note", "Succeeded", "Requests"),
             rows,
             numbers=2,
         ),
     )
     if len(others) > _MOST_RUNS:
         older = [run.revision or BLANK for run in others[:-_MOST_RUNS]]
-        yield element("p", f"Older ones: {listed(older)}.", class_="hint")
+        yield element("p", f"Older revisions: {listed(older)}.", class_="hint")

@@ -1,4 +1,4 @@
-"""The table of all jobs, to be sorted and searched, and the short account of most of many."""
+"""The table of all jobs, which can be sorted and searched, and the table of jobs in short."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ _COLUMNS: Final = (
     ("Job", "text"),
     ("State", "number"),
     ("Progress", "number"),
-    ("Answered", "number"),
+    ("Succeeded", "number"),
     ("Failed", "number"),
     ("Requests", "number"),
     ("Batches", "number"),
     ("Tokens", "number"),
     ("Last change (UTC)", "number"),
 )
-_NUMBERS: Final = frozenset({"Answered", "Failed", "Requests", "Batches", "Tokens"})
+_NUMBERS: Final = frozenset({"Succeeded", "Failed", "Requests", "Batches", "Tokens"})
 _LONGEST_NOTE: Final = 160
 _UNDER_WAY: Final = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 
 
 def anchor(job: str) -> str:
-    """Return the id of a job's place on the page."""
+    """Return the HTML id of the section about a job."""
     return f"job-{job}"
 
 
 def jobs_table(jobs: Sequence[JobReport]) -> Html:
-    """Make the section with the table of all jobs."""
+    """Return the section with the table of all jobs."""
     return element(
         "section",
         element("h2", "Jobs", id="jobs"),
@@ -51,8 +51,7 @@ def jobs_table(jobs: Sequence[JobReport]) -> Html:
                 "table",
                 element(
                     "caption",
-                    f"{plural(len(jobs), 'job')}; those that need a look first, then what "
-                    "happened last",
+                    f"{plural(len(jobs), 'job')}; those that need attention first, then the latest",
                 ),
                 element("thead", element("tr", *map(_head, _COLUMNS))),
                 element("tbody", *map(_row, jobs)),
@@ -73,7 +72,7 @@ def _head(column: tuple[str, str]) -> Html:
 
 
 def _tools(jobs: Sequence[JobReport]) -> Html:
-    """Make the fields that search the table; shown only where scripts run."""
+    """Return the fields that search the table; the script shows them."""
     met = {str(job.view.state) for job in jobs}
     return element(
         "form",
@@ -121,25 +120,25 @@ def _row(job: JobReport) -> Html:
 
 
 def _number(count: int | None, *, class_: str | None = None) -> Html:
-    """Make a cell of a count; its sort value is read off what it shows."""
+    """Return a cell with a count; the script sorts it by its text."""
     return element(
         "td", BLANK if count is None else f"{count:,}", class_=f"n {class_}" if class_ else "n"
     )
 
 
 def progress_bar(view: JobView) -> Html:
-    """Draw how far a job has come."""
+    """Return a bar of the succeeded and failed requests of a job."""
     return stacked_bar((("succeeded", view.succeeded), ("failed", view.failed)), view.total)
 
 
 def _batch_count(view: JobView) -> str:
-    """Count batches, and say how many of them are under way."""
+    """Return the number of batches, and how many of them are under way."""
     under_way = sum(str(batch.get("status")) in _UNDER_WAY for batch in view.batches)
     return f"{len(view.batches):,}" + (f" ({under_way:,} under way)" if under_way else "")
 
 
 def short_jobs(jobs: Sequence[JobReport]) -> Html:
-    """Tell of jobs in a line each: those for which a section of their own would be too much."""
+    """Return a table with a line for each job that has no section of its own."""
     return scroll_area(
         "Jobs in short",
         element(
@@ -151,7 +150,7 @@ def short_jobs(jobs: Sequence[JobReport]) -> Html:
                     "tr",
                     *(
                         element("th", head, scope="col")
-                        for head in ("Job", "Asks", "Outputs", "Batches", "Note")
+                        for head in ("Job", "Endpoint", "Outputs", "Batches", "Note")
                     ),
                 ),
             ),

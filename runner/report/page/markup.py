@@ -1,8 +1,8 @@
-"""HTML that cannot be broken out of: whatever is not markup already is escaped.
+"""HTML elements as functions: every string that is not `Html` is escaped.
 
-Elements are made by functions, never by pasting text together, so there is one place where text
-from outside becomes a part of the page. Control characters and those that turn the direction of
-writing round are made visible there, as everywhere.
+No other module joins markup and text, so this is the only place where text from outside becomes a
+part of the page. Control characters and bidirectional characters are replaced here, as in every
+rendering.
 """
 
 from __future__ import annotations
@@ -19,47 +19,47 @@ _VOID: Final = frozenset({"br", "col", "hr", "input", "link", "meta"})
 
 
 class Html(str):
-    """Markup that was made here; any other string is text."""
+    """Markup made by this module; any other string is text."""
 
     __slots__ = ()
 
 
 Content: TypeAlias = "Html | str | int | None"
-"""What may stand inside an element; None is nothing."""
+"""The content of an element; None is left out."""
 
 BLANK: Final = "\N{EN DASH}"
-"""What stands where there is nothing to say."""
+"""The text of an empty cell."""
 
 
 def text(value: object) -> Html:
-    """Make text of any origin a part of the page; it stays on one line."""
+    """Return text of any origin as HTML, on one line."""
     return Html(html.escape(plain(str(value))))
 
 
 def passage(value: str) -> Html:
-    """Make text of several lines a part of the page: lines and tabs are kept."""
+    """Return text of any origin as HTML, with its lines and tabs."""
     lines = value.replace("\r\n", "\n").replace("\t", "    ").split("\n")
     return Html("\n".join(html.escape(plain(line)) for line in lines))
 
 
 def element(name: str, /, *content: Content, **attributes: str | float | bool | None) -> Html:
-    """Make an element.
+    """Return an element.
 
-    Attributes are named as in Python: `class_`, `aria_label`. True stands for an attribute
-    without a value; one that is None or False is left out. Their values are escaped as text is.
+    Attributes have Python names: `class_`, `aria_label`. True is an attribute without a value; an
+    attribute that is None or False is left out. Values are escaped as text is.
     """
-    said = "".join(
+    written = "".join(
         _attribute(key, value)
         for key, value in attributes.items()
         if value is not None and value is not False
     )
     if name in _VOID:
-        return Html(f"<{name}{said}>")
-    return Html(f"<{name}{said}>{join(content)}</{name}>")
+        return Html(f"<{name}{written}>")
+    return Html(f"<{name}{written}>{join(content)}</{name}>")
 
 
 def join(parts: Iterable[Content], separator: str = "") -> Html:
-    """Put parts one after the other."""
+    """Return the parts in one string, text escaped."""
     return Html(
         separator.join(
             part if isinstance(part, Html) else text(part) for part in parts if part is not None
@@ -77,5 +77,5 @@ def _attribute(key: str, value: str | float | bool) -> str:  # noqa: FBT001 -- a
 
 
 def number(value: float) -> str:
-    """Write a coordinate: to a hundredth, and no zeros at its end."""
+    """Return a coordinate with two decimals, without zeros at its end."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

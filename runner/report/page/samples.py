@@ -1,4 +1,4 @@
-"""A few prompts and answers side by side."""
+"""A few requests of a job, each with its response or its error."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _LONGEST_ID: Final = 80
 
 
 def sample_lists(samples: Samples) -> Iterator[Html]:
-    """Yield the samples of a job under their headings."""
+    """Yield the samples of a job with their headings."""
     for heading, some in (
-        ("First answers", samples.succeeded),
-        ("First failures", samples.failed),
-        ("First requests, not answered yet", samples.pending),
+        ("First responses", samples.succeeded),
+        ("First failed requests", samples.failed),
+        ("First pending requests", samples.pending),
     ):
         if some:
             yield element("h4", heading)
@@ -34,23 +34,23 @@ def sample_lists(samples: Samples) -> Iterator[Html]:
 
 def _sample(sample: Sample) -> Html:
     name = fit(plain(sample.custom_id), _LONGEST_ID)
-    asked = _side("Asked", sample.request) if sample.request else None
+    request = _side("Request", sample.request) if sample.request else None
     return element(
         "div",
         element("p", element("code", name), class_="custom-id"),
-        asked if asked is not None else _missing(),
-        _answer(sample),
+        request if request is not None else _missing(),
+        _result(sample),
         class_="sample",
     )
 
 
 def _missing() -> Html:
     return element(
-        "div", element("h5", "Asked"), element("p", "not shown", class_="hint"), class_="side"
+        "div", element("h5", "Request"), element("p", "not shown", class_="hint"), class_="side"
     )
 
 
-def _answer(sample: Sample) -> Html | None:
+def _result(sample: Sample) -> Html | None:
     if sample.code is not None:
         return element(
             "div",
@@ -60,7 +60,7 @@ def _answer(sample: Sample) -> Html | None:
             ),
             class_="side wrong",
         )
-    return _side("Answered", sample.response) if sample.response else None
+    return _side("Response", sample.response) if sample.response else None
 
 
 def _side(heading: str, turns: Sequence[Turn]) -> Html:
@@ -70,8 +70,8 @@ def _side(heading: str, turns: Sequence[Turn]) -> Html:
         *(
             element(
                 "div",
-                element("span", turn.who, class_="who"),
-                element("div", passage(turn.said), class_="said", dir="auto"),
+                element("span", turn.who, class_="role"),
+                element("div", passage(turn.said), class_="message", dir="auto"),
                 _cut(turn),
                 class_="turn",
             )

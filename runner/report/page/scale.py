@@ -1,7 +1,7 @@
-"""Places on an axis: numbers become percentages of a drawing's width, and ticks that people read.
+"""The time axis of a drawing: positions in percent of its width, and ticks at round times.
 
-Drawings have no width of their own: across they are measured in percent, so that text keeps its
-size on a phone, on a wide screen and on paper; downwards they are measured in pixels.
+The x coordinates of a drawing are in percent, so that text keeps its size on a phone, on a wide
+screen and on paper; the y coordinates are in pixels.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ STEPS: Final = (
     _HOUR, 3 * _HOUR, 6 * _HOUR, 12 * _HOUR,
     _DAY, 2 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY, 90 * _DAY, 365 * _DAY,
 )  # fmt: skip
-"""Spans of time that people count in, in seconds."""
+"""Round spans of time, in seconds."""
 
 _MOST_TICKS: Final = 5
 _NEAR_THE_END: Final = 80.0
-"""Percent: a label that begins further right would not fit on a phone."""
+"""Percent of the width; a label that starts further right does not fit on a phone."""
 
 
 def step_for(seconds: float, most: int) -> int:
-    """Choose the span of which so many seconds hold at most `most`."""
+    """Return the shortest round span of which `seconds` has at most `most`."""
     return next((step for step in STEPS if seconds <= step * most), _years(seconds, most))
 
 
@@ -42,27 +42,27 @@ def _years(seconds: float, most: int) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeScale:
-    """Moments between a first and a last one; the last is later than the first."""
+    """The times between a first and a later last one, in Unix seconds."""
 
     begins: float
     ends: float
 
     @classmethod
     def over(cls, begins: float, ends: float) -> TimeScale:
-        """Make a scale that has some length, whatever happened in it."""
+        """Return a scale of at least one second."""
         return cls(begins=begins, ends=max(ends, begins + 1))
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """The length of the scale."""
         return self.ends - self.begins
 
     def __call__(self, at: float) -> float:
-        """Return the place of a moment, in percent."""
+        """Return the position of a time, in percent."""
         return min(max((at - self.begins) / self.seconds, 0.0), 1.0) * 100
 
     def ticks(self) -> Iterator[tuple[float, str]]:
-        """Yield (percent, label) for round moments, in UTC; one near the end has no label."""
+        """Yield (percent, label) for round times in UTC; a tick near the end has no label."""
         step = step_for(self.seconds, _MOST_TICKS)
         first = ceil(self.begins / step) * step
         for number in range(floor((self.ends - first) / step) + 1):
@@ -71,7 +71,7 @@ class TimeScale:
             yield place, _label(at, step) if place <= _NEAR_THE_END else ""
 
     def describe(self) -> str:
-        """Say from when to when it goes."""
+        """Return the first and the last time in words."""
         begins, ends = moment(self.begins), moment(self.ends)
         same_day = begins[:10] == ends[:10]
         return f"{begins} to {ends[11:] if same_day else ends} UTC"

@@ -1,4 +1,4 @@
-"""The top of the page: whose it is, how things stand in four numbers, who needs a look."""
+"""The top of the page: the project, four tiles with numbers, the jobs that need attention."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _COMMIT_SHOWN: Final = 12
 
 
 def header(project_report: ProjectReport, now: float) -> Html:
-    """Say whose page this is, of when, and what made it."""
-    facts = [f"Made {moment(now)} UTC", f"runner {project_report.version}"]
+    """Return the header: the project, the time, the version and the commit."""
+    facts = [f"Created {moment(now)} UTC", f"runner {project_report.version}"]
     if project_report.git is not None:
         branch = f" on {project_report.git.branch}" if project_report.git.branch else ""
         dirty = ", with changes that are not committed" if project_report.git.dirty else ""
@@ -42,7 +42,7 @@ def header(project_report: ProjectReport, now: float) -> Html:
 
 
 def tiles(project_report: ProjectReport) -> Html:
-    """Show how things stand: jobs, requests, batches, tokens."""
+    """Return the summary: tiles with the jobs, requests, batches and tokens."""
     return element(
         "section",
         element("h2", "Summary", id="summary"),
@@ -85,7 +85,7 @@ def _requests(project_report: ProjectReport) -> Html:
     views = [job.view for job in project_report.jobs]
     total = sum(view.total for view in views)
     parts = (
-        ("succeeded", "answered", sum(view.succeeded for view in views)),
+        ("succeeded", "succeeded", sum(view.succeeded for view in views)),
         ("failed", "failed", sum(view.failed for view in views)),
         ("pending", "pending", sum(view.pending for view in views)),
     )
@@ -130,7 +130,7 @@ def _batches(project_report: ProjectReport) -> Html:
             for word, state, count in entries
         )
         if entries
-        else ("none was made yet",),
+        else ("none yet",),
     )
 
 
@@ -143,15 +143,14 @@ def _tokens(project_report: ProjectReport) -> Html:
     tokens = sum(used, TokenUsage())
     total = tokens.total or 0
     if not used:
-        said: list[Content] = ["no batch has reported any"]
-        return _tile("Tokens", 0, stacked_bar((), 0), said)
+        return _tile("Tokens", 0, stacked_bar((), 0), ["no batch has reported any"])
     return _tile(
         "Tokens",
         total,
         stacked_bar((("tokens-in", tokens.input or 0), ("tokens-out", tokens.output or 0)), total),
         (
             element("span", _square("tokens-in"), "prompts", _count(tokens.input or 0)),
-            element("span", _square("tokens-out"), "answers", _count(tokens.output or 0)),
+            element("span", _square("tokens-out"), "responses", _count(tokens.output or 0)),
             f"reported by {len(used):,} of {plural(len(project_report.batches), 'batch')}",
         ),
     )
@@ -172,7 +171,7 @@ def _count(count: int) -> Html:
 
 
 def _attention(jobs: Sequence[JobReport]) -> Html | None:
-    """Name the jobs that somebody should look at, and why."""
+    """Return the list of failed and partial jobs with their notes."""
     jobs_with_failures = [
         job for job in jobs if job.view.state in (RunState.FAILED, RunState.PARTIAL)
     ]
@@ -180,7 +179,7 @@ def _attention(jobs: Sequence[JobReport]) -> Html | None:
         return None
     return element(
         "div",
-        element("h3", "Needs a look"),
+        element("h3", "Needs attention"),
         element("ul", *_attention_items(jobs_with_failures)),
         class_="attention",
     )

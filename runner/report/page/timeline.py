@@ -1,4 +1,4 @@
-"""When batches were at which phase: a bar for each, or how many at a time where there are many."""
+"""The timeline of batches: a bar for each, and of many batches their number in each phase."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 
 _MOST_BARS: Final = 48
 _NEWEST: Final = 24
-"""Batches with a bar of their own: if that is all of them, and of very many."""
+"""The most batches that all get a bar, and how many of the newest get one if there are more."""
 
 _BINS: Final = 96
 _LANE: Final = 17
 _HEAD: Final = 22
-"""Pixels: a bar with the space below it, a line with the name of a job."""
+"""Pixels: the height of a bar with the space below it, and of a line with the name of a job."""
 
 _AXIS: Final = 20
 _CROWD: Final = 130
 _LONGEST_NAME: Final = 40
 _SHORTEST_BAR: Final = 0.35
-"""Percent of the width below which a bar could not be seen."""
+"""Percent of the width; a shorter bar cannot be seen."""
 
 _PHASES: Final = ("validating", "in_progress", "finalizing", "cancelling", "unreported")
 """Classes of the shapes that show phases, in the order in which they are stacked."""
@@ -58,13 +58,13 @@ _LEGEND: Final = (
     ("finalizing", "finalizing"),
     ("cancelling", "cancelling"),
     ("unreported", "phase not reported"),
-    ("going", "not over yet"),
+    ("going", "not finished"),
     ("broken", "did not complete"),
 )
 
 
 def timeline_figures(batches: Iterable[SubmittedBatch], now: float) -> Iterator[Html]:
-    """Yield the figures of a project's timeline; none if no batch can be placed on it."""
+    """Yield the figures of the timeline; none if no batch has times."""
     timed = [
         (submitted, batch_phases)
         for submitted in batches
@@ -147,7 +147,7 @@ def _sign(submitted: SubmittedBatch) -> str | None:
 
 
 def _mark(x: float, top: int, class_: str) -> Html:
-    """Draw a sign behind the end of a bar: what is not over yet, or did not end well."""
+    """Return the sign after the end of a bar: the batch is not finished, or did not complete."""
     return element(
         "svg",
         element("path", d=MARKS[class_], class_=class_),
@@ -190,7 +190,7 @@ def _describe(submitted: SubmittedBatch, batch_phases: Sequence[Phase], now: flo
     took = span(ends - batch_phases[0].since)
     status = plain(submitted.batch.status).replace("_", " ")
     if not submitted.batch.terminal:
-        return f"{status}, for {took} now"
+        return f"{status} for {took}"
     return f"{status} after {took}" if submitted.batch.ended_at == ends else status
 
 
@@ -202,7 +202,7 @@ def _by_job(timed: Iterable[TimedBatch]) -> dict[str, list[TimedBatch]]:
 
 
 def _legend_entries(timed: Sequence[TimedBatch], *, marked: bool) -> list[tuple[str, str]]:
-    """Return the entries of the legend that there is something of."""
+    """Return the entries of the legend for the shapes that the drawing has."""
     seen = {_class(phase) for _, batch_phases in timed for phase in batch_phases}
     if marked:
         seen |= {mark for submitted, _ in timed if (mark := _sign(submitted)) is not None}
@@ -254,7 +254,7 @@ def _crowd(timed: Sequence[TimedBatch], now: float) -> Html:
             label(0, 14, f"{average} batches"),
         ),
         folded_table(
-            "Batches by the phases that they have gone through",
+            "Batches by the phases that they have finished",
             ("Phase", "Batches", "Half within", "Longest"),
             _phase_rows(timed),
             numbers=3,
@@ -266,7 +266,7 @@ def _crowd(timed: Sequence[TimedBatch], now: float) -> Html:
 def _average_counts(
     timed: Iterable[TimedBatch], scale: TimeScale, now: float
 ) -> dict[str, list[float]]:
-    """Count the batches in each phase over equal spans of time, on average."""
+    """Return the average number of batches in each phase, over equal spans of time."""
     counts = {name: [0.0] * _BINS for name in _PHASES}
     width = scale.seconds / _BINS
     for _, batch_phases in timed:
