@@ -204,14 +204,18 @@ def _describe_submission_event(event: Event) -> str:
         case "downloaded":
             text = f"{detail.get('kind_of_file')} file {detail.get('file')}"
         case "collected":
-            outcome = detail.get("outcome")
-            text = (
-                f"{_number(outcome if isinstance(outcome, dict) else {}, 'succeeded')} succeeded, "
-                f"{_number(detail, 'transient')} failed (retryable), "
-                f"{_number(detail, 'permanent')} failed (permanent)"
-            )
+            text = _collected_counts(detail)
         case _:
             text = str(detail.get("problem") or "") or ", ".join(_pairs(detail))
+    return text
+
+
+def _collected_counts(detail: Mapping[str, object]) -> str:
+    outcome = detail.get("outcome")
+    text = f"{_number(outcome if isinstance(outcome, dict) else {}, 'succeeded')} succeeded"
+    for name, kind in (("transient", "retryable"), ("permanent", "permanent")):
+        if detail.get(name):
+            text += f", {_number(detail, name)} failed ({kind})"
     return text
 
 

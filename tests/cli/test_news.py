@@ -340,14 +340,14 @@ def test_metrics_that_cannot_be_written_are_told_of_once(run: Run, lab: Folder) 
 def test_who_is_told_is_listed(run: Run, told: Folder) -> None:
     assert run("notify").out == (
         "webhook in HOOK_URL\n"
-        "  hears of succeeded, partial, failed, cancelled, overdue, trouble, recovered\n"
-        "  hears of what happens from the next pass on\n"
+        "  on succeeded, partial, failed, cancelled, overdue, trouble, recovered\n"
+        "  no message yet: it starts with the next pass\n"
     )
     told.job("one")
     run("reconcile")
-    assert run("notify").out.endswith("\n  was told nothing yet\n")
+    assert run("notify").out.endswith("\n  no message yet\n")
     run(*FINISH)
-    assert "was last told at " in run("notify").out
+    assert "last message at " in run("notify").out
 
 
 def test_a_sample_is_sent_to_each(run: Run, told: Folder, catcher: Catcher) -> None:
@@ -358,7 +358,7 @@ def test_a_sample_is_sent_to_each(run: Run, told: Folder, catcher: Catcher) -> N
 
     assert (done.code, done.err) == (1, "")
     assert done.out == (
-        "webhook in HOOK_URL: taken\ncommand sh: not taken: failed with exit code 3: boom\n"
+        "webhook in HOOK_URL: accepted\ncommand sh: not accepted: failed with exit code 3: boom\n"
     )
     assert kinds(catcher) == ["test"]
     assert not (told.root / ".runner").exists()

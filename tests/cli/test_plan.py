@@ -88,9 +88,8 @@ def test_an_edit_that_changes_no_answer_is_shown_with_what_it_reaches(
 def test_an_edit_of_no_key_says_so(run: Run, finished: Folder) -> None:
     finished.job(more="# why\n")
 
-    assert (
-        "~ spec no field changed: comments, layout or the path of the file — costs nothing"
-        in told(run)
+    assert "~ spec no field changed: comments, layout or path of the file — costs nothing" in told(
+        run
     )
     assert since(run)["spec"] == []
 

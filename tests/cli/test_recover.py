@@ -268,7 +268,7 @@ def test_what_a_project_knows_is_no_orphan(run: Run, finished: Folder) -> None:
     assert finished.root.exists()
     done = run("orphans")
     assert (done.code, done.err) == (0, "")
-    assert done.out == "nothing: all that carries a key of runner's is known\n"
+    assert done.out == "no orphans\n"
 
 
 def test_orphans(run: Run, finished: Folder, world: World) -> None:

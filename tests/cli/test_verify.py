@@ -230,7 +230,7 @@ def test_a_job_of_which_nothing_is_finished(run: Run, lab: Folder) -> None:
 
     everything, named = run("verify"), run("verify", "hello")
 
-    assert "hello: nothing has been finished yet" in everything.out
+    assert "hello: no finished revision yet" in everything.out
     assert (everything.code, named.code) == (0, 1)
 
 

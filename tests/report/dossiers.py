@@ -94,7 +94,7 @@ def full(job_history: JobHistory, samples: Samples | None = None, **values: Any)
     account = JobDetails(
         job_history=job_history,
         properties={
-            "asks": f"{told.endpoint} on {told.provider}",
+            "endpoint": f"{told.endpoint} on {told.provider}",
             "model": "gpt-4.1-mini",
             "input": f"data/{told.name}.jsonl",
             "spec": f"specs/{told.name}.yaml:1",
