@@ -53,7 +53,7 @@ def test_a_resized_terminal_is_drawn_on_and_cleared_when_interrupted(
     lab.env["NO_COLOR"] = "1"
 
     with terminal(lab, *WAIT, columns=120, rows=30) as screen:
-        screen.until(r"^. waiting for 1 job, \d s; next look in 1 min \d+ s$")
+        screen.until(r"^. waiting for 1 job, \d s; next pass in 1 min \d+ s$")
         screen.until(r"^  one  [━─]{16}  0 of 4  validating \d s, expires in 23 h 59 min$")
         screen.resize(50, 30)
         screen.until(r"^  one  0 of 4  validating \d s, expires in 23 h$")
