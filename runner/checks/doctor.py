@@ -1,18 +1,13 @@
-"""What could keep runner from its work: the project, its ledger, its disks and this machine.
+"""The checks of `runner doctor`: the installation, the project, its providers and its hooks.
 
-Each check is a sentence about how things stand, and one about what to do if they could stand
-better. Nothing is changed and nothing is repaired: a ledger of an earlier version stays one.
+Each result says what was checked and, if something is wrong, what the user can do about it.
+Nothing is changed: a ledger of an earlier version is not migrated.
 
-What could keep runner from its providers: keys, networks, clocks, libraries that are missing.
-
-A provider is asked once for the first page of its batches, which costs nothing and shows four
-things: that it can be reached, that the key is accepted, that it has a list to find lost batches
-by, and what time it has. No key is part of a finding, only where it comes from.
-
-What could keep people from being told: hooks, the ping and the file of metrics.
-
-Nothing is sent and nobody is run; `runner notify --test` does that. No address is part of a
-finding, only where it comes from. A pass does its work without any of them, so none is a failure.
+A provider gets one request, for the first page of its batches, which costs nothing. It shows
+whether the provider can be reached, accepts the API key and lists batches, by which lost ones are
+found, and what its clock says. No message is sent and no program is run; `runner notify --test`
+does that. Passes work without notifications, so a problem with these is only a warning. No result
+contains an API key or the URL of a hook; it says where they come from.
 """
 
 from __future__ import annotations
@@ -60,16 +55,16 @@ _PYTHONS: Final = ((3, 11), (3, 13))
 """The first and the last version that the tests run on."""
 
 _COPIES: Final = 3
-"""How much disk an input may come to take: its answers as downloaded, sorted, and on their way."""
+"""Disk space for a job, in sizes of its input: results downloaded, sorted and being written."""
 
 _LEAST_FREE: Final = 100_000_000
-"""Bytes below which a disk counts as full."""
+"""Free bytes below which a disk counts as full."""
 
 _GIGABYTE: Final = 1e9
 
 
 class CheckStatus(StrEnum):
-    """How a check went; only a failure keeps runner from working."""
+    """The status of a check; only with a failure runner cannot work."""
 
     OK = "ok"
     WARN = "warn"
@@ -78,7 +73,7 @@ class CheckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One check: what was looked at, how it stands, and what to do unless all is well."""
+    """The result of one check; `remedy` is what the user can do, None if all is well."""
 
     check: str
     health: CheckStatus
@@ -87,22 +82,22 @@ class CheckResult:
 
 
 def ok(check: str, what: str) -> CheckResult:
-    """Return a finding that needs nothing done."""
+    """Return a result that requires no action."""
     return CheckResult(check=check, health=CheckStatus.OK, what=what)
 
 
 def warn(check: str, what: str, remedy: str) -> CheckResult:
-    """Return a finding that deserves a look."""
+    """Return a result that the user should look into."""
     return CheckResult(check=check, health=CheckStatus.WARN, what=what, remedy=remedy)
 
 
 def fail(check: str, what: str, remedy: str) -> CheckResult:
-    """Return a finding that keeps runner from working."""
+    """Return a result with which runner cannot work."""
     return CheckResult(check=check, health=CheckStatus.FAIL, what=what, remedy=remedy)
 
 
 def check_versions() -> Iterator[CheckResult]:
-    """Look at what runs runner."""
+    """Check the versions of Python and of the libraries."""
     versions = tool_versions()
     first, last = _PYTHONS
     where = f"{versions.python} on {platform.system()} {platform.machine()}"
@@ -116,7 +111,7 @@ def check_versions() -> Iterator[CheckResult]:
 
 
 def check_project(project: Project, specs: Specs) -> Iterator[CheckResult]:
-    """Look at what the project asks for, and whether git has it."""
+    """Check the specs, and whether they are committed."""
     if project.config_file is None:
         yield ok("project", f"{project.root}, without runner.yaml: the defaults")
     else:
@@ -142,7 +137,7 @@ def _git(project: Project) -> CheckResult:
         )
     changed = uncommitted(project.root, project.specs)
     if changed is None:
-        return warn("git", "git did not say what is committed", "look at `git status`")
+        return warn("git", "git did not say what is committed", "check `git status`")
     if changed:
         return warn(
             "git",
@@ -153,7 +148,7 @@ def _git(project: Project) -> CheckResult:
 
 
 def check_ledger(project: Project, clock: Callable[[], float]) -> Iterator[CheckResult]:
-    """Look at the ledger: whether it can be read and is whole, where it lies, who is at it."""
+    """Check the ledger: that it can be read and is whole, its file system, and its lock."""
     path = project.ledger
     shown = _shown(path, project)
     number = schema_number(path)
@@ -165,17 +160,17 @@ def check_ledger(project: Project, clock: Callable[[], float]) -> Iterator[Check
         )
     else:
         yield _ledger(path, shown, clock)
-    kind = file_system(path) or "of a kind that cannot be told here"
+    kind = file_system(path) or "of an unknown kind"
     if on_network_file_system(path):
         yield warn(
             "file system",
-            f"the ledger lies on {kind}, a network file system, where locks may not hold",
+            f"the ledger is on {kind}, a network file system, where locks may not hold",
             "put it on a local disk: `ledger:` in runner.yaml",
         )
     else:
         yield ok("file system", f"of the ledger: {kind}")
-    who = holder(path)
-    yield ok("lock", "free" if who is None else f"held by {who}: a reconcile is at work")
+    process = holder(path)
+    yield ok("lock", "free" if process is None else f"held by {process}: a reconcile is running")
 
 
 def _ledger(path: Path, shown: str, clock: Callable[[], float]) -> CheckResult:
@@ -189,12 +184,12 @@ def _ledger(path: Path, shown: str, clock: Callable[[], float]) -> CheckResult:
     except LedgerDamaged as error:
         return fail("ledger", str(error), "`runner rebuild`")
     except LedgerError as error:
-        return fail("ledger", str(error), "mend that; a lost ledger is remade by `runner rebuild`")
+        return fail("ledger", str(error), "fix that; `runner rebuild` makes a lost ledger again")
     return ok("ledger", f"{shown}: whole, {plural(runs, 'run')}")
 
 
 def check_disk(project: Project, specs: Specs, runs: Sequence[Run]) -> Iterator[CheckResult]:
-    """Look at where results go: whether they may, whether they fit, and where the links lead."""
+    """Check the outputs folder: that it can be written, its free space, and the `latest` links."""
     place = _existing(project.outputs)
     if project.outputs.exists() and not project.outputs.is_dir():
         yield fail("outputs", f"{project.outputs} is no folder", "move it, or name another folder")
@@ -214,15 +209,15 @@ def _room(place: Path, wanted: int) -> CheckResult:
     try:
         free = shutil.disk_usage(place).free
     except OSError as error:
-        return warn("disk", f"how much is free cannot be told: {error.strerror}", "look with `df`")
-    told = f"{free / _GIGABYTE:,.1f} GB free"
+        return warn("disk", f"the free space is not known: {error.strerror}", "check with `df`")
+    said = f"{free / _GIGABYTE:,.1f} GB free"
     if wanted >= _LEAST_FREE:
-        told += f"; the jobs that are not finished may take {wanted / _GIGABYTE:,.1f} GB"
+        said += f"; the jobs that are not finished may take {wanted / _GIGABYTE:,.1f} GB"
     if free < max(wanted, _LEAST_FREE):
         return warn(
-            "disk", told, "make room: a full disk stops a reconcile, though nothing is lost"
+            "disk", said, "make room: a full disk stops a reconcile, though nothing is lost"
         )
-    return ok("disk", told)
+    return ok("disk", said)
 
 
 def _wanted(jobs: Sequence[Job], runs: Sequence[Run]) -> int:
@@ -233,13 +228,13 @@ def _wanted(jobs: Sequence[Job], runs: Sequence[Run]) -> int:
         if job.name not in finished:
             try:
                 total += job.input.stat().st_size
-            except OSError:  # it was there a moment ago: a pass will say so
+            except OSError:  # removed since the specs were read: a pass reports it
                 continue
     return total * _COPIES
 
 
 def _links(project: Project, jobs: Sequence[Job]) -> CheckResult:
-    astray = []
+    not_links = []
     count = 0
     for job in jobs:
         folder = project.root / job.output if job.output else project.outputs / job.name
@@ -247,18 +242,18 @@ def _links(project: Project, jobs: Sequence[Job]) -> CheckResult:
         if link.is_symlink() and link.exists():
             count += 1
         elif os.path.lexists(link):
-            astray.append(_shown(link, project))
-    if astray:
+            not_links.append(_shown(link, project))
+    if not_links:
         return warn(
             "latest",
-            f"no link to results: {listed(astray)}",
+            f"no link to results: {listed(not_links)}",
             "move it away; the next reconcile makes the link again",
         )
     return ok("latest", f"{plural(count, 'link')} to results" if count else "no results yet")
 
 
 def recorded_runs(project: Project, clock: Callable[[], float]) -> Sequence[Run]:
-    """Return the runs in the ledger; none where it cannot be read as it is."""
+    """Return the runs in the ledger; none if it cannot be read or has an earlier schema."""
     number = schema_number(project.ledger)
     if number != len(MIGRATIONS):
         return ()
@@ -268,29 +263,29 @@ def recorded_runs(project: Project, clock: Callable[[], float]) -> Sequence[Run]
             return ()
         with ledger:
             return ledger.runs()
-    except LedgerError:  # `check_ledger` says so
+    except LedgerError:  # reported by `check_ledger`
         return ()
 
 
 def _shown(path: Path, project: Project) -> str:
-    """Name a path as the project does: from its root, if it lies inside."""
+    """Return a path relative to the root of the project, if it is inside."""
     return str(path.relative_to(project.root) if path.is_relative_to(project.root) else path)
 
 
 def _existing(path: Path) -> Path:
-    """Return a path, or the nearest folder above it that is there."""
+    """Return a path, or the nearest folder above it that exists."""
     return next(each for each in (path, *path.parents) if each.exists() or each == each.parent)
 
 
 _MOST_APART: Final = 30.0
-"""Seconds that two clocks may differ before somebody is told."""
+"""Seconds that two clocks may differ without a warning."""
 
 _LOCAL: Final = ("numpy", "python_multipart", "safetensors", "starlette", "tokenizers", "uvicorn")
-"""The libraries of the extra `local`, as they are imported."""
+"""The libraries of the extra `local`, by the names of their modules."""
 
 
 def providers_in_use(project: Project, specs: Specs) -> Sequence[Provider]:
-    """Return the providers that the specs name; the default one where there is no spec."""
+    """Return the providers that the specs name; the default provider if there is no spec."""
     names = {job.provider.name for job in specs.jobs} or {project.default_provider}
     return [project.providers[name] for name in sorted(names)]
 
@@ -300,7 +295,7 @@ def check_provider(
     environ: Mapping[str, str],
     open_client: Callable[[Provider, Secret | None], Client] | None,
 ) -> Iterator[CheckResult]:
-    """Look at one provider; it is asked nothing where `open_client` is None."""
+    """Check one provider; if `open_client` is None, no request is sent to it."""
     if provider.max_enqueued_tokens is not None and find_spec("toktok") is None:
         yield warn(
             f"{provider.name}: tokens",
@@ -313,7 +308,7 @@ def check_provider(
     try:
         key = provider.api_key(environ)
     except Unauthorized as error:
-        yield fail(f"{provider.name}: key", str(error), "mend that, or name another source")
+        yield fail(f"{provider.name}: key", str(error), "fix that, or name another source")
         return
     found = _key(provider, key)
     yield found
@@ -356,13 +351,13 @@ def _answers(provider: Provider, client: Client) -> Iterator[CheckResult]:
         yield warn(
             check,
             str(error),
-            "check base_url; at a provider without a list of batches, an answer that is lost "
+            "check base_url; at a provider without a list of batches, a response that is lost "
             "leaves a job to you",
         )
     except Unauthorized as error:
         yield fail(check, str(error), "another key, or more rights for this one")
     except Unreachable as error:
-        yield fail(check, str(error), "mend base_url or the network")
+        yield fail(check, str(error), "fix base_url or the network")
     except ApiError as error:
         yield fail(check, str(error), "try again in a while; if it stays, ask the provider")
     else:
@@ -392,7 +387,7 @@ def _clock(provider: Provider, ahead: float) -> CheckResult:
 
 
 def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[CheckResult]:
-    """Look at whom the project tells; nothing is found where it tells nobody."""
+    """Check the hooks, the ping and the file of metrics, if the project has them."""
     if project.hooks:
         found = [(hook, _hook(hook, environ)) for hook in project.hooks]
         missing = [f"{hook}: {problem}" for hook, problem in found if problem is not None]
@@ -400,7 +395,7 @@ def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[CheckR
             yield warn(
                 "notify",
                 "; ".join(missing),
-                "mend that; cron has an environment of its own. `runner notify --test` then sends "
+                "fix that; cron has an environment of its own. `runner notify --test` then sends "
                 "a sample to each",
             )
         else:
@@ -411,7 +406,7 @@ def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[CheckR
         if problem is None:
             yield ok("ping", f"to the URL in {project.ping}; it is not shown")
         else:
-            yield warn("ping", problem, "mend that, or no check hears of passes")
+            yield warn("ping", problem, "fix that, or the check is not pinged")
     if project.metrics is not None:
         path = project.metrics
         if path.exists() and not path.is_file():
@@ -421,14 +416,14 @@ def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[CheckR
 
 
 def _hook(hook: Hook, environ: Mapping[str, str]) -> str | None:
-    """Say what a hook lacks; None where that is nothing."""
+    """Return the problem of a hook; None if there is none."""
     channel = hook.channel
     if isinstance(channel, CommandChannel):
         program = channel.arguments[0]
         if "/" in program:
             program = os.fspath(channel.folder / program)
-        there = shutil.which(program, path=environ.get("PATH", os.defpath))
-        return None if there else "there is no such program, or it may not be run"
+        found = shutil.which(program, path=environ.get("PATH", os.defpath))
+        return None if found else "there is no such program, or it may not be run"
     if isinstance(channel, ChatChannel) and find_spec("apprise") is None:
         return f"e-mail and chats need apprise: {how_to_install('notify')}"
     return _address(channel.address, environ)

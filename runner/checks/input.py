@@ -1,4 +1,4 @@
-"""The input of a finished run, read once more to see whether it is still what was asked."""
+"""The check of the input of a finished run: it must still be the one that was submitted."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputCheck:
-    """How an input compares with the digest in a record.
+    """The comparison of an input with the digest in a record.
 
-    `bad` says whether that speaks against the run: an earlier revision's input may have changed.
-    `reason` is a sentence about anything but `ok`.
+    `bad` is true if a difference is a mismatch: the input of an earlier revision may change.
+    `reason` is a clause, None for the match `ok`.
     """
 
     path: str
@@ -40,14 +40,14 @@ class InputCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where a shard lies in its input."""
+    """The place of a shard in its input."""
 
     offset: int
     rows: RowSet
 
 
 class Inputs:
-    """Inputs read for the runs that are checked, each once."""
+    """The inputs of the runs that are checked; each is read once."""
 
     def __init__(self, project: Project, moving: ProgressReporter = no_progress) -> None:
         self._project = project
@@ -55,22 +55,20 @@ class Inputs:
         self._read: dict[tuple[Path, str], Scan | str] = {}
 
     def of_job(self, job: Job) -> Scan | str:
-        """Return a job's input as it is, or why it cannot be read."""
+        """Scan the input of a job; returns the reason if it cannot be read."""
         return self._scan(job.input, job.input_shown, job.endpoint, job.provider.limits, job.name)
 
     def check(self, record: Record, job: Job | None, *, asked: bool) -> InputCheck:
-        """Hold an input against a record.
+        """Compare an input with a record.
 
-        `job` is the spec whose folder it is, None if there is none any more; `asked` whether the
-        spec would still ask this if its input were the same and nothing newer has been finished.
+        `job` is the job of the folder, None if no spec describes it any more. `asked` is true if
+        the spec would have this revision with the same input, and no newer run has finished.
         """
         expected = record.input.sha256
         shown = record.input.path if job is None else job.input_shown
         path = self._inside(record.input.path) if job is None else job.input
         if path is None:
-            reason = (
-                "no spec names it any more, and it does not lie in the project: it was not read"
-            )
+            reason = "no spec names it any more, and it is not inside the project: it was not read"
             return InputCheck(
                 path=shown, match=Match.UNREADABLE, expected_sha256=expected, reason=reason
             )
@@ -125,7 +123,7 @@ class Inputs:
         return self._read[path, endpoint]
 
     def _inside(self, shown: str) -> Path | None:
-        """Return a path that only a record names, if it lies in the project, links and all."""
+        """Return the real path of a path from a record; None if it is outside the project."""
         try:
             root = os.path.realpath(self._project.root)
             real = os.path.realpath(self._project.root / shown)
@@ -135,7 +133,7 @@ class Inputs:
 
 
 def _same(path: Path, scanned: Scan, shard: RecordedShard) -> bool:
-    """Whether an input still gives the file of a shard, byte for byte."""
+    """Whether the rows of an input still make the file of a shard, byte for byte."""
     from runner.inputs.extract import write_rows
 
     try:
@@ -143,7 +141,7 @@ def _same(path: Path, scanned: Scan, shard: RecordedShard) -> bool:
         for each in scanned.shards:
             if each.rows == rows:
                 return each.sha256 == shard.sha256
-        # Cut otherwise then: by other limits. Where it began is a hint, and may be out of date.
+        # Other limits made other shards then. The recorded offset may be out of date.
         for place in (
             _Place(offset=shard.offset, rows=rows),
             _Place(offset=0, rows=RowSet.span(0, scanned.requests)),

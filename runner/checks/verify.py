@@ -1,12 +1,12 @@
-"""Whether what lies in the output folders is still what was made: everything is hashed again.
+"""The check of all results: every file in the output folders is hashed again.
 
-Each folder with a record is held against that record (`runner.outputs.verify_folder`), the record
-against the ledger where there is one, and the input against the digest that was asked for. An
-input may change: then the spec asks for another revision, and the folders of earlier ones are no
-worse for it. Only where nothing newer has been finished, and the spec would still ask exactly
-this if its input were the same, is a changed input a mismatch.
+Each folder with a record is compared with that record (`runner.outputs.verify_folder`), the
+record with the ledger if there is one, and the input with the digest of the submitted requests.
+An input may change: then the spec has another revision, and the folders of earlier revisions are
+still right. A changed input is a mismatch only if no newer run has finished and the spec would
+have the same revision with the same input.
 
-Nothing is asked, locked or written.
+No provider is called, no lock is taken and nothing is written.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionCheck:
-    """One revision folder of a job, checked.
+    """The check of the folder of one revision.
 
-    `folder` is as people write it, relative to the project; `input` is None where no record
-    says which it was. `problems` are mismatches beyond the files of the folder.
+    `folder` is relative to the project; `input` is None if no record names it. `problems` are
+    mismatches other than those of the files in the folder.
     """
 
     job: str
@@ -61,7 +61,7 @@ class RevisionCheck:
 
     @property
     def matches(self) -> bool:
-        """Whether there is nothing that speaks against this revision."""
+        """Whether no mismatch was found."""
         return (
             not self.problems
             and not self.content.problems
@@ -72,24 +72,24 @@ class RevisionCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """Everything that was checked, and the jobs of which nothing has been finished yet."""
+    """The checks of all folders, and the names of the jobs without a finished run."""
 
     revisions: tuple[RevisionCheck, ...]
     unfinished: tuple[str, ...]
 
     @property
     def matches(self) -> bool:
-        """Whether everything that was checked is as it was made."""
+        """Whether no mismatch was found in any folder."""
         return all(check.matches for check in self.revisions)
 
 
 def is_name(text: str) -> bool:
-    """Whether a text can be the name of a job, and so of its folder."""
+    """Whether a text can be the name of a job, and so the name of its folder."""
     return _NAME.fullmatch(text) is not None
 
 
 def has_outputs(project: Project, name: str) -> bool:
-    """Whether a job that no spec names has a record in the project's outputs."""
+    """Whether a job without a spec has a record in the outputs of the project."""
     return is_name(name) and any(_revisions(project.outputs / name))
 
 
@@ -101,15 +101,15 @@ def verify(
     *,
     moving: ProgressReporter = no_progress,
 ) -> Verification:
-    """Check every revision of these jobs, and of `others`, which no spec names (None: of all).
+    """Check every revision of these jobs, and of `others`: names without a spec, None for all.
 
-    Raises LocalFileError where a folder cannot be looked into.
+    Raises LocalFileError if a folder cannot be read.
     """
     found = dict(_folders(project, jobs, others))
     runs = {} if ledger is None else _runs(project, ledger, jobs, others)
     wanted = {} if ledger is None else {job.name: job.wanted for job in ledger.jobs()}
     for folder, run in runs.items():
-        # An earlier revision that somebody has deleted is nobody's loss.
+        # The user may delete the folders of earlier revisions.
         if run.state.final and (os.path.lexists(folder) or wanted.get(run.job) == run.revision):
             job = next((job for job in jobs if job_folder(project, job) == folder.parent), None)
             found.setdefault(folder, (run.job, job))
@@ -125,14 +125,14 @@ def verify(
     }
     checks = []
     for folder, (name, job) in sorted(found.items(), key=lambda item: (item[1][0], item[0])):
-        content, said = contents[folder], _Said()
+        content, compared = contents[folder], _LedgerCheck()
         if ledger is not None and folder in runs:
-            content, said = _against_ledger(ledger, runs[folder], content)
+            content, compared = _against_ledger(ledger, runs[folder], content)
         source = None
         if content.record is not None:
-            beside = [contents[each].record for each in contents if each.parent == folder.parent]
-            asked = _is_asked(content.record, job, beside, inputs)
-            source = inputs.check(content.record, job, asked=asked)
+            siblings = [contents[each].record for each in contents if each.parent == folder.parent]
+            current = _is_current(content.record, job, siblings, inputs)
+            source = inputs.check(content.record, job, asked=current)
         checks.append(
             RevisionCheck(
                 job=name,
@@ -140,8 +140,8 @@ def verify(
                 folder=shown_path(project, folder),
                 content=content,
                 input=source,
-                problems=said.problems,
-                notes=said.notes,
+                problems=compared.problems,
+                notes=compared.notes,
             )
         )
     done = {check.job for check in checks}
@@ -152,15 +152,15 @@ def verify(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
-    """What the ledger says against a record, and besides."""
+class _LedgerCheck:
+    """The comparison of a record with the ledger."""
 
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def _adopted(folder: Path) -> frozenset[str]:
-    """Return the batches that a person has taken over for a run; no pipe is waited for."""
+    """Return the ids of the batches that `runner adopt` added to a run; a pipe is not opened."""
     if not os.path.isfile(folder / CLAIMS):  # noqa: PTH113 -- it never raises
         return frozenset()
     return frozenset(read_claims(folder))
@@ -169,23 +169,23 @@ def _adopted(folder: Path) -> frozenset[str]:
 def _folders(
     project: Project, jobs: Sequence[Job], others: Sequence[str] | None
 ) -> Iterator[tuple[Path, tuple[str, Job | None]]]:
-    """Yield every folder with a record once, with the name of its job, and its spec if any."""
-    recorded = {job_folder(project, job): job for job in jobs}
-    for parent, job in recorded.items():
+    """Yield each folder with a record once, with the name of its job and the job of its spec."""
+    with_spec = {job_folder(project, job): job for job in jobs}
+    for parent, job in with_spec.items():
         for folder in _revisions(parent):
             yield folder, (job.name, job)
     names = (
         _names(project.outputs) if others is None else [name for name in others if is_name(name)]
     )
     for name in names:
-        if project.outputs / name not in recorded:
+        if project.outputs / name not in with_spec:
             for folder in _revisions(project.outputs / name):
                 yield folder, (name, None)
 
 
 def _names(outputs: Path) -> list[str]:
-    """List the folders of jobs; a link would lead to what is found by its own name."""
-    # os.path: Path's questions raise for a name that no file system takes.
+    """List the folders of jobs; links are left out, since what they lead to has its own name."""
+    # The methods of Path raise for a name that no file system accepts; os.path does not.
     if not os.path.isdir(outputs):  # noqa: PTH112
         return []
     with explained(outputs, doing="read"), os.scandir(outputs) as entries:
@@ -193,7 +193,7 @@ def _names(outputs: Path) -> list[str]:
 
 
 def _revisions(parent: Path) -> Iterator[Path]:
-    """Yield the folders of a job that hold a record; `latest`, as any link, is passed over."""
+    """Yield the folders of a job with a record; links, such as `latest`, are left out."""
     for name in _names(parent):
         if os.path.lexists(parent / name / RECORD):
             yield parent / name
@@ -202,25 +202,25 @@ def _revisions(parent: Path) -> Iterator[Path]:
 def _runs(
     project: Project, ledger: Ledger, jobs: Sequence[Job], others: Sequence[str] | None
 ) -> dict[Path, Run]:
-    """Return what the ledger knows of what is checked, by folder."""
+    """Return the recorded runs of these jobs, by folder."""
     names = None if others is None else {job.name for job in jobs} | set(others)
     return {
         project.root / run.folder: run for run in ledger.runs() if names is None or run.job in names
     }
 
 
-def _is_asked(
-    record: Record, job: Job | None, beside: Sequence[Record | None], inputs: Inputs
+def _is_current(
+    record: Record, job: Job | None, siblings: Sequence[Record | None], inputs: Inputs
 ) -> bool:
-    """Whether a spec would still ask for a run if its input were the same as it was then.
+    """Whether a spec would have the revision of a run with the input of that run.
 
-    It does not if it asks for something else by now, or if a later run beside it has finished.
+    False if the spec has another revision for other reasons, or a later run has finished.
     """
     if job is None:
         return False
     now = inputs.of_job(job)
     wanted = None if isinstance(now, str) else revision_of(job, now.digest)
-    finished = [other for other in beside if other is not None]
+    finished = [other for other in siblings if other is not None]
     if any(other.revision == wanted for other in finished):
         return record.revision == wanted
     if any(other.finished_at > record.finished_at for other in finished):
@@ -228,11 +228,13 @@ def _is_asked(
     return revision_of(job, record.input.sha256) == record.revision
 
 
-def _against_ledger(ledger: Ledger, run: Run, content: FolderCheck) -> tuple[FolderCheck, _Said]:
-    """Hold a record against the ledger; what a run under way has fetched since is no stray."""
+def _against_ledger(
+    ledger: Ledger, run: Run, content: FolderCheck
+) -> tuple[FolderCheck, _LedgerCheck]:
+    """Compare a record with the ledger; new files of a run that goes on are not stray."""
     record = content.record
     if not run.state.final:
-        # Beginning again takes the final files away, until they are whole once more.
+        # A run that was opened again has no final files until it finishes.
         expected = {(OUTPUT, Match.MISSING), (ERRORS, Match.MISSING)}
         kept = tuple(
             file
@@ -240,9 +242,9 @@ def _against_ledger(ledger: Ledger, run: Run, content: FolderCheck) -> tuple[Fol
             if file.match is not Match.STRAY and (file.name, file.match) not in expected
         )
         note = f"the run goes on ({run.state}); its record is that of the end before"
-        return replace(content, files=kept), _Said(notes=(note,))
+        return replace(content, files=kept), _LedgerCheck(notes=(note,))
     if record is None:
-        return content, _Said()
+        return content, _LedgerCheck()
     recorded = {file.path: file.sha256 for each in ledger.files(run.id).values() for file in each}
     written = {result.path: result.sha256 for result in record.results}
     problems = [
@@ -251,11 +253,11 @@ def _against_ledger(ledger: Ledger, run: Run, content: FolderCheck) -> tuple[Fol
         for path in sorted(recorded.keys() | written.keys())
         if recorded.get(path) != written.get(path)
     ]
-    said = (record.revision, record.state, record.counts.succeeded, record.counts.failed)
-    if said != (run.revision, str(run.state), run.succeeded, run.failed):
+    written_totals = (record.revision, record.state, record.counts.succeeded, record.counts.failed)
+    if written_totals != (run.revision, str(run.state), run.succeeded, run.failed):
         problems.append(
             f"the ledger says {run.state} with {run.succeeded:,} answered and {run.failed:,} "
             f"failed, the record {record.state} with {record.counts.succeeded:,} and "
             f"{record.counts.failed:,}"
         )
-    return content, _Said(problems=tuple(problems))
+    return content, _LedgerCheck(problems=tuple(problems))

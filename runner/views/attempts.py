@@ -1,4 +1,4 @@
-"""The attempts at a run's shards, put together from the history that the ledger keeps of them."""
+"""The attempts of a run, put together from the events that the ledger keeps. Pure."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _STATES: Final = {
     "lost": SubmissionState.LOST,
     "abandoned": SubmissionState.ABANDONED,
 }
-"""Where an event leaves its submission; the others leave it where it is."""
+"""The state of a submission after an event, by kind; events of other kinds do not change it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """One kind of failure in an attempt: how many requests, and up to three of its messages."""
+    """One kind of failure in an attempt: the number of requests, and up to three messages."""
 
     code: str
     count: int
@@ -41,11 +41,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One submission as its events tell it.
+    """One submission, as its events describe it.
 
-    `state` is None where the ledger has the batch alone (a run that was restored from the
-    disk). `answered` is known once it was collected; `oddities` are what was wrong with the
-    files as such.
+    `state` is None if the ledger has the batch alone: a run that was restored from disk.
+    `answered` is the number of requests that succeeded, None before the results are collected;
+    `unanswered` are the others. `oddities` counts what was wrong with the result files, by kind.
     """
 
     key: SubmissionKey
@@ -60,7 +60,7 @@ class Attempt:
 
     @property
     def clean(self) -> bool:
-        """Whether there is nothing about it that a person would have to look into."""
+        """Whether all requests succeeded and the result files were in order."""
         return (
             self.state is SubmissionState.COLLECTED
             and not self.unanswered
@@ -71,9 +71,9 @@ class Attempt:
 def read_attempts(
     events: Iterable[Event], batches: Sequence[Mapping[str, Any]], revision: str | None
 ) -> tuple[Attempt, ...]:
-    """Put the attempts at one revision together, in order of shard and attempt.
+    """Return the attempts of one revision, in order of shard and attempt.
 
-    `batches` are the API's objects of that revision, `revision` its first 12 digits.
+    `batches` are the Batch objects of that revision, `revision` is its first 12 digits.
     """
     objects = {batch.id: batch for raw in batches if (batch := _batch(raw)) is not None}
     attempts: dict[SubmissionKey, Attempt] = {}
@@ -82,10 +82,10 @@ def read_attempts(
         if key is None or key.revision != revision:
             continue
         attempts[key] = _after(attempts.get(key, Attempt(key=key)), event, objects)
-    told = {attempt.batch.id for attempt in attempts.values() if attempt.batch is not None}
+    with_events = {attempt.batch.id for attempt in attempts.values() if attempt.batch is not None}
     for batch in objects.values():
         tag = Tag.of(batch)
-        if batch.id not in told and tag is not None and tag.key not in attempts:
+        if batch.id not in with_events and tag is not None and tag.key not in attempts:
             attempts[tag.key] = Attempt(key=tag.key, requests=tag.requests, batch=batch)
     return tuple(sorted(attempts.values(), key=lambda one: (one.key.shard, one.key.attempt)))
 
@@ -98,7 +98,7 @@ def _batch(raw: Mapping[str, Any]) -> Batch | None:
 
 
 def _after(attempt: Attempt, event: Event, objects: Mapping[str, Batch]) -> Attempt:
-    """Return the attempt as an event leaves it."""
+    """Return an attempt after an event."""
     detail = event.detail
     attempt = replace(
         attempt,

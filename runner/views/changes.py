@@ -1,14 +1,12 @@
-"""The requests of an earlier revision, wherever they can still be read.
+"""The changes of a job since its last pass: fields of its spec, requests of its input.
 
-A ledger holds no requests, so they are looked for: in the earlier file, if the spec names another
-now; in the project's git repository; and where neither has them, in the lists of custom_ids that
-are kept for the order of the results, or in the results themselves. Contents are believed only if
-their digest is that of the revision.
+`runner plan` alone shows them. They are found by reading the input again and by running git, which
+takes too long for a pass, and no decision depends on them.
 
-What has changed of a job since it was last reconciled: keys of its spec, requests of its input.
-
-For people who look before they pay. It reads the input once more, and asks git, so it is made for
-`runner plan` alone: no pass waits for it, and nothing is decided by it.
+The ledger holds no requests. Those of the earlier revision are read from the earlier file, if the
+spec names another file now; from the git repository of the project; or, as custom_ids only, from
+the lists that runner keeps to order the results, or from the results. Contents count only if their
+digest is that of the revision.
 """
 
 from __future__ import annotations
@@ -35,23 +33,23 @@ if TYPE_CHECKING:
 
 
 _TRIES: Final = 3
-"""Contents of git that are read at the most, those of the likeliest size first."""
+"""The most versions of a file in git that are read, those of the most likely size first."""
 
 _COMMIT_SHOWN: Final = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierRequests:
-    """The requests of a revision, or their custom_ids alone; `source` says where they were read."""
+    """The requests of a revision, or only their custom_ids; `source` says where they were read."""
 
     rows: RequestHashes
     source: str
 
 
 def earlier_requests(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
-    """Find the requests of an earlier run of a job; None where nothing has them any more.
+    """Return the requests of an earlier run of a job; None if they are nowhere any more.
 
-    Memory: 16 bytes a request. Changes nothing.
+    Takes 16 bytes of memory for each request.
     """
     return (
         _of_file(project, run, desired)
@@ -62,7 +60,7 @@ def earlier_requests(project: Project, run: Run, desired: DesiredRun) -> Earlier
 
 
 def current_requests(desired: DesiredRun) -> RequestHashes | None:
-    """Read the requests that a job asks now; None if its input is being written to."""
+    """Read the requests that a job has now; None if its input is being written."""
     return _whole(desired.job.input, desired.digest)
 
 
@@ -126,7 +124,7 @@ def _lines(*paths: Path) -> Iterator[bytes]:
 
 
 def _whole(path: Path, digest: str) -> RequestHashes | None:
-    """Read a file of requests if it is the one with this digest."""
+    """Read a file of requests; None if it does not have this digest."""
     with contextlib.suppress(OSError, ValueError), path.open("rb") as lines:
         rows = RequestHashes.of_requests(lines)
         return rows if rows.digest == digest else None
@@ -134,16 +132,16 @@ def _whole(path: Path, digest: str) -> RequestHashes | None:
 
 
 def _likely(size: int, run: Run) -> bool:
-    """Whether a file of this size can hold the requests, and little else.
+    """Whether a file of this size can hold the requests of a run, and little else.
 
-    Their last line may lack its line feed, and all may end as on Windows. What is much larger is
-    something else, and perhaps without a line feed to stop at.
+    The last line may have no line feed, and the lines may end as on Windows. A much larger file
+    holds something else, perhaps in one line of any length.
     """
     return run.bytes - 1 <= size <= 2 * run.bytes
 
 
 def _commit(run: Run) -> str | None:
-    """Return the commit at which a run began, if it was noted."""
+    """Return the commit at which a run began; None if it is not recorded."""
     try:
         state = json.loads(run.git or "null")
     except ValueError:
@@ -153,7 +151,7 @@ def _commit(run: Run) -> str | None:
 
 
 _IDENTITY: Final = ("endpoint", "provider", "base_url", "replicate")
-"""What makes another revision, beside the requests themselves (`runner/spec/identity.py`)."""
+"""Fields that make another revision, as the requests do (`runner/spec/identity.py`)."""
 
 _REACHES: Final = {
     "name": "the run and its outputs move along",
@@ -166,12 +164,12 @@ _REACHES: Final = {
     "keep_remote": "it holds once the results are here",
     "output": "the results move there",
 }
-"""What an edit of a key does that makes no new revision, by the first part of its path."""
+"""The effect of an edit that makes no new revision, by the first part of the path of its field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecEdit:
-    """A key that changed. `identity` says that it makes another revision, `effect` what it does."""
+    """A changed field. `identity` is true if it makes another revision; `effect` is a phrase."""
 
     change: FieldChange
     identity: bool
@@ -180,9 +178,9 @@ class SpecEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputChange:
-    """How the requests changed; `rows` None: nobody can tell. `source` is where the earlier were.
+    """The change of the requests; `rows` is None if the earlier requests were not found.
 
-    `total` counts the requests that are asked now.
+    `source` says where they were found; `total` is the number of requests now.
     """
 
     rows: RowChanges | None
@@ -192,12 +190,11 @@ class InputChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobChanges:
-    """What changed of one job.
+    """The changes of one job.
 
-    `before` is the revision it asked for last (12 digits), `state` where that stands, `folder` the
-    place of its results;
-    `again` says that the revision is the same. `edits` is None where the earlier spec cannot be
-    read by this version of runner. `requests` is None where the input is what it was.
+    `before` is the earlier revision (12 digits), `state` the state of its run and `folder` its
+    output folder; `again` is true if the job still has that revision. `edits` is None if this
+    version of runner cannot read the earlier spec, `requests` is None if the input is the same.
     """
 
     before: str
@@ -215,10 +212,10 @@ def changes_since_last_pass(
     runs: Sequence[Run],
     plan: Plan,
 ) -> dict[str, JobChanges]:
-    """Say by job what has changed since the last pass; jobs that are new or the same are left out.
+    """Return the changes since the last pass by job, without new and unchanged jobs.
 
-    `runs` are all runs of the ledger, `plan` the plan for these wishes: it knows which jobs are
-    old ones under a new name.
+    `runs` are all runs of the ledger. `plan` is the plan for `desired_runs`: it shows which jobs
+    were renamed.
     """
     renamed = {
         action.job.name: action.run.job
@@ -253,7 +250,7 @@ def _since(project: Project, desired: DesiredRun, record: JobRecord, run: Run) -
 def _edits(
     desired: DesiredRun, record: JobRecord, run: Run, *, again: bool
 ) -> tuple[SpecEdit, ...] | None:
-    """Compare what is recorded of the run for what identifies it, and the texts for the rest."""
+    """Compare the identity recorded of the run, and the other fields of the two specs."""
     before, after = spec_fields(record.spec_document), spec_fields(desired.job.document)
     if before is None or after is None:
         return None
@@ -290,7 +287,6 @@ def _effect(field: str, *, again: bool) -> str:
 
 
 def _requests(project: Project, desired: DesiredRun, run: Run) -> InputChange:
-
     earlier = earlier_requests(project, run, desired)
     now = None if earlier is None else current_requests(desired)
     if earlier is None or now is None:

@@ -1,4 +1,4 @@
-"""What reconcile leaves to people: what it would never do by itself, and how they do it. Pure."""
+"""The steps that reconcile leaves to the user, with the commands for them. Pure."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 
 
 class ManualStepKind(StrEnum):
-    """What sort of thing is left to people."""
+    """The kinds of steps that are left to the user."""
 
     UNANSWERED = "unanswered"
-    """Requests that ended without a successful response: asked again on demand only."""
+    """Requests that failed or were cancelled: they are submitted again on demand only."""
 
     OLDER_REVISION = "older_revision"
-    """A run in flight that its job's spec does not ask for any more; it is paid for."""
+    """A run in flight whose spec has another revision now; its batches are paid for."""
 
     NO_SPEC = "no_spec"
-    """A run in flight of a job that no spec asks for any more."""
+    """A run in flight of a job that no spec describes any more."""
 
     ORPHANS = "orphans"
-    """Batches with runner's keys that belong to no job here."""
+    """Batches with submission keys that belong to no job of this project."""
 
     FOREIGN = "foreign"
-    """Batches that somebody else has made."""
+    """Batches that were not made by runner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManualStep:
-    """One thing that is left to people.
+    """One step that is left to the user.
 
-    `job` and `revision` (12 digits) are None where it belongs to a provider as a whole. `what` is
-    a sentence's worth; `command` what to type, were it to be done.
+    `job` and `revision` (12 digits) are None for a step about a provider as a whole. `what` is a
+    clause that says what is left undone; `command` would do it.
     """
 
     kind: ManualStepKind
@@ -60,13 +60,13 @@ def manual_steps(
     observed: Mapping[str, Observed],
     owned: Mapping[str, frozenset[str]],
 ) -> tuple[ManualStep, ...]:
-    """List what a plan does not hold and a person might expect it to.
+    """Return the steps that a user might expect in a plan, but that reconcile does not take.
 
-    `owned` are the ids of the batches, by provider, that are attempts of this ledger.
+    `owned` are the ids of the batches of this ledger, by provider.
     """
     return (
         *_unanswered(desired_runs, recorded),
-        *_unwished(desired_runs, recorded, plan),
+        *_undesired(desired_runs, recorded, plan),
         *_of_others(desired_runs, recorded, plan, observed, owned),
     )
 
@@ -80,9 +80,9 @@ def _unanswered(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Itera
         requests = plural(run.requests - run.succeeded, "request")
         match run.state:
             case RunState.CANCELLED:
-                what = f"{requests} without an answer, since it was cancelled"
+                what = f"{requests} without a response, since it was cancelled"
             case RunState.FAILED:
-                what = f"{requests} without an answer; mend what made it fail first"
+                what = f"{requests} without a response; fix what made it fail first"
             case _:
                 what = f"{requests} ended without a successful response"
         yield ManualStep(
@@ -90,29 +90,29 @@ def _unanswered(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Itera
             provider=run.provider,
             job=run.job,
             revision=run.short,
-            what=f"{what}: not asked again",
+            what=f"{what}: not submitted again",
             command=f"runner retry {run.job}",
         )
 
 
-def _unwished(
+def _undesired(
     desired_runs: Sequence[DesiredRun], recorded: Recorded, plan: Plan
 ) -> Iterator[ManualStep]:
-    """Find what is in flight and goes on although no spec asks for it."""
+    """Yield the runs in flight that no spec describes."""
     wanted = {(desired.job.name, desired.revision) for desired in desired_runs}
     names = {desired.job.name for desired in desired_runs}
-    going = {action.run.id for action in plan.actions if isinstance(action, RelocateRun)}
+    moving = {action.run.id for action in plan.actions if isinstance(action, RelocateRun)}
     stopping = {action.run.id for action in plan.actions if isinstance(action, CancelBatch)}
     for run in recorded.runs:
-        if run.state.final or (run.job, run.revision) in wanted or run.id in going | stopping:
+        if run.state.final or (run.job, run.revision) in wanted or run.id in moving | stopping:
             continue
         in_flight = [one for one in run.submissions if one.state is SubmissionState.SUBMITTED]
         if run.cancel_requested or not in_flight:
             continue
         batches = plural(len(in_flight), "batch")
         gone = run.job not in names
-        reason = "no spec asks for it any more" if gone else "the spec asks for another revision"
-        beside = any(
+        reason = "no spec describes it any more" if gone else "the spec has another revision"
+        both_run = any(
             other.job == run.job and other.id != run.id and not other.state.final
             for other in recorded.runs
         )
@@ -123,7 +123,7 @@ def _unwished(
             revision=run.short,
             what=f"{batches} of {run.short} in flight, and {reason}: not cancelled, since what is "
             "in flight is paid for"
-            + ("; cancelling stops the new revision, too" if beside else ""),
+            + ("; cancelling stops the new revision, too" if both_run else ""),
             command=f"runner cancel {run.job}",
         )
 
@@ -135,7 +135,7 @@ def _of_others(
     observed: Mapping[str, Observed],
     owned: Mapping[str, frozenset[str]],
 ) -> Iterator[ManualStep]:
-    """Count what lies at the providers and is nobody's here."""
+    """Yield a step for the batches at each provider that belong to no job of this project."""
     wanted = {desired.revision[:REVISION_SHOWN] for desired in desired_runs}
     adopted = {action.batch.id for action in plan.actions if isinstance(action, AdoptBatch)}
     claims = {name: key for desired in desired_runs for name, key in desired.claims.items()}
@@ -155,7 +155,7 @@ def _of_others(
             yield ManualStep(
                 kind=ManualStepKind.ORPHANS,
                 provider=provider,
-                what=f"{count} with runner's keys, of no job here: left alone",
+                what=f"{count} with submission keys of no job here: not touched",
                 command="runner orphans",
             )
         if foreign:
@@ -163,6 +163,6 @@ def _of_others(
             yield ManualStep(
                 kind=ManualStepKind.FOREIGN,
                 provider=provider,
-                what=f"{count} made by others: never touched, nor taken over",
+                what=f"{count} made by others: never touched, nor adopted",
                 command="runner adopt BATCH_ID --job NAME",
             )

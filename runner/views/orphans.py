@@ -1,8 +1,8 @@
-"""What lies at the providers under our keys and belongs to no job here.
+"""Orphans: batches and files at the providers with a submission key, but without a job here.
 
-A key names a job, a revision, a shard and an attempt. Whatever carries one was made by some
-runner: by this project before a spec was removed, from another ledger, or by a call that was
-repeated by hand. Nothing is deleted here: it may be another machine's.
+The key names a job, a revision, a shard and an attempt. Something that carries one was made by
+runner: by this project before a spec was removed, with another ledger, or by a call that was
+repeated by hand. Nothing is deleted, since it may belong to a project on another machine.
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphan:
-    """A batch or a file; `size` is bytes of a file, requests of a batch, or None if not told.
+    """A batch or a file without a job.
 
-    `files` are the ids of a batch's own files: they cost storage too. `status` is the batch's.
+    `size` is bytes for a file and requests for a batch, None if the provider does not report it.
+    `status` and `files` are those of a batch; `files` are ids of files, which cost storage too.
     """
 
     provider: str
@@ -44,7 +45,7 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphans:
-    """All that were found; `unasked` says by provider why it could not be asked, or not all."""
+    """All orphans found; `unasked` has, by provider, why its list could not be read completely."""
 
     found: tuple[Orphan, ...]
     unasked: Mapping[str, str]
@@ -52,23 +53,26 @@ class Orphans:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expected:
-    """What the next reconcile takes over by itself: (job, revision) that are wanted, not over."""
+    """The submissions that the next reconcile adopts: those of unfinished (job, revision) pairs.
+
+    `wanted` are the pairs of the specs, `over` the finished ones, `jobs` the names in the specs.
+    """
 
     wanted: set[tuple[str, str]]
-    living: frozenset[str]
+    jobs: frozenset[str]
     over: set[tuple[str, str]]
 
-    def takes(self, key: SubmissionKey) -> bool:
-        """Whether a key is of a run that goes on, under its name or under a new one."""
-        if key.job in self.living:
+    def adopts(self, key: SubmissionKey) -> bool:
+        """Whether a key belongs to an unfinished run, under its name or under a new one."""
+        if key.job in self.jobs:
             return (key.job, key.revision) in self.wanted
         return any(revision == key.revision for _job, revision in self.wanted)
 
-    def whose(self, key: SubmissionKey) -> str:
-        """Say why nobody here takes what carries a key."""
+    def reason(self, key: SubmissionKey) -> str:
+        """Write why no job of this project adopts a submission."""
         if (key.job, key.revision) in self.over:
             return f"job {key.job} has ended, without this attempt"
-        if key.job in self.living:
+        if key.job in self.jobs:
             return (
                 f"job {key.job} asks for another revision, and this ledger does not know this one"
             )
@@ -81,7 +85,7 @@ def find_orphans(
     providers: Sequence[str],
     open_api: Callable[[str], BatchApi],
 ) -> Orphans:
-    """List what some runner has left at these providers; asks, and changes nothing."""
+    """Find the orphans at these providers, from their lists of batches and files."""
     runs = ledger.runs() if ledger is not None else ()
     over = {(run.job, run.short) for run in runs if run.state.final}
     wanted = {
@@ -89,7 +93,7 @@ def find_orphans(
     } - over
     expected = _Expected(
         wanted=wanted,
-        living=frozenset(desired.job.name for desired in desired_runs),
+        jobs=frozenset(desired.job.name for desired in desired_runs),
         over=over,
     )
     found: list[Orphan] = []
@@ -116,7 +120,7 @@ def find_orphans(
             if file.id not in names
             and file.id not in taken
             and (key := SubmissionKey.parse_filename(file.filename or "")) is not None
-            and (str(key) in names.values() or not expected.takes(key))
+            and (str(key) in names.values() or not expected.adopts(key))
         ]
     return Orphans(found=tuple(found), unasked=unasked)
 
@@ -145,10 +149,10 @@ def _batches(
             continue
         if str(key) in keys:
             reason = "a second batch of an attempt that is recorded as another"
-        elif expected.takes(key):
-            continue  # the next reconcile takes it over
+        elif expected.adopts(key):
+            continue  # the next reconcile adopts it
         else:
-            reason = expected.whose(key)
+            reason = expected.reason(key)
         files = (batch.input_file_id, batch.output_file_id, batch.error_file_id)
         found.append(
             Orphan(

@@ -1,7 +1,4 @@
-"""The figures of a project: how many jobs, requests and batches are where. Asks nobody.
-
-What is added up over batches and jobs: tokens used, failures by their kind.
-"""
+"""Totals of a project from its ledger: requests by state, batches in flight, tokens, errors."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobTotals:
-    """One job: the run that its spec asks for, as the last pass left it.
+    """The totals of one job: of the run of its wanted revision, as the last pass left it.
 
     `tokens` are those that the batches of that run report.
     """
@@ -40,10 +37,10 @@ class JobTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectTotals:
-    """A project at one moment.
+    """The totals of a project at one moment.
 
-    `in_flight` counts batches by provider and status; `oldest` is when the oldest of them was
-    submitted, in Unix seconds, None where there is none.
+    `in_flight` counts batches by provider and status. `oldest` is when the oldest of them was
+    submitted, in Unix seconds; None without batches. `troubles` is the number of open problems.
     """
 
     jobs: tuple[JobTotals, ...]
@@ -53,7 +50,7 @@ class ProjectTotals:
 
 
 def project_totals(jobs: Sequence[Job], ledger: Ledger) -> ProjectTotals:
-    """Count what the ledger knows of these jobs, and of everything in flight."""
+    """Count the requests of these jobs, and all batches in flight, from the ledger."""
     runs = {(run.job, run.revision): run for run in ledger.runs()}
     wanted = {record.name: record.wanted for record in ledger.jobs()}
     rows = ledger.query(
@@ -97,7 +94,7 @@ _MOST_EXAMPLES: Final = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorKind:
-    """One kind of failure: how many requests of which jobs ended with it, attempt by attempt."""
+    """One kind of failure: the number of requests, over all attempts, and the jobs they are of."""
 
     code: str
     count: int
@@ -128,7 +125,7 @@ def count_errors(ledger: Ledger, shown: Collection[str]) -> tuple[ErrorKind, ...
 def _kinds(
     kind: str, requests: int, detail: Mapping[str, Any]
 ) -> Iterable[tuple[str, int, Sequence[str]]]:
-    """Yield (code, requests, messages) of an attempt that has ended."""
+    """Yield (code, requests, messages) for each kind of failure of a closed attempt."""
     if kind != "collected":
         problem = detail.get("problem")
         yield f"batch {kind}", requests, [problem] if isinstance(problem, str) else []

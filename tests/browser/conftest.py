@@ -1,7 +1,7 @@
-"""One browser for all tests, and the pages that it is shown.
+"""One browser for all tests, and the pages that it opens.
 
 Without Playwright the tests are not collected, and `pytest tests/browser` then fails for having
-nothing to do, as `make browser` does without Chromium: none of it can be skipped unseen.
+nothing to do, as `make browser` does without Chromium: no test is skipped without a failure.
 """
 
 from __future__ import annotations

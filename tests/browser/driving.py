@@ -56,7 +56,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """One look at a page of this disk, and whatever it did that it should not have.
+    """A visit of a page on this disk, with the errors that it caused.
 
     `settings` are those of a context of Playwright's: `color_scheme`, `viewport` and so on.
     """

@@ -1,8 +1,8 @@
-"""Make docs/report.png anew: the report of what `make demo` runs, as a browser shows it.
+"""Write docs/report.png: the report of the jobs of `make demo`, as a browser shows it.
 
     python -m tests.browser.picture
 
-Runs the demo in a folder of its own, so that no result of anybody's is in the picture.
+Runs the demo in a folder of its own, so that the picture has no other results.
 """
 
 from __future__ import annotations

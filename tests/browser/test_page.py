@@ -1,4 +1,4 @@
-"""The page in Chromium: quiet, legible, usable without a mouse, and without scripts."""
+"""The page in Chromium: no errors, readable, usable without a mouse and without scripts."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_a_ledger_of_a_later_version(
 def test_who_holds_the_lock(checks: Callable[..., dict[str, Check]], finished: Folder) -> None:
     with locked(finished.root / ".runner" / "ledger.db"):
         found = checks()["lock"]
-    assert found == ("ok", f"held by process {os.getpid()}: a reconcile is at work", None)
+    assert found == ("ok", f"held by process {os.getpid()}: a reconcile is running", None)
     assert checks()["lock"].what == "free"
 
 

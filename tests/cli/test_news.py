@@ -75,7 +75,7 @@ def test_how_a_job_ended_is_told_once(run: Run, told: Folder, catcher: Catcher) 
     assert message["requests"] == {"total": 3, "succeeded": 3, "failed": 0}
     assert (told.root / message["output_dir"] / "output.jsonl").is_file()
     assert catcher.caught[0].headers["idempotency-key"] == message["id"]
-    assert "told            webhook in HOOK_URL, of succeeded" in run("show", "one").out
+    assert "told            webhook in HOOK_URL: succeeded" in run("show", "one").out
 
 
 def test_a_job_is_told_of_as_soon_as_it_has_ended(

@@ -237,7 +237,7 @@ def test_what_ended_without_an_answer_is_left_to_retry(run: Run, lab: Folder, wo
     text = told(run)
 
     assert (
-        "manual steps: hello: 1 request ended without a successful response: not asked again — "
+        "manual steps: hello: 1 request ended without a successful response: not submitted again — "
         "`runner retry hello` Nothing to do: 1 job up to date."
     ) in text
     run("retry", "hello")
@@ -284,9 +284,11 @@ def test_batches_of_others_are_counted_and_left_alone(run: Run, lab: Folder, wor
 
     text = told(run)
 
-    assert "lab: 1 batch with runner's keys, of no job here: left alone — `runner orphans`" in text
     assert (
-        "lab: 1 batch made by others: never touched, nor taken over — "
+        "lab: 1 batch with submission keys of no job here: not touched — `runner orphans`" in text
+    )
+    assert (
+        "lab: 1 batch made by others: never touched, nor adopted — "
         "`runner adopt BATCH_ID --job NAME`"
     ) in text
 

@@ -1,1 +1,1 @@
-"""Tests of what people read: golden files, and what no server's text may do to a terminal."""
+"""Tests of the renderings: golden files, and text from a server that must stay harmless."""

@@ -1,4 +1,4 @@
-"""What the page about a project is shown: dossiers small, large, empty and hostile."""
+"""Reports on projects for the tests of the page: small, large, empty and hostile."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def flown(
 
 
 def short(told: JobView, **values: Any) -> JobReport:  # noqa: ANN401
-    """Return a job told in short."""
+    """Return a job without details."""
     return JobReport(
         **{
             "view": told,
@@ -84,7 +84,7 @@ def short(told: JobView, **values: Any) -> JobReport:  # noqa: ANN401
 
 
 def full(job_history: JobHistory, samples: Samples | None = None, **values: Any) -> JobReport:  # noqa: ANN401
-    """Return a job told in full."""
+    """Return a job with details."""
     told = job_history.view
     folder = told.output_dir.removeprefix("/project/") + f"/{told.revision}"
     links = tuple(
@@ -258,7 +258,7 @@ def large(jobs: int, *, batches: int = 2, in_full: int = 40) -> ProjectReport:
 
 
 def hostile() -> ProjectReport:
-    """Return a project whose every text was written by somebody who wants to get out of it."""
+    """Return a project in which every text tries to break out of its HTML element."""
     job_history = partial_story(message=NASTY)
     turn = Turn(who=NASTY, said=NASTY)
     seen = view(

@@ -1,4 +1,4 @@
-"""A strict reader of Prometheus' text format 0.0.4, for what is written here."""
+"""A strict parser of the text format 0.0.4 of Prometheus."""
 
 from __future__ import annotations
 

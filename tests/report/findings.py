@@ -1,4 +1,4 @@
-"""What the smaller commands have found: scenes of `verify`, `orphans` and `notify`."""
+"""Values for the tests of `verify`, `orphans` and `notify`."""
 
 from __future__ import annotations
 

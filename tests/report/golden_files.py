@@ -1,4 +1,4 @@
-"""Golden files: what the user reads, as it was when somebody last reviewed it.
+"""Golden files: the texts that the user reads, as they were at the last review.
 
 `UPDATE_GOLDEN=1 pytest tests/report tests/cli` writes them again; review the difference like any
 other.

@@ -1,4 +1,4 @@
-"""The published schema of `plan --json`, and whether a plan keeps to it."""
+"""The published schema of `plan --json`, and a check of plans against it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans to be rendered: what a project goes through between its first job and its last result."""
+"""Plans for the tests of `runner plan`, from a first job to its last result."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def edit(
 def since(
     *edits: SpecEdit, rows: RowChanges | None, source: str | None, again: bool = False
 ) -> JobChanges:
-    """Return what has changed of the sentiment job, which asked for another revision before."""
+    """Return the changes of the sentiment job, which had another revision before."""
     return JobChanges(
         before="2c26b46b68ff",
         state=RunState.SUCCEEDED,
@@ -56,7 +56,7 @@ def since(
 
 
 def restarted(changed: JobChanges) -> Preview:
-    """Return the plan for a job that asks for another revision now."""
+    """Return the plan for a job with a new revision."""
     reason = "the spec or its input has changed the requests"
     return preview(
         StartRun(run=run(), reason=reason, job=record()),

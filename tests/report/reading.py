@@ -1,4 +1,4 @@
-"""A page read as a browser would: its elements, its text, what it refers to."""
+"""A parser of the page: its elements, its text and its links, as a browser sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the renderings are shown: jobs, plans and stories as the rest of the program makes them."""
+"""Jobs, runs, batches and plans for the tests, as the other packages make them."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ REVISIONS: Final = {
 HOSTILE: Final = (
     "\x1b[2J\x1b]0;owned\x07 \u202eright to left\u2066 \x9b31m nul\0 line\nbreak\u2028end"
 )
-"""What a server might send to a terminal that shows its words unseen."""
+"""A text that a hostile server could send to a terminal."""
 
 
 def view(name: str = "sentiment", state: str = "succeeded", **values: Any) -> JobView:  # noqa: ANN401
-    """Return a job as people see it; what of its batches has not ended is in flight."""
+    """Return the view of a job; its batches that are not terminal are in flight."""
     batches = values.get("batches", ())
     return JobView(
         **{
@@ -167,7 +167,7 @@ def record(name: str = "sentiment") -> JobRecord:
 
 
 def desired(name: str = "sentiment") -> DesiredRun:
-    """Return what a spec asks for."""
+    """Return the desired run of a spec."""
     return DesiredRun(
         job=job(name),
         revision=REVISIONS[name],

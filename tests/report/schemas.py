@@ -1,4 +1,4 @@
-"""The schemas of what machines read, and how output is held against them."""
+"""The schemas of JSON output, and a check of output against them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stories of a job, as the ledger's events tell them."""
+"""Histories of a job, made of events of the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts, put together from their events; and the JSON shapes that scripts rely on."""
+"""Attempts, read from their events, and the JSON that scripts rely on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines below a problem in a terminal, and the caret in them."""
+"""The excerpt below a problem in a terminal, and its caret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people read, whole, in a narrow and in a wide terminal."""
+"""The output of the commands in a narrow and in a wide terminal."""
 
 from __future__ import annotations
 

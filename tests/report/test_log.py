@@ -1,4 +1,4 @@
-"""The log for machines: what stands in an object, and that the schema says the same."""
+"""The log as JSON lines: the fields of an entry, and their schema."""
 
 from __future__ import annotations
 

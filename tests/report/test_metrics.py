@@ -1,4 +1,4 @@
-"""The file for Prometheus: the format's rules, and what the gauges say."""
+"""The file for Prometheus: the rules of the format, and the values of the gauges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page about a project: what it shows, and what it may never do."""
+"""The page about a project: its content, and what it must never contain."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def identified(page: Element) -> dict[str, Element]:
 def test_a_small_page() -> None:
     page = rendered("small").replace(ASSETS.style, "\n").replace(ASSETS.script, "\n")
 
-    # A line for each element that stands for itself, so that a difference can be read.
+    # A line for each large element, so that a difference is readable.
     spread = re.sub(r"(?=<(?:section|figure|details|tr|li|h[1-5]|div|rect|text|p)\b)", "\n", page)
     check_golden(GOLDEN / "page-small.html", re.sub("sha256-[^&]+", "sha256-", spread))
 
@@ -149,7 +149,7 @@ def test_the_script_and_the_style_can_be_written_in_any_encoding() -> None:
 def test_every_reference_leads_somewhere(kind: str) -> None:
     page = read(kind)
     names = [one.attributes["id"] for one in page.all() if "id" in one.attributes]
-    assert len(names) == len(set(names)), "an id is there twice"
+    assert len(names) == len(set(names)), "an id occurs twice"
 
     led: set[str | None] = set()
     for one in page.all():

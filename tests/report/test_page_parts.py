@@ -1,4 +1,4 @@
-"""The parts of the page: markup, phases of batches, axes, and what is drawn of numbers."""
+"""The parts of the page: markup, phases of batches, axes and charts."""
 
 from __future__ import annotations
 

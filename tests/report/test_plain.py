@@ -1,4 +1,4 @@
-"""What no text from outside may do to a terminal, and how text is made to fit."""
+"""Text from outside in a terminal: made safe, cut and wrapped."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_wrapped_lines_hang() -> None:
 
 
 def hostile_renderings() -> dict[str, str]:
-    """Return everything people read, with a server's words in every place they can come to."""
+    """Return every rendering, with the text of a server in each place that can have it."""
     job_history = partial_story(HOSTILE)
     events = [*job_history.events, event(9, "failed", submission=HOSTILE, problem=HOSTILE)]
     bad = view(

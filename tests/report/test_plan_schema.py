@@ -1,4 +1,4 @@
-"""The published schema of `plan --json`: real plans keep to it, and it describes all they hold."""
+"""The published schema of `plan --json`: plans are valid, and every field is described."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody who watches is shown: bytes that move, requests done."""
+"""The live progress of transfers and runs."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_transfer_says_how_far_and_how_fast(
 
 
 def test_the_rate_is_that_of_late() -> None:
-    """What was handed to the network at once, before it was sent, soon counts no more."""
+    """Bytes that the network buffers took immediately soon have no effect on the rate."""
     burst = [(0.1, 5_000_000)]
     steady = [(second / 2, 5_000_000 + second * 50_000) for second in range(1, 61)]
 

@@ -1,4 +1,4 @@
-"""What a person agrees to with a plan: the same terms, the same fingerprint, no difference."""
+"""The terms of a saved plan: equal terms have equal fingerprints and no difference."""
 
 from __future__ import annotations
 

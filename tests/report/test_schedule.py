@@ -1,4 +1,4 @@
-"""Snippets for what makes passes: what people read, and what their readers make of it."""
+"""Schedules: their text, and what cron, systemd and YAML parsers read from it."""
 
 from __future__ import annotations
 

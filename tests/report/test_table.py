@@ -1,4 +1,4 @@
-"""Tables that fit, and the same for spreadsheets."""
+"""Tables that fit a width, and CSV."""
 
 from __future__ import annotations
 

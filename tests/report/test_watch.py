@@ -1,4 +1,4 @@
-"""Where jobs stand, for somebody who goes on looking."""
+"""The output of `runner watch`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) -> WatchState:
-    """Return jobs in every state, one of them at work and looked at so many times."""
+    """Return jobs in every state; one is running and was observed `looks` times."""
     counts = {"total": 3080, "completed": done, "failed": 2}
     of = run()
     at_work = submission(

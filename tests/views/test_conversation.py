@@ -1,4 +1,4 @@
-"""Requests and answers of every form, as turns that a person can read."""
+"""The turns of requests and responses of every form."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def told(turns: tuple[Turn, ...]) -> list[tuple[str, str]]:
             {"input": [1, 2, 3, 4, 5]}, [("input", "5 numbers: 1, 2, 3, 4, …")], id="token-ids"
         ),
         pytest.param({"prompt": "Once"}, [("prompt", "Once")], id="completion"),
-        pytest.param({"strange": [1]}, [("body", '{"strange": [1]}')], id="nobody-knows"),
+        pytest.param({"strange": [1]}, [("body", '{"strange": [1]}')], id="unknown"),
         pytest.param(None, [("body", "null")], id="nothing"),
     ],
 )
@@ -139,7 +139,7 @@ def test_the_turns_of_a_request(body: object, turns: list[tuple[str, str]]) -> N
         pytest.param(
             {"blob": "A" * 500},
             [("body", '{"blob": "' + "A" * 160 + '… (340 more)"}')],
-            id="nobody-knows",
+            id="unknown",
         ),
     ],
 )  # fmt: skip

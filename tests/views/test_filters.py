@@ -1,4 +1,4 @@
-"""Choosing among jobs, and asking for a part of the history, in people's words."""
+"""Filters of jobs and events, as the user writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples of requests and answers, from files of every size and in every condition."""
+"""Samples of requests and responses, from files of any size, whole and damaged."""
 
 from __future__ import annotations
 

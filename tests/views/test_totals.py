@@ -1,4 +1,4 @@
-"""The figures of a project, counted from its ledger."""
+"""The totals of a project, counted from its ledger."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def ledger(tmp_path: Path, clock: Clock) -> Iterator[Ledger]:
 
 
 class Named:
-    """All that is asked of a job here."""
+    """A job with a name; nothing else of it is read."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
 
 def jobs(*names: str) -> list[Job]:
-    return [Named(name) for name in names]  # type: ignore[misc]  # nothing else is looked at
+    return [Named(name) for name in names]  # type: ignore[misc]
 
 
 def test_a_job_that_was_never_run_is_pending(ledger: Ledger) -> None:

@@ -165,7 +165,7 @@ def _job_sections(project_report: ProjectReport, now: float) -> Iterator[Html]:
     if short:
         yield element("p", _short_note(len(full), short), class_="hint")
     opened = len(full) == 1 or (project_report.chosen and len(full) <= _MOST_OPENED)
-    yield join(job_section(job, account, now, opened=opened) for job, account in full)
+    yield join(job_section(job, details, now, opened=opened) for job, details in full)
     if short:
         yield short_jobs(short)
 
