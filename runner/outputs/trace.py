@@ -12,8 +12,8 @@ import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from runner.outputs.publish import ERRORS, OUTPUT
 from runner.outputs.result_files import Outcome, read_results
+from runner.outputs.run_folder import ERRORS, OUTPUT
 from runner.outputs.writer import SourceFiles
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ def collect(context: Context, action: Collect) -> Steps:
     fetched, gone = yield from _files(context, action, asked_at)
     ids = custom_ids(context, action.run, action.shard, submission)
     places = AnswerIndex(ids(), [one.path for one in fetched])
-    if places.settled.missing and not all(one.sure for one in fetched):
+    if places.results.missing and not all(one.sure for one in fetched):
         # A body of unannounced length can end early and look clean; rows that are missing
         # for that reason would be asked, and paid, a second time.
         records = [one.record for one in fetched]
@@ -51,7 +51,7 @@ def collect(context: Context, action: Collect) -> Steps:
                 (yield partial(fetch, context, action.run, key, record.kind, record.file_id))
             )
         places = AnswerIndex(ids(), [one.path for one in fetched])
-    settled = places.settled
+    settled = places.results
     if settled.missing and gone is None:
         _require_complete(
             action,
@@ -285,7 +285,7 @@ def _already_here(context: Context, run: Run, submission: Submission) -> RowSet:
     if not whole:
         return RowSet()
     shard = next(shard for shard in run.shards if shard.number == submission.key.shard)
-    return AnswerIndex(custom_ids(context, run, shard, submission)(), whole).settled.succeeded
+    return AnswerIndex(custom_ids(context, run, shard, submission)(), whole).results.succeeded
 
 
 def _told(settled: SubmissionResults) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.outputs.verify_folder import Match
+from runner.outputs.integrity import FileMatch
 from runner.report.colour import NO_COLOURS
 from runner.report.safe_text import plain, wrap
 from runner.text import plural, size
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from runner.checks.input import InputCheck
     from runner.checks.verify import RevisionCheck, Verification
-    from runner.outputs.verify_folder import FileCheck
+    from runner.outputs.integrity import FileCheck
     from runner.report.colour import Colours
 
 VERIFY_FORMAT: Final = 1
@@ -77,7 +77,7 @@ def _summed(check: RevisionCheck) -> str:
     """Name what was found as it should be."""
     files = check.content.files
     raw = sum(file.name.startswith(_RAW) for file in files)
-    parts = ["input"] if check.input is not None and check.input.match is Match.OK else []
+    parts = ["input"] if check.input is not None and check.input.match is FileMatch.OK else []
     parts.append(plural(raw, "raw file"))
     parts += [
         f"{plain(file.name)} {plural(file.lines or 0, 'line')}"
@@ -90,7 +90,7 @@ def _summed(check: RevisionCheck) -> str:
 def _findings(check: RevisionCheck) -> Iterator[str]:
     """Yield everything that speaks against a revision."""
     for file in check.content.files:
-        if file.match is not Match.OK:
+        if file.match is not FileMatch.OK:
             yield f"{file.name} {_file(file)}"
     source = check.input
     if source is not None and source.bad:
@@ -102,14 +102,14 @@ def _findings(check: RevisionCheck) -> Iterator[str]:
 
 def _file(file: FileCheck) -> str:
     match file.match:
-        case Match.DIFFERS:
+        case FileMatch.DIFFERS:
             return (
                 f"differs: expected {file.expected_sha256} ({_bytes(file.expected_bytes)}), "
                 f"found {file.found_sha256} ({_bytes(file.found_bytes)})"
             )
-        case Match.MISSING:
+        case FileMatch.MISSING:
             return f"is missing: expected {file.expected_sha256} ({_bytes(file.expected_bytes)})"
-        case Match.STRAY:
+        case FileMatch.STRAY:
             return "is not in the record"
         case _:
             return file.reason or str(file.match)
@@ -121,7 +121,7 @@ def _bytes(count: int | None) -> str:
 
 def _changed(source: InputCheck | None) -> Iterator[str]:
     """Yield what there is to say of an input that speaks against nothing."""
-    if source is not None and not source.bad and source.match is not Match.OK:
+    if source is not None and not source.bad and source.match is not FileMatch.OK:
         yield f"input {source.path} {source.reason}"
 
 

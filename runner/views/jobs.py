@@ -77,7 +77,7 @@ class JobView:
     @property
     def usage(self) -> dict[str, Any] | None:
         """What the batches say that they used, summed; None where none says it."""
-        from runner.outputs.record import sum_usage
+        from runner.outputs.usage import sum_usage
 
         return sum_usage(self.batches)
 

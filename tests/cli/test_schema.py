@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft7Validator
 
 from runner.cli.commands.schema import schemas
-from runner.outputs import record, writer
+from runner.outputs import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,7 +106,7 @@ def test_the_record_kept_as_an_example_fits() -> None:
 
 def described(schema: dict[str, Any], shape: type, path: str) -> Iterator[tuple[str, Any, Any]]:
     """Yield the fields that a schema and a class have at each place."""
-    hints = typing.get_type_hints(shape, vars(record) | vars(writer))
+    hints = typing.get_type_hints(shape)
     names = [field.name for field in dataclasses.fields(shape)]
     yield path, list(schema["properties"]), names
     yield path, schema["required"], names
