@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runner.inputs.row_set import RowSet
-from runner.outputs.classification import MALFORMED, answered, judge
+from runner.outputs.classification import MALFORMED, classify, plain_success
 from runner.outputs.failures import ErrorCounts
 from runner.outputs.result_files import LineStatus, Outcome, displaces, lines, overlong
 
@@ -120,10 +120,10 @@ class AnswerIndex:
 
     def _read(self, number: int, file: Path, positions: Mapping[str, int]) -> None:
         for offset, length, content, whole in lines(file):
-            custom_id = answered(content) if whole else None
+            custom_id = plain_success(content) if whole else None
             if custom_id is None:
                 self._add(
-                    judge(content) if whole else overlong(content),
+                    classify(content) if whole else overlong(content),
                     (number, offset, length),
                     positions,
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from runner.outputs.classification import judge
+from runner.outputs.classification import classify
 from runner.outputs.record import read_record
 from runner.outputs.run_folder import ERRORS, FileRejected, open_file
 
@@ -94,7 +94,7 @@ def failure_kinds(folder: Path) -> tuple[FailureKind, ...] | None:
     examples: dict[str, list[Example]] = {}
     lines = data.split(b"\n")
     for line in lines[:-1]:  # the part after the last line feed is empty, or half a line
-        found = judge(line)
+        found = classify(line)
         shown = examples.setdefault(counter.add(found.code or _UNNAMED), [])
         if len(shown) < _MOST_EXAMPLES:
             shown.append(Example(custom_id=found.custom_id or "?", message=found.message or ""))

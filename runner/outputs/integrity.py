@@ -87,7 +87,7 @@ def check_folder(
     """Compare all files in a run's folder with its `run.json`.
 
     `adopted` are the ids of batches that runner did not create: their files and submission keys
-    need not be those of the record. `beside` names further files of runner in the folder.
+    need not be those of the record. `beside` names other files of runner in the folder.
     `moving` is entered with the number of bytes to hash; the function that it returns is called
     with the number of bytes hashed so far.
     """
@@ -158,7 +158,7 @@ def _check_file(
 def _strays(folder: Path, known: set[str]) -> tuple[list[FileCheck], list[str]]:
     """Find the files that are not in the record: the stray ones, and notes about the others.
 
-    A file in `raw/` that is not in the record is stray: `raw/` holds the evidence. A file beside
+    A file in `raw/` that is not in the record is stray: `raw/` holds the evidence. A file next to
     the final ones may be the user's own.
     """
     with explained(folder, doing="read"):

@@ -1,4 +1,4 @@
-"""`run.json`: the record of a run that has ended, as it is written and as it is read.
+"""`run.json`: the record of a run that has ended, written and read with the same classes.
 
 A reader in five years has neither the ledger nor this program, perhaps not even the provider. So
 the record says everything once: the spec as it was written, a digest of every file, each batch
@@ -297,7 +297,10 @@ class RecordedShard:
     ]
     whole: Annotated[
         bool,
-        Meta(description="Whether the input's file is this shard as it is.", examples=[True]),
+        Meta(
+            description="Whether the shard is the whole file of the input, unchanged.",
+            examples=[True],
+        ),
     ]
     submissions: Annotated[
         tuple[RecordedSubmission, ...],

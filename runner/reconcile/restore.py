@@ -1,7 +1,7 @@
 """Restore finished runs that the ledger does not have from their `run.json`.
 
-A ledger can be deleted. What it had of a finished run is also in `run.json` beside the outputs,
-and a run whose outputs are still there, byte for byte, is not submitted again.
+A ledger can be deleted. The `run.json` in the output folder has all that it had of a finished
+run, and a run whose outputs are still there, byte for byte, is not submitted again.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import msgspec
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.fingerprint import Fingerprint, read, unchanging
 from runner.inputs.lines import BYTE_ORDER_MARK
-from runner.outputs.classification import judge
+from runner.outputs.classification import classify
 from runner.outputs.run_folder import ERRORS, OUTPUT, FileRejected, open_file
 from runner.spec.project import Limits
 from runner.views.conversation import answered, asked
@@ -142,7 +142,7 @@ def _results(folder: Path, name: str, most: int) -> list[Sample]:
 
 
 def _result(line: bytes) -> Sample | None:
-    verdict = judge(line)
+    verdict = classify(line)
     if verdict.custom_id is None:
         return None
     if verdict.code is not None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.inputs.row_set import RowSet
 from runner.outputs.answer_index import AnswerIndex
-from runner.outputs.classification import _judge_slowly, judge
+from runner.outputs.classification import _classify_slowly, classify
 from runner.outputs.publish import AttemptFiles, ShardAnswers, prepare
 from runner.outputs.result_files import Outcome, read_results, verify_download
 from runner.outputs.run_folder import ERRORS, OUTPUT
@@ -64,7 +64,7 @@ def _answers(contents: list[bytes]) -> dict[str, bytes]:
     for content in contents:
         for line in content.split(b"\n"):
             row = line.rstrip(b"\r").removeprefix(_MARK)
-            verdict = judge(row)
+            verdict = classify(row)
             if verdict.outcome is Outcome.SUCCEEDED and verdict.custom_id is not None:
                 answers.setdefault(verdict.custom_id, row)
     return answers
@@ -95,7 +95,7 @@ def _assert_lines(path: Path, content: bytes) -> None:
 
 
 def _assert_verdict(line: bytes) -> None:
-    verdict = judge(line)
+    verdict = classify(line)
     failed = verdict.outcome is not Outcome.SUCCEEDED
     assert (verdict.code is not None) == failed
     for text in (verdict.code, verdict.message):
@@ -107,7 +107,7 @@ def _assert_verdict(line: bytes) -> None:
         assert value["custom_id"] == verdict.custom_id
         assert value.get("error") is None
         assert value["response"]["body"]
-    assert _judge_slowly(line) == verdict, "the quick and the slow reading differ"
+    assert _classify_slowly(line) == verdict, "the quick and the slow reading differ"
 
 
 def _assert_results(results: SubmissionResults, names: list[str]) -> None:
