@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.errors import InvalidInput, PlanOutdated, Problem, UsageError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runner.planning.saved_plan import PlanTerms
     from runner.planning.state import DesiredRun
     from runner.report.plan_json import Selection
+    from runner.report.schemas.plan import PlanOutput
     from runner.spec.project import Project
 
 
@@ -62,7 +63,7 @@ def selection(project: Project, directory: Path, selectors: Sequence[str]) -> Se
     return Selection(selectors=tuple(selectors), folder=Path(folder).as_posix())
 
 
-def save_plan(path: Path, shape: dict[str, Any]) -> None:
+def save_plan(path: Path, shape: PlanOutput) -> None:
     """Write a plan to a file, whole or not at all. Raises LocalFileError."""
     from runner.outputs.durable_files import write_whole
     from runner.report.json_output import to_json

@@ -24,6 +24,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from runner.outputs.batch_object import BatchObject
 from runner.outputs.run_folder import RECORD, FileRejected, open_file
 
 FORMAT_VERSION: Final = 1
@@ -44,28 +45,6 @@ Moment = Annotated[
     str,
     Meta(examples=["2026-01-31T12:00:00Z"], extra_json_schema={"format": "date-time"}),
 ]
-
-BatchObject = Annotated[
-    Mapping[str, Any],
-    Meta(
-        extra_json_schema={
-            "required": ["id", "status"],
-            "properties": {
-                "id": {
-                    "description": "The provider's id of the batch.",
-                    "type": "string",
-                    "examples": ["batch_abc123"],
-                },
-                "status": {
-                    "description": "The status in the provider's own word.",
-                    "type": "string",
-                    "examples": ["completed", "expired", "cancelled", "failed"],
-                },
-            },
-        },
-    ),
-]
-"""A Batch object of the provider, its fields verbatim."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -288,7 +288,7 @@ def _deeds(plan: Plan) -> list[str]:
         "move": "run",
         "publish": "run",
     }
-    words = [action_word(action) for action in changes]
+    words: list[str] = [action_word(action) for action in changes]
     does = [
         f"{word} {plural(count, noun)}" + (f" ({_in_all(submits)})" if word == "submit" else "")
         for word, noun in counted.items()

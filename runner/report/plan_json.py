@@ -7,7 +7,7 @@ a plan that was printed can be kept and held against the world later (`plan_term
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from runner import __version__
 from runner.ledger.records import REVISION_SHOWN
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
     from runner.errors import Problem
     from runner.planning.actions import Action, Plan, Wait
     from runner.planning.state import DesiredRun
+    from runner.report.schemas.plan import (
+        ActionOutput,
+        ManualStepOutput,
+        PlanOutput,
+        PlanSummary,
+        PlanTermsOutput,
+        WaitOutput,
+    )
+    from runner.report.schemas.plan_job import JobChangesOutput, PlannedJob, PlannedParameters
     from runner.spec.job import Job
     from runner.views.changes import JobChanges
     from runner.views.manual_steps import ManualStep
@@ -48,11 +57,19 @@ def plan_json(
     *,
     selection: Selection | None = None,
     made_at: float | None = None,
-) -> dict[str, Any]:
+) -> PlanOutput:
     """Return `plan --json`; `made_at` is when it was made, in Unix seconds."""
     plan = preview.plan
-    shape = {
-        **asked_and_done(preview.desired_runs, plan, selection or Selection()),
+    terms = asked_and_done(preview.desired_runs, plan, selection or Selection())
+    return {
+        "format_version": terms["format_version"],
+        "selectors": terms["selectors"],
+        "selected_in": terms["selected_in"],
+        "jobs": [
+            {**job, "since": _since_shape(preview.since.get(job["job"]))} for job in terms["jobs"]
+        ],
+        "actions": terms["actions"],
+        "waits": terms["waits"],
         "made_at": made_at,
         "made_by": {"runner": __version__},
         "changes": any(is_change(action) for action in plan.actions),
@@ -61,16 +78,13 @@ def plan_json(
         "unasked": dict(preview.unasked),
         "problems": [str(problem) for problem in problems],
         "left_to_you": [_left_shape(left) for left in preview.left],
+        "fingerprint": terms_of(terms).fingerprint,
     }
-    for job in shape["jobs"]:
-        since = preview.since.get(job["job"])
-        job["since"] = None if since is None else _since_shape(since)
-    return shape | {"fingerprint": terms_of(shape).fingerprint}
 
 
 def asked_and_done(
     desired_runs: Sequence[DesiredRun], plan: Plan, selection: Selection
-) -> dict[str, Any]:
+) -> PlanTermsOutput:
     """Return the part of the shape that says what is asked for and what would be done."""
     return {
         "format_version": PLAN_FORMAT,
@@ -82,17 +96,17 @@ def asked_and_done(
     }
 
 
-def _job_shape(desired: DesiredRun) -> dict[str, Any]:
+def _job_shape(desired: DesiredRun) -> PlannedJob:
     return {
         "job": desired.job.name,
         "revision": desired.revision[:REVISION_SHOWN],
         "requests": desired.requests,
         "bytes": desired.bytes,
-        "asks": {**_asks(desired.job), "requests_sha256": desired.digest},
+        "asks": _asks(desired.job, desired.digest),
     }
 
 
-def _asks(job: Job) -> dict[str, Any]:
+def _asks(job: Job, digest: str) -> PlannedParameters:
     """Return what is asked for, spec and project taken together, defaults included."""
     provider = job.provider
     return {
@@ -105,21 +119,24 @@ def _asks(job: Job) -> dict[str, Any]:
         "metadata": dict(job.metadata),
         "attempts": job.attempts,
         "deadline_after": job.deadline.after,
-        "deadline_action": str(job.deadline.action),
+        "deadline_action": job.deadline.action,
         "canary": job.canary,
         "keep_remote": job.keep_remote,
         "output": job.output,
         "input_expires_after": provider.input_expires_after,
         "output_expires_after": provider.output_expires_after,
+        "requests_sha256": digest,
     }
 
 
-def _since_shape(since: JobChanges) -> dict[str, Any]:
+def _since_shape(since: JobChanges | None) -> JobChangesOutput | None:
+    if since is None:
+        return None
     requests = since.requests
     rows = None if requests is None else requests.rows
     return {
         "revision": since.before,
-        "state": str(since.state),
+        "state": since.state,
         "same_revision": since.again,
         "folder": since.folder,
         "spec": None
@@ -146,9 +163,9 @@ def _since_shape(since: JobChanges) -> dict[str, Any]:
     }
 
 
-def _action_shape(action: Action) -> dict[str, Any]:
+def _action_shape(action: Action) -> ActionOutput:
     key, batch = subject(action), batch_of(action)
-    shape: dict[str, Any] = {
+    shape: ActionOutput = {
         "action": action_word(action),
         "job": action.run.job,
         "revision": action.run.short,
@@ -178,7 +195,7 @@ def _action_shape(action: Action) -> dict[str, Any]:
     return shape
 
 
-def _wait_shape(wait: Wait) -> dict[str, Any]:
+def _wait_shape(wait: Wait) -> WaitOutput:
     return {
         "job": wait.run.job,
         "revision": wait.run.short,
@@ -189,7 +206,7 @@ def _wait_shape(wait: Wait) -> dict[str, Any]:
     }
 
 
-def _summary_shape(preview: Preview) -> dict[str, Any]:
+def _summary_shape(preview: Preview) -> PlanSummary:
     plan = preview.plan
     submits = [action for action in plan.actions if isinstance(action, Submit)]
     sizes = [action.submission.bytes for action in submits]
@@ -211,9 +228,9 @@ def _summary_shape(preview: Preview) -> dict[str, Any]:
     }
 
 
-def _left_shape(left: ManualStep) -> dict[str, Any]:
+def _left_shape(left: ManualStep) -> ManualStepOutput:
     return {
-        "kind": str(left.kind),
+        "kind": left.kind,
         "provider": left.provider,
         "job": left.job,
         "revision": left.revision,

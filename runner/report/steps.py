@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
     from runner.ledger.records import SubmissionKey
     from runner.planning.actions import Action
+    from runner.report.schemas.plan import ActionWord
 
-_WORDS: Final[dict[type[Action], tuple[str, str]]] = {
+_WORDS: Final[dict[type[Action], tuple[str, ActionWord]]] = {
     StartRun: ("+", "start"),
     RestoreRun: ("<", "restore"),
     RelocateRun: ("~", "move"),
@@ -64,7 +65,7 @@ _BOOKKEEPING: Final = (Observe, MarkUncertain, NoteMissing, NoteOverdue, NoteSpe
 """What only the ledger notices: no change that a plan should ask attention for."""
 
 
-def action_word(action: Action) -> str:
+def action_word(action: Action) -> ActionWord:
     """Return the one word for an action, as `plan --json` has it."""
     return _WORDS[type(action)][1]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from runner.outputs.integrity import FileMatch
 from runner.report.colour import NO_COLOURS
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from runner.checks.verify import RevisionCheck, Verification
     from runner.outputs.integrity import FileCheck
     from runner.report.colour import Colours
+    from runner.report.schemas.verify import FileContentOutput, RevisionOutput, VerifyOutput
 
 VERIFY_FORMAT: Final = 1
 _INDENT: Final = 6
@@ -125,7 +126,7 @@ def _changed(source: InputCheck | None) -> Iterator[str]:
         yield f"input {source.path} {source.reason}"
 
 
-def verification_json(verification: Verification, problems: tuple[str, ...] = ()) -> dict[str, Any]:
+def verification_json(verification: Verification, problems: tuple[str, ...] = ()) -> VerifyOutput:
     """Return `verify --json`; stable: a field is added, never changed or removed."""
     return {
         "format_version": VERIFY_FORMAT,
@@ -136,7 +137,7 @@ def verification_json(verification: Verification, problems: tuple[str, ...] = ()
     }
 
 
-def _revision_shape(check: RevisionCheck) -> dict[str, Any]:
+def _revision_shape(check: RevisionCheck) -> RevisionOutput:
     record, source = check.content.record, check.input
     return {
         "job": check.job,
@@ -147,7 +148,7 @@ def _revision_shape(check: RevisionCheck) -> dict[str, Any]:
         "files": [
             {
                 "name": file.name,
-                "match": str(file.match),
+                "match": file.match,
                 "expected": _digest_shape(file.expected_sha256, file.expected_bytes),
                 "found": _digest_shape(file.found_sha256, file.found_bytes),
                 "lines": file.lines,
@@ -159,7 +160,7 @@ def _revision_shape(check: RevisionCheck) -> dict[str, Any]:
         if source is None
         else {
             "path": source.path,
-            "match": str(source.match),
+            "match": source.match,
             "against_the_run": source.bad,
             "expected_sha256": source.expected_sha256,
             "found_sha256": source.found_sha256,
@@ -170,5 +171,5 @@ def _revision_shape(check: RevisionCheck) -> dict[str, Any]:
     }
 
 
-def _digest_shape(sha256: str | None, count: int | None) -> dict[str, Any] | None:
+def _digest_shape(sha256: str | None, count: int | None) -> FileContentOutput | None:
     return None if sha256 is None else {"sha256": sha256, "bytes": count}
