@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from io import BufferedReader
     from pathlib import Path
 
 OUTPUT: Final = "output.jsonl"
@@ -28,7 +29,7 @@ class FileRejected(Exception):
     """
 
 
-def open_file(folder: Path, name: str) -> BinaryIO:
+def open_file(folder: Path, name: str) -> BufferedReader:
     """Open a file of a run's folder for reading, by its name in the record.
 
     Follows no link and does not wait for a pipe. Raises FileNotFoundError if there is no such

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from runner.batch import Batch
 from runner.errors import LocalFileError
@@ -32,14 +32,11 @@ from runner.reconcile.context import Notice, RequestCounts
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
     from runner.outputs.record import RecordedShard, RecordedSubmission, RunRecord
     from runner.planning.actions import RestoreRun
     from runner.planning.state import DesiredRun
     from runner.reconcile.context import Context
-
-_PIECE: Final = 1024 * 1024
 
 
 def find_restorable(root: Path, desired: DesiredRun) -> Restorable | None:
@@ -79,18 +76,11 @@ def read_restorable(root: Path, shown: str) -> Restorable | None:
         record = read_record(folder)
         for name, output in record.outputs.items():
             with open_file(folder, name) as file:
-                if _sha256(file) != output.sha256:
+                if hashlib.file_digest(file, "sha256").hexdigest() != output.sha256:
                     return None
         return _restorable(record, shown)
     except (FileRejected, OSError, ValueError, OverflowError):
         return None
-
-
-def _sha256(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while piece := file.read(_PIECE):
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def restore(context: Context, action: RestoreRun) -> None:
