@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.outputs import record
 from runner.outputs.record import (
     FORMAT_VERSION,
     FileDigest,
@@ -26,6 +27,7 @@ from runner.outputs.record import (
     ToolVersions,
     decode,
     encode,
+    read_record,
     timestamp,
 )
 from runner.outputs.run_folder import FileRejected
@@ -153,6 +155,24 @@ def test_a_record_of_another_format_is_not_read(version: object) -> None:
         decode(json.dumps(document).encode())
 
 
+def test_a_record_larger_than_any_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run.json").write_bytes(GOLDEN.read_bytes())
+    size = GOLDEN.stat().st_size
+    monkeypatch.setattr(record, "LARGEST_RECORD", size)
+    assert read_record(tmp_path) == RECORD
+    monkeypatch.setattr(record, "LARGEST_RECORD", size - 1)
+    with pytest.raises(FileRejected, match="larger than any record"):
+        read_record(tmp_path)
+
+
+def test_a_record_that_is_a_link_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "run.json").symlink_to(GOLDEN)
+    with pytest.raises(FileRejected, match="is a link"):
+        read_record(tmp_path)
+
+
 def test_a_record_without_a_field_is_not_read() -> None:
     for name in json.loads(GOLDEN.read_bytes()):
         document = json.loads(GOLDEN.read_bytes())
@@ -192,11 +212,11 @@ def refuse(constant: str) -> None:
 def test_whatever_a_provider_sends_the_record_is_strict_json(batch: dict[str, object]) -> None:
     (shard,) = RECORD.shards
     submission = replace(shard.submissions[0], batch=batch)
-    record = replace(RECORD, shards=(replace(shard, submissions=(submission,)),))
-    content = encode(record)
+    changed = replace(RECORD, shards=(replace(shard, submissions=(submission,)),))
+    content = encode(changed)
     read = json.loads(content.decode(), parse_constant=refuse)
     assert list(read["shards"][0]["submissions"][0]["batch"]) == list(batch)
-    assert content == encode(record)
+    assert content == encode(changed)
 
 
 def test_times_are_utc_to_the_second() -> None:

@@ -23,14 +23,14 @@ class CheckOutput(TypedDict):
     what: Annotated[
         str,
         Meta(
-            description="What was found, for people. Its wording may change.",
+            description="What was found, for the user. Its wording may change.",
             examples=["answers, 3 batches, in 120 ms"],
         ),
     ]
     remedy: Annotated[
         str | None,
         Meta(
-            description="What to do about it, for people; null if there is nothing to do.",
+            description="What to do about it, for the user; null if there is nothing to do.",
             examples=["set the environment variable OPENAI_API_KEY", None],
         ),
     ]

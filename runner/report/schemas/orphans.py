@@ -70,7 +70,7 @@ class OrphanOutput(TypedDict):
     why: Annotated[
         str,
         Meta(
-            description="Why it belongs to no job here, for people. Its wording may change.",
+            description="Why it belongs to no job here, for the user. Its wording may change.",
             examples=["no spec describes the job"],
         ),
     ]

@@ -57,7 +57,7 @@ class ActionOutput(TypedDict):
     why: Annotated[
         str,
         Meta(
-            description="The reason, for people. Its wording may change.",
+            description="The reason, for the user. Its wording may change.",
             examples=["its requests have not been asked"],
         ),
     ]
@@ -165,7 +165,7 @@ class WaitOutput(TypedDict):
     why: Annotated[
         str,
         Meta(
-            description="The reason, for people. Its wording may change.",
+            description="The reason, for the user. Its wording may change.",
             examples=["in flight, in_progress"],
         ),
     ]
@@ -198,7 +198,7 @@ class PlanSummary(TypedDict):
     text: Annotated[
         str,
         Meta(
-            description="The last line of `runner plan`, for people. Its wording may change.",
+            description="The last line of `runner plan`, for the user. Its wording may change.",
             examples=["Plan: submit 1 batch (3,080 requests, 1.2 MB)."],
         ),
     ]
@@ -254,7 +254,7 @@ class ManualStepOutput(TypedDict):
     what: Annotated[
         str,
         Meta(
-            description="What it is, for people. Its wording may change.",
+            description="What it is, for the user. Its wording may change.",
             examples=["3 requests ended without a successful response: not asked again"],
         ),
     ]
@@ -282,7 +282,7 @@ class PlanBase(TypedDict):
                 Meta(description="A spec file, a folder or a job name.", examples=["sentiment"]),
             ]
         ],
-        Meta(description="The SPECs that were named; none stands for every spec."),
+        Meta(description="The SPECs that were named; none of them means every spec."),
     ]
     selected_in: Annotated[
         str,
@@ -336,7 +336,7 @@ class PlanOutput(PlanBase):
             ]
         ],
         Meta(
-            description="Remarks for people: edits that cost nothing, jobs with the same requests.",
+            description="Remarks: edits that cost nothing, jobs with the same requests.",
             examples=[[]],
         ),
     ]

@@ -141,7 +141,7 @@ class SpecEditOutput(TypedDict):
     effect: Annotated[
         str,
         Meta(
-            description="The effect of the edit, for people. Its wording may change.",
+            description="The effect of the edit, for the user. Its wording may change.",
             examples=["costs nothing; it reaches requests that are not given up yet"],
         ),
     ]

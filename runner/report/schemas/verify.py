@@ -54,7 +54,7 @@ class FileOutput(TypedDict):
     why: Annotated[
         str | None,
         Meta(
-            description="Why it is unreadable, for people; null if it is not.",
+            description="Why it is unreadable, for the user; null if it is not.",
             examples=[None, "is a link and was not opened"],
         ),
     ]
@@ -94,7 +94,7 @@ class InputOutput(TypedDict):
     why: Annotated[
         str | None,
         Meta(
-            description="The difference, for people; null if there is none.",
+            description="The difference, for the user; null if there is none.",
             examples=[None, "is not there any more"],
         ),
     ]
@@ -142,7 +142,7 @@ class RevisionOutput(TypedDict):
             Annotated[
                 str,
                 Meta(
-                    description="A mismatch, for people.",
+                    description="A mismatch, for the user.",
                     examples=["output.jsonl: line 2 is in no raw file"],
                 ),
             ]
@@ -153,7 +153,9 @@ class RevisionOutput(TypedDict):
         list[
             Annotated[
                 str,
-                Meta(description="A note, for people.", examples=["scores.csv is not of this run"]),
+                Meta(
+                    description="A note, for the user.", examples=["scores.csv is not of this run"]
+                ),
             ]
         ],
         Meta(description="What is worth knowing, but is no mismatch.", examples=[[]]),
