@@ -8,9 +8,8 @@ nothing that goes into it has one.
 `format_version` changes when a field changes its meaning. Fields may be added without it: a new
 field needs a default, so that older records can be read.
 
-The JSON Schema `record.json` is made from these classes by docs/schemas.py. Patterns and bounds
-are in the schema only. When a record is read its types alone are checked: `runner verify` reports
-a wrong digest, which must not make the record unreadable.
+docs/schemas.py makes `record.json` from these classes. Patterns and bounds are in the schema only,
+and are not checked when a record is read: a wrong value must not make a record unreadable.
 """
 
 import json
@@ -24,27 +23,20 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
-from runner.outputs.batch_object import BatchObject
+from runner.outputs.json_values import (
+    DIGEST,
+    BatchObject,
+    Moment,
+    Natural,
+    Positive,
+    Rows,
+    Sha256,
+)
 from runner.outputs.run_folder import RECORD, FileRejected, open_file
 
 FORMAT_VERSION: Final = 1
 LARGEST_RECORD: Final = 512 * 1024 * 1024
 """Bytes. A record of twenty thousand shards has some fifty million."""
-
-_DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-
-Sha256 = Annotated[str, Meta(examples=[_DIGEST], extra_json_schema={"pattern": "^[0-9a-f]{64}$"})]
-Natural = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
-Positive = Annotated[int, Meta(extra_json_schema={"minimum": 1})]
-Rows = Annotated[
-    str, Meta(extra_json_schema={"pattern": "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"})
-]
-"""0-based rows as ranges: `0-4,7`; empty for none."""
-
-Moment = Annotated[
-    str,
-    Meta(examples=["2026-01-31T12:00:00Z"], extra_json_schema={"format": "date-time"}),
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -416,7 +408,7 @@ class RunRecord:
         Mapping[str, FileDigest],
         Meta(
             description="The final files in the folder of this record, by name.",
-            examples=[{"output.jsonl": {"bytes": 1880, "sha256": _DIGEST, "lines": 2}}],
+            examples=[{"output.jsonl": {"bytes": 1880, "sha256": DIGEST, "lines": 2}}],
         ),
     ]
     made_by: ToolVersions

@@ -4,8 +4,8 @@ from typing import Annotated, TypedDict
 
 from msgspec import Meta
 
+from runner.outputs.json_values import Natural, Positive, Revision
 from runner.report.log import Level
-from runner.report.schemas.values import Natural, Positive, Revision
 
 
 class ProviderCountsOutput(TypedDict):

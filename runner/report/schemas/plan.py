@@ -4,8 +4,8 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from msgspec import Meta
 
+from runner.outputs.json_values import DIGEST, Natural, Positive, Sha256
 from runner.report.schemas.plan_job import PlannedJob, PreviewedJob
-from runner.report.schemas.values import DIGEST, Natural, Positive, Sha256
 from runner.views.manual_steps import ManualStepKind
 
 ActionWord = Literal[

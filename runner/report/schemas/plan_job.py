@@ -5,7 +5,7 @@ from typing import Annotated, TypedDict
 from msgspec import Meta
 
 from runner.ledger.records import RunState
-from runner.report.schemas.values import Natural, Positive, Revision, Sha256
+from runner.outputs.json_values import Natural, Positive, Revision, Sha256
 from runner.spec.job import DeadlineAction
 
 

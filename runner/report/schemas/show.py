@@ -4,9 +4,9 @@ from typing import Annotated, TypedDict
 
 from msgspec import Meta
 
+from runner.outputs.json_values import Natural, Positive
 from runner.report.schemas.events import EventOutput
 from runner.report.schemas.status import JobOutput
-from runner.report.schemas.values import Natural, Positive
 
 
 class PhaseOutput(TypedDict):

@@ -5,8 +5,7 @@ from typing import Annotated, Any, TypedDict
 from msgspec import Meta
 
 from runner.ledger.records import RunState
-from runner.outputs.batch_object import BatchObject
-from runner.report.schemas.values import Natural, Revision
+from runner.outputs.json_values import BatchObject, Natural, Revision
 
 
 class RequestsOutput(TypedDict):

@@ -1,9 +1,30 @@
-"""The JSON Schema of a Batch object whose fields are those of the provider, verbatim."""
+"""Values in `run.json` and in `--json` outputs, with their JSON Schemas."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from msgspec import Meta
+
+DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+Sha256 = Annotated[str, Meta(examples=[DIGEST], extra_json_schema={"pattern": "^[0-9a-f]{64}$"})]
+Revision = Annotated[
+    str, Meta(examples=["9f86d081884c"], extra_json_schema={"pattern": "^[0-9a-f]{12}$"})
+]
+"""The first 12 hexadecimal digits of a revision."""
+
+Natural = Annotated[int, Meta(extra_json_schema={"minimum": 0})]
+Positive = Annotated[int, Meta(extra_json_schema={"minimum": 1})]
+Rows = Annotated[
+    str, Meta(extra_json_schema={"pattern": "^([0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*)?$"})
+]
+"""0-based rows as ranges: `0-4,7`; empty for none."""
+
+Moment = Annotated[
+    str,
+    Meta(examples=["2026-01-31T12:00:00Z"], extra_json_schema={"format": "date-time"}),
+]
+
 
 _CREATED: Final = 1769860800
 
