@@ -18,7 +18,6 @@ import re
 import sys
 import tempfile
 import typing
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -31,12 +30,11 @@ from runner.cli.main import cli
 from runner.ledger.connection import connect
 from runner.ledger.records import Event, FileRecord, JobRecord, Run, ShardRecord, Submission
 from runner.outputs import record
-from runner.outputs.writer import FileDigest
 from runner.spec import schema as spec_schema
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pages import Contents
 
@@ -305,7 +303,7 @@ def _within(shape: type[Any], found: dict[type[Any], None]) -> Iterable[type[Any
 
 
 def _hints(shape: type[Any]) -> dict[str, Any]:
-    return typing.get_type_hints(shape, localns={"Mapping": Mapping, "FileDigest": FileDigest})
+    return typing.get_type_hints(shape)
 
 
 def _dataclasses(kind: object) -> Iterator[type[Any]]:
@@ -317,12 +315,19 @@ def _dataclasses(kind: object) -> Iterator[type[Any]]:
 
 def _class(shape: type[Any]) -> str:
     about = re.sub(r"\bNone\b", "null", inspect.getdoc(shape) or "")
+    documented = typing.get_type_hints(shape, include_extras=True)
     fields = [
-        (f"`{name}`", _json(kind))
+        (f"`{name}`", _json(kind), _described(documented[name]))
         for name, kind in _hints(shape).items()
-        if (shape, name) != (FileDigest, "name")
     ]
-    return f"### {shape.__name__}\n\n{about}\n\n{_table(('field', 'JSON'), fields)}"
+    return f"### {shape.__name__}\n\n{about}\n\n{_table(('field', 'JSON', 'meaning'), fields)}"
+
+
+def _described(kind: object) -> str:
+    """Return the description of a field, or else that of the class that it holds."""
+    metas = getattr(kind, "__metadata__", ())
+    described = [meta.description for meta in metas if meta.description]
+    return described[-1] if described else inspect.getdoc(kind) or ""
 
 
 def _json(kind: object) -> str:
@@ -331,8 +336,8 @@ def _json(kind: object) -> str:
     if type(None) in inner:
         [value] = (part for part in inner if part is not type(None))
         return f"{_json(value)}, or null"
-    if inner == (FileDigest, ...):
-        return f"object: a {_json(FileDigest)} by its name"
+    if inner == (str, record.FileDigest):
+        return f"object: a {_json(record.FileDigest)} by its name"
     if typing.get_origin(kind) is tuple:
         return f"list of {_json(inner[0])}"
     if inner:

@@ -230,17 +230,17 @@ def test_every_field_of_a_record_is_shown() -> None:
     submission: Any = record["shards"][0]["submissions"][0]
     for heading, value in (
         ("RunRecord", record),
-        ("SpecRecord", record["spec"]),
-        ("RequestParameters", record["request"]),
-        ("ProviderRecord", record["request"]["provider"]),
-        ("InputRecord", record["input"]),
-        ("ShardRecord", record["shards"][0]),
-        ("SubmissionRecord", submission),
-        ("ResultFile", submission["results"][0]),
-        ("Counts", record["counts"]),
+        ("RecordedSpec", record["spec"]),
+        ("RecordedParameters", record["request"]),
+        ("RecordedProvider", record["request"]["provider"]),
+        ("RecordedInput", record["input"]),
+        ("RecordedShard", record["shards"][0]),
+        ("RecordedSubmission", submission),
+        ("RecordedResult", submission["results"][0]),
+        ("RecordedCounts", record["counts"]),
         ("FileDigest", record["outputs"]["output.jsonl"]),
         ("ToolVersions", record["made_by"]),
-        ("GitState", record["git"]),
+        ("RecordedGit", record["git"]),
     ):
         assert shown.pop(heading) == set(value), heading
     assert shown == {}

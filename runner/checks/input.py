@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.outputs.verify_folder import Match
+from runner.outputs.integrity import FileMatch
 from runner.reconcile.context import no_progress
 from runner.spec.project import Limits
 
 if TYPE_CHECKING:
     from runner.inputs.scan import Scan
-    from runner.outputs.recorded import Record
-    from runner.outputs.recorded import Shard as RecordedShard
+    from runner.outputs.record import RecordedShard, RunRecord
     from runner.reconcile.context import ProgressReporter
     from runner.spec.job import Job
     from runner.spec.project import Project
@@ -31,7 +30,7 @@ class InputCheck:
     """
 
     path: str
-    match: Match
+    match: FileMatch
     bad: bool = False
     expected_sha256: str
     found_sha256: str | None = None
@@ -58,7 +57,7 @@ class Inputs:
         """Scan the input of a job; returns the reason if it cannot be read."""
         return self._scan(job.input, job.input_shown, job.endpoint, job.provider.limits, job.name)
 
-    def check(self, record: Record, job: Job | None, *, asked: bool) -> InputCheck:
+    def check(self, record: RunRecord, job: Job | None, *, asked: bool) -> InputCheck:
         """Compare an input with a record.
 
         `job` is the job of the folder, None if no spec describes it any more. `asked` is true if
@@ -70,7 +69,7 @@ class Inputs:
         if path is None:
             reason = "no spec names it any more, and it is not inside the project: it was not read"
             return InputCheck(
-                path=shown, match=Match.UNREADABLE, expected_sha256=expected, reason=reason
+                path=shown, match=FileMatch.UNREADABLE, expected_sha256=expected, reason=reason
             )
         if job is None:
             scanned = self._scan(path, shown, record.request.endpoint, Limits(), record.job)
@@ -80,7 +79,7 @@ class Inputs:
             missing = not os.path.exists(path)  # noqa: PTH110 -- it never raises
             return InputCheck(
                 path=shown,
-                match=Match.MISSING if missing else Match.UNREADABLE,
+                match=FileMatch.MISSING if missing else FileMatch.UNREADABLE,
                 bad=asked,
                 expected_sha256=expected,
                 reason="is not there any more" if missing else scanned,
@@ -88,7 +87,7 @@ class Inputs:
         if scanned.digest != expected:
             return InputCheck(
                 path=shown,
-                match=Match.DIFFERS,
+                match=FileMatch.DIFFERS,
                 bad=asked,
                 expected_sha256=expected,
                 found_sha256=scanned.digest,
@@ -97,7 +96,7 @@ class Inputs:
         wrong = [str(shard.number) for shard in record.shards if not _same(path, scanned, shard)]
         return InputCheck(
             path=shown,
-            match=Match.DIFFERS if wrong else Match.OK,
+            match=FileMatch.DIFFERS if wrong else FileMatch.OK,
             bad=bool(wrong),
             expected_sha256=expected,
             found_sha256=scanned.digest,

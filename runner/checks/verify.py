@@ -1,6 +1,6 @@
 """The check of all results: every file in the output folders is hashed again.
 
-Each folder with a record is compared with that record (`runner.outputs.verify_folder`), the
+Each folder with a record is compared with that record (`runner.outputs.integrity`), the
 record with the ledger if there is one, and the input with the digest of the submitted requests.
 An input may change: then the spec has another revision, and the folders of earlier revisions are
 still right. A changed input is a mismatch only if no newer run has finished and the spec would
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 
 from runner.checks.input import Inputs
 from runner.outputs.durable_files import explained
-from runner.outputs.publish import ERRORS, OUTPUT, RECORD
-from runner.outputs.verify_folder import Match, check_folder
+from runner.outputs.integrity import FileMatch, check_folder
+from runner.outputs.run_folder import ERRORS, OUTPUT, RECORD
 from runner.reconcile.context import no_progress
 from runner.reconcile.desired import job_folder, shown_path
 from runner.reconcile.recorded import CLAIMS, read_claims
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from runner.checks.input import InputCheck
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
-    from runner.outputs.recorded import Record
-    from runner.outputs.verify_folder import FolderCheck
+    from runner.outputs.integrity import FolderCheck
+    from runner.outputs.record import RunRecord
     from runner.reconcile.context import ProgressReporter
     from runner.spec.job import Job
     from runner.spec.project import Project
@@ -66,7 +66,7 @@ class RevisionCheck:
             not self.problems
             and not self.content.problems
             and not (self.input is not None and self.input.bad)
-            and all(file.match is Match.OK for file in self.content.files)
+            and all(file.match is FileMatch.OK for file in self.content.files)
         )
 
 
@@ -210,7 +210,7 @@ def _runs(
 
 
 def _is_current(
-    record: Record, job: Job | None, siblings: Sequence[Record | None], inputs: Inputs
+    record: RunRecord, job: Job | None, siblings: Sequence[RunRecord | None], inputs: Inputs
 ) -> bool:
     """Whether a spec would have the revision of a run with the input of that run.
 
@@ -235,11 +235,11 @@ def _against_ledger(
     record = content.record
     if not run.state.final:
         # A run that was opened again has no final files until it finishes.
-        expected = {(OUTPUT, Match.MISSING), (ERRORS, Match.MISSING)}
+        expected = {(OUTPUT, FileMatch.MISSING), (ERRORS, FileMatch.MISSING)}
         kept = tuple(
             file
             for file in content.files
-            if file.match is not Match.STRAY and (file.name, file.match) not in expected
+            if file.match is not FileMatch.STRAY and (file.name, file.match) not in expected
         )
         note = f"the run goes on ({run.state}); its record is that of the end before"
         return replace(content, files=kept), _LedgerCheck(notes=(note,))

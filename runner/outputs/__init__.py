@@ -1,1 +1,1 @@
-"""From downloaded files to results: settled rows, the final files of a run, and its record."""
+"""From downloaded files to results: the state of each row, the final files, the record of a run."""

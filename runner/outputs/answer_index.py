@@ -1,9 +1,9 @@
-"""Where the answer to each row is, as numbers: files read once, joined with what was asked.
+"""Index the result files of a shard: the location of the best line of each row.
 
-A shard's answers may be gigabytes, so what is kept of them is their place: some thirty bytes a
-row in flat arrays. That is enough to settle each row when a batch is collected, and to copy its
-line when the run is published. The custom_ids are needed while files are joined with rows and
-dropped after it, but for those rows whose error line has to be written by us.
+The results of a shard may be gigabytes, so only the location of each line is kept: some thirty
+bytes a row in flat arrays. That is enough to classify each row when a batch is collected, and to
+copy its line when the run is published. The custom_ids are dropped once the files are joined with
+the rows, except those of the rows for which runner writes the error line.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runner.inputs.row_set import RowSet
-from runner.outputs.classification import MALFORMED, answered, judge
-from runner.outputs.error_counts import ErrorCounts
+from runner.outputs.classification import MALFORMED, classify, plain_success
+from runner.outputs.failures import ErrorCounts
 from runner.outputs.result_files import LineStatus, Outcome, displaces, lines, overlong
 
 if TYPE_CHECKING:
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
     from runner.outputs.classification import Classification
 
 
-_STANDINGS: Final = tuple(LineStatus)
+_STATUSES: Final = tuple(LineStatus)
 
 
 class AnswerLocation(NamedTuple):
-    """The best line of one row. A tuple, since there is one for each row of a job.
+    """The location of the best line of one row. A tuple, since each row of a job has one.
 
-    `file`, `offset` and `length` say where it is; they mean nothing for an ABSENT row.
+    `file`, `offset` and `length` (in bytes) mean nothing for an ABSENT row.
     `custom_id` is kept for ABSENT and MALFORMED rows only, `code` for FAILED ones.
     """
 
     row: int
-    standing: LineStatus
+    status: LineStatus
     file: Path | None
     offset: int
     length: int
@@ -45,13 +45,13 @@ class AnswerLocation(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionResults:
-    """What one submission's files say about the requests that were in it.
+    """The rows of a submission by their result.
 
-    `succeeded`, `transient` and `permanent` are disjoint and together all rows that were asked;
-    `missing` is the part of `transient` of which no file has a line. `unknown`, `malformed` and
-    `duplicates` count lines: of custom_ids never asked, unreadable, and beyond a request's first.
-    `codes` counts failed rows by code, missing ones apart; `examples` has up to three messages
-    of each.
+    `succeeded`, `transient` and `permanent` are disjoint and together all rows of the submission;
+    `missing` is the part of `transient` that has no line in any file. `unknown`, `malformed` and
+    `duplicates` count lines: those of unknown custom_ids, unreadable ones, and those beyond the
+    first of a request. `codes` counts failed rows by code, without the missing ones; `examples`
+    has up to three messages of each code.
     """
 
     succeeded: RowSet
@@ -66,7 +66,7 @@ class SubmissionResults:
 
 
 class AnswerIndex:
-    """The best line of every row that was asked, found in one reading of the files."""
+    """The location of the best line of every row, found in one pass over the files."""
 
     def __init__(
         self,
@@ -77,8 +77,8 @@ class AnswerIndex:
     ) -> None:
         """Read `files`, given in the order in which the provider wrote them.
 
-        `ids` are the rows that were asked with their custom_ids. Raises LocalFileError when a file
-        cannot be read, and ValueError when a custom_id was asked twice or when `ids` are not those
+        `ids` are the submitted rows with their custom_ids. Raises LocalFileError when a file
+        cannot be read, and ValueError when a custom_id is there twice or when `ids` are not those
         of `rows`, in their order.
         """
         self._files: Final = tuple(files)
@@ -89,14 +89,14 @@ class AnswerIndex:
             self._rows.append(row)
         count = len(self._rows)
         if rows is None and len(positions) != count:
-            raise ValueError(f"{count - len(positions)} custom_ids were asked twice")
+            raise ValueError(f"{count - len(positions)} custom_ids are there twice")
         if rows is not None and (
             not len(positions) == count == len(rows)
             or any(row != expected for row, expected in zip(self._rows, rows, strict=True))
         ):
             raise ValueError(f"the custom_ids given are not those of the rows {rows}")
-        self._standing: Final = bytearray(count)
-        self._passing: Final = bytearray(count)
+        self._status: Final = bytearray(count)
+        self._transient: Final = bytearray(count)
         self._file: Final = array("L", bytes(array("L").itemsize * count))
         self._offset: Final = array("q", bytes(8 * count))
         self._length: Final = array("q", bytes(8 * count))
@@ -107,12 +107,12 @@ class AnswerIndex:
         self._unknown = self._malformed = self._duplicates = 0
         for number, file in enumerate(self._files):
             self._read(number, file, positions)
-        self.settled: Final = self._settle()
+        self.results: Final = self._results()
         self._messages.clear()
         self._custom_ids: Final = {
             index: custom_id
             for custom_id, index in positions.items()
-            if self._standing[index] < LineStatus.FAILED
+            if self._status[index] < LineStatus.FAILED
         }
 
     def __len__(self) -> int:
@@ -120,10 +120,10 @@ class AnswerIndex:
 
     def _read(self, number: int, file: Path, positions: Mapping[str, int]) -> None:
         for offset, length, content, whole in lines(file):
-            custom_id = answered(content) if whole else None
+            custom_id = plain_success(content) if whole else None
             if custom_id is None:
-                self._look_closely(
-                    judge(content) if whole else overlong(content),
+                self._add(
+                    classify(content) if whole else overlong(content),
                     (number, offset, length),
                     positions,
                 )
@@ -132,59 +132,59 @@ class AnswerIndex:
             if index is None:
                 self._unknown += 1
                 continue
-            held = self._standing[index]
+            held = self._status[index]
             if held:
                 self._duplicates += 1
                 if held == LineStatus.SUCCEEDED:
                     continue
                 self._messages.pop(index, None)
-            self._standing[index] = LineStatus.SUCCEEDED
+            self._status[index] = LineStatus.SUCCEEDED
             self._file[index] = number
             self._offset[index] = offset
             self._length[index] = length
             self._code[index] = 0
 
-    def _look_closely(
-        self, verdict: Classification, place: tuple[int, int, int], positions: Mapping[str, int]
+    def _add(
+        self, found: Classification, location: tuple[int, int, int], positions: Mapping[str, int]
     ) -> None:
-        """Hold a line that is no success of the documented form, if it is the best so far."""
-        unreadable = verdict.code == MALFORMED
+        """Take a line that is not a plain success, if it is the best line of its row so far."""
+        unreadable = found.code == MALFORMED
         self._malformed += unreadable
-        index = None if verdict.custom_id is None else positions.get(verdict.custom_id)
+        index = None if found.custom_id is None else positions.get(found.custom_id)
         if index is None:
             self._unknown += not unreadable
             return
-        held = _STANDINGS[self._standing[index]]
+        held = _STATUSES[self._status[index]]
         self._duplicates += held is not LineStatus.ABSENT
-        if verdict.outcome is Outcome.SUCCEEDED:
-            standing = LineStatus.SUCCEEDED
+        if found.outcome is Outcome.SUCCEEDED:
+            status = LineStatus.SUCCEEDED
         else:
-            standing = LineStatus.MALFORMED if unreadable else LineStatus.FAILED
-        if not displaces(standing, held):
+            status = LineStatus.MALFORMED if unreadable else LineStatus.FAILED
+        if not displaces(status, held):
             return
-        if verdict.code not in self._numbers:
-            self._numbers[verdict.code] = len(self._codes)
-            self._codes.append(verdict.code or "")
-        self._standing[index] = standing
-        self._passing[index] = verdict.outcome is Outcome.TRANSIENT
-        self._file[index], self._offset[index], self._length[index] = place
-        self._code[index] = self._numbers[verdict.code]
-        if standing is not LineStatus.SUCCEEDED:
-            self._messages[index] = verdict.message
+        if found.code not in self._numbers:
+            self._numbers[found.code] = len(self._codes)
+            self._codes.append(found.code or "")
+        self._status[index] = status
+        self._transient[index] = found.outcome is Outcome.TRANSIENT
+        self._file[index], self._offset[index], self._length[index] = location
+        self._code[index] = self._numbers[found.code]
+        if status is not LineStatus.SUCCEEDED:
+            self._messages[index] = found.message
         else:
             self._messages.pop(index, None)
 
-    def _settle(self) -> SubmissionResults:
-        """Say what has become of each row."""
-        rows: dict[int, list[int]] = {standing: [] for standing in LineStatus}
+    def _results(self) -> SubmissionResults:
+        """Sort the rows by the status of their best lines."""
+        rows: dict[int, list[int]] = {status: [] for status in LineStatus}
         transient: list[int] = []
         permanent: list[int] = []
-        tally = ErrorCounts()
-        for index, (row, standing) in enumerate(zip(self._rows, self._standing, strict=True)):
-            rows[standing].append(row)
-            if LineStatus.ABSENT < standing < LineStatus.SUCCEEDED:
-                (transient if self._passing[index] else permanent).append(row)
-                tally.add(self._codes[self._code[index]], self._messages.get(index))
+        errors = ErrorCounts()
+        for index, (row, status) in enumerate(zip(self._rows, self._status, strict=True)):
+            rows[status].append(row)
+            if LineStatus.ABSENT < status < LineStatus.SUCCEEDED:
+                (transient if self._transient[index] else permanent).append(row)
+                errors.add(self._codes[self._code[index]], self._messages.get(index))
         absent = RowSet.from_iterable(rows[LineStatus.ABSENT])
         return SubmissionResults(
             succeeded=RowSet.from_iterable(rows[LineStatus.SUCCEEDED]),
@@ -194,30 +194,20 @@ class AnswerIndex:
             unknown=self._unknown,
             malformed=self._malformed,
             duplicates=self._duplicates,
-            codes=tally.counts,
-            examples=tally.examples,
+            codes=errors.counts,
+            examples=errors.examples,
         )
 
     def __iter__(self) -> Iterator[AnswerLocation]:
-        """Yield the place of each row, in the order of `ids`."""
+        """Yield the location of each row, in the order of `ids`."""
         for index, row in enumerate(self._rows):
-            standing = _STANDINGS[self._standing[index]]
+            status = _STATUSES[self._status[index]]
             yield AnswerLocation(
                 row,
-                standing,
-                self._files[self._file[index]] if standing else None,
+                status,
+                self._files[self._file[index]] if status else None,
                 self._offset[index],
                 self._length[index],
                 self._codes[self._code[index]] or None,
                 self._custom_ids.get(index),
             )
-
-
-def settle(files: Sequence[Path], ids: Iterable[tuple[int, str]]) -> SubmissionResults:
-    """Join the files of one submission with what it asked.
-
-    `files` are its output and error file, those that exist, in any order: dialects put failures
-    in either. `ids` are the rows it asked with their custom_ids, each once. Raises LocalFileError
-    when a file cannot be read, and ValueError when a custom_id was asked twice.
-    """
-    return AnswerIndex(ids, files).settled

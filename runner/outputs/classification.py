@@ -1,13 +1,13 @@
-"""What one line of an output or error file says about its request.
+"""Classify one line of an output or error file: whether its request succeeded or failed.
 
-Providers agree on the envelope and on little else: failures turn up in the output file, errors
-are strings, codes are integers, bodies hold an `error` beside status 200 (fact sheet, section 3
-and failures 1, 3, 19, 21, 34). So the verdict is drawn from the line alone, never from the file
-it came in, and there is one strict rule for success with everything else a failure.
+Providers agree on the envelope and on little else: failures appear in the output file, errors
+are strings, codes are integers, bodies hold an `error` with status 200 (fact sheet, section 3
+and failures 1, 3, 19, 21, 34). So the line alone decides, never the file it is in. There is one
+strict rule for a success; everything else is a failure.
 
-Nearly every line of a healthy batch is a success of the documented form. Those are recognised
-by a typed decoder that checks the whole line but builds nothing of the body; any doubt goes to a
-slower reading that takes the line as it comes. A line never raises.
+Nearly every line of a healthy batch is a success of the documented form. A typed decoder
+recognises those: it checks the whole line but builds nothing of the body. Any other line goes to
+a slower and more lenient reader. No line raises an error.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import msgspec
 from runner.text import printable
 
 MALFORMED: Final = "malformed_line"
-"""The code of a line that cannot be read as the answer to a request."""
+"""The code of a line that cannot be read as the result of a request."""
 
 _LONGEST_MESSAGE: Final = 300
 _LONGEST_CODE: Final = 100
 _LONGEST_INTEGER: Final = 20
-"""Digits of any number that means something here."""
+"""Digits: more than any number has that is used here."""
 
 _STATUSES: Final = range(1000)
 _OK: Final = range(200, 300)
@@ -41,14 +41,14 @@ _PASSING: Final = re.compile(
     "ratelimit|toomanyrequests|throttl|overload|unavailable|timeout|timedout|internalerror"
     "|internalservererror|servererror|insufficientquota|badgateway"
 )
-"""Names of trouble that passes, among codes reduced to their letters: `Throttling.RateQuota`."""
+"""Parts of transient error codes, reduced to letters: `Throttling.RateQuota`."""
 
 _LOOKS_LIKE_A_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _CUSTOM_ID: Final = re.compile(rb'"custom_id"\s*:\s*("(?:[^"\\\x00-\x1f]|\\.){0,512}")')
 
 
 class Outcome(StrEnum):
-    """What became of a request, as far as one line tells."""
+    """The outcome of a request, as far as one line shows it."""
 
     SUCCEEDED = "succeeded"
     TRANSIENT = "transient"
@@ -57,10 +57,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classification:
-    """One line, judged.
+    """The outcome of one line.
 
-    `code` and `message` are None for a success; of a failure the code is always there. Both are
-    short and free of control characters, so that they can be shown on a terminal.
+    `code` and `message` are None for a success; a failure always has a code. Both are short and
+    free of control characters, so that a terminal can show them.
     """
 
     custom_id: str | None
@@ -70,7 +70,7 @@ class Classification:
 
 
 class _Body(msgspec.Struct):
-    """A body without an error; either name proves that it is not empty."""
+    """A body without an error; either field proves that it is not empty."""
 
     id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     object: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -94,30 +94,30 @@ _SUCCESS: Final = msgspec.json.Decoder(_Success)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Fault:
-    """What an error value says for itself, whatever its dialect."""
+class _ErrorFields:
+    """The fields of an error in any dialect."""
 
     code: str | None = None
     status: int | None = None
     message: str | None = None
 
 
-def judge(line: bytes) -> Classification:
-    """Judge one line, given without its byte order mark.
+def classify(line: bytes) -> Classification:
+    """Classify one line, given without its byte order mark.
 
     A success has no `error`, 200 ≤ `status_code` < 300, and for a body a non-empty object whose
     `error` is absent or null. Transient are 0, 408, 409, 429, 5xx, requests that were not
     executed and lines that cannot be read; every other failure is permanent. An exhausted quota
-    is transient here: it says nothing against the request.
+    is transient here: the request itself is not at fault.
     """
-    custom_id = answered(line)
+    custom_id = plain_success(line)
     if custom_id is not None:
         return Classification(custom_id=custom_id, outcome=Outcome.SUCCEEDED)
-    return _judge_slowly(line)
+    return _classify_slowly(line)
 
 
-def answered(line: bytes) -> str | None:
-    """Return the custom_id of a success of the documented form; None calls for a closer look."""
+def plain_success(line: bytes) -> str | None:
+    """Return the custom_id of a success of the documented form; None for any other line."""
     try:
         success = _SUCCESS.decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -134,9 +134,9 @@ def answered(line: bytes) -> str | None:
 
 
 def unreadable(head: bytes, reason: str) -> Classification:
-    """Return the verdict on a line of which nothing but perhaps its custom_id can be used.
+    """Classify a line of which nothing but perhaps its custom_id can be used.
 
-    Transient, since asking again can help, and since it must never pass for an answer.
+    It is transient, since submitting the request again can help, and is never a success.
     """
     return Classification(
         custom_id=_recovered_id(head),
@@ -146,7 +146,7 @@ def unreadable(head: bytes, reason: str) -> Classification:
     )
 
 
-def _judge_slowly(line: bytes) -> Classification:
+def _classify_slowly(line: bytes) -> Classification:
     try:
         value = json.loads(line.decode(), parse_int=_integer, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
@@ -156,19 +156,19 @@ def _judge_slowly(line: bytes) -> Classification:
     custom_id = value.get("custom_id")
     if not isinstance(custom_id, str):
         return unreadable(b"", "the line has no custom_id")
-    return _judge_object(custom_id, value.get("error"), value.get("response"))
+    return _classify_object(custom_id, value.get("error"), value.get("response"))
 
 
-def _judge_object(custom_id: str, error: object, response: object) -> Classification:
+def _classify_object(custom_id: str, error: object, response: object) -> Classification:
     shape = response if isinstance(response, dict) else {}
     status, body = _status(shape.get("status_code")), shape.get("body")
     body_error = body.get("error") if isinstance(body, dict) else None
-    answered = status is not None and status in _OK
+    accepted = status is not None and status in _OK
 
-    if error is None and body_error is None and (status is None or answered):
-        if answered and isinstance(body, dict) and body:
+    if error is None and body_error is None and (status is None or accepted):
+        if accepted and isinstance(body, dict) and body:
             return Classification(custom_id=custom_id, outcome=Outcome.SUCCEEDED)
-        if answered and body in (None, {}):
+        if accepted and body in (None, {}):
             return Classification(
                 custom_id=custom_id,
                 outcome=Outcome.TRANSIENT,
@@ -182,20 +182,19 @@ def _judge_object(custom_id: str, error: object, response: object) -> Classifica
                 code="no_response",
                 message="neither a response nor an error",
             )
-        return (
-            Classification(  # the provider speaks another form: asking again would cost, not help
-                custom_id=custom_id,
-                outcome=Outcome.PERMANENT,
-                code="unrecognised_response",
-                message="the response is not one of the Batch API: no status_code with a body",
-            )
+        # The provider has another format: a resubmission would cost and not help.
+        return Classification(
+            custom_id=custom_id,
+            outcome=Outcome.PERMANENT,
+            code="unrecognised_response",
+            message="the response is not one of the Batch API: no status_code with a body",
         )
 
-    outer, inner = _fault(error), _fault(body_error)
-    if status is None or answered:
+    outer, inner = _error_fields(error), _error_fields(body_error)
+    if status is None or accepted:
         status = outer.status or inner.status
     code = outer.code or inner.code
-    message = outer.message or inner.message or _said_plainly(body)
+    message = outer.message or inner.message or _message(body)
     if code is None:
         code = "unnamed_error" if status is None else f"http_{status}"
     return Classification(
@@ -204,7 +203,7 @@ def _judge_object(custom_id: str, error: object, response: object) -> Classifica
 
 
 def _failure(status: int | None, code: str) -> Outcome:
-    """Tell passing trouble from lasting: by what was not executed, then status, then code."""
+    """Classify a failure as transient or permanent: not executed, then by status, then by code."""
     if code in _NOT_EXECUTED:
         return Outcome.TRANSIENT
     if status is not None:
@@ -213,29 +212,29 @@ def _failure(status: int | None, code: str) -> Outcome:
     return Outcome.TRANSIENT if _PASSING.search(letters) else Outcome.PERMANENT
 
 
-def _fault(error: object) -> _Fault:
-    """Read an error: an object, an object in an object (vLLM), a bare string, or a riddle."""
+def _error_fields(error: object) -> _ErrorFields:
+    """Read an error: an object, an object in an object (vLLM), a string, or anything else."""
     if isinstance(error, str):
         if _LOOKS_LIKE_A_CODE.fullmatch(error):
-            return _Fault(code=error)
-        return _Fault(message=printable(error, _LONGEST_MESSAGE, mark=" ") or None)
+            return _ErrorFields(code=error)
+        return _ErrorFields(message=printable(error, _LONGEST_MESSAGE, mark=" ") or None)
     if not isinstance(error, dict):
-        return _Fault()
+        return _ErrorFields()
     nested = error.get("error")
     if isinstance(nested, str | dict) and error.keys().isdisjoint({"code", "message"}):
-        return _fault(nested)
+        return _error_fields(nested)
     # DashScope's own sample reads `error_code`; an integer code repeats an HTTP status.
     said = error.get("code"), error.get("error_code"), error.get("type")
     status = next((number for number in map(_status, said) if number in _FAILED), None)
-    return _Fault(
+    return _ErrorFields(
         code=next((code for code in map(_code, said) if code), None),
         status=status,
-        message=_said_plainly(error),
+        message=_message(error),
     )
 
 
-def _said_plainly(value: object) -> str | None:
-    """Return the first text under the names by which servers explain themselves."""
+def _message(value: object) -> str | None:
+    """Return the first text in the fields that servers use for messages."""
     if not isinstance(value, dict):
         return None
     for name in ("message", "error_message", "detail"):
@@ -269,8 +268,8 @@ def _malformed(line: bytes, problem: Exception) -> Classification:
 def _recovered_id(line: bytes) -> str | None:
     """Find the custom_id of a broken line.
 
-    Inside a string its quotes would be escaped, so prose about custom_ids does not match. A wrong
-    find is harmless: it can only mark a request as unanswered that has no better line.
+    Inside a string its quotes would be escaped, so a text about custom_ids does not match. A wrong
+    match is harmless: it can only mark a request as failed that has no better line.
     """
     found = _CUSTOM_ID.search(line)
     if found is None:
@@ -290,6 +289,3 @@ def _integer(digits: str) -> float:
 def _refuse_constant(name: str) -> NoReturn:
     """Refuse NaN and the infinities, which Python reads and JSON does not have."""
     raise ValueError(f"{name} is no JSON number")
-
-
-__all__ = ["MALFORMED", "Classification", "Outcome", "answered", "judge", "unreadable"]

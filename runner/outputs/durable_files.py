@@ -1,7 +1,7 @@
-"""The disk, with its failures in plain words.
+"""Write files durably, and turn errors of the file system into clear messages.
 
-Every way in which the file system refuses becomes a LocalFileError that names the path and says
-what people can act on, so that a full disk never looks like a bug.
+Every OSError becomes a LocalFileError with the path and the reason, so that a full disk never
+looks like a bug.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CANNOT_SYNC_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBAD
 
 
 def refusal(path: Path, problem: OSError, *, doing: str) -> LocalFileError:
-    """Return the error that says in words why `path` cannot be read or written."""
+    """Return the LocalFileError with the reason why `path` cannot be read or written."""
     number = problem.errno or 0
     reason = _WORDS.get(number) or problem.strerror or str(problem)
     return LocalFileError(f"{path} cannot be {doing}: {reason}")
@@ -57,11 +57,10 @@ def explained(path: Path, *, doing: str) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
-    """Put a file in the place of another in one step, or leave that one as it is.
+    """Replace the content of a file atomically, or create the file.
 
-    A link stays one, and what it leads to is replaced. Only a file is: a device or a pipe of that
-    name would be gone for everybody. `mode` holds whatever the mask says; without one the mask
-    decides. Raises LocalFileError.
+    A link stays, and its target is replaced. A device or a pipe is not: others would lose it.
+    `mode` is set whatever the umask is; without it the umask decides. Raises LocalFileError.
     """
     real = Path(os.path.realpath(path))
     with explained(path, doing="written"):
@@ -89,10 +88,10 @@ def sha256_of(path: Path) -> str:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the file system can do that.
+    """Sync a folder, so that the names in it survive a power cut.
 
-    Some network and user-space file systems cannot sync a folder; they order renames themselves
-    or not at all, and neither is a reason to withhold results.
+    Some network and user-space file systems cannot sync a folder. That is no error: results must
+    not depend on it.
     """
     with explained(folder, doing="written"):
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,31 +1,66 @@
-"""The requests of a finished run that have no answer, grouped by what went wrong.
-
-`errors.jsonl` can be as long as the input, and whoever asks wants to see it now. So only its first
-two megabytes are read for examples; where it is longer, the numbers are those of `run.json`.
-"""
+"""The failed requests of a run, counted by error code, with examples."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from runner.outputs.classification import judge
-from runner.outputs.error_counts import ErrorCounts
-from runner.outputs.publish import ERRORS
-from runner.outputs.recorded import Unfit, open_file, read_record
+from runner.outputs.classification import classify
+from runner.outputs.record import read_record
+from runner.outputs.run_folder import ERRORS, FileRejected, open_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
-_MOST_READ: Final = 2_000_000
+OTHER: Final = "other"
+"""The code under which the hundred-and-first and later codes are counted."""
+
+_MOST_CODES: Final = 100
 _MOST_EXAMPLES: Final = 3
+_MOST_READ: Final = 2_000_000
+"""Bytes of `errors.jsonl` that are searched for examples: it can be as long as the input."""
+
 _UNNAMED: Final = "unnamed_error"
+
+
+class ErrorCounts:
+    """The number of failures by code, with up to three different messages of each code.
+
+    Codes come from servers. A server that puts an id into each code must not fill the memory or
+    `run.json`: after a hundred different codes the others are counted together.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._examples: dict[str, list[str]] = {}
+
+    def add(self, code: str, message: str | None = None) -> str:
+        """Count one failure; return the code under which it is counted."""
+        if code not in self._counts and len(self._counts) >= _MOST_CODES:
+            code = OTHER
+        self._counts[code] = self._counts.get(code, 0) + 1
+        if message is not None:
+            examples = self._examples.setdefault(code, [])
+            if len(examples) < _MOST_EXAMPLES and message not in examples:
+                examples.append(message)
+        return code
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Failures by code, the most frequent first, equal ones in alphabetical order."""
+        return _ranked(self._counts)
+
+    @property
+    def examples(self) -> dict[str, tuple[str, ...]]:
+        """Up to three messages of each code that came with any, in the order of `counts`."""
+        return {code: tuple(self._examples[code]) for code in self.counts if code in self._examples}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One request without an answer, and what its last error says."""
+    """A failed request and the message of its last error."""
 
     custom_id: str
     message: str
@@ -33,9 +68,9 @@ class Example:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureKind:
-    """The requests that ended with one error code: how many, and the first three of them.
+    """The requests that failed with one error code: their number, and the first three of them.
 
-    There may be fewer examples, or none, where they stand far down in a long file.
+    There are fewer examples, or none, if their lines are far down in a long file.
     """
 
     code: str
@@ -44,32 +79,36 @@ class FailureKind:
 
 
 def failure_kinds(folder: Path) -> tuple[FailureKind, ...] | None:
-    """Group what a run's folder has in `errors.jsonl`, the most frequent kind first.
+    """Group the requests in `errors.jsonl` of a run's folder by code, the most frequent first.
 
-    None where there is no such file, or nothing in it that can be trusted to be whole.
+    Only the first two megabytes are read; the counts of a longer file are those of `run.json`.
+    None where there is no such file, or a long one without a usable record.
     """
     try:
         with open_file(folder, ERRORS) as file:
             data = file.read(_MOST_READ + 1)
-    except (OSError, Unfit):
+    except (OSError, FileRejected):
         return None
     whole = len(data) <= _MOST_READ
-    tally = ErrorCounts()
+    counter = ErrorCounts()
     examples: dict[str, list[Example]] = {}
     lines = data.split(b"\n")
-    for line in lines[:-1]:  # after the last line feed there is nothing, or half a line
-        verdict = judge(line)
-        shown = examples.setdefault(tally.add(verdict.code or _UNNAMED), [])
+    for line in lines[:-1]:  # the part after the last line feed is empty, or half a line
+        found = classify(line)
+        shown = examples.setdefault(counter.add(found.code or _UNNAMED), [])
         if len(shown) < _MOST_EXAMPLES:
-            shown.append(Example(custom_id=verdict.custom_id or "?", message=verdict.message or ""))
-    counts = tally.counts
+            shown.append(Example(custom_id=found.custom_id or "?", message=found.message or ""))
+    counts: Mapping[str, int] = counter.counts
     if not whole:
         try:
             counts = read_record(folder).counts.codes
-        except (OSError, Unfit):
+        except (OSError, FileRejected):
             return None
-    ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     return tuple(
         FailureKind(code=code, count=count, examples=tuple(examples.get(code, ())))
-        for code, count in ranked
+        for code, count in _ranked(counts).items()
     )
+
+
+def _ranked(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))

@@ -1,7 +1,7 @@
-"""Earlier contents of a file, as the project's git repository has them.
+"""The earlier contents of a file in the project's git repository.
 
-Only what is there is read: nothing is fetched, no filter, hook or other program of a repository's
-configuration is started.
+Only local objects are read: nothing is fetched, and no filter, hook or other program of the
+repository's configuration is started.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final, cast
 
-from runner.outputs.provenance import PATIENCE, git_command, git_environment
+from runner.outputs.provenance import GIT_TIMEOUT, git_command, git_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 _COMMITS: Final = 50
-"""How many commits that touched the file are considered, from the newest back."""
+"""The number of commits that are searched: the newest ones that changed the file."""
 
 _FOUND: Final = re.compile(rb"([0-9a-f]{40,64}) blob ([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blob:
-    """One content that a file once had; `commit` is one that has it, `size` its bytes."""
+    """An earlier content of a file; `commit` is a commit that has it, `size` counts bytes."""
 
     commit: str
     name: str
@@ -35,25 +35,25 @@ class Blob:
 
 
 def blobs(root: Path, path: str, *, commit: str | None) -> tuple[Blob, ...]:
-    """List what the file at `path`, relative to `root`, held in the last commits that touched it.
+    """List the contents of the file at `path`, relative to `root`, in the commits that changed it.
 
-    `commit` is looked at first: the file need not have been touched by it. Each content is named
-    once. Empty where there is no repository, no git, or it takes too long.
+    Newest first, each content once. `commit` comes before all others: it need not be one that
+    changed the file. Empty where there is no repository, no git, or git takes too long.
     """
     if "\n" in path:
         return ()
-    touched = _ask(
+    changed = _run(
         root,
         ("--literal-pathspecs", "rev-list", f"--max-count={_COMMITS}", "HEAD", "--", path),
     )
-    commits = [*([commit.encode()] if commit else []), *(touched or b"").split()]
-    place = path.encode(errors="surrogateescape")
-    asked = b"".join(name + b":./" + place + b"\n" for name in commits)
-    told = _ask(
-        root, ("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)"), asked
+    commits = [*([commit.encode()] if commit else []), *(changed or b"").split()]
+    encoded = path.encode(errors="surrogateescape")
+    names = b"".join(name + b":./" + encoded + b"\n" for name in commits)
+    listed = _run(
+        root, ("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)"), names
     )
     found: dict[str, Blob] = {}
-    for name, line in zip(commits, (told or b"").splitlines(), strict=False):
+    for name, line in zip(commits, (listed or b"").splitlines(), strict=False):
         if match := _FOUND.fullmatch(line):
             blob = Blob(commit=name.decode(), name=match[1].decode(), size=int(match[2]))
             found.setdefault(blob.name, blob)
@@ -62,7 +62,7 @@ def blobs(root: Path, path: str, *, commit: str | None) -> tuple[Blob, ...]:
 
 @contextlib.contextmanager
 def content(root: Path, blob: Blob) -> Iterator[IO[bytes]]:
-    """Give the bytes of a blob as a stream. Raises OSError where git cannot be started."""
+    """Open the content of a blob for reading. Raises OSError where git cannot be started."""
     with subprocess.Popen(  # noqa: S603
         git_command(root, "cat-file", "blob", blob.name),
         env=git_environment(),
@@ -73,20 +73,20 @@ def content(root: Path, blob: Blob) -> Iterator[IO[bytes]]:
         try:
             yield cast("IO[bytes]", process.stdout)
         finally:
-            # Whoever has read enough leaves git with a pipe that nobody empties.
+            # A caller that has read enough leaves git blocked on a full pipe.
             process.kill()
 
 
-def _ask(root: Path, arguments: Sequence[str], given: bytes = b"") -> bytes | None:
-    """Run git and return what it printed; None if it failed, is not there or took too long."""
+def _run(root: Path, arguments: Sequence[str], stdin: bytes = b"") -> bytes | None:
+    """Run git and return its output; None if it failed, is not installed or took too long."""
     try:
         done = subprocess.run(  # noqa: S603
             git_command(root, *arguments),
             env=git_environment(),
-            input=given,
+            input=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=PATIENCE,
+            timeout=GIT_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

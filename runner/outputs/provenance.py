@@ -1,4 +1,4 @@
-"""What made a result: versions of the tool, of Python and its libraries, and the git commit."""
+"""The provenance of a run: versions of runner, Python and libraries, and the state of git."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Final
 from runner import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
+
+    from runner.outputs.record import ToolVersions
 
 
 _DEPENDENCIES: Final = ("httpx", "msgspec", "pydantic", "pyyaml", "sqlite-utils", "tenacity")
-PATIENCE: Final = 10.0
+GIT_TIMEOUT: Final = 10.0
 """Seconds for each git command; a working tree on a network disk can take forever."""
 
-_HARMLESS: Final = {
-    "GIT_OPTIONAL_LOCKS": "0",  # no index refresh: looking changes no file
+_READ_ONLY: Final = {
+    "GIT_OPTIONAL_LOCKS": "0",  # no index refresh: reading changes no file
     "GIT_NO_LAZY_FETCH": "1",  # a partial clone is not completed over the network
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
@@ -45,10 +46,9 @@ _NO_PROGRAMS: Final = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GitState:
-    """Where a repository stood.
+    """The state of a git repository, as `run.json` has it (`RecordedGit`).
 
-    `branch` is None on a detached head. `dirty` says, as `git describe --dirty` does, whether
-    tracked files differ from the commit; None if that could not be told in time.
+    `branch` is None on a detached head, `dirty` if git took too long.
     """
 
     commit: str
@@ -56,26 +56,18 @@ class GitState:
     dirty: bool | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolVersions:
-    """The versions of what ran; a library that is not installed is left out."""
-
-    runner: str
-    python: str
-    platform: str
-    dependencies: Mapping[str, str]
-
-
 def tool_versions() -> ToolVersions:
-    """Return the versions of runner, Python, the platform and the libraries used."""
+    """Return the versions of runner, Python, the platform and the installed libraries."""
     import platform
     from importlib import metadata
+
+    from runner.outputs.record import ToolVersions
 
     dependencies: dict[str, str] = {}
     for name in _DEPENDENCIES:
         try:
             dependencies[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # vendored or trimmed: nothing to say of it
+        except metadata.PackageNotFoundError:  # vendored or left out of an installation
             continue
     return ToolVersions(
         runner=__version__,
@@ -88,9 +80,9 @@ def tool_versions() -> ToolVersions:
 def git_state(root: Path) -> GitState | None:
     """Return the state of the repository that holds `root`.
 
-    None where there is no repository, no commit, or no git. Changes nothing and starts none of
-    the programs that a repository's configuration may name for hooks and file monitors. The
-    environment variables by which git's hooks name another repository are not obeyed.
+    None where there is no repository, no commit, or no git. Changes nothing and starts no hook or
+    file monitor of the repository's configuration. Ignores the environment variables by which
+    git's hooks name another repository.
     """
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if not commit:
@@ -111,10 +103,10 @@ def git_json(root: Path) -> str | None:
 
 
 def uncommitted(root: Path, folder: Path) -> tuple[str, ...] | None:
-    """Return the files below a folder that git does not have as they are, ignored ones left out.
+    """Return the files below a folder with uncommitted changes, without the ignored files.
 
-    Paths are as git shows them, from the repository's root. None where that cannot be told: no
-    repository, no git, or it took too long.
+    Paths are relative to the repository's root. None without a repository or git, or if git took
+    too long.
     """
     listing = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--", str(folder))
     if listing is None:
@@ -124,7 +116,7 @@ def uncommitted(root: Path, folder: Path) -> tuple[str, ...] | None:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """Run git and return what it printed; None if it failed, is not there or took too long."""
+    """Run git and return its output; None if it failed, is not installed or took too long."""
     try:
         done = subprocess.run(  # noqa: S603
             git_command(root, *arguments),
@@ -132,7 +124,7 @@ def _git(root: Path, *arguments: str) -> str | None:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=PATIENCE,
+            timeout=GIT_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -141,11 +133,11 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def git_command(root: Path, *arguments: str) -> list[str]:
-    """Return the command line that asks git about the repository that holds `root`."""
+    """Return the command line for git in the repository that holds `root`."""
     return ["git", *_NO_PROGRAMS, "-C", str(root), *arguments]
 
 
 def git_environment() -> dict[str, str]:
-    """Return an environment in which git changes nothing and asks nobody."""
+    """Return an environment in which git changes nothing and does not prompt."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    return environment | _HARMLESS
+    return environment | _READ_ONLY

@@ -1,12 +1,12 @@
-"""The final files of a run: every request in exactly one of two, in input order.
+"""Publish the final files of a run: every request is in exactly one of two files, in input order.
 
-`output.jsonl` is the promise: where it is, `errors.jsonl` and `run.json` of the same run are, whole
+The promise: where `output.jsonl` exists, `errors.jsonl` and `run.json` of the same run exist, whole
 and on the disk. So everything is written under temporary names first, `output.jsonl` gets its
-name last, and an older one is taken away before any of its companions changes. A crash at any
-point leaves either the promise kept or no `output.jsonl`, and doing it all again ends the same.
+name last, and an older one is removed before the other two files change. A crash at any point
+leaves either the promise kept or no `output.jsonl`, and publishing again has the same result.
 
-Memory is bounded by the shards whose rows are due at the same time, which is one, or one for
-each model where models alternate.
+Memory is bounded by the shards that are read at the same time: one, or one for each model where
+the rows of several models alternate.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING, Final
 from runner.errors import LocalFileError
 from runner.outputs.answer_index import AnswerIndex
 from runner.outputs.durable_files import explained, sync_folder
-from runner.outputs.error_counts import ErrorCounts
+from runner.outputs.failures import ErrorCounts
 from runner.outputs.result_files import LineStatus
-from runner.outputs.writer import FileDigest, LineWriter, SourceFiles
+from runner.outputs.run_folder import ERRORS, OUTPUT, RECORD
+from runner.outputs.writer import LineWriter, SourceFiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,22 +33,8 @@ if TYPE_CHECKING:
 
     from runner.inputs.row_set import RowSet
     from runner.outputs.answer_index import AnswerLocation
+    from runner.outputs.record import FileDigest
 
-__all__ = [
-    "AttemptFiles",
-    "FileDigest",
-    "MissingAnswer",
-    "Publication",
-    "Published",
-    "ShardAnswers",
-    "never_answered",
-    "point_latest",
-    "prepare",
-]
-
-OUTPUT: Final = "output.jsonl"
-ERRORS: Final = "errors.jsonl"
-RECORD: Final = "run.json"
 LATEST: Final = "latest"
 _TEMPORARY: Final = ".partial"
 
@@ -61,34 +48,37 @@ class AttemptFiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MissingAnswer:
-    """Why a row has no line at all, as its error line will say: a `runner_…` code, a sentence."""
+class MissingResult:
+    """Why a row has no line of the provider: a code that begins with `runner_`, and a sentence.
+
+    Both go into the error line that is written for the row.
+    """
 
     code: str
     message: str
 
 
-def never_answered(row: int) -> MissingAnswer:  # noqa: ARG001
-    """Give the reason that holds where nothing better is known."""
-    return MissingAnswer(
+def missing_result(row: int) -> MissingResult:  # noqa: ARG001
+    """Return the reason for a row of which only the missing line is known."""
+    return MissingResult(
         code="runner_missing", message="the batch ended without a line for this request"
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardAnswers:
-    """The rows of a shard and everything the provider wrote about them.
+    """The rows of a shard and the result files of its attempts.
 
-    `ids` gives (row, custom_id) of all the rows in row order, anew at each call. `unanswered` is
-    asked only for rows of which no file has a line. `places` is what reading the files has shown
-    already, where somebody has just done it.
+    `ids` returns (row, custom_id) of all rows in row order; each call begins again. `unanswered`
+    is called for the rows without a line in any file. `index` is the index of these files, where
+    it has been built already.
     """
 
     rows: RowSet
     ids: Callable[[], Iterable[tuple[int, str]]]
     answers: tuple[AttemptFiles, ...]
-    unanswered: Callable[[int], MissingAnswer] = never_answered
-    places: AnswerIndex | None = None
+    unanswered: Callable[[int], MissingResult] = missing_result
+    index: AnswerIndex | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,16 +94,16 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """Final files that are written and only lack their names."""
+    """Final files that are written under temporary names."""
 
     folder: Path
     published: Published
 
     def commit(self, record: bytes) -> None:
-        """Give the files their final names, `record` being the content of `run.json`.
+        """Write `record` as `run.json` and give all files their final names.
 
-        Replaces an earlier publication in the same folder. Raises LocalFileError; until the
-        record is safely written the final files are as they were.
+        Replaces an earlier publication in the same folder. Raises LocalFileError. The earlier
+        files do not change until the record is safely written.
         """
         temporary = {name: _temporary(self.folder, name) for name in (ERRORS, RECORD, OUTPUT)}
         path = temporary[RECORD]
@@ -146,11 +136,11 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
     """Write the final files of a run into its folder, under temporary names.
 
     `output.jsonl` gets one line for each row with a success, the provider's own bytes;
-    `errors.jsonl` one for each other row: its last readable error line, or one of ours where
-    there is none. Both are in row order. Left-overs of an interrupted publication are removed.
+    `errors.jsonl` one for each other row: its last readable error line, or else one that runner
+    writes. Both are in row order. The files of an interrupted publication are removed.
 
-    Raises LocalFileError, leaving no temporary file behind where that is possible, and ValueError
-    when shards share rows or `ids` are not those of `rows`.
+    Raises LocalFileError, after removing its temporary files where that is possible, and
+    ValueError when shards share rows or `ids` are not those of `rows`.
     """
     with explained(folder, doing="written"):
         folder.mkdir(parents=True, exist_ok=True)
@@ -160,8 +150,8 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
         with SourceFiles() as sources:
             copies.append(output := LineWriter(_temporary(folder, OUTPUT), sources))
             copies.append(errors := LineWriter(_temporary(folder, ERRORS), sources))
-            tally = _write(output, errors, _merged(shards))
-            written, failures = output.finish(OUTPUT), errors.finish(ERRORS)
+            errors_by_code = _write(output, errors, _merged(shards))
+            written, failures = output.finish(), errors.finish()
     except BaseException:
         for copy in copies:
             copy.abandon()
@@ -171,7 +161,7 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
         published=Published(
             succeeded=written.lines,
             failed=failures.lines,
-            codes=tally.counts,
+            codes=errors_by_code.counts,
             output=written,
             errors=failures,
         ),
@@ -179,32 +169,34 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
 
 
 def _write(
-    output: LineWriter, errors: LineWriter, places: Iterable[tuple[ShardAnswers, AnswerLocation]]
+    output: LineWriter, errors: LineWriter, locations: Iterable[tuple[ShardAnswers, AnswerLocation]]
 ) -> ErrorCounts:
-    tally = ErrorCounts()
-    for shard, place in places:
-        if place.file is not None and place.standing is LineStatus.SUCCEEDED:
-            output.copy(place.file, place.offset, place.length)
-        elif place.file is not None and place.standing is LineStatus.FAILED:
-            errors.copy(place.file, place.offset, place.length)
-            tally.add(place.code or "unnamed_error")
+    errors_by_code = ErrorCounts()
+    for shard, location in locations:
+        if location.file is not None and location.status is LineStatus.SUCCEEDED:
+            output.copy(location.file, location.offset, location.length)
+        elif location.file is not None and location.status is LineStatus.FAILED:
+            errors.copy(location.file, location.offset, location.length)
+            errors_by_code.add(location.code or "unnamed_error")
         else:
-            reason = shard.unanswered(place.row) if place.file is None else _malformed(place)
-            errors.append(_error_line(place.custom_id, reason))
-            tally.add(reason.code)
-    return tally
+            reason = (
+                shard.unanswered(location.row) if location.file is None else _malformed(location)
+            )
+            errors.append(_error_line(location.custom_id, reason))
+            errors_by_code.add(reason.code)
+    return errors_by_code
 
 
-def _malformed(place: AnswerLocation) -> MissingAnswer:
-    """Explain a row whose only lines cannot be read: they stay in `raw/` and out of our files."""
-    name = place.file.name if place.file is not None else "a file"
-    return MissingAnswer(
+def _malformed(location: AnswerLocation) -> MissingResult:
+    """Return the reason for a row that has only unreadable lines, which stay in `raw/`."""
+    name = location.file.name if location.file is not None else "a file"
+    return MissingResult(
         code="runner_malformed_line",
-        message=f"the line for this request in {name}, at byte {place.offset}, cannot be read",
+        message=f"the line for this request in {name}, at byte {location.offset}, cannot be read",
     )
 
 
-def _error_line(custom_id: str | None, reason: MissingAnswer) -> bytes:
+def _error_line(custom_id: str | None, reason: MissingResult) -> bytes:
     line = {
         "id": None,
         "custom_id": custom_id,
@@ -215,7 +207,7 @@ def _error_line(custom_id: str | None, reason: MissingAnswer) -> bytes:
 
 
 def _merged(shards: Sequence[ShardAnswers]) -> Iterator[tuple[ShardAnswers, AnswerLocation]]:
-    """Yield the places of all shards in row order, reading a shard when its first row is due."""
+    """Yield the locations of all shards in row order; a shard is read at its first row."""
     due = [(shard.rows.first, number) for number, shard in enumerate(shards) if shard.rows]
     heapq.heapify(due)
     active: dict[int, Iterator[AnswerLocation]] = {}
@@ -224,38 +216,38 @@ def _merged(shards: Sequence[ShardAnswers]) -> Iterator[tuple[ShardAnswers, Answ
     while due:
         _, number = heapq.heappop(due)
         if number not in active:
-            active[number] = iter(_places(shards[number]))
+            active[number] = iter(_index(shards[number]))
             held[number] = next(active[number])
-        place: AnswerLocation | None = held.pop(number)
+        location: AnswerLocation | None = held.pop(number)
         until = due[0][0] if due else None
-        while place is not None and (until is None or place.row < until):
-            if place.row <= last:
-                raise ValueError(f"row {place.row} is in two shards")
-            last = place.row
-            yield shards[number], place
-            place = next(active[number], None)
-        if place is None:
+        while location is not None and (until is None or location.row < until):
+            if location.row <= last:
+                raise ValueError(f"row {location.row} is in two shards")
+            last = location.row
+            yield shards[number], location
+            location = next(active[number], None)
+        if location is None:
             del active[number]
-        elif place.row == until:
-            raise ValueError(f"row {place.row} is in two shards")
+        elif location.row == until:
+            raise ValueError(f"row {location.row} is in two shards")
         else:
-            held[number] = place
-            heapq.heappush(due, (place.row, number))
+            held[number] = location
+            heapq.heappush(due, (location.row, number))
 
 
-def _places(shard: ShardAnswers) -> AnswerIndex:
-    if shard.places is not None:
-        return shard.places
+def _index(shard: ShardAnswers) -> AnswerIndex:
+    if shard.index is not None:
+        return shard.index
     attempts = sorted(shard.answers, key=attrgetter("attempt"))
     files = [file for each in attempts for file in each.files]
     return AnswerIndex(shard.ids(), files, rows=shard.rows)
 
 
 def _temporary(folder: Path, name: str) -> Path:
-    """Name a temporary file.
+    """Return the path of a temporary file, with the process id in its name.
 
-    The process id keeps two processes, which only two ledgers on one folder can bring about, from
-    writing into one file: the one overtaken finds its files gone.
+    Two processes can publish into one folder only if there are two ledgers. They then write
+    different files, and the slower one finds that its files are gone.
     """
     return folder / f".{name}.{os.getpid()}{_TEMPORARY}"
 
@@ -273,10 +265,10 @@ def _rename(old: Path, new: Path) -> None:
 
 
 def point_latest(job_folder: Path, revision: str) -> bool:
-    """Make the link `latest` of a job lead to a revision's folder, replacing it atomically.
+    """Point the link `latest` of a job to a revision's folder, atomically.
 
-    The link is relative, so that the outputs can be moved. Returns whether anything changed.
-    Raises LocalFileError, also where `latest` is something other than a link: it is not ours.
+    The link is relative, so that the outputs can be moved. Returns whether it changed. Raises
+    LocalFileError, also where `latest` is no link: then runner has not created it.
     """
     link = job_folder / LATEST
     with explained(link, doing="replaced"):
@@ -285,8 +277,8 @@ def point_latest(job_folder: Path, revision: str) -> bool:
                 return False
         elif link.exists():
             raise LocalFileError(
-                f"{link} is not a link but a file or folder of someone else's: move it away, and "
-                f"the next pass makes it the link to the latest results"
+                f"{link} is not a link but a file or folder that runner did not create: move it "
+                f"away, and the next pass makes it the link to the latest results"
             )
         job_folder.mkdir(parents=True, exist_ok=True)
         _remove_temporary(job_folder, LATEST)

@@ -1,234 +1,494 @@
-"""`run.json`: what was done, for whoever reads it in five years.
+"""`run.json`: the record of a run that has ended, written and read with the same classes.
 
-The reader has neither the ledger nor this program, perhaps not even the provider. So the record
-says everything once, in plain words: the spec as it was written, digests of every file on the
-way, each batch as the provider showed it last, and what made it. `format_version` changes when a
-field changes its meaning; fields may be added without it. It never holds a secret: nothing that
-goes into it has one.
+A reader in five years has neither the ledger nor this program, perhaps not even the provider. So
+the record says everything once: the spec as it was written, a digest of every file, each batch
+as the provider showed it last, and the versions that made it. It never holds a secret, since
+nothing that goes into it has one.
+
+`format_version` changes when a field changes its meaning. Fields may be added without it: a new
+field needs a default, so that older records can be read.
+
+docs/schemas.py makes `record.json` from these classes. Patterns and bounds are in the schema only,
+and are not checked when a record is read: a wrong value must not make a record unreadable.
 """
-
-from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
-from runner.outputs.provenance import GitState, ToolVersions, git_state, tool_versions
+import msgspec
+from msgspec import Meta
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from runner.outputs.writer import FileDigest
-
-__all__ = [
-    "Counts",
-    "GitState",
-    "InputRecord",
-    "ProviderRecord",
-    "RequestParameters",
-    "ResultFile",
-    "RunRecord",
-    "ShardEntry",
-    "SpecRecord",
-    "SubmissionRecord",
-    "ToolVersions",
-    "encode",
-    "git_state",
-    "sum_usage",
-    "tool_versions",
-]
+from runner.outputs.json_values import (
+    DIGEST,
+    BatchObject,
+    Moment,
+    Natural,
+    Positive,
+    Rows,
+    Sha256,
+)
+from runner.outputs.run_folder import RECORD, FileRejected, open_file
 
 FORMAT_VERSION: Final = 1
+LARGEST_RECORD: Final = 512 * 1024 * 1024
+"""Bytes. A record of twenty thousand shards has some fifty million."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpecRecord:
-    """The YAML document the job was read from: its place, digest and text."""
+class RecordedSpec:
+    """The YAML document that the job was read from."""
 
-    path: str
-    line: int
-    sha256: str
-    document: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderRecord:
-    """Who answered; `base_url` is None for the embedded provider."""
-
-    name: str
-    base_url: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestParameters:
-    """What was asked for beside the requests themselves."""
-
-    endpoint: str
-    completion_window: str
-    metadata: Mapping[str, str]
-    provider: ProviderRecord
-    replicate: int
-    attempts: int
+    path: Annotated[
+        str,
+        Meta(
+            description="Its file, relative to the project's root.",
+            examples=["specs/sentiment.yaml"],
+        ),
+    ]
+    line: Annotated[Natural, Meta(description="The line at which it begins, from 1.", examples=[1])]
+    sha256: Annotated[Sha256, Meta(description="The SHA-256 of its text.")]
+    document: Annotated[
+        str,
+        Meta(
+            description="Its text, comments included.",
+            examples=["endpoint: /v1/chat/completions\ninput: data/reviews.jsonl\n"],
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InputRecord:
-    """The whole input: its digest covers all request lines in order."""
+class RecordedProvider:
+    """The provider that the requests were sent to."""
 
-    path: str
-    requests: int
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultFile:
-    """A downloaded file; `kind` is `output` or `error`, `path` relative to the run's folder."""
-
-    kind: str
-    file_id: str
-    path: str
-    bytes: int
-    sha256: str
+    name: Annotated[
+        str,
+        Meta(description="The provider's name in the project.", examples=["openai", "local"]),
+    ]
+    base_url: Annotated[
+        str | None,
+        Meta(
+            description="Its address; null for the built-in provider local, which has none.",
+            examples=["https://api.openai.com/v1", None],
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SubmissionRecord:
-    """One batch: the rows it asked, the uploaded file, the provider's object, what came back.
+class RecordedParameters:
+    """The parameters of the batches, apart from the requests."""
 
-    `rows` are 0-based ranges such as `0-4,7`; `transient` and `permanent` are those of them that
-    ended without a success. `counted` is false where a limit turned the batch away unread.
-    `batch` is the object as last received, or None where none was created.
-    """
-
-    key: str
-    attempt: int
-    state: str
-    counted: bool
-    rows: str
-    transient: str
-    permanent: str
-    problem: str | None
-    requests: int
-    bytes: int
-    sha256: str
-    input_file_id: str | None
-    submitted_at: str | None
-    batch: Mapping[str, Any] | None
-    results: tuple[ResultFile, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardEntry:
-    """A slice of the input and its submissions in order; `number` counts from 1.
-
-    `offset` and `ids_offset` are the bytes at which its first request begins in the input, and
-    its first custom_id in the list of them; `whole` says that the input is this shard as it is.
-    """
-
-    number: int
-    model: str | None
-    rows: str
-    requests: int
-    bytes: int
-    sha256: str
-    offset: int
-    ids_offset: int
-    whole: bool
-    submissions: tuple[SubmissionRecord, ...]
+    endpoint: Annotated[
+        str, Meta(description="The path of the API.", examples=["/v1/chat/completions"])
+    ]
+    completion_window: Annotated[
+        str, Meta(description="The time in which the provider had to finish.", examples=["24h"])
+    ]
+    metadata: Annotated[
+        Mapping[str, str],
+        Meta(
+            description="The metadata of the spec, which each batch carries.",
+            examples=[{"project": "acl"}],
+        ),
+    ]
+    provider: RecordedProvider
+    replicate: Annotated[
+        Positive, Meta(description="Which sample of the same requests this is.", examples=[1])
+    ]
+    attempts: Annotated[
+        Positive,
+        Meta(
+            description="The number of submissions after which a request counts as failed.",
+            examples=[3],
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Requests by their end; `codes` counts the failed ones by error code."""
+class RecordedInput:
+    """The whole input."""
 
-    total: int
-    succeeded: int
-    failed: int
-    codes: Mapping[str, int]
+    path: Annotated[
+        str, Meta(description="Its file, as the spec names it.", examples=["data/reviews.jsonl"])
+    ]
+    requests: Annotated[Natural, Meta(description="The number of requests in it.", examples=[2])]
+    bytes: Annotated[
+        Natural, Meta(description="The size of the requests in bytes.", examples=[367])
+    ]
+    sha256: Annotated[
+        Sha256,
+        Meta(description="The SHA-256 of all request lines in order, each with one line feed."),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedResult:
+    """A file that was downloaded."""
+
+    kind: Annotated[
+        str,
+        Meta(
+            description="Whether it is the batch's output file or its error file.",
+            examples=["output"],
+            extra_json_schema={"enum": ["output", "error"]},
+        ),
+    ]
+    file_id: Annotated[
+        str, Meta(description="The provider's id of the file.", examples=["file-abc123"])
+    ]
+    path: Annotated[
+        str,
+        Meta(
+            description="Its path, relative to the folder of this record.",
+            examples=["raw/0001-1.output.jsonl"],
+        ),
+    ]
+    bytes: Annotated[Natural, Meta(description="Its size in bytes.", examples=[1880])]
+    sha256: Annotated[Sha256, Meta(description="The SHA-256 of its content.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedSubmission:
+    """One batch, or the attempt to create one."""
+
+    key: Annotated[
+        str,
+        Meta(
+            description="The submission key, as in the ledger and in the batch's metadata: "
+            "job/revision/shard/attempt.",
+            examples=["sentiment/9f86d081884c/0001/1"],
+        ),
+    ]
+    attempt: Annotated[
+        Natural,
+        Meta(description="1 for the first submission of these rows, then 2, …", examples=[1]),
+    ]
+    state: Annotated[
+        str,
+        Meta(
+            description="The state in which the submission ended.",
+            examples=["collected", "failed", "lost", "abandoned"],
+        ),
+    ]
+    counted: Annotated[
+        bool,
+        Meta(
+            description="False where a limit of the provider rejected the batch unread, which "
+            "uses up no attempt.",
+            examples=[True],
+        ),
+    ]
+    rows: Annotated[
+        Rows, Meta(description="The rows in it: numbers from 0, as ranges.", examples=["0-4,7"])
+    ]
+    transient: Annotated[
+        Rows,
+        Meta(
+            description="Those of its rows that failed and could be submitted again.",
+            examples=["", "7"],
+        ),
+    ]
+    permanent: Annotated[
+        Rows,
+        Meta(description="Those of its rows that failed and would fail again.", examples=["", "3"]),
+    ]
+    problem: Annotated[
+        str | None,
+        Meta(
+            description="What went wrong with the batch as a whole; null if nothing did.",
+            examples=[None, "the batch expired"],
+        ),
+    ]
+    requests: Annotated[Natural, Meta(description="The number of requests in it.", examples=[6])]
+    bytes: Annotated[
+        Natural, Meta(description="The size of the uploaded file in bytes.", examples=[1010])
+    ]
+    sha256: Annotated[Sha256, Meta(description="The SHA-256 of the uploaded file.")]
+    input_file_id: Annotated[
+        str | None,
+        Meta(
+            description="The provider's id of the uploaded file; null if none was uploaded.",
+            examples=["file-abc122", None],
+        ),
+    ]
+    submitted_at: Annotated[
+        Moment | None,
+        Meta(description="The time from which the batch was known to exist; null if it never was."),
+    ]
+    batch: Annotated[
+        BatchObject | None,
+        Meta(
+            description="The Batch object as the provider showed it last, all its fields; null "
+            "if no batch was created.",
+            examples=[{"id": "batch_abc123", "object": "batch", "status": "completed"}, None],
+        ),
+    ]
+    results: Annotated[
+        tuple[RecordedResult, ...],
+        Meta(description="The files that were downloaded, in the folder of this record."),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedShard:
+    """A slice of the input and its submissions."""
+
+    number: Annotated[Natural, Meta(description="Its number, from 1.", examples=[1])]
+    model: Annotated[
+        str | None,
+        Meta(
+            description="The model that all its requests name; null if they name none.",
+            examples=["gpt-4o-mini", None],
+        ),
+    ]
+    rows: Annotated[
+        Rows, Meta(description="Its rows: numbers from 0, as ranges.", examples=["0-1"])
+    ]
+    requests: Annotated[Natural, Meta(description="The number of requests in it.", examples=[2])]
+    bytes: Annotated[
+        Natural, Meta(description="The size of its requests in bytes.", examples=[367])
+    ]
+    sha256: Annotated[
+        Sha256, Meta(description="The SHA-256 of its requests, each with one line feed.")
+    ]
+    offset: Annotated[
+        Natural,
+        Meta(description="The byte of the input at which its first request begins.", examples=[0]),
+    ]
+    ids_offset: Annotated[
+        Natural,
+        Meta(
+            description="The byte in the list of custom_ids at which its first one begins.",
+            examples=[0],
+        ),
+    ]
+    whole: Annotated[
+        bool,
+        Meta(
+            description="Whether the shard is the whole file of the input, unchanged.",
+            examples=[True],
+        ),
+    ]
+    submissions: Annotated[
+        tuple[RecordedSubmission, ...],
+        Meta(description="The submissions of the shard, in order of the attempts."),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedCounts:
+    """The number of requests by their final state."""
+
+    total: Annotated[Natural, Meta(description="All requests.", examples=[2])]
+    succeeded: Annotated[
+        Natural, Meta(description="Requests with a successful response.", examples=[2])
+    ]
+    failed: Annotated[Natural, Meta(description="Requests without one.", examples=[0])]
+    codes: Annotated[
+        Mapping[str, Positive],
+        Meta(
+            description="The failed requests by error code.",
+            examples=[{"rate_limit_exceeded": 3}],
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileDigest:
+    """A final file."""
+
+    bytes: Annotated[Natural, Meta(description="Its size in bytes.", examples=[1880])]
+    sha256: Annotated[Sha256, Meta(description="The SHA-256 of its content.")]
+    lines: Annotated[Natural, Meta(description="The number of its lines.", examples=[2])]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolVersions:
+    """The versions of runner and of what it runs on."""
+
+    runner: Annotated[str, Meta(description="The version of runner.", examples=["1.2.3"])]
+    python: Annotated[str, Meta(description="The version of Python.", examples=["3.12.4"])]
+    platform: Annotated[
+        str, Meta(description="The operating system.", examples=["Linux-6.1-x86_64"])
+    ]
+    dependencies: Annotated[
+        Mapping[str, str],
+        Meta(
+            description="The versions of the libraries that were installed.",
+            examples=[{"httpx": "0.28.1"}],
+        ),
+    ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedGit:
+    """The state of the project's git repository."""
+
+    commit: Annotated[
+        str,
+        Meta(
+            description="The hash of the commit.",
+            examples=["d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5d0c5"],
+        ),
+    ]
+    branch: Annotated[
+        str | None,
+        Meta(description="The branch; null on a detached head.", examples=["main", None]),
+    ]
+    dirty: Annotated[
+        bool | None,
+        Meta(
+            description="Whether tracked files differ from the commit, as `git describe --dirty` "
+            "has it; null if git took too long.",
+            examples=[False, None],
+        ),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """A run that has ended; `superseded` if it ended early because no spec asked for it any more.
+    """The run.json in the output folder of a run that has ended."""
 
-    `started_at` and `finished_at` are ISO 8601 in UTC. `usage` sums what the batches reported and
-    is None where none did. `outputs` are the final files.
-    """
-
-    format_version: int = FORMAT_VERSION
-    job: str
-    revision: str
-    state: str
-    reason: str | None
-    superseded: bool
-    spec: SpecRecord
-    request: RequestParameters
-    input: InputRecord
-    shards: tuple[ShardEntry, ...]
-    counts: Counts
-    usage: Mapping[str, Any] | None
-    outputs: tuple[FileDigest, ...]
+    format_version: Annotated[
+        Positive,
+        Meta(
+            description="Changes when a field changes its meaning; fields may be added without it.",
+            examples=[1],
+        ),
+    ]
+    job: Annotated[str, Meta(description="The job's name.", examples=["sentiment"])]
+    revision: Annotated[
+        Sha256,
+        Meta(
+            description="The identity of the results: endpoint, provider, requests and replicate."
+        ),
+    ]
+    state: Annotated[
+        str,
+        Meta(
+            description="How the run ended.",
+            examples=["succeeded", "partial"],
+            extra_json_schema={"enum": ["succeeded", "partial", "failed", "cancelled"]},
+        ),
+    ]
+    reason: Annotated[
+        str | None,
+        Meta(
+            description="Why it ended in this state, where there is more to say; else null.",
+            examples=[None, "cancelled on request"],
+        ),
+    ]
+    superseded: Annotated[
+        bool,
+        Meta(
+            description="True if the run ended early because no spec described it any more.",
+            examples=[False],
+        ),
+    ]
+    spec: RecordedSpec
+    request: RecordedParameters
+    input: RecordedInput
+    shards: Annotated[
+        tuple[RecordedShard, ...],
+        Meta(description="The slices of the input that became batches."),
+    ]
+    counts: RecordedCounts
+    usage: Annotated[
+        Mapping[str, Any] | None,
+        Meta(
+            description="The sum of the usage that the batches reported; null where none did.",
+            examples=[{"input_tokens": 120, "output_tokens": 48, "total_tokens": 168}, None],
+        ),
+    ]
+    outputs: Annotated[
+        Mapping[str, FileDigest],
+        Meta(
+            description="The final files in the folder of this record, by name.",
+            examples=[{"output.jsonl": {"bytes": 1880, "sha256": DIGEST, "lines": 2}}],
+        ),
+    ]
     made_by: ToolVersions
-    git: GitState | None
-    started_at: str
-    finished_at: str
+    git: Annotated[
+        RecordedGit | None,
+        Meta(
+            description="The git commit that was checked out when the run began; null outside a "
+            "repository."
+        ),
+    ]
+    started_at: Annotated[Moment, Meta(description="When the run began, in UTC.")]
+    finished_at: Annotated[Moment, Meta(description="When the run ended, in UTC.")]
+
+    @property
+    def submissions(self) -> tuple[RecordedSubmission, ...]:
+        """Every submission, in order of shard and attempt."""
+        return tuple(each for shard in self.shards for each in shard.submissions)
+
+    @property
+    def results(self) -> tuple[RecordedResult, ...]:
+        """Every downloaded file, in order of shard and attempt."""
+        return tuple(result for each in self.submissions for result in each.results)
 
 
 def encode(record: RunRecord) -> bytes:
-    """Return the content of `run.json`: UTF-8, two spaces deep, fields in the order above.
+    """Return the content of `run.json`: UTF-8, indented by two spaces, fields in their order.
 
     The same record gives the same bytes. What a provider sent keeps its own order and values,
-    but for infinities and NaN, which JSON does not have: those become strings.
+    except infinities and NaN: JSON does not have them, so they become strings.
     """
-    document = _plain(record)
-    document["outputs"] = {
-        file.name: {"bytes": file.bytes, "sha256": file.sha256, "lines": file.lines}
-        for file in record.outputs
-    }
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_json_value(record), indent=2, ensure_ascii=False, allow_nan=False)
     # A lone surrogate has no bytes in UTF-8; its backslash form is the JSON escape for it.
     return text.encode(errors="backslashreplace") + b"\n"
 
 
-def sum_usage(batches: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Add up the `usage` objects of batches as received, number by number at every depth.
-
-    None where no batch has one: not every provider reports it (fact sheet, section 5). What is
-    no number in any of them is left out.
-    """
-    found = [usage for batch in batches if isinstance(usage := batch.get("usage"), Mapping)]
-    return _summed(found) if found else None
-
-
-def _summed(usages: list[Mapping[str, Any]]) -> dict[str, Any]:
-    total: dict[str, Any] = {}
-    for name in dict.fromkeys(name for usage in usages for name in usage):
-        values = [usage[name] for usage in usages if name in usage]
-        numbers = [value for value in values if _is_number(value)]
-        nested = [value for value in values if isinstance(value, Mapping)]
-        if numbers:
-            total[name] = sum(numbers)
-        elif nested:
-            total[name] = _summed(nested)
-    return total
-
-
-def _is_number(value: object) -> bool:
-    if isinstance(value, float):
-        return isfinite(value)
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _json_value(value: Any) -> Any:  # noqa: ANN401
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: _json_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(name): _plain(member) for name, member in value.items()}
+        return {str(name): _json_value(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(member) for member in value]
+        return [_json_value(member) for member in value]
     if isinstance(value, float) and not isfinite(value):
         return str(value)
     return value
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Read the record of a run's folder.
+
+    Raises FileNotFoundError if there is none, and FileRejected if it is too large, damaged, of a
+    later format, or not the record of a run.
+    """
+    with open_file(folder, RECORD) as file:
+        try:
+            data = file.read(LARGEST_RECORD + 1)
+        except OSError as problem:
+            raise FileRejected(f"cannot be read: {problem.strerror or problem}") from problem
+    if len(data) > LARGEST_RECORD:
+        raise FileRejected(f"is larger than any record: more than {LARGEST_RECORD:,} bytes")
+    return decode(data)
+
+
+def decode(data: bytes) -> RunRecord:
+    """Read the content of a `run.json`; fields that are not known are ignored.
+
+    Raises FileRejected.
+    """
+    try:
+        # Not msgspec's own reader: it refuses the escape of a lone surrogate in a provider's text.
+        document = json.loads(data)
+    except (ValueError, RecursionError) as problem:
+        raise FileRejected("is not JSON") from problem
+    version = document.get("format_version") if isinstance(document, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise FileRejected("is not the record of a run: it has no format_version")
+    if version > FORMAT_VERSION:
+        raise FileRejected(
+            f"was written by a later version of runner (format_version {version}); use that one"
+        )
+    try:
+        return msgspec.convert(document, RunRecord)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as problem:
+        raise FileRejected(f"is not the record of a run: {problem}") from problem

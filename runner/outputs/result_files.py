@@ -1,9 +1,9 @@
-"""Downloaded output and error files, read as results of requests.
+"""Read the lines of downloaded output and error files.
 
-A batch is a means; what must finish are requests. So both files of a terminal batch are read
-alike, row by row, and joined on `custom_id` with what was asked; the provider's own counts are
-never consulted (fact sheet, failures 1 to 5). Memory is bounded by one line. What is wrong with
-a line stays with that line.
+What counts is the state of each request, not that of its batch. So both files of a terminal batch
+are read in the same way, line by line, and joined with the requests on `custom_id`; the
+provider's own counts are never used (fact sheet, failures 1 to 5). Memory is bounded by one line.
+A damaged line does not affect the others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runner.outputs.classification import MALFORMED, Outcome, judge, unreadable
+from runner.outputs.classification import MALFORMED, Outcome, classify, unreadable
 from runner.outputs.durable_files import explained
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ __all__ = [
 ]
 
 LONGEST_LINE: Final = 256 * 1024 * 1024
-"""Bytes. More than any answer; a file that has no line ends must not be read into memory."""
+"""Bytes. Longer than any response; a file without line ends must not be read into memory."""
 
 _BLOCK: Final = 1024 * 1024
 _MARK: Final = b"\xef\xbb\xbf"
 
 
 class LineStatus(IntEnum):
-    """What the best line known of a request is; the higher one counts."""
+    """The status of the best line of a request; a higher one is better."""
 
     ABSENT = 0
     MALFORMED = 1
@@ -53,7 +53,7 @@ class LineStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultLine:
-    """One line of a result file and its place there.
+    """One line of a result file and its location there.
 
     `offset` and `length` count bytes, without a byte order mark and without the line's end.
     `code` and `message` say why a request failed, and are None for a success.
@@ -67,8 +67,8 @@ class ResultLine:
     length: int
 
     @property
-    def standing(self) -> LineStatus:
-        """What the line is worth beside others of its request."""
+    def status(self) -> LineStatus:
+        """The rank of the line among the lines of its request."""
         if self.outcome is Outcome.SUCCEEDED:
             return LineStatus.SUCCEEDED
         return LineStatus.MALFORMED if self.code == MALFORMED else LineStatus.FAILED
@@ -77,31 +77,31 @@ class ResultLine:
 def read_results(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[ResultLine]:
     r"""Yield every line of an output or error file that is not blank, in file order.
 
-    Lines end at `\n` bytes alone: U+2028 and its kin are data (fact sheet, failure 17). The last
-    line needs no end; byte order marks are passed over. A line with more than `longest` bytes
+    Lines end at `\n` bytes only: U+2028 and similar characters are data (fact sheet, failure 17).
+    The last line needs no end; byte order marks are skipped. A line with more than `longest` bytes
     before its line feed is malformed. Raises LocalFileError when the file itself cannot be read.
     """
     for offset, length, content, whole in lines(path, longest=longest):
-        verdict = judge(content) if whole else overlong(content, longest)
+        found = classify(content) if whole else overlong(content, longest)
         yield ResultLine(
-            custom_id=verdict.custom_id,
-            outcome=verdict.outcome,
-            code=verdict.code,
-            message=verdict.message,
+            custom_id=found.custom_id,
+            outcome=found.outcome,
+            code=found.code,
+            message=found.message,
             offset=offset,
             length=length,
         )
 
 
 def overlong(head: bytes, longest: int = LONGEST_LINE) -> Classification:
-    """Judge a line of which only the beginning was read."""
+    """Classify a line of which only the beginning was read."""
     return unreadable(head, f"the line is longer than {longest} bytes")
 
 
 def lines(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[tuple[int, int, bytes, bool]]:
     """Yield (offset, length, content, whole) of each line of a file that is not blank.
 
-    Of a line of more than `longest` bytes the content is only its beginning, and `whole` False.
+    For a line of more than `longest` bytes the content is its beginning only, and `whole` False.
     Raises LocalFileError.
     """
     with explained(path, doing="read"), path.open("rb", buffering=_BLOCK) as file:
@@ -135,22 +135,22 @@ def _lines(file: BinaryIO, longest: int) -> Iterator[tuple[int, int, bytes, bool
 
 
 def displaces(new: LineStatus, held: LineStatus) -> bool:
-    """Tell whether a line read later takes the place of the one held for its request.
+    """Return whether a line that was read later replaces the one held for its request.
 
-    The first success stays: it is the answer that was paid for, and a later one answers the same
-    question again. Among failures the last one read counts, as the provider's latest word on the
-    request, but an unreadable line never displaces a readable one.
+    The first success stays: it is the response that was paid for, and a later one only repeats
+    the request. Among failures the last one counts, as the provider's latest statement about the
+    request, but an unreadable line never replaces a readable one.
     """
     return new >= held and held is not LineStatus.SUCCEEDED
 
 
 def verify_download(path: Path, *, longest: int = LONGEST_LINE) -> str | None:
-    """Say why a downloaded file looks cut short, or return None for a whole one.
+    """Return why a downloaded file looks incomplete, or None for a complete one.
 
-    Whole is a file that is empty or blank (Azure sends those, fact sheet, failure 22) or whose
-    last line is JSON, with or without a line end (failure 16). JSON as Python reads it: a strange
-    value or byte is the row's affair and no reason to download again. Raises LocalFileError when
-    the file cannot be read.
+    A file is complete if it is empty or blank (Azure sends those, fact sheet, failure 22) or if
+    its last line is JSON, with or without a line end (failure 16). It is read as Python reads
+    JSON: a strange value or byte concerns its row only and is no reason to download again. Raises
+    LocalFileError when the file cannot be read.
     """
     with explained(path, doing="read"), path.open("rb") as file:
         last = _last_line(file, longest)
@@ -159,7 +159,7 @@ def verify_download(path: Path, *, longest: int = LONGEST_LINE) -> str | None:
     if not last:
         return None
     try:
-        # Numbers are not ours, and Python converts no integer of thousands of digits.
+        # The numbers are not used, and Python refuses an integer of thousands of digits.
         json.loads(last.decode(errors="replace"), parse_int=float)
     except (ValueError, RecursionError):
         return f"the last line ({len(last)} bytes) is not whole JSON: the download was cut short"

@@ -1,9 +1,9 @@
-"""From the lines of the final files back to the raw ones that they were taken from.
+"""Trace the lines of the final files back to the raw files.
 
-Each line of `output.jsonl`, and each error that is not ours, is to be found byte for byte in
-`raw/`: it is the API's own answer. And each custom_id is to have one line. Both are questions
-about sets that may not fit into memory, so they are asked of one part of the lines after the
-other: parted by their digest, a million at a time, however many there are.
+Each line of `output.jsonl`, and each error line that runner did not write itself, must be in
+`raw/` byte for byte: it is the API's own response. Each custom_id must have one line. Both sets
+may not fit into memory, so the lines are divided by their digest into parts of about a million,
+and one part is checked after the other.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from runner.outputs.publish import ERRORS, OUTPUT
 from runner.outputs.result_files import Outcome, read_results
+from runner.outputs.run_folder import ERRORS, OUTPUT
 from runner.outputs.writer import SourceFiles
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_AT_ONCE: Final = 1_000_000
-"""Lines, of some hundred bytes each while they are held."""
+_PART_SIZE: Final = 1_000_000
+"""Lines. Each takes some hundred bytes of memory while its part is checked."""
 
 _MOST_NAMED: Final = 3
 
 
-class _Tally:
-    """Lines with which the same is wrong, the first few by number."""
+class _BadLines:
+    """The number of lines with the same problem, and the numbers of the first few."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -38,7 +38,7 @@ class _Tally:
         self._count += 1
         self._first = sorted((*self._first, number))[:_MOST_NAMED]
 
-    def told(self, words: str) -> str:
+    def sentence(self, words: str) -> str:
         numbers = ", ".join(f"{number:,}" for number in self._first)
         if self._count == 1:
             return f"line {numbers} is {words}"
@@ -47,26 +47,26 @@ class _Tally:
 
 
 def trace(
-    folder: Path, raw: Sequence[Path], *, lines: int, at_once: int = _AT_ONCE
+    folder: Path, raw: Sequence[Path], *, lines: int, part_size: int = _PART_SIZE
 ) -> Iterator[str]:
-    """Yield what is wrong with where the final lines come from, as sentences.
+    """Yield the problems with the origin of the final lines, as sentences.
 
-    `raw` are the downloaded files there are, `lines` about how many lines the final files have.
-    Reads every file once for each `at_once` of them. Raises LocalFileError.
+    `raw` are the downloaded files that exist, `lines` is about the number of lines in the final
+    files. Reads every file once for each `part_size` lines. Raises LocalFileError.
     """
-    parts = max(1, -(-lines // at_once))
+    parts = max(1, -(-lines // part_size))
     for part in range(parts):
         with SourceFiles() as sources:
             lookup = _Part(part, parts, sources)
             for name in (OUTPUT, ERRORS):
-                lookup.take(name, folder / name)
+                lookup.add(name, folder / name)
             for path in raw:
-                lookup.find(path)
-        yield from lookup.faults()
+                lookup.remove(path)
+        yield from lookup.problems()
 
 
 class _Part:
-    """One part of the lines, and what is wrong with them."""
+    """One part of the lines, and the problems that were found in it."""
 
     def __init__(self, part: int, parts: int, sources: SourceFiles) -> None:
         self._part = part
@@ -74,41 +74,41 @@ class _Part:
         self._sources = sources
         self._requests: set[int] = set()
         self._sought: dict[int, tuple[str, int]] = {}
-        self._faults: dict[tuple[str, str], _Tally] = {}
+        self._problems: dict[tuple[str, str], _BadLines] = {}
 
-    def take(self, name: str, path: Path) -> None:
-        """Read a final file."""
+    def add(self, name: str, path: Path) -> None:
+        """Add the lines of a final file to those that are sought."""
         for number, line in enumerate(read_results(path), start=1):
             succeeded = line.outcome is Outcome.SUCCEEDED
             if self._part == 0 and succeeded is not (name == OUTPUT):
-                self._fault(name, "a success" if succeeded else "no success", number)
+                self._report(name, "a success" if succeeded else "no success", number)
             request = _digest((line.custom_id or "").encode(errors="surrogatepass"))
-            if self._mine(request):
+            if self._in_part(request):
                 if request in self._requests:
-                    self._fault(name, "of a request that has a line already", number)
+                    self._report(name, "of a request that has a line already", number)
                 self._requests.add(request)
             content = self._sources.read(path, line.offset, line.length)
             digest = _digest(content)
-            if self._mine(digest) and not (name == ERRORS and _is_ours(content)):
+            if self._in_part(digest) and not (name == ERRORS and _by_runner(content)):
                 self._sought[digest] = (name, number)
 
-    def find(self, path: Path) -> None:
-        """Strike out the lines that a raw file has."""
+    def remove(self, path: Path) -> None:
+        """Remove the lines of a raw file from those that are sought."""
         for line in read_results(path) if self._sought else ():
             digest = _digest(self._sources.read(path, line.offset, line.length))
             self._sought.pop(digest, None)
 
-    def faults(self) -> Iterator[str]:
-        """Yield a sentence for each thing that is wrong."""
+    def problems(self) -> Iterator[str]:
+        """Yield a sentence for each problem."""
         for name, number in self._sought.values():
-            self._fault(name, "in no raw file", number)
-        for (name, words), tally in self._faults.items():
-            yield f"{name}: {tally.told(words)}"
+            self._report(name, "in no raw file", number)
+        for (name, words), bad in self._problems.items():
+            yield f"{name}: {bad.sentence(words)}"
 
-    def _fault(self, name: str, words: str, number: int) -> None:
-        self._faults.setdefault((name, words), _Tally()).add(number)
+    def _report(self, name: str, words: str, number: int) -> None:
+        self._problems.setdefault((name, words), _BadLines()).add(number)
 
-    def _mine(self, digest: int) -> bool:
+    def _in_part(self, digest: int) -> bool:
         return digest % self._parts == self._part
 
 
@@ -116,8 +116,8 @@ def _digest(data: bytes) -> int:
     return int.from_bytes(blake2b(data, digest_size=8).digest())
 
 
-def _is_ours(line: bytes) -> bool:
-    """Whether an error line was written by this program, for a request without any line."""
+def _by_runner(line: bytes) -> bool:
+    """Return whether runner wrote an error line itself, for a request without a line."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):

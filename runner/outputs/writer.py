@@ -1,7 +1,8 @@
-"""Lines from many files into one, with a digest of what was written.
+"""Copy lines from many files into one, and compute the digest of the new file.
 
-Lines are copied as bytes and never decoded. Neighbours in a source are copied in one piece, so
-that files in row order go at the speed of the disk, and any other order costs one read a line.
+Lines are copied as bytes and never decoded. Lines that follow each other in a source are copied
+in one piece, so that files in row order are copied at the speed of the disk; any other order
+costs one read per line.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import hashlib
 import os
 from collections import OrderedDict
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from runner.errors import LocalFileError
 from runner.outputs.durable_files import explained, refusal
+from runner.outputs.record import FileDigest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,18 +27,8 @@ _PIECE: Final = 1024 * 1024
 _GATHERED: Final = 128 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileDigest:
-    """A file as it was written: its final name, size in bytes, lower-case hex digest, lines."""
-
-    name: str
-    bytes: int
-    sha256: str
-    lines: int
-
-
 class SourceFiles:
-    """Files open for reading at any offset; never more than 64 of them at once."""
+    """Files open for reading at any offset; at most 64 of them are open at the same time."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[Path, int] = OrderedDict()
@@ -55,7 +46,7 @@ class SourceFiles:
             os.close(self._open.popitem()[1])
 
     def read(self, path: Path, offset: int, length: int) -> bytes:
-        """Return exactly `length` bytes; raises LocalFileError, also where the file has fewer."""
+        """Return exactly `length` bytes. Raises LocalFileError, also where the file has fewer."""
         try:
             data = os.pread(self._descriptor(path), length, offset)
             while len(data) < length:
@@ -83,8 +74,8 @@ class SourceFiles:
 class LineWriter:
     """A new file of lines, each with exactly one line end.
 
-    The file must not exist. It is on the disk, not only handed to the system, once `finish` has
-    returned. Every method raises LocalFileError when the disk refuses.
+    The file must not exist. Once `finish` has returned, it is on the disk and not only in the
+    system's cache. Every method raises LocalFileError when the file cannot be written.
     """
 
     def __init__(self, path: Path, sources: SourceFiles) -> None:
@@ -113,28 +104,26 @@ class LineWriter:
         self._piece = (path, offset, end)
 
     def append(self, line: bytes) -> None:
-        """Append a line of our own, given without its end."""
+        """Append a line that is in no source, given without its end."""
         self._flush_piece()
         self._lines += 1
         self._write(line + b"\n")
 
-    def finish(self, name: str) -> FileDigest:
-        """Write out, sync and close the file, and return its digest under its final `name`."""
+    def finish(self) -> FileDigest:
+        """Flush, sync and close the file, and return its size, digest and number of lines."""
         self._flush_piece()
         self._flush()
         with explained(self._path, doing="written"):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-        return FileDigest(
-            name=name, bytes=self._bytes, sha256=self._digest.hexdigest(), lines=self._lines
-        )
+        return FileDigest(bytes=self._bytes, sha256=self._digest.hexdigest(), lines=self._lines)
 
     def abandon(self) -> None:
         """Close and remove the file, as far as the disk allows.
 
-        Called on the way out of a failure, which is the one to report; what cannot be removed
-        now goes with the next publication.
+        Called while another error is raised, which is the one to report. A file that cannot be
+        removed now is removed by the next publication.
         """
         with suppress(OSError):
             self._file.close()
@@ -158,7 +147,7 @@ class LineWriter:
             self._flush()
 
     def _flush(self) -> None:
-        """Hand what has gathered to the system: many short lines cost as little as a long one."""
+        """Write all pending lines in one call: one call for each short line would be slow."""
         data = b"".join(self._pending)
         self._pending.clear()
         self._pending_bytes = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from runner.batch import Batch, File
@@ -22,6 +22,32 @@ if TYPE_CHECKING:
     )
     from runner.planning.state import Restorable
     from runner.spec.job import Job
+
+
+Verb: TypeAlias = Literal[
+    "start",
+    "restore",
+    "move",
+    "reopen",
+    "note",
+    "submit",
+    "adopt",
+    "adopt_file",
+    "doubt",
+    "retract",
+    "observe",
+    "missing",
+    "overdue",
+    "lose",
+    "collect",
+    "close",
+    "cancel",
+    "abandon",
+    "publish",
+    "point_latest",
+    "tidy",
+]
+"""The words for actions in `plan --json`. They never change."""
 
 
 class BatchFailure(StrEnum):
@@ -52,7 +78,7 @@ class RunAction:
 
     """
 
-    verb: ClassVar[str]
+    verb: ClassVar[Verb]
     sign: ClassVar[str]
     calls_provider: ClassVar[bool] = False
     bookkeeping: ClassVar[bool] = False

@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 
 from runner import __version__
 from runner.errors import InvalidInput, PlanOutdated, Problem
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from runner.planning.actions import Action, Plan
     from runner.planning.state import DesiredRun
-    from runner.spec.job import Job
+    from runner.spec.job import DeadlineAction, Job
 
 PLAN_FORMAT: Final = 1
 """The `format_version` of the file."""
@@ -127,8 +127,29 @@ class PlannedStep:
         return self.job, self.revision, self.submission
 
 
-def settings(job: Job) -> dict[str, Any]:
-    """Return what a spec and the project's configuration say of a job, defaults included."""
+class JobSettings(TypedDict):
+    """What a spec and the project's configuration say of a job, defaults included."""
+
+    endpoint: str
+    input: str
+    provider: str
+    base_url: str | None
+    replicate: int
+    completion_window: str
+    metadata: dict[str, str]
+    attempts: int
+    deadline_after: int | None
+    deadline_action: DeadlineAction
+    canary: int | None
+    keep_remote: bool
+    output: str | None
+    input_expires_after: int | None
+    output_expires_after: int | None
+    requests_sha256: str
+
+
+def settings(job: Job, requests_sha256: str) -> JobSettings:
+    """Return the settings of a job, with the digest of its requests."""
     provider = job.provider
     return {
         "endpoint": job.endpoint,
@@ -140,12 +161,13 @@ def settings(job: Job) -> dict[str, Any]:
         "metadata": dict(job.metadata),
         "attempts": job.attempts,
         "deadline_after": job.deadline.after,
-        "deadline_action": str(job.deadline.action),
+        "deadline_action": job.deadline.action,
         "canary": job.canary,
         "keep_remote": job.keep_remote,
         "output": job.output,
         "input_expires_after": provider.input_expires_after,
         "output_expires_after": provider.output_expires_after,
+        "requests_sha256": requests_sha256,
     }
 
 
@@ -169,9 +191,7 @@ class PlanTerms:
         return cls(
             selection=selection,
             revisions={run.job.name: run.revision[:REVISION_SHOWN] for run in desired_runs},
-            settings={
-                run.job.name: {**settings(run.job), _REQUESTS: run.digest} for run in desired_runs
-            },
+            settings={run.job.name: dict(settings(run.job, run.digest)) for run in desired_runs},
             steps=tuple(
                 PlannedStep.of(action) for action in plan.actions if not action.bookkeeping
             ),

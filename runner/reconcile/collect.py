@@ -41,8 +41,8 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
     submission, key = action.submission, action.submission.key
     fetched, gone = yield from _files(context, action, asked_at)
     ids = custom_ids(context, action.run, action.shard, submission)
-    places = AnswerIndex(ids(), [one.path for one in fetched])
-    if places.settled.missing and not all(one.sure for one in fetched):
+    index = AnswerIndex(ids(), [one.path for one in fetched])
+    if index.results.missing and not all(one.sure for one in fetched):
         # A body without Content-Length can end early and look complete. Rows that are missing
         # for that reason would be submitted, and paid for, a second time.
         records = [one.record for one in fetched]
@@ -51,51 +51,51 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
             fetched.append(
                 (yield partial(fetch, context, action.run, key, record.kind, record.file_id))
             )
-        places = AnswerIndex(ids(), [one.path for one in fetched])
-    settled = places.settled
-    if settled.missing and gone is None:
+        index = AnswerIndex(ids(), [one.path for one in fetched])
+    results = index.results
+    if results.missing and gone is None:
         _require_complete(
             action,
-            len(settled.missing),
+            len(results.missing),
             contradicted=any(one.contradicted for one in fetched)
             and not _given_up(context, action, asked_at),
         )
     for one in fetched:
         submission_transitions.downloaded(context.ledger, key, one.record)
-    if settled.missing and gone is not None:
-        _results_gone(context, action, settled, gone)
+    if results.missing and gone is not None:
+        _results_gone(context, action, results, gone)
         return
     submission_transitions.close(
         context.ledger,
         key,
         state=SubmissionState.COLLECTED,
-        transient=settled.transient,
-        permanent=settled.permanent,
-        problem=_failure_summary(settled),
+        transient=results.transient,
+        permanent=results.permanent,
+        problem=_failure_summary(results),
         detail={
-            "succeeded": len(settled.succeeded),
-            "missing": len(settled.missing),
-            "unknown": settled.unknown,
-            "malformed": settled.malformed,
-            "duplicates": settled.duplicates,
-            "codes": dict(settled.codes),
-            "examples": {code: list(texts) for code, texts in settled.examples.items()},
+            "succeeded": len(results.succeeded),
+            "missing": len(results.missing),
+            "unknown": results.unknown,
+            "malformed": results.malformed,
+            "duplicates": results.duplicates,
+            "codes": dict(results.codes),
+            "examples": {code: list(texts) for code, texts in results.examples.items()},
         },
     )
-    if not settled.transient:
-        state.answers.put(key, places)
-    failed = len(settled.transient) + len(settled.permanent)
+    if not results.transient:
+        state.answers.put(key, index)
+    failed = len(results.transient) + len(results.permanent)
     context.tell(
         Notice(
             job=action.run.job,
-            what=f"collected {len(settled.succeeded):,} of {submission.requests:,} responses of "
+            what=f"collected {len(results.succeeded):,} of {submission.requests:,} responses of "
             f"{action.batch.id} ({action.batch.status})"
             + (f"; {failed:,} failed" if failed else ""),
             event="collected",
             submission=key,
             batch=action.batch,
             tally=RequestCounts(
-                total=submission.requests, succeeded=len(settled.succeeded), failed=failed
+                total=submission.requests, succeeded=len(results.succeeded), failed=failed
             ),
         )
     )
@@ -165,7 +165,7 @@ def _given_up(context: Context, action: Collect, asked_at: float) -> bool:
 
 
 def _results_gone(
-    context: Context, action: Collect, settled: SubmissionResults, error: NotFound
+    context: Context, action: Collect, results: SubmissionResults, error: NotFound
 ) -> None:
     """Close a batch whose results were deleted or have expired (fact sheet, failure 27).
 
@@ -173,7 +173,7 @@ def _results_gone(
     """
     problem = (
         f"results of {action.batch.id} are gone from the provider ({error}); to submit its "
-        f"{plural(len(settled.missing), 'request')} without a line again, and pay for them again, "
+        f"{plural(len(results.missing), 'request')} without a line again, and pay for them again, "
         f"run `runner retry {action.run.job}`"
     )
     # `runner retry` since then is the decision of the user to pay for them again.
@@ -182,8 +182,8 @@ def _results_gone(
         context.ledger,
         action.submission.key,
         state=SubmissionState.LOST,
-        transient=settled.transient if again else settled.transient.difference(settled.missing),
-        permanent=settled.permanent if again else settled.permanent.union(settled.missing),
+        transient=results.transient if again else results.transient.difference(results.missing),
+        permanent=results.permanent if again else results.permanent.union(results.missing),
         problem=problem,
     )
     context.tell(
@@ -293,15 +293,15 @@ def _already_here(context: Context, run: Run, submission: Submission) -> RowSet:
     if not whole:
         return RowSet()
     shard = next(shard for shard in run.shards if shard.number == submission.key.shard)
-    return AnswerIndex(custom_ids(context, run, shard, submission)(), whole).settled.succeeded
+    return AnswerIndex(custom_ids(context, run, shard, submission)(), whole).results.succeeded
 
 
-def _failure_summary(settled: SubmissionResults) -> str | None:
+def _failure_summary(results: SubmissionResults) -> str | None:
     """Return the error codes of the rows that failed with their counts, the most frequent first."""
-    if not settled.transient and not settled.permanent:
+    if not results.transient and not results.permanent:
         return None
-    codes = sorted(settled.codes.items(), key=lambda item: (-item[1], item[0]))
+    codes = sorted(results.codes.items(), key=lambda item: (-item[1], item[0]))
     counts = [f"{count:,} {code}" for code, count in codes]
-    if settled.missing:
-        counts.append(f"{len(settled.missing):,} without a line")
+    if results.missing:
+        counts.append(f"{len(results.missing):,} without a line")
     return ", ".join(counts)

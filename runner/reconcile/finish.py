@@ -12,19 +12,6 @@ from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions as run_steps
 from runner.ledger.records import RunState, SubmissionState
-from runner.outputs.provenance import GitState, tool_versions
-from runner.outputs.record import (
-    Counts,
-    InputRecord,
-    ProviderRecord,
-    RequestParameters,
-    ResultFile,
-    RunRecord,
-    ShardEntry,
-    SpecRecord,
-    SubmissionRecord,
-    sum_usage,
-)
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.download import download_again
@@ -35,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from runner.ledger.records import FileRecord, Run, ShardRecord, Submission
-    from runner.outputs.publish import MissingAnswer, Published, ShardAnswers
+    from runner.outputs.publish import MissingResult, Published, ShardAnswers
+    from runner.outputs.record import RecordedSubmission, RunRecord
     from runner.planning.actions import Finish, PointLatest
     from runner.reconcile.context import Context, PassState
     from runner.spec.job import Job
@@ -173,7 +161,7 @@ def _answers(
             for submission in submissions
         ),
         unanswered=_reasons(submissions, end),
-        places=state.answers.take(only.key)
+        index=state.answers.take(only.key)
         if only is not None and only.rows == shard.rows
         else None,
     )
@@ -181,34 +169,34 @@ def _answers(
 
 def _reasons(
     submissions: tuple[Submission, ...], state: RunState
-) -> Callable[[int], MissingAnswer]:
+) -> Callable[[int], MissingResult]:
     """Return a function that says why a row has no line: how its last attempt ended."""
-    from runner.outputs.publish import MissingAnswer, never_answered
+    from runner.outputs.publish import MissingResult, missing_result
 
-    def reason(row: int) -> MissingAnswer:
+    def reason(row: int) -> MissingResult:
         for submission in reversed(submissions):
             if row not in submission.rows:
                 continue
             match submission.state:
                 case SubmissionState.FAILED:
-                    return MissingAnswer(
+                    return MissingResult(
                         code="runner_batch_failed",
                         message=submission.problem or "the batch failed as a whole",
                     )
                 case SubmissionState.LOST:
-                    return MissingAnswer(
+                    return MissingResult(
                         code="runner_batch_lost",
                         message=f"{submission.batch_id} vanished at the provider",
                     )
                 case SubmissionState.ABANDONED:
                     break
                 case _:
-                    return never_answered(row)
+                    return missing_result(row)
         if state is RunState.CANCELLED:
-            return MissingAnswer(
+            return MissingResult(
                 code="runner_cancelled", message="the job was cancelled before it was submitted"
             )
-        return MissingAnswer(
+        return MissingResult(
             code="runner_not_submitted", message="the job ended before this was submitted"
         )
 
@@ -231,32 +219,48 @@ def build_record(
     `job` is None if no spec describes the run any more: then window and metadata are those of its
     batches, and the document is the last one that described it.
     """
+    from runner.outputs.provenance import tool_versions
+    from runner.outputs.record import (
+        FORMAT_VERSION,
+        RecordedCounts,
+        RecordedGit,
+        RecordedInput,
+        RecordedParameters,
+        RecordedProvider,
+        RecordedShard,
+        RecordedSpec,
+        RunRecord,
+    )
+    from runner.outputs.run_folder import ERRORS, OUTPUT
+    from runner.outputs.usage import sum_usage
+
     batches = dict(context.ledger.batches(run.id))
     return RunRecord(
+        format_version=FORMAT_VERSION,
         job=run.job,
         revision=run.revision,
         state=str(state),
         reason=reason,
         superseded=superseded,
-        spec=SpecRecord(
+        spec=RecordedSpec(
             path=run.spec_path,
             line=run.spec_line,
             sha256=run.spec_sha256,
             document=run.spec_document,
         ),
-        request=RequestParameters(
+        request=RecordedParameters(
             endpoint=run.endpoint,
             completion_window=_window(job, batches),
             metadata=dict(job.metadata) if job is not None else _metadata(batches),
-            provider=ProviderRecord(name=run.provider, base_url=run.base_url),
+            provider=RecordedProvider(name=run.provider, base_url=run.base_url),
             replicate=run.replicate,
             attempts=job.attempts if job is not None else run.attempts,
         ),
-        input=InputRecord(
+        input=RecordedInput(
             path=run.input_path, requests=run.requests, bytes=run.bytes, sha256=run.digest
         ),
         shards=tuple(
-            ShardEntry(
+            RecordedShard(
                 number=shard.number,
                 model=shard.model,
                 rows=str(shard.rows),
@@ -273,16 +277,16 @@ def build_record(
             )
             for shard in run.shards
         ),
-        counts=Counts(
+        counts=RecordedCounts(
             total=run.requests,
             succeeded=published.succeeded,
             failed=published.failed,
             codes=published.codes,
         ),
         usage=sum_usage(batches.values()),
-        outputs=(published.output, published.errors),
+        outputs={OUTPUT: published.output, ERRORS: published.errors},
         made_by=tool_versions(),
-        git=None if run.git is None else GitState(**json.loads(run.git)),
+        git=None if run.git is None else RecordedGit(**json.loads(run.git)),
         started_at=timestamp(run.created_at),
         finished_at=timestamp(run.finished_at or context.clock()),
     )
@@ -312,9 +316,11 @@ def _submission(
     submission: Submission,
     batches: Mapping[str, Mapping[str, object]],
     files: Mapping[str, tuple[FileRecord, ...]],
-) -> SubmissionRecord:
+) -> RecordedSubmission:
+    from runner.outputs.record import RecordedResult, RecordedSubmission
+
     key = str(submission.key)
-    return SubmissionRecord(
+    return RecordedSubmission(
         key=key,
         attempt=submission.key.attempt,
         state=str(submission.state),
@@ -332,7 +338,7 @@ def _submission(
         ),
         batch=batches.get(key),
         results=tuple(
-            ResultFile(
+            RecordedResult(
                 kind=record.kind,
                 file_id=record.file_id,
                 path=record.path,

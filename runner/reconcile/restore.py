@@ -1,7 +1,7 @@
-"""Finished runs that the ledger does not know: read from their records, believed if whole.
+"""Restore finished runs that the ledger does not have from their `run.json`.
 
-A ledger can be deleted. What it knew of finished runs stands in `run.json` beside their outputs,
-and a run whose outputs are there, byte for byte, is not asked for again.
+A ledger can be deleted. The `run.json` in the output folder has all that it had of a finished
+run, and a run whose outputs are still there, byte for byte, is not submitted again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from runner.batch import Batch
 from runner.errors import LocalFileError
@@ -33,28 +33,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from runner.outputs.record import RecordedShard, RecordedSubmission, RunRecord
     from runner.planning.actions import RestoreRun
     from runner.planning.state import DesiredRun
     from runner.reconcile.context import Context
 
 
-_UNREADABLE: Final = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    RecursionError,
-)
-"""What a file that is no record of ours can lead to, when it is read as one."""
-
-
 def find_restorable(root: Path, desired: DesiredRun) -> Restorable | None:
-    """Read the finished run of a wish from its output folder, if it is there and whole.
+    """Read the finished run of a desired revision from its output folder.
 
-    None if there is no record, if it is of another revision, or if an output differs from what
-    the record says of it. Changes nothing.
+    Returns None if there is no record, if it is of another revision, or if an output differs
+    from the digest in the record. Changes nothing.
     """
     found = read_restorable(root, desired.folder)
     if (
@@ -63,7 +52,7 @@ def find_restorable(root: Path, desired: DesiredRun) -> Restorable | None:
         or found.run.digest != desired.digest
     ):
         return None
-    # As the spec has it now: another name, the input in another place.
+    # The spec may have another job name, input path or number of attempts by now.
     run = dataclasses.replace(
         found.run,
         job=desired.job.name,
@@ -74,29 +63,28 @@ def find_restorable(root: Path, desired: DesiredRun) -> Restorable | None:
 
 
 def read_restorable(root: Path, shown: str) -> Restorable | None:
-    """Read the finished run that a folder below `root` holds.
+    """Read the finished run from its folder `shown`, a path relative to `root`.
 
-    None if there is no record, or if an output is not what it says. Changes nothing.
+    Returns None if there is no usable record, or if an output differs from the digest in the
+    record: then nothing proves that the requests have been answered. Changes nothing.
     """
-    from runner.outputs.recorded import Unfit, open_file
+    from runner.outputs.record import read_record
+    from runner.outputs.run_folder import FileRejected, open_file
 
     folder = root / shown
     try:
-        record = json.loads((folder / "run.json").read_bytes())
-        if record["format_version"] != 1:
-            return None
-        for name, output in record["outputs"].items():
+        record = read_record(folder)
+        for name, output in record.outputs.items():
             with open_file(folder, name) as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != output["sha256"]:
+                if hashlib.file_digest(file, "sha256").hexdigest() != output.sha256:
                     return None
         return _restorable(record, shown)
-    except (Unfit, *_UNREADABLE):
-        # Whatever is wrong with it, it is no proof that the questions were answered.
+    except (FileRejected, OSError, ValueError, OverflowError):
         return None
 
 
 def restore(context: Context, action: RestoreRun) -> None:
-    """Put a finished run and everything its record holds back into the ledger."""
+    """Write a finished run, with everything in its record, into the ledger."""
     restorable = action.restorable
     with _storable(restorable.run):
         run_steps.restore_run(context.ledger, action.job, restorable.run, _parts(restorable))
@@ -114,7 +102,7 @@ def restore(context: Context, action: RestoreRun) -> None:
 
 
 def restore_history(context: Context, restorable: Restorable) -> None:
-    """Put a finished run back that its job may or may not ask for any more.
+    """Write a finished run into the ledger, whether or not a spec still describes it.
 
     Raises LocalFileError for a record that the ledger cannot keep.
     """
@@ -124,7 +112,7 @@ def restore_history(context: Context, restorable: Restorable) -> None:
 
 @contextlib.contextmanager
 def _storable(run: Run) -> Iterator[None]:
-    """Say in words that a record holds what no ledger can keep."""
+    """Raise LocalFileError for a value of a record that the ledger cannot keep."""
     try:
         yield
     except (OverflowError, UnicodeError) as error:
@@ -142,91 +130,96 @@ def _parts(
     ]
 
 
-def _restorable(record: dict[str, Any], folder: str) -> Restorable | None:
-    from runner.outputs.recorded import is_ours
+def _restorable(record: RunRecord, folder: str) -> Restorable | None:
+    """Convert a record to the ledger's values. Raises ValueError and OverflowError."""
+    from runner.outputs.run_folder import is_run_file
 
-    request, source, spec = record["request"], record["input"], record["spec"]
-    submissions: list[Submission] = []
-    files: dict[str, tuple[FileRecord, ...]] = {}
-    for shard in record["shards"]:
-        for entry in shard["submissions"]:
-            submissions.append(_submission(entry))
-            files[entry["key"]] = tuple(FileRecord(**result) for result in entry["results"])
-    if not all(is_ours(result.path) for results in files.values() for result in results):
-        return None
-    state = RunState(record["state"])
-    if not state.final:
+    state = RunState(record.state)
+    if not state.final or not all(is_run_file(result.path) for result in record.results):
         return None
     return Restorable(
         run=Run(
             id=0,
-            job=record["job"],
-            revision=record["revision"],
+            job=record.job,
+            revision=record.revision,
             state=state,
-            reason=record["reason"],
-            provider=request["provider"]["name"],
-            base_url=request["provider"]["base_url"],
-            endpoint=request["endpoint"],
-            replicate=request["replicate"],
-            digest=source["sha256"],
-            requests=source["requests"],
-            bytes=source["bytes"],
-            input_path=source["path"],
+            reason=record.reason,
+            provider=record.request.provider.name,
+            base_url=record.request.provider.base_url,
+            endpoint=record.request.endpoint,
+            replicate=record.request.replicate,
+            digest=record.input.sha256,
+            requests=record.input.requests,
+            bytes=record.input.bytes,
+            input_path=record.input.path,
             folder=folder,
-            superseded=record["superseded"],
-            git=None if record["git"] is None else json.dumps(record["git"]),
-            spec_path=spec["path"],
-            spec_line=spec["line"],
-            spec_sha256=spec["sha256"],
-            spec_document=spec["document"],
-            attempts=request["attempts"],
-            succeeded=record["counts"]["succeeded"],
-            failed=record["counts"]["failed"],
-            created_at=_seconds(record["started_at"]),
-            finished_at=_seconds(record["finished_at"]),
-            # As they were cut then: the provider's limits may have been changed since.
-            shards=tuple(_shard(shard) for shard in record["shards"]),
-            submissions=tuple(submissions),
+            superseded=record.superseded,
+            git=None if record.git is None else json.dumps(dataclasses.asdict(record.git)),
+            spec_path=record.spec.path,
+            spec_line=record.spec.line,
+            spec_sha256=record.spec.sha256,
+            spec_document=record.spec.document,
+            attempts=record.request.attempts,
+            succeeded=record.counts.succeeded,
+            failed=record.counts.failed,
+            created_at=_seconds(record.started_at),
+            finished_at=_seconds(record.finished_at),
+            # As they were cut then: the provider's limits may have changed since.
+            shards=tuple(_shard(shard) for shard in record.shards),
+            submissions=tuple(_submission(each) for each in record.submissions),
         ),
-        files=files,
+        files={each.key: _files(each) for each in record.submissions},
     )
 
 
-def _shard(entry: dict[str, Any]) -> ShardRecord:
+def _shard(shard: RecordedShard) -> ShardRecord:
     return ShardRecord(
-        number=entry["number"],
-        model=entry["model"],
-        rows=RowSet.parse(entry["rows"]),
-        requests=entry["requests"],
-        bytes=entry["bytes"],
-        sha256=entry["sha256"],
-        offset=entry["offset"],
-        ids_offset=entry["ids_offset"],
-        whole=entry["whole"],
+        number=shard.number,
+        model=shard.model,
+        rows=RowSet.parse(shard.rows),
+        requests=shard.requests,
+        bytes=shard.bytes,
+        sha256=shard.sha256,
+        offset=shard.offset,
+        ids_offset=shard.ids_offset,
+        whole=shard.whole,
     )
 
 
-def _submission(entry: dict[str, Any]) -> Submission:
-    key = SubmissionKey.parse(entry["key"])
+def _submission(submission: RecordedSubmission) -> Submission:
+    key = SubmissionKey.parse(submission.key)
     if key is None:
-        raise ValueError(entry["key"])
-    batch = None if entry["batch"] is None else Batch.from_api(entry["batch"])
-    at = entry["submitted_at"]
+        raise ValueError(submission.key)
+    batch = None if submission.batch is None else Batch.from_api(submission.batch)
+    at = submission.submitted_at
     return Submission(
         key=key,
-        state=SubmissionState(entry["state"]),
-        rows=RowSet.parse(entry["rows"]),
-        requests=entry["requests"],
-        bytes=entry["bytes"],
-        sha256=entry["sha256"],
-        counted=entry["counted"],
-        input_file_id=entry["input_file_id"],
+        state=SubmissionState(submission.state),
+        rows=RowSet.parse(submission.rows),
+        requests=submission.requests,
+        bytes=submission.bytes,
+        sha256=submission.sha256,
+        counted=submission.counted,
+        input_file_id=submission.input_file_id,
         batch_id=None if batch is None else batch.id,
         submitted_at=None if at is None else _seconds(at),
-        transient=RowSet.parse(entry["transient"]),
-        permanent=RowSet.parse(entry["permanent"]),
-        problem=entry["problem"],
+        transient=RowSet.parse(submission.transient),
+        permanent=RowSet.parse(submission.permanent),
+        problem=submission.problem,
         batch=batch,
+    )
+
+
+def _files(submission: RecordedSubmission) -> tuple[FileRecord, ...]:
+    return tuple(
+        FileRecord(
+            kind=result.kind,
+            file_id=result.file_id,
+            path=result.path,
+            bytes=result.bytes,
+            sha256=result.sha256,
+        )
+        for result in submission.results
     )
 
 

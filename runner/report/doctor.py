@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from runner.checks.doctor import CheckStatus
 from runner.report.colour import NO_COLOURS
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from runner.checks.doctor import CheckResult
     from runner.report.colour import Colours
+    from runner.report.schemas.doctor import DoctorOutput
 
 DOCTOR_FORMAT: Final = 1
 _STATE: Final = 4
@@ -65,7 +66,7 @@ def _summary(results: Sequence[CheckResult], colours: Colours) -> str:
     return colours.good(f"{count}: all passed")
 
 
-def doctor_json(results: Sequence[CheckResult]) -> dict[str, Any]:
+def doctor_json(results: Sequence[CheckResult]) -> DoctorOutput:
     """Return `doctor --json`. Stable: fields are added, never changed or removed."""
     return {
         "format_version": DOCTOR_FORMAT,
@@ -73,7 +74,7 @@ def doctor_json(results: Sequence[CheckResult]) -> dict[str, Any]:
         "checks": [
             {
                 "check": result.check,
-                "health": str(result.health),
+                "health": result.health,
                 "what": result.what,
                 "remedy": result.remedy,
             }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from runner.report.job import next_steps
 from runner.views.attempts import read_attempts
@@ -15,6 +15,9 @@ from runner.views.batch_phases import phases
 
 if TYPE_CHECKING:
     from runner.ledger.records import Event
+    from runner.report.schemas.events import EventOutput
+    from runner.report.schemas.show import AttemptOutput, ShowOutput
+    from runner.report.schemas.status import JobOutput
     from runner.views.attempts import Attempt
     from runner.views.jobs import JobHistory, JobView
 
@@ -44,12 +47,12 @@ def _escape_unsafe(text: str) -> str:
     return _UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
-def job_json(view: JobView) -> dict[str, Any]:
+def job_json(view: JobView) -> JobOutput:
     """Return one job as in `status --json`."""
     return {
         "name": view.name,
         "revision": view.revision,
-        "state": str(view.state),
+        "state": view.state,
         "requests": {
             "total": view.total,
             "succeeded": view.succeeded,
@@ -72,7 +75,7 @@ def job_json(view: JobView) -> dict[str, Any]:
     }
 
 
-def history_json(job_history: JobHistory, *, folder: str, now: float) -> dict[str, Any]:
+def history_json(job_history: JobHistory, *, folder: str, now: float) -> ShowOutput:
     """Return `show --json`: the job as in `status`, its runs, attempts and failures, its events.
 
     `folder` is the output folder as the user writes it, `now` is in Unix seconds.
@@ -105,7 +108,7 @@ def history_json(job_history: JobHistory, *, folder: str, now: float) -> dict[st
     }
 
 
-def _attempt_shape(attempt: Attempt, now: float) -> dict[str, Any]:
+def _attempt_shape(attempt: Attempt, now: float) -> AttemptOutput:
     batch = attempt.batch
     return {
         "key": str(attempt.key),
@@ -130,7 +133,7 @@ def _attempt_shape(attempt: Attempt, now: float) -> dict[str, Any]:
     }
 
 
-def event_json(event: Event) -> dict[str, Any]:
+def event_json(event: Event) -> EventOutput:
     """Return one event as in `show --json` and `events --json`."""
     return {
         "at": event.at,

@@ -10,17 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError
 from runner.report.json_output import to_json_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from runner.batch import Batch
     from runner.errors import Problem
     from runner.reconcile.context import Notice
+    from runner.report.schemas.log import LogDetails, LogLine
 
 _WARNINGS: Final = frozenset({"failed", "remark", "too_large"})
 """Kinds of events that need no action, but that the user may want to act on."""
@@ -37,6 +36,10 @@ class Level(StrEnum):
     ERROR = "error"
 
 
+def _no_facts() -> LogDetails:
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One entry of the log: the sentence for the user, and the fields for programs.
@@ -48,7 +51,7 @@ class Entry:
     event: str = "note"
     level: Level = Level.INFO
     job: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: LogDetails = field(default_factory=_no_facts)
 
     @classmethod
     def of_notice(cls, notice: Notice) -> Entry:
@@ -58,50 +61,64 @@ class Entry:
             level = Level.ERROR
         elif notice.event in _WARNINGS:
             level = Level.WARNING
-        key, tally = notice.submission, notice.tally
-        facts = {
-            "revision": notice.revision if key is None else key.revision,
-            "submission": None if key is None else str(key),
-            **_batch_facts(notice.batch),
-            "state": None if notice.state is None else str(notice.state),
-            "requests": None
-            if tally is None
-            else {"total": tally.total, "succeeded": tally.succeeded, "failed": tally.failed},
-            "provider": notice.provider,
-        }
-        if notice.error is not None:
-            facts |= _error_facts(notice.error)
+        facts: LogDetails = {}
+        key, tally, error = notice.submission, notice.tally, notice.error
+        revision = notice.revision if key is None else key.revision
+        provider = error.provider if isinstance(error, ApiError) else notice.provider
+        if revision is not None:
+            facts["revision"] = revision
+        if key is not None:
+            facts["submission"] = str(key)
+        if notice.batch is not None:
+            facts |= _batch_facts(notice.batch)
+        if notice.state is not None:
+            facts["state"] = str(notice.state)
+        if tally is not None:
+            facts["requests"] = {
+                "total": tally.total,
+                "succeeded": tally.succeeded,
+                "failed": tally.failed,
+            }
+        if provider is not None:
+            facts["provider"] = provider
+        if error is not None:
+            facts |= _error_facts(error)
         return cls(
             message=notice.what,
             event=notice.event,
             level=level,
             job=notice.job or None,
-            facts={name: value for name, value in facts.items() if value is not None},
+            facts=facts,
         )
 
     @classmethod
     def of_problem(cls, problem: Problem) -> Entry:
         """Return the entry for a problem in a document, with its place if that is known."""
-        place = {"path": problem.path, "line": problem.line, "column": problem.column}
+        facts: LogDetails = {}
+        if problem.path:
+            facts["path"] = problem.path
+        if problem.line:
+            facts["line"] = problem.line
+        if problem.column:
+            facts["column"] = problem.column
         return cls(
             message=problem.message,
             event="problem",
             level=Level.ERROR,
-            facts={name: value for name, value in place.items() if value},
+            facts=facts,
         )
 
     @classmethod
     def of_error(cls, error: Exception) -> Entry:
         """Return the entry for the error that ended the command."""
-        facts = {name: value for name, value in _error_facts(error).items() if value is not None}
-        return cls(message=str(error), event="error", level=Level.ERROR, facts=facts)
+        return cls(message=str(error), event="error", level=Level.ERROR, facts=_error_facts(error))
 
     def line(self, *, at: float, ascii_only: bool = False) -> str:
         """Return the entry as one line of JSON; `at` is in Unix seconds."""
         moment = datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="milliseconds")
-        shape = {
+        shape: LogLine = {
             "at": moment.replace("+00:00", "Z"),
-            "level": str(self.level),
+            "level": self.level,
             "event": self.event,
             "job": self.job,
             "message": self.message,
@@ -110,9 +127,7 @@ class Entry:
         return to_json_line(shape, ascii_only=ascii_only)
 
 
-def _batch_facts(batch: Batch | None) -> dict[str, Any]:
-    if batch is None:
-        return {}
+def _batch_facts(batch: Batch) -> LogDetails:
     counts = batch.request_counts
     return {
         "batch": batch.id,
@@ -125,16 +140,19 @@ def _batch_facts(batch: Batch | None) -> dict[str, Any]:
     }
 
 
-def _error_facts(error: Exception) -> dict[str, Any]:
-    facts: dict[str, Any] = {"error": type(error).__name__}
+def _error_facts(error: Exception) -> LogDetails:
+    facts: LogDetails = {"error": type(error).__name__}
     if isinstance(error, ApiError):
-        facts |= {
-            "provider": error.provider,
-            "call": error.call,
-            "http_status": error.status,
-            "code": error.code,
-            "param": error.param,
-            "request_id": error.request_id,
-            "retry_after": error.retry_after,
-        }
+        facts["provider"] = error.provider
+        facts["call"] = error.call
+        if error.status is not None:
+            facts["http_status"] = error.status
+        if error.code is not None:
+            facts["code"] = error.code
+        if error.param is not None:
+            facts["param"] = error.param
+        if error.request_id is not None:
+            facts["request_id"] = error.request_id
+        if error.retry_after is not None:
+            facts["retry_after"] = error.retry_after
     return facts

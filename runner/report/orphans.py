@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from runner.report.colour import NO_COLOURS
 from runner.report.safe_text import plain, wrap
@@ -11,6 +11,7 @@ from runner.text import plural
 
 if TYPE_CHECKING:
     from runner.report.colour import Colours
+    from runner.report.schemas.orphans import OrphansOutput
     from runner.views.orphans import Orphan, Orphans
 
 ORPHANS_FORMAT: Final = 1
@@ -51,7 +52,7 @@ def _day(seconds: int) -> str:
         return f"created_at {seconds}"
 
 
-def orphans_json(found: Orphans) -> dict[str, Any]:
+def orphans_json(found: Orphans) -> OrphansOutput:
     """Return `orphans --json`."""
     return {
         "format_version": ORPHANS_FORMAT,

@@ -284,7 +284,7 @@ def _count_actions(plan: Plan) -> list[str]:
         "move": "run",
         "publish": "run",
     }
-    words = [action.verb for action in changes]
+    words: list[str] = [action.verb for action in changes]
     texts = [
         f"{word} {plural(count, noun)}" + (f" ({_plan_load(submits)})" if word == "submit" else "")
         for word, noun in counted.items()

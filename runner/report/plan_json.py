@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner import __version__
 from runner.ledger.records import REVISION_SHOWN
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from runner.errors import Problem
     from runner.planning.actions import Action, Wait
     from runner.planning.state import DesiredRun
+    from runner.report.schemas.plan import (
+        ActionOutput,
+        ManualStepOutput,
+        PlanOutput,
+        PlanSummary,
+        WaitOutput,
+    )
+    from runner.report.schemas.plan_job import JobChangesOutput, PlannedJob
     from runner.views.changes import JobChanges
     from runner.views.manual_steps import ManualStep
     from runner.views.preview import Preview
@@ -30,7 +38,7 @@ def plan_json(
     *,
     selection: Selection | None = None,
     made_at: float | None = None,
-) -> dict[str, Any]:
+) -> PlanOutput:
     """Return `plan --json`; `made_at` is the time of the plan, in Unix seconds."""
     plan = preview.plan
     selection = selection or Selection()
@@ -57,23 +65,25 @@ def plan_json(
     }
 
 
-def _job_json(desired: DesiredRun, since: JobChanges | None) -> dict[str, Any]:
+def _job_json(desired: DesiredRun, since: JobChanges | None) -> PlannedJob:
     return {
         "job": desired.job.name,
         "revision": desired.revision[:REVISION_SHOWN],
         "requests": desired.requests,
         "bytes": desired.bytes,
-        "asks": {**settings(desired.job), "requests_sha256": desired.digest},
-        "since": None if since is None else _changes_json(since),
+        "asks": settings(desired.job, desired.digest),
+        "since": _changes_json(since),
     }
 
 
-def _changes_json(since: JobChanges) -> dict[str, Any]:
+def _changes_json(since: JobChanges | None) -> JobChangesOutput | None:
+    if since is None:
+        return None
     requests = since.requests
     rows = None if requests is None else requests.rows
     return {
         "revision": since.before,
-        "state": str(since.state),
+        "state": since.state,
         "same_revision": since.again,
         "folder": since.folder,
         "spec": None
@@ -100,9 +110,9 @@ def _changes_json(since: JobChanges) -> dict[str, Any]:
     }
 
 
-def _action_json(action: Action) -> dict[str, Any]:
+def _action_json(action: Action) -> ActionOutput:
     key, batch = action.submission_key, action.remote_batch_id
-    shape: dict[str, Any] = {
+    shape: ActionOutput = {
         "action": action.verb,
         "job": action.run.job,
         "revision": action.run.short,
@@ -132,7 +142,7 @@ def _action_json(action: Action) -> dict[str, Any]:
     return shape
 
 
-def _wait_json(wait: Wait) -> dict[str, Any]:
+def _wait_json(wait: Wait) -> WaitOutput:
     return {
         "job": wait.run.job,
         "revision": wait.run.short,
@@ -143,7 +153,7 @@ def _wait_json(wait: Wait) -> dict[str, Any]:
     }
 
 
-def _summary_json(preview: Preview) -> dict[str, Any]:
+def _summary_json(preview: Preview) -> PlanSummary:
     plan = preview.plan
     submits = [action for action in plan.actions if isinstance(action, Submit)]
     sizes = [action.submission.bytes for action in submits]
@@ -164,9 +174,9 @@ def _summary_json(preview: Preview) -> dict[str, Any]:
     }
 
 
-def _manual_step_json(left: ManualStep) -> dict[str, Any]:
+def _manual_step_json(left: ManualStep) -> ManualStepOutput:
     return {
-        "kind": str(left.kind),
+        "kind": left.kind,
         "provider": left.provider,
         "job": left.job,
         "revision": left.revision,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from runner.outputs.verify_folder import Match
+from runner.outputs.integrity import FileMatch
 from runner.report.colour import NO_COLOURS
 from runner.report.safe_text import plain, wrap
 from runner.text import plural, size
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from runner.checks.input import InputCheck
     from runner.checks.verify import RevisionCheck, Verification
-    from runner.outputs.verify_folder import FileCheck
+    from runner.outputs.integrity import FileCheck
     from runner.report.colour import Colours
+    from runner.report.schemas.verify import FileContentOutput, RevisionOutput, VerifyOutput
 
 VERIFY_FORMAT: Final = 1
 _INDENT: Final = 6
@@ -79,7 +80,7 @@ def _matching_files(check: RevisionCheck) -> str:
     """Return the files that match, with their numbers of lines."""
     files = check.content.files
     raw = sum(file.name.startswith(_RAW) for file in files)
-    parts = ["input"] if check.input is not None and check.input.match is Match.OK else []
+    parts = ["input"] if check.input is not None and check.input.match is FileMatch.OK else []
     parts.append(plural(raw, "raw file"))
     parts += [
         f"{plain(file.name)} {plural(file.lines or 0, 'line')}"
@@ -92,7 +93,7 @@ def _matching_files(check: RevisionCheck) -> str:
 def _differences(check: RevisionCheck) -> Iterator[str]:
     """Yield each difference between a revision and its record."""
     for file in check.content.files:
-        if file.match is not Match.OK:
+        if file.match is not FileMatch.OK:
             yield f"{file.name} {_file_difference(file)}"
     source = check.input
     if source is not None and source.bad:
@@ -104,14 +105,14 @@ def _differences(check: RevisionCheck) -> Iterator[str]:
 
 def _file_difference(file: FileCheck) -> str:
     match file.match:
-        case Match.DIFFERS:
+        case FileMatch.DIFFERS:
             return (
                 f"differs: expected {file.expected_sha256} ({_bytes(file.expected_bytes)}), "
                 f"found {file.found_sha256} ({_bytes(file.found_bytes)})"
             )
-        case Match.MISSING:
+        case FileMatch.MISSING:
             return f"is missing: expected {file.expected_sha256} ({_bytes(file.expected_bytes)})"
-        case Match.STRAY:
+        case FileMatch.STRAY:
             return "is not in the record"
         case _:
             return file.reason or str(file.match)
@@ -123,11 +124,11 @@ def _bytes(count: int | None) -> str:
 
 def _input_notes(source: InputCheck | None) -> Iterator[str]:
     """Yield the reason why an input could not be compared, where that is no difference."""
-    if source is not None and not source.bad and source.match is not Match.OK:
+    if source is not None and not source.bad and source.match is not FileMatch.OK:
         yield f"input {source.path} {source.reason}"
 
 
-def verification_json(verification: Verification, problems: tuple[str, ...] = ()) -> dict[str, Any]:
+def verification_json(verification: Verification, problems: tuple[str, ...] = ()) -> VerifyOutput:
     """Return `verify --json`. Stable: fields are added, never changed or removed."""
     return {
         "format_version": VERIFY_FORMAT,
@@ -138,7 +139,7 @@ def verification_json(verification: Verification, problems: tuple[str, ...] = ()
     }
 
 
-def _revision_json(check: RevisionCheck) -> dict[str, Any]:
+def _revision_json(check: RevisionCheck) -> RevisionOutput:
     record, source = check.content.record, check.input
     return {
         "job": check.job,
@@ -149,7 +150,7 @@ def _revision_json(check: RevisionCheck) -> dict[str, Any]:
         "files": [
             {
                 "name": file.name,
-                "match": str(file.match),
+                "match": file.match,
                 "expected": _digest_json(file.expected_sha256, file.expected_bytes),
                 "found": _digest_json(file.found_sha256, file.found_bytes),
                 "lines": file.lines,
@@ -161,7 +162,7 @@ def _revision_json(check: RevisionCheck) -> dict[str, Any]:
         if source is None
         else {
             "path": source.path,
-            "match": str(source.match),
+            "match": source.match,
             "against_the_run": source.bad,
             "expected_sha256": source.expected_sha256,
             "found_sha256": source.found_sha256,
@@ -172,5 +173,5 @@ def _revision_json(check: RevisionCheck) -> dict[str, Any]:
     }
 
 
-def _digest_json(sha256: str | None, count: int | None) -> dict[str, Any] | None:
+def _digest_json(sha256: str | None, count: int | None) -> FileContentOutput | None:
     return None if sha256 is None else {"sha256": sha256, "bytes": count}

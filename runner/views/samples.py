@@ -17,9 +17,8 @@ import msgspec
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.fingerprint import Fingerprint, open_unchanged, read
 from runner.inputs.lines import BYTE_ORDER_MARK
-from runner.outputs.classification import judge
-from runner.outputs.publish import ERRORS, OUTPUT
-from runner.outputs.recorded import Unfit, open_file
+from runner.outputs.classification import classify
+from runner.outputs.run_folder import ERRORS, OUTPUT, FileRejected, open_file
 from runner.spec.project import Limits
 from runner.views.conversation import request_turns, response_turns
 
@@ -133,7 +132,7 @@ def _results(folder: Path, name: str, most: int) -> list[Sample]:
         with open_file(folder, name) as file:
             data = file.read(HEAD_OF_RESULTS)
             whole = len(data) < HEAD_OF_RESULTS
-    except (OSError, Unfit):
+    except (OSError, FileRejected):
         return []
     samples = []
     for line in _whole_lines(data, whole=whole):
@@ -146,7 +145,7 @@ def _results(folder: Path, name: str, most: int) -> list[Sample]:
 
 
 def _result(line: bytes) -> Sample | None:
-    verdict = judge(line)
+    verdict = classify(line)
     if verdict.custom_id is None:
         return None
     if verdict.code is not None:

@@ -22,6 +22,7 @@ from runner.reconcile.lock import locked
 from tests.api.scripted import Server as Scripted
 from tests.api.scripted import answer
 from tests.cli.conftest import KEY
+from tests.report.schemas import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +51,7 @@ def checks(run: Run) -> Callable[..., dict[str, Check]]:
         assert (done.code, done.err) == (code, "")
         assert shape["healthy"] is (code == 0)
         assert shape["format_version"] == 1
+        check("doctor", shape)
         return {
             each["check"]: Check(each["health"], each["what"], each["remedy"])
             for each in shape["checks"]

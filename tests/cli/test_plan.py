@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 from tests.cli.conftest import FINISH
-from tests.report.plan_schema import check_plan
+from tests.report.schemas import check
 from tests.simulation.behaviour import Behaviour, HttpError, by_id
 from tests.simulation.scene import request_line, submit
 
@@ -38,7 +38,7 @@ def told(run: Run, *arguments: str) -> str:
 def shape(run: Run) -> dict[str, Any]:
     """Return the plan as JSON, which keeps to its schema."""
     printed: dict[str, Any] = json.loads(run("plan", "--json").out)
-    check_plan(printed)
+    check("plan", printed)
     return printed
 
 

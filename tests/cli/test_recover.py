@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.conftest import FINISH, states
+from tests.report.schemas import check
 from tests.simulation.behaviour import Behaviour, Conditions, Expire
 from tests.simulation.scene import create, request_line, submit, upload
 
@@ -286,7 +287,9 @@ def test_orphans(run: Run, finished: Folder, world: World) -> None:
     done = run("orphans", "--json")
 
     assert done.code == 0, done
-    found = {each["id"]: each for each in json.loads(done.out)["orphans"]}
+    printed = json.loads(done.out)
+    check("orphans", printed)
+    found = {each["id"]: each for each in printed["orphans"]}
     assert found.keys() == {gone, twice, lost}
     assert "no spec is called gone" in found[gone]["why"]
     assert "a second batch" in found[twice]["why"]

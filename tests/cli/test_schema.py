@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import typing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from jsonschema import Draft7Validator
+from jsonschema import Draft7Validator, ValidationError
 
 from runner.cli.commands.schema import schemas
-from runner.outputs import record, writer
+from tests.cli.records import finish_mixed, flip, revision
+from tests.report.schemas import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.cli.conftest import Run
     from tests.cli.shell import Folder
+    from tests.simulation.world import World
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCHEMAS: Final[dict[str, Any]] = {
@@ -93,7 +93,7 @@ def test_the_record_of_a_run_fits(finished: Folder) -> None:
     path = finished.root / "outputs" / "hello" / "latest" / "run.json"
     document = json.loads(path.read_text("utf-8"))
 
-    RECORD.validate(document)
+    check("record", document)
     document["shards"][0]["submissions"][0]["rows"] = [0, 4]
     assert not RECORD.is_valid(document)
 
@@ -101,27 +101,73 @@ def test_the_record_of_a_run_fits(finished: Folder) -> None:
 def test_the_record_kept_as_an_example_fits() -> None:
     golden = ROOT / "tests" / "outputs" / "golden" / "run.json"
 
-    RECORD.validate(json.loads(golden.read_text("utf-8")))
+    check("record", json.loads(golden.read_text("utf-8")))
 
 
-def described(schema: dict[str, Any], shape: type, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the fields that a schema and a class have at each place."""
-    hints = typing.get_type_hints(shape, vars(record) | vars(writer))
-    names = [field.name for field in dataclasses.fields(shape)]
-    yield path, list(schema["properties"]), names
-    yield path, schema["required"], names
-    for name in names:
-        inner = [hints[name], *typing.get_args(hints[name])]
-        below = schema["properties"][name]
-        below = below.get("items", below)
-        for kind in inner:
-            if dataclasses.is_dataclass(kind) and "properties" in below:
-                yield from described(below, typing.cast("type", kind), f"{path}.{name}")
+# The outputs
+
+OUTPUTS: Final = {
+    "doctor": ("doctor",),
+    "events": ("events",),
+    "orphans": ("orphans",),
+    "plan": ("plan",),
+    "show": ("show", "hello"),
+    "status": ("status",),
+    "verify": ("verify",),
+}
 
 
-def test_the_schema_of_the_record_has_the_fields_of_the_record() -> None:
-    compared = list(described(SCHEMAS["record"], record.RunRecord, ""))
+def test_every_output_has_a_schema() -> None:
+    assert SCHEMAS.keys() == OUTPUTS.keys() | {"log", "project", "record", "spec"}
 
-    assert len(compared) > 20
-    for path, in_schema, in_code in compared:
-        assert in_schema == in_code, path
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_the_output_about_a_finished_job_fits(run: Run, finished: Folder, name: str) -> None:
+    assert finished.root.is_dir()
+    check(name, json.loads(run(*OUTPUTS[name], "--json").out))
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_the_output_about_a_damaged_job_fits(
+    run: Run, lab: Folder, world: World, name: str
+) -> None:
+    finish_mixed(lab, run, world)
+    lab.job("new")
+    folder = revision(lab)
+    flip(folder / "output.jsonl")
+    (folder / "errors.jsonl").unlink()
+    (folder / "raw" / "stray").touch()
+    (folder / "notes.txt").touch()
+
+    check(name, json.loads(run(*OUTPUTS[name], "--json").out))
+
+
+def test_the_output_about_a_record_that_cannot_be_read_fits(run: Run, finished: Folder) -> None:
+    (revision(finished) / "run.json").write_text("[]")
+
+    check("verify", json.loads(run("verify", "--json").out))
+
+
+def test_the_output_about_an_input_that_is_gone_fits(run: Run, finished: Folder) -> None:
+    (finished.root / "data" / "hello.jsonl").unlink()
+
+    check("verify", json.loads(run("verify", "--json").out))
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_the_output_of_an_empty_project_fits(run: Run, lab: Folder, name: str) -> None:
+    lab.job()
+
+    check(name, json.loads(run(*OUTPUTS[name], "--json").out))
+
+
+@pytest.mark.parametrize("name", ["doctor", "orphans", "verify"])
+def test_an_output_with_another_field_does_not_fit(run: Run, finished: Folder, name: str) -> None:
+    assert finished.root.is_dir()
+    printed = json.loads(run(*OUTPUTS[name], "--json").out)
+    with pytest.raises(AssertionError, match=r"\.surprise"):
+        check(name, printed | {"surprise": 1})
+    for field in printed:
+        lacking = {each: value for each, value in printed.items() if each != field}
+        with pytest.raises(ValidationError):
+            check(name, lacking)

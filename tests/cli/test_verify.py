@@ -139,7 +139,7 @@ def test_a_stray_in_raw_is_found_and_one_beside_it_told(run: Run, finished: Fold
     (revision(finished) / "raw/0001-1.output.jsonl.part").write_text("{")
     done = run("verify")
     assert done.code == 0
-    assert "is the rest of a download that was interrupted" in " ".join(done.out.split())
+    assert "is part of a download that was interrupted" in " ".join(done.out.split())
 
     (revision(finished) / "raw/0002-1.output.jsonl").write_text("")
     done = run("verify")

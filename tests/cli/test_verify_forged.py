@@ -85,11 +85,11 @@ def test_a_failure_among_the_answers_is_found(run: Run, mixed: Folder) -> None:
     [
         (lambda record: record["counts"].update(succeeded=4), "the record counts 5 requests"),
         (lambda record: record["counts"].update(codes={}), "are not those of 2 failures"),
-        (lambda record: record["request"].update(replicate=2), "not that of the questions in it"),
-        (lambda record: record["input"].update(sha256="0" * 64), "not that of the questions in it"),
+        (lambda record: record["request"].update(replicate=2), "not that of the requests in it"),
+        (lambda record: record["input"].update(sha256="0" * 64), "not that of the requests in it"),
         (lambda record: record.update(revision="0" * 64), "not of this folder"),
         (lambda record: record["spec"].update(document="x"), "not the one with its digest"),
-        (lambda record: record["outputs"].pop("errors.jsonl"), "does not know errors.jsonl"),
+        (lambda record: record["outputs"].pop("errors.jsonl"), "no entry for errors.jsonl"),
         (lambda record: record["shards"][0].update(rows="0-9"), "rows of shard 1 are not those"),
         (lambda record: record["shards"][0].update(rows="9-0"), "rows of shard 1 are not those"),
         (
@@ -103,7 +103,7 @@ def test_a_failure_among_the_answers_is_found(run: Run, mixed: Folder) -> None:
         (lambda record: attempt(record).update(batch=None), "there are results and no batch"),
         (
             lambda record: attempt(record)["batch"]["metadata"].update(runner="a/b/0001/1 x=1"),
-            "carries the mark of a/b/0001/1",
+            "has the submission key a/b/0001/1",
         ),
         (
             lambda record: attempt(record)["batch"].update(output_file_id="file-x"),
@@ -159,7 +159,7 @@ def test_a_file_that_the_ledger_knows_otherwise_is_found(run: Run, mixed: Folder
         (b"[" * 100_000, "is not JSON"),
         (b"[]", "is not the record of a run: it has no format_version"),
         (b'{"format_version": true}', "is not the record of a run: it has no format_version"),
-        (b'{"format_version": 2}', "was written by a later runner (format_version 2)"),
+        (b'{"format_version": 2}', "was written by a later version of runner (format_version 2)"),
         (b'{"format_version": 1}', "is not the record of a run: "),
         (b'{"format_version": 1, "job": "\\ud800"}', "is not the record of a run: "),
     ],

@@ -1,6 +1,7 @@
-"""Fuzz the reader of results: lines, classification, finished rows, and the final files.
+"""Fuzzing the reader of results: lines, verdicts, results rows, and the final files.
 
-The first part of an input contains the custom_ids of the requests, the others are result files.
+The first part of an input holds the custom_ids that were asked, the others are the files that
+came back.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner.inputs.row_set import RowSet
-from runner.outputs.answer_index import settle
-from runner.outputs.classification import _judge_slowly, judge
-from runner.outputs.publish import ERRORS, OUTPUT, AttemptFiles, ShardAnswers, prepare
+from runner.outputs.answer_index import AnswerIndex
+from runner.outputs.classification import _classify_slowly, classify
+from runner.outputs.publish import AttemptFiles, ShardAnswers, prepare
 from runner.outputs.result_files import Outcome, read_results, verify_download
+from runner.outputs.run_folder import ERRORS, OUTPUT
 from tests.fuzz.target import BETWEEN, Target, assert_readable, joined
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ _SHORT_LINE: Final = 40
 
 
 def check(data: bytes, folder: Path) -> str:
-    """Classify and publish results, and compare the two with each other."""
+    """Index and publish result files, and compare the two with each other."""
     asking, *contents = data.split(BETWEEN, _MOST_FILES)
     words = asking.decode(errors="replace").split()
     names = list(dict.fromkeys(word[:600] for word in words))[:50]
@@ -39,30 +41,30 @@ def check(data: bytes, folder: Path) -> str:
         path.write_bytes(content)
     for path, content in zip(files, contents, strict=True):
         _assert_lines(path, content)
-    settled = settle(files, list(enumerate(names)))
-    _assert_settled(settled, names)
+    results = AnswerIndex(enumerate(names), files).results
+    _assert_results(results, names)
     answers = _answers(contents)
-    assert [names[row] for row in settled.succeeded] == [name for name in names if name in answers]
-    _assert_published(folder, files, names, settled)
+    assert [names[row] for row in results.succeeded] == [name for name in names if name in answers]
+    _assert_published(folder, files, names, results)
     published = (folder / "made" / OUTPUT).read_bytes().removesuffix(b"\n")
     expected = [answers[name] for name in names if name in answers]
     assert published.split(b"\n") == (expected or [b""])
     shutil.rmtree(folder / "made")
     kinds = {
-        "succeeded": settled.succeeded,
-        "transient": settled.transient,
-        "permanent": settled.permanent,
+        "succeeded": results.succeeded,
+        "transient": results.transient,
+        "permanent": results.permanent,
     }
     return "+".join(kind for kind, rows in kinds.items() if rows) or "nothing asked"
 
 
 def _answers(contents: list[bytes]) -> dict[str, bytes]:
-    """Find the first success of each custom_id in the simplest way."""
+    """Find the first success of each custom_id in the plainest way there is."""
     answers: dict[str, bytes] = {}
     for content in contents:
         for line in content.split(b"\n"):
             row = line.rstrip(b"\r").removeprefix(_MARK)
-            verdict = judge(row)
+            verdict = classify(row)
             if verdict.outcome is Outcome.SUCCEEDED and verdict.custom_id is not None:
                 answers.setdefault(verdict.custom_id, row)
     return answers
@@ -93,7 +95,7 @@ def _assert_lines(path: Path, content: bytes) -> None:
 
 
 def _assert_verdict(line: bytes) -> None:
-    verdict = judge(line)
+    verdict = classify(line)
     failed = verdict.outcome is not Outcome.SUCCEEDED
     assert (verdict.code is not None) == failed
     for text in (verdict.code, verdict.message):
@@ -105,24 +107,24 @@ def _assert_verdict(line: bytes) -> None:
         assert value["custom_id"] == verdict.custom_id
         assert value.get("error") is None
         assert value["response"]["body"]
-    assert _judge_slowly(line) == verdict, "the quick and the slow reading differ"
+    assert _classify_slowly(line) == verdict, "the quick and the slow reading differ"
 
 
-def _assert_settled(settled: SubmissionResults, names: list[str]) -> None:
-    kinds = (settled.succeeded, settled.transient, settled.permanent)
+def _assert_results(results: SubmissionResults, names: list[str]) -> None:
+    kinds = (results.succeeded, results.transient, results.permanent)
     assert sum(map(len, kinds)) == len(names)
     assert kinds[0].union(kinds[1]).union(kinds[2]) == RowSet.span(0, len(names))
-    assert not settled.missing.difference(settled.transient)
-    answered = len(names) - len(settled.missing)
-    assert sum(settled.codes.values()) == answered - len(settled.succeeded)
-    assert min(settled.unknown, settled.malformed, settled.duplicates) >= 0
-    for code, examples in settled.examples.items():
-        assert settled.codes[code]
+    assert not results.missing.difference(results.transient)
+    answered = len(names) - len(results.missing)
+    assert sum(results.codes.values()) == answered - len(results.succeeded)
+    assert min(results.unknown, results.malformed, results.duplicates) >= 0
+    for code, examples in results.examples.items():
+        assert results.codes[code]
         assert len(examples) <= 3
 
 
 def _assert_published(
-    folder: Path, files: list[Path], names: list[str], settled: SubmissionResults
+    folder: Path, files: list[Path], names: list[str], results: SubmissionResults
 ) -> None:
     parts = 1 + len(names) % 3
     answers = tuple(
@@ -138,16 +140,16 @@ def _assert_published(
     publication = prepare(made, shards)
     publication.commit(b"{}\n")
     published = publication.published
-    assert published.succeeded == len(settled.succeeded)
+    assert published.succeeded == len(results.succeeded)
     assert published.failed == len(names) - published.succeeded
     assert sum(published.codes.values()) == published.failed
     output, errors = (made / OUTPUT).read_bytes(), (made / ERRORS).read_bytes()
     _assert_digests(published, output, errors)
-    failed = RowSet.span(0, len(names)).difference(settled.succeeded)
-    assert _custom_ids(output) == [names[row] for row in settled.succeeded]
+    failed = RowSet.span(0, len(names)).difference(results.succeeded)
+    assert _custom_ids(output) == [names[row] for row in results.succeeded]
     assert _custom_ids(errors) == [names[row] for row in failed]
-    again = settle([made / OUTPUT, made / ERRORS], list(enumerate(names)))
-    assert again.succeeded == settled.succeeded
+    again = AnswerIndex(enumerate(names), [made / OUTPUT, made / ERRORS]).results
+    assert again.succeeded == results.succeeded
     assert not again.missing
     assert not again.malformed + again.unknown + again.duplicates
 

@@ -16,7 +16,7 @@ import pytest
 from runner.api.error_messages import decode_json, read_error_message
 from runner.errors import RunnerError
 from runner.inputs.scan import scan
-from runner.outputs.answer_index import settle
+from runner.outputs.answer_index import AnswerIndex
 from runner.outputs.result_files import verify_download
 from runner.spec.load import load_specs
 from runner.spec.project import Limits, Secret, find_project
@@ -151,7 +151,7 @@ def test_a_result_takes_time_in_step_with_its_size(name: str, head: bytes, tmp_p
     path = tmp_path / "output.jsonl"
     path.write_bytes(head + JSON[name] + (b"}" if head else b""))
     with seconds(2):
-        assert len(settle([path], [(0, "a")]).succeeded) <= 1
+        assert len(AnswerIndex([(0, "a")], [path]).results.succeeded) <= 1
         verify_download(path)
 
 

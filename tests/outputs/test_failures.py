@@ -1,17 +1,14 @@
-"""Errors by kind: from a long file too, from what can be trusted, with the first of each."""
+"""Failed requests by error code: counts, the first examples, and long or damaged files."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
 
 import pytest
 
 from runner.outputs import failures
-from runner.outputs.failures import Example, FailureKind, failure_kinds
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from runner.outputs.failures import OTHER, ErrorCounts, Example, FailureKind, failure_kinds
 
 
 def error(custom_id: str, code: str, message: str = "No.") -> bytes:
@@ -20,16 +17,10 @@ def error(custom_id: str, code: str, message: str = "No.") -> bytes:
 
 
 def record(codes: dict[str, int]) -> str:
-    """Return a record as far as it is checked, with these counts."""
-    spec = {"sha256": "", "document": ""}
-    asked = {"endpoint": "/v1/x", "provider": {"name": "lab", "base_url": None}, "replicate": 1}
+    """Return a record with these counts of failures."""
+    document = json.loads((Path(__file__).parent / "golden" / "run.json").read_text("utf-8"))
     failed = sum(codes.values())
-    counts = {"total": failed, "succeeded": 0, "failed": failed, "codes": codes}
-    document: dict[str, Any] = {
-        "format_version": 1, "job": "a", "revision": "b", "state": "partial", "spec": spec,
-        "request": asked, "input": {"path": "x", "requests": failed, "sha256": ""}, "shards": [],
-        "counts": counts, "outputs": {}, "finished_at": "",
-    }  # fmt: skip
+    document["counts"] = {"total": failed, "succeeded": 0, "failed": failed, "codes": codes}
     return json.dumps(document)
 
 
@@ -94,3 +85,16 @@ def test_a_broken_line_is_a_kind_of_its_own(tmp_path: Path) -> None:
     broken, x = failure_kinds(tmp_path) or ()
 
     assert (broken.code, broken.count, x.code) == ("malformed_line", 1, "x")
+
+
+def test_error_counts_are_bounded_however_many_codes_there_are() -> None:
+    counter = ErrorCounts()
+    for number in range(1000):
+        counter.add(f"code-{number}", f"message {number}")
+        counter.add("code-0", "again")
+    assert len(counter.counts) == 101
+    assert counter.counts["code-0"] == 1001
+    assert counter.counts[OTHER] == 900
+    assert counter.examples["code-0"] == ("message 0", "again")
+    assert len(counter.examples[OTHER]) == 3
+    assert next(iter(counter.counts)) == "code-0"

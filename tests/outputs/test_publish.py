@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.outputs.publish import AttemptFiles, MissingAnswer, ShardAnswers, prepare
+from runner.outputs.publish import AttemptFiles, MissingResult, ShardAnswers, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,8 +97,8 @@ def test_answers_of_all_attempts_come_together_in_input_order(run: Path, tmp_pat
     published = publication.published
     assert (published.succeeded, published.failed) == (3, 3)
     assert published.codes == {"invalid": 1, "server_error": 1, "runner_missing": 1}
-    for digest in (published.output, published.errors):
-        content = (run / digest.name).read_bytes()
+    for name, digest in (("output.jsonl", published.output), ("errors.jsonl", published.errors)):
+        content = (run / name).read_bytes()
         assert digest.bytes == len(content)
         assert digest.lines == content.count(b"\n") == 3
         assert digest.sha256 == hashlib.sha256(content).hexdigest()
@@ -130,7 +130,7 @@ def test_the_caller_says_why_a_row_has_no_line(run: Path) -> None:
         rows=RowSet.span(0, 2),
         ids=lambda: [(0, 'a"\u2028'), (1, "b\udfff")],
         answers=(),
-        unanswered=lambda row: MissingAnswer(code="runner_batch_failed", message=reasons[row]),
+        unanswered=lambda row: MissingResult(code="runner_batch_failed", message=reasons[row]),
     )
     prepare(run, [answers]).commit(RECORD)
     lines = [json.loads(line.decode()) for line in lines_of(run / "errors.jsonl")]
@@ -314,12 +314,12 @@ def test_a_file_that_shrinks_or_goes_while_it_is_read_is_told(
 ) -> None:
     file = write(tmp_path / "o", success(1))
 
-    def meddle(row: int) -> MissingAnswer:
+    def meddle(row: int) -> MissingResult:
         if gone:
             file.unlink()
         else:
             file.write_bytes(b"{")
-        return MissingAnswer(code="runner_missing", message=f"row {row}")
+        return MissingResult(code="runner_missing", message=f"row {row}")
 
     answers = shard(RowSet.span(0, 2), (file,))
     meddled = ShardAnswers(

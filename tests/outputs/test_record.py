@@ -10,22 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.outputs import record
 from runner.outputs.record import (
-    Counts,
-    GitState,
-    InputRecord,
-    ProviderRecord,
-    RequestParameters,
-    ResultFile,
+    FORMAT_VERSION,
+    FileDigest,
+    RecordedCounts,
+    RecordedGit,
+    RecordedInput,
+    RecordedParameters,
+    RecordedProvider,
+    RecordedResult,
+    RecordedShard,
+    RecordedSpec,
+    RecordedSubmission,
     RunRecord,
-    ShardEntry,
-    SpecRecord,
-    SubmissionRecord,
     ToolVersions,
+    decode,
     encode,
-    sum_usage,
+    read_record,
 )
-from runner.outputs.writer import FileDigest
+from runner.outputs.run_folder import FileRejected
+from runner.outputs.usage import sum_usage
 from runner.text import timestamp
 
 GOLDEN = Path(__file__).parent / "golden" / "run.json"
@@ -44,33 +49,34 @@ BATCH = {
 }
 
 RECORD = RunRecord(
+    format_version=FORMAT_VERSION,
     job="sentiment",
     revision="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     state="partial",
     reason="1 of 3 requests has no successful response",
     superseded=False,
-    spec=SpecRecord(
+    spec=RecordedSpec(
         path="specs/sentiment.yaml",
         line=1,
         sha256="2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
         document="name: sentiment\nendpoint: /v1/chat/completions\ninput: data/reviews.jsonl\n",
     ),
-    request=RequestParameters(
+    request=RecordedParameters(
         endpoint="/v1/chat/completions",
         completion_window="24h",
         metadata={"project": "größe"},
-        provider=ProviderRecord(name="openai", base_url="https://api.openai.com/v1"),
+        provider=RecordedProvider(name="openai", base_url="https://api.openai.com/v1"),
         replicate=1,
         attempts=3,
     ),
-    input=InputRecord(
+    input=RecordedInput(
         path="data/reviews.jsonl",
         requests=3,
         bytes=612,
         sha256="fcde2b2edba56bf408601fb721fe9b5c338d10ee429ea04fae5511b68fbf8fb9",
     ),
     shards=(
-        ShardEntry(
+        RecordedShard(
             number=1,
             model="gpt-4o-mini",
             rows="0-2",
@@ -81,7 +87,7 @@ RECORD = RunRecord(
             ids_offset=0,
             whole=True,
             submissions=(
-                SubmissionRecord(
+                RecordedSubmission(
                     key="sentiment/9f86d081884c/1/1",
                     attempt=1,
                     state="collected",
@@ -97,7 +103,7 @@ RECORD = RunRecord(
                     submitted_at="2025-03-14T15:09:26Z",
                     batch=BATCH,
                     results=(
-                        ResultFile(
+                        RecordedResult(
                             kind="output",
                             file_id="file-out",
                             path="raw/1-1-output.jsonl",
@@ -109,19 +115,19 @@ RECORD = RunRecord(
             ),
         ),
     ),
-    counts=Counts(total=3, succeeded=2, failed=1, codes={"invalid_prompt": 1}),
+    counts=RecordedCounts(total=3, succeeded=2, failed=1, codes={"invalid_prompt": 1}),
     usage=sum_usage([BATCH]),
-    outputs=(
-        FileDigest(name="output.jsonl", bytes=1400, sha256="aa" * 32, lines=2),
-        FileDigest(name="errors.jsonl", bytes=150, sha256="bb" * 32, lines=1),
-    ),
+    outputs={
+        "output.jsonl": FileDigest(bytes=1400, sha256="aa" * 32, lines=2),
+        "errors.jsonl": FileDigest(bytes=150, sha256="bb" * 32, lines=1),
+    },
     made_by=ToolVersions(
         runner="0.1.0",
         python="3.11.7",
         platform="Linux-6.1-x86_64",
         dependencies={"httpx": "0.28.1", "msgspec": "0.19.0"},
     ),
-    git=GitState(commit="e83c5163316f89bfbde7d9ab23ca2e25604af290", branch="main", dirty=False),
+    git=RecordedGit(commit="e83c5163316f89bfbde7d9ab23ca2e25604af290", branch="main", dirty=False),
     started_at=timestamp(1741964966),
     finished_at=timestamp(1741968566.9),
 )
@@ -130,6 +136,49 @@ RECORD = RunRecord(
 def test_the_record_reads_as_it_always_did() -> None:
     """A change here is a change of the format: think of those who read it in five years."""
     assert encode(RECORD) == GOLDEN.read_bytes()
+
+
+def test_the_record_is_read_as_it_was_written() -> None:
+    assert decode(GOLDEN.read_bytes()) == RECORD
+
+
+def test_a_record_with_fields_of_a_later_version_is_read() -> None:
+    document = json.loads(GOLDEN.read_bytes())
+    document["since_tomorrow"] = document["shards"][0]["since_tomorrow"] = {"a": [1]}
+    assert decode(json.dumps(document).encode()) == RECORD
+
+
+@pytest.mark.parametrize("version", [0, -1, True, None, "1", 1.0, 2, 10**30])
+def test_a_record_of_another_format_is_not_read(version: object) -> None:
+    document = json.loads(GOLDEN.read_bytes()) | {"format_version": version}
+    with pytest.raises(FileRejected, match="format_version"):
+        decode(json.dumps(document).encode())
+
+
+def test_a_record_larger_than_any_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "run.json").write_bytes(GOLDEN.read_bytes())
+    size = GOLDEN.stat().st_size
+    monkeypatch.setattr(record, "LARGEST_RECORD", size)
+    assert read_record(tmp_path) == RECORD
+    monkeypatch.setattr(record, "LARGEST_RECORD", size - 1)
+    with pytest.raises(FileRejected, match="larger than any record"):
+        read_record(tmp_path)
+
+
+def test_a_record_that_is_a_link_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "run.json").symlink_to(GOLDEN)
+    with pytest.raises(FileRejected, match="is a link"):
+        read_record(tmp_path)
+
+
+def test_a_record_without_a_field_is_not_read() -> None:
+    for name in json.loads(GOLDEN.read_bytes()):
+        document = json.loads(GOLDEN.read_bytes())
+        del document[name]
+        with pytest.raises(FileRejected, match=name):
+            decode(json.dumps(document).encode())
 
 
 def test_a_batch_is_kept_verbatim_and_in_order() -> None:
@@ -163,28 +212,8 @@ def refuse(constant: str) -> None:
 def test_whatever_a_provider_sends_the_record_is_strict_json(batch: dict[str, object]) -> None:
     (shard,) = RECORD.shards
     submission = replace(shard.submissions[0], batch=batch)
-    record = replace(RECORD, shards=(replace(shard, submissions=(submission,)),))
-    content = encode(record)
+    changed = replace(RECORD, shards=(replace(shard, submissions=(submission,)),))
+    content = encode(changed)
     read = json.loads(content.decode(), parse_constant=refuse)
     assert list(read["shards"][0]["submissions"][0]["batch"]) == list(batch)
-    assert content == encode(record)
-
-
-def test_usage_is_summed_at_every_depth() -> None:
-    batches: list[dict[str, object]] = [
-        {"usage": {"input": 3, "details": {"cached": 1}, "model": "m", "odd": float("nan")}},
-        {"usage": None},
-        {},
-        {"usage": {"input": 4.5, "details": {"cached": 2, "audio": 10**400}, "flag": True}},
-        {"usage": {"details": None, "input": "many"}},
-    ]
-    assert sum_usage(batches) == {"input": 7.5, "details": {"cached": 3, "audio": 10**400}}
-    assert sum_usage([{"usage": None}, {}]) is None
-    assert sum_usage([]) is None
-
-
-@given(usages=st.lists(st.dictionaries(st.text(max_size=2), values, max_size=3), max_size=3))
-def test_no_usage_breaks_the_sum(usages: list[dict[str, object]]) -> None:
-    batches: list[dict[str, object]] = [{"usage": usage} for usage in usages]
-    total = sum_usage(batches)
-    assert (total is None) is (not usages)
+    assert content == encode(changed)

@@ -9,7 +9,7 @@ from runner.checks.input import InputCheck
 from runner.checks.verify import RevisionCheck, Verification
 from runner.ledger.notifications import Subscriber
 from runner.ledger.records import SubmissionKey
-from runner.outputs.verify_folder import FileCheck, FolderCheck, Match
+from runner.outputs.integrity import FileCheck, FileMatch, FolderCheck
 from runner.spec.notifications import Address, ChatChannel, CommandChannel, Hook, WebhookChannel
 from runner.views.orphans import Orphan, Orphans
 from tests.report.scenes import HOSTILE, REVISIONS
@@ -18,7 +18,7 @@ _RIGHT: Final = "3f79bb7b435b05321651daefd374cdc681dc06faa65e374e38337b88ca046de
 _WRONG: Final = "4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393"
 
 
-def file(name: str, match: Match = Match.OK, **values: Any) -> FileCheck:  # noqa: ANN401
+def file(name: str, match: FileMatch = FileMatch.OK, **values: Any) -> FileCheck:  # noqa: ANN401
     """Return a file of a run's folder, compared with its record."""
     return FileCheck(
         name=name,
@@ -53,14 +53,14 @@ WHOLE: Final = Verification(
             file("output.jsonl"),
             file("errors.jsonl", lines=0),
             file("raw/0001-1.output.jsonl"),
-            input=InputCheck(path="data/reviews.jsonl", match=Match.OK, expected_sha256=_RIGHT),
+            input=InputCheck(path="data/reviews.jsonl", match=FileMatch.OK, expected_sha256=_RIGHT),
         ),
         revision(
             "summaries",
             file("output.jsonl", lines=1),
             input=InputCheck(
                 path="data/articles.jsonl",
-                match=Match.DIFFERS,
+                match=FileMatch.DIFFERS,
                 expected_sha256=_RIGHT,
                 found_sha256=_WRONG,
                 reason="has changed since, which is no fault of this earlier revision's",
@@ -75,15 +75,19 @@ DOUBTFUL: Final = Verification(
         revision("sentiment", file("output.jsonl"), file("raw/0001-1.output.jsonl")),
         revision(
             "banking77-intents",
-            file("output.jsonl", Match.DIFFERS, found_sha256=_WRONG, found_bytes=1_262_799),
-            file("errors.jsonl", Match.MISSING, found_sha256=None, found_bytes=None, lines=None),
-            file("raw/extra.jsonl", Match.STRAY, expected_sha256=None, expected_bytes=None),
+            file("output.jsonl", FileMatch.DIFFERS, found_sha256=_WRONG, found_bytes=1_262_799),
             file(
-                "raw/0001-1.errors.jsonl", Match.UNREADABLE, reason="cannot be read: it is a folder"
+                "errors.jsonl", FileMatch.MISSING, found_sha256=None, found_bytes=None, lines=None
+            ),
+            file("raw/extra.jsonl", FileMatch.STRAY, expected_sha256=None, expected_bytes=None),
+            file(
+                "raw/0001-1.errors.jsonl",
+                FileMatch.UNREADABLE,
+                reason="cannot be read: it is a folder",
             ),
             input=InputCheck(
                 path="specs/banking77/intents-chat.jsonl",
-                match=Match.DIFFERS,
+                match=FileMatch.DIFFERS,
                 bad=True,
                 expected_sha256=_RIGHT,
                 found_sha256=_WRONG,

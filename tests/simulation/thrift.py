@@ -20,7 +20,6 @@ import httpx
 from runner.api.transport import Transport
 from runner.ledger.connection import connect
 from runner.outputs import provenance
-from runner.reconcile import finish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +45,7 @@ def thrift() -> Iterator[None]:
     """Save time for as long as the block lasts."""
     with (
         mock.patch.object(provenance, "git_state", _no_repository),
-        mock.patch.object(finish, "tool_versions", _tool_versions),
+        mock.patch.object(provenance, "tool_versions", _tool_versions),
         mock.patch.object(Transport, "_ssl_context", _context),
         mock.patch.object(httpx.Cookies, "extract_cookies", _no_cookies),
     ):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner.outputs.classification import MALFORMED, Outcome, judge
+from runner.outputs.classification import MALFORMED, Outcome, classify
 
 OK, AGAIN, NEVER = Outcome.SUCCEEDED, Outcome.TRANSIENT, Outcome.PERMANENT
 CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "choices": []}
@@ -149,7 +149,7 @@ TABLE = {
 
 @pytest.mark.parametrize(("line", "outcome", "code"), TABLE.values(), ids=TABLE.keys())
 def test_a_line_is_judged_by_the_table(line: bytes, outcome: Outcome, code: str | None) -> None:
-    verdict = judge(line)
+    verdict = classify(line)
     assert verdict.outcome is outcome
     if code is not None:
         assert verdict.code == code
@@ -169,13 +169,13 @@ def test_a_line_is_judged_by_the_table(line: bytes, outcome: Outcome, code: str 
     ],
 )
 def test_the_custom_id_of_a_broken_line_is_recovered(line: bytes, custom_id: str | None) -> None:
-    verdict = judge(line)
+    verdict = classify(line)
     assert verdict.custom_id == custom_id
     assert verdict.code == MALFORMED
 
 
 def test_words_of_a_server_cannot_steer_a_terminal() -> None:
-    verdict = judge(
+    verdict = classify(
         answered(400, {"error": {"message": "\x1b[2J\u202egone\n" + "x" * 999, "code": "\x1b]0;c"}})
     )
     assert verdict.message is not None
@@ -185,11 +185,11 @@ def test_words_of_a_server_cannot_steer_a_terminal() -> None:
 
 
 def test_the_message_comes_from_wherever_the_dialect_puts_it() -> None:
-    assert judge(row(None, {"code": "x", "message": "one"})).message == "one"
-    assert judge(row(None, {"error": {"message": "two"}})).message == "two"
-    assert judge(row(None, {"code": "x", "error_message": "three"})).message == "three"
-    assert judge(answered(422, {"detail": "four"})).message == "four"
-    assert judge(row(None, "five words of no use")).message == "five words of no use"
+    assert classify(row(None, {"code": "x", "message": "one"})).message == "one"
+    assert classify(row(None, {"error": {"message": "two"}})).message == "two"
+    assert classify(row(None, {"code": "x", "error_message": "three"})).message == "three"
+    assert classify(answered(422, {"detail": "four"})).message == "four"
+    assert classify(row(None, "five words of no use")).message == "five words of no use"
 
 
 texts = st.text(st.characters(exclude_categories=()))  # lone surrogates too
@@ -222,14 +222,14 @@ def test_success_is_exactly_the_strict_rule(status: object, body: object, error:
         and bool(body)
         and body.get("error") is None
     )
-    verdict = judge(row({"status_code": status, "body": body}, error))
+    verdict = classify(row({"status_code": status, "body": body}, error))
     assert (verdict.outcome is OK) is expected
     assert verdict.custom_id == "a"
 
 
 @given(line=st.binary() | st.text().map(str.encode) | json_values.map(lambda v: row(v, v)))
 def test_no_line_raises_and_every_failure_has_a_code(line: bytes) -> None:
-    verdict = judge(line)
+    verdict = classify(line)
     assert (verdict.code is None) is (verdict.outcome is OK)
     for words in (verdict.code, verdict.message):
         assert words is None or (words.isprintable() and 0 < len(words) <= 300)
@@ -253,11 +253,11 @@ def test_every_success_is_json_for_any_reader(
         whole = True
     except UnicodeDecodeError:
         whole = False
-    assert (judge(line).outcome is OK) is (whole and body.get("error") is None)
+    assert (classify(line).outcome is OK) is (whole and body.get("error") is None)
 
 
 @given(cut=st.integers(min_value=0, max_value=200))
 def test_a_success_cut_short_is_never_an_answer(cut: int) -> None:
     line = answered(200, CHAT)
     short = line[: cut % len(line)]
-    assert judge(short).outcome is AGAIN
+    assert classify(short).outcome is AGAIN

@@ -1,7 +1,7 @@
-"""A run's folder, held against its own record: digests, counts, and where each line comes from.
+"""Compare the files of a run's folder with its `run.json`: digests, counts, origin of each line.
 
-Nothing is written, and nothing is opened but the files of the folder itself. Files are read in
-pieces, so that memory does not grow with them.
+Writes nothing, and opens only the files of the folder itself. Files are read in pieces, so that
+memory does not grow with their size.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
 from runner.outputs.durable_files import explained
-from runner.outputs.publish import ERRORS, OUTPUT, RECORD
-from runner.outputs.recorded import RAW, Unfit, open_file, read_record
+from runner.outputs.record import read_record
+from runner.outputs.run_folder import ERRORS, OUTPUT, RAW, RECORD, FileRejected, open_file
 from runner.outputs.trace import trace
 from runner.spec.identity import canonical_json
 from runner.spec.job import METADATA_KEY
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from runner.outputs.recorded import Record, Shard, Submission
+    from runner.outputs.record import RecordedShard, RecordedSubmission, RunRecord
 
 
 _PIECE: Final = 1024 * 1024
@@ -35,8 +35,8 @@ _REVISION_SHOWN: Final = 12
 _PART: Final = ".part"
 
 
-class Match(StrEnum):
-    """How a file compares with what the record says of it."""
+class FileMatch(StrEnum):
+    """How a file compares with its entry in the record."""
 
     OK = "ok"
     DIFFERS = "differs"
@@ -47,14 +47,14 @@ class Match(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileCheck:
-    """One file; what is expected or found is None where there is nothing to compare.
+    """One file, compared with the record; expected and found are None where they are unknown.
 
-    `lines` counts the line feeds that were found, `reason` says what is wrong with an unreadable
-    one. `name` is relative to the run's folder and may come from a record that is not ours.
+    `lines` counts the line feeds that were found. `reason` says why a file is unreadable. `name`
+    is relative to the run's folder, and can be any text if it comes from the record.
     """
 
     name: str
-    match: Match
+    match: FileMatch
     expected_sha256: str | None = None
     found_sha256: str | None = None
     expected_bytes: int | None = None
@@ -65,13 +65,13 @@ class FileCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderCheck:
-    """A folder and its record.
+    """The folder of a run, compared with its record.
 
-    `record` is None where there is none that can be read, which `problems` then says. `notes`
-    are worth knowing and no reason to doubt anything.
+    `record` is None where it cannot be read; `problems` then has the reason. `notes` are worth
+    knowing, but are no mismatch.
     """
 
-    record: Record | None
+    record: RunRecord | None
     files: tuple[FileCheck, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -84,26 +84,27 @@ def check_folder(
     beside: Collection[str] = (),
     moving: Callable[[int], AbstractContextManager[Callable[[int], None]]] | None = None,
 ) -> FolderCheck:
-    """Hold everything in a run's folder against its `run.json`.
+    """Compare all files in a run's folder with its `run.json`.
 
-    `adopted` are the ids of batches that were made elsewhere, of other files and under no mark
-    or another; `beside` names further files of ours in the folder. `moving` is opened with the
-    number of bytes to be hashed, and what it gives is told how many have been.
+    `adopted` are the ids of batches that runner did not create: their files and submission keys
+    need not be those of the record. `beside` names other files of runner in the folder.
+    `moving` is entered with the number of bytes to hash; the function that it returns is called
+    with the number of bytes hashed so far.
     """
     try:
         record = read_record(folder)
     except FileNotFoundError:
         return FolderCheck(record=None, problems=(f"{RECORD} is missing",))
-    except Unfit as unfit:
+    except FileRejected as unfit:
         return FolderCheck(record=None, problems=(f"{RECORD} {unfit}",))
     expected = {name: (file.bytes, file.sha256) for name, file in record.outputs.items()}
     expected |= {file.path: (file.bytes, file.sha256) for file in record.results}
     total = sum(size for size, _ in expected.values())
     files: list[FileCheck] = []
-    with contextlib.nullcontext(_unheeded) if moving is None else moving(total) as told:
+    with contextlib.nullcontext(_ignore) if moving is None else moving(total) as report:
         done = 0
         for name, (size, digest) in expected.items():
-            files.append(_check_file(folder, name, size, digest, told, done))
+            files.append(_check_file(folder, name, size, digest, report, done))
             done += size
     problems = [*_contradictions(folder, record, files, adopted)]
     notes: list[str] = []
@@ -118,14 +119,14 @@ def check_folder(
     )
 
 
-def _unheeded(_done: int) -> None:
-    """Take no notice of how far the hashing has come."""
+def _ignore(_done: int) -> None:
+    """Ignore the number of bytes hashed so far."""
 
 
 def _check_file(
-    folder: Path, name: str, size: int, digest: str, told: Callable[[int], None], before: int
+    folder: Path, name: str, size: int, digest: str, report: Callable[[int], None], before: int
 ) -> FileCheck:
-    """Hash one file; `told` hears of each piece, on top of the bytes of the files before it."""
+    """Hash one file; `before` is the number of bytes that were hashed before it."""
     try:
         with open_file(folder, name) as file:
             found = hashlib.sha256()
@@ -134,18 +135,18 @@ def _check_file(
                 found.update(piece)
                 count += len(piece)
                 lines += piece.count(b"\n")
-                told(before + count)
+                report(before + count)
     except FileNotFoundError:
         return FileCheck(
-            name=name, match=Match.MISSING, expected_sha256=digest, expected_bytes=size
+            name=name, match=FileMatch.MISSING, expected_sha256=digest, expected_bytes=size
         )
-    except (Unfit, OSError) as problem:
-        words = str(problem) if isinstance(problem, Unfit) else f"cannot be read: {problem}"
-        return FileCheck(name=name, match=Match.UNREADABLE, reason=words)
+    except (FileRejected, OSError) as problem:
+        words = str(problem) if isinstance(problem, FileRejected) else f"cannot be read: {problem}"
+        return FileCheck(name=name, match=FileMatch.UNREADABLE, reason=words)
     same = (count, found.hexdigest()) == (size, digest)
     return FileCheck(
         name=name,
-        match=Match.OK if same else Match.DIFFERS,
+        match=FileMatch.OK if same else FileMatch.DIFFERS,
         expected_sha256=digest,
         found_sha256=found.hexdigest(),
         expected_bytes=size,
@@ -155,10 +156,10 @@ def _check_file(
 
 
 def _strays(folder: Path, known: set[str]) -> tuple[list[FileCheck], list[str]]:
-    """Find what the record does not know.
+    """Find the files that are not in the record: the stray ones, and notes about the others.
 
-    In `raw/`, which is the evidence, it has no business; beside the final files it may be
-    somebody's own.
+    A file in `raw/` that is not in the record is stray: `raw/` holds the evidence. A file next to
+    the final ones may be the user's own.
     """
     with explained(folder, doing="read"):
         beside = sorted(os.listdir(folder))  # noqa: PTH208 -- names, not paths
@@ -168,21 +169,21 @@ def _strays(folder: Path, known: set[str]) -> tuple[list[FileCheck], list[str]]:
             raw = [f"{RAW}/{name}" for name in sorted(os.listdir(folder / RAW))]  # noqa: PTH208
     ours = known | {RAW, RECORD}
     unknown = [name for name in (*raw, *beside) if name not in ours]
-    # What was left of a download that was cut off is never read by anybody.
+    # Nothing ever reads the part of a download that was interrupted.
     cut_off = [name for name in unknown if name.removesuffix(_PART) in known]
     unknown = [name for name in unknown if name not in cut_off]
     strays = [name for name in unknown if name in (OUTPUT, ERRORS) or name in raw]
-    notes = [f"{name} is the rest of a download that was interrupted" for name in cut_off]
+    notes = [f"{name} is part of a download that was interrupted" for name in cut_off]
     notes += [f"{name} is not of this run" for name in unknown if name not in strays]
-    return [FileCheck(name=name, match=Match.STRAY) for name in strays], notes
+    return [FileCheck(name=name, match=FileMatch.STRAY) for name in strays], notes
 
 
-def _untraced(folder: Path, record: Record, files: list[FileCheck]) -> Iterator[str]:
-    """Yield what is wrong with the origin of the final lines, as far as the files are there.
+def _untraced(folder: Path, record: RunRecord, files: list[FileCheck]) -> Iterator[str]:
+    """Yield the problems with the origin of the final lines, as far as the files exist.
 
     Raises LocalFileError.
     """
-    there = {file.name for file in files if file.match in (Match.OK, Match.DIFFERS)}
+    there = {file.name for file in files if file.match in (FileMatch.OK, FileMatch.DIFFERS)}
     if not {OUTPUT, ERRORS} <= there:
         return
     raw = [folder / file.path for file in record.results if file.path in there]
@@ -191,53 +192,53 @@ def _untraced(folder: Path, record: Record, files: list[FileCheck]) -> Iterator[
 
 
 def _contradictions(
-    folder: Path, record: Record, files: list[FileCheck], adopted: Collection[str]
+    folder: Path, record: RunRecord, files: list[FileCheck], adopted: Collection[str]
 ) -> Iterator[str]:
-    """Yield where the record contradicts itself, its folder's name or what the files hold."""
+    """Yield where the record contradicts itself, its folder's name or its files."""
     if not record.revision.startswith(folder.name) or len(folder.name) != _REVISION_SHOWN:
         yield f"the record is of revision {record.revision[:_REVISION_SHOWN]}, not of this folder"
     if _identity(record) != record.revision:
-        yield "the revision of the record is not that of the questions in it"
+        yield "the revision of the record is not that of the requests in it"
     document = record.spec.document.encode(errors="surrogatepass")
     if hashlib.sha256(document).hexdigest() != record.spec.sha256:
         yield "the text of the spec in the record is not the one with its digest"
     for name in (OUTPUT, ERRORS):
         if name not in record.outputs:
-            yield f"the record does not know {name}"
+            yield f"the record has no entry for {name}"
     counts = record.counts
-    asked = sum(shard.requests for shard in record.shards)
-    if not counts.total == record.input.requests == asked == counts.succeeded + counts.failed:
+    sharded = sum(shard.requests for shard in record.shards)
+    if not counts.total == record.input.requests == sharded == counts.succeeded + counts.failed:
         yield (
-            f"the record counts {counts.total:,} requests, {counts.succeeded:,} answered and "
-            f"{counts.failed:,} failed, {record.input.requests:,} in the input and {asked:,} in "
+            f"the record counts {counts.total:,} requests, {counts.succeeded:,} succeeded and "
+            f"{counts.failed:,} failed, {record.input.requests:,} in the input and {sharded:,} in "
             f"its shards"
         )
     if sum(counts.codes.values()) != counts.failed:
         yield f"the codes of the record are not those of {counts.failed:,} failures"
-    said = {OUTPUT: counts.succeeded, ERRORS: counts.failed}
+    expected = {OUTPUT: counts.succeeded, ERRORS: counts.failed}
     for file in files:
-        if file.name in said and file.lines is not None and file.lines != said[file.name]:
-            yield f"{file.name} has {file.lines:,} lines, the record says {said[file.name]:,}"
-    yield from _of_shards(record, adopted)
+        if file.lines is not None and file.lines != expected.get(file.name, file.lines):
+            yield f"{file.name} has {file.lines:,} lines, the record says {expected[file.name]:,}"
+    yield from _shard_problems(record, adopted)
 
 
-def _identity(record: Record) -> str:
+def _identity(record: RunRecord) -> str:
     """Compute the revision again, as `runner.spec.identity` does for a job."""
-    asked = record.request
+    request = record.request
     return hashlib.sha256(
         canonical_json(
             {
-                "endpoint": asked.endpoint,
+                "endpoint": request.endpoint,
                 "requests": record.input.sha256,
-                "replicate": asked.replicate,
-                "provider": asked.provider.name,
-                "base_url": asked.provider.base_url,
+                "replicate": request.replicate,
+                "provider": request.provider.name,
+                "base_url": request.provider.base_url,
             }
         )
     ).hexdigest()
 
 
-def _of_shards(record: Record, adopted: Collection[str]) -> Iterator[str]:
+def _shard_problems(record: RunRecord, adopted: Collection[str]) -> Iterator[str]:
     covered = RowSet()
     keys: set[str] = set()
     batches: set[str] = set()
@@ -252,8 +253,8 @@ def _of_shards(record: Record, adopted: Collection[str]) -> Iterator[str]:
             if submission.key in keys:
                 yield f"{named} is recorded twice"
             keys.add(submission.key)
-            said = _of_attempt(record, shard, rows, submission, adopted)
-            yield from (f"{named}: {what}" for what in said)
+            problems = _submission_problems(record, shard, rows, submission, adopted)
+            yield from (f"{named}: {problem}" for problem in problems)
             batch = submission.batch
             if batch is not None and (identifier := str(batch.get("id"))) in batches:
                 yield f"{named}: batch {identifier} belongs to another attempt"
@@ -261,11 +262,11 @@ def _of_shards(record: Record, adopted: Collection[str]) -> Iterator[str]:
                 batches.add(identifier)
 
 
-def _of_attempt(
-    record: Record,
-    shard: Shard,
+def _submission_problems(
+    record: RunRecord,
+    shard: RecordedShard,
     rows: RowSet,
-    submission: Submission,
+    submission: RecordedSubmission,
     adopted: Collection[str],
 ) -> Iterator[str]:
     mine = _rows(submission.rows)
@@ -278,7 +279,7 @@ def _of_attempt(
     if mine is None or mine.difference(rows) or len(mine) != submission.requests:
         yield f"its rows are not {submission.requests:,} of the shard's"
     elif ours and mine == rows and submission.sha256 != shard.sha256:
-        yield "it asked all of the shard with another file than the shard's"
+        yield "it has all rows of the shard, but another file than the shard's"
     if batch is None:
         if submission.results:
             yield "there are results and no batch"
@@ -286,7 +287,7 @@ def _of_attempt(
     metadata = batch.get("metadata")
     mark = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
     if ours and isinstance(mark, str) and mark.split(" ")[0] != submission.key:
-        yield f"batch {batch.get('id')} carries the mark of {mark.split(' ')[0]}"
+        yield f"batch {batch.get('id')} has the submission key {mark.split(' ')[0]}"
     ids = {"output": batch.get("output_file_id"), "error": batch.get("error_file_id")}
     for result in submission.results:
         if result.file_id != ids.get(result.kind):

@@ -46,12 +46,12 @@ def test_every_line_has_its_origin(tmp_path: Path) -> None:
     assert list(trace(tmp_path, raw, lines=4)) == []
 
 
-@pytest.mark.parametrize("at_once", [1, 2, 3, 100])
-def test_what_is_wrong_is_said_by_line(tmp_path: Path, at_once: int) -> None:
+@pytest.mark.parametrize("part_size", [1, 2, 3, 100])
+def test_what_is_wrong_is_said_by_line(tmp_path: Path, part_size: int) -> None:
     output = [answer("a"), answer("a"), failure("b"), answer("c", "forged")]
     raw = lay(tmp_path, output, [answer("d"), failure("e")], [*output[:3], answer("d")])
 
-    assert sorted(trace(tmp_path, raw, lines=6, at_once=at_once)) == [
+    assert sorted(trace(tmp_path, raw, lines=6, part_size=part_size)) == [
         "errors.jsonl: line 1 is a success",
         "errors.jsonl: line 2 is in no raw file",
         "output.jsonl: line 2 is of a request that has a line already",
@@ -71,16 +71,16 @@ def test_many_lines_are_counted(tmp_path: Path) -> None:
 @given(
     kept=st.sets(st.integers(0, 30)),
     lost=st.sets(st.integers(0, 30)),
-    at_once=st.integers(1, 40),
+    part_size=st.integers(1, 40),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_parts_find_what_a_whole_finds(
-    tmp_path: Path, kept: set[int], lost: set[int], at_once: int
+    tmp_path: Path, kept: set[int], lost: set[int], part_size: int
 ) -> None:
     lines = [answer(f"{number}") for number in sorted(kept | lost)]
     raw = lay(tmp_path, lines, [], [answer(f"{number}") for number in sorted(kept)])
 
-    found = list(trace(tmp_path, raw, lines=len(lines), at_once=at_once))
+    found = list(trace(tmp_path, raw, lines=len(lines), part_size=part_size))
 
     assert bool(found) is bool(lost - kept)
 
@@ -92,7 +92,7 @@ def test_memory_is_that_of_a_part(tmp_path: Path) -> None:
 
     tracemalloc.start()
     try:
-        assert list(trace(tmp_path, raw, lines=len(lines), at_once=500)) == []
+        assert list(trace(tmp_path, raw, lines=len(lines), part_size=500)) == []
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

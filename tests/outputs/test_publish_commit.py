@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import subprocess
@@ -14,7 +13,6 @@ import pytest
 
 from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.outputs.durable_files import explained, sync_folder
 from runner.outputs.publish import AttemptFiles, ShardAnswers, point_latest, prepare
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ CRASHING = """
 import os, sys
 from pathlib import Path
 sys.path[:0] = [{root!r}, {tests!r}]
-from test_commit import publish
+from test_publish_commit import publish
 
 def crash(event, arguments):
     global remaining
@@ -150,33 +148,6 @@ def test_a_folder_in_the_way_of_a_final_file_is_said_in_words(run: Path, name: s
     with pytest.raises(LocalFileError, match=f"{name} cannot be replaced"):
         publish(run, 1)
     assert name == "output.jsonl" or not (run / "output.jsonl").exists()
-
-
-@pytest.mark.parametrize(
-    ("number", "words"),
-    [
-        (errno.ENOSPC, "the disk is full"),
-        (errno.EDQUOT, "your quota on this disk is used up"),
-        (errno.EROFS, "the file system is read-only"),
-        (errno.EACCES, "permission denied"),
-        (errno.ELOOP, os.strerror(errno.ELOOP)),
-    ],
-)
-def test_refusals_of_the_disk_are_said_in_words(number: int, words: str) -> None:
-    with (
-        pytest.raises(LocalFileError, match=f"^a/b cannot be written: {words}$") as caught,
-        explained(Path("a/b"), doing="written"),
-    ):
-        raise OSError(number, os.strerror(number))
-    assert isinstance(caught.value.__cause__, OSError)
-
-
-def test_a_folder_that_cannot_be_synced_is_no_failure_but_a_missing_one_is(tmp_path: Path) -> None:
-    sync_folder(tmp_path)
-    if sys.platform == "linux":
-        sync_folder(Path("/proc"))  # refuses with EINVAL, as network file systems do
-    with pytest.raises(LocalFileError, match="gone cannot be written"):
-        sync_folder(tmp_path / "gone")
 
 
 def test_latest_leads_to_the_revision_and_says_whether_it_changed(tmp_path: Path) -> None:
