@@ -104,7 +104,7 @@ class Console:
         """Print a message, unless --quiet was given."""
         from runner.reconcile.context import Notice
 
-        self.notice(Notice(job=job, what=message, event=event))
+        self.notice(Notice(job=job, message=message, event=event))
 
     def nothing_to_do(self, message: str, *, event: str = "idle") -> None:
         """Print that nothing was done: only in a terminal or with --verbose."""
@@ -113,19 +113,19 @@ class Console:
 
     def notice(self, notice: Notice) -> None:
         """Print a step that was done or a problem; the same problem only once."""
-        if notice.trouble:
-            if {("", notice.what), (notice.job, notice.what)} & self._reported:
+        if notice.is_problem:
+            if {("", notice.message), (notice.job, notice.message)} & self._reported:
                 return
-            self._reported.add((notice.job, notice.what))
-        elif self._quiet or (notice.aside and not wants_json()):
+            self._reported.add((notice.job, notice.message))
+        elif self._quiet or (notice.debug and not wants_json()):
             return
         with self._lock:  # the progress of this job is out of date now
             self._waiting_for = [run for run in self._waiting_for if run.job != notice.job]
         prefix = f"{notice.job}: " if notice.job else ""
-        text = f"{prefix}{notice.what}"
+        text = f"{prefix}{notice.message}"
         write = partial(self._print, text, partial(write_note, text, partial(_entry, notice)))
-        if notice.trouble and self.remind_after is not None:
-            self._deferred.append(_DeferredProblem(notice.what, text, write))
+        if notice.is_problem and self.remind_after is not None:
+            self._deferred.append(_DeferredProblem(notice.message, text, write))
         else:
             write()
 
@@ -138,8 +138,8 @@ class Console:
                 self.notice(
                     Notice(
                         job=wait.run.job,
-                        what=wait.reason,
-                        trouble=True,
+                        message=wait.reason,
+                        is_problem=True,
                         event="held",
                         revision=wait.run.short,
                         submission=wait.key,

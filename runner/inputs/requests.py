@@ -72,7 +72,7 @@ _FOUND_ID: Final = _FoundId()
 _Model = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-class _Body(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+class _RequestBody(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The fields of every body; subclasses add those of their endpoint."""
 
     model: _Model | None = None
@@ -85,17 +85,17 @@ class _Body(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         return not self.stream
 
 
-class _Chat(_Body, frozen=True, gc=False, kw_only=True):
+class _Chat(_RequestBody, frozen=True, gc=False, kw_only=True):
     model: _Model
     messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)]
 
 
-class _Completions(_Body, frozen=True, gc=False, kw_only=True):
+class _Completions(_RequestBody, frozen=True, gc=False, kw_only=True):
     model: _Model
     prompt: msgspec.Raw
 
 
-class _Responses(_Body, frozen=True, gc=False, kw_only=True):
+class _Responses(_RequestBody, frozen=True, gc=False, kw_only=True):
     model: _Model
     input: msgspec.Raw = msgspec.Raw()
     prompt: msgspec.Raw = msgspec.Raw()
@@ -104,7 +104,7 @@ class _Responses(_Body, frozen=True, gc=False, kw_only=True):
         return not self.stream and not (_is_absent(self.input) and _is_absent(self.prompt))
 
 
-class _Embeddings(_Body, frozen=True, gc=False, kw_only=True):
+class _Embeddings(_RequestBody, frozen=True, gc=False, kw_only=True):
     model: _Model
     input: str | list[str | int | list[int]]
 
@@ -115,17 +115,17 @@ class _Embeddings(_Body, frozen=True, gc=False, kw_only=True):
         return not self.stream and count_inputs(self.input) > 0
 
 
-class _Moderations(_Body, frozen=True, gc=False, kw_only=True):
+class _Moderations(_RequestBody, frozen=True, gc=False, kw_only=True):
     input: msgspec.Raw
 
     def is_valid(self) -> bool:
         return not self.stream and not _is_absent(self.input)
 
 
-_BodyT_co = TypeVar("_BodyT_co", bound=_Body, covariant=True)
+_BodyT_co = TypeVar("_BodyT_co", bound=_RequestBody, covariant=True)
 
 
-class _Line(msgspec.Struct, Generic[_BodyT_co], frozen=True, gc=False):
+class _RequestLine(msgspec.Struct, Generic[_BodyT_co], frozen=True, gc=False):
     custom_id: _FoundId
     method: Literal["POST"]
     url: str
@@ -185,20 +185,20 @@ def count_inputs(value: object) -> int:
     return len(value) if kinds in ({str}, {list}) else 0
 
 
-def _line_of(kind: RequestKind) -> type[_Line[_Body]]:
+def _line_of(kind: RequestKind) -> type[_RequestLine[_RequestBody]]:
     match kind:
         case RequestKind.CHAT:
-            return _Line[_Chat]
+            return _RequestLine[_Chat]
         case RequestKind.COMPLETIONS:
-            return _Line[_Completions]
+            return _RequestLine[_Completions]
         case RequestKind.RESPONSES:
-            return _Line[_Responses]
+            return _RequestLine[_Responses]
         case RequestKind.EMBEDDINGS:
-            return _Line[_Embeddings]
+            return _RequestLine[_Embeddings]
         case RequestKind.MODERATIONS:
-            return _Line[_Moderations]
+            return _RequestLine[_Moderations]
         case RequestKind.OTHER:
-            return _Line[_Body]
+            return _RequestLine[_RequestBody]
         case _:
             assert_never(kind)
 

@@ -39,7 +39,7 @@ class RowChanges:
     changed: int | None
 
 
-class _Line(msgspec.Struct, frozen=True, gc=False):
+class _IdentifiedLine(msgspec.Struct, frozen=True, gc=False):
     custom_id: str
 
 
@@ -64,7 +64,7 @@ class RequestHashes:
         Raises ValueError for a line without a custom_id.
         """
         rows = cls(whole=True)
-        decode = msgspec.json.Decoder(_Line).decode
+        decode = msgspec.json.Decoder(_IdentifiedLine).decode
         digest = sha256()
         first = True
         for line in lines:
@@ -94,7 +94,7 @@ class RequestHashes:
     def of_responses(cls, lines: Iterable[bytes]) -> RequestHashes:
         """Return the hashes of the ids of result lines. Raises ValueError if one has no id."""
         rows = cls(whole=False)
-        decode = msgspec.json.Decoder(_Line).decode
+        decode = msgspec.json.Decoder(_IdentifiedLine).decode
         for line in lines:
             rows._add(_known(decode, line), 0)
         return rows
@@ -124,7 +124,7 @@ class RequestHashes:
         )
 
 
-def _known(decode: Callable[[bytes], _Line], row: bytes) -> str:
+def _known(decode: Callable[[bytes], _IdentifiedLine], row: bytes) -> str:
     try:
         return decode(row).custom_id
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

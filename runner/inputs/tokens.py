@@ -55,7 +55,7 @@ class _CountFunction(Protocol):
     def __call__(self, texts: Sequence[str], encoding: str, *, threads: int) -> list[int]: ...
 
 
-class _Line(msgspec.Struct, frozen=True, gc=False):
+class _PromptLine(msgspec.Struct, frozen=True, gc=False):
     body: dict[str, Any]
 
 
@@ -69,7 +69,7 @@ class TokenCounter:
     def __init__(self, endpoint: str, count: _CountFunction) -> None:
         self._read = _reader_of(RequestKind.of(endpoint))
         self._count = count
-        self._decode = msgspec.json.Decoder(_Line).decode
+        self._decode = msgspec.json.Decoder(_PromptLine).decode
 
     def count(self, model: str | None, rows: Sequence[bytes]) -> int | None:
         """Return the number of prompt tokens of request lines to `model`.

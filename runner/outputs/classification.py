@@ -69,7 +69,7 @@ class Classification:
     message: str | None = None
 
 
-class _Body(msgspec.Struct):
+class _ResponseBody(msgspec.Struct):
     """A body without an error; either field proves that it is not empty."""
 
     id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
@@ -79,7 +79,7 @@ class _Body(msgspec.Struct):
 
 class _Response(msgspec.Struct):
     status_code: Annotated[int, msgspec.Meta(ge=_OK.start, lt=_OK.stop)]
-    body: _Body
+    body: _ResponseBody
 
 
 class _Success(msgspec.Struct):

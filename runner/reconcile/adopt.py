@@ -46,13 +46,13 @@ def adopt_batch(context: Context, action: AdoptBatch) -> None:
     context.tell(
         Notice(
             job=action.run.job,
-            what=f"found {action.batch.id} at the provider "
+            message=f"found {action.batch.id} at the provider "
             f"({plural(submission.requests, 'request')}, {action.batch.status}) "
             f"and adopted it; nothing was submitted",
             event="batch_adopted",
             submission=submission.key,
             batch=action.batch,
-            tally=RequestCounts(total=submission.requests),
+            counts=RequestCounts(total=submission.requests),
         )
     )
 

@@ -85,12 +85,12 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
     context.tell(
         Notice(
             job=job.name,
-            what=f"adopted {batch.id} ({plural(len(rows), 'request')}, {batch.status}); "
+            message=f"adopted {batch.id} ({plural(len(rows), 'request')}, {batch.status}); "
             f"`runner reconcile {job.name}` continues with it",
             event="batch_adopted",
             submission=key,
             batch=batch,
-            tally=RequestCounts(total=len(rows)),
+            counts=RequestCounts(total=len(rows)),
         )
     )
     return submission

@@ -148,8 +148,8 @@ def _hold(context: Context, state: PassState, action: Action, error: Exception) 
     context.tell(
         Notice(
             job=action.run.job,
-            what=str(error),
-            trouble=True,
+            message=str(error),
+            is_problem=True,
             event="held",
             submission=action.submission_key,
             error=error,
@@ -194,12 +194,12 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             context.tell(
                 Notice(
                     job=run.job,
-                    what=f"begins with {run.short}: {plural(run.requests, 'request')} from "
+                    message=f"begins with {run.short}: {plural(run.requests, 'request')} from "
                     f"{run.input_path}",
                     event="run_started",
-                    aside=True,
+                    debug=True,
                     revision=run.short,
-                    tally=RequestCounts(total=run.requests),
+                    counts=RequestCounts(total=run.requests),
                 )
             )
         case RestoreRun():
@@ -224,9 +224,9 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             context.tell(
                 Notice(
                     job=run.job,
-                    what=_progress(action.batch),
+                    message=_progress(action.batch),
                     event="batch_changed",
-                    aside=True,
+                    debug=True,
                     submission=action.key,
                     batch=action.batch,
                 )
@@ -238,8 +238,8 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             context.tell(
                 Notice(
                     job=run.job,
-                    what=action.reason,
-                    trouble=True,
+                    message=action.reason,
+                    is_problem=True,
                     event="overdue",
                     submission=action.key,
                 )
@@ -287,7 +287,7 @@ def _cancel(context: Context, state: PassState, action: CancelBatch) -> None:
     context.tell(
         Notice(
             job=run.job,
-            what=f"asked the provider to cancel {batch.id}: {batch.status}",
+            message=f"asked the provider to cancel {batch.id}: {batch.status}",
             event="cancel_sent",
             submission=submission.key,
             batch=batch,

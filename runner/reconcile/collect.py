@@ -88,13 +88,13 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
     context.tell(
         Notice(
             job=action.run.job,
-            what=f"collected {len(results.succeeded):,} of {submission.requests:,} responses of "
+            message=f"collected {len(results.succeeded):,} of {submission.requests:,} responses of "
             f"{action.batch.id} ({action.batch.status})"
             + (f"; {failed:,} failed" if failed else ""),
             event="collected",
             submission=key,
             batch=action.batch,
-            tally=RequestCounts(
+            counts=RequestCounts(
                 total=submission.requests, succeeded=len(results.succeeded), failed=failed
             ),
         )
@@ -189,8 +189,8 @@ def _results_gone(
     context.tell(
         Notice(
             job=action.run.job,
-            what=problem,
-            trouble=not again,
+            message=problem,
+            is_problem=not again,
             event="lost",
             submission=action.submission.key,
             batch=action.batch,
@@ -222,8 +222,8 @@ def close_rejected_batch(context: Context, state: PassState, action: CloseReject
     context.tell(
         Notice(
             job=action.run.job,
-            what=problem,
-            trouble=lasting or money,
+            message=problem,
+            is_problem=lasting or money,
             event="failed",
             submission=action.submission.key,
             batch=action.batch,
@@ -276,8 +276,8 @@ def mark_lost(context: Context, action: MarkLost) -> None:
         context.tell(
             Notice(
                 job=action.run.job,
-                what=problem,
-                trouble=True,
+                message=problem,
+                is_problem=True,
                 event="lost",
                 submission=submission.key,
                 batch=submission.batch,

@@ -64,27 +64,27 @@ class Notice:
     """Something that was done: one sentence for people, and its facts for machines.
 
     Attributes:
-        what: the sentence.
-        trouble: it is a problem, and the exit code will say so too.
+        message: the sentence.
+        is_problem: it is a problem, and the exit code will say so too.
         event: the kind of event, as in the ledger's history where it is recorded there.
-        aside: people need not see it; the JSON log has it all the same.
+        debug: people need not see it; the JSON log has it all the same.
         state: the state that a run has ended in.
-        tally: the requests that it is about, and how they ended.
+        counts: the requests that it is about, and how they ended.
         provider: the provider that it is about, where it is not about a job.
         error: the error that a provider returned.
 
     """
 
     job: str
-    what: str
-    trouble: bool = False
+    message: str
+    is_problem: bool = False
     event: str = "note"
-    aside: bool = False
+    debug: bool = False
     revision: str | None = None
     submission: SubmissionKey | None = None
     batch: Batch | None = None
     state: RunState | None = None
-    tally: RequestCounts | None = None
+    counts: RequestCounts | None = None
     provider: str | None = None
     error: Exception | None = None
 

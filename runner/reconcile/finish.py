@@ -69,7 +69,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
         context.tell(
             Notice(
                 job=run.job,
-                what=f"wrote the final files of {run.folder} again",
+                message=f"wrote the final files of {run.folder} again",
                 event="published_again",
                 revision=run.short,
             )
@@ -87,18 +87,19 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
     context.tell(
         Notice(
             job=run.job,
-            what=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests answered"
+            message=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests answered"
             + (
                 f", {published.failed:,} without success{_because(action, run)}"
                 if published.failed
                 else ""
             )
             + f"; see {run.folder}",
-            trouble=action.state in (RunState.PARTIAL, RunState.FAILED) and not action.superseded,
+            is_problem=action.state in (RunState.PARTIAL, RunState.FAILED)
+            and not action.superseded,
             event="run_finished",
             revision=run.short,
             state=action.state,
-            tally=RequestCounts(
+            counts=RequestCounts(
                 total=run.requests, succeeded=published.succeeded, failed=published.failed
             ),
         )

@@ -100,14 +100,14 @@ def reconcile_once(
         context.project,
         specs,
         context.ledger,
-        _Querying(context, state).query,
+        _PassQueries(context, state).query,
         everything=everything,
         writing=True,
         clock=context.clock,
         moving=context.moving,
     )
     for name, reason in planner.unread.items():
-        context.tell(Notice(job=name, what=reason, trouble=True, event="unread"))
+        context.tell(Notice(job=name, message=reason, is_problem=True, event="unread"))
     for desired in planner.desired:
         state.claims.update(desired.claims)
         if desired.scanned is not None and len(desired.shards) == 1 and desired.shards[0].whole:
@@ -157,7 +157,7 @@ def _plan_and_apply(
         plan = planner.plan(state, restoring=restoring)
         for note in plan.notes:
             if note not in reported:
-                context.tell(Notice(job="", what=note, event="remark"))
+                context.tell(Notice(job="", message=note, event="remark"))
                 reported.add(note)
         if saved_plan is not None:
             saved_plan.require_same(
@@ -191,7 +191,7 @@ def _with_held(plan: Plan, state: PassState) -> Plan:
     return dataclasses.replace(plan, actions=(), waits=plan.waits + waits)
 
 
-class _Querying:
+class _PassQueries:
     """Sends the queries of a pass to providers, and records what a complete list has shown."""
 
     def __init__(self, context: Context, state: PassState) -> None:
@@ -220,8 +220,8 @@ class _Querying:
         context.tell(
             Notice(
                 job="",
-                what=observed.failure,
-                trouble=True,
+                message=observed.failure,
+                is_problem=True,
                 event="provider_failed",
                 provider=provider,
                 error=observed.error,

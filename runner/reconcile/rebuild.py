@@ -84,7 +84,7 @@ def rebuild(context: Context, specs: Specs) -> Rebuilt:
         if reason is not None:
             left_out += 1
             what = f"{reason}; this run is not restored, `runner verify` says more"
-            context.tell(Notice(job="", what=what, trouble=True, event="not_restored"))
+            context.tell(Notice(job="", message=what, is_problem=True, event="not_restored"))
     report = reconcile_once(context, specs, everything=True, restoring=True)
     return Rebuilt(report=report, restored=restored, left_out=left_out)
 

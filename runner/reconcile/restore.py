@@ -92,11 +92,11 @@ def restore(context: Context, action: RestoreRun) -> None:
     context.tell(
         Notice(
             job=run.job,
-            what=f"{run.state}: taken over from {run.folder}/run.json; nothing was submitted",
+            message=f"{run.state}: taken over from {run.folder}/run.json; nothing was submitted",
             event="run_restored",
             revision=run.short,
             state=run.state,
-            tally=RequestCounts(total=run.requests, succeeded=run.succeeded, failed=run.failed),
+            counts=RequestCounts(total=run.requests, succeeded=run.succeeded, failed=run.failed),
         )
     )
 

@@ -67,7 +67,7 @@ def relocate(context: Context, action: RelocateRun) -> None:
     context.tell(
         Notice(
             job=action.job.name,
-            what=f"{action.reason}; outputs are in {action.folder}",
+            message=f"{action.reason}; outputs are in {action.folder}",
             event="run_moved",
             revision=action.run.short,
         )
@@ -128,7 +128,9 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
         file_id, reason = next(iter(kept.items()))
         summary += f"; {len(kept):,} could not be deleted, {file_id} for one: {reason}"
     context.tell(
-        Notice(job=run.job, what=summary, trouble=bool(kept), event="tidied", revision=run.short)
+        Notice(
+            job=run.job, message=summary, is_problem=bool(kept), event="tidied", revision=run.short
+        )
     )
 
 

@@ -200,11 +200,11 @@ def _create(
     context.tell(
         Notice(
             job=key.job,
-            what=f"submitted {plural(submission.requests, 'request')} as {batch.id}",
+            message=f"submitted {plural(submission.requests, 'request')} as {batch.id}",
             event="submitted",
             submission=key,
             batch=batch,
-            tally=RequestCounts(total=submission.requests),
+            counts=RequestCounts(total=submission.requests),
         )
     )
 
@@ -249,7 +249,7 @@ def _too_large(
     context.tell(
         Notice(
             job=submission.key.job,
-            what=f"the provider takes no file of {submission.bytes:,} bytes; its "
+            message=f"the provider takes no file of {submission.bytes:,} bytes; its "
             f"{plural(submission.requests, 'request')} are submitted in smaller ones "
             f"(max_bytes_per_batch in runner.yaml avoids the failed upload)",
             event="too_large",

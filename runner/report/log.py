@@ -57,12 +57,12 @@ class Entry:
     def of_notice(cls, notice: Notice) -> Entry:
         """Return the entry for a notice of a pass."""
         level = Level.INFO
-        if notice.trouble:
+        if notice.is_problem:
             level = Level.ERROR
         elif notice.event in _WARNINGS:
             level = Level.WARNING
         facts: LogDetails = {}
-        key, tally, error = notice.submission, notice.tally, notice.error
+        key, tally, error = notice.submission, notice.counts, notice.error
         revision = notice.revision if key is None else key.revision
         provider = error.provider if isinstance(error, ApiError) else notice.provider
         if revision is not None:
@@ -84,7 +84,7 @@ class Entry:
         if error is not None:
             facts |= _error_facts(error)
         return cls(
-            message=notice.what,
+            message=notice.message,
             event=notice.event,
             level=level,
             job=notice.job or None,

@@ -61,7 +61,7 @@ def preview(
     moving: ProgressReporter = no_progress,
 ) -> Preview:
     """Make the plan that the next reconcile would begin with. Raises LedgerError."""
-    querying = _Querying(project, open_api, clock, moving)
+    querying = _PreviewQueries(project, open_api, clock, moving)
     planner = Planner(
         project,
         specs,
@@ -94,7 +94,7 @@ def preview(
     )
 
 
-class _Querying:
+class _PreviewQueries:
     """Sends the queries of a preview; a provider that cannot be queried has nothing of ours."""
 
     def __init__(

@@ -46,11 +46,11 @@ def test_what_happened_to_a_batch_is_in_fields() -> None:
     seen = batch(1, "in_progress", request_counts={"total": 9, "completed": 7, "failed": 1})
     notice = Notice(
         job="sentiment",
-        what="seven are done",
+        message="seven are done",
         event="batch_changed",
         submission=KEY,
         batch=seen,
-        tally=RequestCounts(total=9),
+        counts=RequestCounts(total=9),
     )
 
     assert shape(Entry.of_notice(notice)) == HEAD | {
@@ -67,7 +67,9 @@ def test_what_happened_to_a_batch_is_in_fields() -> None:
 
 
 def test_what_a_provider_refused_is_in_fields() -> None:
-    notice = Notice(job="sentiment", what=str(REFUSED), trouble=True, event="held", error=REFUSED)
+    notice = Notice(
+        job="sentiment", message=str(REFUSED), is_problem=True, event="held", error=REFUSED
+    )
 
     assert shape(Entry.of_notice(notice)) == HEAD | {
         "level": "error",
@@ -104,12 +106,12 @@ def test_a_problem_says_where_it_is(problem: Problem, place: dict[str, Any]) -> 
 @pytest.mark.parametrize(
     ("notice", "level"),
     [
-        (Notice(job="a", what="w", event="submitted"), Level.INFO),
-        (Notice(job="a", what="w", event="run_finished", state=RunState.PARTIAL), Level.INFO),
-        (Notice(job="a", what="w", event="run_finished", trouble=True), Level.ERROR),
-        (Notice(job="a", what="w", event="failed"), Level.WARNING),
-        (Notice(job="a", what="w", event="failed", trouble=True), Level.ERROR),
-        (Notice(job="", what="w", event="remark"), Level.WARNING),
+        (Notice(job="a", message="w", event="submitted"), Level.INFO),
+        (Notice(job="a", message="w", event="run_finished", state=RunState.PARTIAL), Level.INFO),
+        (Notice(job="a", message="w", event="run_finished", is_problem=True), Level.ERROR),
+        (Notice(job="a", message="w", event="failed"), Level.WARNING),
+        (Notice(job="a", message="w", event="failed", is_problem=True), Level.ERROR),
+        (Notice(job="", message="w", event="remark"), Level.WARNING),
     ],
     ids=str,
 )

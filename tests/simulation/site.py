@@ -115,7 +115,7 @@ class Site:
                 providers=ProviderPool(self._opening(project, stack)),
                 clock=self.wall_clock,
                 executor=self.executor,
-                tell=lambda notice: self.told.append(f"{notice.job}: {notice.what}"),
+                tell=lambda notice: self.told.append(f"{notice.job}: {notice.message}"),
             )
             return reconcile_once(context, specs, everything=not selectors, saved_plan=saved_plan)
 
