@@ -184,11 +184,11 @@ def test_json_for_a_stream_that_is_not_utf_8_is_still_json(lab: Folder, run: Run
 
 
 def test_an_idle_pass_says_nothing_unless_somebody_is_watching(finished: Folder) -> None:
-    no_progress = finished.sh("reconcile")
+    unseen = finished.sh("reconcile")
     seen = finished.terminal("reconcile")
     quiet = finished.terminal("reconcile", "--quiet")
 
-    assert (no_progress.code, no_progress.out, no_progress.err) == (0, "", "")
+    assert (unseen.code, unseen.out, unseen.err) == (0, "", "")
     assert seen.text == "nothing to do: 1 job up to date\n"
     assert quiet.text == ""
 
