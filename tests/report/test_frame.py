@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.report.frame import render_frame
-from runner.report.safe_text import columns
+from runner.report.text_width import columns
 from runner.spec.yaml.excerpt import Excerpt
 from tests.report.golden_files import WIDTHS, check_rendering
 from tests.report.scenes import HOSTILE
