@@ -7,12 +7,15 @@ is strict only where a guess could cost money: an object without an id is not a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
+
 
 CLASSIC_FIELDS: Final = (
     "id",
@@ -326,3 +329,32 @@ def _metadata(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         return {}
     return {str(key): text for key, text in value.items() if isinstance(text, str)}
+
+
+def sum_usage(batches: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Add up the `usage` objects of batches as received, number by number at every depth.
+
+    Returns None where no batch has one: not every provider reports it (fact sheet, section 5).
+    A field that is a number in no batch is left out.
+    """
+    found = [usage for batch in batches if isinstance(usage := batch.get("usage"), Mapping)]
+    return _summed(found) if found else None
+
+
+def _summed(usages: list[Mapping[str, Any]]) -> dict[str, Any]:
+    total: dict[str, Any] = {}
+    for name in dict.fromkeys(name for usage in usages for name in usage):
+        values = [usage[name] for usage in usages if name in usage]
+        numbers = [value for value in values if _is_number(value)]
+        nested = [value for value in values if isinstance(value, Mapping)]
+        if numbers:
+            total[name] = sum(numbers)
+        elif nested:
+            total[name] = _summed(nested)
+    return total
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, float):
+        return isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)

@@ -22,7 +22,6 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from runner import __version__
-from runner.api.error_messages import public_url, shown
 from runner.api.redaction import Bearer, is_header_safe, strip_frames
 from runner.api.responses import (
     WILL_BE_CHECKED,
@@ -30,7 +29,9 @@ from runner.api.responses import (
     Call,
     Reply,
     connection_advice,
+    public_url,
     sent_at,
+    shown,
     status_error,
     unusable_reply_error,
 )

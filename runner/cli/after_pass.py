@@ -38,7 +38,7 @@ def after_pass(
     project = context.project
     if project.hooks:
         from runner.notify.deliver import deliver
-        from runner.spec.credentials import Environment
+        from runner.spec.project import Environment
 
         deliver(context.ledger, project, environ=Environment(), warn=console.warn)
     if changes_only:
@@ -53,15 +53,15 @@ def ping_failure(project: Project, error: RunnerError) -> None:
     """Ping that a pass could not be made. Hooks are left out: their state is in the ledger."""
     from runner.cli.output import note
     from runner.notify.ping import ping
-    from runner.report.safe_text import plain
-    from runner.spec.credentials import Environment
+    from runner.spec.project import Environment
+    from runner.text import printable
 
     if project.ping is None:
         return
     try:
         ping(
             project.ping,
-            [plain(f"error: {error}")],
+            [printable(f"error: {error}")],
             code=error.exit_code,
             environ=Environment(),
             sleep=time.sleep,
@@ -125,8 +125,8 @@ def _write_metrics(
     context: Context, console: Console, specs: Specs, *, code: int, seconds: float
 ) -> None:
     from runner import __version__
+    from runner.notify.alerts import METRICS
     from runner.notify.metrics_file import write
-    from runner.notify.subscribers import METRICS
     from runner.report.metrics import render_metrics
     from runner.views.totals import project_totals
 
@@ -151,10 +151,10 @@ def _write_metrics(
 def _send_ping(
     context: Context, console: Console, specs: Specs, report: PassReport, *, code: int
 ) -> None:
+    from runner.notify.alerts import PING
     from runner.notify.ping import ping
-    from runner.notify.subscribers import PING
     from runner.report.metrics import pass_lines
-    from runner.spec.credentials import Environment
+    from runner.spec.project import Environment
 
     if context.project.ping is None:
         return

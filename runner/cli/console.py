@@ -241,9 +241,9 @@ class Console:
         if self._display is None:
             write()
             return
-        from runner.report.safe_text import plain
+        from runner.text import printable
 
-        self._display.print_above(plain(text))
+        self._display.print_above(printable(text))
 
 
 def _ignore(_done: int) -> None:

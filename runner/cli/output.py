@@ -126,10 +126,10 @@ def _write(text: str) -> None:
 
 
 def _line(text: str, entry: Callable[[], Entry]) -> str:
-    from runner.report.safe_text import plain
+    from runner.text import printable
 
     if not wants_json():
-        return plain(text) + "\n"
+        return printable(text) + "\n"
     encoding = sys.stderr.encoding or "utf-8"
     return entry().line(at=time.time(), ascii_only=not encoding.lower().startswith("utf"))
 

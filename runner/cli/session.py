@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
 def open_project(directory: Path) -> Project:
     """Return the project that a folder belongs to. Raises UsageError or InvalidInput."""
-    from runner.spec.credentials import Environment
-    from runner.spec.project import find_project
+    from runner.spec.project import Environment, find_project
 
     return find_project(directory, Environment())
 
@@ -163,7 +162,7 @@ class Providers:
 @contextlib.contextmanager
 def providers(project: Project) -> Iterator[Providers]:
     """Yield the providers of a project, unopened; close at the end those that were opened."""
-    from runner.spec.credentials import Environment
+    from runner.spec.project import Environment
 
     with contextlib.ExitStack() as stack:
         yield Providers(project, environ=Environment(), stack=stack)
@@ -197,7 +196,7 @@ def open_context(
     """
     from runner.cli.console import Console
     from runner.ledger.store import Ledger
-    from runner.notify.subscribers import register
+    from runner.notify.alerts import register
     from runner.reconcile.concurrency import ThreadExecutor
     from runner.reconcile.context import Context, ProviderPool
 

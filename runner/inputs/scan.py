@@ -5,22 +5,33 @@ are found here before anything is sent (fact sheet, sections 2 and 3). The scan 
 blocks of lines: a fast typed decode accepts valid rows, `runner.inputs.validation` explains the
 others; ids go to the duplicate check and the ids file, rows to the shards. Memory grows by 8 bytes
 a row for the duplicate check and 16 bytes a range of a shard's rows.
+
+Responses are joined to requests by custom_id, so a repeated one loses a response (and hangs at
+least one server: fact sheet, failure 8). The duplicate check is exact without the ids in memory:
+the first pass over the file keeps a 64-bit hash of each id; a second pass compares only the ids
+with equal hashes, which are nearly always real repetitions.
+
+A file in the wrong format has a problem on every line, so all problems are counted and only the
+first ones are kept.
 """
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
 
-from runner.errors import InvalidInput, Problem
+from runner.errors import MAX_PROBLEMS, InvalidInput, Problem, limit_problems
 from runner.inputs import fingerprint
 from runner.inputs.custom_ids import CustomIdWriter
-from runner.inputs.duplicates import SeenIds
 from runner.inputs.fingerprint import open_unchanged
 from runner.inputs.lines import Block, OversizedLine, canonical_row, read_blocks
-from runner.inputs.requests import RequestReader
+from runner.inputs.requests import (
+    InputRequest,
+    RequestReader,
+)
 from runner.inputs.sharding import Shard, ShardBuilder
-from runner.inputs.validation import ProblemList, check_line, quoted
+from runner.inputs.validation import check_line, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +39,117 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from runner.inputs.duplicates import RepeatedIds
     from runner.inputs.fingerprint import Fingerprint
     from runner.inputs.requests import InputRequest
     from runner.inputs.tokens import TokenCounter
     from runner.spec.project import Limits
+
+
+_BUCKETS = 256
+"""Equal hashes are found in one bucket at a time: the set has a 256th of all hashes."""
+
+
+class SeenIds:
+    """The hashes of all ids added so far.
+
+    `hashed` returns 64 signed bits. Python's `hash` has a new seed in every process, so no file
+    can be made to contain colliding ids.
+    """
+
+    __slots__ = ("_buckets", "_hashed")
+
+    def __init__(self, hashed: Callable[[str], int] = hash) -> None:
+        self._hashed = hashed
+        self._buckets: list[array[int]] = [array("q") for _ in range(_BUCKETS)]
+
+    def add(self, custom_id: str) -> None:
+        """Add one id."""
+        hashed = self._hashed(custom_id)
+        self._buckets[hashed % _BUCKETS].append(hashed)
+
+    def __bool__(self) -> bool:
+        return any(self._buckets)
+
+    def repeated_ids(self, most: int) -> tuple[RepeatedIds, int]:
+        """Return up to about `most` hashes that occur more than once, and the count left out.
+
+        The count is of the repetitions (all uses but the first) whose hashes are not returned.
+        """
+        repeated: set[int] = set()
+        left_out = 0
+        for bucket in self._buckets:
+            distinct = set(bucket)
+            more = len(bucket) - len(distinct)
+            if not more:
+                continue
+            if len(repeated) >= most:
+                left_out += more
+                continue
+            once: set[int] = set()
+            for hashed in bucket:
+                if hashed in once:
+                    repeated.add(hashed)
+                once.add(hashed)
+        return RepeatedIds(repeated, self._hashed), left_out
+
+
+class RepeatedIds:
+    """The ids with repeated hashes, and the line of their first use."""
+
+    __slots__ = ("_first", "_hashed", "_hashes")
+
+    def __init__(self, hashes: set[int], hashed: Callable[[str], int]) -> None:
+        self._hashes = hashes
+        self._hashed = hashed
+        self._first: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._hashes)
+
+    def earlier_line(self, custom_id: str, line: int) -> int | None:
+        """Return the line that used `custom_id` first, or None if that is `line`."""
+        if self._hashed(custom_id) not in self._hashes:
+            return None
+        first = self._first.setdefault(custom_id, line)
+        return first if first != line else None
+
+
+class ProblemList:
+    """The problems of one file, added in the order of its lines; `shown` is its path."""
+
+    __slots__ = ("_count", "_problems", "_shown")
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+        self._problems: list[Problem] = []
+        self._count = 0
+
+    def add(self, message: str, *, line: int = 0, column: int = 0) -> None:
+        """Add one problem; one that would not be shown is only counted."""
+        self._count += 1
+        # One more than is shown: its line is where the note about the others belongs.
+        if len(self._problems) <= MAX_PROBLEMS:
+            self._problems.append(
+                Problem(path=self._shown, line=line, column=column, message=message)
+            )
+
+    def count(self, more: int) -> None:
+        """Count problems without a description."""
+        self._count += more
+
+    def join(self, later: ProblemList) -> None:
+        """Add the problems of a later pass over the same file."""
+        self._problems += later._problems
+        self._count += later._count
+
+    def __bool__(self) -> bool:
+        return self._count > 0
+
+    def error(self) -> InvalidInput:
+        """Return the exception that shows these problems, and how many more there are."""
+        more = self._count - len(self._problems)
+        return InvalidInput(limit_problems(self._problems, more=more))
+
 
 __all__ = ["Scan", "Shard", "scan"]
 

@@ -1,12 +1,9 @@
-"""Explain the problems of request lines, and collect the problems of an input.
+"""Explain the problems of request lines.
 
 `check_line` is the slow, complete check, for the lines that the fast check of
 `runner.inputs.requests` did not accept. It returns all problems of a line, with a column if
 possible. A message ends with the API's error code for the problem, if there is one (fact sheet,
 section 3), so that a search for the code finds it. No message quotes a prompt.
-
-A file in the wrong format has a problem on every line: `ProblemList` counts all problems and keeps
-the first ones.
 """
 
 from __future__ import annotations
@@ -17,46 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Never, assert_never
 
-from runner.errors import MAX_PROBLEMS, InvalidInput, Problem, limit_problems
 from runner.inputs.requests import LONGEST_CUSTOM_ID, InputRequest, RequestKind, count_inputs
-
-
-class ProblemList:
-    """The problems of one file, added in the order of its lines; `shown` is its path."""
-
-    __slots__ = ("_count", "_problems", "_shown")
-
-    def __init__(self, shown: str) -> None:
-        self._shown = shown
-        self._problems: list[Problem] = []
-        self._count = 0
-
-    def add(self, message: str, *, line: int = 0, column: int = 0) -> None:
-        """Add one problem; one that would not be shown is only counted."""
-        self._count += 1
-        # One more than is shown: its line is where the note about the others belongs.
-        if len(self._problems) <= MAX_PROBLEMS:
-            self._problems.append(
-                Problem(path=self._shown, line=line, column=column, message=message)
-            )
-
-    def count(self, more: int) -> None:
-        """Count problems without a description."""
-        self._count += more
-
-    def join(self, later: ProblemList) -> None:
-        """Add the problems of a later pass over the same file."""
-        self._problems += later._problems
-        self._count += later._count
-
-    def __bool__(self) -> bool:
-        return self._count > 0
-
-    def error(self) -> InvalidInput:
-        """Return the exception that shows these problems, and how many more there are."""
-        more = self._count - len(self._problems)
-        return InvalidInput(limit_problems(self._problems, more=more))
-
 
 _SHOWN: Final = 60
 """Characters of a value that a message quotes."""

@@ -27,8 +27,8 @@ from runner.ledger.records import (
 if TYPE_CHECKING:
     import sqlite3
 
+    from runner.ledger.connection import Transaction
     from runner.ledger.records import FileRecord
-    from runner.ledger.transaction import Transaction
 
 
 def insert_submission(transaction: Transaction, run: int, submission: Submission) -> None:

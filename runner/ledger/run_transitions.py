@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from runner.batch import Batch
+    from runner.ledger.connection import Transaction
     from runner.ledger.records import (
         FileRecord,
         JobRecord,
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
         SubmissionKey,
     )
     from runner.ledger.store import Ledger
-    from runner.ledger.transaction import Transaction
 
 
 def set_desired(ledger: Ledger, job: JobRecord) -> None:

@@ -3,6 +3,9 @@
 Every change is one transaction with the new state and its event. A transition names the states it
 may start from; if the row is in none of them it raises LedgerError, so that the ledger never goes
 backwards and two processes cannot make the same transition.
+
+The functions at the end store what a pass has listed and hashed, so that the next pass does less
+work.
 """
 
 from __future__ import annotations
@@ -14,19 +17,26 @@ from typing import TYPE_CHECKING, Any
 from runner.batch import Batch
 from runner.errors import LedgerError
 from runner.ledger.connection import (
+    Transaction,
     connect,
     connect_read_only,
     damaged,
     translated,
     write_transaction,
 )
-from runner.ledger.mapping import read_event, read_in_flight, read_run, read_shard, read_submission
+from runner.ledger.mapping import (
+    read_event,
+    read_in_flight,
+    read_run,
+    read_shard,
+    read_submission,
+    upsert_batch,
+)
 from runner.ledger.records import FileRecord, JobRecord, SubmissionKey
-from runner.ledger.transaction import Transaction
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -314,3 +324,47 @@ class Ledger:
                 "SELECT tag, raw FROM batches WHERE provider = ? AND submission IS NULL", provider
             )
         ]
+
+
+def record_listing(
+    ledger: Ledger,
+    provider: str,
+    base_url: str,
+    *,
+    through: int | None,
+    tagged: Sequence[tuple[SubmissionKey, Batch]],
+) -> None:
+    """Record a complete listing of a provider, and the listed batches that have a submission key.
+
+    `through` is the newest `created_at` in the list. Batches without a submission in this ledger
+    are stored too: the next listing ends where this one began, and a spec that is added later must
+    still find its batches.
+    """
+    with ledger.transaction() as transaction:
+        transaction.write(
+            "INSERT INTO providers (name, base_url, listed_at, listed_through) VALUES (?, ?, ?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET base_url = excluded.base_url, "
+            "listed_at = excluded.listed_at, listed_through = excluded.listed_through",
+            provider,
+            base_url,
+            transaction.now,
+            through,
+        )
+        for key, batch in tagged:
+            upsert_batch(transaction, provider, batch, None, carries=key)
+
+
+def cache_digest(ledger: Ledger, fingerprint: Fingerprint, *, digest: str, requests: int) -> None:
+    """Store the digest and the number of requests of an input file with its fingerprint."""
+    with ledger.transaction() as transaction:
+        transaction.write(
+            "INSERT OR REPLACE INTO input_cache (path, size, mtime_ns, ctime_ns, inode, digest, "
+            "requests) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            fingerprint.path,
+            fingerprint.size,
+            fingerprint.mtime_ns,
+            fingerprint.ctime_ns,
+            fingerprint.inode,
+            digest,
+            requests,
+        )

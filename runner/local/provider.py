@@ -1,20 +1,27 @@
-"""Starting and stopping the built-in provider `local`.
+"""Start and stop the built-in provider `local`: its state, its worker, and its HTTP server.
 
-It lives inside the process that uses it and only for as long: nothing to install as a service,
-nothing left running. What it was doing when the process ended, in whatever way, the next one
-finds in the state folder and carries on with. A lock that the kernel releases with the process
-keeps a second one out.
+It runs inside the process that uses it and only as long as that: there is no service to install
+and nothing is left running. What was under way when the process ended, in whatever way, is in
+the state folder, and the next process continues it. A lock that the kernel releases with the
+process keeps a second one out.
+
+uvicorn handles signals only in the main thread, so in a thread of its own it leaves Ctrl-C to the
+caller. Its log is turned off: the caller gets failures as exceptions.
 """
 
 from __future__ import annotations
 
 import fcntl
 import ipaddress
+import logging
 import os
 import socket
+import threading
 import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
+
+import uvicorn
 
 from runner.errors import LocalFileError, LockHeld, MissingExtra, UsageError
 from runner.extras import how_to_install
@@ -24,7 +31,63 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from starlette.applications import Starlette
+
     from runner.local.worker import Worker
+
+
+class _Server(uvicorn.Server):
+    """A server with an event that is set once it has started."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.began = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.began.set()
+
+
+def serve(application: Starlette, listener: socket.socket) -> Callable[[], None]:
+    """Start the server in a new thread and return the function that stops it.
+
+    Returns when the server accepts requests; raises LocalFileError if it does not start.
+    """
+    server = _Server(
+        uvicorn.Config(
+            application,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            log_level=logging.CRITICAL + 1,
+            access_log=False,
+            date_header=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+    def run() -> None:
+        try:
+            server.run(sockets=[listener])
+        finally:
+            server.began.set()
+
+    thread = threading.Thread(target=run, name="local server", daemon=True)
+
+    def end() -> None:
+        server.should_exit = True
+        thread.join()
+
+    thread.start()
+    server.began.wait()
+    if not server.started:
+        thread.join()
+        raise LocalFileError("the local provider's HTTP server did not start")
+    return end
 
 
 class LocalProvider:
@@ -64,7 +127,6 @@ class LocalProvider:
     def __enter__(self) -> Self:
         try:
             from runner.local.app import Api
-            from runner.local.server import serve
             from runner.local.store import Store
             from runner.local.worker import Worker
         except ModuleNotFoundError as error:

@@ -1,9 +1,11 @@
-"""The problems of a pass, compared with those of earlier passes: which are new, ongoing or over.
+"""The problems of a pass, compared with those of earlier passes, and who is notified of them.
 
 An alert has a subject: a provider, a job, or a file with problems. An alert lasts as long as its
 subject has any problem, even if a provider words its error differently each time. Only for a file
 do other problems start another alert, since the user has edited it. An alert is over when a pass
 has checked its subject and has found no problem.
+
+The subscribers are the project's hooks, its ping and its metrics file.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from runner.ledger.store import Ledger
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
+    from runner.spec.project import Project
 
 
 _PROVIDER: Final = "provider"
@@ -148,3 +151,20 @@ def _summary(messages: Sequence[str]) -> str:
     """Return the first message, and how many more there are."""
     unique = list(dict.fromkeys(messages))
     return unique[0] if len(unique) == 1 else f"{unique[0]}; and {len(unique) - 1} more"
+
+
+PING: Final = "ping"
+METRICS: Final = "metrics"
+
+
+def register(ledger: Ledger, project: Project) -> None:
+    """Register the subscribers of a project in the ledger, before a pass records any event.
+
+    A new hook gets only the events after its registration. Raises LedgerError.
+    """
+    names = {hook.id: str(hook) for hook in project.hooks}
+    if project.ping is not None:
+        names[PING] = f"ping to {project.ping}"
+    if project.metrics is not None:
+        names[METRICS] = f"metrics in {project.metrics.name}"
+    notifications.register_subscribers(ledger, names)

@@ -13,8 +13,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.ledger.notifications import RECOVERED, TROUBLE
-from runner.report.safe_text import plain
-from runner.text import plural, span, timestamp
+from runner.text import plural, printable, span, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,12 +100,12 @@ def make_message(pending: PendingEvent, run: Run | None, *, project: str) -> Mes
         case _:
             pass
     prefix = event.job or (None if event.kind in (TROUBLE, RECOVERED) else project)
-    text = plain(f"{prefix}: {what}" if prefix else what)
+    text = printable(f"{prefix}: {what}" if prefix else what)
     return Message(
         id=sha256(identity.encode()).hexdigest()[:16],
         at=event.at,
         kind=pending.kind,
-        project=plain(project),
+        project=printable(project),
         text=text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "…",
         job=event.job,
         revision=event.revision,
@@ -121,8 +120,8 @@ def sample_message(*, project: str, at: float) -> Message:
         id="test",
         at=at,
         kind="test",
-        project=plain(project),
-        text=f"{plain(project)}: this is a test message of runner; nothing has happened",
+        project=printable(project),
+        text=f"{printable(project)}: this is a test message of runner; nothing has happened",
     )
 
 

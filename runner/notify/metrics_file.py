@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.outputs.durable_files import explained, write_whole
+from runner.outputs.files import explained, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

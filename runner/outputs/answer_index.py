@@ -13,15 +13,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runner.inputs.row_set import RowSet
-from runner.outputs.classification import MALFORMED, classify, plain_success
-from runner.outputs.failures import ErrorCounts
-from runner.outputs.result_files import LineStatus, Outcome, displaces, lines, overlong
+from runner.outputs.result_files import (
+    MALFORMED,
+    ErrorCounts,
+    LineStatus,
+    Outcome,
+    classify,
+    displaces,
+    lines,
+    overlong,
+    plain_success,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from runner.outputs.classification import Classification
+    from runner.outputs.result_files import Classification
 
 
 _STATUSES: Final = tuple(LineStatus)

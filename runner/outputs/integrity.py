@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.outputs.durable_files import explained
+from runner.outputs.files import ERRORS, OUTPUT, RAW, RECORD, FileRejected, explained, open_file
 from runner.outputs.record import read_record
-from runner.outputs.run_folder import ERRORS, OUTPUT, RAW, RECORD, FileRejected, open_file
 from runner.outputs.trace import trace
 from runner.spec.identity import canonical_json
 from runner.spec.job import METADATA_KEY

@@ -22,6 +22,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from msgspec import Meta
 
+from runner.outputs.files import RECORD, FileRejected, open_file
 from runner.outputs.json_values import (
     DIGEST,
     BatchObject,
@@ -31,7 +32,6 @@ from runner.outputs.json_values import (
     Rows,
     Sha256,
 )
-from runner.outputs.run_folder import RECORD, FileRejected, open_file
 
 FORMAT_VERSION: Final = 1
 LARGEST_RECORD: Final = 512 * 1024 * 1024

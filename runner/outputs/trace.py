@@ -12,9 +12,9 @@ import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
+from runner.outputs.files import ERRORS, OUTPUT
+from runner.outputs.publish import SourceFiles
 from runner.outputs.result_files import Outcome, read_results
-from runner.outputs.run_folder import ERRORS, OUTPUT
-from runner.outputs.writer import SourceFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

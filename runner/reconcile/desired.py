@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.fingerprint import Fingerprint
-from runner.ledger import cache
+from runner.ledger import store
 from runner.ledger.records import REVISION_SHOWN, JobRecord, ShardRecord
 from runner.planning.state import DesiredRun
 from runner.reconcile.context import no_progress
@@ -139,7 +139,7 @@ def _desired_run(
     )
     settled = ledger is not None and scanned.fingerprint.is_reliable(int(ledger.clock() * 1e9))
     if writing and ledger is not None and cached is None and settled:
-        cache.cache_digest(
+        store.cache_digest(
             ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests
         )
     return _made(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
 from runner.ledger.records import FileRecord
-from runner.outputs.durable_files import sha256_of, sync_folder
+from runner.outputs.files import sha256_of, sync_folder
 from runner.reconcile.context import with_shard
 
 if TYPE_CHECKING:

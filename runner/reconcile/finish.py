@@ -220,6 +220,8 @@ def build_record(
     `job` is None if no spec describes the run any more: then window and metadata are those of its
     batches, and the document is the last one that described it.
     """
+    from runner.batch import sum_usage
+    from runner.outputs.files import ERRORS, OUTPUT
     from runner.outputs.provenance import tool_versions
     from runner.outputs.record import (
         FORMAT_VERSION,
@@ -232,8 +234,6 @@ def build_record(
         RecordedSpec,
         RunRecord,
     )
-    from runner.outputs.run_folder import ERRORS, OUTPUT
-    from runner.outputs.usage import sum_usage
 
     batches = dict(context.ledger.batches(run.id))
     return RunRecord(

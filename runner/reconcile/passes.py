@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, MissingExtra
-from runner.ledger import cache
 from runner.ledger import run_transitions as run_steps
+from runner.ledger import store
 from runner.ledger.records import RunState
 from runner.planning.actions import Wait
 from runner.planning.batch_index import BatchIndex
@@ -239,7 +239,7 @@ class _PassQueries:
         through = ledger.listed_through(configured)
         newest = max((batch.created_at or 0 for batch in listing.batches), default=0)
         recorded = ledger.batch_ids(provider)
-        cache.record_listing(
+        store.record_listing(
             ledger,
             provider,
             configured.base_url,

@@ -14,7 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import SubmissionKey
-from runner.outputs.durable_files import explained, sync_folder
+from runner.outputs.files import explained, sync_folder
 from runner.planning.state import Enqueued, Load, Recorded
 from runner.reconcile.desired import job_folder, shown_path
 from runner.reconcile.restore import find_restorable

@@ -68,8 +68,8 @@ def read_restorable(root: Path, shown: str) -> Restorable | None:
     Returns None if there is no usable record, or if an output differs from the digest in the
     record: then nothing proves that the requests have been answered. Changes nothing.
     """
+    from runner.outputs.files import FileRejected, open_file
     from runner.outputs.record import read_record
-    from runner.outputs.run_folder import FileRejected, open_file
 
     folder = root / shown
     try:
@@ -132,7 +132,7 @@ def _parts(
 
 def _restorable(record: RunRecord, folder: str) -> Restorable | None:
     """Convert a record to the ledger's values. Raises ValueError and OverflowError."""
-    from runner.outputs.run_folder import is_run_file
+    from runner.outputs.files import is_run_file
 
     state = RunState(record.state)
     if not state.final or not all(is_run_file(result.path) for result in record.results):

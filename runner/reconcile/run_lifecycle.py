@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
 from runner.ledger import run_transitions as run_steps
-from runner.outputs.durable_files import sha256_of
+from runner.outputs.files import sha256_of
 from runner.reconcile.context import Notice
 from runner.reconcile.download import download_again
 from runner.reconcile.recorded import read_claims

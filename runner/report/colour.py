@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from runner.report.safe_text import columns, fit
+from runner.report.text_width import columns, fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from runner.checks.doctor import CheckStatus
 from runner.report.colour import NO_COLOURS
-from runner.report.safe_text import columns, pad, plain, wrap
-from runner.text import plural
+from runner.report.text_width import columns, pad, wrap
+from runner.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,19 +25,19 @@ def render_doctor(
     results: Sequence[CheckResult], *, width: int | None = None, colours: Colours = NO_COLOURS
 ) -> str:
     """Render the results of all checks in at most `width` columns; None for no limit."""
-    name_width = max((columns(plain(result.check)) for result in results), default=0)
+    name_width = max((columns(printable(result.check)) for result in results), default=0)
     indent = _STATE + _GAP + name_width + _GAP
     lines = []
     for result in results:
         state = result.health.ljust(_STATE)
         what = wrap(
-            f"{state}  {pad(plain(result.check), name_width)}  {plain(result.what)}",
+            f"{state}  {pad(printable(result.check), name_width)}  {printable(result.what)}",
             width,
             indent=indent,
         )
         lines.append(_colour(result.health, state, colours) + what[_STATE:])
         if result.remedy is not None:
-            remedy = f"{' ' * indent}→ {plain(result.remedy)}"
+            remedy = f"{' ' * indent}→ {printable(result.remedy)}"
             lines.append(wrap(remedy, width, indent=indent + _GAP))
     return "\n".join([*lines, "", _summary(results, colours)]) + "\n"
 

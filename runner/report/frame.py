@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.report.colour import NO_COLOURS
-from runner.report.safe_text import columns, fit, plain
+from runner.report.text_width import columns, fit
+from runner.text import printable
 
 if TYPE_CHECKING:
     from runner.report.colour import Colours
@@ -61,7 +62,7 @@ def render_frame(
 
 def _visible(line: str) -> str:
     """Return a line in visible characters, one for each, so that its columns stay the same."""
-    return plain(line.translate(_PICTURES))
+    return printable(line.translate(_PICTURES))
 
 
 def _cut_around(line: str, column: int, room: int | None) -> tuple[str, int]:

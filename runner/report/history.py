@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from runner.ledger.records import SubmissionKey
 from runner.report.colour import NO_COLOURS
 from runner.report.csv_output import to_csv
-from runner.report.safe_text import plain, wrap
 from runner.report.table import Column, render_table
-from runner.text import moment, plural, timestamp
+from runner.report.text_width import wrap
+from runner.text import moment, plural, printable, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -60,13 +60,13 @@ def history_lines(
     for number, (event, observations) in enumerate(folded):
         if number in left_out:
             if number == _FIRST:
-                yield plain(f"  ... {len(left_out):,} more: `runner events {job}`")
+                yield printable(f"  ... {len(left_out):,} more: `runner events {job}`")
             continue
         text = describe_event(event)
         if observations > 1:
             text += f" (the last of {observations:,} observations)"
         line = f"  {moment(event.at)}  {event.kind:<16}{text}"
-        yield wrap(plain(line).rstrip(), width, indent=_INDENT)
+        yield wrap(printable(line).rstrip(), width, indent=_INDENT)
 
 
 def render_events(
@@ -79,7 +79,12 @@ def render_events(
     if not events:
         return ""
     rows = [
-        (moment(event.at), plain(event.job or "-"), plain(event.kind), plain(describe_event(event)))
+        (
+            moment(event.at),
+            printable(event.job or "-"),
+            printable(event.kind),
+            printable(describe_event(event)),
+        )
         for event in events
     ]
 

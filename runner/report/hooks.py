@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.report.colour import NO_COLOURS
-from runner.report.safe_text import plain, wrap
-from runner.text import moment, plural
+from runner.report.text_width import wrap
+from runner.text import moment, plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,16 +26,16 @@ def render_hooks(
     lines = []
     for hook, subscriber in hooks:
         jobs = "" if hook.jobs is None else f", for jobs {hook.jobs}"
-        lines.append(colours.bold(wrap(plain(str(hook)), width, indent=2)))
-        lines.append(wrap(plain(f"  on {', '.join(hook.when)}{jobs}"), width, indent=4))
-        lines.append(wrap(plain(f"  {_delivery(subscriber)}"), width, indent=4))
+        lines.append(colours.bold(wrap(printable(str(hook)), width, indent=2)))
+        lines.append(wrap(printable(f"  on {', '.join(hook.when)}{jobs}"), width, indent=4))
+        lines.append(wrap(printable(f"  {_delivery(subscriber)}"), width, indent=4))
     return "\n".join(lines) + "\n"
 
 
 def render_sample(hook: Hook, problem: str | None, *, colours: Colours = NO_COLOURS) -> str:
     """Render whether a hook accepted its sample message."""
-    outcome = "accepted" if problem is None else f"not accepted: {plain(problem)}"
-    return f"{colours.bold(plain(str(hook)))}: {outcome}\n"
+    outcome = "accepted" if problem is None else f"not accepted: {printable(problem)}"
+    return f"{colours.bold(printable(str(hook)))}: {outcome}\n"
 
 
 def _delivery(subscriber: Subscriber | None) -> str:

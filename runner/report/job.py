@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from runner.ledger.records import RunState, SubmissionState
 from runner.report.colour import NO_COLOURS
 from runner.report.history import history_lines
-from runner.report.safe_text import plain, wrap
-from runner.text import moment, plural, span
+from runner.report.text_width import wrap
+from runner.text import moment, plural, printable, span
 from runner.views.attempts import read_attempts
 from runner.views.batch_phases import phases
 
@@ -45,7 +45,7 @@ def render_history(
     """
     view = job_history.view
     attempts = read_attempts(job_history.events, view.batches, view.revision)
-    lines = [f"{colours.bold(plain(view.name))}  {colours.state(view.state, str(view.state))}"]
+    lines = [f"{colours.bold(printable(view.name))}  {colours.state(view.state, str(view.state))}"]
     lines += [_fact(name, text, width) for name, text in _facts(view, folder, now)]
     lines += [_fact("next", text, width) for text in next_steps(view, folder)]
     failures = list(_failure_lines(job_history, attempts, folder, whole=whole))
@@ -66,7 +66,7 @@ def render_history(
 
 
 def _fact(name: str, text: str, width: int | None) -> str:
-    return wrap(plain(f"  {name:<{_INDENT - 2}}{text}"), width, indent=_INDENT)
+    return wrap(printable(f"  {name:<{_INDENT - 2}}{text}"), width, indent=_INDENT)
 
 
 def _indent_of(line: str) -> int:
@@ -134,13 +134,15 @@ def _failure_lines(
     left = job_history.failures[len(shown) :]
     if left:
         requests = plural(sum(kind.count for kind in left), "request")
-        yield plain(f"  {plural(len(left), 'more kind')}, {requests}: see {folder}/errors.jsonl")
+        yield printable(
+            f"  {plural(len(left), 'more kind')}, {requests}: see {folder}/errors.jsonl"
+        )
 
 
 def _kind(kind: FailureKind) -> Iterator[str]:
-    yield plain(f"  {kind.count:,} x {kind.code}")
+    yield printable(f"  {kind.count:,} x {kind.code}")
     for example in kind.examples:
-        yield plain(f"    {example.custom_id}: {example.message}".rstrip(": "))
+        yield printable(f"    {example.custom_id}: {example.message}".rstrip(": "))
 
 
 def _sum_failures(attempts: Iterable[Attempt]) -> Iterator[str]:
@@ -154,7 +156,7 @@ def _sum_failures(attempts: Iterable[Attempt]) -> Iterator[str]:
     ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
     for code, count in ranked[:_KINDS_SHOWN]:
         message = f": {messages[code]}" if code in messages else ""
-        yield plain(f"  {count:,} x {code}{message}")
+        yield printable(f"  {count:,} x {code}{message}")
     if len(ranked) > _KINDS_SHOWN:
         yield f"  {plural(len(ranked) - _KINDS_SHOWN, 'more kind')}"
 
@@ -170,7 +172,7 @@ def _others(
         started = "" if run.created_at is None else f", started {_times(run, now)}"
         succeeded = f"{run.succeeded:,} of {plural(run.total, 'request')} succeeded"
         text = f"{run.state}, {succeeded}{started}"
-        yield plain(f"  {run.revision}  {text}" + (f": {run.note}" if run.note else ""))
+        yield printable(f"  {run.revision}  {text}" + (f": {run.note}" if run.note else ""))
         if whole:
             attempts = read_attempts(job_history.events, run.batches, run.revision)
             for line in attempt_lines(attempts, now, job=job_history.view.name, whole=True):
@@ -198,7 +200,7 @@ def attempt_lines(
         yield from _attempt(attempt, now)
     if len(worst) > _WORST_SHOWN:
         left = f"{len(worst) - _WORST_SHOWN:,} more attempts had failed requests"
-        yield plain(f"  {left}: `runner show {job} --all`")
+        yield printable(f"  {left}: `runner show {job} --all`")
 
 
 def _is_bad(attempt: Attempt) -> bool:
@@ -214,11 +216,11 @@ def _summary(attempts: Sequence[Attempt], now: float) -> Iterator[str]:
     """Yield the sum of many attempts: their states, the time they take, the first expiry."""
     states = _ranked(str(attempt.state) for attempt in attempts if attempt.state is not None)
     shards = len({attempt.key.shard for attempt in attempts})
-    yield plain(f"  {plural(len(attempts), 'attempt')} of {plural(shards, 'shard')}: {states}")
+    yield printable(f"  {plural(len(attempts), 'attempt')} of {plural(shards, 'shard')}: {states}")
     batches = [attempt.batch for attempt in attempts if attempt.batch is not None]
     if not batches:
         return
-    yield plain(f"  batches: {_ranked(batch.status for batch in batches)}")
+    yield printable(f"  batches: {_ranked(batch.status for batch in batches)}")
     spans: dict[BatchStatus, list[int]] = {}
     for batch in batches:
         for phase in phases(batch, now):
@@ -239,7 +241,7 @@ def _summary(attempts: Sequence[Attempt], now: float) -> Iterator[str]:
         default=None,
     )
     if expiring is not None:
-        yield plain(f"  the first to expire: {_describe_batch(expiring, now)}")
+        yield printable(f"  the first to expire: {_describe_batch(expiring, now)}")
 
 
 def _ranked(words: Iterable[str]) -> str:
@@ -251,18 +253,18 @@ def _ranked(words: Iterable[str]) -> str:
 
 
 def _attempt(attempt: Attempt, now: float) -> Iterator[str]:
-    yield plain(f"  {_headline(attempt)}")
+    yield printable(f"  {_headline(attempt)}")
     if attempt.batch is not None:
-        yield plain(f"    {_describe_batch(attempt.batch, now)}")
+        yield printable(f"    {_describe_batch(attempt.batch, now)}")
         if durations := _phases(attempt.batch, now):
             yield f"    {durations}"
     if attempt.problem and attempt.state is not SubmissionState.COLLECTED:
-        yield plain(f"    {attempt.problem}")
+        yield printable(f"    {attempt.problem}")
     for failure in attempt.failures:
         yield from _failure(failure)
     for what, count in attempt.oddities.items():
         if count:
-            yield plain(f"    {_oddity(what, count)}")
+            yield printable(f"    {_oddity(what, count)}")
 
 
 def _headline(attempt: Attempt) -> str:
@@ -315,11 +317,11 @@ def _phases(batch: Batch, now: float) -> str:
 
 def _failure(failure: Failure) -> Iterator[str]:
     if not failure.examples:
-        yield plain(f"    {failure.count:,} x {failure.code}")
+        yield printable(f"    {failure.count:,} x {failure.code}")
         return
-    yield plain(f"    {failure.count:,} x {failure.code}: {failure.examples[0]}")
+    yield printable(f"    {failure.count:,} x {failure.code}: {failure.examples[0]}")
     for example in failure.examples[1:]:
-        yield plain(f"      also: {example}")
+        yield printable(f"      also: {example}")
 
 
 def _oddity(what: str, count: int) -> str:

@@ -11,8 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import RunState
-from runner.report.safe_text import plain
-from runner.text import plural
+from runner.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -142,4 +141,4 @@ def pass_lines(report: PassReport, problems: Sequence[Problem]) -> list[str]:
     lines += dict.fromkeys(
         f"{wait.run.job}: {wait.reason}" for wait in report.waits if wait.is_problem
     )
-    return [plain(line) for line in lines]
+    return [printable(line) for line in lines]

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from runner.report.colour import NO_COLOURS
-from runner.report.safe_text import plain, wrap
-from runner.text import plural
+from runner.report.text_width import wrap
+from runner.text import plural, printable
 
 if TYPE_CHECKING:
     from runner.report.colour import Colours
@@ -25,8 +25,8 @@ def render_orphans(
         return "" if found.unasked else "no orphans\n"
     lines: list[str] = []
     for orphan in found.found:
-        lines.append(colours.bold(wrap(plain(_headline(orphan)), width, indent=4)))
-        lines.append(wrap(plain(f"  {orphan.key}: {orphan.reason}"), width, indent=4))
+        lines.append(colours.bold(wrap(printable(_headline(orphan)), width, indent=4)))
+        lines.append(wrap(printable(f"  {orphan.key}: {orphan.reason}"), width, indent=4))
     batches = sum(orphan.kind == "batch" for orphan in found.found)
     files = sum(max(1, len(orphan.files)) for orphan in found.found)
     lines += ["", f"{plural(batches, 'batch')}, {plural(files, 'file')}"]

@@ -30,8 +30,8 @@ from runner.planning.actions import (
 from runner.planning.admission import prompt_tokens
 from runner.planning.state import BYTES_A_TOKEN
 from runner.report.colour import NO_COLOURS
-from runner.report.safe_text import fit, pad, plain, wrap
-from runner.text import listed, moment, plural, size, tokens
+from runner.report.text_width import fit, pad, wrap
+from runner.text import listed, moment, plural, printable, size, tokens
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from runner.ledger.records import Run, SubmissionKey
     from runner.planning.actions import Action, Plan, Wait
     from runner.report.colour import Colours
-    from runner.spec.yaml.scalars import Scalar
+    from runner.spec.yaml.tree import Scalar
     from runner.views.changes import InputChange, JobChanges, SpecEdit
     from runner.views.manual_steps import ManualStep
     from runner.views.preview import Preview
@@ -60,7 +60,7 @@ def render_plan(
     wanted = {(desired.job.name, desired.revision) for desired in preview.desired_runs}
     for (job, revision), (run, actions, waits) in _blocks(plan).items():
         head = f"{run.job}  {run.short}  {run.endpoint} on {run.provider}"
-        lines.append(colours.bold(wrap(plain(head), width, indent=2)))
+        lines.append(colours.bold(wrap(printable(head), width, indent=2)))
         if (job, revision) in wanted and (since := preview.since.get(job)) is not None:
             starts = any(isinstance(action, StartRun) for action in actions)
             lines += change_lines(since, starts=starts, width=width, colours=colours)
@@ -75,7 +75,7 @@ def render_plan(
             for provider, reason in preview.unasked.items()
         ),
     ]
-    lines += [wrap(plain(f"note: {note}"), width, indent=6) for note in notes]
+    lines += [wrap(printable(f"note: {note}"), width, indent=6) for note in notes]
     if notes:
         lines.append("")
     if preview.left:
@@ -305,7 +305,7 @@ _VALUE: Final = 60
 
 def step_line(sign: str, word: str, text: str, width: int | None) -> str:
     """Return one line of a plan, wrapped to `width` columns."""
-    return wrap(plain(f"  {sign} {pad(word, INDENT - 5)} {text}"), width, indent=INDENT)
+    return wrap(printable(f"  {sign} {pad(word, INDENT - 5)} {text}"), width, indent=INDENT)
 
 
 def change_lines(
@@ -337,7 +337,10 @@ def manual_step_lines(left: Sequence[ManualStep], width: int | None, colours: Co
     if not left:
         return []
     items = [f"  {one.job or one.provider}: {one.what} — `{one.command}`" for one in left]
-    return [colours.bold("manual steps:"), *(wrap(plain(item), width, indent=4) for item in items)]
+    return [
+        colours.bold("manual steps:"),
+        *(wrap(printable(item), width, indent=4) for item in items),
+    ]
 
 
 def _sign(edit: SpecEdit) -> str:
@@ -355,7 +358,7 @@ def _edit(edit: SpecEdit) -> str:
 def _value(value: Scalar) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return fit(plain(str(value)), _VALUE)
+    return fit(printable(str(value)), _VALUE)
 
 
 def _rows_line(change: InputChange, *, starts: bool, width: int | None) -> str:

@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from runner.report.colour import NO_COLOURS, bar, join_coloured, uncoloured
-from runner.report.safe_text import columns, fit, pad, plain
-from runner.text import plural, rough_span, size, span
+from runner.report.text_width import columns, fit, pad
+from runner.text import plural, printable, rough_span, size, span
 from runner.views.batch_phases import in_status_since
 
 if TYPE_CHECKING:
@@ -174,16 +174,16 @@ def transfer_lines(
         return []
     if len(transfers) == 1:
         [one] = transfers
-        lead = f"{plain(one.job)}: {plain(one.what)} "
+        lead = f"{printable(one.job)}: {printable(one.what)} "
         return [_line(lead, one, one.describe(now), width, colours)]
     shown = transfers if len(transfers) < most else transfers[: max(most - 2, 0)]
     longest = _LONGEST_NAME_WIDE if width >= _WIDE else _LONGEST_NAME
-    names = [fit(plain(one.job), longest) for one in shown]
+    names = [fit(printable(one.job), longest) for one in shown]
     name_width = max(map(columns, names), default=0)
-    what_width = max((columns(plain(one.what)) for one in shown), default=0)
+    what_width = max((columns(printable(one.what)) for one in shown), default=0)
     lines = [fit(_sum(transfers), width)]
     for one, name in zip(shown, names, strict=True):
-        lead = f"  {pad(name, name_width)}  {pad(plain(one.what), what_width)}  "
+        lead = f"  {pad(name, name_width)}  {pad(printable(one.what), what_width)}  "
         lines.append(_line(lead, one, one.describe(now, brief=width < _WIDE), width, colours))
     if 0 < len(shown) < len(transfers):
         lines.append(f"  and {len(transfers) - len(shown):,} more")
@@ -325,7 +325,7 @@ def run_progress_lines(
     bar_width = _BAR_WIDE if wide else _BAR
     longest_name = _LONGEST_NAME_WIDE if wide else min(_LONGEST_NAME, width // 4)
     shown = runs if len(runs) <= most else runs[: max(most - 1, 0)]
-    names = [fit(plain(one.job), longest_name) for one in shown]
+    names = [fit(printable(one.job), longest_name) for one in shown]
     name_width = max(map(columns, names), default=0)
     states = max((columns(one.state) for one in shown), default=0)
     state_width = states + 2 if states else 0
@@ -368,7 +368,7 @@ def _batches(
     for phase in one.phases:
         count = f"{phase.count} " if phase.count > 1 else ""
         since = "" if phase.since is None else f" {write_span(unix - phase.since)}"
-        pieces.append((f"{gap}{count}{plain(phase.name)}{since}", uncoloured))
+        pieces.append((f"{gap}{count}{printable(phase.name)}{since}", uncoloured))
         gap = ", "
     expiry = ""
     if one.expires is not None and one.expires - unix < _FAR:
@@ -382,6 +382,6 @@ def _reasons(one: RunProgress, unix: float, colours: Colours) -> list[_Piece]:
     gap = ", " if one.phases else _GAP
     for reason, until in one.reasons:
         again = f" (again in {rough_span(until - unix)})" if until > unix else ""
-        pieces += [(gap, uncoloured), (f"{plain(reason)}{again}", colours.warning)]
+        pieces += [(gap, uncoloured), (f"{printable(reason)}{again}", colours.warning)]
         gap = ", "
     return pieces

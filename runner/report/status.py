@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from runner.report.colour import NO_COLOURS
 from runner.report.csv_output import to_csv
-from runner.report.safe_text import columns, fit, plain
 from runner.report.table import Column, flow_cells, render_table
-from runner.text import listed, plural, span, timestamp
+from runner.report.text_width import columns, fit
+from runner.text import listed, plural, printable, span, timestamp
 from runner.views.batch_phases import in_status_since
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def render_status(
         below.append(f"no room for {', '.join(table.left_out)}: use a wider window or a pipe")
     if width is not None and len(views) > _MANY:
         below.append(_count_states(views))
-    return "\n".join([*lines, *_below([fit(plain(note), width) for note in below])]) + "\n"
+    return "\n".join([*lines, *_below([fit(printable(note), width) for note in below])]) + "\n"
 
 
 def status_csv(views: Sequence[JobView]) -> str:
@@ -145,7 +145,7 @@ def _expires(view: JobView, now: float) -> str:
 
 
 def _in_flight(view: JobView, _now: float) -> str:
-    return plain(listed([batch.id for batch in view.in_flight], most=_IDS_SHOWN)) or "-"
+    return printable(listed([batch.id for batch in view.in_flight], most=_IDS_SHOWN)) or "-"
 
 
 def _tokens(view: JobView, _now: float) -> str:
@@ -161,7 +161,7 @@ def _counted(batches: Sequence[Mapping[str, object]]) -> str:
     """Return the batches counted by status, the newest ones first."""
     counts: dict[str, int] = {}
     for batch in reversed(batches):
-        status = plain(str(batch.get("status")))
+        status = printable(str(batch.get("status")))
         counts[status] = counts.get(status, 0) + 1
     return ", ".join(f"{count} {status}" for status, count in counts.items()) or "-"
 
@@ -193,7 +193,7 @@ _Cells = dict[Column, "Callable[[JobView, float], str]"]
 """Columns in order, each with the function that returns its cell for a job and a time."""
 
 _USUAL: Final[_Cells] = {
-    Column(title="JOB", narrowest=12): lambda view, _: plain(view.name),
+    Column(title="JOB", narrowest=12): lambda view, _: printable(view.name),
     Column(title="STATE"): lambda view, _: str(view.state),
     Column(title="SUCCEEDED", number=True): lambda view, _: f"{view.succeeded:,}",
     Column(title="FAILED", number=True): lambda view, _: f"{view.failed:,}",
@@ -208,11 +208,11 @@ _AT_WORK: Final[_Cells] = {
 _MORE: Final[_Cells] = {
     Column(title="FOR", rank=2): _in_this_state,
     **_AT_WORK,
-    Column(title="PROVIDER", rank=4): lambda view, _: plain(view.provider),
+    Column(title="PROVIDER", rank=4): lambda view, _: printable(view.provider),
     Column(title="ATTEMPTS", rank=5, number=True): lambda view, _: f"{view.attempts:,}",
     Column(title="TOKENS", rank=6, number=True): _tokens,
     Column(title="AGE", rank=8): _age,
-    Column(title="WINDOW", rank=9): lambda view, _: plain(view.completion_window or "-"),
-    Column(title="ENDPOINT", rank=10): lambda view, _: plain(view.endpoint),
-    Column(title="OUTPUT", rank=11): lambda view, _: plain(view.output_dir),
+    Column(title="WINDOW", rank=9): lambda view, _: printable(view.completion_window or "-"),
+    Column(title="ENDPOINT", rank=10): lambda view, _: printable(view.endpoint),
+    Column(title="OUTPUT", rank=11): lambda view, _: printable(view.output_dir),
 }

@@ -1,6 +1,7 @@
 """Tables that fit a terminal: columns are left out or shortened, in a fixed order.
 
-Cells are plain text (`safe_text.plain`); colours are added last, since they take no columns.
+Cells are printable text (`runner.text.printable`); colours are added last, since they take no
+columns.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.report.colour import NO_COLOURS
-from runner.report.safe_text import columns, fit, pad
+from runner.report.text_width import columns, fit, pad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from runner.outputs.integrity import FileMatch
 from runner.report.colour import NO_COLOURS
-from runner.report.safe_text import plain, wrap
-from runner.text import plural, size
+from runner.report.text_width import wrap
+from runner.text import plural, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ def render_verification(
     for check in checks:
         lines += _revision(check, width, colours)
     for name in verification.unfinished:
-        lines.append(wrap(plain(f"{name}: no finished revision yet"), width, indent=_INDENT))
+        lines.append(wrap(printable(f"{name}: no finished revision yet"), width, indent=_INDENT))
     good = sum(check.matches for check in checks)
     if good == len(checks):
         summary = f"{plural(good, 'revision')} checked: all as recorded"
@@ -46,18 +46,18 @@ def render_verification(
 
 
 def _revision(check: RevisionCheck, width: int | None, colours: Colours) -> Iterator[str]:
-    head = f"{plain(check.job)}  {plain(check.revision)}"
+    head = f"{printable(check.job)}  {printable(check.revision)}"
     if check.matches:
         yield _headline(
             head, "ok", f": {_matching_files(check)}", width, colours.bold, colours.good
         )
     else:
-        rest = f"  {plain(check.folder)}"
+        rest = f"  {printable(check.folder)}"
         yield _headline(head, "does not match", rest, width, colours.bold, colours.bad)
     for text in _differences(check):
-        yield colours.bad(wrap(plain(f"  {text}"), width, indent=_INDENT))
+        yield colours.bad(wrap(printable(f"  {text}"), width, indent=_INDENT))
     for text in (*check.notes, *check.content.notes, *_input_notes(check.input)):
-        yield colours.faint(wrap(plain(f"  note: {text}"), width, indent=_INDENT))
+        yield colours.faint(wrap(printable(f"  note: {text}"), width, indent=_INDENT))
 
 
 def _headline(
@@ -83,7 +83,7 @@ def _matching_files(check: RevisionCheck) -> str:
     parts = ["input"] if check.input is not None and check.input.match is FileMatch.OK else []
     parts.append(plural(raw, "raw file"))
     parts += [
-        f"{plain(file.name)} {plural(file.lines or 0, 'line')}"
+        f"{printable(file.name)} {plural(file.lines or 0, 'line')}"
         for file in files
         if not file.name.startswith(_RAW)
     ]

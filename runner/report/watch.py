@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from runner.report.colour import NO_COLOURS
 from runner.report.history import describe_event
 from runner.report.progress import RunProgress, run_progress_lines
-from runner.report.safe_text import columns, fit, pad, plain
-from runner.text import clock_time, moment, plural, span
+from runner.report.text_width import columns, fit, pad
+from runner.text import clock_time, moment, plural, printable, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -88,7 +88,7 @@ class WatchState:
         known = {} if before is None else {one.job: _without_times(one) for one in before.progress}
         for one in self.progress:
             if known.get(one.job) != _without_times(one):
-                yield plain(f"{moment(unix)}  {one.job}: {_describe(one)}")
+                yield printable(f"{moment(unix)}  {one.job}: {_describe(one)}")
 
     def _head(self, unix: float, width: int) -> str:
         counts: dict[str, int] = {}
@@ -105,15 +105,15 @@ class WatchState:
         if most < 1:
             return []
         shown = self.events[-most:]
-        names = [fit(plain(event.job or "-"), _LONGEST_NAME) for event in shown]
+        names = [fit(printable(event.job or "-"), _LONGEST_NAME) for event in shown]
         name_width = max(map(columns, names), default=0)
         kind_width = max((len(event.kind) for event in shown), default=0)
         return [
             colours.faint(
                 fit(
                     f"  {clock_time(event.at)}  {pad(name, name_width)}  "
-                    f"{plain(event.kind).ljust(kind_width)}  "
-                    f"{plain(describe_event(event))}".rstrip(),
+                    f"{printable(event.kind).ljust(kind_width)}  "
+                    f"{printable(describe_event(event))}".rstrip(),
                     width,
                 )
             )

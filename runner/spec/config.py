@@ -23,8 +23,7 @@ from runner.spec.project import (
     Provider,
 )
 from runner.spec.validation_errors import explain_errors, one_of
-from runner.spec.yaml.scalars import shown
-from runner.spec.yaml.tree import MappingNode, child_node, dotted_path, to_python
+from runner.spec.yaml.tree import MappingNode, child_node, dotted_path, shown, to_python
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +58,7 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
     def add_problem(path: tree.Path, message: str) -> None:
         problems.append(_at(document, path, message))
 
-    hooks = read_hooks(root, parsed.notify, add_problem) if parsed else ()
+    hooks = read_hooks(root, parsed.notify, add_problem) if parsed and parsed.notify else ()
     ping = read_ping(root, parsed.ping, add_problem) if parsed and parsed.ping else None
     if document is not None and document.root is not None:
         from runner.spec.leaked_secrets import report_leaked_secrets

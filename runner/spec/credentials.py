@@ -14,7 +14,6 @@ import shlex
 import stat
 import threading
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import Unauthorized
@@ -22,7 +21,7 @@ from runner.spec.project import Secret
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Mapping
     from pathlib import Path
 
     from runner.spec.project import KeyCommand
@@ -36,27 +35,6 @@ _TIMEOUT: Final = 60.0
 
 _GROUP_AND_OTHERS: Final = 0o077
 _VALID: Final = re.compile(r"[\x21-\x7e]+")
-
-
-class Environment(Mapping[str, str]):
-    """The environment variables of this process, with a repr that shows no value.
-
-    The repr of `os.environ` would show every value in a traceback with local variables.
-    """
-
-    __slots__ = ()
-
-    def __getitem__(self, name: str) -> str:
-        return os.environ[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(os.environ)
-
-    def __len__(self) -> int:
-        return len(os.environ)
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} variables>"
 
 
 def read_secret_file(path: Path) -> Secret | str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from runner.spec.yaml.scalars import Scalar
+    from runner.spec.yaml.tree import Scalar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

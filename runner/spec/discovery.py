@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from runner.errors import Problem
-from runner.spec.yaml.scalars import shown
+from runner.spec.yaml.tree import shown
 
 if TYPE_CHECKING:
     from collections.abc import Container

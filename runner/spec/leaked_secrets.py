@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import Problem, limit_problems
 from runner.spec.project import PROJECT_FILE
-from runner.spec.yaml.scalars import shown
-from runner.spec.yaml.tree import ScalarNode, SequenceNode, dotted_path
+from runner.spec.yaml.tree import ScalarNode, SequenceNode, dotted_path, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

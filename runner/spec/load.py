@@ -20,7 +20,7 @@ from runner.spec.job import Specs
 from runner.spec.validate import validate
 from runner.spec.validation_errors import did_you_mean, suggest_value
 from runner.spec.yaml.documents import read_documents
-from runner.spec.yaml.scalars import shown
+from runner.spec.yaml.tree import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -11,6 +11,7 @@ log shows it by accident.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING, Final, NoReturn
 from runner.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from runner.spec.notifications import Address, Hook
+
 
 PROJECT_FILE: Final = "runner.yaml"
 OPENAI_HOST: Final = "api.openai.com"
@@ -238,3 +240,24 @@ def find_root(start: Path) -> tuple[Path, Path | None]:
         if os.path.isfile(config):  # noqa: PTH113
             return root, config
     return folder, None
+
+
+class Environment(Mapping[str, str]):
+    """The environment variables of this process, with a repr that shows no value.
+
+    The repr of `os.environ` would show every value in a traceback with local variables.
+    """
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> str:
+        return os.environ[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(os.environ)
+
+    def __len__(self) -> int:
+        return len(os.environ)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} variables>"

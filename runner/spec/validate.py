@@ -26,8 +26,14 @@ from runner.spec.job import (
 )
 from runner.spec.project import OPENAI_HOST
 from runner.spec.validation_errors import NAME_RULE, did_you_mean, explain_errors, one_of
-from runner.spec.yaml.scalars import shown
-from runner.spec.yaml.tree import KeyNode, MappingNode, ScalarNode, to_python, value_positions
+from runner.spec.yaml.tree import (
+    KeyNode,
+    MappingNode,
+    ScalarNode,
+    shown,
+    to_python,
+    value_positions,
+)
 from runner.text import parse_duration
 
 if TYPE_CHECKING:

@@ -11,8 +11,15 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.errors import Problem
-from runner.spec.yaml.scalars import resolve, shown
-from runner.spec.yaml.tree import MappingNode, ScalarNode, SequenceNode, child_node, dotted_path
+from runner.spec.yaml.tree import (
+    MappingNode,
+    ScalarNode,
+    SequenceNode,
+    child_node,
+    dotted_path,
+    resolve,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ from runner.errors import UsageError
 from runner.ledger.queries import EVENT_KINDS
 from runner.ledger.records import RunState
 from runner.spec.validation_errors import did_you_mean
-from runner.spec.yaml.scalars import shown
+from runner.spec.yaml.tree import shown
 from runner.text import parse_duration
 
 if TYPE_CHECKING:

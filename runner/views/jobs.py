@@ -78,7 +78,7 @@ class JobView:
     @property
     def usage(self) -> dict[str, Any] | None:
         """The sum of the `usage` objects of the batches, number by number; None without any."""
-        from runner.outputs.usage import sum_usage
+        from runner.batch import sum_usage
 
         return sum_usage(self.batches)
 

@@ -19,8 +19,8 @@ from runner import __version__
 from runner.batch import Batch
 from runner.ledger.queries import batches_by_run, last_changes
 from runner.ledger.records import RunState, SubmissionKey
+from runner.outputs.files import ERRORS, OUTPUT, RAW, RECORD
 from runner.outputs.provenance import git_state
-from runner.outputs.run_folder import ERRORS, OUTPUT, RAW, RECORD
 from runner.views.jobs import JobHistory, job_views, relative_folder, run_views
 from runner.views.samples import Samples, SampleSource, read_samples
 from runner.views.totals import count_errors

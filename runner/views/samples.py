@@ -17,8 +17,8 @@ import msgspec
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.fingerprint import Fingerprint, open_unchanged, read
 from runner.inputs.lines import BYTE_ORDER_MARK
-from runner.outputs.classification import classify
-from runner.outputs.run_folder import ERRORS, OUTPUT, FileRejected, open_file
+from runner.outputs.files import ERRORS, OUTPUT, FileRejected, open_file
+from runner.outputs.result_files import classify
 from runner.spec.project import Limits
 from runner.views.conversation import request_turns, response_turns
 

@@ -7,19 +7,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.api.error_messages import (
-    LONGEST_TEXT,
-    decode_json,
-    public_url,
-    read_error_message,
-    shown,
-)
 from runner.api.responses import (
+    LONGEST_TEXT,
     Call,
     CallKind,
     Reply,
+    decode_json,
     decode_reply,
+    public_url,
+    read_error_message,
     retry_after,
+    shown,
     status_error,
     unusable_reply_error,
 )

@@ -46,7 +46,7 @@ LOADED = (
     "runner.ledger.store",
     "runner.local.app",
     "runner.local.provider",
-    "runner.local.server",
+    "runner.local.provider",
     "runner.local.worker",
     "runner.outputs.publish",
     "runner.outputs.record",

@@ -14,10 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 from runner.inputs.row_set import RowSet
 from runner.outputs.answer_index import AnswerIndex
-from runner.outputs.classification import _classify_slowly, classify
+from runner.outputs.files import ERRORS, OUTPUT
 from runner.outputs.publish import AttemptFiles, ShardAnswers, prepare
-from runner.outputs.result_files import Outcome, read_results, verify_download
-from runner.outputs.run_folder import ERRORS, OUTPUT
+from runner.outputs.result_files import (
+    Outcome,
+    _classify_slowly,
+    classify,
+    read_results,
+    verify_download,
+)
 from tests.fuzz.target import BETWEEN, Target, assert_readable, joined
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from runner.api.error_messages import decode_json, read_error_message
+from runner.api.responses import decode_json, read_error_message
 from runner.errors import RunnerError
 from runner.inputs.scan import scan
 from runner.outputs.answer_index import AnswerIndex

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.inputs import scan
-from runner.inputs.duplicates import SeenIds
+from runner.inputs.scan import SeenIds
 from tests.inputs.writing import line, problems, read, write
 
 if TYPE_CHECKING:

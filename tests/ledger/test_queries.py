@@ -12,7 +12,7 @@ import pytest
 import runner.ledger
 from runner.inputs.fingerprint import Fingerprint
 from runner.inputs.row_set import RowSet
-from runner.ledger import cache, queries, run_transitions, submission_transitions
+from runner.ledger import queries, run_transitions, store, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from tests.ledger.entries import JOB, KEY, RUN, SHARDS, batch, bring_to, start, submission
 
@@ -77,7 +77,7 @@ def test_runs_with_submissions_are_those_that_the_ledger_returns_one_by_one(ledg
 def test_only_unchanged_inputs_have_a_digest(ledger: Ledger) -> None:
     other = dataclasses.replace(PRINT, path="/data/b.jsonl")
     for fingerprint in (PRINT, other):
-        cache.cache_digest(ledger, fingerprint, digest="d" * 64, requests=5)
+        store.cache_digest(ledger, fingerprint, digest="d" * 64, requests=5)
     touched = dataclasses.replace(other, mtime_ns=9)
 
     assert queries.cached_digests(ledger, [PRINT, touched]) == {PRINT: ("d" * 64, 5)}

@@ -9,7 +9,7 @@ import pytest
 
 from runner.errors import LedgerError
 from runner.inputs.fingerprint import Fingerprint
-from runner.ledger import cache, run_transitions, submission_transitions
+from runner.ledger import run_transitions, store, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from runner.spec.project import Provider
 from tests.ledger.entries import (
@@ -188,7 +188,7 @@ def test_batches_are_read_back_verbatim_in_order_of_submission(ledger: Ledger) -
 def test_a_look_is_remembered_with_what_belongs_to_nobody_yet(ledger: Ledger) -> None:
     assert ledger.listed_through(LAB) is None
 
-    cache.record_listing(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
+    store.record_listing(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
 
     assert ledger.listed_through(LAB) == 950
     assert ledger.foreign_batches(PROVIDER) == [(KEY, batch())]
@@ -197,10 +197,10 @@ def test_a_look_is_remembered_with_what_belongs_to_nobody_yet(ledger: Ledger) ->
 
 def test_a_batch_that_was_nobodys_is_found_its_submission(ledger: Ledger) -> None:
     bring_to(ledger, SubmissionState.PREPARED)
-    cache.record_listing(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
+    store.record_listing(ledger, PROVIDER, "http://lab/v1", through=950, tagged=[(KEY, batch())])
 
     submission_transitions.submitted(ledger, KEY, PROVIDER, batch(), adopted=True)
-    cache.record_listing(ledger, PROVIDER, "http://lab/v1", through=960, tagged=[(KEY, batch())])
+    store.record_listing(ledger, PROVIDER, "http://lab/v1", through=960, tagged=[(KEY, batch())])
 
     assert ledger.foreign_batches(PROVIDER) == []
     assert attempt(ledger).batch_id == "batch_1"
@@ -208,7 +208,7 @@ def test_a_batch_that_was_nobodys_is_found_its_submission(ledger: Ledger) -> Non
 
 def test_two_providers_may_use_one_batch_id(ledger: Ledger) -> None:
     for provider in ("lab", "other"):
-        cache.record_listing(ledger, provider, "http://x/v1", through=1, tagged=[(KEY, batch())])
+        store.record_listing(ledger, provider, "http://x/v1", through=1, tagged=[(KEY, batch())])
 
     assert ledger.batch_ids("lab") == ledger.batch_ids("other") == {"batch_1"}
 
@@ -221,7 +221,7 @@ def test_a_digest_is_known_while_the_file_is_the_same(
     source.write_bytes(b"{}\n")
     fingerprint = Fingerprint.of(source)
 
-    cache.cache_digest(ledger, fingerprint, digest=REVISION, requests=1)
+    store.cache_digest(ledger, fingerprint, digest=REVISION, requests=1)
 
     assert ledger.cached_digest(fingerprint) == (REVISION, 1)
     other: Any = "y" if field == "path" else getattr(fingerprint, field) + 1

@@ -11,7 +11,7 @@ import pytest
 
 from runner.batch import CLASSIC_FIELDS, NEWER_FIELDS
 from runner.errors import LedgerError
-from runner.ledger import cache
+from runner.ledger import store
 from runner.ledger.records import SubmissionState
 from tests.ledger.entries import KEY, PROVIDER, batch, bring_to, start
 
@@ -91,7 +91,7 @@ def test_batches_have_a_column_for_each_field_of_the_api(ledger: Ledger) -> None
 def test_each_field_of_the_api_is_in_its_column(ledger: Ledger) -> None:
     assert FULL.keys() == {*CLASSIC_FIELDS, *NEWER_FIELDS}
 
-    cache.record_listing(ledger, PROVIDER, "http://x/v1", through=1, tagged=[(KEY, batch(**FULL))])
+    store.record_listing(ledger, PROVIDER, "http://x/v1", through=1, tagged=[(KEY, batch(**FULL))])
 
     [row] = ledger.query("SELECT * FROM batches")
     for field, value in FULL.items():
@@ -107,7 +107,7 @@ def test_a_field_of_a_strange_type_is_kept_verbatim(
 ) -> None:
     strange = batch(**FULL | {field: value})
 
-    cache.record_listing(ledger, PROVIDER, "http://x/v1", through=1, tagged=[(KEY, strange)])
+    store.record_listing(ledger, PROVIDER, "http://x/v1", through=1, tagged=[(KEY, strange)])
 
     [row] = ledger.query("SELECT raw FROM batches")
     assert json.loads(row["raw"])[field] == value

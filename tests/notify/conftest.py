@@ -12,8 +12,8 @@ from runner.ledger import run_transitions
 from runner.ledger.records import RunState
 from runner.ledger.store import Ledger
 from runner.notify import deliver as delivering
+from runner.notify.alerts import register
 from runner.notify.deliver import deliver
-from runner.notify.subscribers import register
 from runner.spec.notifications import Address, Hook, WebhookChannel
 from runner.spec.project import find_project
 from tests.ledger.entries import Clock, start

@@ -12,6 +12,7 @@ from runner.errors import LedgerError, MissingExtra, NotDelivered
 from runner.ledger import notifications, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from runner.ledger.store import Ledger
+from runner.notify.alerts import register
 from runner.notify.deliver import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -19,7 +20,6 @@ from runner.notify.deliver import (
     deliver,
     environment_without_secrets,
 )
-from runner.notify.subscribers import register
 from runner.spec.project import find_project
 from tests.ledger.entries import KEY, bring_to, kinds
 from tests.notify.conftest import webhook

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner.outputs.classification import MALFORMED, Outcome, classify
+from runner.outputs.result_files import MALFORMED, Outcome, classify
 
 OK, AGAIN, NEVER = Outcome.SUCCEEDED, Outcome.TRANSIENT, Outcome.PERMANENT
 CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "choices": []}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from runner.outputs import failures
-from runner.outputs.failures import OTHER, ErrorCounts, Example, FailureKind, failure_kinds
+from runner.outputs.failures import Example, FailureKind, failure_kinds
+from runner.outputs.result_files import OTHER, ErrorCounts
 
 
 def error(custom_id: str, code: str, message: str = "No.") -> bytes:

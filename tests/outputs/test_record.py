@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.batch import sum_usage
 from runner.outputs import record
+from runner.outputs.files import FileRejected
 from runner.outputs.record import (
     FORMAT_VERSION,
     FileDigest,
@@ -29,8 +31,6 @@ from runner.outputs.record import (
     encode,
     read_record,
 )
-from runner.outputs.run_folder import FileRejected
-from runner.outputs.usage import sum_usage
 from runner.text import timestamp
 
 GOLDEN = Path(__file__).parent / "golden" / "run.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.outputs.usage import sum_usage
+from runner.batch import sum_usage
 
 values: st.SearchStrategy[object] = st.recursive(
     st.none()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.report.colour import Colours
-from runner.report.safe_text import columns
+from runner.report.text_width import columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,8 +23,9 @@ from runner.report.log import Entry
 from runner.report.plan import render_plan
 from runner.report.plan_json import plan_json
 from runner.report.progress import Transfer, run_progress, run_progress_lines, transfer_lines
-from runner.report.safe_text import columns, fit, pad, plain, wrap
 from runner.report.status import render_status, status_csv
+from runner.report.text_width import columns, fit, pad, wrap
+from runner.text import printable
 from runner.views.manual_steps import ManualStep, ManualStepKind
 from tests.report.plans import edit, since
 from tests.report.scenes import HOSTILE, NOW, every_step, job, preview, raw_batch, run, view
@@ -42,7 +43,7 @@ DANGEROUS = re.compile(
 @given(st.text())
 @example(HOSTILE)
 def test_plain_text_is_one_line_of_visible_characters(text: str) -> None:
-    shown = plain(text)
+    shown = printable(text)
 
     assert len(shown) == len(text)
     assert not DANGEROUS.search(shown)
@@ -57,7 +58,7 @@ def test_plain_text_is_one_line_of_visible_characters(text: str) -> None:
     "text", ["grün, 日本語, עברית, हिन्दी, ☂", "👩\u200d🔬", "ﻡ\u200cﻙ", "e\u0301"]
 )
 def test_every_language_stays_as_it_is(text: str) -> None:
-    assert plain(text) == text
+    assert printable(text) == text
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_every_language_stays_as_it_is(text: str) -> None:
     ],
 )
 def test_what_is_not_to_be_seen_is_replaced(text: str, shown: str) -> None:
-    assert plain(text) == shown
+    assert printable(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_columns_are_counted_as_a_terminal_does(text: str, width: int) -> None:
     assert columns(pad(text, 9)) == 9
 
 
-@given(st.text().map(plain), st.integers(1, 30))
+@given(st.text().map(printable), st.integers(1, 30))
 def test_what_is_fitted_fits_and_says_that_it_was_cut(text: str, width: int) -> None:
     fitted = fit(text, width)
 
@@ -94,7 +95,7 @@ def test_what_is_fitted_fits_and_says_that_it_was_cut(text: str, width: int) -> 
 
 @given(st.text(), st.integers(10, 60), st.integers(0, 6))
 def test_wrapping_loses_nothing_but_spaces(text: str, width: int, indent: int) -> None:
-    text = plain(text)
+    text = printable(text)
 
     wrapped = wrap(text, width, indent=indent)
 

@@ -20,7 +20,7 @@ from runner.report.progress import (
     run_progress_lines,
     transfer_lines,
 )
-from runner.report.safe_text import columns
+from runner.report.text_width import columns
 from tests.report.golden_files import WIDTHS, check_rendering
 from tests.report.scenes import NOW, batch, run, submission
 

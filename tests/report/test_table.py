@@ -10,8 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.report.csv_output import to_csv
-from runner.report.safe_text import columns, plain
 from runner.report.table import Column, flow_cells, render_table
+from runner.report.text_width import columns
+from runner.text import printable
 from tests.report.scenes import HOSTILE
 
 HEADS = (
@@ -21,7 +22,7 @@ HEADS = (
     Column(title="SECOND", rank=2),
     Column(title="WHAT", narrowest=8),
 )
-TEXT = st.text(st.characters(codec="utf-8"), max_size=30).map(plain)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=30).map(printable)
 ROWS = st.lists(
     st.tuples(TEXT, st.integers(0, 999).map(str), TEXT, TEXT, TEXT), min_size=1, max_size=4
 )
@@ -90,7 +91,7 @@ def test_a_spreadsheet_reads_what_was_written(rows: list[tuple[str | int | None,
     for row, cells in zip(rows, read[1:], strict=True):
         for value, cell in zip(row, cells, strict=True):
             if isinstance(value, str):
-                assert cell.removeprefix("'") == plain(value).removeprefix("'")
+                assert cell.removeprefix("'") == printable(value).removeprefix("'")
             else:
                 assert cell == ("" if value is None else str(value))
 
@@ -99,5 +100,5 @@ def test_a_spreadsheet_reads_what_was_written(rows: list[tuple[str | int | None,
 def test_no_text_becomes_a_formula(text: str) -> None:
     [_, [cell]] = csv.reader(io.StringIO(to_csv(("x",), [(text,)])))
 
-    assert cell == f"'{plain(text)}"
+    assert cell == f"'{printable(text)}"
     assert to_csv(("x",), [(-1,)]) == "x\r\n-1\r\n"  # a number is what it is

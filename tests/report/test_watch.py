@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.ledger.records import RunState, SubmissionState
-from runner.report.safe_text import columns
+from runner.report.text_width import columns
 from runner.report.watch import WatchState
 from tests.report.golden_files import WIDTHS, check_rendering
 from tests.report.scenes import NOW, batch, run, submission, view

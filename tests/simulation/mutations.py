@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.ledger import connection, store, submission_transitions
 from runner.ledger.records import SubmissionState
-from runner.outputs import publish, writer
+from runner.outputs import publish
 from runner.outputs.answer_index import AnswerIndex
 from runner.planning.batch_index import BatchIndex
 from runner.reconcile import lock
@@ -81,7 +81,7 @@ class _OsWithoutFsync:
 
 def renaming_without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     """Name final files whose content is not on the disk yet."""
-    monkeypatch.setattr(writer, "os", _OsWithoutFsync())
+    monkeypatch.setattr(publish, "os", _OsWithoutFsync())
 
 
 def naming_without_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from runner.errors import InvalidInput, Unauthorized
 from runner.spec import credentials
-from runner.spec.credentials import Environment
-from runner.spec.project import KeyCommand, Secret, find_project
+from runner.spec.project import Environment, KeyCommand, Secret, find_project
 from tests.spec.folders import lay_out
 
 if TYPE_CHECKING:

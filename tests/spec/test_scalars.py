@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.spec.yaml.scalars import Ambiguity, resolve, shown
+from runner.spec.yaml.tree import Ambiguity, resolve, shown
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,8 @@ def _run_checks(directory: Path, named: str | None, *, offline: bool) -> Iterato
     from runner.checks import doctor
     from runner.checks.doctor import check_hooks, check_provider, providers_in_use
     from runner.errors import InvalidInput, UsageError
-    from runner.spec.credentials import Environment
     from runner.spec.job import Specs
+    from runner.spec.project import Environment
     from runner.spec.validation_errors import one_of
 
     yield from doctor.check_versions()

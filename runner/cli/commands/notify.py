@@ -52,7 +52,7 @@ def _send_sample_messages(project: Project) -> int:
     from runner.notify.deliver import error_with_output, send
     from runner.notify.message import sample_message
     from runner.report.hooks import render_sample
-    from runner.spec.credentials import Environment
+    from runner.spec.project import Environment
 
     message = sample_message(project=project.root.name, at=time.time())
     failed = False

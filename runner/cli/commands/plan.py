@@ -87,7 +87,7 @@ def _plan(
         selection = Selection(selectors=selectors, folder=Path(folder).as_posix())
         shape = plan_json(made, problems, selection=selection, made_at=time.time())
         if out is not None:
-            from runner.outputs.durable_files import write_whole
+            from runner.outputs.files import write_whole
             from runner.report.json_output import to_json
 
             write_whole(out, to_json(shape).encode())

@@ -51,7 +51,7 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
     the report has all jobs, also those whose spec was deleted. It is one file that needs no
     network; its links to the outputs are relative to it. Sends nothing to any provider.
     """
-    from runner.outputs.durable_files import write_whole
+    from runner.outputs.files import write_whole
     from runner.report.page.document import render_page
     from runner.text import plural, size
     from runner.views.project import gather_report

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from runner.report.page.figure import data_table, scroll_area, stacked_bar
 from runner.report.page.jobs import anchor
 from runner.report.page.markup import BLANK, element
-from runner.report.safe_text import fit, plain
-from runner.text import plural
+from runner.report.text_width import fit
+from runner.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ def _kinds(errors: Sequence[ErrorKind]) -> Iterator[Html]:
     )
     rows = [
         (
-            element("code", fit(plain(kind.code), _LONGEST_CODE)),
+            element("code", fit(printable(kind.code), _LONGEST_CODE)),
             element(
                 "span",
                 stacked_bar((("failed", max(kind.count, most // 100)),), most),

@@ -12,8 +12,8 @@ from runner.report.page.icons import state_label
 from runner.report.page.jobs import anchor, progress_bar
 from runner.report.page.markup import BLANK, element
 from runner.report.page.samples import sample_lists
-from runner.report.safe_text import fit, plain
-from runner.text import listed, plural, span
+from runner.report.text_width import fit
+from runner.text import listed, plural, printable, span
 from runner.views.attempts import read_attempts
 from runner.views.batch_phases import phases, seconds_in
 
@@ -84,7 +84,7 @@ def _facts(job: JobReport, details: JobDetails) -> Html:
     return element(
         "dl",
         *(
-            element("div", element("dt", name), element("dd", fit(plain(text), _LONGEST_FACT)))
+            element("div", element("dt", name), element("dd", fit(printable(text), _LONGEST_FACT)))
             for name, text in facts
         ),
         class_="facts",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 from runner.report.page.figure import scroll_area, stacked_bar
 from runner.report.page.icons import STATES, state_label
 from runner.report.page.markup import BLANK, element
-from runner.report.safe_text import fit, plain
-from runner.text import moment, plural
+from runner.report.text_width import fit
+from runner.text import moment, plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -166,7 +166,7 @@ def _short(job: JobReport) -> Html:
         f"{view.endpoint} on {view.provider}",
         job.folder if job.href is None else element("a", job.folder, href=job.href),
         _statuses(view),
-        fit(plain(view.note), _LONGEST_NOTE) if view.note else "",
+        fit(printable(view.note), _LONGEST_NOTE) if view.note else "",
     )
     return element(
         "tr",

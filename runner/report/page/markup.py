@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from runner.report.safe_text import plain
+from runner.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,13 +33,13 @@ BLANK: Final = "\N{EN DASH}"
 
 def text(value: object) -> Html:
     """Return text of any origin as HTML, on one line."""
-    return Html(html.escape(plain(str(value))))
+    return Html(html.escape(printable(str(value))))
 
 
 def passage(value: str) -> Html:
     """Return text of any origin as HTML, with its lines and tabs."""
     lines = value.replace("\r\n", "\n").replace("\t", "    ").split("\n")
-    return Html("\n".join(html.escape(plain(line)) for line in lines))
+    return Html("\n".join(html.escape(printable(line)) for line in lines))
 
 
 def element(name: str, /, *content: Content, **attributes: str | float | bool | None) -> Html:
@@ -71,9 +71,8 @@ def _attribute(key: str, value: str | float | bool) -> str:  # noqa: FBT001 -- a
     name = key.rstrip("_").replace("_", "-")
     if value is True:
         return f" {name}"
-    return (
-        f' {name}="{html.escape(number(value) if isinstance(value, float) else plain(str(value)))}"'
-    )
+    text = number(value) if isinstance(value, float) else printable(str(value))
+    return f' {name}="{html.escape(text)}"'
 
 
 def number(value: float) -> str:

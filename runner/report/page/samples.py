@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.report.page.markup import element, passage
-from runner.report.safe_text import fit, plain
-from runner.text import plural
+from runner.report.text_width import fit
+from runner.text import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,7 +33,7 @@ def sample_lists(samples: Samples) -> Iterator[Html]:
 
 
 def _sample(sample: Sample) -> Html:
-    name = fit(plain(sample.custom_id), _LONGEST_ID)
+    name = fit(printable(sample.custom_id), _LONGEST_ID)
     request = _side("Request", sample.request) if sample.request else None
     return element(
         "div",

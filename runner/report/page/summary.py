@@ -11,8 +11,8 @@ from runner.report.page.figure import stacked_bar
 from runner.report.page.icons import STATES, state_icon, state_label
 from runner.report.page.jobs import anchor
 from runner.report.page.markup import element
-from runner.report.safe_text import fit, plain
-from runner.text import moment, plural
+from runner.report.text_width import fit
+from runner.text import moment, plural, printable
 from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _attention_items(jobs_with_failures: Sequence[JobReport]) -> Iterator[Html]:
             state_label(view.state),
             " ",
             element("a", view.name, href=f"#{anchor(view.name)}"),
-            f": {fit(plain(note), _LONGEST_NOTE)}",
+            f": {fit(printable(note), _LONGEST_NOTE)}",
         )
     if len(jobs_with_failures) > _MOST_NAMED:
         yield element(

@@ -20,8 +20,8 @@ from runner.report.page.figure import (
 )
 from runner.report.page.markup import BLANK, element
 from runner.report.page.scale import TimeScale
-from runner.report.safe_text import fit, plain
-from runner.text import moment, plural, span
+from runner.report.text_width import fit
+from runner.text import moment, plural, printable, span
 from runner.views.batch_phases import phases, seconds_in
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _bars(timed: Sequence[TimedBatch], title: str, now: float) -> Html:
     shapes: list[Html] = []
     top = 4
     for job, its in _by_job(timed).items():
-        shapes.append(label(0, top + 12, fit(plain(job), _LONGEST_NAME), class_="name"))
+        shapes.append(label(0, top + 12, fit(printable(job), _LONGEST_NAME), class_="name"))
         text = plural(len(its), "batch") if len(its) > 1 else _describe(*its[0], now)
         shapes.append(label(100, top + 12, text, anchor="end"))
         top += _HEAD
@@ -188,7 +188,7 @@ def _row(submitted: SubmittedBatch, batch_phases: Sequence[Phase]) -> tuple[str,
 def _describe(submitted: SubmittedBatch, batch_phases: Sequence[Phase], now: float) -> str:
     ends = batch_phases[-1].ends(now)
     took = span(ends - batch_phases[0].since)
-    status = plain(submitted.batch.status).replace("_", " ")
+    status = printable(submitted.batch.status).replace("_", " ")
     if not submitted.batch.terminal:
         return f"{status} for {took}"
     return f"{status} after {took}" if submitted.batch.ended_at == ends else status

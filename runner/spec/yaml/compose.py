@@ -18,16 +18,23 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import yaml
 from yaml import MarkedYAMLError
 
-from runner.spec.yaml.scalars import Ambiguity, resolve, shown
-from runner.spec.yaml.tree import KeyNode, MappingNode, ScalarNode, SequenceNode, dotted_path
+from runner.spec.yaml.tree import (
+    Ambiguity,
+    KeyNode,
+    MappingNode,
+    ScalarNode,
+    SequenceNode,
+    dotted_path,
+    resolve,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from yaml import Mark, YAMLError
 
-    from runner.spec.yaml.scalars import Scalar
-    from runner.spec.yaml.tree import Node, Path
+    from runner.spec.yaml.tree import Node, Path, Scalar
 
 
 _Event: TypeAlias = Any

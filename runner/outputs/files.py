@@ -1,7 +1,11 @@
-"""Write files durably, and turn errors of the file system into clear messages.
+"""The files of a run: their names, how they are opened safely, and how files are written durably.
 
 Every OSError becomes a LocalFileError with the path and the reason, so that a full disk never
 looks like a bug.
+
+Others can write to the folder of a run, and `run.json` can hold any text where a file name
+belongs. So a name is opened only if runner itself would have written a file of that name into the
+folder, and no link is followed.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +22,7 @@ from runner.errors import LocalFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
 
 
 _WORDS: Final = {
@@ -102,3 +108,57 @@ def sync_folder(folder: Path) -> None:
                 raise
         finally:
             os.close(descriptor)
+
+
+OUTPUT: Final = "output.jsonl"
+ERRORS: Final = "errors.jsonl"
+RECORD: Final = "run.json"
+RAW: Final = "raw"
+"""The folder of the downloaded files."""
+
+
+class FileRejected(Exception):
+    """A file that is not opened, or whose content cannot be used.
+
+    The text says why and completes a sentence that begins with the file's name.
+    """
+
+
+def open_file(folder: Path, name: str) -> BufferedReader:
+    """Open a file of a run's folder for reading, by its name in the record.
+
+    Follows no link and does not wait for a pipe. Raises FileNotFoundError if there is no such
+    file, FileRejected if it must not or cannot be opened.
+    """
+    if not is_run_file(name):
+        raise FileRejected("is not a file of this folder and was not opened")
+    if name.startswith(f"{RAW}/") and os.path.islink(folder / RAW):  # noqa: PTH114 -- it never raises
+        raise FileRejected(f"was not opened: {RAW} is a link")
+    try:
+        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError) as problem:
+        raise FileNotFoundError(str(problem)) from problem
+    except OSError as problem:
+        if os.path.islink(folder / name):  # noqa: PTH114
+            raise FileRejected("is a link and was not opened") from problem
+        raise FileRejected(f"cannot be read: {problem.strerror or problem}") from problem
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileRejected("is not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def is_run_file(name: str) -> bool:
+    """Return whether a name from a record is a file in the record's folder or in its `raw/`."""
+    plain = name.removeprefix(f"{RAW}/")
+    if plain in ("", ".", "..") or "/" in plain or "\0" in plain or not _encodable(plain):
+        return False
+    return name != plain or name in (OUTPUT, ERRORS, RECORD)
+
+
+def _encodable(name: str) -> bool:
+    try:
+        os.fsencode(name)
+    except UnicodeError:
+        return False
+    return True

@@ -1,8 +1,6 @@
-"""Text from outside made safe to show in a terminal, and cut or wrapped to a width.
+"""The width of text in a terminal, and text cut, padded or wrapped to a width.
 
-Messages of servers, file names and values of specs can contain control characters, which move the
-cursor, and bidirectional characters, which change the order of the letters shown. Each rendering
-passes such text through `plain`.
+The text has been through `runner.text.printable`: it is one line without control characters.
 """
 
 from __future__ import annotations
@@ -10,22 +8,11 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-from runner.text import printable
-
 _ELLIPSIS: Final = "…"
 
 
-def plain(text: str) -> str:
-    """Return text on one line, without control characters and without changes of direction.
-
-    White space of any kind becomes a space, everything else that is not a visible character
-    a replacement character.
-    """
-    return printable(text)
-
-
 def columns(text: str) -> int:
-    """Return how many columns of a terminal a line of plain text takes.
+    """Return how many columns of a terminal a line of printable text takes.
 
     Source: Unicode Standard Annex #11, wide and full-width characters take two.
     """
@@ -39,12 +26,12 @@ def _columns(character: str) -> int:
 
 
 def pad(text: str, width: int) -> str:
-    """Return a line of plain text with spaces at its end, up to a number of columns."""
+    """Return a line of printable text with spaces at its end, up to a number of columns."""
     return text + " " * (width - columns(text))
 
 
 def fit(text: str, width: int | None) -> str:
-    """Return a line of plain text cut to `width` columns, with an ellipsis; None for no limit."""
+    """Return a line of text cut to `width` columns, with an ellipsis; None for no limit."""
     if width is None or columns(text) <= width:
         return text
     kept, used = "", columns(_ELLIPSIS)
@@ -57,7 +44,7 @@ def fit(text: str, width: int | None) -> str:
 
 
 def wrap(text: str, width: int | None, *, indent: int) -> str:
-    """Wrap a line of plain text at spaces; all lines but the first begin with `indent` spaces.
+    """Wrap a line of printable text at spaces; all lines but the first begin with `indent` spaces.
 
     `width` None sets no limit. A word that is too long for a line is not broken: it may be a path
     that the user wants to copy.
