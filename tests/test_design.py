@@ -104,7 +104,6 @@ def test_one_job_takes_the_path_in_its_order(entered: list[str]) -> None:
     assert sorted(path, key=entered.index) == path
 
 
-@pytest.mark.xfail(reason="89 files are entered; the list is shortened by merging small modules")
 def test_one_job_enters_few_files(entered: list[str]) -> None:
     files = sorted({entry.partition(":")[0] for entry in entered})
     assert len(files) <= MOST_FILES, files

@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runner.inputs.row_diff import RequestHashes
 from runner.planning.actions import RelocateRun
 from runner.spec.diff import changed_fields, spec_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runner.inputs.row_diff import RowChanges
+    from runner.inputs.row_diff import RequestHashes, RowChanges
     from runner.ledger.records import JobRecord, Run, RunState
     from runner.planning.actions import Plan
     from runner.planning.state import DesiredRun, Recorded
@@ -77,6 +76,7 @@ def _of_file(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests
 
 
 def _of_git(project: Project, run: Run) -> EarlierRequests | None:
+    from runner.inputs.row_diff import RequestHashes
     from runner.outputs.git_history import blobs, content
 
     if Path(run.input_path).is_absolute():
@@ -95,6 +95,7 @@ def _of_git(project: Project, run: Run) -> EarlierRequests | None:
 
 
 def _of_ids(project: Project, run: Run) -> EarlierRequests | None:
+    from runner.inputs.row_diff import RequestHashes
     from runner.reconcile.desired import ids_path
 
     path = ids_path(project.ledger, run.digest)
@@ -104,6 +105,8 @@ def _of_ids(project: Project, run: Run) -> EarlierRequests | None:
 
 
 def _of_results(project: Project, run: Run) -> EarlierRequests | None:
+    from runner.inputs.row_diff import RequestHashes
+
     folder = project.root / run.folder
     if not run.state.final:
         return None
@@ -125,6 +128,8 @@ def _lines(*paths: Path) -> Iterator[bytes]:
 
 def _whole(path: Path, digest: str) -> RequestHashes | None:
     """Read a file of requests; None if it does not have this digest."""
+    from runner.inputs.row_diff import RequestHashes
+
     with contextlib.suppress(OSError, ValueError), path.open("rb") as lines:
         rows = RequestHashes.of_requests(lines)
         return rows if rows.digest == digest else None

@@ -205,7 +205,7 @@ def test_another_reconcile_at_work(
 
     assert (done.code, done.out) == (code, "")
     assert bool(done.err) is (code == 75)
-    assert "another reconcile is at work" in verbose.err
+    assert "another reconcile is running" in verbose.err
     assert not world.requests
 
 

@@ -309,7 +309,7 @@ def test_27_results_that_will_soon_be_gone_are_warned_of(make_site: MakeSite) ->
     assert "may delete them" not in told(site)
     site.clock.sleep(86_400)
     site.reconcile()
-    assert "are not here yet, and the provider may delete them in 6 days" in told(site)
+    assert "are not here yet, and the provider may delete them in 6 d" in told(site)
     site.world.faults = content()
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     [file] = [file for file in site.world.files() if file.purpose == "batch_output"]

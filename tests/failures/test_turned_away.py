@@ -140,7 +140,7 @@ def test_10_a_file_not_found_by_its_batch_is_looked_for_and_sent_again(
         words = f"the provider does show {batch.input_file_id} (912 bytes), so the problem is on"
         assert words in told(site)
     [view] = site.views()
-    assert "the trouble is on its side" in (view.note or "")
+    assert "the problem is on its side" in (view.note or "")
     for line in error_lines(site).values():
         assert line["error"]["code"] == "runner_batch_failed"
         assert "Cannot find file" in line["error"]["message"]

@@ -245,7 +245,7 @@ def test_retry_asks_what_had_no_answer_and_nothing_else(
     assert sorted(each.rows for each in world.submissions()[3:]) == [("r3",), ("r7",)]
     world.check_exactly_once()
     asked = len(sent(world))
-    assert "nothing to ask" in run("retry", "job").err
+    assert "nothing to resubmit" in run("retry", "job").err
     assert len(sent(world)) == asked
     run("retry", "nobody", code=2)
 

@@ -67,7 +67,7 @@ def test_whoever_comes_second_leaves_the_work_to_the_first(
     assert first.ended().code == 0
     assert {(each.code, each.out, each.err) for each in ends} == {(0, "", "")}
     assert (curious.code, curious.out) == (0, "")
-    assert "another reconcile is at work" in curious.err
+    assert "another reconcile is running" in curious.err
     assert len(world.submissions()) == 3
     finish_and_check(launcher, project, world)
 
@@ -84,7 +84,7 @@ def test_if_locked_fail_says_so_with_75(
         second = [launcher.start(project, *failing, *arguments) for _ in range(others)]
         for end in [process.ended() for process in second]:
             check_words(end, code=75)
-            assert "another reconcile is at work" in end.err
+            assert "another reconcile is running" in end.err
     gate.open()
     assert first.ended().code == 0
     finish_and_check(launcher, project, world)
@@ -123,7 +123,7 @@ def test_all_started_at_once_on_a_new_project(
             busy = [each for each in ends if each.code == 75]
             assert [each for each in ends if each.code not in (0, 75)] == []
             assert len(busy) < several if what == "fail" else not busy
-            assert all("another reconcile is at work" in each.err for each in busy)
+            assert all("another reconcile is running" in each.err for each in busy)
             finish_and_check(launcher, project, world)
 
 

@@ -130,9 +130,9 @@ def tighten_limits(folder: Folder) -> None:
         (edit_input, "now (its input has changed). `runner plan -o plan.json` makes it again"),
         (edit_window, "hello: completion_window was 24h, is 48h."),
         (edit_replicate, "now (replicate was 1, is 2)."),
-        (add_job, "more: asks for something now that the plan does not hold."),
-        (remove_job, "hello: its spec is gone, or it or its input is not valid any more."),
-        (break_input, "hello: its spec is gone, or it or its input is not valid any more."),
+        (add_job, "more: is in the specs now, and not in the plan."),
+        (remove_job, "hello: its spec was removed, or it or its input is not valid any more."),
+        (break_input, "hello: its spec was removed, or it or its input is not valid any more."),
         (
             tighten_limits,
             "hello: shard 1 would be submitted otherwise: requests was 3, is 2, sha256 was ",
@@ -257,11 +257,14 @@ def garble(text: str) -> str:
     ("spoil", "said"),
     [
         (lambda text: text[:-40], "plan.json:"),
-        (lambda _text: "", "plan.json:1:1: is no JSON: "),
-        (lambda _text: "[]", "plan.json: is no plan; `runner plan -o FILE` makes one"),
-        (lambda _text: "[" * 99999, "plan.json: is no plan: "),
-        (lambda _text: '{"format_version": 1}', "plan.json: is no whole plan: fields are missing"),
-        (lambda _text: "\0\ud800", "plan.json: is no plan"),
+        (lambda _text: "", "plan.json:1:1: is not JSON: "),
+        (lambda _text: "[]", "plan.json: is not a plan; `runner plan -o FILE` makes one"),
+        (lambda _text: "[" * 99999, "plan.json: is not a plan: "),
+        (
+            lambda _text: '{"format_version": 1}',
+            "plan.json: is not a whole plan: fields are missing",
+        ),
+        (lambda _text: "\0\ud800", "plan.json: is not a plan"),
         (
             lambda text: text.replace('"format_version": 1', '"format_version": 2'),
             "plan.json: has format_version 2, and this runner reads 1; make it again",
@@ -270,8 +273,8 @@ def garble(text: str) -> str:
             lambda text: text.replace('"runner": "', '"runner": "9.'),
             "plan.json: was made by runner 9.",
         ),
-        (garble, "plan.json: was changed since it was made (its fingerprint differs)"),
-        (lambda text: text.replace('"jobs": [', '"jobs": [3, '), "plan.json: is no whole plan"),
+        (garble, "plan.json: was edited after it was made (its fingerprint differs)"),
+        (lambda text: text.replace('"jobs": [', '"jobs": [3, '), "plan.json: is not a whole plan"),
     ],
 )
 def test_a_file_that_is_no_plan_is_refused(
