@@ -2,7 +2,7 @@
 
 The command depends on where runner came from, and runner's own metadata says that: pip, pipx and uv
 write it as PEP 610 has it. No command has a package registry look for `batch-runner`: runner is not
-published, so whatever a registry has under that name is somebody else's.
+published, so whatever a registry has under that name belongs to another person.
 """
 
 from __future__ import annotations

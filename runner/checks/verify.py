@@ -255,7 +255,7 @@ def _against_ledger(
     written_totals = (record.revision, record.state, record.counts.succeeded, record.counts.failed)
     if written_totals != (run.revision, str(run.state), run.succeeded, run.failed):
         problems.append(
-            f"the ledger says {run.state} with {run.succeeded:,} answered and {run.failed:,} "
+            f"the ledger says {run.state} with {run.succeeded:,} succeeded and {run.failed:,} "
             f"failed, the record {record.state} with {record.counts.succeeded:,} and "
             f"{record.counts.failed:,}"
         )

@@ -175,7 +175,7 @@ class LocalProvider:
         return f"http://{self._host}:{self._bound}/v1"
 
     def work(self, seconds: float) -> bool:
-        """Wait until every batch has ended, at most so long; tells whether that is so.
+        """Wait until every batch has ended, at most `seconds`; return whether they have.
 
         Raises what went wrong in the background, usually LocalFileError.
         """
@@ -191,9 +191,9 @@ def _loopback(host: str) -> bool:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bind before the server starts, so that the port is known and nobody can take it.
+    """Bind before the server starts, so that the port is known and taken.
 
-    The protocol is named because asyncio asks for it before it turns off Nagle's algorithm;
+    The protocol is named because asyncio reads it before it turns off Nagle's algorithm;
     left at 0, every second reply on a connection is 40 ms late.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

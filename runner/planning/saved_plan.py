@@ -66,7 +66,7 @@ _DONE: Final = {
     "tidy": "cleaned up at the provider",
 }
 _REQUESTS: Final = "requests_sha256"
-"""The setting whose value means nothing to people."""
+"""The setting whose value is of no use in a message."""
 
 _SHOWN: Final = 5
 

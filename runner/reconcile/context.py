@@ -36,7 +36,7 @@ class ProgressReporter(Protocol):
         """Show that `what` is being done for a job (or a provider) until the context ends.
 
         Returns a function that takes the number of bytes done so far of `total`; it may be
-        called as often as one likes. `total` 0 stands for work of unknown size.
+        called any number of times. `total` 0 stands for work of unknown size.
         """
 
 
@@ -67,7 +67,7 @@ class Notice:
         message: the sentence.
         is_problem: it is a problem, and the exit code will say so too.
         event: the kind of event, as in the ledger's history where it is recorded there.
-        debug: people need not see it; the JSON log has it all the same.
+        debug: it is for the JSON log only, not for the terminal.
         state: the state that a run has ended in.
         counts: the requests that it is about, and how they ended.
         provider: the provider that it is about, where it is not about a job.
@@ -123,7 +123,7 @@ class Context:
     Attributes:
         clock: returns Unix seconds.
         tell: receives a notice of each thing done, once it is in the ledger.
-        moving: shows what is under way, and how much of it is done.
+        moving: shows what is in progress, and how much of it is done.
         executor: runs the calls to providers that may be made at the same time.
 
     """

@@ -87,12 +87,9 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
     context.tell(
         Notice(
             job=run.job,
-            message=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests answered"
-            + (
-                f", {published.failed:,} without success{_because(action, run)}"
-                if published.failed
-                else ""
-            )
+            message=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests "
+            "succeeded"
+            + (f", {published.failed:,} failed{_because(action, run)}" if published.failed else "")
             + f"; see {run.folder}",
             is_problem=action.state in (RunState.PARTIAL, RunState.FAILED)
             and not action.superseded,
@@ -112,10 +109,10 @@ def _because(action: Finish, run: Run) -> str:
 
 
 def _require(run: Run, state: RunState, published: Published) -> None:
-    """Refuse to call a run succeeded whose raw files do not hold all answers any more."""
+    """Raise unless the raw files of a succeeded run still hold all responses."""
     if state is RunState.SUCCEEDED and published.failed:
         raise LocalFileError(
-            f"{published.failed:,} answers of {run.job} that had been collected are not in "
+            f"{published.failed:,} responses of {run.job} that had been collected are not in "
             f"{run.folder}/raw any more; put its files back, or remove them all to have them "
             f"downloaded again"
         )

@@ -66,7 +66,7 @@ def read_restorable(root: Path, shown: str) -> Restorable | None:
     """Read the finished run from its folder `shown`, a path relative to `root`.
 
     Returns None if there is no usable record, or if an output differs from the digest in the
-    record: then nothing proves that the requests have been answered. Changes nothing.
+    record: then nothing proves that the requests have succeeded. Changes nothing.
     """
     from runner.outputs.files import FileRejected, open_file
     from runner.outputs.record import read_record

@@ -191,7 +191,7 @@ def _last_or_running(runs: Sequence[Run]) -> Run:
 
 
 def _no_spec(run: Run) -> str | None:
-    return None if run.state.final else "no valid spec asks for it; it is seen to its end"
+    return None if run.state.final else "no valid spec describes it; it is followed to its end"
 
 
 def _note(stale: bool, others: Iterable[Run]) -> str | None:  # noqa: FBT001

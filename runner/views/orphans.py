@@ -73,9 +73,7 @@ class _Expected:
         if (key.job, key.revision) in self.over:
             return f"job {key.job} has ended, without this attempt"
         if key.job in self.jobs:
-            return (
-                f"job {key.job} asks for another revision, and this ledger does not know this one"
-            )
+            return f"job {key.job} has another revision now, and this ledger does not know this one"
         return f"no spec is called {key.job}, and this ledger does not know it"
 
 

@@ -1,4 +1,4 @@
-"""The plan behind `runner plan`: what reconcile would do, with what it means for people.
+"""The plan behind `runner plan`: what reconcile would do, and what it leaves to the user.
 
 It sends only GETs and changes nothing, neither at the provider nor here. A provider that cannot
 be queried is assumed to have nothing of ours, and the preview says so.
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """A plan that nobody carries out.
+    """A plan that is shown and not applied.
 
-    `unasked` maps providers to why they were not asked; `failed` says that one of them should
-    have answered and did not. `since` says by job what has changed since it was last reconciled,
-    `left` what the plan leaves to people.
+    `unasked` maps providers to the reason why they were not queried; `failed` says that one of
+    them should have responded and did not. `since` has by job the changes since it was last
+    reconciled, `left` the steps that are left to the user.
     """
 
     plan: Plan
@@ -128,7 +128,7 @@ class _PreviewQueries:
         )
 
     def _open(self, name: str) -> BatchApi | None:
-        """Open a provider; None for one that cannot be asked.
+        """Open a provider; None for one that cannot be queried.
 
         The embedded one is not: it works only while a pass does, so it has no news.
         """

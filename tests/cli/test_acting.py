@@ -52,7 +52,7 @@ def test_a_pass_says_once_what_it_did_and_then_nothing(run: Run, lab: Folder) ->
     told = done.err.splitlines()
     assert [line.partition(" requests")[0] for line in told][:1] == ["one: submitted 3"]
     assert [line for line in told if not line.startswith("one: ")] == []
-    assert told[-1].startswith("one: succeeded: 3 of 3 requests answered; see outputs/one/")
+    assert told[-1].startswith("one: succeeded: 3 of 3 requests succeeded; see outputs/one/")
     assert run("reconcile").err == run("reconcile").err == ""
 
 
@@ -106,7 +106,7 @@ def test_a_partial_job_is_an_exit_code_of_1_for_as_long_as_it_is_partial(
     first, second = run(*FINISH), run("reconcile")
 
     assert (first.code, second.code) == (1, 1)
-    assert "one: partial: 2 of 3 requests answered, 1 without success" in first.err
+    assert "one: partial: 2 of 3 requests succeeded, 1 failed" in first.err
     assert second.err == ""
     assert run("reconcile", "-v").err == ("nothing to do: 1 job up to date; partial: one\n")
 
@@ -261,8 +261,8 @@ def test_waiting_to_the_end(lab: Folder, world: World) -> None:
     done = lab.sh("reconcile", "--wait", "--poll-interval", "0.05")
 
     assert (done.code, done.out) == (0, "")
-    assert "one: succeeded: 4 of 4 requests answered" in done.err
-    assert "two: succeeded: 2 of 2 requests answered" in done.err
+    assert "one: succeeded: 4 of 4 requests succeeded" in done.err
+    assert "two: succeeded: 2 of 2 requests succeeded" in done.err
 
 
 @pytest.mark.parametrize("command", ["cancel", "retry", "show"])

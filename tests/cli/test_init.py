@@ -45,7 +45,7 @@ def test_init_and_the_first_run(tmp_path: Path) -> None:
     ran = sh("reconcile", "--wait", cwd=root)
 
     assert (ran.code, ran.out) == (0, "")
-    assert "hello: succeeded: 3 of 3 requests answered" in ran.err
+    assert "hello: succeeded: 3 of 3 requests succeeded" in ran.err
     output = (root / "outputs" / "hello" / "latest").resolve() / "output.jsonl"
     answers = [json.loads(line) for line in output.read_text("utf-8").splitlines()]
     assert [answer["custom_id"] for answer in answers] == ["hello-1", "hello-2", "hello-3"]

@@ -229,7 +229,7 @@ def test_with_reminders_how_a_job_ended_is_told_at_once(
     done = run(*FINISH, "--remind", "1d")
 
     assert done.code == 1
-    assert "one: partial: 2 of 3 requests answered" in done.err
+    assert "one: partial: 2 of 3 requests succeeded" in done.err
     assert run("reconcile", "--remind", "1d").err == ""
 
 

@@ -40,7 +40,7 @@ def test_progress_is_shown_while_it_lasts_and_leaves_no_trace(lab: Folder, world
     assert [line.partition(";")[0] for line in screen.glass.lines] == [
         "one: submitted 4 requests as batch_8f23f32f7ec97b9acb16f266",
         "one: collected 4 of 4 responses of batch_8f23f32f7ec97b9acb16f266 (completed)",
-        "one: succeeded: 4 of 4 requests answered",
+        "one: succeeded: 4 of 4 requests succeeded",
     ]
 
 

@@ -133,7 +133,7 @@ def test_a_job_at_work_is_shown_until_it_ends_even_without_a_spec(
     assert names(run) == ["living", "hello"]
     [_, shape] = json.loads(run("status", "--json").out)
     assert (shape["spec"], shape["state"]) == (None, "running")
-    assert "hello: no valid spec asks for it; it is seen to its end" in run("status").out
+    assert "hello: no valid spec describes it; it is followed to its end" in run("status").out
     clock.sleep(2000)
     run("reconcile")
     assert len(world.calls("POST", "/batches")) == 2

@@ -142,7 +142,7 @@ def test_a_job_whose_spec_is_gone_is_seen_to_its_end(
     (lab.root / "specs/one.yaml").unlink()
     process = begin(*WATCH, cwd=lab.root, env=lab.env)
     try:
-        assert told(process).endswith("no valid spec asks for it; it is seen to its end")
+        assert told(process).endswith("no valid spec describes it; it is followed to its end")
         clock.now += 500
         assert run(*FINISH).code == 0
         _, err = process.communicate(timeout=PATIENCE)

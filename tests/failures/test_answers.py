@@ -62,7 +62,7 @@ def test_01_completed_with_every_request_refused(make_site: MakeSite, empty: NoF
         "failed": 6,
         "codes": {"invalid_value": 6},
     }
-    assert "partial: 0 of 6 requests answered, 6 without success" in told(site)
+    assert "partial: 0 of 6 requests succeeded, 6 failed" in told(site)
     assert asked(site) == [tuple(ids())]
     [view] = site.views()
     assert (view.state, view.succeeded, view.failed) == (RunState.PARTIAL, 0, 6)

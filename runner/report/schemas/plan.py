@@ -34,7 +34,7 @@ class ActionOutput(TypedDict):
         str,
         Meta(
             description="The reason, for the user. Its wording may change.",
-            examples=["its requests have not been asked"],
+            examples=["its requests have not been submitted yet"],
         ),
     ]
     batch: NotRequired[
@@ -231,7 +231,7 @@ class ManualStepOutput(TypedDict):
         str,
         Meta(
             description="What it is, for the user. Its wording may change.",
-            examples=["3 requests ended without a successful response: not asked again"],
+            examples=["3 requests ended without a successful response: not submitted again"],
         ),
     ]
     command: Annotated[

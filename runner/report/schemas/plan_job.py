@@ -10,7 +10,7 @@ from runner.spec.job import DeadlineAction
 
 
 class PlannedParameters(TypedDict):
-    """What the job asks for: spec and project taken together, defaults included."""
+    """The settings of the job, from spec and project, defaults included."""
 
     endpoint: Annotated[
         str, Meta(description="The path of the API.", examples=["/v1/chat/completions"])
