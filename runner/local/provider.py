@@ -21,8 +21,6 @@ import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
-import uvicorn
-
 from runner.errors import LocalFileError, LockHeld, MissingExtra, UsageError
 from runner.extras import how_to_install
 
@@ -36,23 +34,24 @@ if TYPE_CHECKING:
     from runner.local.worker import Worker
 
 
-class _Server(uvicorn.Server):
-    """A server with an event that is set once it has started."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.began = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.began.set()
-
-
 def serve(application: Starlette, listener: socket.socket) -> Callable[[], None]:
     """Start the server in a new thread and return the function that stops it.
 
     Returns when the server accepts requests; raises LocalFileError if it does not start.
     """
+    import uvicorn
+
+    class _Server(uvicorn.Server):
+        """A server with an event that is set once it has started."""
+
+        def __init__(self, config: uvicorn.Config) -> None:
+            super().__init__(config)
+            self.began = threading.Event()
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            self.began.set()
+
     server = _Server(
         uvicorn.Config(
             application,
@@ -126,6 +125,8 @@ class LocalProvider:
 
     def __enter__(self) -> Self:
         try:
+            import uvicorn  # noqa: F401 -- `serve` uses it; whether it is there is found out here
+
             from runner.local.app import Api
             from runner.local.store import Store
             from runner.local.worker import Worker

@@ -92,7 +92,7 @@ def restore(context: Context, action: RestoreRun) -> None:
     context.tell(
         Notice(
             job=run.job,
-            message=f"{run.state}: taken over from {run.folder}/run.json; nothing was submitted",
+            message=f"{run.state}: restored from {run.folder}/run.json; nothing was submitted",
             event="run_restored",
             revision=run.short,
             state=run.state,
