@@ -22,7 +22,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 
 from runner import __version__
-from runner.errors import InvalidInput, PlanOutdated, Problem
+from runner.errors import InvalidInput, PlanMoved, Problem
 from runner.ledger.records import REVISION_SHOWN, SubmissionKey
 from runner.planning.actions import AdoptFile, Finish, RelocateRun, Submit
 from runner.spec.identity import canonical_json
@@ -295,7 +295,7 @@ class SavedPlan:
     def require_same(
         self, desired_runs: Sequence[DesiredRun], plan: Plan, *, embedded: Collection[str]
     ) -> None:
-        """Raise PlanOutdated unless a plan has the terms of this one.
+        """Raise PlanMoved unless a plan has the terms of this one.
 
         `embedded` are providers that `runner plan` does not query, since they work only during a
         pass: what has happened to batches there is not compared.
@@ -303,7 +303,7 @@ class SavedPlan:
         now = PlanTerms.of(desired_runs, plan, self.terms.selection)
         differences = difference(self.terms, now, embedded=embedded)
         if differences is not None:
-            raise PlanOutdated(
+            raise PlanMoved(
                 f"the plan in {self.shown} is out of date, and nothing was done: {differences}. "
                 f"`runner plan -o {self.shown}` makes it again"
             )

@@ -90,7 +90,7 @@ def reconcile_once(
     `everything` says that no selection was made: runs that no spec describes any more are then
     followed to their end as well. With `restoring` the pass only records what is at the providers
     and on the disk already. With a `saved_plan` nothing is done unless the first plan of the pass
-    is that plan. Raises LedgerError, and PlanOutdated where it is another plan.
+    is that plan. Raises LedgerError, and PlanMoved where it is another plan.
     """
     context.ledger.require_in_place()
     if everything and specs.complete:
