@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import LockHeld, Unauthorized, UsageError
+from runner.errors import InvalidInput, LockHeld, Unauthorized, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,8 +48,6 @@ def open_specs(
 
 def find_job(project: Project, name: str, directory: Path) -> tuple[Specs, Job]:
     """Return the specs with one job selected. Raises UsageError or InvalidInput."""
-    from runner.errors import InvalidInput
-
     specs = open_specs(project, [name], directory)
     if len(specs.selected) == 1:
         return specs, specs.selected[0]
@@ -65,8 +63,6 @@ def find_known(
 
     Raises UsageError or InvalidInput.
     """
-    from runner.errors import InvalidInput
-
     specs = open_specs(project, [name], directory, known=recorded_jobs(ledger))
     found = [*((job.name, job) for job in specs.selected), *((gone, None) for gone in specs.gone)]
     if len(found) == 1:
@@ -94,7 +90,6 @@ def current_run(project: Project, specs: Specs, ledger: Ledger, runs: Sequence[R
 
     Raises InvalidInput if its input is invalid.
     """
-    from runner.errors import InvalidInput
     from runner.reconcile.desired import resolve_desired
 
     resolved = resolve_desired(project, specs.selected, runs, None, ledger, writing=False)

@@ -193,7 +193,7 @@ def _place(
 ) -> tuple[ShardRecord, RowSet]:
     """Find the shard that holds a batch's requests, and their rows."""
     found: dict[int, RowSet] = {}
-    recorded = 0
+    placed = 0
     for shard in run.shards:
         rows = RowSet.from_iterable(
             row
@@ -202,8 +202,8 @@ def _place(
         )
         if rows:
             found[shard.number] = rows
-            recorded += len(rows)
-    if recorded != len(requests) or not requests:
+            placed += len(rows)
+    if placed != len(requests) or not requests:
         names = {
             custom_id
             for shard in run.shards

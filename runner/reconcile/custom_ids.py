@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.reconcile.desired import ids_path
+from runner.reconcile.desired import ids_path, kept_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -49,7 +49,6 @@ def custom_ids(
 def _make_again(context: Context, run: Run) -> None:
     """Write the custom_ids of a run's input again, from the input itself."""
     from runner.inputs.scan import scan
-    from runner.reconcile.desired import kept_ids
 
     source = context.project.root / run.input_path
     provider = context.project.providers.get(run.provider)

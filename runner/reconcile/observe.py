@@ -102,8 +102,8 @@ def provider_queries(
 
 
 def _earliest(bounds: Iterable[int | None]) -> int | None:
-    recorded = list(bounds)
-    return None if None in recorded else min((bound for bound in recorded if bound), default=None)
+    known = list(bounds)
+    return None if None in known else min((bound for bound in known if bound), default=None)
 
 
 def observe(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Observed:
@@ -155,7 +155,7 @@ def _list_everything(api: BatchApi, asked: ProviderQuery, clock: Callable[[], fl
     batches: tuple[Batch, ...] = ()
     complete, offered = False, True
     try:
-        listing = api.list_batches(enough=lambda observed: _far_enough(observed, asked.since))
+        listing = api.list_batches(enough=lambda listed: _far_enough(listed, asked.since))
     except NotOffered:
         offered = False
     else:
@@ -169,7 +169,7 @@ def _list_everything(api: BatchApi, asked: ProviderQuery, clock: Callable[[], fl
     # own pairs left no room. Then the name of its input file has the key.
     if asked.files or any(Tag.of(batch) is None for batch in batches):
         try:
-            shown = api.list_files(enough=lambda observed: _far_enough(observed, asked.since))
+            shown = api.list_files(enough=lambda listed: _far_enough(listed, asked.since))
         except NotOffered:
             files_offered = False
         else:
@@ -188,19 +188,19 @@ def _list_everything(api: BatchApi, asked: ProviderQuery, clock: Callable[[], fl
     )
 
 
-def _far_enough(observed: Sequence[Batch] | Sequence[File], since: int | None) -> bool:
+def _far_enough(listed: Sequence[Batch] | Sequence[File], since: int | None) -> bool:
     """Whether a walk, newest first, has come to what cannot matter any more."""
-    times = [item.created_at for item in observed]
-    recorded = [time for time in times if time is not None]
-    if not recorded or len(recorded) < len(times):
+    times = [item.created_at for item in listed]
+    known = [time for time in times if time is not None]
+    if not known or len(known) < len(times):
         return False
-    if any(later < earlier for later, earlier in itertools.pairwise(recorded)):
+    if any(later < earlier for later, earlier in itertools.pairwise(known)):
         return False
-    newest = recorded[0]
-    if newest == recorded[-1]:
+    newest = known[0]
+    if newest == known[-1]:
         return False  # all of one second: nothing shows in which order they come
     bound = newest - _LIFE_OF_RESULTS if since is None else since
-    return recorded[-1] < bound - _MARGIN
+    return known[-1] < bound - _MARGIN
 
 
 def _follow(
@@ -213,7 +213,7 @@ def _follow(
     listed = set(found)
     if len(asked.in_flight) - len(found) > 1:
         try:
-            listing = api.list_batches(enough=lambda observed: _all_seen(observed, asked))
+            listing = api.list_batches(enough=lambda batches: _all_seen(batches, asked))
         except NotOffered:
             pass
         else:
@@ -236,13 +236,13 @@ def _follow(
             )
 
 
-def _all_seen(observed: Sequence[Batch], asked: ProviderQuery) -> bool:
+def _all_seen(listed: Sequence[Batch], asked: ProviderQuery) -> bool:
     """Whether more pages would show nothing of ours, or cost more than a GET for each batch."""
-    left = asked.in_flight.keys() - {batch.id for batch in observed}
-    if not left or len(observed) >= _PAGE * len(asked.in_flight):
+    left = asked.in_flight.keys() - {batch.id for batch in listed}
+    if not left or len(listed) >= _PAGE * len(asked.in_flight):
         return True
     made = [batch.created_at for batch in asked.in_flight.values() if batch and batch.created_at]
-    last = observed[-1].created_at if observed else None
+    last = listed[-1].created_at if listed else None
     return len(made) == len(asked.in_flight) and last is not None and last < min(made) - _MARGIN
 
 

@@ -93,11 +93,11 @@ def _folders(project: Project, specs: Specs) -> Iterator[Path]:
     """Yield the folders of runs, those in their usual place first; links are not followed."""
     homes = sorted(_inside(project.outputs))
     homes += [project.root / job.output for job in specs.jobs if job.output is not None]
-    observed: set[Path] = set()
+    seen: set[Path] = set()
     for home in homes:
         for folder in sorted(_inside(home)):
-            if folder not in observed and (folder / "run.json").is_file():
-                observed.add(folder)
+            if folder not in seen and (folder / "run.json").is_file():
+                seen.add(folder)
                 yield folder
 
 

@@ -58,11 +58,6 @@ def earlier_requests(project: Project, run: Run, desired: DesiredRun) -> Earlier
     )
 
 
-def current_requests(desired: DesiredRun) -> RequestHashes | None:
-    """Read the requests that a job has now; None if its input is being written."""
-    return _whole(desired.job.input, desired.digest)
-
-
 def _of_file(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
     path = project.root / run.input_path
     if path == desired.job.input:
@@ -293,7 +288,7 @@ def _effect(field: str, *, again: bool) -> str:
 
 def _requests(project: Project, desired: DesiredRun, run: Run) -> InputChange:
     earlier = earlier_requests(project, run, desired)
-    now = None if earlier is None else current_requests(desired)
+    now = None if earlier is None else _whole(desired.job.input, desired.digest)
     if earlier is None or now is None:
         return InputChange(rows=None, source=None, total=desired.requests)
     return InputChange(rows=now.since(earlier.rows), source=earlier.source, total=desired.requests)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.batch import TERMINAL, Batch, known_status
+from runner.batch import TERMINAL, Batch, known_status, sum_usage
 from runner.errors import InvalidInput
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import queries
@@ -78,8 +78,6 @@ class JobView:
     @property
     def usage(self) -> dict[str, Any] | None:
         """The sum of the `usage` objects of the batches, number by number; None without any."""
-        from runner.batch import sum_usage
-
         return sum_usage(self.batches)
 
     @property
