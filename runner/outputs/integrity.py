@@ -18,7 +18,7 @@ from runner.inputs.row_set import RowSet
 from runner.outputs.files import ERRORS, OUTPUT, RAW, RECORD, FileRejected, explained, open_file
 from runner.outputs.record import read_record
 from runner.outputs.trace import trace
-from runner.spec.identity import canonical_json
+from runner.spec.identity import REVISION_SHOWN, canonical_json
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 
 _PIECE: Final = 1024 * 1024
-_REVISION_SHOWN: Final = 12
 _PART: Final = ".part"
 
 
@@ -194,8 +193,8 @@ def _contradictions(
     folder: Path, record: RunRecord, files: list[FileCheck], adopted: Collection[str]
 ) -> Iterator[str]:
     """Yield where the record contradicts itself, its folder's name or its files."""
-    if not record.revision.startswith(folder.name) or len(folder.name) != _REVISION_SHOWN:
-        yield f"the record is of revision {record.revision[:_REVISION_SHOWN]}, not of this folder"
+    if not record.revision.startswith(folder.name) or len(folder.name) != REVISION_SHOWN:
+        yield f"the record is of revision {record.revision[:REVISION_SHOWN]}, not of this folder"
     if _identity(record) != record.revision:
         yield "the revision of the record is not that of the requests in it"
     document = record.spec.document.encode(errors="surrogatepass")
@@ -270,7 +269,7 @@ def _submission_problems(
 ) -> Iterator[str]:
     mine = _rows(submission.rows)
     parts = submission.key.rsplit("/", 3)
-    expected = [record.revision[:_REVISION_SHOWN], f"{shard.number:04d}", str(submission.attempt)]
+    expected = [record.revision[:REVISION_SHOWN], f"{shard.number:04d}", str(submission.attempt)]
     if parts[1:] != expected:
         yield f"its key is {submission.key}"
     batch = submission.batch

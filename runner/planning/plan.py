@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final
 
-from runner.ledger.records import Run, RunState, SubmissionState
+from runner.ledger.records import RunState, SubmissionState
 from runner.planning.actions import (
     AdoptBatch,
     DeleteRemoteFiles,
@@ -36,6 +36,7 @@ from runner.text import span
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from runner.ledger.records import Run
     from runner.planning.actions import Action
     from runner.planning.shards import ShardProgress
     from runner.planning.state import DesiredRun, PlanInputs, Recorded
@@ -141,7 +142,7 @@ class _Planner:
             return False
         if run is not None and run.state.final:
             return False
-        run = run or self._fresh(desired)
+        run = run or desired.new_run(self.inputs.now)
         other = self._of(run.provider).misfit(run)
         if other is None:
             return False
@@ -190,7 +191,7 @@ class _Planner:
             if run.revision == desired.revision and run.job not in self._wanted:
                 self.waits.append(
                     Wait(
-                        run=self._fresh(desired),
+                        run=desired.new_run(self.inputs.now),
                         key=None,
                         reason=f"job {run.job} has submitted the same requests; while some spec "
                         f"cannot be read, it is unknown whether this is {run.job} under a new name",
@@ -211,7 +212,7 @@ class _Planner:
                 )
             )
             return desired.restorable.run
-        run = self._fresh(desired)
+        run = desired.new_run(self.inputs.now)
         before = self.recorded.jobs.get(desired.job.name)
         earlier = before is not None and before.wanted not in (None, desired.revision)
         self.actions.append(
@@ -222,27 +223,6 @@ class _Planner:
             )
         )
         return run
-
-    def _fresh(self, desired: DesiredRun) -> Run:
-        """Return the run that a desired run would become."""
-        return Run(
-            id=0,
-            job=desired.job.name,
-            revision=desired.revision,
-            state=RunState.PENDING,
-            provider=desired.job.provider.name,
-            base_url=desired.job.provider.identity["base_url"],
-            endpoint=desired.job.endpoint,
-            replicate=desired.job.replicate,
-            digest=desired.digest,
-            requests=desired.requests,
-            bytes=desired.bytes,
-            input_path=desired.job.input_shown,
-            folder=desired.folder,
-            attempts=desired.job.attempts,
-            created_at=self.inputs.now,
-            shards=desired.shards,
-        )
 
     def _blocked(self, run: Run, desired: DesiredRun) -> bool:
         """Hold a run that has to move and could not; returns whether it did."""
@@ -427,7 +407,7 @@ def twins(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[st
         if other != desired.job.name and (desired.job.name, desired.revision) not in known:
             yield (
                 f"{desired.job.name}: submits the same requests as {other} again (revision "
-                f"{desired.revision[:12]}); for another sample write `replicate: 2`"
+                f"{desired.short}); for another sample write `replicate: 2`"
             )
 
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
 
 from runner import __version__
 from runner.errors import InvalidInput, PlanMoved, Problem
-from runner.ledger.records import REVISION_SHOWN, SubmissionKey
+from runner.ledger.records import SubmissionKey
 from runner.planning.actions import AdoptFile, Finish, RelocateRun, Submit
 from runner.spec.identity import canonical_json
 from runner.text import listed
@@ -190,7 +190,7 @@ class PlanTerms:
         """Return the terms of a plan."""
         return cls(
             selection=selection,
-            revisions={run.job.name: run.revision[:REVISION_SHOWN] for run in desired_runs},
+            revisions={run.job.name: run.short for run in desired_runs},
             settings={run.job.name: dict(settings(run.job, run.digest)) for run in desired_runs},
             steps=tuple(
                 PlannedStep.of(action) for action in plan.actions if not action.bookkeeping
@@ -385,7 +385,7 @@ def _place(about: tuple[str, str, str | None]) -> str:
     key = None if submission is None else SubmissionKey.parse(submission)
     if key is None:
         return f"the run of {revision}"
-    return f"shard {key.shard}" + (f", attempt {key.attempt}," if key.attempt > 1 else "")
+    return key.place + ("," if key.attempt > 1 else "")
 
 
 def _change(was: list[PlannedStep], would_be: list[PlannedStep], waits: str | None) -> str:

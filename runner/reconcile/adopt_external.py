@@ -16,7 +16,7 @@ from runner.errors import LocalFileError, NotFound, UnexpectedReply, UsageError
 from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions as run_steps
 from runner.ledger import submission_transitions
-from runner.ledger.records import Run, RunState, Submission, SubmissionKey, SubmissionState
+from runner.ledger.records import Submission, SubmissionKey, SubmissionState
 from runner.outputs.provenance import git_json
 from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Observed
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.batch import Batch
-    from runner.ledger.records import ShardRecord
+    from runner.ledger.records import Run, ShardRecord
     from runner.planning.state import DesiredRun
     from runner.reconcile.context import Context
 
@@ -110,24 +110,7 @@ def _run(context: Context, desired: DesiredRun) -> Run:
                 raise UsageError(f"{job.name} is being cancelled; adopt it when that is over")
             return context.ledger.run(summary.id)
     _require_new(context, desired)
-    return Run(
-        id=0,
-        job=job.name,
-        revision=desired.revision,
-        state=RunState.PENDING,
-        provider=job.provider.name,
-        base_url=job.provider.identity["base_url"],
-        endpoint=job.endpoint,
-        replicate=job.replicate,
-        digest=desired.digest,
-        requests=desired.requests,
-        bytes=desired.bytes,
-        input_path=job.input_shown,
-        folder=desired.folder,
-        attempts=job.attempts,
-        created_at=context.clock(),
-        shards=desired.shards,
-    )
+    return desired.new_run(context.clock())
 
 
 def _require_new(context: Context, desired: DesiredRun) -> None:

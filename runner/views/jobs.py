@@ -10,10 +10,10 @@ from runner.batch import TERMINAL, Batch, known_status, sum_usage
 from runner.errors import InvalidInput
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import queries
-from runner.ledger.records import REVISION_SHOWN, RunState
+from runner.ledger.records import RunState
 from runner.planning.shards import shard_progress
 from runner.reconcile.desired import job_folder, shown_path
-from runner.spec.identity import revision
+from runner.spec.identity import REVISION_SHOWN, revision
 from runner.spec.job import METADATA_KEY
 from runner.views.token_usage import TokenUsage
 
