@@ -36,7 +36,7 @@ from runner.text import listed, moment, plural, printable, size, tokens
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.ledger.records import Run, SubmissionKey
+    from runner.ledger.records import Run
     from runner.planning.actions import Action, Plan, Wait
     from runner.report.colour import Colours
     from runner.spec.yaml.tree import Scalar
@@ -150,16 +150,16 @@ def _subject(action: Action) -> str:
         case StartRun() | RestoreRun() | RelocateRun() | ReopenRun() | Finish() | PointLatest():
             return _run_subject(action)
         case Submit():
-            return f"{_shard(action.submission.key)}: {_load(action)}"
+            return f"{action.submission.key.place}: {_load(action)}"
         case AdoptBatch():
-            return f"{action.batch.id} for {_shard(action.key)}"
+            return f"{action.batch.id} for {action.key.place}"
         case AdoptFile():
-            return f"{action.file.id} for {_shard(action.key)}"
+            return f"{action.file.id} for {action.key.place}"
         case Collect() | CloseRejectedBatch() | MarkLost() | CancelBatch():
             return f"{action.remote_batch_id}, {plural(action.submission.requests, 'request')}"
         case _:
             key = action.submission_key
-            return action.remote_batch_id or ("" if key is None else _shard(key))
+            return action.remote_batch_id or ("" if key is None else key.place)
 
 
 def _run_subject(
@@ -195,10 +195,6 @@ def _common_subject(group: Sequence[Action]) -> str:
         shards = f"{plural(len(submits), 'shard')}{again}"
         return f"{shards}: {_total_load(submits)}"
     return plural(len(group), "shard" if group[0].remote_batch_id is None else "batch")
-
-
-def _shard(key: SubmissionKey) -> str:
-    return f"shard {key.shard}" + (f", attempt {key.attempt}" if key.attempt > 1 else "")
 
 
 def _load(action: Submit) -> str:
@@ -238,9 +234,7 @@ def _wait_line(group: Sequence[Wait], width: int | None, colours: Colours) -> st
     first = group[0]
     keys = [wait.key for wait in group if wait.key is not None]
     what = (
-        listed([_shard(key) for key in keys])
-        if len(keys) < _TOGETHER
-        else plural(len(keys), "shard")
+        listed([key.place for key in keys]) if len(keys) < _TOGETHER else plural(len(keys), "shard")
     )
     text = f"{what} — {first.reason}" if what else first.reason
     untils = [wait.until for wait in group if wait.until is not None]
