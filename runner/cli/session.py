@@ -252,7 +252,6 @@ def one_pass(
         specs,
         report,
         everything=everything,
-        code=exit_code(report, specs),
         seconds=time.monotonic() - began,
     )
     return report
@@ -285,7 +284,6 @@ def all_passes(
             specs,
             report,
             everything=everything,
-            code=exit_code(report, specs),
             seconds=now - began,
             changes_only=changes_only,
         )
@@ -350,6 +348,8 @@ def _sleeper(opened: Providers) -> Callable[[float], None]:
 
 def conclude(report: PassReport, specs: Specs, console: Console) -> int:
     """Print the problems of the last pass, and return the exit code."""
+    from runner.cli.after_pass import exit_code
+
     console.clear_display()
     console.held(report)
     console.problems(report.problems)
@@ -357,16 +357,6 @@ def conclude(report: PassReport, specs: Specs, console: Console) -> int:
     if not report.changed and not report.has_problem:
         console.nothing_to_do(_nothing_done(report))
     return exit_code(report, specs)
-
-
-def exit_code(report: PassReport, specs: Specs) -> int:
-    """Return the exit code of a pass over these specs."""
-    from runner.ledger.records import RunState
-
-    if specs.problems or report.problems:
-        return 2
-    bad = any(state in (RunState.FAILED, RunState.PARTIAL) for state in report.states.values())
-    return int(bad or report.has_problem)
 
 
 def _nothing_done(report: PassReport) -> str:

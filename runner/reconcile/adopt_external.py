@@ -12,11 +12,12 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from runner.errors import LocalFileError, NotFound, UnexpectedReply, UsageError
+from runner.errors import NotFound, UnexpectedReply, UsageError
 from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions as run_steps
 from runner.ledger import submission_transitions
 from runner.ledger.records import Submission, SubmissionKey, SubmissionState
+from runner.outputs.files import explained
 from runner.outputs.provenance import git_json
 from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Observed
@@ -153,22 +154,19 @@ def _requests_of(
 
 def _digests(path: Path, shown: str) -> Iterator[tuple[str, bytes]]:
     """Yield each request's custom_id and the digest of its content, whatever its layout."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    request = json.loads(line)
-                    custom_id = request["custom_id"]
-                    content = json.dumps(request, sort_keys=True).encode()
-                except (ValueError, TypeError, KeyError, RecursionError) as error:
-                    raise UsageError(
-                        f"line {number} of the requests of {shown} is no request with a custom_id"
-                    ) from error
-                yield str(custom_id), hashlib.sha256(content).digest()
-    except OSError as error:
-        raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    with explained(path, doing="read"), path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                request = json.loads(line)
+                custom_id = request["custom_id"]
+                content = json.dumps(request, sort_keys=True).encode()
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                raise UsageError(
+                    f"line {number} of the requests of {shown} is no request with a custom_id"
+                ) from error
+            yield str(custom_id), hashlib.sha256(content).digest()
 
 
 def _place(

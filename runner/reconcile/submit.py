@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +31,7 @@ from runner.inputs.fingerprint import Fingerprint, open_unchanged
 from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
+from runner.outputs.files import explained, refusal, sha256_of
 from runner.planning.shards import rows_that_fit
 from runner.reconcile.context import Notice, RequestCounts, with_shard
 from runner.reconcile.custom_ids import custom_ids
@@ -338,11 +338,8 @@ def _has_digest(state: PassState, path: Path, sha256: str) -> bool:
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    with explained(path, doing="read"):
+        return sha256_of(path)
 
 
 def _cut(
@@ -379,7 +376,7 @@ def _cut(
             if right(made):
                 return made
     except OSError as error:
-        raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise refusal(path, error, doing="written") from error
     finally:
         part.unlink(missing_ok=True)
     path.unlink(missing_ok=True)
