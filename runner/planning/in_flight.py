@@ -85,7 +85,7 @@ def _in_flight(context: ShardContext, submission: Submission, batch: Batch) -> S
     """Wait for a batch, unless the user wants it cancelled or it takes too long."""
     steps: Steps = []
     waiting = f"in flight, {batch.status}"
-    late = overdue(context, submission, batch)
+    late = _overdue(context, submission, batch)
     if late is not None:
         waiting = f"{waiting}, overdue"
         if submission.overdue_at is None:
@@ -144,7 +144,7 @@ def _end(
         pause = _limit_backoff(context, progress) if failure in UNCOUNTED else 0.0
         return CloseRejectedBatch(
             run=context.run,
-            reason=batch_failure_reason(batch),
+            reason=_batch_failure_reason(batch),
             submission=submission,
             batch=batch,
             failure=failure,
@@ -210,7 +210,7 @@ def batch_failure(batch: Batch) -> BatchFailure:
     return BatchFailure.PASSING
 
 
-def batch_failure_reason(batch: Batch) -> str:
+def _batch_failure_reason(batch: Batch) -> str:
     """Return the API's words for why a batch failed as a whole: the first three errors."""
     if not batch.errors:
         return f"{batch.id} failed without a reason"
@@ -223,7 +223,7 @@ _LEEWAY: Final = 3600.0
 """Seconds after the end of its window that a batch may still take to end."""
 
 
-def overdue(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
+def _overdue(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
     """Say that a batch takes longer than it should, and what is done; None if it does not."""
     due = _due(context, submission, batch)
     if due is None or context.inputs.now < due or context.deadline.action is DeadlineAction.WAIT:

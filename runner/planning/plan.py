@@ -56,9 +56,9 @@ def make_plan(desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: Pl
     for run in recorded.runs:
         if (run.job, run.revision) not in wanted and run.id not in planner.taken:
             planner.add_undesired(run)
-    planner.notes += twins(desired_runs, recorded)
+    planner.notes += _twins(desired_runs, recorded)
     for run in recorded.runs:
-        planner.notes += expiring(run, inputs)
+        planner.notes += _expiring(run, inputs)
     if inputs.restoring:
         return Plan(
             actions=_restorations(planner.actions),
@@ -245,7 +245,7 @@ class _Planner:
             self.notes.append(f"{desired.job.name}: {what}; nothing is submitted for this")
             return dataclasses.replace(run, job=desired.job.name, folder=desired.folder)
         if self.recorded.jobs.get(desired.job.name) != desired.record:
-            reason, note = edited(run, desired, self.recorded)
+            reason, note = _edited(run, desired, self.recorded)
             self.actions.append(NoteSpec(run=run, reason=reason, job=desired.record))
             self.notes.append(note)
         return run
@@ -315,7 +315,7 @@ class _Planner:
                 case _:
                     self.actions.append(step)
         if not steps:
-            self._unless_held(ended(run, context.job, all_progress, broken))
+            self._unless_held(_ended(run, context.job, all_progress, broken))
 
     def _of(self, provider: str) -> BatchIndex:
         if provider not in self._indexes:
@@ -331,7 +331,7 @@ class _Planner:
         return self._indexes[provider]
 
 
-def ended(
+def _ended(
     run: Run, job: Job | None, all_progress: Sequence[ShardProgress], broken: str | None
 ) -> Finish:
     """Finish a run of which nothing is in flight and nothing may be submitted.
@@ -380,7 +380,7 @@ _WARNING: Final = 7 * 86_400.0
 """Seconds before results expire at which warnings begin (fact sheet, failure 27)."""
 
 
-def edited(run: Run, desired: DesiredRun, recorded: Recorded) -> tuple[str, str]:
+def _edited(run: Run, desired: DesiredRun, recorded: Recorded) -> tuple[str, str]:
     """Describe an edit of a spec whose run exists already.
 
     Returns the reason of the action that records it, and the note for people.
@@ -398,7 +398,7 @@ def edited(run: Run, desired: DesiredRun, recorded: Recorded) -> tuple[str, str]
     )
 
 
-def twins(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[str]:
+def _twins(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[str]:
     """Warn of jobs that are about to submit the same requests as another job."""
     first: dict[str, str] = {}
     known = {(run.job, run.revision) for run in recorded.runs}
@@ -411,7 +411,7 @@ def twins(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[st
             )
 
 
-def expiring(run: Run, inputs: PlanInputs) -> Iterator[str]:
+def _expiring(run: Run, inputs: PlanInputs) -> Iterator[str]:
     """Warn of results that are not downloaded yet and will expire soon."""
     provider = inputs.providers.get(run.provider)
     life = (provider and provider.output_expires_after) or MAX_EXPIRES_AFTER

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import NotFound, UnexpectedReply, UsageError
 from runner.inputs.row_set import RowSet
-from runner.ledger import run_transitions as run_steps
-from runner.ledger import submission_transitions
+from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.records import Submission, SubmissionKey, SubmissionState
 from runner.outputs.files import explained
 from runner.outputs.provenance import git_json
@@ -61,7 +60,7 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
     _require_same_requests(context, desired, run, shard, rows, batch, requests)
     key = _free_key(context, desired, run, shard)
     if run.id == 0:
-        identifier = run_steps.start_run(
+        identifier = run_transitions.start_run(
             context.ledger,
             desired.record,
             dataclasses.replace(run, git=git_json(context.project.root)),

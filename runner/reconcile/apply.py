@@ -25,8 +25,7 @@ from runner.errors import (
     Unreachable,
 )
 from runner.inputs.row_set import RowSet
-from runner.ledger import run_transitions as run_steps
-from runner.ledger import submission_transitions
+from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.records import SubmissionState
 from runner.outputs.provenance import git_json
 from runner.planning.actions import (
@@ -195,7 +194,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case ReopenRun():
             reopen(context, run, next_round=False, attempts=action.attempts)
         case NoteSpec():
-            run_steps.set_desired(ledger, action.job)
+            run_transitions.set_desired(ledger, action.job)
         case AdoptBatch():
             adopt_batch(context, action)
         case AdoptFile():
@@ -231,7 +230,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
 def _start(context: Context, action: StartRun, git: str | None) -> int:
     """Record a new run; returns its id."""
     run = dataclasses.replace(action.run, git=git)
-    identifier = run_steps.start_run(context.ledger, action.job, run, run.shards)
+    identifier = run_transitions.start_run(context.ledger, action.job, run, run.shards)
     context.tell(
         Notice(
             job=run.job,

@@ -36,7 +36,7 @@ def custom_ids(
     wanted = None if submission is None else submission.rows
 
     def read() -> Iterator[tuple[int, str]]:
-        from runner.inputs.extract import read_custom_ids
+        from runner.inputs.custom_ids import read_custom_ids
 
         with path.open("rb") as ids:
             yield from read_custom_ids(

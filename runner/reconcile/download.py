@@ -70,7 +70,7 @@ def downloaded_before(context: Context, run: Run, key: SubmissionKey) -> list[Do
     return found
 
 
-def raw_name(key: SubmissionKey, kind: str) -> str:
+def _raw_name(key: SubmissionKey, kind: str) -> str:
     """Return the path of a result file in the run's folder: shard, attempt, kind."""
     return f"raw/{key.shard:04d}-{key.attempt}.{kind}.jsonl"
 
@@ -82,7 +82,7 @@ def fetch(
     from runner.outputs.result_files import verify_download
 
     api = context.api(run.provider)
-    name = raw_name(key, kind)
+    name = _raw_name(key, kind)
     path = context.folder(run) / name
     part = path.with_name(path.name + ".part")
     with explained(path.parent, doing="made"):

@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from runner.batch import sum_usage
 from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.ledger import run_transitions as run_steps
+from runner.ledger import run_transitions
 from runner.ledger.records import RunState, SubmissionState
+from runner.outputs.files import ERRORS, OUTPUT
+from runner.outputs.provenance import tool_versions
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.download import download_again
@@ -51,7 +54,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
     try:
         published = publication.published
         _require(run, action.state, published)
-        record = build_record(
+        record = _build_record(
             context,
             run,
             action.job,
@@ -75,7 +78,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
             )
         )
         return
-    run_steps.finish_run(
+    run_transitions.finish_run(
         context.ledger,
         run,
         state=action.state,
@@ -201,7 +204,7 @@ def _reasons(
     return reason
 
 
-def build_record(
+def _build_record(
     context: Context,
     run: Run,
     job: Job | None,
@@ -217,9 +220,6 @@ def build_record(
     `job` is None if no spec describes the run any more: then window and metadata are those of its
     batches, and the document is the last one that described it.
     """
-    from runner.batch import sum_usage
-    from runner.outputs.files import ERRORS, OUTPUT
-    from runner.outputs.provenance import tool_versions
     from runner.outputs.record import (
         FORMAT_VERSION,
         RecordedCounts,

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, MissingExtra
-from runner.ledger import run_transitions as run_steps
-from runner.ledger import store
+from runner.ledger import run_transitions, store
 from runner.ledger.records import RunState
 from runner.planning.actions import Wait
 from runner.planning.batch_index import BatchIndex
@@ -135,7 +134,7 @@ def _clear_removed(context: Context, specs: Specs) -> None:
     living = {job.name for job in specs.jobs}
     for record in tuple(context.ledger.jobs()):
         if record.wanted is not None and record.name not in living:
-            run_steps.clear_desired(context.ledger, record.name)
+            run_transitions.clear_desired(context.ledger, record.name)
 
 
 def _plan_and_apply(

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from runner.spec.job import Job
 
 
-MAX_METADATA_PAIRS: Final = 16
+_MAX_METADATA_PAIRS: Final = 16
 """How many pairs the API takes (fact sheet, section 1)."""
 _KNOWN_AFTER: Final = 600.0
 """Seconds after its upload at which a file that GET denies is gone; loopback: grace time."""
@@ -77,10 +77,10 @@ def submit(context: Context, state: PassState, action: Submit) -> Steps:
         yield from _create(context, state, action, submission, file_id)
 
 
-def metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
+def _metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
     """Return the metadata of a batch: the user's pairs, and ours where there is room."""
     pairs = dict(job.metadata)
-    if len(pairs) < MAX_METADATA_PAIRS:
+    if len(pairs) < _MAX_METADATA_PAIRS:
         pairs[METADATA_KEY] = str(submission.tag(shard))
     return pairs
 
@@ -89,7 +89,7 @@ def _prepare(context: Context, action: Submit) -> Submission:
     """Record a new attempt; a part of a shard is extracted first, to know its digest."""
     submission = action.submission
     if not submission.sha256:
-        submission = extract_remaining(context, action)
+        submission = _extract_remaining(context, action)
     submission_transitions.prepare(context.ledger, action.run, submission)
     return submission
 
@@ -121,7 +121,7 @@ def _upload(
     intended = False
     try:
         with (
-            content(context, state, action, submission) as source,
+            _content(context, state, action, submission) as source,
             context.moving(
                 key.job, with_shard("uploading", action.run, key), submission.bytes
             ) as told,
@@ -179,7 +179,7 @@ def _create(
             input_file_id=file_id,
             endpoint=action.run.endpoint,
             completion_window=action.job.completion_window,
-            metadata=metadata(action.job, action.shard, submission),
+            metadata=_metadata(action.job, action.shard, submission),
         )
     except MayHaveActed as error:
         submission_transitions.mark_uncertain(context.ledger, key, str(error))
@@ -241,7 +241,7 @@ def _too_large(
         min(rows_that_fit(action.shard, ceiling), max(1, submission.requests // 2))
     )
     smaller = dataclasses.replace(submission, rows=rows, requests=len(rows))
-    smaller = extract_remaining(context, dataclasses.replace(action, submission=smaller))
+    smaller = _extract_remaining(context, dataclasses.replace(action, submission=smaller))
     submission_transitions.too_large(
         context.ledger, action.run, smaller, ceiling=ceiling, problem=str(error)
     )
@@ -271,7 +271,7 @@ def _refused(context: Context, submission: Submission, error: Rejected) -> None:
     )
 
 
-def extract_remaining(context: Context, action: Submit) -> Submission:
+def _extract_remaining(context: Context, action: Submit) -> Submission:
     """Write the rows of a submission to a file; returns the submission with its digest.
 
     Their custom_ids prove that they are the right rows. Raises InputChanged,
@@ -303,7 +303,7 @@ def extract_rows(
 
 
 @contextlib.contextmanager
-def content(
+def _content(
     context: Context, state: PassState, action: Submit, submission: Submission
 ) -> Iterator[FileIO]:
     """Open the bytes to upload, which have the recorded digest.

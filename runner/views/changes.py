@@ -45,7 +45,7 @@ class EarlierRequests:
     source: str
 
 
-def earlier_requests(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
+def _earlier_requests(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
     """Return the requests of an earlier run of a job; None if they are nowhere any more.
 
     Takes 16 bytes of memory for each request.
@@ -287,7 +287,7 @@ def _effect(field: str, *, again: bool) -> str:
 
 
 def _requests(project: Project, desired: DesiredRun, run: Run) -> InputChange:
-    earlier = earlier_requests(project, run, desired)
+    earlier = _earlier_requests(project, run, desired)
     now = None if earlier is None else _whole(desired.job.input, desired.digest)
     if earlier is None or now is None:
         return InputChange(rows=None, source=None, total=desired.requests)
