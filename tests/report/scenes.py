@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,11 @@ HOSTILE: Final = (
     "\x1b[2J\x1b]0;owned\x07 \u202eright to left\u2066 \x9b31m nul\0 line\nbreak\u2028end"
 )
 """A text that a hostile server could send to a terminal."""
+
+DANGEROUS: Final = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
+)
+"""Controls (but for the line feeds that a rendering is made of) and changes of direction."""
 
 
 def view(name: str = "sentiment", state: str = "succeeded", **values: Any) -> JobView:  # noqa: ANN401
