@@ -92,7 +92,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
             job=run.job,
             message=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests "
             "succeeded"
-            + (f", {published.failed:,} failed{_because(action, run)}" if published.failed else "")
+            + (f", {published.failed:,} failed{_because(action)}" if published.failed else "")
             + f"; see {run.folder}",
             is_problem=action.state in (RunState.PARTIAL, RunState.FAILED)
             and not action.superseded,
@@ -106,9 +106,10 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
     )
 
 
-def _because(action: Finish, run: Run) -> str:
-    """Return the reason in brackets, unless it only repeats the count."""
-    return "" if f" of {run.requests} requests ended" in action.reason else f" ({action.reason})"
+def _because(action: Finish) -> str:
+    """Return the reason in brackets; that of a run that ended by itself is the count again."""
+    by_itself = action.state is RunState.PARTIAL and not action.superseded
+    return "" if by_itself else f" ({action.reason})"
 
 
 def _require(run: Run, state: RunState, published: Published) -> None:
