@@ -116,6 +116,8 @@ class Launcher:
             number = len(self._orders)
             self._orders.append(word)
             out, err = self._streams / f"{number}.out", self._streams / f"{number}.err"
+            out.touch()  # the process may be killed before it opens them
+            err.touch()
             order = {
                 "number": number,
                 "folder": str(project.root),
