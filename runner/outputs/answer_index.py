@@ -9,7 +9,7 @@ the rows, except those of the rows for which runner writes the error line.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from runner.inputs.row_set import RowSet
@@ -24,6 +24,7 @@ from runner.outputs.result_files import (
     overlong,
     plain_success,
 )
+from runner.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 
 _STATUSES: Final = tuple(LineStatus)
+_EXAMPLE: Final = 80
+"""The most characters of a line that is shown as an example."""
 
 
 class AnswerLocation(NamedTuple):
@@ -52,14 +55,26 @@ class AnswerLocation(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnmatchedLines:
+    """How many lines of a file name none of the rows, and the first of them as an example.
+
+    The example is its custom_id, or its beginning if it has none: one printable line.
+    """
+
+    count: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionResults:
     """The rows of a submission by their result.
 
     `succeeded`, `transient` and `permanent` are disjoint and together all rows of the submission;
     `missing` is the part of `transient` that has no line in any file. `unknown`, `malformed` and
     `duplicates` count lines: those of unknown custom_ids, unreadable ones, and those beyond the
-    first of a request. `codes` counts failed rows by code, without the missing ones; `examples`
-    has up to three messages of each code.
+    first of a request. `unmatched` has by file the lines, readable or not, that name none of the
+    rows. `codes` counts failed rows by code, without the missing ones; `examples` has up to three
+    messages of each code.
     """
 
     succeeded: RowSet
@@ -69,6 +84,7 @@ class SubmissionResults:
     unknown: int
     malformed: int
     duplicates: int
+    unmatched: Mapping[Path, UnmatchedLines]
     codes: Mapping[str, int]
     examples: Mapping[str, tuple[str, ...]]
 
@@ -113,6 +129,7 @@ class AnswerIndex:
         self._numbers: Final[dict[str | None, int]] = {None: 0}
         self._messages: Final[dict[int, str | None]] = {}
         self._unknown = self._malformed = self._duplicates = 0
+        self._unmatched: Final[dict[Path, UnmatchedLines]] = {}
         for number, file in enumerate(self._files):
             self._read(number, file, positions)
         self.results: Final = self._results()
@@ -132,6 +149,7 @@ class AnswerIndex:
             if custom_id is None:
                 self._add(
                     classify(content) if whole else overlong(content),
+                    content,
                     (number, offset, length),
                     positions,
                 )
@@ -139,6 +157,7 @@ class AnswerIndex:
             index = positions.get(custom_id)
             if index is None:
                 self._unknown += 1
+                self._note_unmatched(file, custom_id, content)
                 continue
             held = self._status[index]
             if held:
@@ -152,8 +171,22 @@ class AnswerIndex:
             self._length[index] = length
             self._code[index] = 0
 
+    def _note_unmatched(self, file: Path, custom_id: str | None, content: bytes) -> None:
+        before = self._unmatched.get(file)
+        if before is not None:
+            self._unmatched[file] = replace(before, count=before.count + 1)
+            return
+        head = content[: 4 * _EXAMPLE].decode(errors="replace")
+        name = "" if custom_id is None else "custom_id "
+        example = name + printable(head if custom_id is None else custom_id, _EXAMPLE, mark=" ")
+        self._unmatched[file] = UnmatchedLines(count=1, example=example)
+
     def _add(
-        self, found: Classification, location: tuple[int, int, int], positions: Mapping[str, int]
+        self,
+        found: Classification,
+        content: bytes,
+        location: tuple[int, int, int],
+        positions: Mapping[str, int],
     ) -> None:
         """Take a line that is not a plain success, if it is the best line of its row so far."""
         unreadable = found.code == MALFORMED
@@ -161,6 +194,7 @@ class AnswerIndex:
         index = None if found.custom_id is None else positions.get(found.custom_id)
         if index is None:
             self._unknown += not unreadable
+            self._note_unmatched(self._files[location[0]], found.custom_id, content)
             return
         held = _STATUSES[self._status[index]]
         self._duplicates += held is not LineStatus.ABSENT
@@ -202,6 +236,7 @@ class AnswerIndex:
             unknown=self._unknown,
             malformed=self._malformed,
             duplicates=self._duplicates,
+            unmatched=self._unmatched,
             codes=errors.counts,
             examples=errors.examples,
         )

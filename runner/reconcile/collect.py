@@ -17,7 +17,7 @@ from runner.reconcile.download import downloaded_before, fetch
 from runner.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
     from runner.ledger.records import Run, Submission
     from runner.outputs.answer_index import SubmissionResults
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runner.reconcile.download import DownloadedFile
 
 _GONE_AFTER: Final = 3600.0
-"""Seconds after the end of a batch in which a result file may still appear."""
+"""Seconds after the end of a batch in which a result file may still appear, or become whole."""
 
 
 def collect(context: Context, state: PassState, action: Collect) -> Steps:
@@ -53,17 +53,23 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
             )
         index = AnswerIndex(ids(), [one.path for one in fetched])
     results = index.results
+    contradiction = None
     if results.missing and gone is None:
-        _require_complete(
-            action,
-            len(results.missing),
-            contradicted=any(one.contradicted for one in fetched)
-            and not _given_up(context, action, asked_at),
-        )
+        contradiction = _contradiction(action, results, fetched)
+        if contradiction is not None and not _given_up(context, action, asked_at):
+            raise UnexpectedReply(
+                f"{action.batch.id} is {action.batch.status}, but {contradiction}; its files are "
+                f"downloaded again later, and nothing is submitted again",
+                provider=action.run.provider,
+                call="GET /files",
+            )
     for one in fetched:
         submission_transitions.downloaded(context.ledger, key, one.record)
     if results.missing and gone is not None:
         _results_gone(context, action, results, gone)
+        return
+    if contradiction is not None and action.submission.round == action.run.round:
+        _close_contradicted(context, action, results, contradiction)
         return
     submission_transitions.close(
         context.ledger,
@@ -72,19 +78,11 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
         transient=results.transient,
         permanent=results.permanent,
         problem=_failure_summary(results),
-        detail={
-            "succeeded": len(results.succeeded),
-            "missing": len(results.missing),
-            "unknown": results.unknown,
-            "malformed": results.malformed,
-            "duplicates": results.duplicates,
-            "codes": dict(results.codes),
-            "examples": {code: list(texts) for code, texts in results.examples.items()},
-        },
+        detail=_detail(results),
     )
     if not results.transient:
         state.answers.put(key, index)
-    failed = len(results.transient) + len(results.permanent)
+    failed = _counts(action, results).failed
     context.tell(
         Notice(
             job=action.run.job,
@@ -94,31 +92,102 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
             event="collected",
             submission=key,
             batch=action.batch,
-            counts=RequestCounts(
-                total=submission.requests, succeeded=len(results.succeeded), failed=failed
-            ),
+            counts=_counts(action, results),
         )
     )
 
 
-def _require_complete(action: Collect, missing: int, *, contradicted: bool) -> None:
-    """Raise UnexpectedReply while missing lines may still appear in the result files.
+def _contradiction(
+    action: Collect, results: SubmissionResults, fetched: Sequence[DownloadedFile]
+) -> str | None:
+    """Return what speaks against the absence of the missing lines; None where nothing does.
 
-    Downloading the files again is free; submitting the requests again is not.
+    A request without a line is submitted again, and paid for again, only if the provider says
+    nothing else: downloading the files again is free. The text completes "the batch is completed,
+    but …".
     """
-    reason = None
     if action.early:
-        reason = "it names no output file, and its error file"
-    elif contradicted:
-        # The file may be an error page.
-        reason = "a result file is not as long as the provider says, and"
-    if reason is not None:
-        raise UnexpectedReply(
-            f"{action.batch.id} is {action.batch.status}, but {reason} lacks {missing:,} requests; "
-            f"it is collected later",
-            provider=action.run.provider,
-            call="GET /files",
+        return (
+            f"it names no output file, and its error file lacks {len(results.missing):,} requests"
         )
+    found = action.submission.requests - len(results.missing)
+    counts = action.batch.request_counts
+    # Some providers never fill in the counts; those of a completed batch account for each request.
+    counted = counts.total > 0 and counts.completed + counts.failed == counts.total
+    for one in fetched:
+        lines = results.unmatched.get(one.path)
+        if lines is None or one.record.kind != "output":
+            continue  # a line of the error file is no answer, whoever it is for
+        if not (counted and counts.completed <= found):
+            return (
+                f"its output file has {plural(lines.count, 'line')} whose custom_id is that of no "
+                f"request, and no line for {plural(len(results.missing), 'request')}; the first "
+                f"is: {lines.example}"
+            )
+    if counts.completed > found:
+        return f"it reports {counts.completed:,} responses, and its files hold {found:,}"
+    if any(one.contradicted for one in fetched):
+        return (
+            f"a result file is not as long as the provider says, and lacks "
+            f"{plural(len(results.missing), 'request')}"
+        )
+    return None
+
+
+def _close_contradicted(
+    context: Context, action: Collect, results: SubmissionResults, contradiction: str
+) -> None:
+    """Close a batch whose files have contradicted its own report for too long.
+
+    What came counts. The rest failed in words: the provider may have answered, and been paid for,
+    what it does not show, so only `runner retry` submits it again.
+    """
+    problem = (
+        f"{action.batch.id} is {action.batch.status}, but {contradiction}. The responses that "
+        f"cannot be matched stay in raw/; `runner retry {action.run.job}` submits "
+        f"{plural(len(results.missing), 'request')} again, and pays for them again"
+    )
+    submission_transitions.close(
+        context.ledger,
+        action.submission.key,
+        state=SubmissionState.COLLECTED,
+        transient=results.transient.difference(results.missing),
+        permanent=results.permanent.union(results.missing),
+        problem=problem,
+        detail=_detail(results),
+    )
+    context.tell(
+        Notice(
+            job=action.run.job,
+            message=problem,
+            is_problem=True,
+            event="collected",
+            submission=action.submission.key,
+            batch=action.batch,
+            counts=_counts(action, results),
+        )
+    )
+
+
+def _detail(results: SubmissionResults) -> dict[str, object]:
+    """Return what the event of a collected batch says about its lines."""
+    return {
+        "succeeded": len(results.succeeded),
+        "missing": len(results.missing),
+        "unknown": results.unknown,
+        "malformed": results.malformed,
+        "duplicates": results.duplicates,
+        "codes": dict(results.codes),
+        "examples": {code: list(texts) for code, texts in results.examples.items()},
+    }
+
+
+def _counts(action: Collect, results: SubmissionResults) -> RequestCounts:
+    return RequestCounts(
+        total=action.submission.requests,
+        succeeded=len(results.succeeded),
+        failed=len(results.transient) + len(results.permanent),
+    )
 
 
 def _files(

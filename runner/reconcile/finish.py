@@ -192,6 +192,12 @@ def _reasons(
                     )
                 case SubmissionState.ABANDONED:
                     break
+                case SubmissionState.COLLECTED if row in (submission.permanent or RowSet()):
+                    # A row whose line is merely missing is transient.
+                    return MissingResult(
+                        code="runner_unmatched_response",
+                        message=submission.problem or "the batch's files contradict its report",
+                    )
                 case _:
                     return missing_result(row)
         if state is RunState.CANCELLED:

@@ -92,13 +92,21 @@ def test_rows_that_failed_for_good_are_not_asked_again(make_site: MakeSite) -> N
     assert len(site.world.submissions()) == 1
 
 
-@pytest.mark.parametrize("counts", list(Counts))
+@pytest.mark.parametrize("counts", [each for each in Counts if each is not Counts.ALL_WELL])
 def test_a_row_in_neither_file_is_asked_again(make_site: MakeSite, counts: Counts) -> None:
     site = make_site(
         Behaviour(answer=first_time({"r0": Missing(), "r5": Malformed()}), counts=counts)
     )
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     site.check(ids())
+
+
+def test_a_row_in_neither_file_is_not_asked_again_if_it_is_counted_as_answered(
+    make_site: MakeSite,
+) -> None:
+    site = make_site(Behaviour(answer=first_time({"r0": Missing()}), counts=Counts.ALL_WELL))
+    assert site.until_done(pause=900).states == {"job": RunState.PARTIAL}
+    assert [batch.rows for batch in site.world.submissions()] == [tuple(ids())]
 
 
 def test_a_limit_is_waited_for_and_does_not_count(make_site: MakeSite) -> None:

@@ -1,0 +1,1 @@
+"""Faults that people met in public, each kind in its whole width."""

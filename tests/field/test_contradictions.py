@@ -1,0 +1,139 @@
+"""A batch that reports answers, and files that do not hold them: nothing is paid for again.
+
+The public reports are of gateways that lose or alter `custom_id`, that answer a download with an
+error object or a page, and that cut a file short for good.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.ledger.records import RunState, SubmissionState
+from tests.failures.scene import (
+    REMOTE,
+    Dialect,
+    ask_again,
+    asked,
+    error_lines,
+    ids,
+    known,
+    latest,
+    told,
+)
+from tests.simulation.behaviour import Behaviour, Counts
+from tests.simulation.exchange import Content
+from tests.simulation.replies import json_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.failures.conftest import MakeSite
+    from tests.simulation.exchange import Request, Response
+
+HOUR = 3600
+
+
+class Gateway:
+    """Replaces the content of the output file for as long as `broken`, and says no sizes."""
+
+    def __init__(self, change: Callable[[bytes], bytes]) -> None:
+        self.change = change
+        self.broken = True
+
+    def __call__(self, request: Request, response: Response) -> Response:
+        if request.method != "GET" or not request.path.startswith("/files/"):
+            return response
+        if not request.path.endswith("/content"):
+            return json_reply(response.document() | {"bytes": None}, response.status)
+        if not self.broken or response.status != 200:
+            return response
+        return replace(response, body=Content.of(self.change(response.body.whole())))
+
+
+def each_line(change: Callable[[dict[str, object]], object]) -> Callable[[bytes], bytes]:
+    def changed(content: bytes) -> bytes:
+        lines = [json.loads(line) for line in content.splitlines()]
+        for line in lines:
+            change(line)
+        return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+    return changed
+
+
+CONTENTS: dict[str, Callable[[bytes], bytes]] = {
+    "lines without custom_id": each_line(lambda line: line.pop("custom_id")),
+    "altered custom_ids": each_line(lambda line: line.update(custom_id=f"gw-{line['custom_id']}")),
+    "nothing": lambda _content: b"",
+    "an error object": lambda _content: b'{"error": {"message": "not ready", "code": "early"}}',
+    "a page": lambda _content: b"<html><title>Bad gateway</title></html>\n",
+    "the first two lines": lambda content: b"".join(content.splitlines(keepends=True)[:2]),
+}
+
+
+@pytest.mark.parametrize("counts", [Counts.TRUE, Counts.ALL_WELL])
+@pytest.mark.parametrize("name", CONTENTS)
+def test_what_comes_late_is_waited_for(make_site: MakeSite, name: str, counts: Counts) -> None:
+    gateway = Gateway(CONTENTS[name])
+    site = make_site(world=Dialect(gateway, behaviour=Behaviour(counts=counts)), base_url=REMOTE)
+    site.reconcile()
+    site.clock.sleep(60)
+    report = site.reconcile()
+    assert report.states == {"job": RunState.RUNNING}
+    assert report.has_problem
+    assert "nothing is submitted again" in told(site)
+    gateway.broken = False
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == [tuple(ids())]
+    site.check(ids())
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_what_never_comes_ends_in_words_and_one_payment(make_site: MakeSite, name: str) -> None:
+    site = make_site(world=Dialect(Gateway(CONTENTS[name])), base_url=REMOTE)
+    assert site.until_done(pause=900).states == {"job": RunState.PARTIAL}
+    assert site.clock() - site.world.submissions()[0].over_at >= HOUR
+    assert asked(site) == [tuple(ids())]
+    [submission] = known(site).submissions
+    assert submission.state is SubmissionState.COLLECTED
+    succeeded, failed = site.results()
+    assert len(succeeded) == (2 if name == "the first two lines" else 0)
+    assert sorted([*succeeded, *failed]) == ids()
+    for line in error_lines(site).values():
+        assert line["error"]["code"] == "runner_unmatched_response"
+        assert submission.batch_id in line["error"]["message"]
+    assert "runner retry job" in told(site)
+    assert latest(site, "raw/0001-1.output.jsonl").is_file()
+    site.clock.sleep(86_400)
+    site.reconcile()
+    assert asked(site) == [tuple(ids())]
+
+
+def test_lines_that_match_nothing_are_counted_and_one_is_shown(make_site: MakeSite) -> None:
+    site = make_site(world=Dialect(Gateway(CONTENTS["altered custom_ids"])), base_url=REMOTE)
+    site.until_done(pause=900)
+    words = told(site)
+    assert f"{len(ids())} lines whose custom_id is that of no request" in words
+    assert "custom_id gw-r0" in words
+
+
+@pytest.mark.parametrize("counts", [Counts.EMPTY, Counts.NULL, Counts.NULL_MEMBERS])
+def test_lines_without_custom_id_need_no_counts(make_site: MakeSite, counts: Counts) -> None:
+    gateway = Gateway(CONTENTS["lines without custom_id"])
+    site = make_site(world=Dialect(gateway, behaviour=Behaviour(counts=counts)), base_url=REMOTE)
+    assert site.until_done(pause=900).states == {"job": RunState.PARTIAL}
+    assert asked(site) == [tuple(ids())]
+
+
+def test_a_retry_is_the_decision_to_pay_again(make_site: MakeSite) -> None:
+    gateway = Gateway(CONTENTS["lines without custom_id"])
+    site = make_site(world=Dialect(gateway), base_url=REMOTE)
+    assert site.until_done(pause=900).states == {"job": RunState.PARTIAL}
+    gateway.broken = False
+    ask_again(site)
+    assert site.until_done(pause=900).states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == [tuple(ids()), tuple(ids())]
+    assert site.results() == (ids(), [])
