@@ -22,7 +22,9 @@ tree is a bug in runner. The JSON log contains the name of an error's class: no 
         │   └── FileNotVisible      the provider does not know the uploaded file yet
         ├── MayHaveActed            a POST with an unknown outcome: check before acting again
         ├── OutOfMoney              quota, credits, hard limits: no retry can help
+        ├── NoRoom                  a quota of files or storage: submitted once there is room
         ├── Unauthorized            the API key is missing, refused or lacks a right
+        ├── ModelRefused            the API key may not use a model: concerns its job alone
         ├── NotFound                the object does not exist, or belongs to another API key
         ├── NotOffered              the provider does not offer the call
         ├── Rejected                any other 4xx: the request itself is wrong
@@ -227,6 +229,14 @@ class OutOfMoney(ApiError):
 
 class Unauthorized(ApiError):
     """The API key is missing, refused, or lacks the right to make this call."""
+
+
+class NoRoom(ApiError):
+    """A quota of the account's files or storage is used up; nothing is wrong with the request."""
+
+
+class ModelRefused(ApiError):
+    """The API key may not use a model: jobs with other models are not concerned."""
 
 
 class NotFound(ApiError):

@@ -34,6 +34,8 @@ from runner.errors import (
     ApiError,
     FileNotVisible,
     MayHaveActed,
+    ModelRefused,
+    NoRoom,
     NotFound,
     NotOffered,
     OutOfMoney,
@@ -43,6 +45,7 @@ from runner.errors import (
     Transient,
     Unauthorized,
     UnexpectedReply,
+    Unreachable,
 )
 from runner.text import printable
 
@@ -179,6 +182,9 @@ WILL_BE_RETRIED: Final = "the next pass tries again"
 _FIXED_ADVICE: Final[Mapping[type[ApiError], str]] = {
     FileNotVisible: f"the provider does not know the uploaded file yet; {WILL_BE_RETRIED}",
     MayHaveActed: WILL_BE_CHECKED,
+    ModelRefused: "only jobs with this model wait: ask for access to it, or change the model",
+    NoRoom: "it is submitted once there is room: delete files at the provider, or ask for a higher "
+    "quota",
     OutOfMoney: "add credit or raise the limit on the provider's billing page; no retry can help",
     RateLimited: f"too many requests for now; {WILL_BE_RETRIED}",
     TooLarge: "smaller files may be accepted: set max_bytes_per_batch in runner.yaml",
@@ -190,9 +196,11 @@ _KIND_BY_STATUS: Final[Mapping[int, type[ApiError]]] = {
     HTTPStatus.UNAUTHORIZED: Unauthorized,
     HTTPStatus.FORBIDDEN: Unauthorized,
     HTTPStatus.METHOD_NOT_ALLOWED: NotOffered,
+    HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: Unreachable,
     HTTPStatus.TOO_MANY_REQUESTS: RateLimited,
     HTTPStatus.NOT_IMPLEMENTED: NotOffered,
 }
+_KEY_STATUSES: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 _FILE_PARAMS: Final = frozenset({"file_id", "input_file_id"})
 _FILE_NOT_VISIBLE: Final = re.compile(
     r"cannot find file|\bfile\b.*\b(not found|not (yet )?processed|does not exist)|no such file",
@@ -201,6 +209,17 @@ _FILE_NOT_VISIBLE: Final = re.compile(
 _TOO_LARGE: Final = re.compile(
     r"\b(too large|too big|exceeds the (maximum|limit)|maximum (file )?size)", re.IGNORECASE
 )
+_ROOM_STATUSES: Final = frozenset({400, 403, 409, 413, 422, 429, 507})
+_NO_ROOM: Final = re.compile(
+    r"\bstorage\b.{0,80}\b(quota|limit|full|exceed\w*|used up|exhausted|capacity)\b"
+    r"|\b(quota|limit|full|exceed\w*|insufficient|exhausted|not enough|out of)\b.{0,80}\bstorage\b"
+    r"|\b(too many|number of|total size of|maximum of \d[\d,]*) (\w+ )?files\b"
+    r"|\bfiles?\b.{0,40}\bquota\b|\bquota\b.{0,40}\bfiles?\b"
+    r"|\bno space left\b|\b(disk|space) (is )?(full|exhausted|used up)\b",
+    re.IGNORECASE,
+)
+"""What providers call a full account (fact sheet, section 4); none has a code for it."""
+_MODEL: Final = re.compile(r"\bmodels?\b|model_", re.IGNORECASE)
 _SHORTEST_KEY: Final = 12
 """A shorter API key is taken for a placeholder (`EMPTY`, `none`), not for a secret: a Batch object
 may hold the same word for another reason."""
@@ -355,6 +374,8 @@ def _error_kind(call: Call, reply: Reply, message: ErrorMessage) -> type[ApiErro
         status in _MONEY_STATUSES and MONEY_CODES & {message.code, message.type}
     ):
         return OutOfMoney
+    if call.acts and (narrow := _narrow_refusal(status, message)) is not None:
+        return narrow
     if call.kind is CallKind.UPLOAD and (
         status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         or (status == HTTPStatus.BAD_REQUEST and _TOO_LARGE.search(message.text))
@@ -371,6 +392,19 @@ def _error_kind(call: Call, reply: Reply, message: ErrorMessage) -> type[ApiErro
     if 300 <= status < 500 and status != HTTPStatus.REQUEST_TIMEOUT:  # noqa: PLR2004
         return _KIND_BY_STATUS.get(status, Rejected)
     return _KIND_BY_STATUS.get(status, MayHaveActed if call.acts else Transient)
+
+
+def _narrow_refusal(status: int, message: ErrorMessage) -> type[ApiError] | None:
+    """Return the error of a refusal that is about neither the request nor the API key."""
+    if status in _ROOM_STATUSES and _NO_ROOM.search(message.text):
+        return NoRoom
+    return ModelRefused if status in _KEY_STATUSES and _names_a_model(message) else None
+
+
+def _names_a_model(message: ErrorMessage) -> bool:
+    """Whether a refusal is about a model, and not about the API key as a whole."""
+    names = (message.param or "", message.code or "", message.type or "")
+    return any("model" in name.lower() for name in names) or bool(_MODEL.search(message.text))
 
 
 def _file_not_visible(status: int, message: ErrorMessage) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -17,6 +18,7 @@ from runner.errors import (
     InvalidInput,
     LocalFileError,
     MissingExtra,
+    NoRoom,
     OutOfMoney,
     RateLimited,
     Transient,
@@ -121,9 +123,13 @@ def _is_too_large(state: PassState, action: Action) -> bool:
     if not isinstance(action, Submit) or not action.new or action.submission.requests == 1:
         return False
     most = state.max_file_bytes.get(action.run.id)
+    return most is not None and _size(action) > most
+
+
+def _size(action: Submit) -> int:
+    """Return the bytes of the file to upload, an estimate where it is not written yet."""
     submission, shard = action.submission, action.shard
-    size = submission.bytes or shard.bytes * submission.requests // shard.requests
-    return most is not None and size > most
+    return submission.bytes or shard.bytes * submission.requests // shard.requests
 
 
 def _is_held(state: PassState, action: Action) -> bool:
@@ -131,6 +137,10 @@ def _is_held(state: PassState, action: Action) -> bool:
     stopped = state.stopped.get(action.run.provider) if action.calls_provider else None
     if stopped is not None:
         state.held.setdefault(action.subject, stopped)
+    if isinstance(action, Submit):
+        size, reason = state.no_room.get(action.run.provider, (math.inf, ""))
+        if _size(action) >= size:
+            state.held.setdefault(action.subject, reason)
     return action.subject in state.held
 
 
@@ -138,6 +148,10 @@ def _hold(context: Context, state: PassState, action: Action, error: Exception) 
     """Hold what an error concerns for the rest of the pass; raises an error that is a bug."""
     if isinstance(error, ApiError):
         _note_provider(context, state, action.run.provider, error)
+        if isinstance(error, NoRoom) and isinstance(action, Submit):
+            smallest, _reason = state.no_room.get(action.run.provider, (math.inf, ""))
+            if _size(action) < smallest:
+                state.no_room[action.run.provider] = (_size(action), str(error))
     elif isinstance(error, OSError):
         error = LocalFileError(f"{error.filename}: {error.strerror or error}")
     elif not isinstance(error, LocalFileError | InputChanged | InvalidInput | MissingExtra):

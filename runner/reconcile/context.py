@@ -186,6 +186,9 @@ class PassState:
             accepted, submissions to a provider go one at a time: one is enough to find out.
         recorded_batches, cancelled: the keys of the submissions whose batch was recorded, or
             asked to be cancelled, in this pass; it is done once, whatever the provider says.
+        no_room: the size in bytes of the smallest file that a provider has refused in this pass
+            because the account is full, by provider, with the reason: no file as large is tried.
+        recounting: the providers that say another size of each file than was sent.
         max_file_bytes: the size that a file of a run may have, by the run's id, where a provider
             has refused a larger one in this pass.
         scanned: the inputs that this pass has read, with their digests, where the file as it is
@@ -203,6 +206,8 @@ class PassState:
     accepting: set[str] = field(default_factory=set)
     recorded_batches: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
+    no_room: dict[str, tuple[int, str]] = field(default_factory=dict)
+    recounting: set[str] = field(default_factory=set)
     max_file_bytes: dict[int, int] = field(default_factory=dict)
     scanned: dict[Path, tuple[Fingerprint, str]] = field(default_factory=dict)
     claims: dict[str, SubmissionKey] = field(default_factory=dict)

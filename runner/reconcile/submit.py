@@ -113,7 +113,47 @@ def _reused(
 def _upload(
     context: Context, state: PassState, action: Submit, submission: Submission
 ) -> Generator[Call, Any, str | None]:
-    """Upload the file of a submission; returns None if it is too large and has to be split."""
+    """Upload the file of a submission; returns None if it is too large and has to be split.
+
+    A file of which the provider says another size than was sent may have been cut on its way, so
+    it is uploaded a second time. That one is used whatever its size is: some gateways rewrite the
+    lines, or count otherwise.
+    """
+    key, provider = submission.key, action.run.provider
+    file: File | None = yield from _send(context, state, action, submission)
+    if file is not None and _differs(file, submission) and provider not in state.recounting:
+        submission_transitions.clear_intent(
+            context.ledger, key, "the provider says another size of the uploaded file"
+        )
+        file = yield from _send(context, state, action, submission)
+        if file is not None and _differs(file, submission):
+            state.recounting.add(provider)
+            context.tell(
+                Notice(
+                    job=key.job,
+                    message=f"{submission.bytes:,} bytes were uploaded, twice, and the provider "
+                    f"says that the file has {file.bytes:,}; it is used as it is, since a gateway "
+                    f"may rewrite the lines",
+                    event="remark",
+                    submission=key,
+                )
+            )
+    if file is None:
+        return None
+    submission_transitions.uploaded(context.ledger, key, file)
+    context.scratch(key).unlink(missing_ok=True)
+    return file.id
+
+
+def _differs(file: File, submission: Submission) -> bool:
+    """Whether a provider says another size of a file than was sent; 0 is what some do not know."""
+    return file.bytes not in (None, 0, submission.bytes)
+
+
+def _send(
+    context: Context, state: PassState, action: Submit, submission: Submission
+) -> Generator[Call, Any, File | None]:
+    """Upload a file once, from its intent on; returns None if it has to be split."""
     api = context.api(action.run.provider)
     key = submission.key
 
@@ -149,17 +189,7 @@ def _upload(
         if intended:
             submission_transitions.clear_intent(context.ledger, key, str(error))
         raise
-    if file.bytes is not None and file.bytes != submission.bytes:
-        submission_transitions.clear_intent(
-            context.ledger, key, "the provider stored another number of bytes"
-        )
-        raise LocalFileError(
-            f"{key}: {submission.bytes} bytes were uploaded, but the provider says it has "
-            f"{file.bytes}; it is uploaded again in the next pass"
-        )
-    submission_transitions.uploaded(context.ledger, key, file)
-    context.scratch(key).unlink(missing_ok=True)
-    return file.id
+    return file
 
 
 def _create(
