@@ -333,8 +333,8 @@ def _read(response: httpx.Response) -> Reply:
     body = bytearray()
     whole = True
     try:
-        for piece in response.iter_bytes():
-            body += piece
+        for chunk in response.iter_bytes():
+            body += chunk
             if len(body) > limit:
                 whole = False
                 break

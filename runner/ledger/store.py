@@ -155,7 +155,7 @@ class Ledger:
         return tuple(
             JobRecord(
                 name=row["name"],
-                wanted=row["wanted"],
+                desired_revision=row["wanted"],
                 spec_path=row["spec_path"],
                 spec_line=row["spec_line"],
                 spec_sha256=row["spec_sha256"],

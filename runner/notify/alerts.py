@@ -67,7 +67,7 @@ def collect_alerts(
             provider = wait.run.provider
             subject = f"{_PROVIDER} {provider}" if provider in stopped else _job(wait.run.job)
             messages_by_subject.setdefault(subject, []).append(wait.reason)
-    for name, reason in report.unread.items():
+    for name, reason in report.unreadable_inputs.items():
         messages_by_subject.setdefault(_job(name), []).append(reason)
     for problem in _in_order((*specs.problems, *report.problems)):
         messages_by_subject.setdefault(f"{_FILE} {problem.path}", []).append(str(problem))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runner.outputs.record import RecordedShard, RecordedSubmission, RunRecord
 
 
-_PIECE: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
 _REVISION_SHOWN: Final = 12
 _PART: Final = ".part"
 
@@ -81,14 +81,14 @@ def check_folder(
     *,
     adopted: Collection[str] = (),
     beside: Collection[str] = (),
-    moving: Callable[[int], AbstractContextManager[Callable[[int], None]]] | None = None,
+    report_progress: Callable[[int], AbstractContextManager[Callable[[int], None]]] | None = None,
 ) -> FolderCheck:
     """Compare all files in a run's folder with its `run.json`.
 
     `adopted` are the ids of batches that runner did not create: their files and submission keys
     need not be those of the record. `beside` names other files of runner in the folder.
-    `moving` is entered with the number of bytes to hash; the function that it returns is called
-    with the number of bytes hashed so far.
+    `report_progress` is called with the number of bytes to hash and entered; the function that it
+    yields is called with the number of bytes hashed so far.
     """
     try:
         record = read_record(folder)
@@ -100,7 +100,11 @@ def check_folder(
     expected |= {file.path: (file.bytes, file.sha256) for file in record.results}
     total = sum(size for size, _ in expected.values())
     files: list[FileCheck] = []
-    with contextlib.nullcontext(_ignore) if moving is None else moving(total) as report:
+    with (
+        contextlib.nullcontext(_ignore)
+        if report_progress is None
+        else report_progress(total) as report
+    ):
         done = 0
         for name, (size, digest) in expected.items():
             files.append(_check_file(folder, name, size, digest, report, done))
@@ -130,10 +134,10 @@ def _check_file(
         with open_file(folder, name) as file:
             found = hashlib.sha256()
             count = lines = 0
-            while piece := file.read(_PIECE):
-                found.update(piece)
-                count += len(piece)
-                lines += piece.count(b"\n")
+            while chunk := file.read(_CHUNK_BYTES):
+                found.update(chunk)
+                count += len(chunk)
+                lines += chunk.count(b"\n")
                 report(before + count)
     except FileNotFoundError:
         return FileCheck(

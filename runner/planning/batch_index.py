@@ -101,7 +101,7 @@ class BatchIndex:
         found = self._by_shard.get((revision, shard), {})
         return sorted(found.items(), key=lambda item: (item[0].attempt, item[0].job))
 
-    def misfit(self, run: Run) -> Batch | None:
+    def batch_of_other_shards(self, run: Run) -> Batch | None:
         """Find a batch of this revision that was cut into other shards than this run.
 
         There is one where a ledger was lost and the limits were changed since.

@@ -54,14 +54,14 @@ class ShardProgress:
 def shard_progress(run: Run, shard: ShardRecord, attempts: int) -> ShardProgress:
     """Sum up the attempts at one shard; a row may have `attempts` counted ones."""
     succeeded = given_up = RowSet()
-    open_one: Submission | None = None
+    open_attempt: Submission | None = None
     broken: str | None = None
     last = 0
     tried: list[RowSet] = []
     for submission in run.shard_submissions(shard.number):
         last = submission.key.attempt
         if not submission.state.closed:
-            open_one = submission
+            open_attempt = submission
             continue
         transient = submission.transient or RowSet()
         permanent = submission.permanent or RowSet()
@@ -70,33 +70,33 @@ def shard_progress(run: Run, shard: ShardRecord, attempts: int) -> ShardProgress
             continue
         given_up = given_up.union(permanent)
         if submission.counted and submission.state is not SubmissionState.ABANDONED:
-            _count(tried, submission.rows)
+            _count_attempt(tried, submission.rows)
         if submission.state is SubmissionState.LOST or (
             submission.state is SubmissionState.FAILED and permanent
         ):
             broken = submission.problem
-    left = shard.rows.difference(succeeded)
+    unfinished = shard.rows.difference(succeeded)
     exhausted = tried[attempts - 1] if len(tried) >= attempts else RowSet()
-    if open_one is not None:
-        exhausted = exhausted.difference(open_one.rows)
-    failed = left.intersection(given_up.union(exhausted))
+    if open_attempt is not None:
+        exhausted = exhausted.difference(open_attempt.rows)
+    failed = unfinished.intersection(given_up.union(exhausted))
     return ShardProgress(
         shard=shard,
         succeeded=succeeded,
         failed=failed,
-        pending=left.difference(failed),
-        open=open_one,
+        pending=unfinished.difference(failed),
+        open=open_attempt,
         last_attempt=last,
         broken=broken,
     )
 
 
-def _count(tried: list[RowSet], rows: RowSet) -> None:
-    """Count one more attempt at these rows: `tried[n]` are the rows with more than n attempts."""
+def _count_attempt(tried: list[RowSet], rows: RowSet) -> None:
+    """Add one attempt at these rows; `tried[n]` are the rows with more than n attempts."""
     for level, before in enumerate(tried):
-        again = rows.intersection(before)
+        repeated = rows.intersection(before)
         tried[level] = before.union(rows)
-        rows = again
+        rows = repeated
         if not rows:
             return
     tried.append(rows)
@@ -171,29 +171,29 @@ def _hold_for_canary(
 ) -> str | None:
     """Hold a model's requests until its canary has ended; returns the reason if it has failed."""
     first = group[0]
-    ahead = first.shard.rows.head(max(canary, _canary_size(run, first.shard)))
-    if len(group) == 1 and len(ahead) == first.shard.requests:
+    canary_rows = first.shard.rows.head(max(canary, _canary_size(run, first.shard)))
+    if len(group) == 1 and len(canary_rows) == first.shard.requests:
         return None
     for progress in group:
         for submission in run.shard_submissions(progress.shard.number):
-            if submission.rows.difference(ahead):
+            if submission.rows.difference(canary_rows):
                 return None  # the others have been submitted already
     model = f" of {first.shard.model}" if first.shard.model is not None else ""
-    if first.pending.intersection(ahead) or first.open is not None:
-        reason = f"waiting for the canary ({len(ahead):,} requests{model})"
-        narrowed = by_shard.get(first.shard.number)
-        rows = (first.pending if narrowed is None else narrowed.rows).intersection(ahead)
+    if first.pending.intersection(canary_rows) or first.open is not None:
+        reason = f"waiting for the canary ({len(canary_rows):,} requests{model})"
+        limited = by_shard.get(first.shard.number)
+        rows = (first.pending if limited is None else limited.rows).intersection(canary_rows)
         for progress in group:
             by_shard[progress.shard.number] = BatchSize(rows=RowSet(), reason=reason)
         by_shard[first.shard.number] = BatchSize(rows=rows, reason=reason)
         return None
-    succeeded = len(first.succeeded.intersection(ahead))
-    if 2 * succeeded >= len(ahead):
+    succeeded = len(first.succeeded.intersection(canary_rows))
+    if 2 * succeeded >= len(canary_rows):
         return None
     return (
-        f"the canary has failed: {succeeded:,} of its {len(ahead):,} requests{model} succeeded, "
-        f"so nothing else was submitted; errors.jsonl says why, and `runner retry {run.job}` "
-        f"sends the canary again"
+        f"the canary has failed: {succeeded:,} of its {len(canary_rows):,} requests{model} "
+        f"succeeded, so nothing else was submitted; errors.jsonl says why, and "
+        f"`runner retry {run.job}` sends the canary again"
     )
 
 
@@ -205,7 +205,7 @@ class ShardContext:
     """The inputs of the decisions about the shards of one run.
 
     `job` is None for a run that no spec describes. `sizes` says how much of a shard may be
-    submitted next. `taken` are keys under which another run of this ledger has submitted: a job
+    submitted next. `used_keys` are keys under which another run of this ledger has submitted: a job
     name may have been used before.
     """
 
@@ -216,7 +216,7 @@ class ShardContext:
     index: BatchIndex
     sizes: BatchSizes
     may_submit: bool
-    taken: frozenset[SubmissionKey] = frozenset()
+    used_keys: frozenset[SubmissionKey] = frozenset()
 
     @property
     def deadline(self) -> Deadline:
@@ -230,7 +230,7 @@ class ShardContext:
         return _UNKNOWN_PROVIDER_GRACE if provider is None else provider.grace
 
     @property
-    def moved(self) -> str | None:
+    def address_change(self) -> str | None:
         """Describe how the provider's address differs from that of the run; None if it does not."""
         provider = self.inputs.providers.get(self.run.provider)
         if provider is None or provider.identity["base_url"] == self.run.base_url:
@@ -241,7 +241,7 @@ class ShardContext:
             f"give the new one a name of its own"
         )
 
-    def unset(self, stamp: float | None) -> bool:
+    def is_unset(self, stamp: float | None) -> bool:
         """Whether a time is not recorded yet, or was recorded by a clock that was ahead.
 
         Such a time is recorded again, so that nothing waits for the clock to catch up.
@@ -251,7 +251,7 @@ class ShardContext:
     @property
     def observed_at(self) -> float:
         """When the provider was queried, in Unix seconds: maybe hours before now."""
-        return self.inputs.now if self.observed.asked_at is None else self.observed.asked_at
+        return self.inputs.now if self.observed.queried_at is None else self.observed.queried_at
 
     @property
     def loopback(self) -> bool:

@@ -141,7 +141,7 @@ class Observed:
     `failure` is the reason why it could not be queried, in words, and `error` the exception;
     `unusable` says that another try does not help. What was observed before the failure is kept.
     `batches` holds the batches that were found, `missing` the ids that it does not know.
-    `asked_at` (Unix seconds) is when the queries began: what is missing was missing then.
+    `queried_at` (Unix seconds) is when the queries began: what is missing was missing then.
     """
 
     failure: str | None = None
@@ -150,14 +150,14 @@ class Observed:
     listing: Listing | None = None
     batches: Mapping[str, Batch] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
-    asked_at: float | None = None
+    queried_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInputs:
     """All inputs of a plan besides desired and recorded state.
 
-    `living` are the names of all jobs in the project's specs, selected or not; None if some spec
+    `job_names` are the names of all jobs in the project's specs, selected or not; None if some spec
     file could not be read, so that no name is known to be removed. `published` are the ids of
     final runs whose output is on the disk; `latest` is the revision that each job's link leads
     to. `held` maps submissions (by key) and runs (by `job/revision`) that failed earlier in this
@@ -169,7 +169,7 @@ class PlanInputs:
     now: float
     observed: Mapping[str, Observed]
     providers: Mapping[str, Provider]
-    living: frozenset[str] | None
+    job_names: frozenset[str] | None
     published: frozenset[int] = frozenset()
     latest: Mapping[str, str] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)

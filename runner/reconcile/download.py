@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runner.reconcile.context import Context
 
 
-_TRIES: Final = 3
+_MAX_DOWNLOADS: Final = 3
 """How often a file that looks cut off is downloaded before it is accepted as it is."""
 
 
@@ -27,10 +27,10 @@ class DownloadedFile:
 
     record: FileRecord
     path: Path
-    sure: bool
+    has_expected_size: bool
     """Whether it has the size that the provider had said."""
 
-    contradicted: bool
+    has_other_size: bool
     """Whether it has another size."""
 
 
@@ -53,12 +53,12 @@ def download_again(context: Context, run: Run, key: SubmissionKey, record: FileR
         )
 
 
-def downloaded_before(context: Context, run: Run, key: SubmissionKey) -> list[DownloadedFile]:
+def read_downloaded(context: Context, run: Run, key: SubmissionKey) -> list[DownloadedFile]:
     """Return the result files of a submission that were downloaded before and are still whole.
 
     Read once more, since what rests on them may be paid for; output before error.
     """
-    found = []
+    intact = []
     for record in context.ledger.files(run.id).get(str(key), ()):
         path = context.folder(run) / record.path
         try:
@@ -66,8 +66,12 @@ def downloaded_before(context: Context, run: Run, key: SubmissionKey) -> list[Do
         except OSError:
             continue  # gone or unreadable: as if it had never been downloaded
         if whole:
-            found.append(DownloadedFile(record=record, path=path, sure=True, contradicted=False))
-    return found
+            intact.append(
+                DownloadedFile(
+                    record=record, path=path, has_expected_size=True, has_other_size=False
+                )
+            )
+    return intact
 
 
 def raw_name(key: SubmissionKey, kind: str) -> str:
@@ -90,22 +94,24 @@ def fetch(
     except OSError as error:
         raise LocalFileError(f"{path.parent} cannot be made: {error.strerror or error}") from error
     expected = _expected_bytes(context, run, file_id)
-    contradicted = False
-    with context.moving(run.job, with_shard("downloading", run, key), expected or 0) as told:
+    has_other_size = False
+    with context.report_progress(
+        run.job, with_shard("downloading", run, key), expected or 0
+    ) as report_bytes:
         try:
-            download = api.download(file_id, part, expected_bytes=expected, progress=told)
+            download = api.download(file_id, part, expected_bytes=expected, progress=report_bytes)
         except UnexpectedReply:
             if expected is None:
                 raise
             # Twice the same content, of another size than the provider says the file has: it is
             # the provider's count that is wrong, unless the content is cut off.
-            expected, contradicted = None, True
-            download = api.download(file_id, part, expected_bytes=None, progress=told)
-        for _again in range(_TRIES - 1):
+            expected, has_other_size = None, True
+            download = api.download(file_id, part, expected_bytes=None, progress=report_bytes)
+        for _again in range(_MAX_DOWNLOADS - 1):
             if expected is not None or verify_download(part) is None:
                 # Of the right length, so a broken last line is the provider's own: a row's error.
                 break
-            download = api.download(file_id, part, expected_bytes=expected, progress=told)
+            download = api.download(file_id, part, expected_bytes=expected, progress=report_bytes)
     try:
         part.replace(path)
     except OSError as error:
@@ -121,8 +127,8 @@ def fetch(
             sha256=download.sha256,
         ),
         path=path,
-        sure=expected is not None,
-        contradicted=contradicted,
+        has_expected_size=expected is not None,
+        has_other_size=has_other_size,
     )
 
 

@@ -84,24 +84,26 @@ def rebuild(context: Context, specs: Specs) -> Rebuilt:
         if reason is not None:
             left_out += 1
             what = f"{reason}; this run is not restored, `runner verify` says more"
-            context.tell(Notice(job="", message=what, is_problem=True, event="not_restored"))
+            context.report_notice(
+                Notice(job="", message=what, is_problem=True, event="not_restored")
+            )
     report = reconcile_once(context, specs, everything=True, restoring=True)
     return Rebuilt(report=report, restored=restored, left_out=left_out)
 
 
 def _folders(project: Project, specs: Specs) -> Iterator[Path]:
     """Yield the folders of runs, those in their usual place first; links are not followed."""
-    homes = sorted(_inside(project.outputs))
-    homes += [project.root / job.output for job in specs.jobs if job.output is not None]
-    observed: set[Path] = set()
-    for home in homes:
-        for folder in sorted(_inside(home)):
-            if folder not in observed and (folder / "run.json").is_file():
-                observed.add(folder)
+    job_folders = sorted(_subfolders(project.outputs))
+    job_folders += [project.root / job.output for job in specs.jobs if job.output is not None]
+    visited: set[Path] = set()
+    for job_folder in job_folders:
+        for folder in sorted(_subfolders(job_folder)):
+            if folder not in visited and (folder / "run.json").is_file():
+                visited.add(folder)
                 yield folder
 
 
-def _inside(folder: Path) -> Iterator[Path]:
+def _subfolders(folder: Path) -> Iterator[Path]:
     try:
         entries = list(os.scandir(folder))
     except OSError:

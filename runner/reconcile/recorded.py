@@ -47,14 +47,14 @@ def load_recorded(
     providers = {desired.job.provider.name for desired in desired_runs} | {
         run.provider for run in runs
     }
-    own = {(run.job, run.revision) for run in runs}
-    busy = any(not run.state.final for run in runs) or any(
-        (desired.job.name, desired.revision) not in own for desired in desired_runs
+    recorded_identities = {(run.job, run.revision) for run in runs}
+    has_unfinished = any(not run.state.final for run in runs) or any(
+        (desired.job.name, desired.revision) not in recorded_identities for desired in desired_runs
     )
     newly_desired = {
         desired.revision
         for desired in desired_runs
-        if (desired.job.name, desired.revision) not in own
+        if (desired.job.name, desired.revision) not in recorded_identities
     }
     shared = [
         revision
@@ -65,28 +65,32 @@ def load_recorded(
         jobs={record.name: record for record in ledger.jobs()},
         runs=tuple(runs),
         tagged={provider: tuple(ledger.foreign_batches(provider)) for provider in providers}
-        if busy
+        if has_unfinished
         else {},
-        keys={revision: ledger.submission_keys(revision) for revision in shared} if busy else {},
-        loads=_loads(ledger) if busy else {},
+        keys={revision: ledger.submission_keys(revision) for revision in shared}
+        if has_unfinished
+        else {},
+        loads=_loads(ledger) if has_unfinished else {},
     )
 
 
 def _loads(ledger: Ledger) -> dict[str, Load]:
     enqueued: dict[str, dict[str | None, Enqueued]] = {}
     batches: dict[str, int] = {}
-    for found in ledger.in_flight():
-        enqueued.setdefault(found.provider, {})[found.model] = Enqueued(
-            counted=found.tokens, uncounted_bytes=found.uncounted_bytes, exact=found.exact
+    for in_flight in ledger.in_flight():
+        enqueued.setdefault(in_flight.provider, {})[in_flight.model] = Enqueued(
+            counted=in_flight.tokens,
+            uncounted_bytes=in_flight.uncounted_bytes,
+            exact=in_flight.exact,
         )
-        batches[found.provider] = batches.get(found.provider, 0) + found.batches
+        batches[in_flight.provider] = batches.get(in_flight.provider, 0) + in_flight.batches
     return {
         provider: Load(batches=count, enqueued=enqueued[provider])
         for provider, count in batches.items()
     }
 
 
-def published_of(
+def find_published(
     project: Project, desired_runs: Sequence[DesiredRun], recorded: Recorded
 ) -> tuple[frozenset[int], dict[str, str]]:
     """Find which finished runs have their output on the disk, and where each `latest` leads.

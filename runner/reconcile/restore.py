@@ -89,10 +89,10 @@ def restore(context: Context, action: RestoreRun) -> None:
     with _storable(restorable.run):
         run_steps.restore_run(context.ledger, action.job, restorable.run, _parts(restorable))
     run = restorable.run
-    context.tell(
+    context.report_notice(
         Notice(
             job=run.job,
-            message=f"{run.state}: taken over from {run.folder}/run.json; nothing was submitted",
+            message=f"{run.state}: restored from {run.folder}/run.json; nothing was submitted",
             event="run_restored",
             revision=run.short,
             state=run.state,

@@ -64,7 +64,7 @@ def relocate(context: Context, action: RelocateRun) -> None:
             f"{action.run.folder} cannot be moved to {action.folder}: {error.strerror or error}"
         ) from error
     run_steps.relocate_run(context.ledger, action.run, action.job, action.folder)
-    context.tell(
+    context.report_notice(
         Notice(
             job=action.job.name,
             message=f"{action.reason}; outputs are in {action.folder}",
@@ -97,8 +97,8 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
     results = {record.file_id for records in files.values() for record in records}
     api = context.api(run.provider)
     claimed = read_claims(context.folder(run))
-    gone = 0
-    kept: dict[str, str] = {}
+    deleted_count = 0
+    not_deleted: dict[str, str] = {}
     for submission in run.submissions:
         records = files.get(str(submission.key), ())
         if submission.tidied_at is not None:
@@ -109,7 +109,7 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
         _require_unchanged(context.folder(run), records)
         deleted: list[str] = []
         left: dict[str, str] = {}
-        for file_id in _remote(submission, results, claimed):
+        for file_id in _remote_file_ids(submission, results, claimed):
             try:
                 if api.delete_file(file_id):
                     deleted.append(file_id)
@@ -120,21 +120,25 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
         run_steps.submission_files_deleted(
             context.ledger, submission.key, deleted=deleted, left=left
         )
-        gone += len(deleted)
-        kept |= left
+        deleted_count += len(deleted)
+        not_deleted |= left
     run_steps.run_files_deleted(context.ledger, run)
-    summary = f"deleted {plural(gone, 'file')} at the provider, as keep_remote: false says"
-    if kept:
-        file_id, reason = next(iter(kept.items()))
-        summary += f"; {len(kept):,} could not be deleted, {file_id} for one: {reason}"
-    context.tell(
+    summary = f"deleted {plural(deleted_count, 'file')} at the provider, as keep_remote: false says"
+    if not_deleted:
+        file_id, reason = next(iter(not_deleted.items()))
+        summary += f"; {len(not_deleted):,} could not be deleted, {file_id} for one: {reason}"
+    context.report_notice(
         Notice(
-            job=run.job, message=summary, is_problem=bool(kept), event="tidied", revision=run.short
+            job=run.job,
+            message=summary,
+            is_problem=bool(not_deleted),
+            event="tidied",
+            revision=run.short,
         )
     )
 
 
-def _remote(
+def _remote_file_ids(
     submission: Submission, results: set[str], claimed: Mapping[str, SubmissionKey]
 ) -> list[str]:
     """Return the ids of a submission's files at the provider; results only if they are here.
@@ -143,8 +147,8 @@ def _remote(
     """
     batch = submission.batch
     outputs = () if batch is None else (batch.output_file_id, batch.error_file_id)
-    own = None if submission.batch_id in claimed else submission.input_file_id
-    found = [own, *(name for name in outputs if name in results)]
+    input_file_id = None if submission.batch_id in claimed else submission.input_file_id
+    found = [input_file_id, *(name for name in outputs if name in results)]
     return list(dict.fromkeys(name for name in found if name))
 
 

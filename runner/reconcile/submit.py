@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 MAX_METADATA_PAIRS: Final = 16
 """How many pairs the API takes (fact sheet, section 1)."""
-_KNOWN_AFTER: Final = 600.0
+_VISIBLE_AFTER: Final = 600.0
 """Seconds after its upload at which a file that GET denies is gone; loopback: grace time."""
 
 
@@ -68,7 +68,7 @@ def submit(context: Context, state: PassState, action: Submit) -> Steps:
     if action.new:
         submission = _prepare(context, action)
     if submission.state is SubmissionState.PREPARED:
-        file_id = yield from _reused(context, action, submission)
+        file_id = yield from _reuse_file(context, action, submission)
         if file_id is None:
             file_id = yield from _upload(context, state, action, submission)
     else:
@@ -94,7 +94,7 @@ def _prepare(context: Context, action: Submit) -> Submission:
     return submission
 
 
-def _reused(
+def _reuse_file(
     context: Context, action: Submit, submission: Submission
 ) -> Generator[Call, Any, str | None]:
     """Use the file of an earlier attempt again, if the provider still has it."""
@@ -122,26 +122,30 @@ def _upload(
     try:
         with (
             content(context, state, action, submission) as source,
-            context.moving(
+            context.report_progress(
                 key.job, with_shard("uploading", action.run, key), submission.bytes
-            ) as told,
+            ) as report_bytes,
         ):
             submission_transitions.intend_upload(context.ledger, key, since=since)
             intended = True
             file: File = yield partial(
-                api.upload, source, filename=key.filename, size=submission.bytes, progress=told
+                api.upload,
+                source,
+                filename=key.filename,
+                size=submission.bytes,
+                progress=report_bytes,
             )
     except MayHaveActed as error:
         submission_transitions.mark_uncertain(context.ledger, key, str(error))
         raise
     except TooLarge as error:
         if submission.requests == 1:
-            _refused(context, submission, error)
+            _close_refused(context, submission, error)
             raise
-        _too_large(context, state, action, submission, error)
+        _submit_fewer(context, state, action, submission, error)
         return None
     except Rejected as error:
-        _refused(context, submission, error)
+        _close_refused(context, submission, error)
         raise
     except (ApiError, LocalFileError, InputChanged) as error:
         # An input that changed meanwhile may have been stored half old, half new: it is sent
@@ -185,11 +189,13 @@ def _create(
         submission_transitions.mark_uncertain(context.ledger, key, str(error))
         raise
     except FileNotVisible as error:
-        gone = (yield partial(_gone, api, file_id)) and not _new(context, action)
-        submission_transitions.clear_intent(context.ledger, key, str(error), file_gone=gone)
+        file_gone = (yield partial(_is_file_gone, api, file_id)) and not _is_new_upload(
+            context, action
+        )
+        submission_transitions.clear_intent(context.ledger, key, str(error), file_gone=file_gone)
         raise
     except Rejected as error:
-        _refused(context, submission, error)
+        _close_refused(context, submission, error)
         raise
     except ApiError as error:
         submission_transitions.clear_intent(context.ledger, key, str(error))
@@ -197,7 +203,7 @@ def _create(
     submission_transitions.submitted(context.ledger, key, action.run.provider, batch)
     state.accepting.add(action.run.provider)
     context.scratch(key).unlink(missing_ok=True)
-    context.tell(
+    context.report_notice(
         Notice(
             job=key.job,
             message=f"submitted {plural(submission.requests, 'request')} as {batch.id}",
@@ -209,7 +215,7 @@ def _create(
     )
 
 
-def _gone(api: BatchApi, file_id: str) -> bool:
+def _is_file_gone(api: BatchApi, file_id: str) -> bool:
     """Whether a file from which a batch could not be created is really gone."""
     try:
         api.retrieve_file(file_id)
@@ -221,18 +227,18 @@ def _gone(api: BatchApi, file_id: str) -> bool:
     return False
 
 
-def _new(context: Context, action: Submit) -> bool:
+def _is_new_upload(context: Context, action: Submit) -> bool:
     """Whether a file was uploaded so recently that GET may deny it too (fact sheet, failure 9).
 
     Another upload would be newer still and would not help.
     """
     provider = action.job.provider
-    patience = provider.grace if provider.loopback else _KNOWN_AFTER
+    max_delay = provider.grace if provider.loopback else _VISIBLE_AFTER
     uploaded = context.ledger.uploaded_at(action.submission.key)
-    return uploaded is not None and uploaded <= context.clock() < uploaded + patience
+    return uploaded is not None and uploaded <= context.clock() < uploaded + max_delay
 
 
-def _too_large(
+def _submit_fewer(
     context: Context, state: PassState, action: Submit, submission: Submission, error: TooLarge
 ) -> None:
     """Give an attempt that is refused for its size fewer requests; the others follow later."""
@@ -246,7 +252,7 @@ def _too_large(
         context.ledger, action.run, smaller, ceiling=ceiling, problem=str(error)
     )
     state.max_file_bytes[action.run.id] = ceiling
-    context.tell(
+    context.report_notice(
         Notice(
             job=submission.key.job,
             message=f"the provider takes no file of {submission.bytes:,} bytes; its "
@@ -259,7 +265,7 @@ def _too_large(
     )
 
 
-def _refused(context: Context, submission: Submission, error: Rejected) -> None:
+def _close_refused(context: Context, submission: Submission, error: Rejected) -> None:
     """Close an attempt whose request the provider refuses for good: the user has to fix it."""
     submission_transitions.close(
         context.ledger,
@@ -279,9 +285,9 @@ def extract_remaining(context: Context, action: Submit) -> Submission:
     """
     submission = action.submission
     path = context.scratch(submission.key)
-    made = extract_rows(context, action.job, action.run, action.shard, submission.rows, path)
+    extracted = extract_rows(context, action.job, action.run, action.shard, submission.rows, path)
     return dataclasses.replace(
-        submission, requests=made.requests, bytes=made.bytes, sha256=made.sha256
+        submission, requests=extracted.requests, bytes=extracted.bytes, sha256=extracted.sha256
     )
 
 
@@ -293,13 +299,13 @@ def extract_rows(
     Raises InputChanged, InvalidInput or LocalFileError.
     """
 
-    def right(_cut: ExtractedFile) -> bool:
+    def is_expected(_extract: ExtractedFile) -> bool:
         from runner.outputs.result_files import read_results
 
-        meant = (name for row, name in custom_ids(context, run, shard, None)() if row in rows)
-        return [line.custom_id for line in read_results(path)] == list(meant)
+        expected = (name for row, name in custom_ids(context, run, shard, None)() if row in rows)
+        return [line.custom_id for line in read_results(path)] == list(expected)
 
-    return _cut(job, shard, rows, path, right)
+    return _extract(job, shard, rows, path, is_expected)
 
 
 @contextlib.contextmanager
@@ -318,12 +324,12 @@ def content(
     else:
         path = context.scratch(submission.key)
         if not path.exists() or _sha256(path) != submission.sha256:
-            _cut(
+            _extract(
                 action.job,
                 action.shard,
                 submission.rows,
                 path,
-                lambda made: made.sha256 == submission.sha256,
+                lambda extracted: extracted.sha256 == submission.sha256,
             )
     with open_unchanged(path, shown=action.job.input_shown) as (file, _fingerprint):
         yield file
@@ -331,8 +337,8 @@ def content(
 
 def _has_digest(state: PassState, path: Path, sha256: str) -> bool:
     """Whether a file has this digest; one that this pass has read is not read again."""
-    fresh = state.scanned.get(path)
-    if fresh is not None and fresh == (Fingerprint.of(path), sha256):
+    scanned = state.scanned.get(path)
+    if scanned is not None and scanned == (Fingerprint.of(path), sha256):
         return True
     return _sha256(path) == sha256
 
@@ -345,39 +351,39 @@ def _sha256(path: Path) -> str:
         raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def _cut(
+def _extract(
     job: Job,
     shard: ShardRecord,
     rows: RowSet,
     path: Path,
-    right: Callable[[ExtractedFile], bool],
+    is_expected: Callable[[ExtractedFile], bool],
 ) -> ExtractedFile:
     """Write some rows of a shard to a file, from their old offset or from the beginning."""
     from runner.inputs.extract import write_rows
 
-    from_the_top = dataclasses.replace(shard, offset=0, rows=RowSet.span(0, shard.rows.last + 1))
+    whole_input = dataclasses.replace(shard, offset=0, rows=RowSet.span(0, shard.rows.last + 1))
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for place in (shard, from_the_top):
+        for location in (shard, whole_input):
             with part.open("wb") as destination:
                 try:
-                    made = write_rows(
+                    extracted = write_rows(
                         job.input,
-                        shard=place,
+                        shard=location,
                         rows=rows,
                         destination=destination,
                         shown=job.input_shown,
                     )
                 except InputChanged:
-                    if place is from_the_top:
+                    if location is whole_input:
                         raise
                     continue
                 destination.flush()
                 os.fsync(destination.fileno())
             part.replace(path)
-            if right(made):
-                return made
+            if is_expected(extracted):
+                return extracted
     except OSError as error:
         raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:

@@ -137,7 +137,7 @@ def pass_lines(report: PassReport, problems: Sequence[Problem]) -> list[str]:
     counts = [f"{states.count(state):,} {state}" for state in RunState if state in states]
     lines = [plural(len(states), "job") + (f": {', '.join(counts)}" if counts else "")]
     lines += [str(problem) for problem in (*problems, *report.problems)]
-    lines += [f"{name}: {reason}" for name, reason in report.unread.items()]
+    lines += [f"{name}: {reason}" for name, reason in report.unreadable_inputs.items()]
     lines += dict.fromkeys(
         f"{wait.run.job}: {wait.reason}" for wait in report.waits if wait.is_problem
     )

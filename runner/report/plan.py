@@ -72,7 +72,7 @@ def render_plan(
         *plan.notes,
         *(
             f"the batches at {provider} were not listed: {reason}"
-            for provider, reason in preview.unasked.items()
+            for provider, reason in preview.not_queried.items()
         ),
     ]
     lines += [wrap(printable(f"note: {note}"), width, indent=6) for note in notes]

@@ -58,7 +58,7 @@ def plan_json(
         "changes": any(not action.bookkeeping for action in plan.actions),
         "summary": _summary_json(preview),
         "notes": list(plan.notes),
-        "unasked": dict(preview.unasked),
+        "unasked": dict(preview.not_queried),
         "problems": [str(problem) for problem in problems],
         "left_to_you": [_manual_step_json(left) for left in preview.left],
         "fingerprint": terms.fingerprint,

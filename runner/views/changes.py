@@ -234,7 +234,7 @@ def changes_since_last_pass(
         record = recorded.jobs.get(renamed.get(desired.job.name, desired.job.name))
         if record is None or record == desired.record:
             continue
-        run = by_identity.get((record.name, record.wanted or ""), newest.get(record.name))
+        run = by_identity.get((record.name, record.desired_revision or ""), newest.get(record.name))
         if run is not None:
             changed[desired.job.name] = _since(project, desired, record, run)
     return changed

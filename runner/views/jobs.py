@@ -115,7 +115,7 @@ def job_views(
     runs: dict[str, dict[str, Run]] = {}
     for run in ledger.runs():
         runs.setdefault(run.job, {})[run.revision] = run
-    wanted = {record.name: record.wanted for record in ledger.jobs()}
+    wanted = {record.name: record.desired_revision for record in ledger.jobs()}
     digests = _digests(ledger, jobs)
     desired: list[tuple[Job, str | None, Run | None]] = []
     for job in jobs:

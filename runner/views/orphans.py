@@ -45,10 +45,10 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphans:
-    """All orphans found; `unasked` has, by provider, why its list could not be read completely."""
+    """All orphans found; `not_queried` has the providers whose list is not complete, and why."""
 
     found: tuple[Orphan, ...]
-    unasked: Mapping[str, str]
+    not_queried: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ def find_orphans(
         over=over,
     )
     found: list[Orphan] = []
-    unasked: dict[str, str] = {}
+    not_queried: dict[str, str] = {}
     for provider in providers:
         mine = ledger.batch_keys(provider) if ledger is not None else {}
         names = ledger.input_files(provider) if ledger is not None else {}
@@ -103,10 +103,10 @@ def find_orphans(
             api = open_api(provider)
             batches = api.list_batches(enough=_never)
             if not batches.complete:
-                unasked[provider] = "its list of batches could not be read to its end"
+                not_queried[provider] = "its list of batches could not be read to its end"
             files = _files(api)
         except (ApiError, LocalFileError, MissingExtra) as error:
-            unasked[provider] = str(error)
+            not_queried[provider] = str(error)
             continue
         listing = Listing(started_at=0.0, complete=True, batches=batches.batches, files=files)
         carried = BatchIndex((), Observed(listing=listing)).carried
@@ -120,7 +120,7 @@ def find_orphans(
             and (key := SubmissionKey.parse_filename(file.filename or "")) is not None
             and (str(key) in names.values() or not expected.adopts(key))
         ]
-    return Orphans(found=tuple(found), unasked=unasked)
+    return Orphans(found=tuple(found), not_queried=not_queried)
 
 
 def _never(_seen: object) -> bool:

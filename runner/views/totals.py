@@ -52,7 +52,7 @@ class ProjectTotals:
 def project_totals(jobs: Sequence[Job], ledger: Ledger) -> ProjectTotals:
     """Count the requests of these jobs, and all batches in flight, from the ledger."""
     runs = {(run.job, run.revision): run for run in ledger.runs()}
-    wanted = {record.name: record.wanted for record in ledger.jobs()}
+    wanted = {record.name: record.desired_revision for record in ledger.jobs()}
     rows = ledger.query(
         "SELECT runs.provider, coalesce(batches.status, 'submitted') AS status, "
         "submissions.submitted_at FROM submissions "

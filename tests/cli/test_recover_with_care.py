@@ -181,8 +181,8 @@ def test_answers_for_a_crew_that_was_left_reach_nobody_else() -> None:
         heard.append((yield lambda: f"for {name}"))
 
     abandoned = TaskRunner(executor)
-    abandoned.begin(steps("the first"), size=0, ended=lambda _: None)
+    abandoned.begin(steps("the first"), size=0, on_end=lambda _: None)
     second = TaskRunner(executor)
-    second.begin(steps("the second"), size=0, ended=lambda _: None)
+    second.begin(steps("the second"), size=0, on_end=lambda _: None)
     second.finish()
     assert heard == ["for the second"]

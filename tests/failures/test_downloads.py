@@ -234,7 +234,7 @@ def test_27_results_that_are_gone_are_lost_in_words(make_site: MakeSite, status:
     site = make_site(base_url=REMOTE)
     site.world.faults = gone(status)
     report = site.reconcile()
-    assert not report.settled
+    assert not report.all_final
     assert site.until_done(pause=900).states == {"job": RunState.FAILED}
     assert site.clock() - site.world.submissions()[0].over_at >= 3600
     [batch] = site.world.submissions()

@@ -130,7 +130,7 @@ ORPHANS: Final = Orphans(
             reason=f"the ledger has another file for this submission, {HOSTILE}",
         ),
     ),
-    unasked={},
+    not_queried={},
 )
 
 

@@ -140,7 +140,7 @@ PLANS: Final[dict[str, Preview]] = {
         *every_step(),
         Wait(run=run("banking77-intents"), key=None, reason="the disk is full", is_problem=True),
         notes=("sentiment: the edit of the spec cannot change a response; no new batch",),
-        unasked={"openai": "OPENAI_API_KEY is not set, and provider openai needs a key"},
+        not_queried={"openai": "OPENAI_API_KEY is not set, and provider openai needs a key"},
     ),
     "many-shards": preview(
         *(submit(run(shards=12), number) for number in range(1, 9)),

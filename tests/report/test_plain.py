@@ -125,7 +125,7 @@ def hostile_renderings() -> dict[str, str]:
         Finish(run=run(), reason=HOSTILE, job=job(), state=RunState.FAILED, superseded=False),
         Wait(run=run(), key=None, reason=HOSTILE, is_problem=True),
         notes=(HOSTILE,),
-        unasked={HOSTILE: HOSTILE},
+        not_queried={HOSTILE: HOSTILE},
         since={
             "sentiment": since(edit(HOSTILE, HOSTILE, HOSTILE), rows=rows, source=HOSTILE),
         },

@@ -69,7 +69,7 @@ def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
         return TERMINATED
     if specs.problems:
         return 2
-    return int(state.settled and any(view.state in ("failed", "partial") for view in state.views))
+    return int(state.all_final and any(view.state in ("failed", "partial") for view in state.views))
 
 
 class _LedgerWatcher:
@@ -142,7 +142,7 @@ def _print(watcher: _LedgerWatcher, interval: float) -> WatchState:
         state = watcher.read()
         for line in state.changes(before, unix=time.time()):
             write_output(line + "\n")
-        if state.settled:
+        if state.all_final:
             return state
         before = state
         time.sleep(interval)
@@ -158,7 +158,7 @@ def _draw(watcher: _LedgerWatcher, interval: float) -> WatchState:
         return state.lines(unix=time.time(), most=height - 1, width=width, colours=colours)
 
     with _keys() as keys, contextlib.closing(Display(sys.stdout, lines)):
-        while not state.settled and not keys.pressed("q", within=interval):
+        while not state.all_final and not keys.pressed("q", within=interval):
             state = watcher.read()
     width, _height = terminal_size(sys.stdout)
     write_output(state.table(unix=time.time(), width=width, colours=colours()))
