@@ -131,13 +131,13 @@ def _check_git(project: Project) -> CheckResult:
     if state is None:
         return warn(
             "git",
-            "the project is in no git repository with a commit, or git is not there",
+            "the project is in no git repository with a commit, or git is not installed",
             "commit the specs, so that results can be traced to them: `git init`, `git add .`, "
             "`git commit`",
         )
     changed = uncommitted(project.root, project.specs)
     if changed is None:
-        return warn("git", "git did not say what is committed", "check `git status`")
+        return warn("git", "git could not list the uncommitted files", "check `git status`")
     if changed:
         return warn(
             "git",
@@ -156,7 +156,7 @@ def check_ledger(project: Project, clock: Callable[[], float]) -> Iterator[Check
         yield warn(
             "ledger",
             f"{shown} is of an earlier version (schema {number} of {len(MIGRATIONS)})",
-            "nothing: the next reconcile brings it up to date",
+            "nothing to do: the next reconcile migrates it",
         )
     else:
         yield _check_ledger_file(path, shown, clock)
@@ -185,7 +185,7 @@ def _check_ledger_file(path: Path, shown: str, clock: Callable[[], float]) -> Ch
         return fail("ledger", str(error), "`runner rebuild`")
     except LedgerError as error:
         return fail("ledger", str(error), "fix that; `runner rebuild` makes a lost ledger again")
-    return ok("ledger", f"{shown}: whole, {plural(runs, 'run')}")
+    return ok("ledger", f"{shown}: intact, {plural(runs, 'run')}")
 
 
 def check_disk(project: Project, specs: Specs, runs: Sequence[Run]) -> Iterator[CheckResult]:
@@ -325,7 +325,7 @@ def _check_extra(provider: Provider) -> CheckResult:
             f"not installed: {', '.join(missing)}",
             how_to_install("local"),
         )
-    return ok(f"{provider.name}: extra", "the libraries of the provider on this machine are there")
+    return ok(f"{provider.name}: extra", "its libraries are installed")
 
 
 def _check_key(provider: Provider, key: Secret | None) -> CheckResult:
@@ -355,11 +355,13 @@ def _check_list(provider: Provider, client: Client) -> Iterator[CheckResult]:
             "leaves a job to you",
         )
     except Unauthorized as error:
-        yield fail(check, str(error), "another key, or more rights for this one")
+        yield fail(check, str(error), "use another API key, or give this one more rights")
     except Unreachable as error:
         yield fail(check, str(error), "fix base_url or the network")
     except ApiError as error:
-        yield fail(check, str(error), "try again in a while; if it stays, ask the provider")
+        yield fail(
+            check, str(error), "try again later; if the error stays the same, contact the provider"
+        )
     else:
         if listing.invalid:
             yield warn(
@@ -369,7 +371,7 @@ def _check_list(provider: Provider, client: Client) -> Iterator[CheckResult]:
                 "check base_url: is this a Batch API?",
             )
         else:
-            yield ok(check, "answers, accepts the key, lists its batches")
+            yield ok(check, "responds, accepts the API key, lists its batches")
     if client.ahead is not None:
         yield _check_clock(provider, client.ahead)
 
@@ -382,7 +384,7 @@ def _check_clock(provider: Provider, ahead: float) -> CheckResult:
     return warn(
         check,
         f"this machine's clock is {abs(ahead):,.0f} s {direction} the provider's",
-        "set it, best by NTP: deadlines and the search for lost batches go by it",
+        "set it, best by NTP: deadlines and the search for lost batches depend on it",
     )
 
 
@@ -423,7 +425,7 @@ def _hook_problem(hook: Hook, environ: Mapping[str, str]) -> str | None:
         if "/" in program:
             program = os.fspath(channel.folder / program)
         found = shutil.which(program, path=environ.get("PATH", os.defpath))
-        return None if found else "there is no such program, or it may not be run"
+        return None if found else "the program does not exist or is not executable"
     if isinstance(channel, ChatChannel) and find_spec("apprise") is None:
         return f"e-mail and chats need apprise: {how_to_install('notify')}"
     return _address_problem(channel.address, environ)

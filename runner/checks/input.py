@@ -82,7 +82,7 @@ class Inputs:
                 match=FileMatch.MISSING if missing else FileMatch.UNREADABLE,
                 bad=is_current,
                 expected_sha256=expected,
-                reason="is not there any more" if missing else scanned,
+                reason="does not exist any more" if missing else scanned,
             )
         if scanned.digest != expected:
             return InputCheck(
@@ -102,7 +102,7 @@ class Inputs:
             bad=bool(different),
             expected_sha256=expected,
             found_sha256=scanned.digest,
-            reason=f"does not give the files of shard {', '.join(different[:3])}"
+            reason=f"does not reproduce the files of shard {', '.join(different[:3])}"
             if different
             else None,
         )
@@ -121,7 +121,7 @@ class Inputs:
             except (InputChanged, LocalFileError) as error:
                 self._read[path, endpoint] = str(error)
             except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "its name is none"
+                reason = error.strerror if isinstance(error, OSError) else "its path is not valid"
                 self._read[path, endpoint] = f"cannot be read: {reason}"
         return self._read[path, endpoint]
 

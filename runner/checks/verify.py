@@ -240,7 +240,7 @@ def _against_ledger(
             for file in content.files
             if file.match is not FileMatch.STRAY and (file.name, file.match) not in expected
         )
-        note = f"the run goes on ({run.state}); its record is that of the end before"
+        note = f"the run was continued ({run.state}); its record describes the earlier end"
         return replace(content, files=kept), _LedgerCheck(notes=(note,))
     if record is None:
         return content, _LedgerCheck()

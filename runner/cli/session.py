@@ -68,7 +68,10 @@ def find_known(
     from runner.errors import InvalidInput
 
     specs = open_specs(project, [name], directory, known=recorded_jobs(ledger))
-    found = [*((job.name, job) for job in specs.selected), *((gone, None) for gone in specs.gone)]
+    found = [
+        *((job.name, job) for job in specs.selected),
+        *((jobs_without_spec, None) for jobs_without_spec in specs.jobs_without_spec),
+    ]
     if len(found) == 1:
         return found[0]
     if specs.problems:

@@ -112,7 +112,7 @@ def check_folder(
     problems = [*_contradictions(folder, record, files, adopted)]
     notes: list[str] = []
     try:
-        strays, notes = _strays(folder, {*expected, *beside})
+        strays, notes = _find_strays(folder, {*expected, *beside})
         files += strays
         problems += _untraced(folder, record, files)
     except LocalFileError as problem:
@@ -158,7 +158,7 @@ def _check_file(
     )
 
 
-def _strays(folder: Path, known: set[str]) -> tuple[list[FileCheck], list[str]]:
+def _find_strays(folder: Path, known: set[str]) -> tuple[list[FileCheck], list[str]]:
     """Find the files that are not in the record: the stray ones, and notes about the others.
 
     A file in `raw/` that is not in the record is stray: `raw/` holds the evidence. A file next to
@@ -170,8 +170,8 @@ def _strays(folder: Path, known: set[str]) -> tuple[list[FileCheck], list[str]]:
     if (folder / RAW).is_dir() and not (folder / RAW).is_symlink():
         with explained(folder / RAW, doing="read"):
             raw = [f"{RAW}/{name}" for name in sorted(os.listdir(folder / RAW))]  # noqa: PTH208
-    ours = known | {RAW, RECORD}
-    unknown = [name for name in (*raw, *beside) if name not in ours]
+    expected_names = known | {RAW, RECORD}
+    unknown = [name for name in (*raw, *beside) if name not in expected_names]
     # Nothing ever reads the part of a download that was interrupted.
     cut_off = [name for name in unknown if name.removesuffix(_PART) in known]
     unknown = [name for name in unknown if name not in cut_off]
@@ -186,10 +186,10 @@ def _untraced(folder: Path, record: RunRecord, files: list[FileCheck]) -> Iterat
 
     Raises LocalFileError.
     """
-    there = {file.name for file in files if file.match in (FileMatch.OK, FileMatch.DIFFERS)}
-    if not {OUTPUT, ERRORS} <= there:
+    readable = {file.name for file in files if file.match in (FileMatch.OK, FileMatch.DIFFERS)}
+    if not {OUTPUT, ERRORS} <= readable:
         return
-    raw = [folder / file.path for file in record.results if file.path in there]
+    raw = [folder / file.path for file in record.results if file.path in readable]
     lines = sum(file.lines or 0 for file in files if file.name in (OUTPUT, ERRORS))
     yield from trace(folder, raw, lines=lines)
 
@@ -278,10 +278,10 @@ def _submission_problems(
     if parts[1:] != expected:
         yield f"its key is {submission.key}"
     batch = submission.batch
-    ours = batch is None or str(batch.get("id")) not in adopted
+    expected_names = batch is None or str(batch.get("id")) not in adopted
     if mine is None or mine.difference(rows) or len(mine) != submission.requests:
         yield f"its rows are not {submission.requests:,} of the shard's"
-    elif ours and mine == rows and submission.sha256 != shard.sha256:
+    elif expected_names and mine == rows and submission.sha256 != shard.sha256:
         yield "it has all rows of the shard, but another file than the shard's"
     if batch is None:
         if submission.results:
@@ -289,7 +289,7 @@ def _submission_problems(
         return
     metadata = batch.get("metadata")
     mark = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
-    if ours and isinstance(mark, str) and mark.split(" ")[0] != submission.key:
+    if expected_names and isinstance(mark, str) and mark.split(" ")[0] != submission.key:
         yield f"batch {batch.get('id')} has the submission key {mark.split(' ')[0]}"
     ids = {"output": batch.get("output_file_id"), "error": batch.get("error_file_id")}
     for result in submission.results:

@@ -119,7 +119,7 @@ class Publication:
         for path in temporary.values():
             if not path.exists():
                 raise LocalFileError(
-                    f"{path} is gone: another process has published into {self.folder}"
+                    f"{path} is missing: another process has published into {self.folder}"
                 )
         with explained(self.folder / OUTPUT, doing="replaced"):
             (self.folder / OUTPUT).unlink(missing_ok=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def admit(
     actions: Sequence[Action], loads: Mapping[str, Load], providers: Mapping[str, Provider]
 ) -> tuple[list[Action], list[Wait]]:
-    """Keep the submissions that fit and turn the others into waits.
+    """Return the actions without the submissions beyond a limit, and a wait for each of those.
 
     A submission that alone exceeds the limit is submitted when nothing else of its model is in
     flight: only the provider can say whether it is really too large.

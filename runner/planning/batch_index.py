@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class BatchIndex:
     """The batches and files of one provider, observed now or recorded earlier, by our keys.
 
-    Of several batches with one key the oldest counts: the others repeat it. `carried` has all
-    batches with a key, oldest first. `claims` are the keys of adopted batches that carry none.
+    Of several batches with one key the oldest counts: the others are repetitions. `carried` has all
+    batches with a key, oldest first. `claims` are the keys of adopted batches, which carry none.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class BatchIndex:
         return None
 
     def file(self, key: SubmissionKey, size: int) -> File | None:
-        """Find the file with this submission's name, if it arrived whole."""
+        """Find the file with this submission's name, if it has the right size."""
         file = self._files.get(key.filename)
         return file if file is not None and file.bytes in (None, size) else None
 

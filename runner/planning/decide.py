@@ -1,7 +1,7 @@
 """The decision about one shard: the decision table of the exactly-once protocol.
 
-Each function handles one state of the open attempt and returns actions, or waits that say why
-there is none. A shard for which nothing is returned has ended. Pure.
+Each function handles one state of the open attempt and returns actions, or waits with the reason
+why there is none. A shard for which nothing is returned has ended. Pure.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
 
 
 def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
-    """Adopt attempts that the provider has and this ledger does not.
+    """Return the adoptions of attempts that the provider has and this ledger does not.
 
-    While one of them cannot be adopted the shard waits: another attempt might submit, and pay
+    While one of them cannot be adopted, the shard waits: another attempt might submit, and pay
     for, the same rows again.
     """
     shard = progress.shard.number
@@ -90,7 +90,7 @@ def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
 
 
 def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
-    """Submit the pending rows in a new attempt."""
+    """Decide about the pending rows of a shard without an open attempt: submit, or wait."""
     if not progress.pending or not context.may_submit:
         return []
     rows = context.sizes.of(progress)
@@ -138,7 +138,7 @@ def _limited_attempt(context: ShardContext, progress: ShardProgress) -> Submissi
 def _submit(
     context: ShardContext, progress: ShardProgress, submission: Submission, *, new: bool
 ) -> Steps:
-    """Submit, unless the provider has it already, a limit holds, or no list could be read."""
+    """Decide about an attempt without a batch: submit it, adopt its batch, abandon it or wait."""
     key = submission.key
     # A new attempt may use a file that an earlier batch was made from.
     found = context.index.batch(
@@ -185,7 +185,7 @@ def _submit(
 
 
 def _limit_wait(context: ShardContext, progress: ShardProgress, submission: Submission) -> Wait:
-    """Wait until a limit has passed, or credit was added."""
+    """Return the wait after a token limit, a queue limit or a lack of credit."""
     last = _limited_attempt(context, progress)
     failure = last is not None and last.batch is not None and batch_failure(last.batch)
     return Wait(
@@ -226,7 +226,7 @@ def _adopt(
 
 
 def _resolve_upload(context: ShardContext, submission: Submission) -> Steps:
-    """Find out whether an upload happened whose response was lost."""
+    """Decide about an upload whose reply was lost: adopt the file, or clear the intent."""
     if not context.may_submit:
         # A file that no batch uses costs nothing, and it expires.
         return [
@@ -260,7 +260,10 @@ def _resolve_upload(context: ShardContext, submission: Submission) -> Steps:
 def _resolve_create(
     context: ShardContext, progress: ShardProgress, submission: Submission
 ) -> Steps:
-    """Find out whether a batch was created whose response was lost: this is where money is."""
+    """Decide about a creation whose reply was lost: adopt the batch, or clear the intent.
+
+    A wrong decision here creates a second batch, and costs money.
+    """
     other_ids = _other_batch_ids(context, submission.key)
     found = context.index.batch(submission.key, submission.input_file_id, other_ids)
     if found is not None:
@@ -291,7 +294,7 @@ def _resolve_create(
 def _resolve_uncertain(
     context: ShardContext, submission: Submission, *, complete: bool, call: str
 ) -> ClearIntent | Wait:
-    """Conclude that a call had no effect only from a complete list that was read late enough."""
+    """Clear an intent if a complete list, read after the grace time, does not show its object."""
     listing = context.observed.listing
     until = (submission.doubt_at or 0.0) + context.grace
     if complete and listing is not None and listing.started_at >= until:

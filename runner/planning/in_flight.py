@@ -1,6 +1,6 @@
-"""The decision about a submission that has a batch: follow it, end it, or mark it as lost. Pure.
+"""The decision about a submission with a batch: observe, collect, close, cancel or lose it. Pure.
 
-Providers are to expire a batch at the end of its window; some never do (fact sheet, failure 7). A
+Providers should expire a batch at the end of its window; some never do (fact sheet, failure 7). A
 batch that takes longer than it should is overdue: it is reported, and cancelled if the spec says
 so.
 """
@@ -43,7 +43,7 @@ UNCOUNTED: Final = frozenset({BatchFailure.LIMIT, BatchFailure.MONEY})
 
 
 def follow(context: ShardContext, progress: ShardProgress, submission: Submission) -> Steps:
-    """Record the present state of a batch, and act on it if it is terminal."""
+    """Decide about a submission with a batch, by the batch that was observed."""
     batch_id = submission.batch_id or ""
     if context.address_change is not None:
         return [
@@ -86,7 +86,7 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
 
 
 def _decide_in_flight(context: ShardContext, submission: Submission, batch: Batch) -> Steps:
-    """Wait for a batch, unless the user wants it cancelled or it takes too long."""
+    """Decide about a batch that is not terminal: wait, or cancel it on request or when overdue."""
     steps: Steps = []
     waiting = f"in flight, {batch.status}"
     overdue_text = overdue(context, submission, batch)
@@ -142,7 +142,7 @@ def _decide_missing(
 def _decide_terminal(
     context: ShardContext, progress: ShardProgress, submission: Submission, batch: Batch
 ) -> CloseRejectedBatch | Collect | Wait:
-    """Collect a terminal batch as soon as it names all the files that it has."""
+    """Decide about a terminal batch: close it, or collect it once it names its files."""
     failed = batch.known_status is BatchStatus.FAILED
     has_files = batch.output_file_id is not None or batch.error_file_id is not None
     if failed and not has_files:
@@ -184,7 +184,7 @@ def _decide_terminal(
 
 
 def _limit_backoff(context: ShardContext, progress: ShardProgress) -> float:
-    """Return the seconds to wait after a limit: doubled for each one in a row, an hour at most."""
+    """Return the seconds to wait after a limit: doubled for each in a row, at most an hour."""
     refused = 0
     for earlier in reversed(context.run.shard_submissions(progress.shard.number)[:-1]):
         if earlier.counted:
@@ -230,7 +230,7 @@ _LEEWAY: Final = 3600.0
 
 
 def overdue(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
-    """Say that a batch takes longer than it should, and what is done; None if it does not."""
+    """Return the message about an overdue batch, with what is done; None if it is not overdue."""
     due = _due_at(context, submission, batch)
     if due is None or context.inputs.now < due or context.deadline.action is DeadlineAction.WAIT:
         return None

@@ -75,7 +75,7 @@ def make_plan(desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: Pl
 
 
 def _restorations(actions: Sequence[Action]) -> tuple[Action, ...]:
-    """Keep the actions that record what exists already; a run starts only where it has batches."""
+    """Return the actions that record what exists already; a run starts only if it has batches."""
     found = {action.run.revision for action in actions if isinstance(action, AdoptBatch)}
     kept = (AdoptBatch, NoteSpec, Observe, RestoreRun)
     return tuple(
@@ -136,7 +136,7 @@ class _Planner:
         self._plan_shards(run, desired)
 
     def _has_other_shards(self, desired: DesiredRun, run: Run | None) -> bool:
-        """Hold a run whose batches at the provider do not fit its shards; return if it did."""
+        """Whether the provider has batches of other shards of this revision; then add a wait."""
         if desired.restorable is not None or (run is not None and run.submissions):
             return False
         if run is not None and run.state.final:
@@ -165,7 +165,7 @@ class _Planner:
             self._plan_cleanup(run, self._jobs[run.job])
 
     def _find_renamed(self, desired: DesiredRun) -> Run | None:
-        """Find a run of this revision whose own job has gone or has another revision now."""
+        """Find a run of this revision whose job has no spec any more, or another revision."""
         for run in reversed(self.recorded.runs):
             if (
                 run.revision == desired.revision
@@ -176,7 +176,7 @@ class _Planner:
         return None
 
     def _is_unclaimed(self, run: Run) -> bool:
-        """Whether the job that a run belongs to has gone or has another revision now."""
+        """Whether the job of a run has no spec any more, or has another revision now."""
         if run.job in self._wanted:
             return self._wanted[run.job] != run.revision
         if self.inputs.job_names is None:
@@ -187,7 +187,7 @@ class _Planner:
         return record is not None and record.desired_revision != run.revision
 
     def _may_be_renamed(self, desired: DesiredRun) -> bool:
-        """Hold a job whose revision was submitted under a name that may be its old one."""
+        """Whether another name that submitted this revision may be the job's; then add a wait."""
         if self.inputs.job_names is not None:
             return False
         for run in self.recorded.runs:
@@ -249,7 +249,7 @@ class _Planner:
         )
 
     def _is_move_held(self, run: Run, desired: DesiredRun) -> bool:
-        """Hold a run that has to move and could not; returns whether it did."""
+        """Whether the move of a run has failed in this pass; then add a wait."""
         held = self.inputs.held.get(run.name)
         if held is None or (run.job == desired.job.name and run.folder == desired.folder):
             return False
@@ -358,9 +358,9 @@ class _Planner:
 def finish_action(
     run: Run, job: Job | None, all_progress: Sequence[ShardProgress], broken: str | None
 ) -> Finish:
-    """Finish a run of which nothing is in flight and nothing may be submitted.
+    """Return the action that finishes a run with nothing in flight and nothing to submit.
 
-    `job` is None where no spec describes it any more; `broken` is the reason why it cannot
+    `job` is None if no spec describes the run any more; `broken` is the reason why the run cannot
     continue, or None.
     """
     unfinished = sum(
@@ -392,7 +392,7 @@ def finish_action(
 
 
 def _last_failure(run: Run, all_progress: Sequence[ShardProgress]) -> str | None:
-    """Return why a batch failed as a whole, where that ended some requests."""
+    """Return why a batch failed as a whole, if requests have failed by that; else None."""
     for progress in all_progress:
         attempts = run.shard_submissions(progress.shard.number)
         if progress.failed and attempts and attempts[-1].state is SubmissionState.FAILED:
@@ -407,7 +407,7 @@ _WARNING: Final = 7 * 86_400.0
 def describe_spec_edit(run: Run, desired: DesiredRun, recorded: Recorded) -> tuple[str, str]:
     """Describe an edit of a spec whose run exists already.
 
-    Returns the reason of the action that records it, and the note for people.
+    Returns the reason of the action that records it, and the note for the user.
     """
     before = recorded.jobs.get(desired.job.name)
     if before is not None and before.desired_revision not in (None, desired.revision):
@@ -423,7 +423,7 @@ def describe_spec_edit(run: Run, desired: DesiredRun, recorded: Recorded) -> tup
 
 
 def duplicate_notes(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[str]:
-    """Warn of jobs that are about to submit the same requests as another job."""
+    """Yield a note for each job that will submit the same requests as another job."""
     first: dict[str, str] = {}
     recorded_identities = {(run.job, run.revision) for run in recorded.runs}
     for desired in desired_runs:
@@ -439,7 +439,7 @@ def duplicate_notes(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> I
 
 
 def expiry_notes(run: Run, inputs: PlanInputs) -> Iterator[str]:
-    """Warn of results that are not downloaded yet and will expire soon."""
+    """Yield a note for each batch whose results expire soon and are not downloaded yet."""
     provider = inputs.providers.get(run.provider)
     lifetime = (provider and provider.output_expires_after) or MAX_EXPIRES_AFTER
     for submission in run.submissions:
@@ -453,6 +453,6 @@ def expiry_notes(run: Run, inputs: PlanInputs) -> Iterator[str]:
         expires_at = began + lifetime  # at the earliest: the files are younger than that
         if expires_at - _WARNING <= inputs.now < expires_at:
             yield (
-                f"{run.job}: the results of {submission.batch_id} are not here yet, and the "
+                f"{run.job}: the results of {submission.batch_id} are not downloaded yet, and the "
                 f"provider may delete them in {span(expires_at - inputs.now)}"
             )

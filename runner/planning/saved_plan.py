@@ -1,8 +1,8 @@
 """A saved plan (`runner plan -o FILE`), compared with the plan that would be applied now.
 
-The *terms* of a plan are what a person agrees to: the jobs, what each of them submits to whom,
-and the steps. They are values, made from a plan or read from its file. Two plans have the same
-terms if
+The *terms* of a plan are the part that a user approves: the jobs, the requests and the provider of
+each, and the steps. They are values, made from a plan or read from its file. Two plans have the
+same terms if
 
 - the same SPECs were selected, and each job has the same revision and the same settings
   (provider, address, window, metadata, retry limits and so on; not comments and layout);
@@ -128,7 +128,7 @@ class PlannedStep:
 
 
 class JobSettings(TypedDict):
-    """What a spec and the project's configuration say of a job, defaults included."""
+    """The settings of a job from its spec and `runner.yaml`, defaults included."""
 
     endpoint: str
     input: str
@@ -173,7 +173,7 @@ def settings(job: Job, requests_sha256: str) -> JobSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanTerms:
-    """What a person agrees to with a plan.
+    """The terms of a plan: the part that a user approves.
 
     `settings` are by job, with the digest of its requests; `waits` has the reason for what is not
     done now, by its subject. Only the words of a difference use `waits`.
@@ -251,7 +251,7 @@ class PlanTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPlan:
-    """A plan that a person has seen and agreed to; `shown` is the path of its file."""
+    """A plan that the user has saved and approved; `shown` is the path of its file."""
 
     shown: str
     terms: PlanTerms
@@ -283,7 +283,7 @@ class SavedPlan:
             matches = terms.fingerprint == shape["fingerprint"]
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise _invalid(
-                shown, "is not a whole plan: fields are missing; make it again"
+                shown, "is not a complete plan: fields are missing; make it again"
             ) from error
         if maker != __version__:
             message = f"was made by runner {maker[:20]}, and this is {__version__}; make it again"
@@ -393,7 +393,7 @@ def _name_subject(about: tuple[str, str, str | None]) -> str:
 
 
 def _describe_change(was: list[PlannedStep], would_be: list[PlannedStep], waits: str | None) -> str:
-    """Say what would be done now instead of what was planned."""
+    """Return the difference between the planned steps and those of now, about one subject."""
     before, after = _verbs(was), _verbs(would_be)
     if not would_be:
         return f"was to be {before}, and now {waits or 'there is nothing to do for it'}"
@@ -409,7 +409,7 @@ def _describe_change(was: list[PlannedStep], would_be: list[PlannedStep], waits:
             if dict(old.details).get(name) != value
         ]
     )
-    return f"would be {after} otherwise: {changes or 'in another number of steps'}"
+    return f"would be {after} differently: {changes or 'the number of steps differs'}"
 
 
 def _verbs(steps: list[PlannedStep]) -> str:

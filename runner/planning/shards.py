@@ -1,13 +1,13 @@
-"""Shards while a run is planned: their progress, the size of the next batch, the decision's inputs.
+"""The progress of the shards of a run, the size of their next batches, and the decision's inputs.
 
-Each row of a shard is in exactly one of three sets, whatever its attempts have been through:
-succeeded, failed or pending. The tests hold this as a law.
+Each row of a shard is in exactly one of three sets, in whatever state its attempts are: succeeded,
+failed or pending. The tests check this as a law.
 
 An attempt submits all pending rows of a shard, with two exceptions. A provider may refuse a file
-for its size, whatever its documentation says (fact sheet, failure 12): that size then bounds the
-later files of the run. And a job may send a canary first (failure 32): a batch may refuse what
-the live endpoint accepts, and ten requests are enough to find out. Both are read from what the
-ledger has recorded. Pure.
+for its size, whatever its documentation says (fact sheet, failure 12): that size then limits the
+later files of the run. And a job may send a canary first (failure 32): a batch may refuse requests
+that the live endpoint accepts, and ten requests are enough to find out. Both are computed from the
+recorded submissions. Pure.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ShardProgress:
 
 
 def shard_progress(run: Run, shard: ShardRecord, attempts: int) -> ShardProgress:
-    """Sum up the attempts at one shard; a row may have `attempts` counted ones."""
+    """Return the progress of one shard; `attempts` is the limit of counted attempts of a row."""
     succeeded = given_up = RowSet()
     open_attempt: Submission | None = None
     broken: str | None = None
@@ -127,7 +127,7 @@ class BatchSizes:
 
 
 def sizes(run: Run, all_progress: Sequence[ShardProgress], canary: int | None) -> BatchSizes:
-    """Determine what the next attempt at each shard of a run may submit."""
+    """Return which rows the next attempt at each shard of a run may submit."""
     by_shard: dict[int, BatchSize] = {}
     ceiling = run.ceiling
     if ceiling is not None:
@@ -169,7 +169,7 @@ def _by_model(all_progress: Sequence[ShardProgress]) -> list[list[ShardProgress]
 def _hold_for_canary(
     run: Run, group: Sequence[ShardProgress], canary: int, by_shard: dict[int, BatchSize]
 ) -> str | None:
-    """Hold a model's requests until its canary has ended; returns the reason if it has failed."""
+    """Limit a model's batches to its canary until that has ended; return why it failed, or None."""
     first = group[0]
     canary_rows = first.shard.rows.head(max(canary, _canary_size(run, first.shard)))
     if len(group) == 1 and len(canary_rows) == first.shard.requests:
@@ -204,8 +204,8 @@ _UNKNOWN_PROVIDER_GRACE: Final = 60.0
 class ShardContext:
     """The inputs of the decisions about the shards of one run.
 
-    `job` is None for a run that no spec describes. `sizes` says how much of a shard may be
-    submitted next. `used_keys` are keys under which another run of this ledger has submitted: a job
+    `job` is None for a run that no spec describes. `sizes` has the rows of each shard that may be
+    submitted next. `used_keys` are the keys of submissions of another run in this ledger: a job
     name may have been used before.
     """
 
@@ -220,7 +220,7 @@ class ShardContext:
 
     @property
     def deadline(self) -> Deadline:
-        """When a batch of this run is overdue, and what is done; it is reported if no spec says."""
+        """The deadline of the spec; without a spec the default, which only reports."""
         return Deadline() if self.job is None else self.job.deadline
 
     @property
@@ -250,7 +250,7 @@ class ShardContext:
 
     @property
     def observed_at(self) -> float:
-        """When the provider was queried, in Unix seconds: maybe hours before now."""
+        """The time when the provider was queried, in Unix seconds; it may be hours before now."""
         return self.inputs.now if self.observed.queried_at is None else self.observed.queried_at
 
     @property

@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Submission:
     """Record a batch as an attempt of a job's run; nothing is submitted or downloaded yet.
 
-    Raises UsageError with the reason where the job could not have made the batch, ApiError and
-    LocalFileError where that cannot be found out.
+    Raises UsageError with the reason if the batch is not one of the job's, ApiError and
+    LocalFileError if that cannot be checked.
     """
     job = desired.job
     run = _run(context, desired)
@@ -131,7 +131,7 @@ def _run(context: Context, desired: DesiredRun) -> Run:
 
 
 def _require_new(context: Context, desired: DesiredRun) -> None:
-    """Refuse where reconcile would find the job's run under another name."""
+    """Raise UsageError if the job's run exists under another name, or can be restored."""
     name = desired.job.name
     for summary in context.ledger.runs():
         if summary.revision == desired.revision:
@@ -152,7 +152,7 @@ def _requests_of(
     """Return the digests of a batch's requests by custom_id, its size, and its SHA-256."""
     if batch.input_file_id is None:
         raise UsageError(f"{batch.id} does not say which file it was made from")
-    path = context.ledger.path.parent / "uploads" / "taken-over.part"
+    path = context.ledger.path.parent / "uploads" / "adopted.part"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         download = context.api(desired.job.provider.name).download(
@@ -266,7 +266,7 @@ def _unused_key(
 ) -> SubmissionKey:
     """Return a key that neither this ledger nor the provider has for another batch.
 
-    Raises UnexpectedReply where the provider's list does not tell.
+    Raises UnexpectedReply if the provider's list is not complete.
     """
     provider = run.provider
     observed = list_before_submission(context.api(provider), Observed(), None, context.clock)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from runner.reconcile.download import DownloadedFile
 
 _MAX_FILE_DELAY: Final = 3600.0
-"""Seconds after the end of a batch in which a result file may still appear."""
+"""Seconds after the end of a batch within which a result file may still appear."""
 
 
 def collect(context: Context, state: PassState, action: Collect) -> Steps:
@@ -124,9 +124,9 @@ def _require_complete(action: Collect, missing: int, *, has_other_size: bool) ->
 def _download_files(
     context: Context, action: Collect, started_at: float
 ) -> Generator[Call, Any, tuple[list[DownloadedFile], NotFound | None]]:
-    """Download both files; the second value is the error if one of them will never appear.
+    """Download both files; returns them, and the error if one of them will never appear.
 
-    A file that the provider has deleted and this disk has is good.
+    If the provider does not have a file any more, an intact copy on this disk is used.
     """
     key, fetched = action.submission.key, []
     not_found: NotFound | None = None
@@ -156,7 +156,7 @@ def _download_files(
 def _is_given_up(context: Context, action: Collect, started_at: float) -> bool:
     """Whether a result file has been missing for so long that it will never appear.
 
-    `started_at` counts, since the response may have taken long.
+    The time counts at which the download began, `started_at`: a slow reply proves nothing.
     """
     provider = context.project.providers[action.run.provider]
     since = action.submission.terminal_at
@@ -167,16 +167,16 @@ def _is_given_up(context: Context, action: Collect, started_at: float) -> bool:
 def _close_without_results(
     context: Context, action: Collect, results: SubmissionResults, error: NotFound
 ) -> None:
-    """Close a batch whose results were deleted or have expired (fact sheet, failure 27).
+    """Close a submission whose result file was deleted or has expired (fact sheet, failure 27).
 
-    The other file counts.
+    The rows in the other file are classified; those without a line are lost.
     """
     problem = (
-        f"results of {action.batch.id} are gone from the provider ({error}); to submit its "
+        f"results of {action.batch.id} are not at the provider any more ({error}); to submit its "
         f"{plural(len(results.missing), 'request')} without a line again, and pay for them again, "
         f"run `runner retry {action.run.job}`"
     )
-    # `runner retry` since then is the decision of the user to pay for them again.
+    # If the user has run `runner retry` since, the lost rows are submitted again.
     retried = action.submission.round < action.run.round
     submission_transitions.close(
         context.ledger,
@@ -232,7 +232,10 @@ def close_rejected_batch(context: Context, state: PassState, action: CloseReject
 
 
 def _file_remark(context: Context, action: CloseRejectedBatch) -> str:
-    """Say whether the provider has the file that it could not find (fact sheet, failure 10)."""
+    """Return whether the provider has the file that it did not find (fact sheet, failure 10).
+
+    The result is a clause for the message about the batch; empty if that was not its error.
+    """
     file_id = action.batch.input_file_id
     about_file = any("file" in (error.message or "").lower() for error in action.batch.errors)
     if action.failure is not BatchFailure.PASSING or file_id is None or not about_file:
@@ -248,17 +251,17 @@ def _file_remark(context: Context, action: CloseRejectedBatch) -> str:
 
 
 def mark_lost(context: Context, action: MarkLost) -> None:
-    """Close a batch that the provider has denied for too long.
+    """Close a submission whose batch the provider has not known for too long.
 
-    What was downloaded before counts. Where the user has retried the job since it was submitted,
-    its other rows may be submitted again.
+    Results that were downloaded before are kept. If the user has run `runner retry` since the batch
+    was submitted, its other rows may be submitted again.
     """
     submission = action.submission
     missing_rows = submission.rows.difference(_rows_on_disk(context, action.run, submission))
     retried = submission.round < action.run.round
     problem = (
         f"{submission.batch_id} has vanished: the provider does not know it. If the API key "
-        f"belongs to another project now, put the right one back; to submit its "
+        f"belongs to another project now, set the right one again; to submit its "
         f"{plural(len(missing_rows), 'request')} again, and perhaps pay for them twice, run "
         f"`runner retry {action.run.job}`"
     )
@@ -270,7 +273,7 @@ def mark_lost(context: Context, action: MarkLost) -> None:
         permanent=RowSet() if retried else missing_rows,
         problem=problem
         if missing_rows
-        else f"{submission.batch_id} has vanished since; all its results are here",
+        else f"{submission.batch_id} has vanished since; all its results are on this disk",
     )
     if missing_rows and not retried:
         context.report_notice(
@@ -286,7 +289,7 @@ def mark_lost(context: Context, action: MarkLost) -> None:
 
 
 def _rows_on_disk(context: Context, run: Run, submission: Submission) -> RowSet:
-    """Return the rows whose responses are on this disk although the batch was never collected."""
+    """Return the rows whose responses were downloaded before, although nothing was collected."""
     from runner.outputs.answer_index import AnswerIndex
 
     paths = [each.path for each in read_downloaded(context, run, submission.key)]

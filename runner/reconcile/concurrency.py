@@ -43,7 +43,7 @@ class Executor(Protocol):
 
 
 class InlineExecutor:
-    """Makes each call in the calling thread, when its result is taken, in the order of arrival.
+    """Makes each call in the calling thread, when its result is taken, oldest call first.
 
     With a `count` above one, the steps of several actions alternate as they do with threads.
     """
@@ -117,7 +117,7 @@ class TaskRunner:
         self._tasks: dict[int, _Task] = {}
 
     def begin(self, steps: Steps, *, size: int, on_end: Callable[[Exception | None], None]) -> None:
-        """Start the steps of an action; there must be room. `on_end` gets their error, or None."""
+        """Start an action's steps, after `wait_for_room`; `on_end` gets their error, or None."""
         task = _Task(steps=steps, size=size, on_end=on_end)
         self._advance(next(_TICKETS), task, None, None)
 
@@ -137,7 +137,7 @@ class TaskRunner:
     def _step(self) -> None:
         ticket, value, error = self._executor.take()
         task = self._tasks.pop(ticket, None)
-        if task is not None:  # else: a call of a task runner that was left before its end
+        if task is not None:  # else: a call of a task runner that was abandoned before its end
             self._advance(ticket, task, value, error)
 
     def _advance(

@@ -1,8 +1,7 @@
 """Resolve the desired runs: the revision of each job that the specs describe.
 
-A revision needs the digest of the input. Inputs that have not changed since they were hashed
-(by path, size, times and inode, as git's index does it) are not read again, so that an idle
-pass over any amount of data reads none of it.
+A revision needs the digest of the input. An input that has not changed since it was hashed (same
+path, size, times and inode, as in git's index) is not read again: an idle pass reads no input.
 """
 
 from __future__ import annotations
@@ -133,7 +132,7 @@ def _resolve_job(
     if cached is not None:
         digest, requests = cached
         desired_revision = revision(job, digest)
-        # An orphan is claimed once: a second job with the same requests needs its own shards.
+        # Only one job can continue an orphan: a second one with the same requests needs shards.
         run = by_identity.get((job.name, desired_revision)) or orphans.pop(desired_revision, None)
         if run is not None:
             return _desired_run(project, job, desired_revision, digest, requests, run.bytes, None)
@@ -161,7 +160,7 @@ def _resolve_job(
 
 
 def _counter(job: Job) -> TokenCounter | None:
-    """Return a counter of prompt tokens; None if no limit needs it or the extra is missing."""
+    """Return a counter of prompt tokens; None without a token limit or the extra `tokens`."""
     if job.provider.max_enqueued_tokens is None:
         return None
     from runner.inputs.tokens import token_counter
@@ -176,11 +175,11 @@ def scan_input(
     report_progress: ProgressReporter = no_progress,
     counter: TokenCounter | None = None,
 ) -> Scan:
-    """Validate, hash and cut a job's input in one reading; store its custom_ids.
+    """Validate, hash and shard a job's input in one read, and store its custom_ids.
 
-    They go into the folder of the ledger; with `ledger_path` None they are not stored. With a
-    `counter` the prompt tokens of the shards are counted. Raises InvalidInput with every problem
-    of the input.
+    The ids file is in the folder of the ledger; with `ledger_path` None there is none. With a
+    `counter` the prompt tokens of the shards are counted. Raises InvalidInput with the problems of
+    the input.
     """
     from runner.inputs.scan import scan
 
@@ -206,9 +205,9 @@ def scan_input(
 def open_ids_file(
     ledger_path: Path | None,
 ) -> Iterator[tuple[BinaryIO | None, Callable[[str], None]]]:
-    """Open a file for custom_ids; yields it and a function that names it by the digest.
+    """Open a new ids file; yields it and a function that gives it its final name, the digest.
 
-    A file that is not named is removed. Raises LocalFileError.
+    A file without its final name is removed. Raises LocalFileError.
     """
     if ledger_path is None:
         yield None, lambda _digest: None

@@ -28,14 +28,14 @@ class DownloadedFile:
     record: FileRecord
     path: Path
     has_expected_size: bool
-    """Whether it has the size that the provider had said."""
+    """Whether it has the size that the provider reports."""
 
     has_other_size: bool
-    """Whether it has another size."""
+    """Whether it has another size than the provider reports."""
 
 
 def download_again(context: Context, run: Run, key: SubmissionKey, record: FileRecord) -> None:
-    """Download a result file again that is gone from the disk.
+    """Download a result file again that is missing on this disk.
 
     Raises LocalFileError if the provider does not have it any more, or has another content.
     """
@@ -43,7 +43,7 @@ def download_again(context: Context, run: Run, key: SubmissionKey, record: FileR
         fetched = fetch(context, run, key, record.kind, record.file_id)
     except NotFound as error:
         raise LocalFileError(
-            f"{record.path} of {run.job} is gone from {run.folder}, and the provider does not "
+            f"{record.path} of {run.job} is missing in {run.folder}, and the provider does not "
             f"keep it any more; restore it from a backup, or submit again with `replicate`"
         ) from error
     if fetched.record.sha256 != record.sha256:
@@ -54,9 +54,10 @@ def download_again(context: Context, run: Run, key: SubmissionKey, record: FileR
 
 
 def read_downloaded(context: Context, run: Run, key: SubmissionKey) -> list[DownloadedFile]:
-    """Return the result files of a submission that were downloaded before and are still whole.
+    """Return the result files of a submission that were downloaded before and are still intact.
 
-    Read once more, since what rests on them may be paid for; output before error.
+    Each is hashed again, since a damaged one would lose responses that are paid for. The output
+    file comes before the error file.
     """
     intact = []
     for record in context.ledger.files(run.id).get(str(key), ()):
@@ -64,7 +65,7 @@ def read_downloaded(context: Context, run: Run, key: SubmissionKey) -> list[Down
         try:
             whole = sha256_of(path) == record.sha256
         except OSError:
-            continue  # gone or unreadable: as if it had never been downloaded
+            continue  # missing or unreadable: as if it had never been downloaded
         if whole:
             intact.append(
                 DownloadedFile(
@@ -103,8 +104,8 @@ def fetch(
         except UnexpectedReply:
             if expected is None:
                 raise
-            # Twice the same content, of another size than the provider says the file has: it is
-            # the provider's count that is wrong, unless the content is cut off.
+            # The content had the same other size twice: then the reported size is wrong, unless
+            # the content is cut off.
             expected, has_other_size = None, True
             download = api.download(file_id, part, expected_bytes=None, progress=report_bytes)
         for _again in range(_MAX_DOWNLOADS - 1):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def finish(context: Context, state: PassState, action: Finish) -> None:
     """Publish the final files of a run, then record its final state.
 
-    Raises LocalFileError or ApiError (a raw file that is gone is downloaded again) with the run
+    A missing raw file is downloaded again. Raises LocalFileError or ApiError with the run
     unfinished; it can be repeated safely.
     """
     from runner.outputs.publish import prepare
@@ -110,7 +110,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
 
 
 def _reason_suffix(action: Finish, run: Run) -> str:
-    """Return the reason in brackets, unless it only repeats the count."""
+    """Return the reason in parentheses; empty if it only repeats the count."""
     return "" if f" of {run.requests} requests ended" in action.reason else f" ({action.reason})"
 
 
@@ -176,7 +176,7 @@ def _shard_answers(
 def _missing_reason(
     submissions: tuple[Submission, ...], state: RunState
 ) -> Callable[[int], MissingResult]:
-    """Return a function that says why a row has no line: how its last attempt ended."""
+    """Return a function that returns why a row has no line: the end of its last attempt."""
     from runner.outputs.publish import MissingResult, missing_result
 
     def reason(row: int) -> MissingResult:

@@ -177,7 +177,9 @@ def _plan_and_apply(
         if plan.actions in earlier:
             # A bug, or an unforeseen reply. Its actions are held; other jobs continue.
             for action in plan.actions:
-                state.held[action.subject] = "it was done and nothing changed; please report it"
+                state.held[action.subject] = (
+                    "it was applied and nothing changed, which is a bug of runner: please report it"
+                )
         done += apply(context, state, plan.actions)
         earlier.append(plan.actions)
         planner.reload()

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 def load_recorded(
     ledger: Ledger, desired_runs: Sequence[DesiredRun], *, everything: bool
 ) -> Recorded:
-    """Read from the ledger what concerns these desired runs.
+    """Return the recorded state of these desired runs, read from the ledger.
 
-    With `everything`, also unfinished runs that no spec describes any more. Finished runs are
-    summaries: however many there are, their shards are not read.
+    With `everything`, also that of unfinished runs that no spec describes any more. Finished runs
+    are summaries: their shards are not read, so that a thousand of them cost little.
     """
     names = {desired.job.name for desired in desired_runs}
     revisions = {desired.revision for desired in desired_runs}
@@ -93,9 +93,9 @@ def _loads(ledger: Ledger) -> dict[str, Load]:
 def find_published(
     project: Project, desired_runs: Sequence[DesiredRun], recorded: Recorded
 ) -> tuple[frozenset[int], dict[str, str]]:
-    """Find which finished runs have their output on the disk, and where each `latest` leads.
+    """Return the finished runs whose output is on the disk, and the target of each `latest`.
 
-    Returns the ids of the runs, and the revision by the job's output folder as the plan
+    The runs are given by id; the targets (revisions) by the job's output folder, as the plan
     writes it.
     """
     finals = {(run.job, run.revision): run for run in recorded.runs if run.state.final}
@@ -119,7 +119,7 @@ def find_published(
 def with_output_folders(
     project: Project, desired_runs: Sequence[DesiredRun], runs: Sequence[Run]
 ) -> tuple[DesiredRun, ...]:
-    """Add what the output folders hold to desired runs that the ledger has no run for."""
+    """Return the desired runs with restorable runs and claims, read from their output folders."""
     recorded = {(run.job, run.revision) for run in runs}
     return tuple(
         dataclasses.replace(
@@ -147,7 +147,7 @@ def read_claims(folder: Path) -> dict[str, SubmissionKey]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        # Another file of that name, not ours: it claims nothing.
+        # Not a file that runner wrote: it claims nothing.
         return {}
     return {name: key for name, key in keys.items() if key is not None}
 

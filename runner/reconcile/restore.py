@@ -1,7 +1,7 @@
 """Restore finished runs that the ledger does not have from their `run.json`.
 
-A ledger can be deleted. The `run.json` in the output folder has all that it had of a finished
-run, and a run whose outputs are still there, byte for byte, is not submitted again.
+A ledger can be deleted. The `run.json` in the output folder has everything that the ledger had of a
+finished run. A run whose outputs still have the recorded digests is not submitted again.
 """
 
 from __future__ import annotations

@@ -75,9 +75,9 @@ def relocate(context: Context, action: RelocateRun) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what a moved run leaves: a link without a target, an empty folder.
+    """Remove a `latest` without a target and the empty folder that a moved run has left.
 
-    Also after a crash between the move and this.
+    It is called again after a crash between the move and this.
     """
     latest = folder / "latest"
     if latest.is_symlink() and not latest.exists():
@@ -87,10 +87,10 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
-    """Delete the input and result files of a run at its provider, as far as it allows.
+    """Delete the input and result files of a run at its provider, as far as that allows it.
 
-    Raises LocalFileError, with nothing more deleted, if a result on this disk is not what was
-    downloaded; ApiError if the provider does not respond now. It can be repeated safely.
+    Raises LocalFileError, with nothing more deleted, if a result file on this disk was changed;
+    ApiError if the provider does not respond. It can be repeated safely.
     """
     run = context.ledger.run(action.run.id)
     files = context.ledger.files(run.id)
@@ -141,9 +141,9 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
 def _remote_file_ids(
     submission: Submission, results: set[str], claimed: Mapping[str, SubmissionKey]
 ) -> list[str]:
-    """Return the ids of a submission's files at the provider; results only if they are here.
+    """Return the ids of a submission's files at the provider; result files only if on this disk.
 
-    The input of an adopted batch is not ours: other batches may be made from it.
+    The input file of an adopted batch is left out: other batches may be made from it.
     """
     batch = submission.batch
     outputs = () if batch is None else (batch.output_file_id, batch.error_file_id)

@@ -1,8 +1,8 @@
-"""Submit: prepare the bytes of a submission, upload them, create the batch.
+"""Submit: prepare the file of a submission, upload it, create the batch.
 
-Neither POST is ever repeated blindly. Each is recorded as an intent in the ledger, made once, and
-recorded as done. After a response that leaves the outcome open the submission stays where it is,
-marked as uncertain, and a later pass lists before it acts.
+Each POST is recorded as an intent in the ledger, made once, and recorded as done. If its outcome is
+unknown, the submission keeps its state and is marked as uncertain; a later pass lists the provider
+before it makes the call again.
 
 A revision is identified by its rows, not by its file: the same rows may come back with other line
 ends, blank lines or a byte order mark, at other offsets. So the recorded offset of a shard is only
@@ -56,13 +56,13 @@ if TYPE_CHECKING:
 MAX_METADATA_PAIRS: Final = 16
 """How many pairs the API takes (fact sheet, section 1)."""
 _VISIBLE_AFTER: Final = 600.0
-"""Seconds after its upload at which a file that GET denies is gone; loopback: grace time."""
+"""Seconds after its upload after which a 404 proves that a file is deleted; loopback: grace."""
 
 
 def submit(context: Context, state: PassState, action: Submit) -> Steps:
-    """Prepare, upload and create a submission, from the state that it is in.
+    """Prepare a submission, upload its file and create its batch, from its present state on.
 
-    The steps raise ApiError, InputChanged or LocalFileError; the ledger has the state reached.
+    The steps raise ApiError, InputChanged or LocalFileError; the ledger has the last state reached.
     """
     submission = action.submission
     if action.new:
@@ -78,7 +78,7 @@ def submit(context: Context, state: PassState, action: Submit) -> Steps:
 
 
 def metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
-    """Return the metadata of a batch: the user's pairs, and ours where there is room."""
+    """Return the metadata of a batch: the user's pairs and, if there is room, the tag of runner."""
     pairs = dict(job.metadata)
     if len(pairs) < MAX_METADATA_PAIRS:
         pairs[METADATA_KEY] = str(submission.tag(shard))
@@ -97,7 +97,7 @@ def _prepare(context: Context, action: Submit) -> Submission:
 def _reuse_file(
     context: Context, action: Submit, submission: Submission
 ) -> Generator[Call, Any, str | None]:
-    """Use the file of an earlier attempt again, if the provider still has it."""
+    """Return the id of an earlier attempt's file, if the provider still has it; else None."""
     if submission.input_file_id is None:
         return None
     try:
@@ -113,7 +113,7 @@ def _reuse_file(
 def _upload(
     context: Context, state: PassState, action: Submit, submission: Submission
 ) -> Generator[Call, Any, str | None]:
-    """Upload the file of a submission; returns None if it is too large and has to be split."""
+    """Upload the file of a submission; returns its id, or None if it was refused for its size."""
     api = context.api(action.run.provider)
     key = submission.key
 
@@ -148,7 +148,7 @@ def _upload(
         _close_refused(context, submission, error)
         raise
     except (ApiError, LocalFileError, InputChanged) as error:
-        # An input that changed meanwhile may have been stored half old, half new: it is sent
+        # An input that changed during the upload may be stored half old, half new: it is sent
         # again, or becomes another revision.
         if intended:
             submission_transitions.clear_intent(context.ledger, key, str(error))
@@ -216,7 +216,7 @@ def _create(
 
 
 def _is_file_gone(api: BatchApi, file_id: str) -> bool:
-    """Whether a file from which a batch could not be created is really gone."""
+    """Whether the provider does not have a file from which a batch could not be created."""
     try:
         api.retrieve_file(file_id)
     except NotFound:
@@ -228,9 +228,9 @@ def _is_file_gone(api: BatchApi, file_id: str) -> bool:
 
 
 def _is_new_upload(context: Context, action: Submit) -> bool:
-    """Whether a file was uploaded so recently that GET may deny it too (fact sheet, failure 9).
+    """Whether a file was uploaded so recently that GET may not find it yet (fact sheet, failure 9).
 
-    Another upload would be newer still and would not help.
+    Another upload would be even more recent and would not help.
     """
     provider = action.job.provider
     max_delay = provider.grace if provider.loopback else _VISIBLE_AFTER
@@ -241,7 +241,10 @@ def _is_new_upload(context: Context, action: Submit) -> bool:
 def _submit_fewer(
     context: Context, state: PassState, action: Submit, submission: Submission, error: TooLarge
 ) -> None:
-    """Give an attempt that is refused for its size fewer requests; the others follow later."""
+    """Reduce an attempt that was refused for its size to half of its requests.
+
+    Later attempts submit the others.
+    """
     ceiling = submission.bytes // 2
     rows = submission.rows.head(
         min(rows_that_fit(action.shard, ceiling), max(1, submission.requests // 2))
@@ -255,7 +258,7 @@ def _submit_fewer(
     context.report_notice(
         Notice(
             job=submission.key.job,
-            message=f"the provider takes no file of {submission.bytes:,} bytes; its "
+            message=f"the provider accepts no file of {submission.bytes:,} bytes; its "
             f"{plural(submission.requests, 'request')} are submitted in smaller ones "
             f"(max_bytes_per_batch in runner.yaml avoids the failed upload)",
             event="too_large",
@@ -266,7 +269,7 @@ def _submit_fewer(
 
 
 def _close_refused(context: Context, submission: Submission, error: Rejected) -> None:
-    """Close an attempt whose request the provider refuses for good: the user has to fix it."""
+    """Close an attempt whose upload or creation the provider rejects; the user has to fix it."""
     submission_transitions.close(
         context.ledger,
         submission.key,
@@ -280,8 +283,8 @@ def _close_refused(context: Context, submission: Submission, error: Rejected) ->
 def extract_remaining(context: Context, action: Submit) -> Submission:
     """Write the rows of a submission to a file; returns the submission with its digest.
 
-    Their custom_ids prove that they are the right rows. Raises InputChanged,
-    InvalidInput or LocalFileError.
+    Their custom_ids are compared with the recorded ones. Raises InputChanged, InvalidInput or
+    LocalFileError.
     """
     submission = action.submission
     path = context.scratch(submission.key)
@@ -299,7 +302,7 @@ def extract_rows(
     Raises InputChanged, InvalidInput or LocalFileError.
     """
 
-    def is_expected(_extract: ExtractedFile) -> bool:
+    def is_expected(_extracted: ExtractedFile) -> bool:
         from runner.outputs.result_files import read_results
 
         expected = (name for row, name in custom_ids(context, run, shard, None)() if row in rows)
@@ -312,11 +315,11 @@ def extract_rows(
 def content(
     context: Context, state: PassState, action: Submit, submission: Submission
 ) -> Iterator[FileIO]:
-    """Open the bytes to upload, which have the recorded digest.
+    """Open the file to upload, which has the recorded digest.
 
-    A shard that is the whole input is read from the input; anything else is written to a file of
-    its own. Raises InputChanged if the bytes are not those that were recorded, or if they
-    change while the block runs; InvalidInput or LocalFileError.
+    If the shard is the whole input, the input itself is opened; other rows are written to a file of
+    their own. Raises InputChanged if the content does not have the recorded digest, or if it
+    changes while the block runs; InvalidInput or LocalFileError.
     """
     whole = action.shard.whole and len(submission.rows) == action.shard.requests
     if whole and _has_digest(state, action.job.input, submission.sha256):
@@ -336,7 +339,7 @@ def content(
 
 
 def _has_digest(state: PassState, path: Path, sha256: str) -> bool:
-    """Whether a file has this digest; one that this pass has read is not read again."""
+    """Whether a file has this digest; a file is not hashed again if this pass has read it."""
     scanned = state.scanned.get(path)
     if scanned is not None and scanned == (Fingerprint.of(path), sha256):
         return True
@@ -358,7 +361,7 @@ def _extract(
     path: Path,
     is_expected: Callable[[ExtractedFile], bool],
 ) -> ExtractedFile:
-    """Write some rows of a shard to a file, from their old offset or from the beginning."""
+    """Write some rows of a shard to a file, read from the recorded offset or from the beginning."""
     from runner.inputs.extract import write_rows
 
     whole_input = dataclasses.replace(shard, offset=0, rows=RowSet.span(0, shard.rows.last + 1))

@@ -58,7 +58,11 @@ def _gauges(
     yield "last_pass_timestamp_seconds", "When the last pass ended.", [({}, ended_at)]
     yield "last_pass_duration_seconds", "How long the last pass took.", [({}, seconds)]
     yield "last_pass_exit_code", "The exit code that the last pass came to.", [({}, code)]
-    yield "troubles", "What could not be done in the last pass.", [({}, project_totals.troubles)]
+    yield (
+        "troubles",
+        "What could not be done in the last pass.",
+        [({}, project_totals.problem_count)],
+    )
     yield (
         "jobs",
         "Jobs in the specs, by state.",

@@ -60,7 +60,7 @@ def earlier_requests(project: Project, run: Run, desired: DesiredRun) -> Earlier
 
 def current_requests(desired: DesiredRun) -> RequestHashes | None:
     """Read the requests that a job has now; None if its input is being written."""
-    return _whole(desired.job.input, desired.digest)
+    return _requests_with_digest(desired.job.input, desired.digest)
 
 
 def _of_file(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
@@ -71,7 +71,7 @@ def _of_file(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests
         likely = path.is_file() and _likely(path.stat().st_size, run)
     except (OSError, ValueError):
         return None
-    rows = _whole(path, run.digest) if likely else None
+    rows = _requests_with_digest(path, run.digest) if likely else None
     return None if rows is None else EarlierRequests(rows=rows, source=run.input_path)
 
 
@@ -126,7 +126,7 @@ def _lines(*paths: Path) -> Iterator[bytes]:
             yield from file
 
 
-def _whole(path: Path, digest: str) -> RequestHashes | None:
+def _requests_with_digest(path: Path, digest: str) -> RequestHashes | None:
     """Read a file of requests; None if it does not have this digest."""
     from runner.inputs.row_diff import RequestHashes
 
@@ -158,7 +158,7 @@ def _commit(run: Run) -> str | None:
 _IDENTITY: Final = ("endpoint", "provider", "base_url", "replicate")
 """Fields that make another revision, as the requests do (`runner/spec/identity.py`)."""
 
-_REACHES: Final = {
+_EFFECTS: Final = {
     "name": "the run and its outputs move along",
     "input": "the requests are the same",
     "completion_window": "it reaches batches that are not created yet",
@@ -198,14 +198,14 @@ class JobChanges:
     """The changes of one job.
 
     `before` is the earlier revision (12 digits), `state` the state of its run and `folder` its
-    output folder; `again` is true if the job still has that revision. `edits` is None if this
-    version of runner cannot read the earlier spec, `requests` is None if the input is the same.
+    output folder; `same_revision` is true if the job still has that revision. `edits` is None if
+    this version of runner cannot read the earlier spec, `requests` if the input is the same.
     """
 
     before: str
     state: RunState
     folder: str
-    again: bool
+    same_revision: bool
     edits: tuple[SpecEdit, ...] | None
     requests: InputChange | None
 
@@ -236,24 +236,24 @@ def changes_since_last_pass(
             continue
         run = by_identity.get((record.name, record.desired_revision or ""), newest.get(record.name))
         if run is not None:
-            changed[desired.job.name] = _since(project, desired, record, run)
+            changed[desired.job.name] = _changes_of(project, desired, record, run)
     return changed
 
 
-def _since(project: Project, desired: DesiredRun, record: JobRecord, run: Run) -> JobChanges:
-    again = run.revision == desired.revision
+def _changes_of(project: Project, desired: DesiredRun, record: JobRecord, run: Run) -> JobChanges:
+    same_revision = run.revision == desired.revision
     return JobChanges(
         before=run.short,
         state=run.state,
         folder=run.folder,
-        again=again,
-        edits=_edits(desired, record, run, again=again),
+        same_revision=same_revision,
+        edits=_edits(desired, record, run, same_revision=same_revision),
         requests=None if run.digest == desired.digest else _requests(project, desired, run),
     )
 
 
 def _edits(
-    desired: DesiredRun, record: JobRecord, run: Run, *, again: bool
+    desired: DesiredRun, record: JobRecord, run: Run, *, same_revision: bool
 ) -> tuple[SpecEdit, ...] | None:
     """Compare the identity recorded of the run, and the other fields of the two specs."""
     before, after = spec_fields(record.spec_document), spec_fields(desired.job.document)
@@ -278,17 +278,17 @@ def _edits(
         SpecEdit(
             change=change,
             identity=change.field in _IDENTITY,
-            effect=_effect(change.field, again=again),
+            effect=_effect(change.field, same_revision=same_revision),
         )
         for change in changed_fields(before, after)
     )
 
 
-def _effect(field: str, *, again: bool) -> str:
+def _effect(field: str, *, same_revision: bool) -> str:
     if field in _IDENTITY:
         return "makes another revision"
-    reaches = _REACHES.get(field.partition(".")[0]) if again else None
-    return f"costs nothing; {reaches}" if reaches else "costs nothing by itself"
+    effect = _EFFECTS.get(field.partition(".")[0]) if same_revision else None
+    return f"costs nothing; {effect}" if effect else "costs nothing by itself"
 
 
 def _requests(project: Project, desired: DesiredRun, run: Run) -> InputChange:
@@ -296,4 +296,6 @@ def _requests(project: Project, desired: DesiredRun, run: Run) -> InputChange:
     now = None if earlier is None else current_requests(desired)
     if earlier is None or now is None:
         return InputChange(rows=None, source=None, total=desired.requests)
-    return InputChange(rows=now.since(earlier.rows), source=earlier.source, total=desired.requests)
+    return InputChange(
+        rows=now.changes_since(earlier.rows), source=earlier.source, total=desired.requests
+    )

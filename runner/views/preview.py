@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """A plan that is shown and not applied.
+    """The plan for `runner plan`, with the changes and the manual steps for the user.
 
-    `not_queried` maps providers to the reason why they were not queried; `failed` says that one of
-    them should have responded and did not. `since` has by job the changes since it was last
-    reconciled, `left` the steps that are left to the user.
+    `not_queried` has the providers that were not queried, with the reason; `failed` is true if one
+    of them should have responded and did not. `changes` has, by job, the changes since the last
+    pass; `manual_steps` are the steps that reconcile leaves to the user.
     """
 
     plan: Plan
@@ -46,8 +46,8 @@ class Preview:
     problems: tuple[Problem, ...]
     not_queried: dict[str, str]
     failed: bool
-    since: Mapping[str, JobChanges] = field(default_factory=dict)
-    left: tuple[ManualStep, ...] = ()
+    changes: Mapping[str, JobChanges] = field(default_factory=dict)
+    manual_steps: tuple[ManualStep, ...] = ()
 
 
 def preview(
@@ -81,8 +81,8 @@ def preview(
         problems=planner.problems,
         not_queried=querying.not_queried,
         failed=querying.failed,
-        since=changes_since_last_pass(project, planner.desired, planner.recorded, runs, plan),
-        left=manual_steps(
+        changes=changes_since_last_pass(project, planner.desired, planner.recorded, runs, plan),
+        manual_steps=manual_steps(
             planner.desired,
             planner.recorded,
             plan,

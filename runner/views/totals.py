@@ -40,13 +40,13 @@ class ProjectTotals:
     """The totals of a project at one moment.
 
     `in_flight` counts batches by provider and status. `oldest` is when the oldest of them was
-    submitted, in Unix seconds; None without batches. `troubles` is the number of open problems.
+    submitted, in Unix seconds; None without batches. `problem_count` counts the open problems.
     """
 
     jobs: tuple[JobTotals, ...]
     in_flight: Mapping[tuple[str, str], int]
     oldest: float | None
-    troubles: int
+    problem_count: int
 
 
 def project_totals(jobs: Sequence[Job], ledger: Ledger) -> ProjectTotals:
@@ -66,7 +66,7 @@ def project_totals(jobs: Sequence[Job], ledger: Ledger) -> ProjectTotals:
         ),
         in_flight=Counter((row["provider"], row["status"]) for row in rows),
         oldest=min((row["submitted_at"] for row in rows if row["submitted_at"]), default=None),
-        troubles=len(open_problems(ledger)),
+        problem_count=len(open_problems(ledger)),
     )
 
 

@@ -169,7 +169,9 @@ def test_a_ledger_put_aside_under_a_running_process_is_noticed(
     with Ledger.open(path, clock=lambda: 0.0) as ledger:
         ledger.require_in_place()
         assert run("rebuild", "--force").code == 0
-        with pytest.raises(LedgerError, match="was put aside or deleted while this was running"):
+        with pytest.raises(
+            LedgerError, match="was renamed or deleted while this command was running"
+        ):
             ledger.require_in_place()
 
 

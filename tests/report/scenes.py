@@ -199,10 +199,10 @@ def preview(*what: steps.Action | Wait, notes: tuple[str, ...] = (), **values: A
 
 def submit(of: Run, number: int = 1, attempt: int = 1, **values: Any) -> steps.Submit:  # noqa: ANN401
     """Return the step that submits an attempt."""
-    again = "its requests failed, and submitting them again can help"
+    same_revision = "its requests failed, and submitting them again can help"
     return steps.Submit(
         run=of,
-        reason="its requests have not been submitted yet" if attempt == 1 else again,
+        reason="its requests have not been submitted yet" if attempt == 1 else same_revision,
         job=job(of.job),
         shard=of.shards[number - 1],
         submission=submission(of, number, attempt, **values),

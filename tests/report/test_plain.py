@@ -126,10 +126,10 @@ def hostile_renderings() -> dict[str, str]:
         Wait(run=run(), key=None, reason=HOSTILE, is_problem=True),
         notes=(HOSTILE,),
         not_queried={HOSTILE: HOSTILE},
-        since={
+        changes={
             "sentiment": since(edit(HOSTILE, HOSTILE, HOSTILE), rows=rows, source=HOSTILE),
         },
-        left=(
+        manual_steps=(
             ManualStep(
                 kind=ManualStepKind.FOREIGN,
                 provider=HOSTILE,

@@ -52,15 +52,19 @@ def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
     project = open_project(directory)
     with read_ledger(project) as ledger:
         specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
-        without_spec = job_views(project, (), ledger, gone=specs.gone)
-    gone = [view.name for view in without_spec if not view.state.final or view.name in jobs]
+        without_spec = job_views(project, (), ledger, jobs_without_spec=specs.jobs_without_spec)
+    jobs_without_spec = [
+        view.name for view in without_spec if not view.state.final or view.name in jobs
+    ]
     print_problems(specs.problems)
-    if not specs.selected and not gone:
+    if not specs.selected and not jobs_without_spec:
         if not specs.problems:
             note("no jobs yet: there is no spec")
         return 2 if specs.problems else 0
     try:
-        with contextlib.closing(_LedgerWatcher(project, specs.selected, gone)) as watcher:
+        with contextlib.closing(
+            _LedgerWatcher(project, specs.selected, jobs_without_spec)
+        ) as watcher:
             show = _draw if _can_draw() else _print
             state = show(watcher, interval)
     except KeyboardInterrupt:
@@ -79,10 +83,12 @@ class _LedgerWatcher:
     held between two reads.
     """
 
-    def __init__(self, project: Project, jobs: Sequence[Job], gone: Sequence[str]) -> None:
+    def __init__(
+        self, project: Project, jobs: Sequence[Job], jobs_without_spec: Sequence[str]
+    ) -> None:
         self._project = project
         self._jobs = jobs
-        self._gone = gone
+        self._gone = jobs_without_spec
         self._ledger: Ledger | None = None
         self._version: int | None = None
         self._state: WatchState | None = None
@@ -117,7 +123,7 @@ class _LedgerWatcher:
         from runner.views.jobs import job_views
 
         ledger = self._ledger
-        views = job_views(self._project, self._jobs, ledger, gone=self._gone)
+        views = job_views(self._project, self._jobs, ledger, jobs_without_spec=self._gone)
         if ledger is None:
             return WatchState.of(views, (), (), now=time.time())
         at_work = {(view.name, view.revision) for view in views if not view.state.final}
