@@ -21,8 +21,6 @@ import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Self
 
-import uvicorn
-
 from runner.errors import LocalFileError, LockHeld, MissingExtra, UsageError
 from runner.extras import how_to_install
 
@@ -36,24 +34,23 @@ if TYPE_CHECKING:
     from runner.local.worker import Worker
 
 
-class _Server(uvicorn.Server):
-    """A server with an event that is set once it has started."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.began = threading.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.began.set()
-
-
 def serve(application: Starlette, listener: socket.socket) -> Callable[[], None]:
     """Start the server in a new thread and return the function that stops it.
 
     Returns when the server accepts requests; raises LocalFileError if it does not start.
     """
-    server = _Server(
+    import uvicorn
+
+    began = threading.Event()
+
+    class Server(uvicorn.Server):
+        """A server that sets `began` once it has started."""
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            began.set()
+
+    server = Server(
         uvicorn.Config(
             application,
             loop="asyncio",
@@ -74,7 +71,7 @@ def serve(application: Starlette, listener: socket.socket) -> Callable[[], None]
         try:
             server.run(sockets=[listener])
         finally:
-            server.began.set()
+            began.set()
 
     thread = threading.Thread(target=run, name="local server", daemon=True)
 
@@ -83,7 +80,7 @@ def serve(application: Starlette, listener: socket.socket) -> Callable[[], None]
         thread.join()
 
     thread.start()
-    server.began.wait()
+    began.wait()
     if not server.started:
         thread.join()
         raise LocalFileError("the local provider's HTTP server did not start")
@@ -126,6 +123,8 @@ class LocalProvider:
 
     def __enter__(self) -> Self:
         try:
+            import uvicorn  # noqa: F401 -- used in `serve`; a missing one is reported here
+
             from runner.local.app import Api
             from runner.local.store import Store
             from runner.local.worker import Worker
