@@ -274,7 +274,10 @@ def garble(text: str) -> str:
             "plan.json: was made by runner 9.",
         ),
         (garble, "plan.json: was edited after it was made (its fingerprint differs)"),
-        (lambda text: text.replace('"jobs": [', '"jobs": [3, '), "plan.json: is not a whole plan"),
+        (
+            lambda text: text.replace('"jobs": [', '"jobs": [3, '),
+            "plan.json: is not a complete plan",
+        ),
     ],
 )
 def test_a_file_that_is_no_plan_is_refused(
