@@ -1,11 +1,11 @@
 """Planning, from specs to a plan: the one path that `runner plan` and every pass share.
 
-    desired   resolve the revision of each selected job, and find what its output folder holds
-    recorded  read from the ledger what concerns these jobs
-    observed  query each provider that has batches in flight, or that may have some of ours
-    plan      decide; where the plan needs the list of a provider first, read it and plan again
+    desired   resolve the revision of each selected job, and read its output folder
+    recorded  read the runs of these jobs from the ledger
+    observed  query each provider that has, or may have, batches of these jobs
+    plan      decide; if the plan needs the list of a provider first, read it and plan again
 
-So `runner plan` shows the very plan that the next pass begins with.
+So `runner plan` shows the plan that the next pass begins with.
 """
 
 from __future__ import annotations
