@@ -1,7 +1,7 @@
 """The errors that a user, this machine or a provider can cause.
 
 They form one tree, so that a caller can catch a broad or a narrow class. An exception outside the
-tree is a bug in runner.
+tree is a bug in runner. The JSON log contains the name of an error's class: no class is renamed.
 
     RunnerError                     exit 1 unless said otherwise
     ├── InvalidInput                exit 2; every problem found, each with its place
@@ -12,7 +12,7 @@ tree is a bug in runner.
     │   └── LedgerTooNew            written by a later version of runner
     ├── LocalFileError              a local file cannot be read or written (disk full, ...)
     ├── InputChanged                the input is not the one that was validated
-    ├── PlanOutdated                a saved plan differs from a plan made now
+    ├── PlanMoved                   a saved plan differs from a plan made now
     ├── MissingExtra                a feature needs an optional dependency
     ├── NotDelivered                a message to a hook, or a ping, was not delivered
     └── ApiError                    a provider answered with an error, or did not answer
@@ -146,7 +146,7 @@ class InputChanged(RunnerError):
     """The bytes of the input are not those that were validated and hashed."""
 
 
-class PlanOutdated(RunnerError):
+class PlanMoved(RunnerError):
     """A saved plan differs from a plan made now; nothing was done."""
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.text import (
@@ -19,6 +20,7 @@ from runner.text import (
     span,
     timestamp,
 )
+from tests.report.scenes import DANGEROUS, HOSTILE
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_listed(items: list[str], said: str) -> None:
     assert listed(items) == said
 
 
-HOSTILE = "a\x1b[2J\r\n\tb\u202ec\x00\x85d\u200de"
+OBEYED = "a\x1b[2J\r\n\tb\u202ec\x00\x85d\u200de"
 
 
 @pytest.mark.parametrize(
@@ -149,7 +151,7 @@ HOSTILE = "a\x1b[2J\r\n\tb\u202ec\x00\x85d\u200de"
     ],
 )
 def test_what_a_terminal_would_obey_is_replaced(mark: str | None, expected: str) -> None:
-    assert printable(HOSTILE, mark=mark) == expected
+    assert printable(OBEYED, mark=mark) == expected
 
 
 @pytest.mark.parametrize("mark", ["\N{REPLACEMENT CHARACTER}", " ", None])
@@ -172,3 +174,38 @@ def test_a_line_has_no_more_characters_than_its_limit(text: str, limit: int, mar
 def test_of_a_text_with_many_blanks_no_more_is_read_than_needed() -> None:
     assert printable(" " * 10**6 + "x", 10, mark=" ") == ""
     assert printable(" " * 100 + "x", 10, mark=" ") == "x"
+
+
+@given(st.text())
+@example(HOSTILE)
+def test_plain_text_is_one_line_of_visible_characters(text: str) -> None:
+    shown = printable(text)
+
+    assert len(shown) == len(text)
+    assert not DANGEROUS.search(shown)
+    assert "\n" not in shown
+    assert all(
+        unicodedata.category(character)[0] != "C" or character in "\u200c\u200d"
+        for character in shown
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["grün, 日本語, עברית, हिन्दी, ☂", "👩\u200d🔬", "ﻡ\u200cﻙ", "e\u0301"]
+)
+def test_every_language_stays_as_it_is(text: str) -> None:
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("two\nlines\tand a tab\r", "two lines and a tab "),
+        ("\x1b[31mred", "�[31mred"),
+        ("\u202eabc\u2069", "�abc�"),
+        ("no\u00a0break", "no break"),
+        ("\ud800", "�"),
+    ],
+)
+def test_what_is_not_to_be_seen_is_replaced(text: str, shown: str) -> None:
+    assert printable(text) == shown

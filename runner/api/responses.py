@@ -129,7 +129,7 @@ def read_error_message(body: bytes, secret: Secret | None) -> ErrorMessage:
     try:
         decoded = decode_json(body)
     except ValueError:
-        return ErrorMessage(text=shown(describe_text(body), secret))
+        return ErrorMessage(text=shown(_describe_text(body), secret))
     if not isinstance(decoded, dict):
         return ErrorMessage(text=shown(_as_text(decoded), secret))
     error_object = decoded.get("error")
@@ -149,7 +149,7 @@ def read_error_message(body: bytes, secret: Secret | None) -> ErrorMessage:
     )
 
 
-def describe_text(body: bytes) -> str:
+def _describe_text(body: bytes) -> str:
     """Return a description of a body that is not JSON: an HTML page's title, or the text."""
     text = body[:_LONGEST_PAGE].decode("utf-8", errors="replace").strip()
     if not text.startswith("<"):
@@ -286,7 +286,7 @@ def decode_reply(call: Call, reply: Reply, *, now: float) -> object:
     try:
         return decode_json(body)
     except ValueError as error:
-        what = describe_text(body) or "an empty body"
+        what = _describe_text(body) or "an empty body"
         raise unusable_reply_error(
             call, f"a body that is not JSON ({error}): {what}", reply
         ) from error
@@ -311,7 +311,7 @@ def unusable_reply_error(call: Call, what: str, reply: Reply) -> ApiError:
         f"{call.provider.name} answered {call} with {reply.status} and {shown(what, call.secret)}"
     )
     if not call.acts:
-        return _error(UnexpectedReply, call, f"{text} ({address_advice(call.provider)})", reply)
+        return _error(UnexpectedReply, call, f"{text} ({_address_advice(call.provider)})", reply)
     return _error(MayHaveActed, call, f"{text} ({WILL_BE_CHECKED})", reply)
 
 
@@ -327,7 +327,7 @@ def status_error(call: Call, reply: Reply, *, now: float) -> ApiError:
     if message.text:
         text += f": {message.text}"
     wait = retry_after(reply.headers, now=now)
-    advice = refusal_advice(kind, call, reply, message)
+    advice = _refusal_advice(kind, call, reply, message)
     if wait:
         advice += f"; the provider asks to wait {wait:,.0f} s"
     return _error(kind, call, f"{text} ({advice})", reply, message, wait)
@@ -421,7 +421,7 @@ def _error(
     )
 
 
-def refusal_advice(kind: type[ApiError], call: Call, reply: Reply, message: ErrorMessage) -> str:
+def _refusal_advice(kind: type[ApiError], call: Call, reply: Reply, message: ErrorMessage) -> str:
     """Return what the user can do about an error reply, or what happens next without the user."""
     if 300 <= reply.status < 400:  # noqa: PLR2004
         return _redirect_advice(call, reply)
@@ -432,14 +432,14 @@ def refusal_advice(kind: type[ApiError], call: Call, reply: Reply, message: Erro
     if message.code == "model_not_found" or message.param in ("model", "body.model"):
         return "check the model's name in the input, and that the API key may use it"
     if kind is NotOffered:
-        return address_advice(call.provider)
+        return _address_advice(call.provider)
     if kind is NotFound:
         return f"it does not exist, or was created with another API key{_than_key_source(call)}"
     where = f": correct {message.param}" if message.param else ""
     return f"sending the same request again would not help{where}"
 
 
-def address_advice(provider: Provider) -> str:
+def _address_advice(provider: Provider) -> str:
     """Return the advice to check that the base URL is that of a Batch API."""
     address = public_url(provider.base_url)
     return f"is {address} the address of a Batch API? Check base_url of {provider.name}"

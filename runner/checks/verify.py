@@ -82,14 +82,14 @@ class Verification:
         return all(check.matches for check in self.revisions)
 
 
-def is_name(text: str) -> bool:
+def _is_name(text: str) -> bool:
     """Whether a text can be the name of a job, and so the name of its folder."""
     return _NAME.fullmatch(text) is not None
 
 
 def has_outputs(project: Project, name: str) -> bool:
     """Whether a job without a spec has a record in the outputs of the project."""
-    return is_name(name) and any(_revisions(project.outputs / name))
+    return _is_name(name) and any(_revisions(project.outputs / name))
 
 
 def verify(
@@ -174,7 +174,7 @@ def _folders(
         for folder in _revisions(parent):
             yield folder, (job.name, job)
     names = (
-        _names(project.outputs) if others is None else [name for name in others if is_name(name)]
+        _names(project.outputs) if others is None else [name for name in others if _is_name(name)]
     )
     for name in names:
         if project.outputs / name not in with_spec:

@@ -1,4 +1,4 @@
-"""The work after a pass: record its problems, notify hooks, write metrics and send a ping."""
+"""The work after a pass: its exit code, its problems in the ledger, hooks, metrics and the ping."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotDelivered
+from runner.ledger.records import RunState
 
 if TYPE_CHECKING:
     from runner.cli.console import Console
@@ -24,14 +25,13 @@ def after_pass(
     report: PassReport,
     *,
     everything: bool,
-    code: int,
     seconds: float,
     changes_only: bool = False,
 ) -> None:
     """Record the problems of a pass, notify the hooks, write the metrics and send the ping.
 
-    `code` is the exit code of the pass, `seconds` its duration. A failure here changes neither; it
-    is printed once. `changes_only` leaves out the metrics and the ping, which belong to a pass and
+    `seconds` is the duration of the pass. A failure here does not change its exit code; it is
+    printed once. `changes_only` leaves out the metrics and the ping, which belong to a pass and
     not to a change. Raises LedgerError.
     """
     _record_problems(context, console, specs, report, everything=everything)
@@ -43,10 +43,19 @@ def after_pass(
         deliver(context.ledger, project, environ=Environment(), warn=console.warn)
     if changes_only:
         return
+    code = exit_code(report, specs)
     if project.metrics is not None:
         _write_metrics(context, console, specs, code=code, seconds=seconds)
     if project.ping is not None:
         _send_ping(context, console, specs, report, code=code)
+
+
+def exit_code(report: PassReport, specs: Specs) -> int:
+    """Return the exit code of a pass over these specs."""
+    if specs.problems or report.problems:
+        return 2
+    bad = any(state in (RunState.FAILED, RunState.PARTIAL) for state in report.states.values())
+    return int(bad or report.has_problem)
 
 
 def ping_failure(project: Project, error: RunnerError) -> None:

@@ -8,7 +8,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from runner.errors import LockHeld, Unauthorized, UsageError
+from runner.errors import InvalidInput, LockHeld, Unauthorized, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,8 +48,6 @@ def open_specs(
 
 def find_job(project: Project, name: str, directory: Path) -> tuple[Specs, Job]:
     """Return the specs with one job selected. Raises UsageError or InvalidInput."""
-    from runner.errors import InvalidInput
-
     specs = open_specs(project, [name], directory)
     if len(specs.selected) == 1:
         return specs, specs.selected[0]
@@ -65,8 +63,6 @@ def find_known(
 
     Raises UsageError or InvalidInput.
     """
-    from runner.errors import InvalidInput
-
     specs = open_specs(project, [name], directory, known=recorded_jobs(ledger))
     found = [
         *((job.name, job) for job in specs.selected),
@@ -97,7 +93,6 @@ def current_run(project: Project, specs: Specs, ledger: Ledger, runs: Sequence[R
 
     Raises InvalidInput if its input is invalid.
     """
-    from runner.errors import InvalidInput
     from runner.reconcile.desired import resolve_desired
 
     resolved = resolve_desired(project, specs.selected, runs, None, ledger, writing=False)
@@ -260,7 +255,6 @@ def one_pass(
         specs,
         report,
         everything=everything,
-        code=exit_code(report, specs),
         seconds=time.monotonic() - began,
     )
     return report
@@ -293,7 +287,6 @@ def all_passes(
             specs,
             report,
             everything=everything,
-            code=exit_code(report, specs),
             seconds=now - began,
             changes_only=changes_only,
         )
@@ -358,6 +351,8 @@ def _sleeper(opened: Providers) -> Callable[[float], None]:
 
 def conclude(report: PassReport, specs: Specs, console: Console) -> int:
     """Print the problems of the last pass, and return the exit code."""
+    from runner.cli.after_pass import exit_code
+
     console.clear_display()
     console.held(report)
     console.problems(report.problems)
@@ -365,16 +360,6 @@ def conclude(report: PassReport, specs: Specs, console: Console) -> int:
     if not report.changed and not report.has_problem:
         console.nothing_to_do(_nothing_done(report))
     return exit_code(report, specs)
-
-
-def exit_code(report: PassReport, specs: Specs) -> int:
-    """Return the exit code of a pass over these specs."""
-    from runner.ledger.records import RunState
-
-    if specs.problems or report.problems:
-        return 2
-    bad = any(state in (RunState.FAILED, RunState.PARTIAL) for state in report.states.values())
-    return int(bad or report.has_problem)
 
 
 def _nothing_done(report: PassReport) -> str:

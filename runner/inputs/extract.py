@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from runner.errors import InputChanged, LocalFileError
-from runner.inputs.custom_ids import read_custom_ids
 from runner.inputs.fingerprint import open_unchanged
 from runner.inputs.lines import OversizedLine, canonical_row, read_blocks
 
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
     from runner.inputs.fingerprint import Fingerprint
     from runner.inputs.row_set import RowSet
-
-
-__all__ = ["ExtractedFile", "ShardLocation", "read_custom_ids", "write_rows"]
 
 
 class ShardLocation(Protocol):

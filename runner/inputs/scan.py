@@ -30,7 +30,7 @@ from runner.inputs.requests import (
     InputRequest,
     RequestReader,
 )
-from runner.inputs.sharding import Shard, ShardBuilder
+from runner.inputs.sharding import ShardBuilder
 from runner.inputs.validation import check_line, quoted
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from runner.inputs.fingerprint import Fingerprint
     from runner.inputs.requests import InputRequest
+    from runner.inputs.sharding import Shard
     from runner.inputs.tokens import TokenCounter
     from runner.spec.project import Limits
 
@@ -150,8 +151,6 @@ class ProblemList:
         more = self._count - len(self._problems)
         return InvalidInput(limit_problems(self._problems, more=more))
 
-
-__all__ = ["Scan", "Shard", "scan"]
 
 _MAX_REPEATED: Final = 10_000
 """Repeated ids that are compared in a second pass; more are only counted."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from runner.spec.identity import REVISION_SHOWN
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -17,10 +18,6 @@ if TYPE_CHECKING:
 
     from runner.batch import Batch
     from runner.inputs.row_set import RowSet
-
-REVISION_SHOWN: Final = 12
-"""The number of hex digits of a revision in submission keys, folder names and messages."""
-
 
 _LONGEST_COUNT: Final = 12
 
@@ -91,6 +88,11 @@ class SubmissionKey:
     def __str__(self) -> str:
         """Return the key as it is written in the ledger and in a batch's metadata."""
         return f"{self.job}/{self.revision}/{self.shard:04d}/{self.attempt}"
+
+    @property
+    def place(self) -> str:
+        """The shard and, after the first one, the attempt in words: `shard 3, attempt 2`."""
+        return f"shard {self.shard}" + (f", attempt {self.attempt}" if self.attempt > 1 else "")
 
     @property
     def filename(self) -> str:

@@ -41,16 +41,18 @@ def serve(application: Starlette, listener: socket.socket) -> Callable[[], None]
     """
     import uvicorn
 
-    began = threading.Event()
+    class _Server(uvicorn.Server):
+        """A server with an event that is set once it has started."""
 
-    class Server(uvicorn.Server):
-        """A server that sets `began` once it has started."""
+        def __init__(self, config: uvicorn.Config) -> None:
+            super().__init__(config)
+            self.began = threading.Event()
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            began.set()
+            self.began.set()
 
-    server = Server(
+    server = _Server(
         uvicorn.Config(
             application,
             loop="asyncio",
@@ -71,7 +73,7 @@ def serve(application: Starlette, listener: socket.socket) -> Callable[[], None]
         try:
             server.run(sockets=[listener])
         finally:
-            began.set()
+            server.began.set()
 
     thread = threading.Thread(target=run, name="local server", daemon=True)
 
@@ -80,7 +82,7 @@ def serve(application: Starlette, listener: socket.socket) -> Callable[[], None]
         thread.join()
 
     thread.start()
-    began.wait()
+    server.began.wait()
     if not server.started:
         thread.join()
         raise LocalFileError("the local provider's HTTP server did not start")

@@ -18,7 +18,7 @@ from runner.inputs.row_set import RowSet
 from runner.outputs.files import ERRORS, OUTPUT, RAW, RECORD, FileRejected, explained, open_file
 from runner.outputs.record import read_record
 from runner.outputs.trace import trace
-from runner.spec.identity import canonical_json
+from runner.spec.identity import REVISION_SHOWN, canonical_json
 from runner.spec.job import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 
 _CHUNK_BYTES: Final = 1024 * 1024
-_REVISION_SHOWN: Final = 12
 _PART: Final = ".part"
 
 
@@ -198,8 +197,8 @@ def _contradictions(
     folder: Path, record: RunRecord, files: list[FileCheck], adopted: Collection[str]
 ) -> Iterator[str]:
     """Yield where the record contradicts itself, its folder's name or its files."""
-    if not record.revision.startswith(folder.name) or len(folder.name) != _REVISION_SHOWN:
-        yield f"the record is of revision {record.revision[:_REVISION_SHOWN]}, not of this folder"
+    if not record.revision.startswith(folder.name) or len(folder.name) != REVISION_SHOWN:
+        yield f"the record is of revision {record.revision[:REVISION_SHOWN]}, not of this folder"
     if _identity(record) != record.revision:
         yield "the revision of the record is not that of the requests in it"
     document = record.spec.document.encode(errors="surrogatepass")
@@ -274,14 +273,14 @@ def _submission_problems(
 ) -> Iterator[str]:
     mine = _rows(submission.rows)
     parts = submission.key.rsplit("/", 3)
-    expected = [record.revision[:_REVISION_SHOWN], f"{shard.number:04d}", str(submission.attempt)]
+    expected = [record.revision[:REVISION_SHOWN], f"{shard.number:04d}", str(submission.attempt)]
     if parts[1:] != expected:
         yield f"its key is {submission.key}"
     batch = submission.batch
-    expected_names = batch is None or str(batch.get("id")) not in adopted
+    created_here = batch is None or str(batch.get("id")) not in adopted
     if mine is None or mine.difference(rows) or len(mine) != submission.requests:
         yield f"its rows are not {submission.requests:,} of the shard's"
-    elif expected_names and mine == rows and submission.sha256 != shard.sha256:
+    elif created_here and mine == rows and submission.sha256 != shard.sha256:
         yield "it has all rows of the shard, but another file than the shard's"
     if batch is None:
         if submission.results:
@@ -289,7 +288,7 @@ def _submission_problems(
         return
     metadata = batch.get("metadata")
     mark = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
-    if expected_names and isinstance(mark, str) and mark.split(" ")[0] != submission.key:
+    if created_here and isinstance(mark, str) and mark.split(" ")[0] != submission.key:
         yield f"batch {batch.get('id')} has the submission key {mark.split(' ')[0]}"
     ids = {"output": batch.get("output_file_id"), "error": batch.get("error_file_id")}
     for result in submission.results:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from runner.outputs.record import ToolVersions
 
-
 _DEPENDENCIES: Final = ("httpx", "msgspec", "pydantic", "pyyaml", "sqlite-utils", "tenacity")
 GIT_TIMEOUT: Final = 10.0
 """Seconds for each git command; a working tree on a network disk can take forever."""
@@ -27,19 +26,6 @@ _READ_ONLY: Final = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
-_MISLEADING: Final = frozenset(
-    {
-        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-        "GIT_COMMON_DIR",
-        "GIT_DIR",
-        "GIT_INDEX_FILE",
-        "GIT_NAMESPACE",
-        "GIT_OBJECT_DIRECTORY",
-        "GIT_PREFIX",
-        "GIT_WORK_TREE",
-    }
-)
-"""Set inside git's hooks, where they name the repository of the hook and not that of the job."""
 
 _NO_PROGRAMS: Final = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
 
@@ -138,6 +124,10 @@ def git_command(root: Path, *arguments: str) -> list[str]:
 
 
 def git_environment() -> dict[str, str]:
-    """Return an environment in which git changes nothing and does not prompt."""
+    """Return an environment in which git changes nothing and does not prompt.
+
+    The variables of git itself are left out: inside a hook of git, `GIT_DIR` and others name the
+    repository of the hook, not that of the job.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return environment | _READ_ONLY

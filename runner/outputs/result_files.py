@@ -34,17 +34,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-__all__ = [
-    "LineStatus",
-    "Outcome",
-    "ResultLine",
-    "displaces",
-    "lines",
-    "overlong",
-    "read_results",
-    "verify_download",
-]
-
 LONGEST_LINE: Final = 256 * 1024 * 1024
 """Bytes. Longer than any response; a file without line ends must not be read into memory."""
 
@@ -105,7 +94,7 @@ def read_results(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[ResultL
 
 def overlong(head: bytes, longest: int = LONGEST_LINE) -> Classification:
     """Classify a line of which only the beginning was read."""
-    return unreadable(head, f"the line is longer than {longest} bytes")
+    return _unreadable(head, f"the line is longer than {longest} bytes")
 
 
 def lines(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[tuple[int, int, bytes, bool]]:
@@ -305,7 +294,7 @@ def plain_success(line: bytes) -> str | None:
     return success.custom_id
 
 
-def unreadable(head: bytes, reason: str) -> Classification:
+def _unreadable(head: bytes, reason: str) -> Classification:
     """Classify a line of which nothing but perhaps its custom_id can be used.
 
     It is transient, since submitting the request again can help, and is never a success.
@@ -324,10 +313,10 @@ def _classify_slowly(line: bytes) -> Classification:
     except (ValueError, RecursionError) as problem:
         return _malformed(line, problem)
     if not isinstance(value, dict):
-        return unreadable(line, "the line is not a JSON object")
+        return _unreadable(line, "the line is not a JSON object")
     custom_id = value.get("custom_id")
     if not isinstance(custom_id, str):
-        return unreadable(b"", "the line has no custom_id")
+        return _unreadable(b"", "the line has no custom_id")
     return _classify_object(custom_id, value.get("error"), value.get("response"))
 
 
@@ -433,8 +422,8 @@ def _status(value: object) -> int | None:
 
 def _malformed(line: bytes, problem: Exception) -> Classification:
     if isinstance(problem, RecursionError):
-        return unreadable(line, "the line is nested too deeply to be read")
-    return unreadable(line, f"the line is not valid JSON: {problem}")
+        return _unreadable(line, "the line is nested too deeply to be read")
+    return _unreadable(line, f"the line is not valid JSON: {problem}")
 
 
 def _recovered_id(line: bytes) -> str | None:
@@ -504,4 +493,5 @@ class ErrorCounts:
 
 
 def by_frequency(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts in order, the largest first; equal ones by name."""
     return dict(sorted(counts.items(), key=lambda entry: (-entry[1], entry[0])))

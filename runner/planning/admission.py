@@ -43,7 +43,7 @@ def admit(
             admitted.append(action)
             continue
         pool = (provider.name, action.shard.model)
-        size = prompt_size(action)
+        size = _prompt_size(action)
         active, enqueued_now = batches.get(provider.name, 0), enqueued.get(pool, Enqueued())
         reason = _limit_reason(provider, active, enqueued_now, size)
         if reason is not None:
@@ -55,7 +55,7 @@ def admit(
     return admitted, waits
 
 
-def prompt_size(action: Submit) -> Enqueued:
+def _prompt_size(action: Submit) -> Enqueued:
     """Return the prompt tokens of a submission; a part of a shard counts by its requests."""
     submission, shard = action.submission, action.shard
     if shard.tokens is None:
@@ -69,7 +69,7 @@ def prompt_size(action: Submit) -> Enqueued:
 
 def prompt_tokens(submits: Iterable[Submit]) -> Enqueued:
     """Sum the prompt tokens of submissions: counted where they were, else estimated."""
-    return sum(map(prompt_size, submits), Enqueued())
+    return sum(map(_prompt_size, submits), Enqueued())
 
 
 def _limit_reason(

@@ -89,7 +89,7 @@ def _decide_in_flight(context: ShardContext, submission: Submission, batch: Batc
     """Decide about a batch that is not terminal: wait, or cancel it on request or when overdue."""
     steps: Steps = []
     waiting = f"in flight, {batch.status}"
-    overdue_text = overdue(context, submission, batch)
+    overdue_text = _overdue(context, submission, batch)
     if overdue_text is not None:
         waiting = f"{waiting}, overdue"
         if submission.overdue_at is None:
@@ -150,7 +150,7 @@ def _decide_terminal(
         pause = _limit_backoff(context, progress) if failure in UNCOUNTED else 0.0
         return CloseRejectedBatch(
             run=context.run,
-            reason=batch_failure_reason(batch),
+            reason=_batch_failure_reason(batch),
             submission=submission,
             batch=batch,
             failure=failure,
@@ -216,7 +216,7 @@ def batch_failure(batch: Batch) -> BatchFailure:
     return BatchFailure.PASSING
 
 
-def batch_failure_reason(batch: Batch) -> str:
+def _batch_failure_reason(batch: Batch) -> str:
     """Return the API's words for why a batch failed as a whole: the first three errors."""
     if not batch.errors:
         return f"{batch.id} failed without a reason"
@@ -229,7 +229,7 @@ _LEEWAY: Final = 3600.0
 """Seconds after the end of its window that a batch may still take to end."""
 
 
-def overdue(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
+def _overdue(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
     """Return the message about an overdue batch, with what is done; None if it is not overdue."""
     due = _due_at(context, submission, batch)
     if due is None or context.inputs.now < due or context.deadline.action is DeadlineAction.WAIT:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Final
 
-from runner.ledger.records import Run, RunState, SubmissionState
+from runner.ledger.records import RunState, SubmissionState
 from runner.planning.actions import (
     AdoptBatch,
     DeleteRemoteFiles,
@@ -36,6 +36,7 @@ from runner.text import span
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from runner.ledger.records import Run
     from runner.planning.actions import Action
     from runner.planning.shards import ShardProgress
     from runner.planning.state import DesiredRun, PlanInputs, Recorded
@@ -55,9 +56,9 @@ def make_plan(desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: Pl
     for run in recorded.runs:
         if (run.job, run.revision) not in wanted and run.id not in planner.used_runs:
             planner.add_undesired(run)
-    planner.notes += duplicate_notes(desired_runs, recorded)
+    planner.notes += _duplicate_notes(desired_runs, recorded)
     for run in recorded.runs:
-        planner.notes += expiry_notes(run, inputs)
+        planner.notes += _expiry_notes(run, inputs)
     if inputs.restoring:
         return Plan(
             actions=_restorations(planner.actions),
@@ -141,7 +142,7 @@ class _Planner:
             return False
         if run is not None and run.state.final:
             return False
-        run = run or self._new_run(desired)
+        run = run or desired.new_run(self.inputs.now)
         other = self._index_of(run.provider).batch_of_other_shards(run)
         if other is None:
             return False
@@ -194,7 +195,7 @@ class _Planner:
             if run.revision == desired.revision and run.job not in self._wanted:
                 self.waits.append(
                     Wait(
-                        run=self._new_run(desired),
+                        run=desired.new_run(self.inputs.now),
                         key=None,
                         reason=f"job {run.job} has submitted the same requests; while some spec "
                         f"cannot be read, it is unknown whether this is {run.job} under a new name",
@@ -215,7 +216,7 @@ class _Planner:
                 )
             )
             return desired.restorable.run
-        run = self._new_run(desired)
+        run = desired.new_run(self.inputs.now)
         before = self.recorded.jobs.get(desired.job.name)
         earlier = before is not None and before.desired_revision not in (None, desired.revision)
         self.actions.append(
@@ -226,27 +227,6 @@ class _Planner:
             )
         )
         return run
-
-    def _new_run(self, desired: DesiredRun) -> Run:
-        """Return the run that a desired run would become."""
-        return Run(
-            id=0,
-            job=desired.job.name,
-            revision=desired.revision,
-            state=RunState.PENDING,
-            provider=desired.job.provider.name,
-            base_url=desired.job.provider.identity["base_url"],
-            endpoint=desired.job.endpoint,
-            replicate=desired.job.replicate,
-            digest=desired.digest,
-            requests=desired.requests,
-            bytes=desired.bytes,
-            input_path=desired.job.input_shown,
-            folder=desired.folder,
-            attempts=desired.job.attempts,
-            created_at=self.inputs.now,
-            shards=desired.shards,
-        )
 
     def _is_move_held(self, run: Run, desired: DesiredRun) -> bool:
         """Whether the move of a run has failed in this pass; then add a wait."""
@@ -269,7 +249,7 @@ class _Planner:
             self.notes.append(f"{desired.job.name}: {change}; nothing is submitted for this")
             return dataclasses.replace(run, job=desired.job.name, folder=desired.folder)
         if self.recorded.jobs.get(desired.job.name) != desired.record:
-            reason, note = describe_spec_edit(run, desired, self.recorded)
+            reason, note = _describe_spec_edit(run, desired, self.recorded)
             self.actions.append(NoteSpec(run=run, reason=reason, job=desired.record))
             self.notes.append(note)
         return run
@@ -339,7 +319,7 @@ class _Planner:
                 case _:
                     self.actions.append(step)
         if not steps:
-            self._add_unless_held(finish_action(run, context.job, all_progress, broken))
+            self._add_unless_held(_finish_action(run, context.job, all_progress, broken))
 
     def _index_of(self, provider: str) -> BatchIndex:
         if provider not in self._indexes:
@@ -355,7 +335,7 @@ class _Planner:
         return self._indexes[provider]
 
 
-def finish_action(
+def _finish_action(
     run: Run, job: Job | None, all_progress: Sequence[ShardProgress], broken: str | None
 ) -> Finish:
     """Return the action that finishes a run with nothing in flight and nothing to submit.
@@ -404,7 +384,7 @@ _WARNING: Final = 7 * 86_400.0
 """Seconds before results expire at which warnings begin (fact sheet, failure 27)."""
 
 
-def describe_spec_edit(run: Run, desired: DesiredRun, recorded: Recorded) -> tuple[str, str]:
+def _describe_spec_edit(run: Run, desired: DesiredRun, recorded: Recorded) -> tuple[str, str]:
     """Describe an edit of a spec whose run exists already.
 
     Returns the reason of the action that records it, and the note for the user.
@@ -422,7 +402,7 @@ def describe_spec_edit(run: Run, desired: DesiredRun, recorded: Recorded) -> tup
     )
 
 
-def duplicate_notes(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[str]:
+def _duplicate_notes(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[str]:
     """Yield a note for each job that will submit the same requests as another job."""
     first: dict[str, str] = {}
     recorded_identities = {(run.job, run.revision) for run in recorded.runs}
@@ -434,11 +414,11 @@ def duplicate_notes(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> I
         ):
             yield (
                 f"{desired.job.name}: submits the same requests as {other} again (revision "
-                f"{desired.revision[:12]}); for another sample write `replicate: 2`"
+                f"{desired.short}); for another sample write `replicate: 2`"
             )
 
 
-def expiry_notes(run: Run, inputs: PlanInputs) -> Iterator[str]:
+def _expiry_notes(run: Run, inputs: PlanInputs) -> Iterator[str]:
     """Yield a note for each batch whose results expire soon and are not downloaded yet."""
     provider = inputs.providers.get(run.provider)
     lifetime = (provider and provider.output_expires_after) or MAX_EXPIRES_AFTER

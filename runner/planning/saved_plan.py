@@ -19,19 +19,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, Self, TypedDict
+from typing import TYPE_CHECKING, Any, Final, Self, TypedDict, get_args
 
 from runner import __version__
-from runner.errors import InvalidInput, PlanOutdated, Problem
-from runner.ledger.records import REVISION_SHOWN, SubmissionKey
-from runner.planning.actions import AdoptFile, Finish, RelocateRun, Submit
+from runner.errors import InvalidInput, PlanMoved, Problem
+from runner.ledger.records import SubmissionKey
+from runner.planning.actions import Action, AdoptFile, Finish, RelocateRun, Submit
 from runner.spec.identity import canonical_json
 from runner.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from runner.planning.actions import Action, Plan
+    from runner.planning.actions import Plan
     from runner.planning.state import DesiredRun
     from runner.spec.job import DeadlineAction, Job
 
@@ -41,8 +41,8 @@ PLAN_FORMAT: Final = 1
 _FROM_PROVIDER: Final = frozenset({"collect", "close", "lose"})
 """Steps that follow from what a provider shows of a batch in flight."""
 
-_BOOKKEEPING: Final = frozenset({"observe", "doubt", "missing", "overdue", "note"})
-"""Steps that only change the ledger, by the words of files; `RunAction.bookkeeping` in code."""
+_BOOKKEEPING: Final = frozenset(kind.verb for kind in get_args(Action) if kind.bookkeeping)
+"""Steps that only change the ledger, by their words in files."""
 
 _DETAILS: Final = ("batch", "file", "folder", "requests", "sha256", "state")
 """The fields of a step in which two steps of one kind for one submission may differ."""
@@ -65,10 +65,15 @@ _DONE: Final = {
     "point_latest": "made the latest",
     "tidy": "cleaned up at the provider",
 }
+"""Steps in the words of a difference."""
+
 _REQUESTS: Final = "requests_sha256"
 """The setting whose value is of no use in a message."""
 
 _MAX_SHOWN: Final = 5
+"""Differences that are described; the others are counted."""
+
+NO_PLAN: Final = "is not a plan; `runner plan -o FILE` makes one"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +195,7 @@ class PlanTerms:
         """Return the terms of a plan."""
         return cls(
             selection=selection,
-            revisions={run.job.name: run.revision[:REVISION_SHOWN] for run in desired_runs},
+            revisions={run.job.name: run.short for run in desired_runs},
             settings={run.job.name: dict(settings(run.job, run.digest)) for run in desired_runs},
             steps=tuple(
                 PlannedStep.of(action) for action in plan.actions if not action.bookkeeping
@@ -297,7 +302,7 @@ class SavedPlan:
     def require_same(
         self, desired_runs: Sequence[DesiredRun], plan: Plan, *, embedded: Collection[str]
     ) -> None:
-        """Raise PlanOutdated unless a plan has the terms of this one.
+        """Raise PlanMoved unless a plan has the terms of this one.
 
         `embedded` are providers that `runner plan` does not query, since they work only during a
         pass: what has happened to batches there is not compared.
@@ -305,13 +310,10 @@ class SavedPlan:
         now = PlanTerms.of(desired_runs, plan, self.terms.selection)
         differences = difference(self.terms, now, embedded=embedded)
         if differences is not None:
-            raise PlanOutdated(
+            raise PlanMoved(
                 f"the plan in {self.shown} is out of date, and nothing was done: {differences}. "
                 f"`runner plan -o {self.shown}` makes it again"
             )
-
-
-NO_PLAN: Final = "is not a plan; `runner plan -o FILE` makes one"
 
 
 def difference(then: PlanTerms, now: PlanTerms, *, embedded: Collection[str]) -> str | None:
@@ -389,7 +391,7 @@ def _name_subject(about: tuple[str, str, str | None]) -> str:
     key = None if submission is None else SubmissionKey.parse(submission)
     if key is None:
         return f"the run of {revision}"
-    return f"shard {key.shard}" + (f", attempt {key.attempt}," if key.attempt > 1 else "")
+    return key.place + ("," if key.attempt > 1 else "")
 
 
 def _describe_change(was: list[PlannedStep], would_be: list[PlannedStep], waits: str | None) -> str:

@@ -8,12 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from runner.ledger.records import Run, RunState
+from runner.spec.identity import REVISION_SHOWN
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runner.batch import Batch, File
     from runner.inputs.fingerprint import Fingerprint
-    from runner.ledger.records import FileRecord, JobRecord, Run, ShardRecord, SubmissionKey
+    from runner.ledger.records import FileRecord, JobRecord, ShardRecord, SubmissionKey
     from runner.spec.job import Job
     from runner.spec.project import Provider
 
@@ -94,6 +97,32 @@ class DesiredRun:
     restorable: Restorable | None = None
     claims: Mapping[str, SubmissionKey] = field(default_factory=dict)
     scanned: Fingerprint | None = None
+
+    @property
+    def short(self) -> str:
+        """The revision as submission keys, folder names and messages have it."""
+        return self.revision[:REVISION_SHOWN]
+
+    def new_run(self, now: float) -> Run:
+        """Return the run that it becomes where the ledger has none; its id is 0."""
+        return Run(
+            id=0,
+            job=self.job.name,
+            revision=self.revision,
+            state=RunState.PENDING,
+            provider=self.job.provider.name,
+            base_url=self.job.provider.identity["base_url"],
+            endpoint=self.job.endpoint,
+            replicate=self.job.replicate,
+            digest=self.digest,
+            requests=self.requests,
+            bytes=self.bytes,
+            input_path=self.job.input_shown,
+            folder=self.folder,
+            attempts=self.job.attempts,
+            created_at=now,
+            shards=self.shards,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,11 +12,11 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from runner.errors import LocalFileError, NotFound, UnexpectedReply, UsageError
+from runner.errors import NotFound, UnexpectedReply, UsageError
 from runner.inputs.row_set import RowSet
-from runner.ledger import run_transitions as run_steps
-from runner.ledger import submission_transitions
-from runner.ledger.records import Run, RunState, Submission, SubmissionKey, SubmissionState
+from runner.ledger import run_transitions, submission_transitions
+from runner.ledger.records import Submission, SubmissionKey, SubmissionState
+from runner.outputs.files import explained
 from runner.outputs.provenance import git_json
 from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Observed
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.batch import Batch
-    from runner.ledger.records import ShardRecord
+    from runner.ledger.records import Run, ShardRecord
     from runner.planning.state import DesiredRun
     from runner.reconcile.context import Context
 
@@ -60,7 +60,7 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
     _require_same_requests(context, desired, run, shard, rows, batch, requests)
     key = _unused_key(context, desired, run, shard)
     if run.id == 0:
-        identifier = run_steps.start_run(
+        identifier = run_transitions.start_run(
             context.ledger,
             desired.record,
             dataclasses.replace(run, git=git_json(context.project.root)),
@@ -110,24 +110,7 @@ def _run(context: Context, desired: DesiredRun) -> Run:
                 raise UsageError(f"{job.name} is being cancelled; adopt it when that is over")
             return context.ledger.run(summary.id)
     _require_new(context, desired)
-    return Run(
-        id=0,
-        job=job.name,
-        revision=desired.revision,
-        state=RunState.PENDING,
-        provider=job.provider.name,
-        base_url=job.provider.identity["base_url"],
-        endpoint=job.endpoint,
-        replicate=job.replicate,
-        digest=desired.digest,
-        requests=desired.requests,
-        bytes=desired.bytes,
-        input_path=job.input_shown,
-        folder=desired.folder,
-        attempts=job.attempts,
-        created_at=context.clock(),
-        shards=desired.shards,
-    )
+    return desired.new_run(context.clock())
 
 
 def _require_new(context: Context, desired: DesiredRun) -> None:
@@ -170,22 +153,19 @@ def _requests_of(
 
 def _digests(path: Path, shown: str) -> Iterator[tuple[str, bytes]]:
     """Yield each request's custom_id and the digest of its content, whatever its layout."""
-    try:
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    request = json.loads(line)
-                    custom_id = request["custom_id"]
-                    content = json.dumps(request, sort_keys=True).encode()
-                except (ValueError, TypeError, KeyError, RecursionError) as error:
-                    raise UsageError(
-                        f"line {number} of the requests of {shown} is no request with a custom_id"
-                    ) from error
-                yield str(custom_id), hashlib.sha256(content).digest()
-    except OSError as error:
-        raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    with explained(path, doing="read"), path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                request = json.loads(line)
+                custom_id = request["custom_id"]
+                content = json.dumps(request, sort_keys=True).encode()
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                raise UsageError(
+                    f"line {number} of the requests of {shown} is no request with a custom_id"
+                ) from error
+            yield str(custom_id), hashlib.sha256(content).digest()
 
 
 def _find_shard(

@@ -25,8 +25,7 @@ from runner.errors import (
     Unreachable,
 )
 from runner.inputs.row_set import RowSet
-from runner.ledger import run_transitions as run_steps
-from runner.ledger import submission_transitions
+from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.records import SubmissionState
 from runner.outputs.provenance import git_json
 from runner.planning.actions import (
@@ -65,7 +64,6 @@ from runner.text import plural
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runner.batch import Batch
     from runner.planning.actions import Action, SequentialAction
     from runner.reconcile.context import Context, PassState
 
@@ -188,20 +186,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
     ledger, run = context.ledger, action.run
     match action:
         case StartRun():
-            run = dataclasses.replace(run, git=git())
-            identifier = run_steps.start_run(ledger, action.job, run, run.shards)
-            started[run.job, run.revision] = identifier
-            context.report_notice(
-                Notice(
-                    job=run.job,
-                    message=f"begins with {run.short}: {plural(run.requests, 'request')} from "
-                    f"{run.input_path}",
-                    event="run_started",
-                    debug=True,
-                    revision=run.short,
-                    counts=RequestCounts(total=run.requests),
-                )
-            )
+            started[run.job, run.revision] = _start(context, action, git())
         case RestoreRun():
             restore(context, action)
         case RelocateRun():
@@ -209,7 +194,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case ReopenRun():
             reopen(context, run, next_round=False, attempts=action.attempts)
         case NoteSpec():
-            run_steps.set_desired(ledger, action.job)
+            run_transitions.set_desired(ledger, action.job)
         case AdoptBatch():
             adopt_batch(context, action)
         case AdoptFile():
@@ -219,31 +204,11 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case ClearIntent():
             submission_transitions.clear_intent(ledger, action.key, action.reason)
         case Observe():
-            state.recorded_batches.add(str(action.key))
-            submission_transitions.observed(ledger, action.key, run.provider, action.batch)
-            context.report_notice(
-                Notice(
-                    job=run.job,
-                    message=_progress(action.batch),
-                    event="batch_changed",
-                    debug=True,
-                    submission=action.key,
-                    batch=action.batch,
-                )
-            )
+            _record_batch(context, state, action)
         case NoteMissing():
             submission_transitions.batch_not_found(ledger, action.key, action.batch_id)
         case NoteOverdue():
-            submission_transitions.overdue(ledger, action.key, action.reason)
-            context.report_notice(
-                Notice(
-                    job=run.job,
-                    message=action.reason,
-                    is_problem=True,
-                    event="overdue",
-                    submission=action.key,
-                )
-            )
+            _note_overdue(context, action)
         case MarkLost():
             mark_lost(context, action)
         case CloseRejectedBatch():
@@ -251,15 +216,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case CancelBatch():
             _cancel(context, state, action)
         case AbandonSubmission():
-            context.scratch(action.submission.key).unlink(missing_ok=True)
-            submission_transitions.close(
-                ledger,
-                action.submission.key,
-                state=SubmissionState.ABANDONED,
-                transient=action.submission.rows,
-                permanent=RowSet.parse(""),
-                problem=action.reason,
-            )
+            _abandon(context, action)
         case Finish():
             finish(context, state, action)
         case PointLatest():
@@ -270,12 +227,53 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
             assert_never(action)
 
 
-def _progress(batch: Batch) -> str:
-    """Describe how far a batch is at its provider."""
+def _start(context: Context, action: StartRun, git: str | None) -> int:
+    """Record a new run; returns its id."""
+    run = dataclasses.replace(action.run, git=git)
+    identifier = run_transitions.start_run(context.ledger, action.job, run, run.shards)
+    context.report_notice(
+        Notice(
+            job=run.job,
+            message=f"begins with {run.short}: {plural(run.requests, 'request')} from "
+            f"{run.input_path}",
+            event="run_started",
+            debug=True,
+            revision=run.short,
+            counts=RequestCounts(total=run.requests),
+        )
+    )
+    return identifier
+
+
+def _record_batch(context: Context, state: PassState, action: Observe) -> None:
+    """Record the present state of a batch."""
+    run, batch = action.run, action.batch
     counts = batch.request_counts
-    return (
-        f"{batch.id}: {batch.status}, {counts.completed:,} of {counts.total:,} done, "
-        f"{counts.failed:,} failed"
+    state.recorded_batches.add(str(action.key))
+    submission_transitions.observed(context.ledger, action.key, run.provider, batch)
+    context.report_notice(
+        Notice(
+            job=run.job,
+            message=f"{batch.id}: {batch.status}, {counts.completed:,} of {counts.total:,} done, "
+            f"{counts.failed:,} failed",
+            event="batch_changed",
+            debug=True,
+            submission=action.key,
+            batch=batch,
+        )
+    )
+
+
+def _note_overdue(context: Context, action: NoteOverdue) -> None:
+    submission_transitions.overdue(context.ledger, action.key, action.reason)
+    context.report_notice(
+        Notice(
+            job=action.run.job,
+            message=action.reason,
+            is_problem=True,
+            event="overdue",
+            submission=action.key,
+        )
     )
 
 
@@ -292,4 +290,17 @@ def _cancel(context: Context, state: PassState, action: CancelBatch) -> None:
             submission=submission.key,
             batch=batch,
         )
+    )
+
+
+def _abandon(context: Context, action: AbandonSubmission) -> None:
+    key = action.submission.key
+    context.scratch(key).unlink(missing_ok=True)
+    submission_transitions.close(
+        context.ledger,
+        key,
+        state=SubmissionState.ABANDONED,
+        transient=action.submission.rows,
+        permanent=RowSet.parse(""),
+        problem=action.reason,
     )

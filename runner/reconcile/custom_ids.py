@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.reconcile.desired import ids_path
+from runner.reconcile.desired import ids_path, open_ids_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +36,7 @@ def custom_ids(
     wanted = None if submission is None else submission.rows
 
     def read() -> Iterator[tuple[int, str]]:
-        from runner.inputs.extract import read_custom_ids
+        from runner.inputs.custom_ids import read_custom_ids
 
         with path.open("rb") as ids:
             yield from read_custom_ids(
@@ -49,7 +49,6 @@ def custom_ids(
 def _rewrite_ids_file(context: Context, run: Run) -> None:
     """Write the custom_ids of a run's input again, from the input itself."""
     from runner.inputs.scan import scan
-    from runner.reconcile.desired import open_ids_file
 
     source = context.project.root / run.input_path
     provider = context.project.providers.get(run.provider)

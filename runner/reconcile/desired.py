@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import store
-from runner.ledger.records import REVISION_SHOWN, JobRecord, ShardRecord
+from runner.ledger.records import JobRecord, ShardRecord
 from runner.planning.state import DesiredRun
 from runner.reconcile.context import no_progress
-from runner.spec.identity import revision
+from runner.spec.identity import REVISION_SHOWN, revision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

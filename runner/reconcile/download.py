@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
 from runner.ledger.records import FileRecord
-from runner.outputs.files import sha256_of, sync_folder
+from runner.outputs.files import explained, sha256_of, sync_folder
 from runner.reconcile.context import with_shard
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def read_downloaded(context: Context, run: Run, key: SubmissionKey) -> list[Down
     return intact
 
 
-def raw_name(key: SubmissionKey, kind: str) -> str:
+def _raw_name(key: SubmissionKey, kind: str) -> str:
     """Return the path of a result file in the run's folder: shard, attempt, kind."""
     return f"raw/{key.shard:04d}-{key.attempt}.{kind}.jsonl"
 
@@ -87,13 +87,11 @@ def fetch(
     from runner.outputs.result_files import verify_download
 
     api = context.api(run.provider)
-    name = raw_name(key, kind)
+    name = _raw_name(key, kind)
     path = context.folder(run) / name
     part = path.with_name(path.name + ".part")
-    try:
+    with explained(path.parent, doing="made"):
         path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LocalFileError(f"{path.parent} cannot be made: {error.strerror or error}") from error
     expected = _expected_bytes(context, run, file_id)
     has_other_size = False
     with context.report_progress(
@@ -113,10 +111,8 @@ def fetch(
                 # Of the right length, so a broken last line is the provider's own: a row's error.
                 break
             download = api.download(file_id, part, expected_bytes=expected, progress=report_bytes)
-    try:
+    with explained(path, doing="written"):
         part.replace(path)
-    except OSError as error:
-        raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
     # The name must be durable before the ledger records that the file is there.
     sync_folder(path.parent)
     return DownloadedFile(

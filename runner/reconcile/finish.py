@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from runner.batch import sum_usage
 from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.ledger import run_transitions as run_steps
+from runner.ledger import run_transitions
 from runner.ledger.records import RunState, SubmissionState
+from runner.outputs.files import ERRORS, OUTPUT
+from runner.outputs.provenance import tool_versions
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.download import download_again
@@ -53,7 +56,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
     try:
         published = publication.published
         _require_responses(run, action.state, published)
-        record = build_record(
+        record = _build_record(
             context,
             run,
             action.job,
@@ -77,7 +80,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
             )
         )
         return
-    run_steps.finish_run(
+    run_transitions.finish_run(
         context.ledger,
         run,
         state=action.state,
@@ -91,11 +94,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
             job=run.job,
             message=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests "
             "succeeded"
-            + (
-                f", {published.failed:,} failed{_reason_suffix(action, run)}"
-                if published.failed
-                else ""
-            )
+            + (f", {published.failed:,} failed{_reason_suffix(action)}" if published.failed else "")
             + f"; see {run.folder}",
             is_problem=action.state in (RunState.PARTIAL, RunState.FAILED)
             and not action.superseded,
@@ -109,9 +108,10 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
     )
 
 
-def _reason_suffix(action: Finish, run: Run) -> str:
+def _reason_suffix(action: Finish) -> str:
     """Return the reason in parentheses; empty if it only repeats the count."""
-    return "" if f" of {run.requests} requests ended" in action.reason else f" ({action.reason})"
+    by_itself = action.state is RunState.PARTIAL and not action.superseded
+    return "" if by_itself else f" ({action.reason})"
 
 
 def _require_responses(run: Run, state: RunState, published: Published) -> None:
@@ -209,7 +209,7 @@ def _missing_reason(
     return reason
 
 
-def build_record(
+def _build_record(
     context: Context,
     run: Run,
     job: Job | None,
@@ -225,9 +225,6 @@ def build_record(
     `job` is None if no spec describes the run any more: then window and metadata are those of its
     batches, and the document is the last one that described it.
     """
-    from runner.batch import sum_usage
-    from runner.outputs.files import ERRORS, OUTPUT
-    from runner.outputs.provenance import tool_versions
     from runner.outputs.record import (
         FORMAT_VERSION,
         RecordedCounts,

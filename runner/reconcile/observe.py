@@ -159,7 +159,7 @@ def _read_lists(api: BatchApi, query: ProviderQuery, clock: Callable[[], float])
     batches: tuple[Batch, ...] = ()
     complete, offered = False, True
     try:
-        listing = api.list_batches(enough=lambda observed: _is_far_enough(observed, query.since))
+        listing = api.list_batches(enough=lambda listed: _is_far_enough(listed, query.since))
     except NotOffered:
         offered = False
     else:
@@ -173,9 +173,7 @@ def _read_lists(api: BatchApi, query: ProviderQuery, clock: Callable[[], float])
     # own pairs left no room. Then the name of its input file has the key.
     if query.files or any(Tag.of(batch) is None for batch in batches):
         try:
-            file_listing = api.list_files(
-                enough=lambda observed: _is_far_enough(observed, query.since)
-            )
+            file_listing = api.list_files(enough=lambda listed: _is_far_enough(listed, query.since))
         except NotOffered:
             files_offered = False
         else:
@@ -196,10 +194,10 @@ def _read_lists(api: BatchApi, query: ProviderQuery, clock: Callable[[], float])
     )
 
 
-def _is_far_enough(observed: Sequence[Batch] | Sequence[File], since: int | None) -> bool:
+def _is_far_enough(listed: Sequence[Batch] | Sequence[File], since: int | None) -> bool:
     """Whether a list, read newest first, has reached entries older than the bound `since`."""
-    times = [item.created_at for item in observed if item.created_at is not None]
-    if not times or len(times) < len(observed):
+    times = [item.created_at for item in listed if item.created_at is not None]
+    if not times or len(times) < len(listed):
         return False
     if any(later < earlier for later, earlier in itertools.pairwise(times)):
         return False
@@ -220,9 +218,7 @@ def _follow(
     listed = set(found)
     if len(query.in_flight) - len(found) > 1:
         try:
-            listing = api.list_batches(
-                enough=lambda observed: _needs_no_more_pages(observed, query)
-            )
+            listing = api.list_batches(enough=lambda listed: _needs_no_more_pages(listed, query))
         except NotOffered:
             pass
         else:
@@ -248,13 +244,13 @@ def _follow(
             )
 
 
-def _needs_no_more_pages(observed: Sequence[Batch], query: ProviderQuery) -> bool:
+def _needs_no_more_pages(listed: Sequence[Batch], query: ProviderQuery) -> bool:
     """Whether more pages would show no batch in flight, or cost more than a GET for each."""
-    unseen = query.in_flight.keys() - {batch.id for batch in observed}
-    if not unseen or len(observed) >= _PAGE * len(query.in_flight):
+    unseen = query.in_flight.keys() - {batch.id for batch in listed}
+    if not unseen or len(listed) >= _PAGE * len(query.in_flight):
         return True
     created = [batch.created_at for batch in query.in_flight.values() if batch and batch.created_at]
-    last = observed[-1].created_at if observed else None
+    last = listed[-1].created_at if listed else None
     return (
         len(created) == len(query.in_flight) and last is not None and last < min(created) - _MARGIN
     )

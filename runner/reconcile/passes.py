@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, MissingExtra
-from runner.ledger import run_transitions as run_steps
-from runner.ledger import store
+from runner.ledger import run_transitions, store
 from runner.ledger.records import RunState
 from runner.planning.actions import Wait
 from runner.planning.batch_index import BatchIndex
@@ -91,7 +90,7 @@ def reconcile_once(
     `everything` is true if no job was selected: then runs that no spec describes any more are
     followed to their end as well. With `restoring` the pass only records what is at the providers
     and on the disk already. With a `saved_plan` nothing is done unless the first plan of the pass
-    is that plan. Raises LedgerError, and PlanOutdated if it is another plan.
+    is that plan. Raises LedgerError, and PlanMoved if it is another plan.
     """
     context.ledger.require_in_place()
     if everything and specs.complete:
@@ -136,7 +135,7 @@ def _clear_removed(context: Context, specs: Specs) -> None:
     job_names = {job.name for job in specs.jobs}
     for record in tuple(context.ledger.jobs()):
         if record.desired_revision is not None and record.name not in job_names:
-            run_steps.clear_desired(context.ledger, record.name)
+            run_transitions.clear_desired(context.ledger, record.name)
 
 
 def _plan_and_apply(

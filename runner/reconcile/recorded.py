@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import SubmissionKey
-from runner.outputs.files import explained, sync_folder
+from runner.outputs.files import explained, sync_folder, write_whole
 from runner.planning.state import Enqueued, Load, Recorded
 from runner.reconcile.desired import job_folder, shown_path
 from runner.reconcile.restore import find_restorable
@@ -154,17 +153,11 @@ def read_claims(folder: Path) -> dict[str, SubmissionKey]:
 
 def write_claims(folder: Path, claims: Mapping[str, SubmissionKey]) -> None:
     """Write the claims of a run durably. Raises LocalFileError."""
-    path = folder / CLAIMS
-    part = folder / f".{CLAIMS}.part"
     document = {
         "format_version": _FORMAT,
         "batches": {name: str(key) for name, key in claims.items()},
     }
-    with explained(path, doing="written"):
+    with explained(folder, doing="written"):
         folder.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            file.write(json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+    write_whole(folder / CLAIMS, json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
     sync_folder(folder)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from runner.batch import Batch
 from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.ledger import run_transitions as run_steps
+from runner.ledger import run_transitions
 from runner.ledger.records import (
     FileRecord,
     Run,
@@ -26,6 +26,7 @@ from runner.ledger.records import (
     SubmissionKey,
     SubmissionState,
 )
+from runner.outputs.files import FileRejected, is_run_file, open_file
 from runner.planning.state import Restorable
 from runner.reconcile.context import Notice, RequestCounts
 
@@ -68,7 +69,6 @@ def read_restorable(root: Path, shown: str) -> Restorable | None:
     Returns None if there is no usable record, or if an output differs from the digest in the
     record: then nothing proves that the requests have succeeded. Changes nothing.
     """
-    from runner.outputs.files import FileRejected, open_file
     from runner.outputs.record import read_record
 
     folder = root / shown
@@ -87,7 +87,7 @@ def restore(context: Context, action: RestoreRun) -> None:
     """Write a finished run, with everything in its record, into the ledger."""
     restorable = action.restorable
     with _storable(restorable.run):
-        run_steps.restore_run(context.ledger, action.job, restorable.run, _parts(restorable))
+        run_transitions.restore_run(context.ledger, action.job, restorable.run, _parts(restorable))
     run = restorable.run
     context.report_notice(
         Notice(
@@ -107,7 +107,7 @@ def restore_history(context: Context, restorable: Restorable) -> None:
     Raises LocalFileError for a record that the ledger cannot keep.
     """
     with _storable(restorable.run):
-        run_steps.restore_history(context.ledger, restorable.run, _parts(restorable))
+        run_transitions.restore_history(context.ledger, restorable.run, _parts(restorable))
 
 
 @contextlib.contextmanager
@@ -132,8 +132,6 @@ def _parts(
 
 def _restorable(record: RunRecord, folder: str) -> Restorable | None:
     """Convert a record to the ledger's values. Raises ValueError and OverflowError."""
-    from runner.outputs.files import is_run_file
-
     state = RunState(record.state)
     if not state.final or not all(is_run_file(result.path) for result in record.results):
         return None

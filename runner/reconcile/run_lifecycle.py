@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
-from runner.ledger import run_transitions as run_steps
+from runner.ledger import run_transitions
 from runner.outputs.files import sha256_of
 from runner.reconcile.context import Notice
 from runner.reconcile.download import download_again
@@ -39,7 +39,7 @@ def reopen(context: Context, run: Run, *, next_round: bool, attempts: int) -> No
         raise LocalFileError(
             f"the final files of {run.folder} cannot be removed: {error.strerror or error}"
         ) from error
-    run_steps.reopen_run(context.ledger, run, next_round=next_round, attempts=attempts)
+    run_transitions.reopen_run(context.ledger, run, next_round=next_round, attempts=attempts)
 
 
 def relocate(context: Context, action: RelocateRun) -> None:
@@ -63,7 +63,7 @@ def relocate(context: Context, action: RelocateRun) -> None:
         raise LocalFileError(
             f"{action.run.folder} cannot be moved to {action.folder}: {error.strerror or error}"
         ) from error
-    run_steps.relocate_run(context.ledger, action.run, action.job, action.folder)
+    run_transitions.relocate_run(context.ledger, action.run, action.job, action.folder)
     context.report_notice(
         Notice(
             job=action.job.name,
@@ -117,12 +117,12 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
                     left[file_id] = "the provider says that it was not deleted"
             except (NotOffered, Rejected, Unauthorized) as error:
                 left[file_id] = str(error)
-        run_steps.submission_files_deleted(
+        run_transitions.submission_files_deleted(
             context.ledger, submission.key, deleted=deleted, left=left
         )
         deleted_count += len(deleted)
         not_deleted |= left
-    run_steps.run_files_deleted(context.ledger, run)
+    run_transitions.run_files_deleted(context.ledger, run)
     summary = f"deleted {plural(deleted_count, 'file')} at the provider, as keep_remote: false says"
     if not_deleted:
         file_id, reason = next(iter(not_deleted.items()))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -32,6 +31,7 @@ from runner.inputs.fingerprint import Fingerprint, open_unchanged
 from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
+from runner.outputs.files import explained, refusal, sha256_of
 from runner.planning.shards import rows_that_fit
 from runner.reconcile.context import Notice, RequestCounts, with_shard
 from runner.reconcile.custom_ids import custom_ids
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from runner.spec.job import Job
 
 
-MAX_METADATA_PAIRS: Final = 16
+_MAX_METADATA_PAIRS: Final = 16
 """How many pairs the API takes (fact sheet, section 1)."""
 _VISIBLE_AFTER: Final = 600.0
 """Seconds after its upload after which a 404 proves that a file is deleted; loopback: grace."""
@@ -77,10 +77,10 @@ def submit(context: Context, state: PassState, action: Submit) -> Steps:
         yield from _create(context, state, action, submission, file_id)
 
 
-def metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
+def _metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
     """Return the metadata of a batch: the user's pairs and, if there is room, the tag of runner."""
     pairs = dict(job.metadata)
-    if len(pairs) < MAX_METADATA_PAIRS:
+    if len(pairs) < _MAX_METADATA_PAIRS:
         pairs[METADATA_KEY] = str(submission.tag(shard))
     return pairs
 
@@ -89,7 +89,7 @@ def _prepare(context: Context, action: Submit) -> Submission:
     """Record a new attempt; a part of a shard is extracted first, to know its digest."""
     submission = action.submission
     if not submission.sha256:
-        submission = extract_remaining(context, action)
+        submission = _extract_remaining(context, action)
     submission_transitions.prepare(context.ledger, action.run, submission)
     return submission
 
@@ -121,7 +121,7 @@ def _upload(
     intended = False
     try:
         with (
-            content(context, state, action, submission) as source,
+            _content(context, state, action, submission) as source,
             context.report_progress(
                 key.job, with_shard("uploading", action.run, key), submission.bytes
             ) as report_bytes,
@@ -183,7 +183,7 @@ def _create(
             input_file_id=file_id,
             endpoint=action.run.endpoint,
             completion_window=action.job.completion_window,
-            metadata=metadata(action.job, action.shard, submission),
+            metadata=_metadata(action.job, action.shard, submission),
         )
     except MayHaveActed as error:
         submission_transitions.mark_uncertain(context.ledger, key, str(error))
@@ -250,7 +250,7 @@ def _submit_fewer(
         min(rows_that_fit(action.shard, ceiling), max(1, submission.requests // 2))
     )
     smaller = dataclasses.replace(submission, rows=rows, requests=len(rows))
-    smaller = extract_remaining(context, dataclasses.replace(action, submission=smaller))
+    smaller = _extract_remaining(context, dataclasses.replace(action, submission=smaller))
     submission_transitions.too_large(
         context.ledger, action.run, smaller, ceiling=ceiling, problem=str(error)
     )
@@ -280,7 +280,7 @@ def _close_refused(context: Context, submission: Submission, error: Rejected) ->
     )
 
 
-def extract_remaining(context: Context, action: Submit) -> Submission:
+def _extract_remaining(context: Context, action: Submit) -> Submission:
     """Write the rows of a submission to a file; returns the submission with its digest.
 
     Their custom_ids are compared with the recorded ones. Raises InputChanged, InvalidInput or
@@ -312,7 +312,7 @@ def extract_rows(
 
 
 @contextlib.contextmanager
-def content(
+def _content(
     context: Context, state: PassState, action: Submit, submission: Submission
 ) -> Iterator[FileIO]:
     """Open the file to upload, which has the recorded digest.
@@ -347,11 +347,8 @@ def _has_digest(state: PassState, path: Path, sha256: str) -> bool:
 
 
 def _sha256(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise LocalFileError(f"{path} cannot be read: {error.strerror or error}") from error
+    with explained(path, doing="read"):
+        return sha256_of(path)
 
 
 def _extract(
@@ -388,7 +385,7 @@ def _extract(
             if is_expected(extracted):
                 return extracted
     except OSError as error:
-        raise LocalFileError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise refusal(path, error, doing="written") from error
     finally:
         part.unlink(missing_ok=True)
     path.unlink(missing_ok=True)

@@ -226,9 +226,7 @@ def _collected_counts(detail: Mapping[str, object]) -> str:
 
 def _shard(event: Event) -> str:
     key = SubmissionKey.parse(event.submission) if event.submission is not None else None
-    if key is None:
-        return ""
-    return f"shard {key.shard}" + (f", attempt {key.attempt}" if key.attempt > 1 else "")
+    return "" if key is None else key.place
 
 
 def _requests(detail: Mapping[str, object]) -> str:

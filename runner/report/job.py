@@ -49,7 +49,7 @@ def render_history(
     lines += [_fact(name, text, width) for name, text in _facts(view, folder, now)]
     lines += [_fact("next", text, width) for text in next_steps(view, folder)]
     failures = list(_failure_lines(job_history, attempts, folder, whole=whole))
-    attempt_texts = attempt_lines(attempts, now, job=view.name, whole=whole)
+    attempt_texts = _attempt_lines(attempts, now, job=view.name, whole=whole)
     others = [run for run in job_history.runs if run.revision != view.revision]
     for heading, section in (
         (_failure_heading(job_history), [(line, _indent_of(line) + 2) for line in failures]),
@@ -178,7 +178,7 @@ def _other_revisions(
         yield printable(f"  {run.revision}  {text}" + (f": {run.note}" if run.note else ""))
         if whole:
             attempts = read_attempts(job_history.events, run.batches, run.revision)
-            for line in attempt_lines(attempts, now, job=job_history.view.name, whole=True):
+            for line in _attempt_lines(attempts, now, job=job_history.view.name, whole=True):
                 yield f"  {line}"
 
 
@@ -189,7 +189,7 @@ _WORST_SHOWN: Final = 3
 _BROKEN: Final = (SubmissionState.FAILED, SubmissionState.LOST, SubmissionState.ABANDONED)
 
 
-def attempt_lines(
+def _attempt_lines(
     attempts: Sequence[Attempt], now: float, *, job: str, whole: bool
 ) -> Iterator[str]:
     """Yield lines for each attempt; of many attempts a summary and the worst, unless `whole`."""

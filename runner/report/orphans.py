@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from runner.report.colour import NO_COLOURS
 from runner.report.text_width import wrap
-from runner.text import plural, printable
+from runner.text import moment, plural, printable
 
 if TYPE_CHECKING:
     from runner.report.colour import Colours
@@ -41,15 +40,8 @@ def _headline(orphan: Orphan) -> str:
         unit = "request" if orphan.kind == "batch" else "byte"
         parts.append(plural(orphan.size, unit))
     if orphan.created_at is not None:
-        parts.append(_day(orphan.created_at))
+        parts.append(f"{moment(orphan.created_at)} UTC")
     return "  ".join(parts)
-
-
-def _day(seconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    except (ValueError, OverflowError, OSError):
-        return f"created_at {seconds}"
 
 
 def orphans_json(found: Orphans) -> OrphansOutput:

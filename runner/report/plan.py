@@ -36,7 +36,7 @@ from runner.text import listed, moment, plural, printable, size, tokens
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runner.ledger.records import Run, SubmissionKey
+    from runner.ledger.records import Run
     from runner.planning.actions import Action, Plan, Wait
     from runner.report.colour import Colours
     from runner.spec.yaml.tree import Scalar
@@ -63,7 +63,7 @@ def render_plan(
         lines.append(colours.bold(wrap(printable(head), width, indent=2)))
         if (job, revision) in wanted and (since := preview.changes.get(job)) is not None:
             starts = any(isinstance(action, StartRun) for action in actions)
-            lines += change_lines(since, starts=starts, width=width, colours=colours)
+            lines += _change_lines(since, starts=starts, width=width, colours=colours)
         shown = _without_redundant_observations(actions, waits)
         lines += [_action_line(group, width, colours) for group in _groups(shown)]
         lines += [_wait_line(group, width, colours) for group in _wait_groups(waits)]
@@ -79,7 +79,7 @@ def render_plan(
     if notes:
         lines.append("")
     if preview.manual_steps:
-        lines += [*manual_step_lines(preview.manual_steps, width, colours), ""]
+        lines += [*_manual_step_lines(preview.manual_steps, width, colours), ""]
     lines.append(wrap(summary(preview), width, indent=2))
     return "\n".join(lines) + "\n"
 
@@ -132,7 +132,7 @@ def _action_line(group: Sequence[Action], width: int | None, colours: Colours) -
     sign, word = first.sign, _SHORT_WORDS.get(first.verb, first.verb)
     what = _subject(first) if len(group) == 1 else _common_subject(group)
     text = f"{what} — {first.reason}" if what else first.reason
-    line = step_line(sign, word, text, width)
+    line = _step_line(sign, word, text, width)
     match sign:
         case "+" | "<" | "=":
             return colours.good(line)
@@ -150,16 +150,16 @@ def _subject(action: Action) -> str:
         case StartRun() | RestoreRun() | RelocateRun() | ReopenRun() | Finish() | PointLatest():
             return _run_subject(action)
         case Submit():
-            return f"{_shard(action.submission.key)}: {_load(action)}"
+            return f"{action.submission.key.place}: {_load(action)}"
         case AdoptBatch():
-            return f"{action.batch.id} for {_shard(action.key)}"
+            return f"{action.batch.id} for {action.key.place}"
         case AdoptFile():
-            return f"{action.file.id} for {_shard(action.key)}"
+            return f"{action.file.id} for {action.key.place}"
         case Collect() | CloseRejectedBatch() | MarkLost() | CancelBatch():
             return f"{action.remote_batch_id}, {plural(action.submission.requests, 'request')}"
         case _:
             key = action.submission_key
-            return action.remote_batch_id or ("" if key is None else _shard(key))
+            return action.remote_batch_id or ("" if key is None else key.place)
 
 
 def _run_subject(
@@ -195,10 +195,6 @@ def _common_subject(group: Sequence[Action]) -> str:
         shards = f"{plural(len(submits), 'shard')}{later_attempt}"
         return f"{shards}: {_total_load(submits)}"
     return plural(len(group), "shard" if group[0].remote_batch_id is None else "batch")
-
-
-def _shard(key: SubmissionKey) -> str:
-    return f"shard {key.shard}" + (f", attempt {key.attempt}" if key.attempt > 1 else "")
 
 
 def _load(action: Submit) -> str:
@@ -238,16 +234,14 @@ def _wait_line(group: Sequence[Wait], width: int | None, colours: Colours) -> st
     first = group[0]
     keys = [wait.key for wait in group if wait.key is not None]
     what = (
-        listed([_shard(key) for key in keys])
-        if len(keys) < _TOGETHER
-        else plural(len(keys), "shard")
+        listed([key.place for key in keys]) if len(keys) < _TOGETHER else plural(len(keys), "shard")
     )
     text = f"{what} — {first.reason}" if what else first.reason
     untils = [wait.until for wait in group if wait.until is not None]
     if untils:
         text += f" (until {moment(min(untils))} UTC)"
     sign, word = ("!", "stuck") if first.is_problem else (".", "wait")
-    line = step_line(sign, word, text, width)
+    line = _step_line(sign, word, text, width)
     return colours.bad(line) if first.is_problem else colours.busy(line)
 
 
@@ -296,19 +290,19 @@ def _count_actions(plan: Plan) -> list[str]:
     return texts
 
 
-INDENT: Final = 13
+_INDENT: Final = 13
 """The column of the text of a line, after the sign and the word."""
 
 _VALUE: Final = 60
 """Columns to which a value of a spec is cut."""
 
 
-def step_line(sign: str, word: str, text: str, width: int | None) -> str:
+def _step_line(sign: str, word: str, text: str, width: int | None) -> str:
     """Return one line of a plan, wrapped to `width` columns."""
-    return wrap(printable(f"  {sign} {pad(word, INDENT - 5)} {text}"), width, indent=INDENT)
+    return wrap(printable(f"  {sign} {pad(word, _INDENT - 5)} {text}"), width, indent=_INDENT)
 
 
-def change_lines(
+def _change_lines(
     since: JobChanges, *, starts: bool, width: int | None, colours: Colours
 ) -> list[str]:
     """Return the changes of a job; `starts` if the plan submits all requests of a new revision."""
@@ -316,23 +310,23 @@ def change_lines(
     if not since.same_revision:
         where = "its results stay in" if since.state.final else "its results go to"
         text = f"{since.before}; {where} {since.folder}"
-        lines.append(colours.faint(step_line(" ", "before", text, width)))
+        lines.append(colours.faint(_step_line(" ", "before", text, width)))
     if since.edits is None:
         text = "changed; this version of runner cannot read the earlier spec"
-        lines.append(colours.warning(step_line("?", "spec", text, width)))
+        lines.append(colours.warning(_step_line("?", "spec", text, width)))
     for edit in since.edits or ():
-        line = step_line(_sign(edit), "spec", f"{_edit(edit)} — {edit.effect}", width)
+        line = _step_line(_sign(edit), "spec", f"{_edit(edit)} — {edit.effect}", width)
         lines.append(colours.warning(line) if edit.identity else colours.faint(line))
     if since.requests is not None:
         line = _rows_line(since.requests, starts=starts, width=width)
         lines.append(colours.warning(line))
     elif since.same_revision and since.edits == ():
         text = "no field changed: comments, layout or path of the file — costs nothing"
-        lines.append(colours.faint(step_line("~", "spec", text, width)))
+        lines.append(colours.faint(_step_line("~", "spec", text, width)))
     return lines
 
 
-def manual_step_lines(
+def _manual_step_lines(
     steps: Sequence[ManualStep], width: int | None, colours: Colours
 ) -> list[str]:
     """Return the steps that runner leaves to the user, each with its command."""
@@ -369,7 +363,7 @@ def _rows_line(change: InputChange, *, starts: bool, width: int | None) -> str:
     rows = change.rows
     if rows is None:
         text = "the changed requests are not known: the earlier input is not here"
-        return step_line("?", "rows", f"{text} — {effect}", width)
+        return _step_line("?", "rows", f"{text} — {effect}", width)
     counts = [(rows.added, "added"), (rows.removed, "removed")]
     if rows.changed is not None:
         counts += [(rows.changed, "changed"), (rows.kept - rows.changed, "unchanged")]
@@ -381,4 +375,4 @@ def _rows_line(change: InputChange, *, starts: bool, width: int | None) -> str:
         )
     elif not rows.added + rows.removed + rows.changed:
         text = f"the same {plural(rows.kept, 'request')} in another order"
-    return step_line("~", "rows", f"{text} (compared with {change.source}) — {effect}", width)
+    return _step_line("~", "rows", f"{text} (compared with {change.source}) — {effect}", width)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner import __version__
-from runner.ledger.records import REVISION_SHOWN
 from runner.planning.actions import AdoptFile, Finish, RelocateRun, Submit
 from runner.planning.admission import prompt_tokens
 from runner.planning.saved_plan import PLAN_FORMAT, PlanTerms, Selection, settings
@@ -68,7 +67,7 @@ def plan_json(
 def _job_json(desired: DesiredRun, since: JobChanges | None) -> PlannedJob:
     return {
         "job": desired.job.name,
-        "revision": desired.revision[:REVISION_SHOWN],
+        "revision": desired.short,
         "requests": desired.requests,
         "bytes": desired.bytes,
         "asks": settings(desired.job, desired.digest),

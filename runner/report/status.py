@@ -86,7 +86,7 @@ def status_csv(views: Sequence[JobView]) -> str:
                 view.attempts,
                 len(view.batches),
                 " ".join(batch.id for batch in view.in_flight),
-                _time(expires_at(view)),
+                _time(_expires_at(view)),
                 _time(view.created_at),
                 _time(view.finished_at),
                 view.provider,
@@ -124,7 +124,7 @@ def _below(below: list[str]) -> list[str]:
     return ["", *below] if below else []
 
 
-def expires_at(view: JobView) -> int | None:
+def _expires_at(view: JobView) -> int | None:
     """Return when the first of the batches in flight expires, in Unix seconds."""
     return min((batch.expires_at for batch in view.in_flight if batch.expires_at), default=None)
 
@@ -138,7 +138,7 @@ def _in_this_state(view: JobView, now: float) -> str:
 
 
 def _expires(view: JobView, now: float) -> str:
-    at = expires_at(view)
+    at = _expires_at(view)
     if at is None:
         return "-"
     return f"in {span(at - now)}" if at > now else "overdue"

@@ -43,7 +43,7 @@ def shown_path(path: str | Path, root: Path) -> str:
     return shown(os.fsencode(inside).decode(errors="backslashreplace"), _LONGEST_PATH)
 
 
-def is_spec_file(name: str) -> bool:
+def _is_spec_file(name: str) -> bool:
     """Return whether a file of this name is read as a spec."""
     return name.endswith(SUFFIXES) and not name.startswith(".")
 
@@ -123,7 +123,7 @@ class _FolderWalk:
                 continue
             if is_folder:
                 self.waiting.append((entry.path, (*above, here)))
-            elif is_spec_file(entry.name):
+            elif _is_spec_file(entry.name):
                 self.files.append(entry.path)
 
     def _problem(self, path: str, message: str) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from runner.spec.job import Job
+
+REVISION_SHOWN: Final = 12
+"""The number of hex digits of a revision in submission keys, folder names and messages."""
 
 
 def canonical_json(value: object) -> bytes:

@@ -46,7 +46,7 @@ _UNITS: Final[dict[str | None, int]] = {
 }
 
 
-def read_size(value: object) -> object:
+def _read_size(value: object) -> object:
     """Return the bytes of `200MB` (10^6 each) or `200MiB` (2^20 each), and numbers unchanged.
 
     Raises ValueError for any other text.
@@ -59,7 +59,7 @@ def read_size(value: object) -> object:
     return int(size[1]) * _UNITS[size[2]]
 
 
-def read_expiry(value: object) -> object:
+def _read_expiry(value: object) -> object:
     """Return the seconds of an expiry such as `7d`. Raises ValueError if it is out of bounds."""
     if isinstance(value, str):
         if not re.fullmatch(DURATION_PATTERN, value):
@@ -89,9 +89,9 @@ PathText = Annotated[str, Field(min_length=1)]
 Variable = Annotated[str, Field(pattern=VARIABLE_PATTERN)]
 Count = Annotated[int, Field(ge=1, le=LARGEST)]
 Size = Annotated[
-    int, BeforeValidator(read_size), Field(ge=1, le=LARGEST), WithJsonSchema(_SIZE_SCHEMA)
+    int, BeforeValidator(_read_size), Field(ge=1, le=LARGEST), WithJsonSchema(_SIZE_SCHEMA)
 ]
-Expiry = Annotated[int, BeforeValidator(read_expiry), WithJsonSchema(_EXPIRY_SCHEMA)]
+Expiry = Annotated[int, BeforeValidator(_read_expiry), WithJsonSchema(_EXPIRY_SCHEMA)]
 
 Metadata = Annotated[
     dict[Annotated[str, Field(min_length=1, max_length=64)], Annotated[str, Field(max_length=512)]],

@@ -90,6 +90,16 @@ def read_attempts(
     return tuple(sorted(attempts.values(), key=lambda one: (one.key.shard, one.key.attempt)))
 
 
+def read_failures(outcome: Mapping[str, Any]) -> tuple[Failure, ...]:
+    """Return the failures in the outcome of a collected attempt, the most frequent kind first."""
+    examples = outcome.get("examples") or {}
+    failures = (
+        Failure(code=code, count=count, examples=tuple(map(str, examples.get(code, ()))))
+        for code, count in (outcome.get("codes") or {}).items()
+    )
+    return tuple(sorted(failures, key=lambda failure: (-failure.count, failure.code)))
+
+
 def _batch(raw: Mapping[str, Any]) -> Batch | None:
     try:
         return Batch.from_api(dict(raw))
@@ -120,17 +130,11 @@ def _collected(attempt: Attempt, detail: Mapping[str, object]) -> Attempt:
     outcome = detail.get("outcome")
     if not isinstance(outcome, dict):
         return attempt
-    examples = outcome.get("examples") or {}
-    failures = [
-        Failure(code=code, count=count, examples=tuple(map(str, examples.get(code, ()))))
-        for code, count in (outcome.get("codes") or {}).items()
-    ]
-    failures.sort(key=lambda failure: (-failure.count, failure.code))
     return replace(
         attempt,
         answered=_count(outcome.get("succeeded")),
         unanswered=_count(detail.get("transient")) + _count(detail.get("permanent")),
-        failures=tuple(failures),
+        failures=read_failures(outcome),
         oddities={
             "in neither file": _count(outcome.get("missing")),
             "unreadable": _count(outcome.get("malformed")),

@@ -31,130 +31,6 @@ if TYPE_CHECKING:
     from runner.spec.project import Project
 
 
-_TRIES: Final = 3
-"""The most versions of a file in git that are read, those of the most likely size first."""
-
-_COMMIT_SHOWN: Final = 7
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EarlierRequests:
-    """The requests of a revision, or only their custom_ids; `source` says where they were read."""
-
-    rows: RequestHashes
-    source: str
-
-
-def earlier_requests(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
-    """Return the requests of an earlier run of a job; None if they are nowhere any more.
-
-    Takes 16 bytes of memory for each request.
-    """
-    return (
-        _of_file(project, run, desired)
-        or _of_git(project, run)
-        or _of_ids(project, run)
-        or _of_results(project, run)
-    )
-
-
-def current_requests(desired: DesiredRun) -> RequestHashes | None:
-    """Read the requests that a job has now; None if its input is being written."""
-    return _requests_with_digest(desired.job.input, desired.digest)
-
-
-def _of_file(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
-    path = project.root / run.input_path
-    if path == desired.job.input:
-        return None
-    try:
-        likely = path.is_file() and _likely(path.stat().st_size, run)
-    except (OSError, ValueError):
-        return None
-    rows = _requests_with_digest(path, run.digest) if likely else None
-    return None if rows is None else EarlierRequests(rows=rows, source=run.input_path)
-
-
-def _of_git(project: Project, run: Run) -> EarlierRequests | None:
-    from runner.inputs.row_diff import RequestHashes
-    from runner.outputs.git_history import blobs, content
-
-    if Path(run.input_path).is_absolute():
-        return None
-    found = blobs(project.root, run.input_path, commit=_commit(run))
-    likely = sorted(
-        (blob for blob in found if _likely(blob.size, run)),
-        key=lambda blob: blob.size - run.bytes,
-    )
-    for blob in likely[:_TRIES]:
-        with contextlib.suppress(OSError, ValueError), content(project.root, blob) as lines:
-            rows = RequestHashes.of_requests(lines)
-            if rows.digest == run.digest:
-                return EarlierRequests(rows=rows, source=f"commit {blob.commit[:_COMMIT_SHOWN]}")
-    return None
-
-
-def _of_ids(project: Project, run: Run) -> EarlierRequests | None:
-    from runner.inputs.row_diff import RequestHashes
-    from runner.reconcile.desired import ids_path
-
-    path = ids_path(project.ledger, run.digest)
-    with contextlib.suppress(OSError, ValueError), path.open("rb") as lines:
-        return _complete(RequestHashes.of_ids(lines), run, "the custom_ids that were kept")
-    return None
-
-
-def _of_results(project: Project, run: Run) -> EarlierRequests | None:
-    from runner.inputs.row_diff import RequestHashes
-
-    folder = project.root / run.folder
-    if not run.state.final:
-        return None
-    with contextlib.suppress(OSError, ValueError):
-        rows = RequestHashes.of_responses(_lines(folder / "output.jsonl", folder / "errors.jsonl"))
-        return _complete(rows, run, f"the results in {run.folder}")
-    return None
-
-
-def _complete(rows: RequestHashes, run: Run, source: str) -> EarlierRequests | None:
-    return EarlierRequests(rows=rows, source=source) if rows.count == run.requests else None
-
-
-def _lines(*paths: Path) -> Iterator[bytes]:
-    for path in paths:
-        with path.open("rb") as file:
-            yield from file
-
-
-def _requests_with_digest(path: Path, digest: str) -> RequestHashes | None:
-    """Read a file of requests; None if it does not have this digest."""
-    from runner.inputs.row_diff import RequestHashes
-
-    with contextlib.suppress(OSError, ValueError), path.open("rb") as lines:
-        rows = RequestHashes.of_requests(lines)
-        return rows if rows.digest == digest else None
-    return None
-
-
-def _likely(size: int, run: Run) -> bool:
-    """Whether a file of this size can hold the requests of a run, and little else.
-
-    The last line may have no line feed, and the lines may end as on Windows. A much larger file
-    holds something else, perhaps in one line of any length.
-    """
-    return run.bytes - 1 <= size <= 2 * run.bytes
-
-
-def _commit(run: Run) -> str | None:
-    """Return the commit at which a run began; None if it is not recorded."""
-    try:
-        state = json.loads(run.git or "null")
-    except ValueError:
-        return None
-    commit = state.get("commit") if isinstance(state, dict) else None
-    return commit if isinstance(commit, str) else None
-
-
 _IDENTITY: Final = ("endpoint", "provider", "base_url", "replicate")
 """Fields that make another revision, as the requests do (`runner/spec/identity.py`)."""
 
@@ -292,10 +168,129 @@ def _effect(field: str, *, same_revision: bool) -> str:
 
 
 def _requests(project: Project, desired: DesiredRun, run: Run) -> InputChange:
-    earlier = earlier_requests(project, run, desired)
-    now = None if earlier is None else current_requests(desired)
+    earlier = _earlier_requests(project, run, desired)
+    now = None if earlier is None else _requests_with_digest(desired.job.input, desired.digest)
     if earlier is None or now is None:
         return InputChange(rows=None, source=None, total=desired.requests)
     return InputChange(
         rows=now.changes_since(earlier.rows), source=earlier.source, total=desired.requests
     )
+
+
+_TRIES: Final = 3
+"""The most versions of a file in git that are read, those of the most likely size first."""
+
+_COMMIT_SHOWN: Final = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRequests:
+    """The requests of a revision, or only their custom_ids; `source` says where they were read."""
+
+    rows: RequestHashes
+    source: str
+
+
+def _earlier_requests(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
+    """Return the requests of an earlier run of a job; None if they are nowhere any more.
+
+    Takes 16 bytes of memory for each request.
+    """
+    return (
+        _of_file(project, run, desired)
+        or _of_git(project, run)
+        or _of_ids(project, run)
+        or _of_results(project, run)
+    )
+
+
+def _of_file(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests | None:
+    path = project.root / run.input_path
+    if path == desired.job.input:
+        return None
+    try:
+        likely = path.is_file() and _likely(path.stat().st_size, run)
+    except (OSError, ValueError):
+        return None
+    rows = _requests_with_digest(path, run.digest) if likely else None
+    return None if rows is None else EarlierRequests(rows=rows, source=run.input_path)
+
+
+def _of_git(project: Project, run: Run) -> EarlierRequests | None:
+    from runner.inputs.row_diff import RequestHashes
+    from runner.outputs.git_history import blobs, content
+
+    if Path(run.input_path).is_absolute():
+        return None
+    found = blobs(project.root, run.input_path, commit=_commit(run))
+    likely = sorted(
+        (blob for blob in found if _likely(blob.size, run)),
+        key=lambda blob: blob.size - run.bytes,
+    )
+    for blob in likely[:_TRIES]:
+        with contextlib.suppress(OSError, ValueError), content(project.root, blob) as lines:
+            rows = RequestHashes.of_requests(lines)
+            if rows.digest == run.digest:
+                return EarlierRequests(rows=rows, source=f"commit {blob.commit[:_COMMIT_SHOWN]}")
+    return None
+
+
+def _of_ids(project: Project, run: Run) -> EarlierRequests | None:
+    from runner.inputs.row_diff import RequestHashes
+    from runner.reconcile.desired import ids_path
+
+    path = ids_path(project.ledger, run.digest)
+    with contextlib.suppress(OSError, ValueError), path.open("rb") as lines:
+        return _complete(RequestHashes.of_ids(lines), run, "the custom_ids that were kept")
+    return None
+
+
+def _of_results(project: Project, run: Run) -> EarlierRequests | None:
+    from runner.inputs.row_diff import RequestHashes
+
+    folder = project.root / run.folder
+    if not run.state.final:
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        rows = RequestHashes.of_responses(_lines(folder / "output.jsonl", folder / "errors.jsonl"))
+        return _complete(rows, run, f"the results in {run.folder}")
+    return None
+
+
+def _complete(rows: RequestHashes, run: Run, source: str) -> EarlierRequests | None:
+    return EarlierRequests(rows=rows, source=source) if rows.count == run.requests else None
+
+
+def _lines(*paths: Path) -> Iterator[bytes]:
+    for path in paths:
+        with path.open("rb") as file:
+            yield from file
+
+
+def _requests_with_digest(path: Path, digest: str) -> RequestHashes | None:
+    """Read a file of requests; None if it does not have this digest."""
+    from runner.inputs.row_diff import RequestHashes
+
+    with contextlib.suppress(OSError, ValueError), path.open("rb") as lines:
+        rows = RequestHashes.of_requests(lines)
+        return rows if rows.digest == digest else None
+    return None
+
+
+def _likely(size: int, run: Run) -> bool:
+    """Whether a file of this size can hold the requests of a run, and little else.
+
+    The last line may have no line feed, and the lines may end as on Windows. A much larger file
+    holds something else, perhaps in one line of any length.
+    """
+    return run.bytes - 1 <= size <= 2 * run.bytes
+
+
+def _commit(run: Run) -> str | None:
+    """Return the commit at which a run began; None if it is not recorded."""
+    try:
+        state = json.loads(run.git or "null")
+    except ValueError:
+        return None
+    commit = state.get("commit") if isinstance(state, dict) else None
+    return commit if isinstance(commit, str) else None

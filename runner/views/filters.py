@@ -86,12 +86,12 @@ def chosen(views: Sequence[JobView], conditions: Sequence[Condition]) -> tuple[J
     return tuple(view for view in views if all(one.holds(view) for one in conditions))
 
 
-def _unknown(values: Iterable[str], what: str, recorded: Sequence[str]) -> list[str]:
+def _unknown(values: Iterable[str], what: str, known: Sequence[str]) -> list[str]:
     """Write an error for each value that no job can have; a pattern must match a known value."""
     return [
-        f'there is no {what} "{shown(value)}"{_instead(value, recorded)}'
+        f'there is no {what} "{shown(value)}"{_instead(value, known)}'
         for value in values
-        if not fnmatch.filter(recorded, value)
+        if not fnmatch.filter(known, value)
     ]
 
 
@@ -101,10 +101,10 @@ def _unknown_key(key: str) -> str:
     return f'jobs have no "{shown(key)}" to select by; {meant}write {_CHOICES}'
 
 
-def _instead(value: str, recorded: Sequence[str]) -> str:
-    guess = did_you_mean(value, recorded)
+def _instead(value: str, known: Sequence[str]) -> str:
+    guess = did_you_mean(value, known)
     meant = f'did you mean "{guess}"? ' if guess else ""
-    return f"; {meant}there are {', '.join(recorded)}"
+    return f"; {meant}there are {', '.join(known)}"
 
 
 _AGO: Final = ("s", "m", "min", "h", "d", "w")
@@ -138,9 +138,9 @@ def read_kinds(texts: Sequence[str]) -> tuple[str, ...]:
     kinds: list[str] = []
     problems: list[str] = []
     for text in texts:
-        rows_that_fit = fnmatch.filter(EVENT_KINDS, text)
-        kinds += rows_that_fit
-        if not rows_that_fit:
+        matching = fnmatch.filter(EVENT_KINDS, text)
+        kinds += matching
+        if not matching:
             guess = did_you_mean(text, EVENT_KINDS)
             meant = f'did you mean "{guess}"?' if guess else f"there are {', '.join(EVENT_KINDS)}"
             problems.append(f'no event is of the kind "{shown(text)}"; {meant}')

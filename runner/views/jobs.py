@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.batch import TERMINAL, Batch, known_status
+from runner.batch import TERMINAL, Batch, known_status, sum_usage
 from runner.errors import InvalidInput
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import queries
-from runner.ledger.records import REVISION_SHOWN, RunState
+from runner.ledger.records import RunState
 from runner.planning.shards import shard_progress
 from runner.reconcile.desired import job_folder, shown_path
-from runner.spec.identity import revision
+from runner.spec.identity import REVISION_SHOWN, revision
 from runner.spec.job import METADATA_KEY
 from runner.views.token_usage import TokenUsage
 
@@ -78,8 +78,6 @@ class JobView:
     @property
     def usage(self) -> dict[str, Any] | None:
         """The sum of the `usage` objects of the batches, number by number; None without any."""
-        from runner.batch import sum_usage
-
         return sum_usage(self.batches)
 
     @property

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from runner.ledger.records import REVISION_SHOWN, RunState, SubmissionState
+from runner.ledger.records import RunState, SubmissionState
 from runner.planning.actions import AdoptBatch, CancelBatch, RelocateRun
 from runner.planning.batch_index import BatchIndex
 from runner.text import plural
@@ -140,7 +140,7 @@ def _unclaimed_batches(
     owned: Mapping[str, frozenset[str]],
 ) -> Iterator[ManualStep]:
     """Yield a step for the batches at each provider that belong to no job of this project."""
-    wanted = {desired.revision[:REVISION_SHOWN] for desired in desired_runs}
+    wanted = {desired.short for desired in desired_runs}
     adopted = {action.batch.id for action in plan.actions if isinstance(action, AdoptBatch)}
     claims = {name: key for desired in desired_runs for name, key in desired.claims.items()}
     for provider in sorted(observed):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import ApiError, LocalFileError, MissingExtra, NotOffered
-from runner.ledger.records import REVISION_SHOWN, SubmissionKey
+from runner.ledger.records import SubmissionKey
 from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Listing, Observed
 
@@ -87,9 +87,7 @@ def find_orphans(
     """Find the orphans at these providers, from their lists of batches and files."""
     runs = ledger.runs() if ledger is not None else ()
     finished = {(run.job, run.short) for run in runs if run.state.final}
-    desired_pairs = {
-        (desired.job.name, desired.revision[:REVISION_SHOWN]) for desired in desired_runs
-    } - finished
+    desired_pairs = {(desired.job.name, desired.short) for desired in desired_runs} - finished
     expected = _Expected(
         desired_pairs=desired_pairs,
         jobs=frozenset(desired.job.name for desired in desired_runs),

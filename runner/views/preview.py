@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import ApiError, LocalFileError, MissingExtra, Unauthorized
 from runner.planning.state import Listing
-from runner.reconcile.context import no_progress
+from runner.reconcile.context import ProviderPool, no_progress
 from runner.reconcile.planner import Planner
 from runner.views.changes import changes_since_last_pass
 from runner.views.manual_steps import manual_steps
@@ -105,10 +105,9 @@ class _PreviewQueries:
         report_progress: ProgressReporter,
     ) -> None:
         self._project = project
-        self._open_api = open_api
+        self._providers = ProviderPool(open_api)
         self._clock = clock
         self._report_progress = report_progress
-        self._apis: dict[str, BatchApi] = {}
         self.not_queried: dict[str, str] = {}
         self.failed = False
 
@@ -138,12 +137,10 @@ class _PreviewQueries:
         if (provider is not None and provider.embedded) or name in self.not_queried:
             return None
         try:
-            if name not in self._apis:
-                self._apis[name] = self._open_api(name)
+            return self._providers.api(name)
         except Unauthorized as error:
             self.not_queried[name] = str(error)
             return None
         except (ApiError, LocalFileError, MissingExtra) as error:
             self.not_queried[name], self.failed = str(error), True
             return None
-        return self._apis[name]

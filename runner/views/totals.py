@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from runner.ledger.notifications import open_problems
 from runner.ledger.queries import attempt_outcomes
 from runner.ledger.records import RunState
 from runner.planning.shards import shard_progress
+from runner.views.attempts import Failure, read_failures
 from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
+    from runner.ledger.queries import AttemptOutcome
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
     from runner.spec.job import Job
@@ -110,11 +112,12 @@ def count_errors(ledger: Ledger, shown: Collection[str]) -> tuple[ErrorKind, ...
     for ending in attempt_outcomes(ledger):
         if ending.job not in shown:
             continue
-        for code, count, messages in _kinds(ending.kind, ending.requests, ending.detail):
-            counts[code] = counts.get(code, 0) + count
+        for failure in _failures(ending):
+            code = failure.code
+            counts[code] = counts.get(code, 0) + failure.count
             jobs.setdefault(code, {})[ending.job] = None
             kept = examples.setdefault(code, [])
-            kept += [text for text in messages if text not in kept]
+            kept += [text for text in failure.examples if text not in kept]
             del kept[_MOST_EXAMPLES:]
     return tuple(
         ErrorKind(code=code, count=count, jobs=tuple(jobs[code]), examples=tuple(examples[code]))
@@ -122,19 +125,16 @@ def count_errors(ledger: Ledger, shown: Collection[str]) -> tuple[ErrorKind, ...
     )
 
 
-def _kinds(
-    kind: str, requests: int, detail: Mapping[str, Any]
-) -> Iterable[tuple[str, int, Sequence[str]]]:
-    """Yield (code, requests, messages) for each kind of failure of a closed attempt."""
-    if kind != "collected":
-        problem = detail.get("problem")
-        yield f"batch {kind}", requests, [problem] if isinstance(problem, str) else []
+def _failures(ending: AttemptOutcome) -> Iterator[Failure]:
+    """Yield each kind of failure of a closed attempt."""
+    if ending.kind != "collected":
+        problem = ending.detail.get("problem")
+        examples = (problem,) if isinstance(problem, str) else ()
+        yield Failure(code=f"batch {ending.kind}", count=ending.requests, examples=examples)
         return
-    outcome = detail.get("outcome")
+    outcome = ending.detail.get("outcome")
     if not isinstance(outcome, dict):
         return
-    messages = outcome.get("examples") or {}
-    for code, count in (outcome.get("codes") or {}).items():
-        yield code, count, messages.get(code, ())
+    yield from read_failures(outcome)
     if missing := outcome.get("missing"):
-        yield "in neither file", missing, ()
+        yield Failure(code="in neither file", count=missing, examples=())

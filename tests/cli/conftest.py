@@ -11,6 +11,7 @@ import pytest
 
 from runner.cli.main import run as run_command_line
 from tests.cli.shell import Done, Folder
+from tests.simulation.behaviour import Behaviour, HttpError, by_id
 from tests.simulation.http import serve
 from tests.simulation.world import VirtualClock, World
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 KEY = "sk-test-0123456789abcdef"
 
+
+BAD_SPEC = "name: bad\nendpoint: /v1/chat/completions\ninptu: data/hello.jsonl\n"
+"""A spec with a misspelt field."""
 
 FINISH = ("reconcile", "--wait", "--poll-interval", "0.01")
 """The command line that sees all jobs through."""
@@ -110,3 +114,26 @@ def run(folder: Folder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
         return Done(code=code, out=out, err=err)
 
     return run
+
+
+REFUSAL = HttpError(status=400, code="bad_value", message="No such colour.")
+
+
+@pytest.fixture
+def several(run: Run, lab: Folder, world: World) -> Folder:
+    """Make a project of a job that is done, one that is partial, and one not begun."""
+    world.behaviour = Behaviour(answer=by_id({"bad-1": REFUSAL}))
+    lab.job("bad", rows=4, more="metadata: {project: acl}\n")
+    lab.job("good")
+    run(*FINISH)
+    lab.job("later")
+    return lab
+
+
+@pytest.fixture
+def at_work(run: Run, lab: Folder, world: World) -> Folder:
+    """Make a project of one job that is at work."""
+    lab.job()
+    world.behaviour = Behaviour(working=1000)
+    run("reconcile")
+    return lab

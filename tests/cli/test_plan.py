@@ -7,7 +7,9 @@ import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-from tests.cli.conftest import FINISH
+import pytest
+
+from tests.cli.conftest import BAD_SPEC, FINISH
 from tests.report.schemas import check
 from tests.simulation.behaviour import Behaviour, HttpError, by_id
 from tests.simulation.scene import request_line, submit
@@ -15,7 +17,8 @@ from tests.simulation.scene import request_line, submit
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
     from tests.cli.shell import Folder
-    from tests.simulation.world import World
+    from tests.simulation.http import Server
+    from tests.simulation.world import VirtualClock, World
 
 
 def lines(*names: str, ask: str | None = None) -> bytes:
@@ -306,3 +309,74 @@ def test_a_plan_looks_before_it_says_what_would_be_submitted(
 
     assert ". wait shard 2 — 1 batch is in flight at lab already" in text
     assert "is looked at first" not in text
+
+
+def test_a_plan_is_what_reconcile_then_does(run: Run, lab: Folder, world: World) -> None:
+    lab.job(rows=3)
+    plan = run("plan")
+    assert (plan.code, plan.err) == (0, "")
+    assert plan.out.splitlines()[-1].startswith("Plan: submit 1 batch (3 requests, ")
+    assert not world.calls("POST", "/batches")
+
+    run(*FINISH)
+
+    assert len(world.calls("POST", "/batches")) == 1
+    assert run("plan").out.splitlines()[-1] == "Nothing to do: 1 job up to date."
+
+
+@pytest.mark.parametrize("extra", [(), ("--json",)])
+def test_the_detailed_exit_code(
+    run: Run, lab: Folder, world: World, clock: VirtualClock, extra: tuple[str, ...]
+) -> None:
+    lab.job()
+    world.behaviour = Behaviour(working=100)
+    command = ("plan", "--detailed-exitcode", *extra)
+    assert run(*command).code == 2
+    run("reconcile")
+    assert run(*command).code == 0
+    clock.sleep(200)
+    assert run(*command).code == 2
+    run("reconcile")
+    assert run(*command).code == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_detailed_exit_code_of_any_error_is_1(run: Run, lab: Folder, server: Server) -> None:
+    assert run("plan", "--detailed-exitcode", "nobody").code == 1
+    assert run("plan", "nobody").code == 2
+    lab.job()
+    with server.down():
+        assert run("plan", "--detailed-exitcode").code == 1
+        assert run("plan").code == 1
+    lab.write("specs/bad.yaml", BAD_SPEC)
+    done = run("plan", "--detailed-exitcode")
+    assert done.code == 1
+    assert "specs/bad.yaml:3:1: " in done.err
+    assert "Plan: submit 1 batch" in done.out
+    lab.write("runner.yaml", "nonsense: true\n")
+    assert run("plan", "--detailed-exitcode").code == 1
+
+
+def test_a_plan_without_a_key_says_whom_it_could_not_ask(run: Run, lab: Folder) -> None:
+    lab.job()
+    lab.env["LAB_KEY"] = ""
+
+    done = run("plan")
+
+    assert done.code == 0
+    assert "note: the batches at lab were not listed: LAB_KEY is not set" in " ".join(
+        done.out.split()
+    )
+    assert "submit 1 batch" in done.out
+
+
+def test_plan_json(run: Run, lab: Folder) -> None:
+    lab.job(rows=3)
+
+    done = run("plan", "--json")
+
+    shape = json.loads(done.out)
+    assert (done.code, done.err) == (0, "")
+    assert (shape["format_version"], shape["changes"]) == (1, True)
+    assert [action["action"] for action in shape["actions"]] == ["start", "submit"]
+    assert {"job", "revision", "submission", "why"} <= shape["actions"][1].keys()

@@ -64,6 +64,17 @@ def test_printed_json_can_be_carried_out_too(run: Run, lab: Folder) -> None:
     assert states(run) == {"hello": "succeeded"}
 
 
+def test_the_log_keeps_its_name_for_a_plan_that_is_out_of_date(run: Run, lab: Folder) -> None:
+    lab.job()
+    run(*KEEP)
+    lab.job(more="replicate: 2\n")
+
+    done = run(*DO, "--log-format", "json")
+
+    assert done.code == 1
+    assert [json.loads(line)["error"] for line in done.err.splitlines()] == ["PlanMoved"]
+
+
 def test_a_plan_of_nothing_is_carried_out(run: Run, finished: Folder) -> None:
     assert finished.root.is_dir()
     run(*KEEP)

@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     from tests.cli.shell import Folder
     from tests.simulation.world import World
 
+
 ROOT: Final = Path(__file__).resolve().parents[2]
+
+
 SCHEMAS: Final[dict[str, Any]] = {
     name: json.loads(file.read_text("utf-8")) for name, file in schemas().items()
 }
+
+
 RECORD: Final = Draft7Validator(SCHEMAS["record"])
+
 
 each_schema = pytest.mark.parametrize("name", SCHEMAS)
 
@@ -86,9 +92,6 @@ def test_no_schema_needs_what_old_editors_do_not_know(name: str) -> None:
     assert '"items": [' not in text, "tuples"
 
 
-# The record
-
-
 def test_the_record_of_a_run_fits(finished: Folder) -> None:
     path = finished.root / "outputs" / "hello" / "latest" / "run.json"
     document = json.loads(path.read_text("utf-8"))
@@ -103,8 +106,6 @@ def test_the_record_kept_as_an_example_fits() -> None:
 
     check("record", json.loads(golden.read_text("utf-8")))
 
-
-# The outputs
 
 OUTPUTS: Final = {
     "doctor": ("doctor",),
@@ -171,3 +172,25 @@ def test_an_output_with_another_field_does_not_fit(run: Run, finished: Folder, n
         lacking = {each: value for each, value in printed.items() if each != field}
         with pytest.raises(ValidationError):
             check(name, lacking)
+
+
+@pytest.mark.usefixtures("several")
+def test_what_is_printed_is_what_the_schemas_say(run: Run) -> None:
+    for name, command in (
+        ("status", ("status",)),
+        ("show", ("show", "bad")),
+        ("show", ("show", "later")),
+        ("events", ("events",)),
+    ):
+        printed = json.loads(run(*command, "--json").out)
+
+        check(name, printed)
+
+
+def test_what_is_printed_of_a_job_at_work_is_what_the_schemas_say(
+    run: Run, at_work: Folder
+) -> None:
+    (at_work.root / "specs" / "hello.yaml").unlink()
+
+    check("status", json.loads(run("status", "--json").out))
+    check("show", json.loads(run("show", "hello", "--json").out))

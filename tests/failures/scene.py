@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from runner.ledger import run_transitions as run_steps
+from runner.ledger import run_transitions
 from runner.ledger.store import Ledger
 from tests.simulation.replies import json_reply
 from tests.simulation.world import VirtualClock, World
@@ -104,14 +104,14 @@ def ask_again(site: Site) -> None:
     """Do what `runner retry` does before its pass."""
     with Ledger.open(site.root / ".runner/ledger.db", clock=site.clock) as ledger:
         [run] = ledger.runs()
-        run_steps.reopen_run(ledger, run, next_round=True, attempts=3)
+        run_transitions.reopen_run(ledger, run, next_round=True, attempts=3)
 
 
 def cancel(site: Site) -> None:
     """Do what `runner cancel` does before its pass."""
     with Ledger.open(site.root / ".runner/ledger.db", clock=site.clock) as ledger:
         [run] = ledger.runs()
-        run_steps.request_cancel(ledger, run)
+        run_transitions.request_cancel(ledger, run)
 
 
 def asked(site: Site) -> list[tuple[str, ...]]:

@@ -94,7 +94,7 @@ def test_a_finished_job_is_taken_over_from_its_outputs(
     lose_all(project)
     taken = launcher.run(project, "reconcile")
     assert taken.code == 0, taken
-    assert "and adopted it" in taken.err
+    assert "restored from outputs/" in taken.err
     assert len(world.requests) == asked
     assert project.outputs() == before
     launcher.check_idle(project, world)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import MAX_PROBLEMS, InvalidInput
 from runner.inputs import lines
-from runner.inputs.extract import read_custom_ids, write_rows
+from runner.inputs.custom_ids import read_custom_ids
+from runner.inputs.extract import write_rows
 from runner.inputs.requests import RequestReader
 from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Never
 
-    from runner.inputs.scan import Scan, Shard
+    from runner.inputs.scan import Scan
+    from runner.inputs.sharding import Shard
 
 ENDPOINTS: Final = {
     b"chat": "/v1/chat/completions",

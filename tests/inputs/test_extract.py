@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
-from runner.inputs.extract import read_custom_ids, write_rows
+from runner.inputs.custom_ids import read_custom_ids
+from runner.inputs.extract import write_rows
 from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
 from tests.inputs.writing import CHAT, ROOMY, chat, line, read, write

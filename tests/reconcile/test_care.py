@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.ledger import run_transitions as run_steps
+from runner.ledger import run_transitions
 from runner.ledger.records import RunState
 from runner.ledger.store import Ledger
 from tests.reconcile.conftest import ids
@@ -321,7 +321,7 @@ def test_what_was_downloaded_is_not_asked_again_when_the_provider_has_lost_it(
     site.world.handle(Request.json("DELETE", f"/files/{shown['output_file_id']}"))
     with Ledger.open(site.ledger, clock=site.clock) as ledger:
         [run] = ledger.runs()
-        run_steps.reopen_run(ledger, run, next_round=True, attempts=3)
+        run_transitions.reopen_run(ledger, run, next_round=True, attempts=3)
     assert site.until_done(pause=10).states == {"job": RunState.SUCCEEDED}
     assert sizes(site) == [6, 1]
     site.check(ids())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from runner.ledger import run_transitions as run_steps
+from runner.ledger import run_transitions
 from runner.ledger.records import RunState
 from runner.ledger.store import Ledger
 from tests.reconcile.conftest import ids
@@ -161,9 +161,9 @@ def _change(site: Site, what: str) -> None:
     with Ledger.open(site.root / ".runner/ledger.db", clock=site.clock) as ledger:
         [run] = ledger.runs()
         if what == "cancel":
-            run_steps.request_cancel(ledger, run)
+            run_transitions.request_cancel(ledger, run)
         else:
-            run_steps.reopen_run(ledger, run, next_round=True, attempts=3)
+            run_transitions.reopen_run(ledger, run, next_round=True, attempts=3)
 
 
 def test_a_cancelled_job_keeps_what_was_answered_and_rests(make_site: MakeSite) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.errors import PlanOutdated
+from runner.errors import PlanMoved
 from runner.planning.saved_plan import PlanTerms, SavedPlan, Selection
 from tests.simulation.behaviour import (
     Behaviour,
@@ -154,7 +154,7 @@ def test_a_plan_that_is_out_of_date_stops_the_pass_before_anything_is_done(
     terms = PlanTerms.of(shown.desired_runs, shown.plan, Selection())
     site.write_spec(SPEC + "replicate: 2\n")
 
-    with pytest.raises(PlanOutdated, match=r"plan\.json is out of date, and nothing was done"):
+    with pytest.raises(PlanMoved, match=r"plan\.json is out of date, and nothing was done"):
         site.reconcile(saved_plan=SavedPlan(shown="plan.json", terms=terms))
 
     assert not site.world.submissions()

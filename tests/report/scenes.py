@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +37,11 @@ HOSTILE: Final = (
     "\x1b[2J\x1b]0;owned\x07 \u202eright to left\u2066 \x9b31m nul\0 line\nbreak\u2028end"
 )
 """A text that a hostile server could send to a terminal."""
+
+DANGEROUS: Final = re.compile(
+    r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]"
+)
+"""Controls (but for the line feeds that a rendering is made of) and changes of direction."""
 
 
 def view(name: str = "sentiment", state: str = "succeeded", **values: Any) -> JobView:  # noqa: ANN401
@@ -199,10 +205,10 @@ def preview(*what: steps.Action | Wait, notes: tuple[str, ...] = (), **values: A
 
 def submit(of: Run, number: int = 1, attempt: int = 1, **values: Any) -> steps.Submit:  # noqa: ANN401
     """Return the step that submits an attempt."""
-    same_revision = "its requests failed, and submitting them again can help"
+    again = "its requests failed, and submitting them again can help"
     return steps.Submit(
         run=of,
-        reason="its requests have not been submitted yet" if attempt == 1 else same_revision,
+        reason="its requests have not been submitted yet" if attempt == 1 else again,
         job=job(of.job),
         shard=of.shards[number - 1],
         submission=submission(of, number, attempt, **values),

@@ -10,7 +10,7 @@ from runner.cli.completion import complete_jobs
 from runner.cli.exit_codes import Command
 from runner.cli.options import log_format_option
 from runner.cli.session import find_job, open_context, open_project
-from runner.errors import InvalidInput, UsageError
+from runner.errors import InvalidInput, LocalFileError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,6 @@ def adopt(directory: Path, batch_id: str, *, job: str) -> int:
 
 def _desired_run(context: Context, specs: Specs) -> DesiredRun:
     """Return the desired run of the one selected job. Raises InvalidInput or LocalFileError."""
-    from runner.errors import LocalFileError
     from runner.reconcile.desired import resolve_desired
 
     resolved = resolve_desired(

@@ -11,6 +11,7 @@ from runner.cli.exit_codes import Command
 from runner.cli.options import json_option
 from runner.cli.output import colours, width, write_json, write_output
 from runner.cli.session import open_project, open_specs
+from runner.errors import InvalidInput, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,6 @@ def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: boo
 def _run_checks(directory: Path, named: str | None, *, offline: bool) -> Iterator[CheckResult]:
     from runner.checks import doctor
     from runner.checks.doctor import check_hooks, check_provider, providers_in_use
-    from runner.errors import InvalidInput, UsageError
     from runner.spec.job import Specs
     from runner.spec.project import Environment
     from runner.spec.validation_errors import one_of

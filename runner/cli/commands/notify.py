@@ -10,6 +10,7 @@ import click
 from runner.cli.exit_codes import Command
 from runner.cli.output import colours, note, width, write_output
 from runner.cli.session import open_project
+from runner.errors import MissingExtra, NotDelivered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,6 @@ def _list(project: Project) -> int:
 
 
 def _send_sample_messages(project: Project) -> int:
-    from runner.errors import MissingExtra, NotDelivered
     from runner.notify.deliver import error_with_output, send
     from runner.notify.message import sample_message
     from runner.report.hooks import render_sample

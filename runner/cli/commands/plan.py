@@ -20,6 +20,7 @@ from runner.cli.output import (
     write_output,
 )
 from runner.cli.session import open_project, open_specs, providers, read_ledger
+from runner.errors import RunnerError
 
 
 @click.command(cls=Command)
@@ -47,8 +48,6 @@ def plan(
     SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'. Without SPEC,
     the plan is for all specs. Reads the state of batches and files from the providers.
     """
-    from runner.errors import RunnerError
-
     try:
         return _plan(directory, selectors, as_json=as_json, out=out, detailed=detailed)
     except RunnerError as error:

@@ -15,6 +15,7 @@ from runner.cli.exit_codes import Command
 from runner.cli.options import jobs_argument
 from runner.cli.output import note, print_problems, write_output
 from runner.cli.session import open_project, open_specs, read_ledger, recorded_jobs
+from runner.errors import UsageError
 
 if TYPE_CHECKING:
     from runner.report.page.document import Assets
@@ -94,8 +95,6 @@ def page_assets() -> Assets:
 
 def _target(output: str) -> Path:
     """Return the path of the report. Raises UsageError if it cannot be a regular file."""
-    from runner.errors import UsageError
-
     path = Path(os.path.abspath(output))  # noqa: PTH100 -- links in the report start at the folder of a symlink itself
     if not output or path.is_dir():
         raise UsageError(f"{output or 'FILE'} is a folder: name the file to write")

@@ -10,6 +10,7 @@ from runner.cli.exit_codes import Command
 from runner.cli.options import specs_argument
 from runner.cli.output import note, print_problems
 from runner.cli.session import open_project, open_specs
+from runner.errors import InvalidInput
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,6 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     Sends nothing.
     """
     from runner.cli.console import Console
-    from runner.errors import InvalidInput
     from runner.reconcile.desired import scan_input
 
     project = open_project(directory)

@@ -19,6 +19,7 @@ from runner.cli.output import (
     write_output,
 )
 from runner.cli.session import open_project, open_specs, read_ledger
+from runner.errors import LedgerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,6 @@ def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
     """
     from runner.checks.verify import verify as check
     from runner.cli.console import Console
-    from runner.errors import LedgerError
 
     project = open_project(directory)
     specs, others = _selected(project, jobs, directory)
@@ -80,7 +80,6 @@ def _selected(
     None instead of the names selects all of them. Raises UsageError for a selector that is neither.
     """
     from runner.checks.verify import has_outputs
-    from runner.errors import UsageError
     from runner.spec.job import Specs
 
     if not jobs:

@@ -159,7 +159,7 @@ class _Composer:
         except _ParsingStopped:
             pass
         except yaml.YAMLError as error:
-            line, column, message = explain_syntax_error(error, self.text.split("\n"))
+            line, column, message = _explain_syntax_error(error, self.text.split("\n"))
             self.problems.append(
                 YamlProblem(line=self.first_line + line, column=column + 1, message=message)
             )
@@ -330,7 +330,7 @@ def _at(path: Path, message: str) -> str:
     return f"{shown(dotted_path(path))}: {message}" if path else message
 
 
-TAB: Final = "a tab cannot indent YAML; write spaces"
+_TAB: Final = "a tab cannot indent YAML; write spaces"
 
 _NOT_KEY_AND_VALUE: Final = (
     'this is neither a field nor a value; write a field as "name: x", with a space'
@@ -382,7 +382,7 @@ _MESSAGES: Final = (
 _UNKNOWN_ERROR: Final = "this does not fit the text before it; check indentation, quotes and commas"
 
 
-def explain_syntax_error(error: YAMLError, lines: Sequence[str]) -> tuple[int, int, str]:
+def _explain_syntax_error(error: YAMLError, lines: Sequence[str]) -> tuple[int, int, str]:
     """Return line and column (from 0, inside `lines`) and the message for a syntax error."""
     if not isinstance(error, MarkedYAMLError):
         return 0, 0, _UNKNOWN_ERROR
@@ -390,7 +390,7 @@ def explain_syntax_error(error: YAMLError, lines: Sequence[str]) -> tuple[int, i
     line, column = _clamp(error.problem_mark, lines)
     indent = lines[line][: len(lines[line]) - len(lines[line].lstrip())]
     if "\t" in indent and "quoted" not in context:
-        return line, indent.index("\t"), TAB
+        return line, indent.index("\t"), _TAB
     if "cannot start any token" in problem or "node content" in problem:
         character = lines[line][column : column + 1]
         if character and not character.isspace():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.conftest import FINISH, KEY, states
+from tests.cli.conftest import BAD_SPEC, FINISH, KEY, states
 from tests.cli.shell import begin
 from tests.simulation.behaviour import (
     MODEL_NOT_FOUND,
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from tests.cli.shell import Folder
     from tests.simulation.http import Server
     from tests.simulation.world import VirtualClock, World
-
-BAD_SPEC = "name: bad\nendpoint: /v1/chat/completions\ninptu: data/hello.jsonl\n"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.cli import after_pass
-from tests.cli.conftest import FINISH
+from tests.cli.conftest import BAD_SPEC, FINISH
 from tests.notify.catcher import catching
 from tests.simulation.behaviour import Behaviour, HttpError, by_id
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from tests.notify.catcher import Catcher
     from tests.simulation.world import VirtualClock, World
 
-BAD_SPEC = "name: bad\nendpoint: /v1/chat/completions\ninptu: data/hello.jsonl\n"
 REFUSED = "key"
 DAY = 86_400.0
 

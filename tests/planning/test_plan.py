@@ -37,7 +37,7 @@ from runner.planning.plan import make_plan
 from runner.planning.state import DesiredRun, Listing, Observed, PlanInputs, Recorded
 from runner.spec.job import Job, Source
 from runner.spec.project import Provider
-from tests.reconcile.test_standing import EVERY, attempt, run_of, shard
+from tests.planning.test_shards import EVERY, attempt, run_of, shard
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,1 @@
+"""Tests of what decides: plans, and what they are made from."""

@@ -1,0 +1,75 @@
+"""Plans: the sign and the JSON of each action, and the summary."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runner.errors import Problem
+from runner.planning.actions import Wait
+from runner.report.json_output import to_json
+from runner.report.plan import render_plan
+from runner.report.plan_json import plan_json
+from tests.report.scenes import every_step, preview, run, submission, submit
+
+if TYPE_CHECKING:
+    from runner.planning.actions import Action
+
+
+def test_plan_json_names_every_step() -> None:
+    shape = json.loads(to_json(plan_json(preview(*every_step(), submit(run())), ())))
+
+    assert shape["format_version"] == 1
+    assert shape["changes"] is True
+    assert [action["action"] for action in shape["actions"]] == [
+        "start", "restore", "move", "reopen", "note", "submit", "adopt", "adopt_file", "doubt",
+        "retract", "observe", "missing", "lose", "collect", "close", "cancel", "abandon",
+        "publish", "point_latest", "submit",
+    ]  # fmt: skip
+    submitted = shape["actions"][-1]
+    assert submitted["submission"] == "sentiment/9f86d081884c/0001/1"
+    assert (submitted["requests"], submitted["bytes"], submitted["attempt"]) == (3080, 1_232_000, 1)
+    assert shape["actions"][13]["batch"] == "batch_68f0c3a1d4b88190a7000001"
+
+
+@pytest.mark.parametrize("action", every_step(), ids=lambda action: action.verb)
+def test_every_step_has_a_sign(action: Action) -> None:
+    assert action.sign in "+<~? !-="
+    assert action.bookkeeping is (action.verb in ("observe", "doubt", "missing", "note"))
+
+
+TOKENS = "about 352,000 prompt tokens at 3.5 bytes each"
+
+
+@pytest.mark.parametrize(
+    ("words", "summary"),
+    [
+        (["point_latest"], "Plan: clean up."),
+        (["adopt_file"], "Plan: resolve uncertain submissions."),
+        (["retract"], "Plan: resolve uncertain submissions."),
+        (
+            ["submit", "collect"],
+            f"Plan: submit 1 batch (3,080 requests, 1.2 MB, {TOKENS}), collect 1 batch.",
+        ),
+        (["observe"], "Nothing to do: 1 job up to date."),
+        (["stuck"], "Nothing to do now: 1 stuck."),
+        (["publish", "wait", "stuck"], "Plan: publish 1 run; 1 shard waiting; 1 stuck."),
+    ],
+    ids=str,
+)
+def test_a_plan_is_summed_up_in_a_line(words: list[str], summary: str) -> None:
+    steps: list[Action | Wait] = [step for step in every_step() if step.verb in words]
+    if "wait" in words:
+        steps.append(Wait(run=run(), key=submission(run()).key, reason="in flight"))
+    if "stuck" in words:
+        steps.append(Wait(run=run(), key=None, reason="the disk is full", is_problem=True))
+
+    assert render_plan(preview(*steps)).splitlines()[-1] == summary
+
+
+def test_a_plan_of_nothing_valid_says_so() -> None:
+    nothing = preview(desired_runs=(), problems=(Problem(path="x", message="y"),))
+
+    assert render_plan(nothing) == "Nothing to do: no valid job.\n"
