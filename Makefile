@@ -30,7 +30,7 @@ help: ## say what each target does
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(TOOLS) ## install runner, and all that it is tested and checked with, into .venv
+setup: $(TOOLS) ## install runner and the tools of tests and checks into .venv
 
 demo: $(READY) ## embed 3,080 questions through a Batch API on this machine; no key, no cost
 	@echo 'The Banking77 test set, embedded by the built-in provider `local`:'
@@ -52,12 +52,12 @@ pinned: $(TOOLS) $(UV) ## try the pins with each Python here and the oldest pip;
 browser: $(TOOLS) $(DRIVEN) ## drive Chromium through the report: light, dark, phone, paper, keyboard
 	@$(BIN)/python -m pytest tests/browser
 
-docs: $(TOOLS) ## write schemas, reference and transcripts anew, by running what they show
+docs: $(TOOLS) ## write schemas, reference and transcripts again, by running what they show
 	@$(BIN)/python docs/schemas.py
 	@$(BIN)/python docs/reference.py
 	@$(BIN)/python docs/transcripts.py
 
-picture: $(TOOLS) $(DRIVEN) ## make docs/report.png anew: the report of what `make demo` runs
+picture: $(TOOLS) $(DRIVEN) ## make docs/report.png again: the report of what `make demo` runs
 	@$(BIN)/python -m tests.browser.picture
 
 check: layout lint types layers ## run everything that reads the code without running it
@@ -74,17 +74,17 @@ types: $(TOOLS)
 layers: $(TOOLS)
 	$(BIN)/lint-imports --no-logo
 
-format: $(TOOLS) ## lay the code out and mend what can be mended
+format: $(TOOLS) ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format --quiet .
 
-bench: $(TOOLS) ## measure runner beside curl and the SDK; BENCH='--case large' for one
+bench: $(TOOLS) ## compare runner with curl and the SDK; BENCH='--case large' for one
 	@$(BIN)/python -m benchmarks $(BENCH)
 
 soak: $(TOOLS) ## run the simulated storms for MINUTES, on seeds from FIRST on, JOBS at once
 	@$(BIN)/python -m tests.simulation.soak --first $(FIRST) --minutes $(MINUTES) --jobs $(JOBS)
 
-fuzz: $(TOOLS) ## feed nonsense to the four parsers, MINUTES each
+fuzz: $(TOOLS) ## fuzz the four parsers, MINUTES each
 	@for target in specs inputs outputs replies; do \
 		$(BIN)/python -m tests.fuzz $$target --minutes $(MINUTES) || exit; \
 	done
@@ -97,19 +97,19 @@ pins: $(UV) ## choose the newest versions that fit, and write them with their ha
 	@$(COMPILE) requirements/browser.txt --constraint requirements/dev.txt --group pyproject.toml:browser
 	@$(COMPILE) requirements/pins.txt --group pyproject.toml:pins
 
-clean: ## remove all that make made; results and ledger stay
+clean: ## remove what make has created; results and ledger stay
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A Python that is named makes the environment anew, unless the same one has made it.
+# PYTHON=... on the command line makes a new environment, unless it has that version already.
 ifneq ($(origin PYTHON),file)
 ifneq ($(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null),$(shell cat $(PINNED) 2>/dev/null))
 .PHONY: $(PINNED)
 endif
 endif
 
-# Made anew for any change of the pins, so that nothing stays that is not pinned any more.
+# Made again for any change of the pins, so that no library stays that is not pinned any more.
 $(PINNED): requirements/demo.txt requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || { \
 		echo 'The pinned set-up is for Python 3.11 to 3.14, and "$(PYTHON)" is none of these.' >&2; \

@@ -1,8 +1,8 @@
-"""How an extra of runner, libraries that only some features need, is installed.
+"""The command that installs an extra of runner: libraries that only some features need.
 
-The command depends on where runner came from, and runner's own metadata says that: pip, pipx and uv
-write it as PEP 610 has it. No command has a package registry look for `batch-runner`: runner is not
-published, so whatever a registry has under that name belongs to another person.
+The command depends on the source that runner was installed from. pip, pipx and uv write the source
+into runner's metadata (PEP 610). No command searches a package registry for `batch-runner`: runner
+is not published, so a package of that name there is another program.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from runner.api.responses import Call
 
 
-PIECE: Final = 256 * 1024
+CHUNK_BYTES: Final = 256 * 1024
 """Bytes handed to the network at a time: larger pieces are copied more often than sent."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -73,9 +73,9 @@ def upload_form(
     def content() -> Iterator[bytes]:
         yield head
         sent = 0
-        for piece in _pieces(source, start=start, size=size, filename=filename):
-            yield piece
-            sent += len(piece)
+        for chunk in _read_chunks(source, start=start, size=size, filename=filename):
+            yield chunk
+            sent += len(chunk)
             if progress is not None:
                 progress(sent)
         yield tail
@@ -93,20 +93,20 @@ def current_position(source: BinaryIO, *, filename: str) -> int:
         return source.tell()
 
 
-def _pieces(source: BinaryIO, *, start: int, size: int, filename: str) -> Iterator[bytes]:
+def _read_chunks(source: BinaryIO, *, start: int, size: int, filename: str) -> Iterator[bytes]:
     left = size
     with _read_errors(filename):
         source.seek(start)
     while left:
         with _read_errors(filename):
-            piece = source.read(min(PIECE, left))
-        if not piece:
+            chunk = source.read(min(CHUNK_BYTES, left))
+        if not chunk:
             raise LocalFileError(
                 f"{filename} ends {left:,} bytes short of the {size:,} to be uploaded: it was"
                 " changed; nothing was stored"
             )
-        left -= len(piece)
-        yield piece
+        left -= len(chunk)
+        yield chunk
     with _read_errors(filename):
         more = source.read(1)
     if more:
@@ -159,18 +159,18 @@ def save_content(
 
     def arriving() -> Iterator[bytes]:
         nonlocal received
-        for piece in response.iter_raw():
-            received += len(piece)
-            yield piece
+        for chunk in response.iter_raw():
+            received += len(chunk)
+            yield chunk
 
     digest = hashlib.sha256()
     written = 0
     with _open_download(destination) as file:
-        for piece in _decompressed(call, reply, arriving()):
+        for chunk in _decompressed(call, reply, arriving()):
             with _write_errors(destination):
-                file.write(piece)
-            digest.update(piece)
-            written += len(piece)
+                file.write(chunk)
+            digest.update(chunk)
+            written += len(chunk)
             if progress is not None:
                 progress(written)
         announced = headers.get("content-length")
@@ -182,11 +182,11 @@ def save_content(
     return download
 
 
-def _decompressed(call: Call, reply: Reply, pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _decompressed(call: Call, reply: Reply, chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Undo the content encoding; raises UnexpectedReply if a compressed body ends early."""
     encoding = reply.headers.get("content-encoding", "identity").strip().lower()
     if encoding in {"", "identity"}:
-        yield from pieces
+        yield from chunks
         return
     if encoding not in {"gzip", "x-gzip"}:
         raise unusable_reply_error(
@@ -194,14 +194,14 @@ def _decompressed(call: Call, reply: Reply, pieces: Iterable[bytes]) -> Iterator
         )
     member = zlib.decompressobj(wbits=_GZIP)
     begun = False
-    for compressed in pieces:
+    for compressed in chunks:
         rest = compressed
         while rest:
             if member.eof:
                 member = zlib.decompressobj(wbits=_GZIP)
             begun = True
             try:
-                plain = member.decompress(rest, PIECE)
+                plain = member.decompress(rest, CHUNK_BYTES)
             except zlib.error as error:
                 raise unusable_reply_error(call, f"a damaged gzip body ({error})", reply) from error
             rest = member.unconsumed_tail or member.unused_data

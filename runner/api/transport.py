@@ -271,11 +271,11 @@ class Transport:
         elif call.acts:
             kind = MayHaveActed
             advice = WILL_BE_CHECKED
-            text = f"{self.provider.name} gave no whole answer to {call}: {what}"
+            text = f"{self.provider.name} gave no complete reply to {call}: {what}"
         else:
             kind = Transient
             advice = WILL_BE_RETRIED
-            text = f"{self.provider.name} gave no whole answer to {call}: {what}"
+            text = f"{self.provider.name} gave no complete reply to {call}: {what}"
         return kind(f"{text} ({advice})", provider=self.provider.name, call=str(call))
 
     def _client(self, call: Call, pool: _Pool) -> httpx.Client:
@@ -333,8 +333,8 @@ def _read(response: httpx.Response) -> Reply:
     body = bytearray()
     whole = True
     try:
-        for piece in response.iter_bytes():
-            body += piece
+        for chunk in response.iter_bytes():
+            body += chunk
             if len(body) > limit:
                 whole = False
                 break

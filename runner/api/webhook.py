@@ -81,7 +81,7 @@ def post(
             response.close()
     except httpx.RequestError as error:
         what = str(error) if isinstance(error, httpx.ConnectError) else type(error).__name__
-        raise NotDelivered(f"{host} did not take it: {what}") from strip_frames(error)
+        raise NotDelivered(f"{host} did not accept it: {what}") from strip_frames(error)
     except (httpx.InvalidURL, UnicodeError, ValueError, ImportError, OSError) as error:
         # Only the type of the error: its text may hold the URL, or a proxy's password.
         raise NotDelivered(

@@ -100,12 +100,12 @@ def check_versions() -> Iterator[CheckResult]:
     """Check the versions of Python and of the libraries."""
     versions = tool_versions()
     first, last = _PYTHONS
-    where = f"{versions.python} on {platform.system()} {platform.machine()}"
+    python = f"{versions.python} on {platform.system()} {platform.machine()}"
     if first <= sys.version_info[:2] <= last:
-        yield ok("python", where)
+        yield ok("python", python)
     else:
         tested = f"{first[0]}.{first[1]} to {last[0]}.{last[1]}"
-        yield warn("python", where, f"runner is tested with {tested}: use one of these")
+        yield warn("python", python, f"runner is tested with {tested}: use one of these")
     libraries = {"runner": versions.runner, **versions.dependencies, "SQLite": sqlite_version()}
     yield ok("versions", ", ".join(f"{name} {version}" for name, version in libraries.items()))
 
@@ -123,21 +123,21 @@ def check_project(project: Project, specs: Specs) -> Iterator[CheckResult]:
         yield warn("specs", "there is no job", "write a spec, or begin with `runner init`")
     else:
         yield ok("specs", f"{plural(len(specs.jobs), 'job')}, no problem")
-    yield _git(project)
+    yield _check_git(project)
 
 
-def _git(project: Project) -> CheckResult:
+def _check_git(project: Project) -> CheckResult:
     state = git_state(project.root)
     if state is None:
         return warn(
             "git",
-            "the project is in no git repository with a commit, or git is not there",
+            "the project is in no git repository with a commit, or git is not installed",
             "commit the specs, so that results can be traced to them: `git init`, `git add .`, "
             "`git commit`",
         )
     changed = uncommitted(project.root, project.specs)
     if changed is None:
-        return warn("git", "git did not say what is committed", "check `git status`")
+        return warn("git", "git could not list the uncommitted files", "check `git status`")
     if changed:
         return warn(
             "git",
@@ -150,16 +150,16 @@ def _git(project: Project) -> CheckResult:
 def check_ledger(project: Project, clock: Callable[[], float]) -> Iterator[CheckResult]:
     """Check the ledger: that it can be read and is whole, its file system, and its lock."""
     path = project.ledger
-    shown = _shown(path, project)
+    shown = _relative(path, project)
     number = schema_number(path)
     if number is not None and number < len(MIGRATIONS):
         yield warn(
             "ledger",
             f"{shown} is of an earlier version (schema {number} of {len(MIGRATIONS)})",
-            "nothing: the next reconcile brings it up to date",
+            "nothing to do: the next reconcile migrates it",
         )
     else:
-        yield _ledger(path, shown, clock)
+        yield _check_ledger_file(path, shown, clock)
     kind = file_system(path) or "of an unknown kind"
     if on_network_file_system(path):
         yield warn(
@@ -173,7 +173,7 @@ def check_ledger(project: Project, clock: Callable[[], float]) -> Iterator[Check
     yield ok("lock", "free" if process is None else f"held by {process}: a reconcile is running")
 
 
-def _ledger(path: Path, shown: str, clock: Callable[[], float]) -> CheckResult:
+def _check_ledger_file(path: Path, shown: str, clock: Callable[[], float]) -> CheckResult:
     try:
         ledger = Ledger.open_read_only(path, clock=clock)
         if ledger is None:
@@ -185,42 +185,42 @@ def _ledger(path: Path, shown: str, clock: Callable[[], float]) -> CheckResult:
         return fail("ledger", str(error), "`runner rebuild`")
     except LedgerError as error:
         return fail("ledger", str(error), "fix that; `runner rebuild` makes a lost ledger again")
-    return ok("ledger", f"{shown}: whole, {plural(runs, 'run')}")
+    return ok("ledger", f"{shown}: intact, {plural(runs, 'run')}")
 
 
 def check_disk(project: Project, specs: Specs, runs: Sequence[Run]) -> Iterator[CheckResult]:
     """Check the outputs folder: that it can be written, its free space, and the `latest` links."""
-    place = _existing(project.outputs)
+    folder = _nearest_existing(project.outputs)
     if project.outputs.exists() and not project.outputs.is_dir():
         yield fail("outputs", f"{project.outputs} is no folder", "move it, or name another folder")
-    elif os.access(place, os.W_OK | os.X_OK):
-        yield ok("outputs", f"{_shown(project.outputs, project)} can be written")
+    elif os.access(folder, os.W_OK | os.X_OK):
+        yield ok("outputs", f"{_relative(project.outputs, project)} can be written")
     else:
         yield fail(
             "outputs",
-            f"{place} cannot be written",
+            f"{folder} cannot be written",
             "change its owner or mode, or name another folder: `outputs:` in runner.yaml",
         )
-    yield _room(place, _wanted(specs.jobs, runs))
-    yield _links(project, specs.jobs)
+    yield _check_free_space(folder, _needed_bytes(specs.jobs, runs))
+    yield _check_links(project, specs.jobs)
 
 
-def _room(place: Path, wanted: int) -> CheckResult:
+def _check_free_space(folder: Path, needed: int) -> CheckResult:
     try:
-        free = shutil.disk_usage(place).free
+        free = shutil.disk_usage(folder).free
     except OSError as error:
         return warn("disk", f"the free space is not known: {error.strerror}", "check with `df`")
-    said = f"{free / _GIGABYTE:,.1f} GB free"
-    if wanted >= _LEAST_FREE:
-        said += f"; the jobs that are not finished may take {wanted / _GIGABYTE:,.1f} GB"
-    if free < max(wanted, _LEAST_FREE):
+    text = f"{free / _GIGABYTE:,.1f} GB free"
+    if needed >= _LEAST_FREE:
+        text += f"; the jobs that are not finished may take {needed / _GIGABYTE:,.1f} GB"
+    if free < max(needed, _LEAST_FREE):
         return warn(
-            "disk", said, "make room: a full disk stops a reconcile, though nothing is lost"
+            "disk", text, "make room: a full disk stops a reconcile, though nothing is lost"
         )
-    return ok("disk", said)
+    return ok("disk", text)
 
 
-def _wanted(jobs: Sequence[Job], runs: Sequence[Run]) -> int:
+def _needed_bytes(jobs: Sequence[Job], runs: Sequence[Run]) -> int:
     """Estimate the bytes that jobs without a finished run will write."""
     finished = {run.job for run in runs if run.state.final}
     total = 0
@@ -233,7 +233,7 @@ def _wanted(jobs: Sequence[Job], runs: Sequence[Run]) -> int:
     return total * _COPIES
 
 
-def _links(project: Project, jobs: Sequence[Job]) -> CheckResult:
+def _check_links(project: Project, jobs: Sequence[Job]) -> CheckResult:
     not_links = []
     count = 0
     for job in jobs:
@@ -242,7 +242,7 @@ def _links(project: Project, jobs: Sequence[Job]) -> CheckResult:
         if link.is_symlink() and link.exists():
             count += 1
         elif os.path.lexists(link):
-            not_links.append(_shown(link, project))
+            not_links.append(_relative(link, project))
     if not_links:
         return warn(
             "latest",
@@ -267,12 +267,12 @@ def recorded_runs(project: Project, clock: Callable[[], float]) -> Sequence[Run]
         return ()
 
 
-def _shown(path: Path, project: Project) -> str:
+def _relative(path: Path, project: Project) -> str:
     """Return a path relative to the root of the project, if it is inside."""
     return str(path.relative_to(project.root) if path.is_relative_to(project.root) else path)
 
 
-def _existing(path: Path) -> Path:
+def _nearest_existing(path: Path) -> Path:
     """Return a path, or the nearest folder above it that exists."""
     return next(each for each in (path, *path.parents) if each.exists() or each == each.parent)
 
@@ -303,21 +303,21 @@ def check_provider(
             f"for exact counts: {how_to_install('tokens')}",
         )
     if provider.embedded:
-        yield _extra(provider)
+        yield _check_extra(provider)
         return
     try:
         key = provider.api_key(environ)
     except Unauthorized as error:
         yield fail(f"{provider.name}: key", str(error), "fix that, or name another source")
         return
-    found = _key(provider, key)
+    found = _check_key(provider, key)
     yield found
     if found.remedy is None and open_client is not None:
         with open_client(provider, key) as client:
-            yield from _answers(provider, client)
+            yield from _check_list(provider, client)
 
 
-def _extra(provider: Provider) -> CheckResult:
+def _check_extra(provider: Provider) -> CheckResult:
     missing = [name for name in _LOCAL if find_spec(name) is None]
     if missing:
         return fail(
@@ -325,10 +325,10 @@ def _extra(provider: Provider) -> CheckResult:
             f"not installed: {', '.join(missing)}",
             how_to_install("local"),
         )
-    return ok(f"{provider.name}: extra", "the libraries of the provider on this machine are there")
+    return ok(f"{provider.name}: extra", "its libraries are installed")
 
 
-def _key(provider: Provider, key: Secret | None) -> CheckResult:
+def _check_key(provider: Provider, key: Secret | None) -> CheckResult:
     check = f"{provider.name}: key"
     source = provider.key_source
     if source is None:
@@ -343,7 +343,7 @@ def _key(provider: Provider, key: Secret | None) -> CheckResult:
     return ok(check, f"from {source}; it is not shown")
 
 
-def _answers(provider: Provider, client: Client) -> Iterator[CheckResult]:
+def _check_list(provider: Provider, client: Client) -> Iterator[CheckResult]:
     check = f"{provider.name}: list"
     try:
         listing = client.list_batches(enough=lambda _: True)
@@ -355,11 +355,13 @@ def _answers(provider: Provider, client: Client) -> Iterator[CheckResult]:
             "leaves a job to you",
         )
     except Unauthorized as error:
-        yield fail(check, str(error), "another key, or more rights for this one")
+        yield fail(check, str(error), "use another API key, or give this one more rights")
     except Unreachable as error:
         yield fail(check, str(error), "fix base_url or the network")
     except ApiError as error:
-        yield fail(check, str(error), "try again in a while; if it stays, ask the provider")
+        yield fail(
+            check, str(error), "try again later; if the error stays the same, contact the provider"
+        )
     else:
         if listing.invalid:
             yield warn(
@@ -369,27 +371,27 @@ def _answers(provider: Provider, client: Client) -> Iterator[CheckResult]:
                 "check base_url: is this a Batch API?",
             )
         else:
-            yield ok(check, "answers, accepts the key, lists its batches")
+            yield ok(check, "responds, accepts the API key, lists its batches")
     if client.ahead is not None:
-        yield _clock(provider, client.ahead)
+        yield _check_clock(provider, client.ahead)
 
 
-def _clock(provider: Provider, ahead: float) -> CheckResult:
+def _check_clock(provider: Provider, ahead: float) -> CheckResult:
     check = f"{provider.name}: clock"
     if abs(ahead) <= _MOST_APART:
         return ok(check, "agrees with this machine's")
-    which = "behind" if ahead > 0 else "ahead of"
+    direction = "behind" if ahead > 0 else "ahead of"
     return warn(
         check,
-        f"this machine's clock is {abs(ahead):,.0f} s {which} the provider's",
-        "set it, best by NTP: deadlines and the search for lost batches go by it",
+        f"this machine's clock is {abs(ahead):,.0f} s {direction} the provider's",
+        "set it, best by NTP: deadlines and the search for lost batches depend on it",
     )
 
 
 def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[CheckResult]:
     """Check the hooks, the ping and the file of metrics, if the project has them."""
     if project.hooks:
-        found = [(hook, _hook(hook, environ)) for hook in project.hooks]
+        found = [(hook, _hook_problem(hook, environ)) for hook in project.hooks]
         missing = [f"{hook}: {problem}" for hook, problem in found if problem is not None]
         if missing:
             yield warn(
@@ -402,7 +404,7 @@ def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[CheckR
             names = ", ".join(map(str, project.hooks))
             yield ok("notify", f"{names}; `runner notify --test` sends a sample")
     if project.ping is not None:
-        problem = _address(project.ping, environ)
+        problem = _address_problem(project.ping, environ)
         if problem is None:
             yield ok("ping", f"to the URL in {project.ping}; it is not shown")
         else:
@@ -415,7 +417,7 @@ def check_hooks(project: Project, environ: Mapping[str, str]) -> Iterator[CheckR
             yield ok("metrics", f"in {path}, written by each pass")
 
 
-def _hook(hook: Hook, environ: Mapping[str, str]) -> str | None:
+def _hook_problem(hook: Hook, environ: Mapping[str, str]) -> str | None:
     """Return the problem of a hook; None if there is none."""
     channel = hook.channel
     if isinstance(channel, CommandChannel):
@@ -423,13 +425,13 @@ def _hook(hook: Hook, environ: Mapping[str, str]) -> str | None:
         if "/" in program:
             program = os.fspath(channel.folder / program)
         found = shutil.which(program, path=environ.get("PATH", os.defpath))
-        return None if found else "there is no such program, or it may not be run"
+        return None if found else "the program does not exist or is not executable"
     if isinstance(channel, ChatChannel) and find_spec("apprise") is None:
         return f"e-mail and chats need apprise: {how_to_install('notify')}"
-    return _address(channel.address, environ)
+    return _address_problem(channel.address, environ)
 
 
-def _address(address: Address, environ: Mapping[str, str]) -> str | None:
+def _address_problem(address: Address, environ: Mapping[str, str]) -> str | None:
     try:
         address.read(environ)
     except NotDelivered as error:

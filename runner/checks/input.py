@@ -38,7 +38,7 @@ class InputCheck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Place:
+class _Location:
     """The place of a shard in its input."""
 
     offset: int
@@ -48,20 +48,20 @@ class _Place:
 class Inputs:
     """The inputs of the runs that are checked; each is read once."""
 
-    def __init__(self, project: Project, moving: ProgressReporter = no_progress) -> None:
+    def __init__(self, project: Project, report_progress: ProgressReporter = no_progress) -> None:
         self._project = project
-        self._moving = moving
+        self._report_progress = report_progress
         self._read: dict[tuple[Path, str], Scan | str] = {}
 
     def of_job(self, job: Job) -> Scan | str:
         """Scan the input of a job; returns the reason if it cannot be read."""
         return self._scan(job.input, job.input_shown, job.endpoint, job.provider.limits, job.name)
 
-    def check(self, record: RunRecord, job: Job | None, *, asked: bool) -> InputCheck:
+    def check(self, record: RunRecord, job: Job | None, *, is_current: bool) -> InputCheck:
         """Compare an input with a record.
 
-        `job` is the job of the folder, None if no spec describes it any more. `asked` is true if
-        the spec would have this revision with the same input, and no newer run has finished.
+        `job` is the job of the folder, None if no spec describes it any more. `is_current` is true
+        if the spec would have this revision with the same input, and no newer run has finished.
         """
         expected = record.input.sha256
         shown = record.input.path if job is None else job.input_shown
@@ -80,27 +80,31 @@ class Inputs:
             return InputCheck(
                 path=shown,
                 match=FileMatch.MISSING if missing else FileMatch.UNREADABLE,
-                bad=asked,
+                bad=is_current,
                 expected_sha256=expected,
-                reason="is not there any more" if missing else scanned,
+                reason="does not exist any more" if missing else scanned,
             )
         if scanned.digest != expected:
             return InputCheck(
                 path=shown,
                 match=FileMatch.DIFFERS,
-                bad=asked,
+                bad=is_current,
                 expected_sha256=expected,
                 found_sha256=scanned.digest,
                 reason="has changed since this revision",
             )
-        wrong = [str(shard.number) for shard in record.shards if not _same(path, scanned, shard)]
+        different = [
+            str(shard.number) for shard in record.shards if not _has_same_rows(path, scanned, shard)
+        ]
         return InputCheck(
             path=shown,
-            match=FileMatch.DIFFERS if wrong else FileMatch.OK,
-            bad=bool(wrong),
+            match=FileMatch.DIFFERS if different else FileMatch.OK,
+            bad=bool(different),
             expected_sha256=expected,
             found_sha256=scanned.digest,
-            reason=f"does not give the files of shard {', '.join(wrong[:3])}" if wrong else None,
+            reason=f"does not reproduce the files of shard {', '.join(different[:3])}"
+            if different
+            else None,
         )
 
     def _scan(self, path: Path, shown: str, endpoint: str, limits: Limits, name: str) -> Scan | str:
@@ -108,17 +112,17 @@ class Inputs:
 
         if (path, endpoint) not in self._read:
             try:
-                with self._moving(name, "reading", path.stat().st_size) as told:
+                with self._report_progress(name, "reading", path.stat().st_size) as report_bytes:
                     self._read[path, endpoint] = scan(
-                        path, shown=shown, endpoint=endpoint, limits=limits, progress=told
+                        path, shown=shown, endpoint=endpoint, limits=limits, progress=report_bytes
                     )
             except InvalidInput as error:
                 self._read[path, endpoint] = f"cannot be sent any more: {error.problems[0]}"
             except (InputChanged, LocalFileError) as error:
                 self._read[path, endpoint] = str(error)
             except (OSError, ValueError) as error:
-                words = error.strerror if isinstance(error, OSError) else "its name is none"
-                self._read[path, endpoint] = f"cannot be read: {words}"
+                reason = error.strerror if isinstance(error, OSError) else "its path is not valid"
+                self._read[path, endpoint] = f"cannot be read: {reason}"
         return self._read[path, endpoint]
 
     def _inside(self, shown: str) -> Path | None:
@@ -131,7 +135,7 @@ class Inputs:
         return Path(real) if real.startswith(root.rstrip("/") + "/") else None
 
 
-def _same(path: Path, scanned: Scan, shard: RecordedShard) -> bool:
+def _has_same_rows(path: Path, scanned: Scan, shard: RecordedShard) -> bool:
     """Whether the rows of an input still make the file of a shard, byte for byte."""
     from runner.inputs.extract import write_rows
 
@@ -141,13 +145,13 @@ def _same(path: Path, scanned: Scan, shard: RecordedShard) -> bool:
             if each.rows == rows:
                 return each.sha256 == shard.sha256
         # Other limits made other shards then. The recorded offset may be out of date.
-        for place in (
-            _Place(offset=shard.offset, rows=rows),
-            _Place(offset=0, rows=RowSet.span(0, scanned.requests)),
+        for location in (
+            _Location(offset=shard.offset, rows=rows),
+            _Location(offset=0, rows=RowSet.span(0, scanned.requests)),
         ):
             with Path(os.devnull).open("wb") as nowhere:
-                made = write_rows(path, shard=place, rows=rows, destination=nowhere)
-            if made.sha256 == shard.sha256:
+                extracted = write_rows(path, shard=location, rows=rows, destination=nowhere)
+            if extracted.sha256 == shard.sha256:
                 return True
     except (InputChanged, InvalidInput, LocalFileError, OSError, OverflowError, ValueError):
         return False

@@ -98,7 +98,7 @@ def verify(
     others: Sequence[str] | None,
     ledger: Ledger | None,
     *,
-    moving: ProgressReporter = no_progress,
+    report_progress: ProgressReporter = no_progress,
 ) -> Verification:
     """Check every revision of these jobs, and of `others`: names without a spec, None for all.
 
@@ -106,19 +106,19 @@ def verify(
     """
     found = dict(_folders(project, jobs, others))
     runs = {} if ledger is None else _runs(project, ledger, jobs, others)
-    wanted = {} if ledger is None else {job.name: job.wanted for job in ledger.jobs()}
+    wanted = {} if ledger is None else {job.name: job.desired_revision for job in ledger.jobs()}
     for folder, run in runs.items():
         # The user may delete the folders of earlier revisions.
         if run.state.final and (os.path.lexists(folder) or wanted.get(run.job) == run.revision):
             job = next((job for job in jobs if job_folder(project, job) == folder.parent), None)
             found.setdefault(folder, (run.job, job))
-    inputs = Inputs(project, moving)
+    inputs = Inputs(project, report_progress)
     contents = {
         folder: check_folder(
             folder,
             adopted=_adopted(folder),
             beside=(CLAIMS,),
-            moving=partial(moving, name, "hashing"),
+            report_progress=partial(report_progress, name, "hashing"),
         )
         for folder, (name, _) in found.items()
     }
@@ -131,7 +131,7 @@ def verify(
         if content.record is not None:
             siblings = [contents[each].record for each in contents if each.parent == folder.parent]
             current = _is_current(content.record, job, siblings, inputs)
-            source = inputs.check(content.record, job, asked=current)
+            source = inputs.check(content.record, job, is_current=current)
         checks.append(
             RevisionCheck(
                 job=name,
@@ -240,7 +240,7 @@ def _against_ledger(
             for file in content.files
             if file.match is not FileMatch.STRAY and (file.name, file.match) not in expected
         )
-        note = f"the run goes on ({run.state}); its record is that of the end before"
+        note = f"the run was continued ({run.state}); its record describes the earlier end"
         return replace(content, files=kept), _LedgerCheck(notes=(note,))
     if record is None:
         return content, _LedgerCheck()

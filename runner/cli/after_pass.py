@@ -91,7 +91,7 @@ def _record_problems(
         alerts,
         report,
         specs,
-        answered=context.providers.responded,
+        responded=context.providers.responded,
         everything=everything,
     )
     repeated = _print_problems(changes, console, now=context.clock())
@@ -100,7 +100,7 @@ def _record_problems(
             context.ledger,
             began={alert.subject: alert.what for alert in changes.began},
             over=changes.over,
-            said=repeated,
+            repeated=repeated,
         )
 
 
@@ -116,12 +116,12 @@ def _print_problems(changes: AlertChanges, console: Console, *, now: float) -> l
 
     repeated = [
         alert.subject
-        for alert, recorded in changes.lasting
-        if now - recorded.said_at >= console.remind_after
+        for alert, recorded in changes.ongoing
+        if now - recorded.notified_at >= console.remind_after
     ]
     console.suppress(
         message
-        for alert, _recorded in changes.lasting
+        for alert, _recorded in changes.ongoing
         if alert.subject not in repeated
         for message in alert.messages
     )

@@ -64,7 +64,10 @@ def find_known(
     Raises UsageError or InvalidInput.
     """
     specs = open_specs(project, [name], directory, known=recorded_jobs(ledger))
-    found = [*((job.name, job) for job in specs.selected), *((gone, None) for gone in specs.gone)]
+    found = [
+        *((job.name, job) for job in specs.selected),
+        *((jobs_without_spec, None) for jobs_without_spec in specs.jobs_without_spec),
+    ]
     if len(found) == 1:
         return found[0]
     if specs.problems:
@@ -211,8 +214,8 @@ def open_context(
                     ledger=ledger,
                     providers=ProviderPool(opened.open),
                     clock=time.time,
-                    tell=console.notice,
-                    moving=console.progress,
+                    report_notice=console.notice,
+                    report_progress=console.progress,
                     executor=ThreadExecutor(_CONCURRENT_CALLS),
                 ),
                 opened,
@@ -242,7 +245,7 @@ def one_pass(
     began = time.monotonic()
     with locked(context.ledger.path, wait=wait_for_lock):
         report = reconcile_once(context, specs, everything=everything, saved_plan=saved_plan)
-        if opened.embedded is not None and not report.settled:
+        if opened.embedded is not None and not report.all_final:
             console.waiting(report, _LOCAL_SLICE)
             opened.embedded.work(_LOCAL_SLICE)
             report = reconcile_once(context, specs, everything=everything)
@@ -363,7 +366,7 @@ def _nothing_done(report: PassReport) -> str:
     from runner.ledger.records import RunState
     from runner.text import listed, plural
 
-    if not report.settled:
+    if not report.all_final:
         return f"nothing to do now: {plural(len(report.waits), 'batch')} in flight"
     message = f"nothing to do: {plural(len(report.states), 'job')} up to date"
     for state in (RunState.FAILED, RunState.PARTIAL, RunState.CANCELLED):

@@ -72,7 +72,7 @@ class RequestHashes:
             first = False
             row = canonical_row(bare.removesuffix(b"\n"))
             if row:
-                rows._add(_known(decode, row), hash(row))
+                rows._add(_custom_id(decode, row), hash(row))
                 digest.update(row)
                 digest.update(b"\n")
         rows.digest = digest.hexdigest()
@@ -96,7 +96,7 @@ class RequestHashes:
         rows = cls(whole=False)
         decode = msgspec.json.Decoder(_IdentifiedLine).decode
         for line in lines:
-            rows._add(_known(decode, line), 0)
+            rows._add(_custom_id(decode, line), 0)
         return rows
 
     def _add(self, custom_id: str, content: int) -> None:
@@ -106,16 +106,16 @@ class RequestHashes:
         bucket.append(content)
         self.count += 1
 
-    def since(self, before: RequestHashes) -> RowChanges:
+    def changes_since(self, before: RequestHashes) -> RowChanges:
         """Return the differences from an earlier input."""
         kept = changed = 0
-        for ours, theirs in zip(self._buckets, before._buckets, strict=True):
-            earlier = dict(zip(theirs[::2], theirs[1::2], strict=True))
-            for hashed, content in zip(ours[::2], ours[1::2], strict=True):
-                known = earlier.get(hashed)
-                if known is not None:
+        for new, old in zip(self._buckets, before._buckets, strict=True):
+            earlier = dict(zip(old[::2], old[1::2], strict=True))
+            for hashed, content in zip(new[::2], new[1::2], strict=True):
+                earlier_content = earlier.get(hashed)
+                if earlier_content is not None:
                     kept += 1
-                    changed += known != content
+                    changed += earlier_content != content
         return RowChanges(
             added=self.count - kept,
             removed=before.count - kept,
@@ -124,7 +124,7 @@ class RequestHashes:
         )
 
 
-def _known(decode: Callable[[bytes], _IdentifiedLine], row: bytes) -> str:
+def _custom_id(decode: Callable[[bytes], _IdentifiedLine], row: bytes) -> str:
     try:
         return decode(row).custom_id
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -44,27 +44,27 @@ def connect(path: Path, *, warn: Callable[[str], None] | None = None) -> sqlite3
     LedgerTooNew for one that a later version has written.
     """
     with translated(path):
-        _no_folder(path)
+        _require_no_folder(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
         try:
             _prepare(connection, path)
             version = _version(connection, path)
-            afar = on_network_file_system(path)
+            on_network = on_network_file_system(path)
             if version < len(MIGRATIONS):
-                with _alone(path.parent):
-                    if not afar:
+                with _exclusive(path.parent):
+                    if not on_network:
                         connection.execute("PRAGMA journal_mode = WAL")
                     apply_migrations(connection, after=version)
-            if afar:
-                _keep_afar(connection, path, warn, new=version == 0)
+            if on_network:
+                _disable_wal(connection, path, warn, new=version == 0)
         except BaseException:
             connection.close()
             raise
         return connection
 
 
-def _keep_afar(
+def _disable_wal(
     connection: sqlite3.Connection,
     path: Path,
     warn: Callable[[str], None] | None,
@@ -75,7 +75,7 @@ def _keep_afar(
     mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
     if mode == "wal":
         # The ledger was created on a local disk and moved here together with its log.
-        with _alone(path.parent):
+        with _exclusive(path.parent):
             connection.execute("PRAGMA journal_mode = DELETE")
     if warn is not None and (new or mode == "wal"):
         warn(
@@ -86,7 +86,7 @@ def _keep_afar(
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _exclusive(folder: Path) -> Iterator[None]:
     """Lock the folder, so that one process at a time creates or migrates a ledger.
 
     SQLite does not wait for other connections to change the journal mode: it fails immediately. The
@@ -107,15 +107,15 @@ def connect_read_only(path: Path) -> sqlite3.Connection | None:
     """
     if not path.exists():
         return None
-    _no_folder(path)
+    _require_no_folder(path)
     with translated(path):
         try:
-            connection = _look(path, "mode=rw")
+            connection = _open_query_only(path, "mode=rw")
         except sqlite3.OperationalError as error:
             refused = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
             if error.sqlite_errorcode & 0xFF not in refused:
                 raise
-            connection = _look(path, "mode=ro&immutable=1")
+            connection = _open_query_only(path, "mode=ro&immutable=1")
         try:
             version = _version(connection, path)
         except BaseException:
@@ -127,20 +127,20 @@ def connect_read_only(path: Path) -> sqlite3.Connection | None:
     return connect(path) if version else None
 
 
-def _no_folder(path: Path) -> None:
+def _require_no_folder(path: Path) -> None:
     if path.is_dir():
         raise LedgerError(
             f"the ledger {path} cannot be opened: it is a folder; nothing was submitted"
         )
 
 
-def _look(path: Path, how: str) -> sqlite3.Connection:
+def _open_query_only(path: Path, mode: str) -> sqlite3.Connection:
     """Open a connection on which every write fails.
 
     `mode=ro` would leave the files of the write-ahead log behind, so `query_only` is used.
     """
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{how}", timeout=BUSY_TIMEOUT, uri=True
+        f"{path.absolute().as_uri()}?{mode}", timeout=BUSY_TIMEOUT, uri=True
     )
     try:
         _prepare(connection, path)
@@ -211,14 +211,14 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        raise _in_words(error, path) from error
+        raise _describe(error, path) from error
     except OSError as error:
         raise LedgerError(
             f"the ledger {path} cannot be opened: {error.strerror or error}; nothing was submitted"
         ) from error
 
 
-def _in_words(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
+def _describe(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     match code:
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
@@ -238,10 +238,10 @@ def _in_words(error: sqlite3.DatabaseError, path: Path) -> LedgerError:
     return LedgerError(reason)
 
 
-def damaged(path: Path, how: str) -> LedgerDamaged:
+def damaged(path: Path, mode: str) -> LedgerDamaged:
     """Return the error for a damaged ledger, with the command that rebuilds it."""
     return LedgerDamaged(
-        f"the ledger {path} is damaged ({how}); nothing was submitted. Run `runner rebuild`: it "
+        f"the ledger {path} is damaged ({mode}); nothing was submitted. Run `runner rebuild`: it "
         f"puts the file aside and makes a new ledger from the outputs on disk and from the lists "
         f"of the providers, and nothing is submitted twice"
     )

@@ -29,9 +29,10 @@ _NOTIFIED_KINDS: Final = ("run_finished", "overdue", TROUBLE, RECOVERED)
 class Subscriber:
     """A hook, or another receiver of notifications, as recorded in the ledger.
 
-    `delivered` is the number of the last event that needs no message any more, `tries` counts the
-    tries for the next one, `failures` the failed tries in a row, `problem` is the reason of the
-    last failure, and `not_before` is when the next try is due.
+    `delivered` is the number of the last event that needs no message any more. `tries` counts the
+    tries to send the message of the next one, `failures` the failed tries in a row. `problem` is
+    the reason of the last failure. `not_before` is the time of the next try, and `last_sent_at`
+    that of the last delivery, in Unix seconds.
     """
 
     id: str
@@ -40,18 +41,18 @@ class Subscriber:
     tries: int
     failures: int
     not_before: float
-    told_at: float | None
+    last_sent_at: float | None
     problem: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenProblem:
-    """A problem that was open when the last pass ended; `said_at` is when the user was notified."""
+    """A problem that was open when the last pass ended; the user was notified at `notified_at`."""
 
     subject: str
     what: str
     began_at: float
-    said_at: float
+    notified_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +77,13 @@ def register_subscribers(ledger: Ledger, names: Mapping[str, str]) -> None:
     found before anything is sent.
     """
     open_problems(ledger)
-    known = {row["id"] for row in ledger.query("SELECT id FROM hooks")}
-    if known == names.keys():
+    recorded = {row["id"] for row in ledger.query("SELECT id FROM hooks")}
+    if recorded == names.keys():
         return
     with ledger.transaction() as transaction:
-        for gone in known - names.keys():
-            transaction.write("DELETE FROM hooks WHERE id = ?", gone)
-        for new in names.keys() - known:
+        for removed in recorded - names.keys():
+            transaction.write("DELETE FROM hooks WHERE id = ?", removed)
+        for new in names.keys() - recorded:
             transaction.write(
                 "INSERT OR IGNORE INTO hooks (id, name, heard) "
                 "VALUES (?, ?, (SELECT coalesce(max(id), 0) FROM events))",
@@ -94,8 +95,8 @@ def register_subscribers(ledger: Ledger, names: Mapping[str, str]) -> None:
 def subscribers(ledger: Ledger) -> dict[str, Subscriber]:
     """Return the recorded subscribers, by id."""
     rows = ledger.query(
-        "SELECT id, name, heard AS delivered, tries, failures, not_before, told_at, problem "
-        "FROM hooks"
+        "SELECT id, name, heard AS delivered, tries, failures, not_before, "
+        "told_at AS last_sent_at, problem FROM hooks"
     )
     return {row["id"]: Subscriber(**dict(row)) for row in rows}
 
@@ -108,9 +109,9 @@ def newest_event_number(ledger: Ledger) -> int:
 
 def pending_events(ledger: Ledger, *, after: int, through: int) -> tuple[PendingEvent, ...]:
     """Return the events in a range that subscribers are notified of, oldest first."""
-    marks = ", ".join("?" * len(_NOTIFIED_KINDS))
+    placeholders = ", ".join("?" * len(_NOTIFIED_KINDS))
     rows = ledger.query(
-        f"SELECT * FROM events WHERE id > ? AND id <= ? AND kind IN ({marks}) "  # noqa: S608
+        f"SELECT * FROM events WHERE id > ? AND id <= ? AND kind IN ({placeholders}) "  # noqa: S608
         "ORDER BY id",
         after,
         through,
@@ -195,7 +196,9 @@ def mark_delivered(ledger: Ledger, hook: str, number: int) -> None:
 
 def open_problems(ledger: Ledger) -> dict[str, OpenProblem]:
     """Return the problems that were open when the last pass ended, by subject."""
-    rows = ledger.query("SELECT subject, what, began_at, said_at FROM troubles ORDER BY subject")
+    rows = ledger.query(
+        "SELECT subject, what, began_at, said_at AS notified_at FROM troubles ORDER BY subject"
+    )
     return {row["subject"]: OpenProblem(**dict(row)) for row in rows}
 
 
@@ -204,27 +207,27 @@ def record_problems(
     *,
     began: Mapping[str, str],
     over: Iterable[OpenProblem],
-    said: Iterable[str] = (),
+    repeated: Iterable[str] = (),
 ) -> None:
     """Record the problems that have begun, those that are over, and those notified again.
 
     `began` maps the subject of a problem to its text; a subject that is open already gets the new
-    text. `said` are the subjects that the user was reminded of. Two passes that record the same at
-    the same time write one event.
+    text. `repeated` are the subjects that the user was reminded of. Two passes that record the
+    same at the same time write one event.
     """
     with ledger.transaction() as transaction:
-        for trouble in over:
+        for problem in over:
             if transaction.write(
                 "DELETE FROM troubles WHERE subject = ? AND began_at = ?",
-                trouble.subject,
-                trouble.began_at,
+                problem.subject,
+                problem.began_at,
             ):
                 transaction.record_event(
                     RECOVERED,
-                    job=_job(trouble.subject),
-                    subject=trouble.subject,
-                    what=trouble.what,
-                    since=trouble.began_at,
+                    job=_job(problem.subject),
+                    subject=problem.subject,
+                    what=problem.what,
+                    since=problem.began_at,
                 )
         for subject, what in began.items():
             if transaction.write(
@@ -237,7 +240,7 @@ def record_problems(
                 transaction.now,
             ):
                 transaction.record_event(TROUBLE, job=_job(subject), subject=subject, what=what)
-        for subject in said:
+        for subject in repeated:
             transaction.write(
                 "UPDATE troubles SET said_at = ? WHERE subject = ?", transaction.now, subject
             )

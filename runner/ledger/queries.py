@@ -147,7 +147,7 @@ def cached_digests(
     ledger: Ledger, fingerprints: Iterable[Fingerprint]
 ) -> dict[Fingerprint, tuple[str, int]]:
     """Return (digest, requests) of the inputs that have not changed since they were hashed."""
-    asked = set(fingerprints)
+    wanted = set(fingerprints)
     known = {
         Fingerprint(
             path=row["path"],
@@ -158,10 +158,10 @@ def cached_digests(
         ): (row["digest"], row["requests"])
         for row in ledger.query(
             "SELECT * FROM input_cache WHERE path IN (SELECT value FROM json_each(?))",
-            json.dumps([fingerprint.path for fingerprint in asked]),
+            json.dumps([fingerprint.path for fingerprint in wanted]),
         )
     }
-    return {fingerprint: known[fingerprint] for fingerprint in asked & known.keys()}
+    return {fingerprint: known[fingerprint] for fingerprint in wanted & known.keys()}
 
 
 def history(

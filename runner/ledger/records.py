@@ -307,10 +307,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRecord:
-    """A job as the last pass recorded it; `wanted` is its desired revision, None without a spec."""
+    """A job as the last pass recorded it; `desired_revision` is None without a spec."""
 
     name: str
-    wanted: str | None
+    desired_revision: str | None
     spec_path: str
     spec_line: int
     spec_sha256: str

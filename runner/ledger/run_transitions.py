@@ -218,7 +218,7 @@ def _write_desired(transaction: Transaction, job: JobRecord) -> None:
         "spec_line = excluded.spec_line, spec_sha256 = excluded.spec_sha256, "
         "spec_document = excluded.spec_document, updated_at = excluded.updated_at",
         job.name,
-        job.wanted,
+        job.desired_revision,
         job.spec_path,
         job.spec_line,
         job.spec_sha256,
@@ -238,7 +238,7 @@ def _note_spec(transaction: Transaction, job: JobRecord) -> None:
         job.spec_sha256,
         job.spec_document,
         job.name,
-        job.wanted,
+        job.desired_revision,
     )
 
 

@@ -116,7 +116,7 @@ class Ledger:
 
     @property
     def in_place(self) -> bool:
-        """Whether the path still leads to the open file: it was not deleted or put aside."""
+        """Whether the path still leads to the open file: it was neither deleted nor renamed."""
         return _identity(self.path) == self._file
 
     @property
@@ -133,8 +133,8 @@ class Ledger:
         """Raise LedgerError if the path does not lead to the open file any more."""
         if not self.in_place:
             raise LedgerError(
-                f"the ledger {self.path} was put aside or deleted while this was running; nothing "
-                f"more was submitted, start it again"
+                f"the ledger {self.path} was renamed or deleted while this command was running; "
+                f"nothing more was submitted: start the command again"
             )
 
     def query(self, sql: str, *parameters: object) -> list[sqlite3.Row]:
@@ -155,7 +155,7 @@ class Ledger:
         return tuple(
             JobRecord(
                 name=row["name"],
-                wanted=row["wanted"],
+                desired_revision=row["wanted"],
                 spec_path=row["spec_path"],
                 spec_line=row["spec_line"],
                 spec_sha256=row["spec_sha256"],

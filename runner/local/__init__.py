@@ -3,8 +3,7 @@
 It is a real server (Files and Batches over HTTP on loopback) with its own database and files, so
 that runner uses it like any other provider, and a first run needs neither an API key nor a network.
 
-    provider.py     the entry point: starts and stops the server and the worker
-    server.py       the thread of the HTTP server
+    provider.py     the entry point: starts and stops the HTTP server and the worker, each a thread
     app.py          the routes; requests.py parses request bodies and queries, upload.py receives
                     files, errors.py has the error replies
     worker.py       the thread that processes batches; validation.py checks their input, rows.py

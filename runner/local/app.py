@@ -107,8 +107,8 @@ class Api:
         identifier = f"file-{uuid.uuid4().hex}"
         content_type = request.headers.get("content-type", "")
         with Upload(content_type, self._store.blob(identifier)) as upload:
-            async for piece in request.stream():
-                upload.feed(piece)
+            async for chunk in request.stream():
+                upload.feed(chunk)
             fields = upload.finish()
             purpose = fields.get("purpose")
             if purpose is None:

@@ -1,14 +1,14 @@
 """The model `wordllama`: word embeddings of a Llama 2 vocabulary, averaged over a text.
 
-The weights (256 dimensions, 16 MB) and the tokenizer are those that the wheel of `wordllama` 0.2.2
-(MIT) carries; nothing is ever fetched. Later releases carry the same weights, byte for byte, beside
-compiled code, so each Python would have to wait for its wheel; 0.2.2 has one wheel for all of them.
-Its code is not imported: on import it sets up the root logger, and its loader looks for the
-tokenizer in the wrong folder and then turns to the network. What it does with the two files is a
-few lines, and the tests hold ours to its results, but for the rounding of single precision.
+The weights (256 dimensions, 16 MB) and the tokenizer are files in the wheel of `wordllama` 0.2.2
+(MIT); nothing is downloaded. Later releases have the same weights, byte for byte, and compiled
+code, so they need a wheel for each version of Python; 0.2.2 has one wheel for all of them. The code
+of `wordllama` is not imported: on import it configures the root logger, and its loader searches for
+the tokenizer in the wrong folder and then on the network. This module does the same computation in
+a few lines; the tests compare the results, which are equal except for single-precision rounding.
 
-Texts are embedded one by one: no answer depends on its neighbours, one long text does not pad the
-others, and no thread pool is left in a process that may fork.
+Texts are embedded one by one: no response depends on the other texts, a long text adds no padding
+to the others, and no thread pool is left in a process that may fork.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Start and stop the built-in provider `local`: its state, its worker, and its HTTP server.
 
-It runs inside the process that uses it and only as long as that: there is no service to install
-and nothing is left running. What was under way when the process ended, in whatever way, is in
-the state folder, and the next process continues it. A lock that the kernel releases with the
-process keeps a second one out.
+The provider runs inside the process that uses it, and ends with it: there is no service to install,
+and nothing is left running. Unfinished batches are in the state folder, however the process ended,
+and the next process continues them. A lock, which the kernel releases when the process ends,
+excludes a second process.
 
 uvicorn handles signals only in the main thread, so in a thread of its own it leaves Ctrl-C to the
 caller. Its log is turned off: the caller gets failures as exceptions.
@@ -125,7 +125,7 @@ class LocalProvider:
 
     def __enter__(self) -> Self:
         try:
-            import uvicorn  # noqa: F401 -- `serve` uses it; whether it is there is found out here
+            import uvicorn  # noqa: F401 -- used in `serve`; a missing one is reported here
 
             from runner.local.app import Api
             from runner.local.store import Store

@@ -82,10 +82,10 @@ class Upload:
         if not self._kept:
             self._destination.unlink()
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, chunk: bytes) -> None:
         """Parse the next piece of the body."""
         try:
-            self._parser.write(piece)
+            self._parser.write(chunk)
         except FormParserError as error:
             raise RequestRejected(f"Invalid multipart body: {error}.") from error
 

@@ -44,11 +44,11 @@ class Alert:
 class AlertChanges:
     """The problems of a pass, compared with those in the ledger.
 
-    `lasting` are those that are in the ledger already, each with its entry there.
+    `ongoing` are those that are in the ledger already, each with its entry there.
     """
 
     began: tuple[Alert, ...]
-    lasting: tuple[tuple[Alert, OpenProblem], ...]
+    ongoing: tuple[tuple[Alert, OpenProblem], ...]
     over: tuple[OpenProblem, ...]
 
 
@@ -67,7 +67,7 @@ def collect_alerts(
             provider = wait.run.provider
             subject = f"{_PROVIDER} {provider}" if provider in stopped else _job(wait.run.job)
             messages_by_subject.setdefault(subject, []).append(wait.reason)
-    for name, reason in report.unread.items():
+    for name, reason in report.unreadable_inputs.items():
         messages_by_subject.setdefault(_job(name), []).append(reason)
     for problem in _in_order((*specs.problems, *report.problems)):
         messages_by_subject.setdefault(f"{_FILE} {problem.path}", []).append(str(problem))
@@ -83,12 +83,12 @@ def compare_alerts(
     report: PassReport,
     specs: Specs,
     *,
-    answered: Iterable[str],
+    responded: Iterable[str],
     everything: bool,
 ) -> AlertChanges:
     """Compare the problems of a pass with those in the ledger.
 
-    `answered` are the providers that have responded; `everything` is true if the pass was for all
+    `responded` are the providers that have responded; `everything` is true if the pass was for all
     jobs.
     """
     before = notifications.open_problems(ledger)
@@ -99,10 +99,10 @@ def compare_alerts(
         if alert.subject not in before or _is_another(alert, before[alert.subject])
     )
     new_subjects = {alert.subject for alert in began}
-    checked = _Checked(report, specs, frozenset(answered), everything=everything)
+    checked = _Checked(report, specs, frozenset(responded), everything=everything)
     return AlertChanges(
         began=began,
-        lasting=tuple(
+        ongoing=tuple(
             (alert, before[alert.subject]) for alert in alerts if alert.subject not in new_subjects
         ),
         over=tuple(
@@ -117,10 +117,10 @@ class _Checked:
     """The subjects that a pass has checked: only their problems can be over."""
 
     def __init__(
-        self, report: PassReport, specs: Specs, answered: frozenset[str], *, everything: bool
+        self, report: PassReport, specs: Specs, responded: frozenset[str], *, everything: bool
     ) -> None:
         self._states = report.states
-        self._answered = answered
+        self._responded = responded
         self._everything = everything
         self._names = {job.name for job in specs.jobs} if specs.complete else None
 
@@ -131,7 +131,7 @@ class _Checked:
             return name in self._states or gone
         if kind == _PROVIDER:
             # A provider that a pass for all jobs did not call is not used any more.
-            return name in self._answered or (self._everything and self._names is not None)
+            return name in self._responded or (self._everything and self._names is not None)
         return self._everything
 
 

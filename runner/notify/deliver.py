@@ -95,11 +95,11 @@ class _Delivery:
         pending_events = notifications.pending_events(
             self._ledger, after=subscriber.delivered, through=self._through
         )
-        wanted = [pending for pending in pending_events if _is_wanted(hook, pending)]
-        if wanted and subscriber.not_before > self._ledger.clock():
+        subscribed = [pending for pending in pending_events if _is_subscribed(hook, pending)]
+        if subscribed and subscriber.not_before > self._ledger.clock():
             return
         deadline = time.monotonic() + _TIME_PER_HOOK
-        for pending in wanted:
+        for pending in subscribed:
             if time.monotonic() > deadline:
                 return
             if not self._send_one(hook, subscriber, pending):
@@ -199,7 +199,7 @@ def environment_without_secrets(project: Project, environ: Mapping[str, str]) ->
     }
 
 
-def _is_wanted(hook: Hook, pending: PendingEvent) -> bool:
+def _is_subscribed(hook: Hook, pending: PendingEvent) -> bool:
     if pending.kind not in hook.when:
         return False
     job = pending.event.job

@@ -52,7 +52,7 @@ def refusal(path: Path, problem: OSError, *, doing: str) -> LocalFileError:
 
 @contextmanager
 def explained(path: Path, *, doing: str) -> Iterator[None]:
-    """Turn an OSError of the block into a LocalFileError about `path`.
+    """Raise LocalFileError about `path` for an OSError of the block.
 
     `doing` completes "cannot be …": `written`, `read`, `replaced`.
     """

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from runner.outputs.record import RecordedShard, RecordedSubmission, RunRecord
 
 
-_PIECE: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
 _PART: Final = ".part"
 
 
@@ -80,14 +80,14 @@ def check_folder(
     *,
     adopted: Collection[str] = (),
     beside: Collection[str] = (),
-    moving: Callable[[int], AbstractContextManager[Callable[[int], None]]] | None = None,
+    report_progress: Callable[[int], AbstractContextManager[Callable[[int], None]]] | None = None,
 ) -> FolderCheck:
     """Compare all files in a run's folder with its `run.json`.
 
     `adopted` are the ids of batches that runner did not create: their files and submission keys
     need not be those of the record. `beside` names other files of runner in the folder.
-    `moving` is entered with the number of bytes to hash; the function that it returns is called
-    with the number of bytes hashed so far.
+    `report_progress` is called with the number of bytes to hash and entered; the function that it
+    yields is called with the number of bytes hashed so far.
     """
     try:
         record = read_record(folder)
@@ -99,7 +99,11 @@ def check_folder(
     expected |= {file.path: (file.bytes, file.sha256) for file in record.results}
     total = sum(size for size, _ in expected.values())
     files: list[FileCheck] = []
-    with contextlib.nullcontext(_ignore) if moving is None else moving(total) as report:
+    with (
+        contextlib.nullcontext(_ignore)
+        if report_progress is None
+        else report_progress(total) as report
+    ):
         done = 0
         for name, (size, digest) in expected.items():
             files.append(_check_file(folder, name, size, digest, report, done))
@@ -107,7 +111,7 @@ def check_folder(
     problems = [*_contradictions(folder, record, files, adopted)]
     notes: list[str] = []
     try:
-        strays, notes = _strays(folder, {*expected, *beside})
+        strays, notes = _find_strays(folder, {*expected, *beside})
         files += strays
         problems += _untraced(folder, record, files)
     except LocalFileError as problem:
@@ -129,10 +133,10 @@ def _check_file(
         with open_file(folder, name) as file:
             found = hashlib.sha256()
             count = lines = 0
-            while piece := file.read(_PIECE):
-                found.update(piece)
-                count += len(piece)
-                lines += piece.count(b"\n")
+            while chunk := file.read(_CHUNK_BYTES):
+                found.update(chunk)
+                count += len(chunk)
+                lines += chunk.count(b"\n")
                 report(before + count)
     except FileNotFoundError:
         return FileCheck(
@@ -153,7 +157,7 @@ def _check_file(
     )
 
 
-def _strays(folder: Path, known: set[str]) -> tuple[list[FileCheck], list[str]]:
+def _find_strays(folder: Path, known: set[str]) -> tuple[list[FileCheck], list[str]]:
     """Find the files that are not in the record: the stray ones, and notes about the others.
 
     A file in `raw/` that is not in the record is stray: `raw/` holds the evidence. A file next to
@@ -165,8 +169,8 @@ def _strays(folder: Path, known: set[str]) -> tuple[list[FileCheck], list[str]]:
     if (folder / RAW).is_dir() and not (folder / RAW).is_symlink():
         with explained(folder / RAW, doing="read"):
             raw = [f"{RAW}/{name}" for name in sorted(os.listdir(folder / RAW))]  # noqa: PTH208
-    ours = known | {RAW, RECORD}
-    unknown = [name for name in (*raw, *beside) if name not in ours]
+    expected_names = known | {RAW, RECORD}
+    unknown = [name for name in (*raw, *beside) if name not in expected_names]
     # Nothing ever reads the part of a download that was interrupted.
     cut_off = [name for name in unknown if name.removesuffix(_PART) in known]
     unknown = [name for name in unknown if name not in cut_off]
@@ -181,10 +185,10 @@ def _untraced(folder: Path, record: RunRecord, files: list[FileCheck]) -> Iterat
 
     Raises LocalFileError.
     """
-    there = {file.name for file in files if file.match in (FileMatch.OK, FileMatch.DIFFERS)}
-    if not {OUTPUT, ERRORS} <= there:
+    readable = {file.name for file in files if file.match in (FileMatch.OK, FileMatch.DIFFERS)}
+    if not {OUTPUT, ERRORS} <= readable:
         return
-    raw = [folder / file.path for file in record.results if file.path in there]
+    raw = [folder / file.path for file in record.results if file.path in readable]
     lines = sum(file.lines or 0 for file in files if file.name in (OUTPUT, ERRORS))
     yield from trace(folder, raw, lines=lines)
 
@@ -273,10 +277,10 @@ def _submission_problems(
     if parts[1:] != expected:
         yield f"its key is {submission.key}"
     batch = submission.batch
-    ours = batch is None or str(batch.get("id")) not in adopted
+    created_here = batch is None or str(batch.get("id")) not in adopted
     if mine is None or mine.difference(rows) or len(mine) != submission.requests:
         yield f"its rows are not {submission.requests:,} of the shard's"
-    elif ours and mine == rows and submission.sha256 != shard.sha256:
+    elif created_here and mine == rows and submission.sha256 != shard.sha256:
         yield "it has all rows of the shard, but another file than the shard's"
     if batch is None:
         if submission.results:
@@ -284,7 +288,7 @@ def _submission_problems(
         return
     metadata = batch.get("metadata")
     mark = metadata.get(METADATA_KEY) if isinstance(metadata, dict) else None
-    if ours and isinstance(mark, str) and mark.split(" ")[0] != submission.key:
+    if created_here and isinstance(mark, str) and mark.split(" ")[0] != submission.key:
         yield f"batch {batch.get('id')} has the submission key {mark.split(' ')[0]}"
     ids = {"output": batch.get("output_file_id"), "error": batch.get("error_file_id")}
     for result in submission.results:

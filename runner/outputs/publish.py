@@ -119,7 +119,7 @@ class Publication:
         for path in temporary.values():
             if not path.exists():
                 raise LocalFileError(
-                    f"{path} is gone: another process has published into {self.folder}"
+                    f"{path} is missing: another process has published into {self.folder}"
                 )
         with explained(self.folder / OUTPUT, doing="replaced"):
             (self.folder / OUTPUT).unlink(missing_ok=True)
@@ -295,7 +295,7 @@ def point_latest(job_folder: Path, revision: str) -> bool:
 
 
 _MOST_OPEN: Final = 64
-_PIECE: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
 _GATHERED: Final = 128 * 1024
 
 
@@ -360,7 +360,7 @@ class LineWriter:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         with explained(path, doing="written"):
-            self._file: Final = path.open("xb", buffering=_PIECE)
+            self._file: Final = path.open("xb", buffering=_CHUNK_BYTES)
 
     def copy(self, path: Path, offset: int, length: int) -> None:
         """Append the line of `length` bytes at `offset` of `path`."""
@@ -372,18 +372,18 @@ class LineWriter:
             if offset == stop + 1 and file is path:
                 self._piece = (file, start, end)
                 return
-            self._flush_piece()
+            self._flush_chunk()
         self._piece = (path, offset, end)
 
     def append(self, line: bytes) -> None:
         """Append a line that is in no source, given without its end."""
-        self._flush_piece()
+        self._flush_chunk()
         self._lines += 1
         self._write(line + b"\n")
 
     def finish(self) -> FileDigest:
         """Flush, sync and close the file, and return its size, digest and number of lines."""
-        self._flush_piece()
+        self._flush_chunk()
         self._flush()
         with explained(self._path, doing="written"):
             self._file.flush()
@@ -402,14 +402,14 @@ class LineWriter:
         with suppress(OSError):
             self._path.unlink()
 
-    def _flush_piece(self) -> None:
+    def _flush_chunk(self) -> None:
         if self._piece is None:
             return
         path, start, end = self._piece
         self._piece = None
-        while end - start > _PIECE:
-            self._write(self._sources.read(path, start, _PIECE))
-            start += _PIECE
+        while end - start > _CHUNK_BYTES:
+            self._write(self._sources.read(path, start, _CHUNK_BYTES))
+            start += _CHUNK_BYTES
         self._write(self._sources.read(path, start, end - start) + b"\n")
 
     def _write(self, data: bytes) -> None:

@@ -1,7 +1,8 @@
-"""The actions that a plan can hold: a closed set.
+"""The actions, waits and notes of a plan.
 
-An action says everything that is needed to apply it. `reason` is for people and nothing branches
-on it. Applying an action changes the ledger, so that the next plan does not hold it.
+The set of actions is closed: every place that handles actions handles each class, which mypy
+checks. An action holds all values that are needed to apply it. Its `reason` is for the user, and no
+code branches on it. Applying an action changes the ledger, so the next plan does not have it.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class BatchFailure(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunAction:
-    """What every action has: the run that it is about, and the reason for it.
+    """The base of all actions: the run that the action is about, and the reason for it.
 
     Attributes of each class:
         verb: the word for it in `plan --json`, which never changes.
@@ -88,17 +89,17 @@ class RunAction:
 
     @property
     def submission_key(self) -> SubmissionKey | None:
-        """The key of the submission that it is about; None where it is about the whole run."""
+        """The key of the submission that it is about; None if it is about the whole run."""
         return None
 
     @property
     def remote_batch_id(self) -> str | None:
-        """The id of the batch that it is about; None where there is no batch yet."""
+        """The id of the batch that it is about; None if there is no batch yet."""
         return None
 
     @property
     def subject(self) -> str:
-        """What a failure of it concerns, as text: its submission, or else its run."""
+        """The key of its submission, or else the name of its run; a failure holds this subject."""
         key = self.submission_key
         return self.run.name if key is None else str(key)
 
@@ -139,7 +140,7 @@ class StartRun(RunAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreRun(RunAction):
-    """Record a finished run again, from its record on the disk: the ledger that had it is gone."""
+    """Record a finished run again, from its `run.json`, after the ledger was lost."""
 
     verb = "restore"
     sign = "<"
@@ -363,7 +364,7 @@ class CancelBatch(SubmissionAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AbandonSubmission(SubmissionAction):
-    """Close a submission that never became a batch and is no longer wanted."""
+    """Close a submission without a batch that no spec or user needs any more."""
 
     verb = "abandon"
     sign = "-"
@@ -373,7 +374,7 @@ class AbandonSubmission(SubmissionAction):
 class Finish(RunAction):
     """Publish the final files of a run and record its final state.
 
-    `again` is set where a run is finished already but its files are gone from the disk.
+    `again` is true if the run is finished already, and its final files are missing.
     """
 
     verb = "publish"
@@ -431,10 +432,11 @@ Action = SequentialAction | Submit | Collect
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
-    """Something that cannot be done now, and the reason.
+    """A submission or a run for which nothing can be done now, and the reason.
 
-    `until` is when it is worth trying again (Unix seconds); None if only the provider knows.
-    `is_problem` marks what the user has to act on: a pass that ends with it exits with 1.
+    `until` is the time after which a pass may continue with it (Unix seconds); None if that depends
+    on the provider or the user. `is_problem` is true if the user has to act: a pass that ends with
+    such a wait exits with 1.
     """
 
     run: Run
@@ -446,22 +448,22 @@ class Wait:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFirst:
-    """Nothing can be decided about a run before the lists of its provider have been read."""
+    """The need to list a provider before anything can be decided about a run."""
 
     run: Run
 
 
 Steps = list[Action | Wait | ListFirst]
-"""What is decided about one shard: actions, or why there is none."""
+"""The decision about one shard: actions, or waits with the reason why there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What will be done, in order, and what has to wait.
+    """The actions that will be applied, in order, and the waits.
 
-    `notes` are sentences for people: edits that cost nothing, jobs with the same requests, results
-    that expire soon. `needs_listing` names the providers whose lists have to be read before
-    this plan is complete: plan again once they have been.
+    `notes` are sentences for the user: edits that cost nothing, jobs with the same requests,
+    results that expire soon. `needs_listing` are the providers whose lists have to be read before
+    this plan is complete; the plan is then made again.
     """
 
     actions: tuple[Action, ...]

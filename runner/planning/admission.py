@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def admit(
     actions: Sequence[Action], loads: Mapping[str, Load], providers: Mapping[str, Provider]
 ) -> tuple[list[Action], list[Wait]]:
-    """Keep the submissions that fit and turn the others into waits.
+    """Return the actions without the submissions beyond a limit, and a wait for each of those.
 
     A submission that alone exceeds the limit is submitted when nothing else of its model is in
     flight: only the provider can say whether it is really too large.
@@ -33,9 +33,9 @@ def admit(
     waits: list[Wait] = []
     batches = {name: load.batches for name, load in loads.items()}
     enqueued = {
-        (name, model): recorded
+        (name, model): in_flight
         for name, load in loads.items()
-        for model, recorded in load.enqueued.items()
+        for model, in_flight in load.enqueued.items()
     }
     for action in actions:
         provider = providers.get(action.run.provider)
@@ -44,14 +44,14 @@ def admit(
             continue
         pool = (provider.name, action.shard.model)
         size = _prompt_size(action)
-        active, before = batches.get(provider.name, 0), enqueued.get(pool, Enqueued())
-        reason = _full(provider, active, before, size)
+        active, enqueued_now = batches.get(provider.name, 0), enqueued.get(pool, Enqueued())
+        reason = _limit_reason(provider, active, enqueued_now, size)
         if reason is not None:
             waits.append(Wait(run=action.run, key=action.submission.key, reason=reason))
             continue
         admitted.append(action)
         batches[provider.name] = active + 1
-        enqueued[pool] = before + size
+        enqueued[pool] = enqueued_now + size
     return admitted, waits
 
 
@@ -72,12 +72,14 @@ def prompt_tokens(submits: Iterable[Submit]) -> Enqueued:
     return sum(map(_prompt_size, submits), Enqueued())
 
 
-def _full(provider: Provider, active: int, before: Enqueued, size: Enqueued) -> str | None:
-    most = provider.max_active_batches
-    if most is not None and active >= most:
-        batches = "1 batch is" if most == 1 else f"{most} batches are"
+def _limit_reason(
+    provider: Provider, active: int, enqueued_now: Enqueued, size: Enqueued
+) -> str | None:
+    max_batches = provider.max_active_batches
+    if max_batches is not None and active >= max_batches:
+        batches = "1 batch is" if max_batches == 1 else f"{max_batches} batches are"
         return f"{batches} in flight at {provider.name} already"
     limit = provider.max_enqueued_tokens
-    if limit is not None and before.tokens and (before + size).tokens > limit:
-        return f"{before} of {limit:,} tokens are enqueued at {provider.name}"
+    if limit is not None and enqueued_now.tokens and (enqueued_now + size).tokens > limit:
+        return f"{enqueued_now} of {limit:,} tokens are enqueued at {provider.name}"
     return None

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class BatchIndex:
     """The batches and files of one provider, observed now or recorded earlier, by our keys.
 
-    Of several batches with one key the oldest counts: the others repeat it. `carried` has all
-    batches with a key, oldest first. `claims` are the keys of adopted batches that carry none.
+    Of several batches with one key the oldest counts: the others are repetitions. `carried` has all
+    batches with a key, oldest first. `claims` are the keys of adopted batches, which carry none.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class BatchIndex:
         found = self._by_shard.get((revision, shard), {})
         return sorted(found.items(), key=lambda item: (item[0].attempt, item[0].job))
 
-    def misfit(self, run: Run) -> Batch | None:
+    def batch_of_other_shards(self, run: Run) -> Batch | None:
         """Find a batch of this revision that was cut into other shards than this run.
 
         There is one where a ledger was lost and the limits were changed since.
@@ -116,7 +116,7 @@ class BatchIndex:
         return None
 
     def file(self, key: SubmissionKey, size: int) -> File | None:
-        """Find the file with this submission's name, if it arrived whole."""
+        """Find the file with this submission's name, if it has the right size."""
         file = self._files.get(key.filename)
         return file if file is not None and file.bytes in (None, size) else None
 

@@ -1,7 +1,7 @@
 """The decision about one shard: the decision table of the exactly-once protocol.
 
-Each function handles one state of the open attempt and returns actions, or waits that say why
-there is none. A shard for which nothing is returned has ended. Pure.
+Each function handles one state of the open attempt and returns actions, or waits with the reason
+why there is none. A shard for which nothing is returned has ended. Pure.
 """
 
 from __future__ import annotations
@@ -61,34 +61,36 @@ def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
 
 
 def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
-    """Adopt attempts that the provider has and this ledger does not.
+    """Return the adoptions of attempts that the provider has and this ledger does not.
 
-    While one of them cannot be adopted the shard waits: another attempt might submit, and pay
+    While one of them cannot be adopted, the shard waits: another attempt might submit, and pay
     for, the same rows again.
     """
     shard = progress.shard.number
-    mine = {submission.key.attempt for submission in context.run.shard_submissions(shard)}
-    owned = {submission.batch_id for submission in context.run.submissions}
-    living = context.inputs.living
+    recorded_attempts = {
+        submission.key.attempt for submission in context.run.shard_submissions(shard)
+    }
+    recorded_ids = {submission.batch_id for submission in context.run.submissions}
+    job_names = context.inputs.job_names
     found: dict[int, tuple[SubmissionKey, Batch]] = {}
     steps: Steps = []
     for key, batch in context.index.of_shard(context.run.short, shard):
-        anothers = key in context.taken or (
-            key.job != context.run.job and (living is None or key.job in living)
+        belongs_to_other = key in context.used_keys or (
+            key.job != context.run.job and (job_names is None or key.job in job_names)
         )
-        if key.attempt in mine or anothers or batch.id in owned:
+        if key.attempt in recorded_attempts or belongs_to_other or batch.id in recorded_ids:
             continue
         problem = context.inputs.held.get(str(key))
         if problem is not None:
             steps.append(Wait(run=context.run, key=key, reason=problem, is_problem=True))
         else:
             found.setdefault(key.attempt, (key, batch))
-    steps += [_adoption(context, progress, key, None, batch) for key, batch in found.values()]
+    steps += [_adopt(context, progress, key, None, batch) for key, batch in found.values()]
     return steps
 
 
 def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
-    """Submit the pending rows in a new attempt."""
+    """Decide about the pending rows of a shard without an open attempt: submit, or wait."""
     if not progress.pending or not context.may_submit:
         return []
     rows = context.sizes.of(progress)
@@ -103,7 +105,7 @@ def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
         shard=progress.shard.number,
         attempt=progress.last_attempt + 1,
     )
-    while key in context.taken:
+    while key in context.used_keys:
         key = dataclasses.replace(key, attempt=key.attempt + 1)
     submission = Submission(
         key=key,
@@ -136,14 +138,14 @@ def _limited_attempt(context: ShardContext, progress: ShardProgress) -> Submissi
 def _submit(
     context: ShardContext, progress: ShardProgress, submission: Submission, *, new: bool
 ) -> Steps:
-    """Submit, unless the provider has it already, a limit holds, or no list could be read."""
+    """Decide about an attempt without a batch: submit it, adopt its batch, abandon it or wait."""
     key = submission.key
     # A new attempt may use a file that an earlier batch was made from.
     found = context.index.batch(
-        key, None if new else submission.input_file_id, _others(context, key)
+        key, None if new else submission.input_file_id, _other_batch_ids(context, key)
     )
     if found is not None:
-        return [_adoption(context, progress, key, submission, found)]
+        return [_adopt(context, progress, key, submission, found)]
     if not context.may_submit or context.job is None:
         return [
             AbandonSubmission(
@@ -151,7 +153,7 @@ def _submit(
             )
         ]
     if context.inputs.now < submission.not_before <= context.inputs.now + LONGEST_BACKOFF:
-        return [_patience(context, progress, submission)]
+        return [_limit_wait(context, progress, submission)]
     if context.observed.failure is not None:
         return [Wait(run=context.run, key=key, reason=context.observed.failure, is_problem=True)]
     listing = context.observed.listing
@@ -182,22 +184,22 @@ def _submit(
     ]
 
 
-def _patience(context: ShardContext, progress: ShardProgress, submission: Submission) -> Wait:
-    """Wait until a limit has passed, or credit was added."""
+def _limit_wait(context: ShardContext, progress: ShardProgress, submission: Submission) -> Wait:
+    """Return the wait after a token limit, a queue limit or a lack of credit."""
     last = _limited_attempt(context, progress)
-    money = last is not None and last.batch is not None and batch_failure(last.batch)
+    failure = last is not None and last.batch is not None and batch_failure(last.batch)
     return Wait(
         run=context.run,
         key=submission.key,
         reason=f"{last.problem}; add credit or raise the limit, and it is submitted again"
-        if last is not None and money is BatchFailure.MONEY
+        if last is not None and failure is BatchFailure.MONEY
         else "the provider's limit was reached",
         until=submission.not_before,
-        is_problem=money is BatchFailure.MONEY,
+        is_problem=failure is BatchFailure.MONEY,
     )
 
 
-def _others(context: ShardContext, key: SubmissionKey) -> frozenset[str]:
+def _other_batch_ids(context: ShardContext, key: SubmissionKey) -> frozenset[str]:
     """Return the ids of the batches of the run's other attempts."""
     return frozenset(
         submission.batch_id
@@ -206,7 +208,7 @@ def _others(context: ShardContext, key: SubmissionKey) -> frozenset[str]:
     )
 
 
-def _adoption(
+def _adopt(
     context: ShardContext,
     progress: ShardProgress,
     key: SubmissionKey,
@@ -224,7 +226,7 @@ def _adoption(
 
 
 def _resolve_upload(context: ShardContext, submission: Submission) -> Steps:
-    """Find out whether an upload happened whose response was lost."""
+    """Decide about an upload whose reply was lost: adopt the file, or clear the intent."""
     if not context.may_submit:
         # A file that no batch uses costs nothing, and it expires.
         return [
@@ -244,7 +246,7 @@ def _resolve_upload(context: ShardContext, submission: Submission) -> Steps:
                 sha256=submission.sha256,
             )
         ]
-    if context.unset(submission.doubt_at):
+    if context.is_unset(submission.doubt_at):
         reason = "a pass ended between the upload and its response"
         return [MarkUncertain(run=context.run, reason=reason, key=submission.key)]
     listing = context.observed.listing
@@ -252,18 +254,21 @@ def _resolve_upload(context: ShardContext, submission: Submission) -> Steps:
         reason = "the provider does not list files; a second copy costs nothing"
         return [ClearIntent(run=context.run, reason=reason, key=submission.key)]
     complete = listing is not None and listing.files is not None and listing.files_complete
-    return [_resolve_uncertain(context, submission, complete=complete, what="upload")]
+    return [_resolve_uncertain(context, submission, complete=complete, call="upload")]
 
 
 def _resolve_create(
     context: ShardContext, progress: ShardProgress, submission: Submission
 ) -> Steps:
-    """Find out whether a batch was created whose response was lost: this is where money is."""
-    others = _others(context, submission.key)
-    found = context.index.batch(submission.key, submission.input_file_id, others)
+    """Decide about a creation whose reply was lost: adopt the batch, or clear the intent.
+
+    A wrong decision here creates a second batch, and costs money.
+    """
+    other_ids = _other_batch_ids(context, submission.key)
+    found = context.index.batch(submission.key, submission.input_file_id, other_ids)
     if found is not None:
-        return [_adoption(context, progress, submission.key, submission, found)]
-    if context.unset(submission.doubt_at):
+        return [_adopt(context, progress, submission.key, submission, found)]
+    if context.is_unset(submission.doubt_at):
         reason = "a pass ended between the creation of the batch and its response"
         return [MarkUncertain(run=context.run, reason=reason, key=submission.key)]
     listing = context.observed.listing
@@ -283,19 +288,19 @@ def _resolve_create(
             )
         ]
     complete = listing is not None and listing.complete
-    return [_resolve_uncertain(context, submission, complete=complete, what="creation")]
+    return [_resolve_uncertain(context, submission, complete=complete, call="creation")]
 
 
 def _resolve_uncertain(
-    context: ShardContext, submission: Submission, *, complete: bool, what: str
+    context: ShardContext, submission: Submission, *, complete: bool, call: str
 ) -> ClearIntent | Wait:
-    """Conclude that a call had no effect only from a complete list that was read late enough."""
+    """Clear an intent if a complete list, read after the grace time, does not show its object."""
     listing = context.observed.listing
     until = (submission.doubt_at or 0.0) + context.grace
     if complete and listing is not None and listing.started_at >= until:
         return ClearIntent(
             run=context.run,
-            reason=f"a complete listing shows that the {what} did not happen",
+            reason=f"a complete listing shows that the {call} did not happen",
             key=submission.key,
         )
     failed = context.observed.failure
@@ -303,7 +308,7 @@ def _resolve_uncertain(
         run=context.run,
         key=submission.key,
         reason=failed
-        or f"the response to its {what} was lost, and the provider's list may lag behind",
+        or f"the response to its {call} was lost, and the provider's list may lag behind",
         until=until,
         is_problem=failed is not None,
     )

@@ -1,6 +1,6 @@
-"""The decision about a submission that has a batch: follow it, end it, or mark it as lost. Pure.
+"""The decision about a submission with a batch: observe, collect, close, cancel or lose it. Pure.
 
-Providers are to expire a batch at the end of its window; some never do (fact sheet, failure 7). A
+Providers should expire a batch at the end of its window; some never do (fact sheet, failure 7). A
 batch that takes longer than it should is overdue: it is reported, and cancelled if the spec says
 so.
 """
@@ -43,12 +43,16 @@ UNCOUNTED: Final = frozenset({BatchFailure.LIMIT, BatchFailure.MONEY})
 
 
 def follow(context: ShardContext, progress: ShardProgress, submission: Submission) -> Steps:
-    """Record the present state of a batch, and act on it if it is terminal."""
+    """Decide about a submission with a batch, by the batch that was observed."""
     batch_id = submission.batch_id or ""
-    if context.moved is not None:
-        return [Wait(run=context.run, key=submission.key, reason=context.moved, is_problem=True)]
+    if context.address_change is not None:
+        return [
+            Wait(
+                run=context.run, key=submission.key, reason=context.address_change, is_problem=True
+            )
+        ]
     if batch_id in context.observed.missing:
-        return [_missing(context, submission, batch_id)]
+        return [_decide_missing(context, submission, batch_id)]
     batch = context.observed.batches.get(batch_id)
     if batch is None:
         failed = context.observed.failure
@@ -66,7 +70,7 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
         # An older state: from a stale list, or from before this pass cancelled it.
         batch = recorded
     changed = recorded is None or batch.differs(recorded) or submission.missing_at is not None
-    changed = changed or (batch.terminal and context.unset(submission.terminal_at))
+    changed = changed or (batch.terminal and context.is_unset(submission.terminal_at))
     if changed and str(submission.key) not in context.inputs.recorded_batches:
         reason = (
             f"{recorded.status} → {batch.status}"
@@ -75,41 +79,43 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
         )
         steps.append(Observe(run=context.run, reason=reason, key=submission.key, batch=batch))
     if batch.terminal:
-        steps.append(_end(context, progress, submission, batch))
+        steps.append(_decide_terminal(context, progress, submission, batch))
     else:
-        steps += _in_flight(context, submission, batch)
+        steps += _decide_in_flight(context, submission, batch)
     return steps
 
 
-def _in_flight(context: ShardContext, submission: Submission, batch: Batch) -> Steps:
-    """Wait for a batch, unless the user wants it cancelled or it takes too long."""
+def _decide_in_flight(context: ShardContext, submission: Submission, batch: Batch) -> Steps:
+    """Decide about a batch that is not terminal: wait, or cancel it on request or when overdue."""
     steps: Steps = []
     waiting = f"in flight, {batch.status}"
-    late = _overdue(context, submission, batch)
-    if late is not None:
+    overdue_text = _overdue(context, submission, batch)
+    if overdue_text is not None:
         waiting = f"{waiting}, overdue"
         if submission.overdue_at is None:
             steps.append(
-                NoteOverdue(run=context.run, reason=late, key=submission.key, batch_id=batch.id)
+                NoteOverdue(
+                    run=context.run, reason=overdue_text, key=submission.key, batch_id=batch.id
+                )
             )
-    unwanted = "cancelled on request" if context.run.cancel_requested else None
-    if late is not None and context.deadline.action is DeadlineAction.RESUBMIT:
-        unwanted = unwanted or "it is overdue; its unfinished requests are resubmitted"
+    cancel_reason = "cancelled on request" if context.run.cancel_requested else None
+    if overdue_text is not None and context.deadline.action is DeadlineAction.RESUBMIT:
+        cancel_reason = cancel_reason or "it is overdue; its unfinished requests are resubmitted"
     if (
-        unwanted is not None
+        cancel_reason is not None
         and batch.known_status is not BatchStatus.CANCELLING
         and str(submission.key) not in context.inputs.cancelled
     ):
-        steps.append(CancelBatch(run=context.run, reason=unwanted, submission=submission))
+        steps.append(CancelBatch(run=context.run, reason=cancel_reason, submission=submission))
     else:
         steps.append(Wait(run=context.run, key=submission.key, reason=waiting))
     return steps
 
 
-def _missing(
+def _decide_missing(
     context: ShardContext, submission: Submission, batch_id: str
 ) -> NoteMissing | MarkLost | Wait:
-    if context.unset(submission.missing_at):
+    if context.is_unset(submission.missing_at):
         return NoteMissing(
             run=context.run,
             reason="the provider does not know the batch any more",
@@ -133,10 +139,10 @@ def _missing(
     )
 
 
-def _end(
+def _decide_terminal(
     context: ShardContext, progress: ShardProgress, submission: Submission, batch: Batch
 ) -> CloseRejectedBatch | Collect | Wait:
-    """Collect a terminal batch as soon as it names all the files that it has."""
+    """Decide about a terminal batch: close it, or collect it once it names its files."""
     failed = batch.known_status is BatchStatus.FAILED
     has_files = batch.output_file_id is not None or batch.error_file_id is not None
     if failed and not has_files:
@@ -155,9 +161,9 @@ def _end(
     # error file with a line for each request shows that nothing succeeded. The wait is bounded.
     early = False
     if batch.output_file_id is None:
-        patience = context.grace if context.loopback else max(_LATE, context.grace)
-        until = (submission.terminal_at or context.inputs.now) + patience
-        early = context.unset(submission.terminal_at) or context.observed_at < until
+        max_delay = context.grace if context.loopback else max(_LATE, context.grace)
+        until = (submission.terminal_at or context.inputs.now) + max_delay
+        early = context.is_unset(submission.terminal_at) or context.observed_at < until
         counts = batch.request_counts
         none_succeeded = batch.error_file_id is not None and counts.total > 0 == counts.completed
         if early and not none_succeeded:
@@ -178,7 +184,7 @@ def _end(
 
 
 def _limit_backoff(context: ShardContext, progress: ShardProgress) -> float:
-    """Return the seconds to wait after a limit: doubled for each one in a row, an hour at most."""
+    """Return the seconds to wait after a limit: doubled for each in a row, at most an hour."""
     refused = 0
     for earlier in reversed(context.run.shard_submissions(progress.shard.number)[:-1]):
         if earlier.counted:
@@ -224,21 +230,21 @@ _LEEWAY: Final = 3600.0
 
 
 def _overdue(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
-    """Say that a batch takes longer than it should, and what is done; None if it does not."""
-    due = _due(context, submission, batch)
+    """Return the message about an overdue batch, with what is done; None if it is not overdue."""
+    due = _due_at(context, submission, batch)
     if due is None or context.inputs.now < due or context.deadline.action is DeadlineAction.WAIT:
         return None
-    done = (
+    consequence = (
         "it is cancelled, and its unfinished requests are resubmitted"
         if context.deadline.action is DeadlineAction.RESUBMIT
         else f"`runner cancel {context.run.job}` collects what has finished; "
         f"`deadline: {{action: resubmit}}` in the spec cancels it and resubmits the rest"
     )
-    late = span(context.inputs.now - due)
-    return f"{batch.id} is overdue: {batch.status}, and due {late} ago; {done}"
+    overdue_text = span(context.inputs.now - due)
+    return f"{batch.id} is overdue: {batch.status}, and due {overdue_text} ago; {consequence}"
 
 
-def _due(context: ShardContext, submission: Submission, batch: Batch) -> float | None:
+def _due_at(context: ShardContext, submission: Submission, batch: Batch) -> float | None:
     """Return when a batch should have ended, by this machine's clock; None if unknown.
 
     Only the length of the window is taken from the provider's clock, which may differ from ours.

@@ -54,11 +54,11 @@ def make_plan(desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: Pl
         planner.add_desired(desired)
     wanted = {(desired.job.name, desired.revision) for desired in desired_runs}
     for run in recorded.runs:
-        if (run.job, run.revision) not in wanted and run.id not in planner.taken:
+        if (run.job, run.revision) not in wanted and run.id not in planner.used_runs:
             planner.add_undesired(run)
-    planner.notes += _twins(desired_runs, recorded)
+    planner.notes += _duplicate_notes(desired_runs, recorded)
     for run in recorded.runs:
-        planner.notes += _expiring(run, inputs)
+        planner.notes += _expiry_notes(run, inputs)
     if inputs.restoring:
         return Plan(
             actions=_restorations(planner.actions),
@@ -66,17 +66,17 @@ def make_plan(desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: Pl
             notes=(),
             needs_listing=frozenset(planner.needs_listing),
         )
-    actions, turned_away = admit(planner.actions, recorded.loads, inputs.providers)
+    actions, limit_waits = admit(planner.actions, recorded.loads, inputs.providers)
     return Plan(
         actions=tuple(actions),
-        waits=(*planner.waits, *turned_away),
+        waits=(*planner.waits, *limit_waits),
         notes=tuple(planner.notes),
         needs_listing=frozenset(planner.needs_listing),
     )
 
 
 def _restorations(actions: Sequence[Action]) -> tuple[Action, ...]:
-    """Keep the actions that record what exists already; a run starts only where it has batches."""
+    """Return the actions that record what exists already; a run starts only if it has batches."""
     found = {action.run.revision for action in actions if isinstance(action, AdoptBatch)}
     kept = (AdoptBatch, NoteSpec, Observe, RestoreRun)
     return tuple(
@@ -101,7 +101,7 @@ class _Planner:
         self.actions: list[Action] = []
         self.waits: list[Wait] = []
         self.notes: list[str] = []
-        self.taken: set[int] = set()
+        self.used_runs: set[int] = set()
         self.needs_listing: set[str] = set()
         self._by_identity = {(run.job, run.revision): run for run in recorded.runs}
         self._indexes: dict[str, BatchIndex] = {}
@@ -114,36 +114,36 @@ class _Planner:
         """Plan for a job that a spec describes."""
         run = self._by_identity.get((desired.job.name, desired.revision))
         if run is None:
-            run = self._renamed(desired)
-        if (run is None and self._unsure(desired)) or self._cut_otherwise(desired, run):
+            run = self._find_renamed(desired)
+        if (run is None and self._may_be_renamed(desired)) or self._has_other_shards(desired, run):
             return
         if run is None:
-            run = self._new(desired)
+            run = self._start_or_restore(desired)
             if run.state.final:
                 return
         else:
-            self.taken.add(run.id)
-            if self._blocked(run, desired):
+            self.used_runs.add(run.id)
+            if self._is_move_held(run, desired):
                 return
-            run = self._up_to_date(run, desired)
+            run = self._record_edit(run, desired)
         if run.state.final and not run.superseded:
-            self._final(run, desired)
+            self._plan_final(run, desired)
             return
         if run.state.final:
             self.actions.append(
                 ReopenRun(run=run, reason="its spec is back", attempts=desired.job.attempts)
             )
             return
-        self._advance(run, desired)
+        self._plan_shards(run, desired)
 
-    def _cut_otherwise(self, desired: DesiredRun, run: Run | None) -> bool:
-        """Hold a run whose batches at the provider do not fit its shards; return if it did."""
+    def _has_other_shards(self, desired: DesiredRun, run: Run | None) -> bool:
+        """Whether the provider has batches of other shards of this revision; then add a wait."""
         if desired.restorable is not None or (run is not None and run.submissions):
             return False
         if run is not None and run.state.final:
             return False
         run = run or desired.new_run(self.inputs.now)
-        other = self._of(run.provider).misfit(run)
+        other = self._index_of(run.provider).batch_of_other_shards(run)
         if other is None:
             return False
         self.waits.append(
@@ -161,31 +161,35 @@ class _Planner:
     def add_undesired(self, run: Run) -> None:
         """Plan for a run that no spec describes: follow it to its end, submit nothing new."""
         if not run.state.final:
-            self._advance(run, None)
+            self._plan_shards(run, None)
         elif run.job in self._jobs:
-            self._clean_up(run, self._jobs[run.job])
+            self._plan_cleanup(run, self._jobs[run.job])
 
-    def _renamed(self, desired: DesiredRun) -> Run | None:
-        """Find a run of this revision whose own job has gone or has another revision now."""
+    def _find_renamed(self, desired: DesiredRun) -> Run | None:
+        """Find a run of this revision whose job has no spec any more, or another revision."""
         for run in reversed(self.recorded.runs):
-            if run.revision == desired.revision and run.id not in self.taken and self._free(run):
+            if (
+                run.revision == desired.revision
+                and run.id not in self.used_runs
+                and self._is_unclaimed(run)
+            ):
                 return run
         return None
 
-    def _free(self, run: Run) -> bool:
-        """Whether the job that a run belongs to has gone or has another revision now."""
+    def _is_unclaimed(self, run: Run) -> bool:
+        """Whether the job of a run has no spec any more, or has another revision now."""
         if run.job in self._wanted:
             return self._wanted[run.job] != run.revision
-        if self.inputs.living is None:
+        if self.inputs.job_names is None:
             return False
-        if run.job not in self.inputs.living:
+        if run.job not in self.inputs.job_names:
             return True
         record = self.recorded.jobs.get(run.job)
-        return record is not None and record.wanted != run.revision
+        return record is not None and record.desired_revision != run.revision
 
-    def _unsure(self, desired: DesiredRun) -> bool:
-        """Hold a job whose revision was submitted under a name that may be its old one."""
-        if self.inputs.living is not None:
+    def _may_be_renamed(self, desired: DesiredRun) -> bool:
+        """Whether another name that submitted this revision may be the job's; then add a wait."""
+        if self.inputs.job_names is not None:
             return False
         for run in self.recorded.runs:
             if run.revision == desired.revision and run.job not in self._wanted:
@@ -201,7 +205,7 @@ class _Planner:
                 return True
         return False
 
-    def _new(self, desired: DesiredRun) -> Run:
+    def _start_or_restore(self, desired: DesiredRun) -> Run:
         if desired.restorable is not None:
             self.actions.append(
                 RestoreRun(
@@ -214,7 +218,7 @@ class _Planner:
             return desired.restorable.run
         run = desired.new_run(self.inputs.now)
         before = self.recorded.jobs.get(desired.job.name)
-        earlier = before is not None and before.wanted not in (None, desired.revision)
+        earlier = before is not None and before.desired_revision not in (None, desired.revision)
         self.actions.append(
             StartRun(
                 run=run,
@@ -224,35 +228,35 @@ class _Planner:
         )
         return run
 
-    def _blocked(self, run: Run, desired: DesiredRun) -> bool:
-        """Hold a run that has to move and could not; returns whether it did."""
+    def _is_move_held(self, run: Run, desired: DesiredRun) -> bool:
+        """Whether the move of a run has failed in this pass; then add a wait."""
         held = self.inputs.held.get(run.name)
         if held is None or (run.job == desired.job.name and run.folder == desired.folder):
             return False
         self.waits.append(Wait(run=run, key=None, reason=held, is_problem=True))
         return True
 
-    def _up_to_date(self, run: Run, desired: DesiredRun) -> Run:
+    def _record_edit(self, run: Run, desired: DesiredRun) -> Run:
         if run.job != desired.job.name or run.folder != desired.folder:
-            what = (
+            change = (
                 f"job {run.job} is now called {desired.job.name}"
                 if run.job != desired.job.name
                 else "the spec names another output folder"
             )
             self.actions.append(
-                RelocateRun(run=run, reason=what, job=desired.record, folder=desired.folder)
+                RelocateRun(run=run, reason=change, job=desired.record, folder=desired.folder)
             )
-            self.notes.append(f"{desired.job.name}: {what}; nothing is submitted for this")
+            self.notes.append(f"{desired.job.name}: {change}; nothing is submitted for this")
             return dataclasses.replace(run, job=desired.job.name, folder=desired.folder)
         if self.recorded.jobs.get(desired.job.name) != desired.record:
-            reason, note = _edited(run, desired, self.recorded)
+            reason, note = _describe_spec_edit(run, desired, self.recorded)
             self.actions.append(NoteSpec(run=run, reason=reason, job=desired.record))
             self.notes.append(note)
         return run
 
-    def _final(self, run: Run, desired: DesiredRun) -> None:
+    def _plan_final(self, run: Run, desired: DesiredRun) -> None:
         if run.id not in self.inputs.published:
-            self._unless_held(
+            self._add_unless_held(
                 Finish(
                     run=run,
                     reason="its final files are not on the disk",
@@ -263,13 +267,13 @@ class _Planner:
                 )
             )
         elif self.inputs.latest.get(desired.folder.rpartition("/")[0]) != run.short:
-            self._unless_held(
+            self._add_unless_held(
                 PointLatest(run=run, reason="the spec describes this finished revision")
             )
         else:
-            self._clean_up(run, desired.job)
+            self._plan_cleanup(run, desired.job)
 
-    def _clean_up(self, run: Run, job: Job) -> None:
+    def _plan_cleanup(self, run: Run, job: Job) -> None:
         """Delete the files at the provider, once the results are here, if the spec says so."""
         provider = self.inputs.providers.get(run.provider)
         if provider is None or provider.identity["base_url"] != run.base_url:
@@ -277,32 +281,32 @@ class _Planner:
         # What has not succeeded may be retried, and then its files are collected once more.
         if run.state is RunState.SUCCEEDED and not job.keep_remote and run.tidied_at is None:
             reason = "its results are here, and the spec says keep_remote: false"
-            self._unless_held(DeleteRemoteFiles(run=run, reason=reason))
+            self._add_unless_held(DeleteRemoteFiles(run=run, reason=reason))
 
-    def _unless_held(self, action: Finish | PointLatest | DeleteRemoteFiles) -> None:
+    def _add_unless_held(self, action: Finish | PointLatest | DeleteRemoteFiles) -> None:
         held = self.inputs.held.get(action.subject)
         if held is None:
             self.actions.append(action)
         else:
             self.waits.append(Wait(run=action.run, key=None, reason=held, is_problem=True))
 
-    def _advance(self, run: Run, desired: DesiredRun | None) -> None:
+    def _plan_shards(self, run: Run, desired: DesiredRun | None) -> None:
         attempts = desired.job.attempts if desired is not None else run.attempts
         all_progress = [shard_progress(run, shard, attempts) for shard in run.shards]
         job = None if desired is None else desired.job
-        parts = sizes(run, all_progress, job.canary if job is not None else None)
+        next_sizes = sizes(run, all_progress, job.canary if job is not None else None)
         broken = next(
-            (progress.broken for progress in all_progress if progress.broken), parts.broken
+            (progress.broken for progress in all_progress if progress.broken), next_sizes.broken
         )
         context = ShardContext(
             run=run,
             job=job,
             inputs=self.inputs,
             observed=self.inputs.of(run.provider),
-            index=self._of(run.provider),
-            sizes=parts,
+            index=self._index_of(run.provider),
+            sizes=next_sizes,
             may_submit=desired is not None and not run.cancel_requested and broken is None,
-            taken=self.recorded.keys.get(run.revision, frozenset())
+            used_keys=self.recorded.keys.get(run.revision, frozenset())
             - {submission.key for submission in run.submissions},
         )
         steps = [step for progress in all_progress for step in decide_shard(context, progress)]
@@ -315,9 +319,9 @@ class _Planner:
                 case _:
                     self.actions.append(step)
         if not steps:
-            self._unless_held(_ended(run, context.job, all_progress, broken))
+            self._add_unless_held(_finish_action(run, context.job, all_progress, broken))
 
-    def _of(self, provider: str) -> BatchIndex:
+    def _index_of(self, provider: str) -> BatchIndex:
         if provider not in self._indexes:
             claims = {
                 name: key
@@ -331,12 +335,12 @@ class _Planner:
         return self._indexes[provider]
 
 
-def _ended(
+def _finish_action(
     run: Run, job: Job | None, all_progress: Sequence[ShardProgress], broken: str | None
 ) -> Finish:
-    """Finish a run of which nothing is in flight and nothing may be submitted.
+    """Return the action that finishes a run with nothing in flight and nothing to submit.
 
-    `job` is None where no spec describes it any more; `broken` is the reason why it cannot
+    `job` is None if no spec describes the run any more; `broken` is the reason why the run cannot
     continue, or None.
     """
     unfinished = sum(
@@ -368,7 +372,7 @@ def _ended(
 
 
 def _last_failure(run: Run, all_progress: Sequence[ShardProgress]) -> str | None:
-    """Return why a batch failed as a whole, where that ended some requests."""
+    """Return why a batch failed as a whole, if requests have failed by that; else None."""
     for progress in all_progress:
         attempts = run.shard_submissions(progress.shard.number)
         if progress.failed and attempts and attempts[-1].state is SubmissionState.FAILED:
@@ -380,41 +384,44 @@ _WARNING: Final = 7 * 86_400.0
 """Seconds before results expire at which warnings begin (fact sheet, failure 27)."""
 
 
-def _edited(run: Run, desired: DesiredRun, recorded: Recorded) -> tuple[str, str]:
+def _describe_spec_edit(run: Run, desired: DesiredRun, recorded: Recorded) -> tuple[str, str]:
     """Describe an edit of a spec whose run exists already.
 
-    Returns the reason of the action that records it, and the note for people.
+    Returns the reason of the action that records it, and the note for the user.
     """
     before = recorded.jobs.get(desired.job.name)
-    if before is not None and before.wanted not in (None, desired.revision):
+    if before is not None and before.desired_revision not in (None, desired.revision):
         reason = "the spec describes this revision again"
         note = f"{desired.job.name}: {reason}; requests that succeeded are not submitted again"
         return reason, note
     in_flight = not run.state.final and any(submission.batch_id for submission in run.submissions)
-    reaches = "it affects only batches that are not created yet" if in_flight else "no new batch"
+    effect = "it affects only batches that are not created yet" if in_flight else "no new batch"
     return (
         "the spec changed, and no response can change by it",
-        f"{desired.job.name}: the edit of the spec cannot change a response; {reaches}",
+        f"{desired.job.name}: the edit of the spec cannot change a response; {effect}",
     )
 
 
-def _twins(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[str]:
-    """Warn of jobs that are about to submit the same requests as another job."""
+def _duplicate_notes(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> Iterator[str]:
+    """Yield a note for each job that will submit the same requests as another job."""
     first: dict[str, str] = {}
-    known = {(run.job, run.revision) for run in recorded.runs}
+    recorded_identities = {(run.job, run.revision) for run in recorded.runs}
     for desired in desired_runs:
         other = first.setdefault(desired.revision, desired.job.name)
-        if other != desired.job.name and (desired.job.name, desired.revision) not in known:
+        if (
+            other != desired.job.name
+            and (desired.job.name, desired.revision) not in recorded_identities
+        ):
             yield (
                 f"{desired.job.name}: submits the same requests as {other} again (revision "
                 f"{desired.short}); for another sample write `replicate: 2`"
             )
 
 
-def _expiring(run: Run, inputs: PlanInputs) -> Iterator[str]:
-    """Warn of results that are not downloaded yet and will expire soon."""
+def _expiry_notes(run: Run, inputs: PlanInputs) -> Iterator[str]:
+    """Yield a note for each batch whose results expire soon and are not downloaded yet."""
     provider = inputs.providers.get(run.provider)
-    life = (provider and provider.output_expires_after) or MAX_EXPIRES_AFTER
+    lifetime = (provider and provider.output_expires_after) or MAX_EXPIRES_AFTER
     for submission in run.submissions:
         began = submission.submitted_at
         if (
@@ -423,9 +430,9 @@ def _expiring(run: Run, inputs: PlanInputs) -> Iterator[str]:
             or began is None
         ):
             continue
-        gone = began + life  # at the earliest: the files are younger than that
-        if gone - _WARNING <= inputs.now < gone:
+        expires_at = began + lifetime  # at the earliest: the files are younger than that
+        if expires_at - _WARNING <= inputs.now < expires_at:
             yield (
-                f"{run.job}: the results of {submission.batch_id} are not here yet, and the "
-                f"provider may delete them in {span(gone - inputs.now)}"
+                f"{run.job}: the results of {submission.batch_id} are not downloaded yet, and the "
+                f"provider may delete them in {span(expires_at - inputs.now)}"
             )

@@ -1,8 +1,8 @@
 """A saved plan (`runner plan -o FILE`), compared with the plan that would be applied now.
 
-The *terms* of a plan are what a person agrees to: the jobs, what each of them submits to whom,
-and the steps. They are values, made from a plan or read from its file. Two plans have the same
-terms if
+The *terms* of a plan are the part that a user approves: the jobs, the requests and the provider of
+each, and the steps. They are values, made from a plan or read from its file. Two plans have the
+same terms if
 
 - the same SPECs were selected, and each job has the same revision and the same settings
   (provider, address, window, metadata, retry limits and so on; not comments and layout);
@@ -70,7 +70,7 @@ _DONE: Final = {
 _REQUESTS: Final = "requests_sha256"
 """The setting whose value is of no use in a message."""
 
-_SHOWN: Final = 5
+_MAX_SHOWN: Final = 5
 """Differences that are described; the others are counted."""
 
 NO_PLAN: Final = "is not a plan; `runner plan -o FILE` makes one"
@@ -133,7 +133,7 @@ class PlannedStep:
 
 
 class JobSettings(TypedDict):
-    """What a spec and the project's configuration say of a job, defaults included."""
+    """The settings of a job from its spec and `runner.yaml`, defaults included."""
 
     endpoint: str
     input: str
@@ -178,7 +178,7 @@ def settings(job: Job, requests_sha256: str) -> JobSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanTerms:
-    """What a person agrees to with a plan.
+    """The terms of a plan: the part that a user approves.
 
     `settings` are by job, with the digest of its requests; `waits` has the reason for what is not
     done now, by its subject. Only the words of a difference use `waits`.
@@ -256,7 +256,7 @@ class PlanTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPlan:
-    """A plan that a person has seen and agreed to; `shown` is the path of its file."""
+    """A plan that the user has saved and approved; `shown` is the path of its file."""
 
     shown: str
     terms: PlanTerms
@@ -271,28 +271,30 @@ class SavedPlan:
             shape = json.loads(text)
         except json.JSONDecodeError as error:
             message = f"is not JSON: {error.msg}; make the plan again"
-            raise _bad(shown, message, error.lineno, error.colno) from error
+            raise _invalid(shown, message, error.lineno, error.colno) from error
         except (ValueError, RecursionError) as error:
-            raise _bad(shown, f"is not a plan: {error}; make it again") from error
+            raise _invalid(shown, f"is not a plan: {error}; make it again") from error
         if not isinstance(shape, dict) or "format_version" not in shape:
-            raise _bad(shown, NO_PLAN)
+            raise _invalid(shown, NO_PLAN)
         if shape["format_version"] != PLAN_FORMAT:
             version = json.dumps(shape["format_version"])[:20]
-            raise _bad(
+            raise _invalid(
                 shown,
                 f"has format_version {version}, and this runner reads {PLAN_FORMAT}; make it again",
             )
         try:
             maker = _text(shape["made_by"]["runner"])
             terms = PlanTerms.from_json(shape)
-            whole = terms.fingerprint == shape["fingerprint"]
+            matches = terms.fingerprint == shape["fingerprint"]
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise _bad(shown, "is not a whole plan: fields are missing; make it again") from error
+            raise _invalid(
+                shown, "is not a complete plan: fields are missing; make it again"
+            ) from error
         if maker != __version__:
             message = f"was made by runner {maker[:20]}, and this is {__version__}; make it again"
-            raise _bad(shown, message)
-        if not whole:
-            raise _bad(
+            raise _invalid(shown, message)
+        if not matches:
+            raise _invalid(
                 shown, "was edited after it was made (its fingerprint differs); make it again"
             )
         return cls(shown=shown, terms=terms)
@@ -317,11 +319,11 @@ class SavedPlan:
 def difference(then: PlanTerms, now: PlanTerms, *, embedded: Collection[str]) -> str | None:
     """Describe the first differences between two plans; None if there is none."""
     found = list(_differences(then, now, embedded))
-    return "; ".join(found[:_SHOWN]) + _and_more(found) if found else None
+    return "; ".join(found[:_MAX_SHOWN]) + _and_more(found) if found else None
 
 
 def _and_more(found: list[str]) -> str:
-    return f"; and {len(found) - _SHOWN:,} more" if len(found) > _SHOWN else ""
+    return f"; and {len(found) - _MAX_SHOWN:,} more" if len(found) > _MAX_SHOWN else ""
 
 
 def _differences(then: PlanTerms, now: PlanTerms, embedded: Collection[str]) -> Iterator[str]:
@@ -336,8 +338,9 @@ def _differences(then: PlanTerms, now: PlanTerms, embedded: Collection[str]) -> 
             yield f"{job}: is in the specs now, and not in the plan"
         elif then.revisions[job] != now.revisions[job]:
             explained.add(job)
-            yield f"{job}: has revision {now.revisions[job]} now ({_edits(then, now, job)})"
-        elif edits := _edits(then, now, job):
+            edits = _settings_changes(then, now, job)
+            yield f"{job}: has revision {now.revisions[job]} now ({edits})"
+        elif edits := _settings_changes(then, now, job):
             explained.add(job)
             yield f"{job}: {edits}"
     before = _by_subject(then, embedded)
@@ -347,23 +350,24 @@ def _differences(then: PlanTerms, now: PlanTerms, embedded: Collection[str]) -> 
             continue
         was, would_be = before.get(about, []), after.get(about, [])
         if sorted(was, key=_order) != sorted(would_be, key=_order):
-            yield f"{about[0]}: {_place(about)} {_change(was, would_be, now.waits.get(about))}"
+            change = _describe_change(was, would_be, now.waits.get(about))
+            yield f"{about[0]}: {_name_subject(about)} {change}"
 
 
-def _edits(then: PlanTerms, now: PlanTerms, job: str) -> str:
+def _settings_changes(then: PlanTerms, now: PlanTerms, job: str) -> str:
     was, is_now = then.settings[job], now.settings[job]
     return listed(
         [
             "its input has changed"
             if field == _REQUESTS
-            else f"{field} was {_shown(was.get(field))}, is {_shown(is_now.get(field))}"
+            else f"{field} was {_shorten(was.get(field))}, is {_shorten(is_now.get(field))}"
             for field in {**is_now, **was}
             if was.get(field) != is_now.get(field)
         ]
     )
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 -- part of a line
 
@@ -382,7 +386,7 @@ def _order(step: PlannedStep) -> tuple[str, str]:
     return step.action, repr(step.details)
 
 
-def _place(about: tuple[str, str, str | None]) -> str:
+def _name_subject(about: tuple[str, str, str | None]) -> str:
     _job, revision, submission = about
     key = None if submission is None else SubmissionKey.parse(submission)
     if key is None:
@@ -390,8 +394,8 @@ def _place(about: tuple[str, str, str | None]) -> str:
     return key.place + ("," if key.attempt > 1 else "")
 
 
-def _change(was: list[PlannedStep], would_be: list[PlannedStep], waits: str | None) -> str:
-    """Say what would be done now instead of what was planned."""
+def _describe_change(was: list[PlannedStep], would_be: list[PlannedStep], waits: str | None) -> str:
+    """Return the difference between the planned steps and those of now, about one subject."""
     before, after = _verbs(was), _verbs(would_be)
     if not would_be:
         return f"was to be {before}, and now {waits or 'there is nothing to do for it'}"
@@ -401,13 +405,13 @@ def _change(was: list[PlannedStep], would_be: list[PlannedStep], waits: str | No
         return f"would be {after}, was to be {before}"
     changes = listed(
         [
-            f"{name} was {_shown(dict(old.details).get(name))}, is {_shown(value)}"
+            f"{name} was {_shorten(dict(old.details).get(name))}, is {_shorten(value)}"
             for old, new in zip(was, would_be, strict=False)
             for name, value in new.details
             if dict(old.details).get(name) != value
         ]
     )
-    return f"would be {after} otherwise: {changes or 'in another number of steps'}"
+    return f"would be {after} differently: {changes or 'the number of steps differs'}"
 
 
 def _verbs(steps: list[PlannedStep]) -> str:
@@ -420,5 +424,5 @@ def _text(value: object) -> str:
     return value
 
 
-def _bad(shown: str, message: str, line: int = 0, column: int = 0) -> InvalidInput:
+def _invalid(shown: str, message: str, line: int = 0, column: int = 0) -> InvalidInput:
     return InvalidInput([Problem(path=shown, line=line, column=column, message=message)])

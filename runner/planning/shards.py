@@ -1,13 +1,13 @@
-"""Shards while a run is planned: their progress, the size of the next batch, the decision's inputs.
+"""The progress of the shards of a run, the size of their next batches, and the decision's inputs.
 
-Each row of a shard is in exactly one of three sets, whatever its attempts have been through:
-succeeded, failed or pending. The tests hold this as a law.
+Each row of a shard is in exactly one of three sets, in whatever state its attempts are: succeeded,
+failed or pending. The tests check this as a law.
 
 An attempt submits all pending rows of a shard, with two exceptions. A provider may refuse a file
-for its size, whatever its documentation says (fact sheet, failure 12): that size then bounds the
-later files of the run. And a job may send a canary first (failure 32): a batch may refuse what
-the live endpoint accepts, and ten requests are enough to find out. Both are read from what the
-ledger has recorded. Pure.
+for its size, whatever its documentation says (fact sheet, failure 12): that size then limits the
+later files of the run. And a job may send a canary first (failure 32): a batch may refuse requests
+that the live endpoint accepts, and ten requests are enough to find out. Both are computed from the
+recorded submissions. Pure.
 """
 
 from __future__ import annotations
@@ -52,16 +52,16 @@ class ShardProgress:
 
 
 def shard_progress(run: Run, shard: ShardRecord, attempts: int) -> ShardProgress:
-    """Sum up the attempts at one shard; a row may have `attempts` counted ones."""
+    """Return the progress of one shard; `attempts` is the limit of counted attempts of a row."""
     succeeded = given_up = RowSet()
-    open_one: Submission | None = None
+    open_attempt: Submission | None = None
     broken: str | None = None
     last = 0
     tried: list[RowSet] = []
     for submission in run.shard_submissions(shard.number):
         last = submission.key.attempt
         if not submission.state.closed:
-            open_one = submission
+            open_attempt = submission
             continue
         transient = submission.transient or RowSet()
         permanent = submission.permanent or RowSet()
@@ -70,33 +70,33 @@ def shard_progress(run: Run, shard: ShardRecord, attempts: int) -> ShardProgress
             continue
         given_up = given_up.union(permanent)
         if submission.counted and submission.state is not SubmissionState.ABANDONED:
-            _count(tried, submission.rows)
+            _count_attempt(tried, submission.rows)
         if submission.state is SubmissionState.LOST or (
             submission.state is SubmissionState.FAILED and permanent
         ):
             broken = submission.problem
-    left = shard.rows.difference(succeeded)
+    unfinished = shard.rows.difference(succeeded)
     exhausted = tried[attempts - 1] if len(tried) >= attempts else RowSet()
-    if open_one is not None:
-        exhausted = exhausted.difference(open_one.rows)
-    failed = left.intersection(given_up.union(exhausted))
+    if open_attempt is not None:
+        exhausted = exhausted.difference(open_attempt.rows)
+    failed = unfinished.intersection(given_up.union(exhausted))
     return ShardProgress(
         shard=shard,
         succeeded=succeeded,
         failed=failed,
-        pending=left.difference(failed),
-        open=open_one,
+        pending=unfinished.difference(failed),
+        open=open_attempt,
         last_attempt=last,
         broken=broken,
     )
 
 
-def _count(tried: list[RowSet], rows: RowSet) -> None:
-    """Count one more attempt at these rows: `tried[n]` are the rows with more than n attempts."""
+def _count_attempt(tried: list[RowSet], rows: RowSet) -> None:
+    """Add one attempt at these rows; `tried[n]` are the rows with more than n attempts."""
     for level, before in enumerate(tried):
-        again = rows.intersection(before)
+        repeated = rows.intersection(before)
         tried[level] = before.union(rows)
-        rows = again
+        rows = repeated
         if not rows:
             return
     tried.append(rows)
@@ -127,7 +127,7 @@ class BatchSizes:
 
 
 def sizes(run: Run, all_progress: Sequence[ShardProgress], canary: int | None) -> BatchSizes:
-    """Determine what the next attempt at each shard of a run may submit."""
+    """Return which rows the next attempt at each shard of a run may submit."""
     by_shard: dict[int, BatchSize] = {}
     ceiling = run.ceiling
     if ceiling is not None:
@@ -169,31 +169,31 @@ def _by_model(all_progress: Sequence[ShardProgress]) -> list[list[ShardProgress]
 def _hold_for_canary(
     run: Run, group: Sequence[ShardProgress], canary: int, by_shard: dict[int, BatchSize]
 ) -> str | None:
-    """Hold a model's requests until its canary has ended; returns the reason if it has failed."""
+    """Limit a model's batches to its canary until that has ended; return why it failed, or None."""
     first = group[0]
-    ahead = first.shard.rows.head(max(canary, _canary_size(run, first.shard)))
-    if len(group) == 1 and len(ahead) == first.shard.requests:
+    canary_rows = first.shard.rows.head(max(canary, _canary_size(run, first.shard)))
+    if len(group) == 1 and len(canary_rows) == first.shard.requests:
         return None
     for progress in group:
         for submission in run.shard_submissions(progress.shard.number):
-            if submission.rows.difference(ahead):
+            if submission.rows.difference(canary_rows):
                 return None  # the others have been submitted already
     model = f" of {first.shard.model}" if first.shard.model is not None else ""
-    if first.pending.intersection(ahead) or first.open is not None:
-        reason = f"waiting for the canary ({len(ahead):,} requests{model})"
-        narrowed = by_shard.get(first.shard.number)
-        rows = (first.pending if narrowed is None else narrowed.rows).intersection(ahead)
+    if first.pending.intersection(canary_rows) or first.open is not None:
+        reason = f"waiting for the canary ({len(canary_rows):,} requests{model})"
+        limited = by_shard.get(first.shard.number)
+        rows = (first.pending if limited is None else limited.rows).intersection(canary_rows)
         for progress in group:
             by_shard[progress.shard.number] = BatchSize(rows=RowSet(), reason=reason)
         by_shard[first.shard.number] = BatchSize(rows=rows, reason=reason)
         return None
-    succeeded = len(first.succeeded.intersection(ahead))
-    if 2 * succeeded >= len(ahead):
+    succeeded = len(first.succeeded.intersection(canary_rows))
+    if 2 * succeeded >= len(canary_rows):
         return None
     return (
-        f"the canary has failed: {succeeded:,} of its {len(ahead):,} requests{model} succeeded, "
-        f"so nothing else was submitted; errors.jsonl says why, and `runner retry {run.job}` "
-        f"sends the canary again"
+        f"the canary has failed: {succeeded:,} of its {len(canary_rows):,} requests{model} "
+        f"succeeded, so nothing else was submitted; errors.jsonl says why, and "
+        f"`runner retry {run.job}` sends the canary again"
     )
 
 
@@ -204,8 +204,8 @@ _UNKNOWN_PROVIDER_GRACE: Final = 60.0
 class ShardContext:
     """The inputs of the decisions about the shards of one run.
 
-    `job` is None for a run that no spec describes. `sizes` says how much of a shard may be
-    submitted next. `taken` are keys under which another run of this ledger has submitted: a job
+    `job` is None for a run that no spec describes. `sizes` has the rows of each shard that may be
+    submitted next. `used_keys` are the keys of submissions of another run in this ledger: a job
     name may have been used before.
     """
 
@@ -216,11 +216,11 @@ class ShardContext:
     index: BatchIndex
     sizes: BatchSizes
     may_submit: bool
-    taken: frozenset[SubmissionKey] = frozenset()
+    used_keys: frozenset[SubmissionKey] = frozenset()
 
     @property
     def deadline(self) -> Deadline:
-        """When a batch of this run is overdue, and what is done; it is reported if no spec says."""
+        """The deadline of the spec; without a spec the default, which only reports."""
         return Deadline() if self.job is None else self.job.deadline
 
     @property
@@ -230,7 +230,7 @@ class ShardContext:
         return _UNKNOWN_PROVIDER_GRACE if provider is None else provider.grace
 
     @property
-    def moved(self) -> str | None:
+    def address_change(self) -> str | None:
         """Describe how the provider's address differs from that of the run; None if it does not."""
         provider = self.inputs.providers.get(self.run.provider)
         if provider is None or provider.identity["base_url"] == self.run.base_url:
@@ -241,7 +241,7 @@ class ShardContext:
             f"give the new one a name of its own"
         )
 
-    def unset(self, stamp: float | None) -> bool:
+    def is_unset(self, stamp: float | None) -> bool:
         """Whether a time is not recorded yet, or was recorded by a clock that was ahead.
 
         Such a time is recorded again, so that nothing waits for the clock to catch up.
@@ -250,8 +250,8 @@ class ShardContext:
 
     @property
     def observed_at(self) -> float:
-        """When the provider was queried, in Unix seconds: maybe hours before now."""
-        return self.inputs.now if self.observed.asked_at is None else self.observed.asked_at
+        """The time when the provider was queried, in Unix seconds; it may be hours before now."""
+        return self.inputs.now if self.observed.queried_at is None else self.observed.queried_at
 
     @property
     def loopback(self) -> bool:

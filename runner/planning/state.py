@@ -28,9 +28,9 @@ Chinese (fact sheet, section 7)."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enqueued:
-    """Prompt tokens: those that were counted, and the bytes of requests that were not.
+    """A number of prompt tokens: counted tokens, and the bytes of requests that were not counted.
 
-    `exact` says that nothing of it is an estimate.
+    `exact` is true if no part of it is an estimate.
     """
 
     counted: int = 0
@@ -39,7 +39,7 @@ class Enqueued:
 
     @property
     def tokens(self) -> int:
-        """All prompt tokens; those that were not counted are estimated."""
+        """The number of prompt tokens; those of uncounted requests are estimated."""
         return self.counted + tokens(self.uncounted_bytes)
 
     def __add__(self, other: Enqueued) -> Enqueued:
@@ -77,13 +77,13 @@ class Restorable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredRun:
-    """One job as its spec describes it, with its revision.
+    """The desired run of one job: its spec and its revision.
 
-    `shards` is empty where the run is recorded already: its shards were cut when it began.
-    `restorable` is a finished run read from its record on disk, for a ledger that lacks it;
-    `claims` are the keys, by batch id, of batches made elsewhere that were adopted for it.
-    `scanned` is the fingerprint of the input that was just read, where a later write would change
-    it.
+    `shards` is empty if the run is recorded already: its shards were cut when it began.
+    `restorable` is a finished run that was read from its `run.json` because the ledger does not
+    have it. `claims` are the submission keys, by batch id, of batches that `runner adopt` has
+    adopted for it. `scanned` is the fingerprint of the input that this pass has read; None if the
+    input was not read, or if a later write might leave the same fingerprint.
     """
 
     job: Job
@@ -127,11 +127,11 @@ class DesiredRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """What the ledger has: jobs, runs, and batches that were listed and belong to no submission.
+    """The recorded state: the jobs and runs of the ledger, and listed batches without a submission.
 
-    `tagged` has the latter by provider. `loads` says by provider what is in flight, of all jobs,
-    selected or not. `keys` has, for revisions that several jobs share or have shared, the keys of
-    every submission. Runs in a final state are summaries; the others hold their shards and
+    `tagged` has these batches by provider. `loads` has, by provider, the batches in flight of all
+    jobs, selected or not. `keys` has the keys of all submissions, for revisions that several jobs
+    share or have shared. Runs in a final state are summaries; the others have their shards and
     submissions.
     """
 
@@ -146,12 +146,12 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """The lists of a provider, read once to find what may be ours.
+    """The lists of a provider, read once to find batches and files with our keys.
 
-    `started_at` (Unix seconds, this machine's clock) is before the first page was requested: the
-    list can show only what happened before that. `complete` says that it has every batch since
-    the bound, `offered` that the provider has such a list at all. `files` is None where there was
-    no reason to list them.
+    `started_at` (Unix seconds, this machine's clock) is the time before the first page was
+    requested: only what happened before is sure to be in the list. `complete` is true if it has
+    every batch since the bound, `offered` if the provider has such a list at all. `files` is None
+    if there was no reason to list them.
     """
 
     started_at: float
@@ -165,12 +165,12 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """What one provider has shown in this pass.
+    """The observed state of one provider in this pass.
 
-    `failure` is the reason why it could not be queried, in words, and `error` the exception;
-    `unusable` says that another try does not help. What was observed before the failure is kept.
-    `batches` holds the batches that were found, `missing` the ids that it does not know.
-    `asked_at` (Unix seconds) is when the queries began: what is missing was missing then.
+    `failure` is the reason why it could not be queried, as text, and `error` the exception;
+    `unusable` is true if another try does not help. What was observed before the failure is kept.
+    `batches` are the batches that were found, by id; `missing` are the ids of batches that the
+    provider does not know. `queried_at` (Unix seconds) is the time when the queries began.
     """
 
     failure: str | None = None
@@ -179,15 +179,15 @@ class Observed:
     listing: Listing | None = None
     batches: Mapping[str, Batch] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
-    asked_at: float | None = None
+    queried_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanInputs:
-    """All inputs of a plan besides desired and recorded state.
+    """The inputs of a plan except desired and recorded state.
 
-    `living` are the names of all jobs in the project's specs, selected or not; None if some spec
-    file could not be read, so that no name is known to be removed. `published` are the ids of
+    `job_names` are the names of all jobs in the project's specs, selected or not; None if a spec
+    file could not be read, so that no job is known to be removed. `published` are the ids of
     final runs whose output is on the disk; `latest` is the revision that each job's link leads
     to. `held` maps submissions (by key) and runs (by `job/revision`) that failed earlier in this
     pass to the reason: they are skipped until the next pass. With `restoring` the plan only
@@ -198,7 +198,7 @@ class PlanInputs:
     now: float
     observed: Mapping[str, Observed]
     providers: Mapping[str, Provider]
-    living: frozenset[str] | None
+    job_names: frozenset[str] | None
     published: frozenset[int] = frozenset()
     latest: Mapping[str, str] = field(default_factory=dict)
     held: Mapping[str, str] = field(default_factory=dict)

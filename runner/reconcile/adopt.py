@@ -1,6 +1,7 @@
-"""Adopt what is at the provider already under our key: the other half of submitting once.
+"""Adopt a batch or a file that is at the provider already, under the submission key of a run.
 
-Batches that carry no key of ours are adopted by a command: see `adopt_external`.
+After a crash, a lost reply or a lost ledger this replaces a second submission. Batches that carry
+no key are adopted by the command `runner adopt`: see `adopt_external`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 def adopt_batch(context: Context, action: AdoptBatch) -> None:
     """Record a batch found at the provider as the batch of a submission.
 
-    Another ledger may have cut a shard into other parts than this one: the rows that the batch
-    really has count. Raises ApiError or LocalFileError where these cannot be found out.
+    Another ledger may have submitted other rows of the shard under this key: then the rows of the
+    batch's own input file are recorded. Raises ApiError or LocalFileError if that file cannot be
+    read.
     """
     intended = action.submission
     submission = (
@@ -43,7 +45,7 @@ def adopt_batch(context: Context, action: AdoptBatch) -> None:
         actual=submission if recorded and submission is not intended else None,
     )
     context.scratch(submission.key).unlink(missing_ok=True)
-    context.tell(
+    context.report_notice(
         Notice(
             job=action.run.job,
             message=f"found {action.batch.id} at the provider "
@@ -98,7 +100,7 @@ def _is_recorded(context: Context, action: AdoptBatch, submission: Submission) -
 
 
 def _submission_of(context: Context, action: AdoptBatch) -> Submission:
-    """Make the submission of a batch that the ledger lacks, from its tag or its input file."""
+    """Return the submission of a batch that the ledger lacks, from its tag or its input file."""
     shard, tag = action.shard, Tag.of(action.batch)
     rows, size, sha256 = shard.rows, shard.bytes, shard.sha256
     whole = tag is not None and tag.requests == shard.requests and tag.sha256 == shard.sha256

@@ -22,7 +22,7 @@ from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Observed
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
-from runner.reconcile.observe import list_again
+from runner.reconcile.observe import list_before_submission
 from runner.reconcile.recorded import read_claims, write_claims
 from runner.reconcile.restore import find_restorable
 from runner.reconcile.submit import extract_rows
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Submission:
     """Record a batch as an attempt of a job's run; nothing is submitted or downloaded yet.
 
-    Raises UsageError with the reason where the job could not have made the batch, ApiError and
-    LocalFileError where that cannot be found out.
+    Raises UsageError with the reason if the batch is not one of the job's, ApiError and
+    LocalFileError if that cannot be checked.
     """
     job = desired.job
     run = _run(context, desired)
@@ -56,9 +56,9 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
             f"{batch.id} is for {batch.endpoint}, and {job.name} is for {job.endpoint}"
         )
     requests, size, sha256 = _requests_of(context, desired, batch)
-    shard, rows = _place(context, desired, run, batch, requests)
+    shard, rows = _find_shard(context, desired, run, batch, requests)
     _require_same_requests(context, desired, run, shard, rows, batch, requests)
-    key = _free_key(context, desired, run, shard)
+    key = _unused_key(context, desired, run, shard)
     if run.id == 0:
         identifier = run_transitions.start_run(
             context.ledger,
@@ -82,7 +82,7 @@ def adopt_external(context: Context, desired: DesiredRun, batch_id: str) -> Subm
     submission_transitions.submitted(
         context.ledger, submission.key, run.provider, batch, adopted=True
     )
-    context.tell(
+    context.report_notice(
         Notice(
             job=job.name,
             message=f"adopted {batch.id} ({plural(len(rows), 'request')}, {batch.status}); "
@@ -114,7 +114,7 @@ def _run(context: Context, desired: DesiredRun) -> Run:
 
 
 def _require_new(context: Context, desired: DesiredRun) -> None:
-    """Refuse where reconcile would find the job's run under another name."""
+    """Raise UsageError if the job's run exists under another name, or can be restored."""
     name = desired.job.name
     for summary in context.ledger.runs():
         if summary.revision == desired.revision:
@@ -135,7 +135,7 @@ def _requests_of(
     """Return the digests of a batch's requests by custom_id, its size, and its SHA-256."""
     if batch.input_file_id is None:
         raise UsageError(f"{batch.id} does not say which file it was made from")
-    path = context.ledger.path.parent / "uploads" / "taken-over.part"
+    path = context.ledger.path.parent / "uploads" / "adopted.part"
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         download = context.api(desired.job.provider.name).download(
@@ -168,12 +168,12 @@ def _digests(path: Path, shown: str) -> Iterator[tuple[str, bytes]]:
             yield str(custom_id), hashlib.sha256(content).digest()
 
 
-def _place(
+def _find_shard(
     context: Context, desired: DesiredRun, run: Run, batch: Batch, requests: dict[str, bytes]
 ) -> tuple[ShardRecord, RowSet]:
     """Find the shard that holds a batch's requests, and their rows."""
     found: dict[int, RowSet] = {}
-    placed = 0
+    count = 0
     for shard in run.shards:
         rows = RowSet.from_iterable(
             row
@@ -182,17 +182,17 @@ def _place(
         )
         if rows:
             found[shard.number] = rows
-            placed += len(rows)
-    if placed != len(requests) or not requests:
+            count += len(rows)
+    if count != len(requests) or not requests:
         names = {
             custom_id
             for shard in run.shards
             for _row, custom_id in custom_ids(context, run, shard, None)()
         }
-        strangers = [custom_id for custom_id in requests if custom_id not in names]
+        unknown_ids = [custom_id for custom_id in requests if custom_id not in names]
         raise UsageError(
-            f"{batch.id} has {plural(len(strangers), 'request')} that {desired.job.input_shown} "
-            f"does not have: {listed(strangers)}"
+            f"{batch.id} has {plural(len(unknown_ids), 'request')} that {desired.job.input_shown} "
+            f"does not have: {listed(unknown_ids)}"
         )
     if len(found) > 1:
         raise UsageError(
@@ -231,23 +231,25 @@ def _require_same_requests(
     with contextlib.ExitStack() as stack:
         stack.callback(path.unlink, missing_ok=True)
         extract_rows(context, desired.job, run, shard, rows, path)
-        other = [
+        different = [
             name for name, digest in _digests(path, desired.job.name) if requests[name] != digest
         ]
-    if other:
+    if different:
         raise UsageError(
             f"the requests of {batch.id} are not those of {desired.job.input_shown}: "
-            f"{plural(len(other), 'request')} differ, {listed(other)}"
+            f"{plural(len(different), 'request')} differ, {listed(different)}"
         )
 
 
-def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecord) -> SubmissionKey:
+def _unused_key(
+    context: Context, desired: DesiredRun, run: Run, shard: ShardRecord
+) -> SubmissionKey:
     """Return a key that neither this ledger nor the provider has for another batch.
 
-    Raises UnexpectedReply where the provider's list does not tell.
+    Raises UnexpectedReply if the provider's list is not complete.
     """
     provider = run.provider
-    observed = list_again(context.api(provider), Observed(), None, context.clock)
+    observed = list_before_submission(context.api(provider), Observed(), None, context.clock)
     if observed.failure is not None:
         raise UnexpectedReply(
             f"{desired.job.name}: nothing was adopted, since the provider's list of batches "
@@ -263,10 +265,10 @@ def _free_key(context: Context, desired: DesiredRun, run: Run, shard: ShardRecor
             call="GET /batches",
         )
     index = BatchIndex(context.ledger.foreign_batches(provider), observed)
-    other = None if run.submissions else index.misfit(run)
-    if other is not None:
+    different = None if run.submissions else index.batch_of_other_shards(run)
+    if different is not None:
         raise UsageError(
-            f"{other.id} has requests of this revision in other shards: restore the limits of "
+            f"{different.id} has requests of this revision in other shards: restore the limits of "
             f"provider {provider}, and run `runner reconcile` first"
         )
     used = {key.attempt for key, _batch in index.of_shard(run.short, shard.number)}

@@ -1,7 +1,7 @@
-"""Apply a plan, one action at a time; what fails is left for a later pass.
+"""Apply the actions of a plan in order; a failed action is held until the next pass.
 
-The plan alone decides. A failure holds its own submission, or its provider where another request
-cannot help; everything else continues.
+This module decides nothing: the plan does. A failure holds its own submission or run, or stops its
+provider if other calls would fail as well; everything else continues.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from runner.reconcile.adopt import adopt_batch, adopt_file
 from runner.reconcile.collect import close_rejected_batch, collect, mark_lost
 from runner.reconcile.concurrency import TaskRunner
 from runner.reconcile.context import Notice, RequestCounts
-from runner.reconcile.finish import finish, point
+from runner.reconcile.finish import finish, update_latest
 from runner.reconcile.restore import restore
 from runner.reconcile.run_lifecycle import delete_remote_files, relocate, reopen
 from runner.reconcile.submit import submit
@@ -71,19 +71,19 @@ if TYPE_CHECKING:
 
 
 def apply(context: Context, state: PassState, actions: Sequence[Action]) -> int:
-    """Apply the actions in order. Returns how many were applied.
+    """Apply the actions in order, and return how many were applied.
 
     Submitting and collecting wait for the network longest, so they run concurrently, as far as
-    `context.executor` allows. Errors of the provider, the disk or the input are reported, and what
-    they concern is held (`state.held`). LedgerError ends the pass: nothing may be done that cannot
-    be recorded.
+    `context.executor` allows. An error of the provider, the disk or the input is reported, and the
+    subject of its action is held (`state.held`). LedgerError ends the pass: nothing may be done
+    that cannot be recorded.
     """
     started: dict[tuple[str, str], int] = {}
     tasks = TaskRunner(context.executor)
     git = functools.cache(lambda: git_json(context.project.root))
     done = 0
 
-    def ended(action: Action, error: Exception | None) -> None:
+    def on_end(action: Action, error: Exception | None) -> None:
         nonlocal done
         if error is None:
             done += 1
@@ -98,22 +98,22 @@ def apply(context: Context, state: PassState, actions: Sequence[Action]) -> int:
             try:
                 _apply(context, state, action, started, git)
             except Exception as error:  # noqa: BLE001 -- judged, and raised if it is none of ours
-                ended(action, error)
+                on_end(action, error)
             else:
-                ended(action, None)
+                on_end(action, None)
             continue
         size = action.submission.bytes if isinstance(action, Submit) else 0
-        tasks.room(size)
+        tasks.wait_for_room(size)
         if isinstance(action, Submit) and action.run.provider not in state.accepting:
             tasks.finish()
-        # A task that has ended meanwhile may have shown that another request is of no use.
+        # A task that has ended in the meantime may have held this action or stopped its provider.
         if not _is_held(state, action) and not _is_too_large(state, action):
             steps = (
                 submit(context, state, action)
                 if isinstance(action, Submit)
                 else collect(context, state, action)
             )
-            tasks.begin(steps, size=size, ended=partial(ended, action))
+            tasks.begin(steps, size=size, on_end=partial(on_end, action))
     tasks.finish()
     return done
 
@@ -122,8 +122,8 @@ def _is_too_large(state: PassState, action: Action) -> bool:
     """Whether this pass has learned that a file is too large; the next plan has a smaller one."""
     if not isinstance(action, Submit) or not action.new or action.submission.requests == 1:
         return False
-    most = state.max_file_bytes.get(action.run.id)
-    return most is not None and _size(action) > most
+    max_bytes = state.max_file_bytes.get(action.run.id)
+    return max_bytes is not None and _size(action) > max_bytes
 
 
 def _size(action: Submit) -> int:
@@ -145,9 +145,9 @@ def _is_held(state: PassState, action: Action) -> bool:
 
 
 def _hold(context: Context, state: PassState, action: Action, error: Exception) -> None:
-    """Hold what an error concerns for the rest of the pass; raises an error that is a bug."""
+    """Report an error and hold the subject of its action; raises any error that is a bug."""
     if isinstance(error, ApiError):
-        _note_provider(context, state, action.run.provider, error)
+        _stop_provider(context, state, action.run.provider, error)
         if isinstance(error, NoRoom) and isinstance(action, Submit):
             smallest, _reason = state.no_room.get(action.run.provider, (math.inf, ""))
             if _size(action) < smallest:
@@ -157,7 +157,7 @@ def _hold(context: Context, state: PassState, action: Action, error: Exception) 
     elif not isinstance(error, LocalFileError | InputChanged | InvalidInput | MissingExtra):
         raise error
     state.held[action.subject] = str(error)
-    context.tell(
+    context.report_notice(
         Notice(
             job=action.run.job,
             message=str(error),
@@ -169,21 +169,21 @@ def _hold(context: Context, state: PassState, action: Action, error: Exception) 
     )
 
 
-def _note_provider(context: Context, state: PassState, provider: str, error: ApiError) -> None:
+def _stop_provider(context: Context, state: PassState, provider: str, error: ApiError) -> None:
     """Stop a provider for the rest of the pass if another request cannot help."""
     if isinstance(error, OutOfMoney | Unauthorized | Unreachable):
         state.stopped.setdefault(provider, str(error))
     if isinstance(error, OutOfMoney | Unauthorized):
         state.unusable.add(provider)
-    passing = isinstance(error, Transient | UnexpectedReply)
-    if (passing and provider in context.providers.responded) or isinstance(error, RateLimited):
+    is_transient = isinstance(error, Transient | UnexpectedReply)
+    if (is_transient and provider in context.providers.responded) or isinstance(error, RateLimited):
         state.patience_until = max(
             state.patience_until, context.clock() + (error.retry_after or 0.0)
         )
 
 
 def _with_id(action: Action, started: dict[tuple[str, str], int]) -> Action:
-    """Give an action on a run that this very plan has started the id that it got."""
+    """Return an action with the id of its run, if the run was started earlier in this plan."""
     identifier = started.get((action.run.job, action.run.revision))
     if identifier is None or action.run.id == identifier:
         return action
@@ -234,7 +234,7 @@ def _apply(  # noqa: C901, PLR0912 -- one line a case
         case Finish():
             finish(context, state, action)
         case PointLatest():
-            point(context, action)
+            update_latest(context, action)
         case DeleteRemoteFiles():
             delete_remote_files(context, action)
         case _:
@@ -245,7 +245,7 @@ def _start(context: Context, action: StartRun, git: str | None) -> int:
     """Record a new run; returns its id."""
     run = dataclasses.replace(action.run, git=git)
     identifier = run_transitions.start_run(context.ledger, action.job, run, run.shards)
-    context.tell(
+    context.report_notice(
         Notice(
             job=run.job,
             message=f"begins with {run.short}: {plural(run.requests, 'request')} from "
@@ -265,7 +265,7 @@ def _record_batch(context: Context, state: PassState, action: Observe) -> None:
     counts = batch.request_counts
     state.recorded_batches.add(str(action.key))
     submission_transitions.observed(context.ledger, action.key, run.provider, batch)
-    context.tell(
+    context.report_notice(
         Notice(
             job=run.job,
             message=f"{batch.id}: {batch.status}, {counts.completed:,} of {counts.total:,} done, "
@@ -280,7 +280,7 @@ def _record_batch(context: Context, state: PassState, action: Observe) -> None:
 
 def _note_overdue(context: Context, action: NoteOverdue) -> None:
     submission_transitions.overdue(context.ledger, action.key, action.reason)
-    context.tell(
+    context.report_notice(
         Notice(
             job=action.run.job,
             message=action.reason,
@@ -296,10 +296,10 @@ def _cancel(context: Context, state: PassState, action: CancelBatch) -> None:
     state.cancelled.add(str(submission.key))
     batch = context.api(run.provider).cancel_batch(submission.batch_id or "")
     submission_transitions.observed(context.ledger, submission.key, run.provider, batch)
-    context.tell(
+    context.report_notice(
         Notice(
             job=run.job,
-            message=f"asked the provider to cancel {batch.id}: {batch.status}",
+            message=f"requested the cancellation of {batch.id}: {batch.status}",
             event="cancel_sent",
             submission=submission.key,
             batch=batch,

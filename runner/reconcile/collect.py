@@ -13,7 +13,7 @@ from runner.planning.actions import BatchFailure
 from runner.planning.in_flight import UNCOUNTED
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
-from runner.reconcile.download import downloaded_before, fetch
+from runner.reconcile.download import fetch, read_downloaded
 from runner.text import plural
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from runner.reconcile.context import Context, PassState
     from runner.reconcile.download import DownloadedFile
 
-_GONE_AFTER: Final = 3600.0
-"""Seconds after the end of a batch in which a result file may still appear, or become whole."""
+_MAX_FILE_DELAY: Final = 3600.0
+"""Seconds after the end of a batch within which a result file may still appear, or be
+completed."""
 
 
 def collect(context: Context, state: PassState, action: Collect) -> Steps:
@@ -37,36 +38,36 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
     """
     from runner.outputs.answer_index import AnswerIndex
 
-    asked_at = context.clock()
+    started_at = context.clock()
     submission, key = action.submission, action.submission.key
-    fetched, gone = yield from _files(context, action, asked_at)
+    fetched, not_found = yield from _download_files(context, action, started_at)
     ids = custom_ids(context, action.run, action.shard, submission)
-    index = AnswerIndex(ids(), [one.path for one in fetched])
-    if index.results.missing and not all(one.sure for one in fetched):
+    index = AnswerIndex(ids(), [file.path for file in fetched])
+    if index.results.missing and not all(file.has_expected_size for file in fetched):
         # A body without Content-Length can end early and look complete. Rows that are missing
         # for that reason would be submitted, and paid for, a second time.
-        records = [one.record for one in fetched]
+        records = [file.record for file in fetched]
         fetched = []
         for record in records:
             fetched.append(
                 (yield partial(fetch, context, action.run, key, record.kind, record.file_id))
             )
-        index = AnswerIndex(ids(), [one.path for one in fetched])
+        index = AnswerIndex(ids(), [file.path for file in fetched])
     results = index.results
     contradiction = None
-    if results.missing and gone is None:
+    if results.missing and not_found is None:
         contradiction = _contradiction(action, results, fetched)
-        if contradiction is not None and not _given_up(context, action, asked_at):
+        if contradiction is not None and not _is_given_up(context, action, started_at):
             raise UnexpectedReply(
                 f"{action.batch.id} is {action.batch.status}, but {contradiction}; its files are "
                 f"downloaded again later, and nothing is submitted again",
                 provider=action.run.provider,
                 call="GET /files",
             )
-    for one in fetched:
-        submission_transitions.downloaded(context.ledger, key, one.record)
-    if results.missing and gone is not None:
-        _results_gone(context, action, results, gone)
+    for file in fetched:
+        submission_transitions.downloaded(context.ledger, key, file.record)
+    if results.missing and not_found is not None:
+        _close_without_results(context, action, results, not_found)
         return
     if contradiction is not None and action.submission.round == action.run.round:
         _close_contradicted(context, action, results, contradiction)
@@ -83,7 +84,7 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
     if not results.transient:
         state.answers.put(key, index)
     failed = _counts(action, results).failed
-    context.tell(
+    context.report_notice(
         Notice(
             job=action.run.job,
             message=f"collected {len(results.succeeded):,} of {submission.requests:,} responses of "
@@ -126,7 +127,7 @@ def _contradiction(
             )
     if counts.completed > found:
         return f"it reports {counts.completed:,} responses, and its files hold {found:,}"
-    if any(one.contradicted for one in fetched):
+    if any(file.has_other_size for file in fetched):
         return (
             f"a result file is not as long as the provider says, and lacks "
             f"{plural(len(results.missing), 'request')}"
@@ -156,7 +157,7 @@ def _close_contradicted(
         problem=problem,
         detail=_detail(results),
     )
-    context.tell(
+    context.report_notice(
         Notice(
             job=action.run.job,
             message=problem,
@@ -190,76 +191,76 @@ def _counts(action: Collect, results: SubmissionResults) -> RequestCounts:
     )
 
 
-def _files(
-    context: Context, action: Collect, asked_at: float
+def _download_files(
+    context: Context, action: Collect, started_at: float
 ) -> Generator[Call, Any, tuple[list[DownloadedFile], NotFound | None]]:
-    """Download both files; the second value is the error if one of them will never appear.
+    """Download both files; returns them, and the error if one of them will never appear.
 
-    A file that the provider has deleted and this disk has is good.
+    If the provider does not have a file any more, an intact copy on this disk is used.
     """
     key, fetched = action.submission.key, []
-    gone: NotFound | None = None
+    not_found: NotFound | None = None
     kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
     for kind, file_id in kinds:
         if not file_id:
             continue
         try:
-            one: DownloadedFile = yield partial(fetch, context, action.run, key, kind, file_id)
+            file: DownloadedFile = yield partial(fetch, context, action.run, key, kind, file_id)
         except NotFound as error:
-            here = [
+            on_disk = [
                 each
-                for each in downloaded_before(context, action.run, key)
+                for each in read_downloaded(context, action.run, key)
                 if each.record.kind == kind
             ]
-            if here:
-                fetched += here
+            if on_disk:
+                fetched += on_disk
                 continue
-            if not _given_up(context, action, asked_at):
+            if not _is_given_up(context, action, started_at):
                 raise
-            gone = error
+            not_found = error
         else:
-            fetched.append(one)
-    return fetched, gone
+            fetched.append(file)
+    return fetched, not_found
 
 
-def _given_up(context: Context, action: Collect, asked_at: float) -> bool:
+def _is_given_up(context: Context, action: Collect, started_at: float) -> bool:
     """Whether a result file has been missing for so long that it will never appear.
 
-    `asked_at` counts, since the response may have taken long.
+    The time counts at which the download began, `started_at`: a slow reply proves nothing.
     """
     provider = context.project.providers[action.run.provider]
     since = action.submission.terminal_at
-    patience = provider.grace if provider.loopback else _GONE_AFTER
-    return since is not None and asked_at >= since + patience
+    patience = provider.grace if provider.loopback else _MAX_FILE_DELAY
+    return since is not None and started_at >= since + patience
 
 
-def _results_gone(
+def _close_without_results(
     context: Context, action: Collect, results: SubmissionResults, error: NotFound
 ) -> None:
-    """Close a batch whose results were deleted or have expired (fact sheet, failure 27).
+    """Close a submission whose result file was deleted or has expired (fact sheet, failure 27).
 
-    The other file counts.
+    The rows in the other file are classified; those without a line are lost.
     """
     problem = (
-        f"results of {action.batch.id} are gone from the provider ({error}); to submit its "
+        f"results of {action.batch.id} are not at the provider any more ({error}); to submit its "
         f"{plural(len(results.missing), 'request')} without a line again, and pay for them again, "
         f"run `runner retry {action.run.job}`"
     )
-    # `runner retry` since then is the decision of the user to pay for them again.
-    again = action.submission.round < action.run.round
+    # If the user has run `runner retry` since, the lost rows are submitted again.
+    retried = action.submission.round < action.run.round
     submission_transitions.close(
         context.ledger,
         action.submission.key,
         state=SubmissionState.LOST,
-        transient=results.transient if again else results.transient.difference(results.missing),
-        permanent=results.permanent if again else results.permanent.union(results.missing),
+        transient=results.transient if retried else results.transient.difference(results.missing),
+        permanent=results.permanent if retried else results.permanent.union(results.missing),
         problem=problem,
     )
-    context.tell(
+    context.report_notice(
         Notice(
             job=action.run.job,
             message=problem,
-            is_problem=not again,
+            is_problem=not retried,
             event="lost",
             submission=action.submission.key,
             batch=action.batch,
@@ -271,9 +272,9 @@ def _results_gone(
 def close_rejected_batch(context: Context, state: PassState, action: CloseRejectedBatch) -> None:
     """Close a submission whose batch was rejected as a whole."""
     lasting = action.failure is BatchFailure.LASTING
-    money = action.failure is BatchFailure.MONEY
+    no_credit = action.failure is BatchFailure.MONEY
     problem = action.reason + _file_remark(context, action)
-    if money:
+    if no_credit:
         state.stopped.setdefault(action.run.provider, problem)
         state.unusable.add(action.run.provider)
     nothing = RowSet.parse("")
@@ -288,11 +289,11 @@ def close_rejected_batch(context: Context, state: PassState, action: CloseReject
         counted=action.failure not in UNCOUNTED,
         not_before=action.not_before,
     )
-    context.tell(
+    context.report_notice(
         Notice(
             job=action.run.job,
             message=problem,
-            is_problem=lasting or money,
+            is_problem=lasting or no_credit,
             event="failed",
             submission=action.submission.key,
             batch=action.batch,
@@ -301,7 +302,10 @@ def close_rejected_batch(context: Context, state: PassState, action: CloseReject
 
 
 def _file_remark(context: Context, action: CloseRejectedBatch) -> str:
-    """Say whether the provider has the file that it could not find (fact sheet, failure 10)."""
+    """Return whether the provider has the file that it did not find (fact sheet, failure 10).
+
+    The result is a clause for the message about the batch; empty if that was not its error.
+    """
     file_id = action.batch.input_file_id
     about_file = any("file" in (error.message or "").lower() for error in action.batch.errors)
     if action.failure is not BatchFailure.PASSING or file_id is None or not about_file:
@@ -317,32 +321,32 @@ def _file_remark(context: Context, action: CloseRejectedBatch) -> str:
 
 
 def mark_lost(context: Context, action: MarkLost) -> None:
-    """Close a batch that the provider has denied for too long.
+    """Close a submission whose batch the provider has not known for too long.
 
-    What was downloaded before counts. Where the user has retried the job since it was submitted,
-    its other rows may be submitted again.
+    Results that were downloaded before are kept. If the user has run `runner retry` since the batch
+    was submitted, its other rows may be submitted again.
     """
     submission = action.submission
-    left = submission.rows.difference(_already_here(context, action.run, submission))
-    again = submission.round < action.run.round
+    missing_rows = submission.rows.difference(_rows_on_disk(context, action.run, submission))
+    retried = submission.round < action.run.round
     problem = (
         f"{submission.batch_id} has vanished: the provider does not know it. If the API key "
-        f"belongs to another project now, put the right one back; to submit its "
-        f"{plural(len(left), 'request')} again, and perhaps pay for them twice, run "
+        f"belongs to another project now, set the right one again; to submit its "
+        f"{plural(len(missing_rows), 'request')} again, and perhaps pay for them twice, run "
         f"`runner retry {action.run.job}`"
     )
     submission_transitions.close(
         context.ledger,
         submission.key,
-        state=SubmissionState.LOST if left else SubmissionState.COLLECTED,
-        transient=left if again else RowSet(),
-        permanent=RowSet() if again else left,
+        state=SubmissionState.LOST if missing_rows else SubmissionState.COLLECTED,
+        transient=missing_rows if retried else RowSet(),
+        permanent=RowSet() if retried else missing_rows,
         problem=problem
-        if left
-        else f"{submission.batch_id} has vanished since; all its results are here",
+        if missing_rows
+        else f"{submission.batch_id} has vanished since; all its results are on this disk",
     )
-    if left and not again:
-        context.tell(
+    if missing_rows and not retried:
+        context.report_notice(
             Notice(
                 job=action.run.job,
                 message=problem,
@@ -354,15 +358,15 @@ def mark_lost(context: Context, action: MarkLost) -> None:
         )
 
 
-def _already_here(context: Context, run: Run, submission: Submission) -> RowSet:
-    """Return the rows whose responses are on this disk although the batch was never collected."""
+def _rows_on_disk(context: Context, run: Run, submission: Submission) -> RowSet:
+    """Return the rows whose responses were downloaded before, although nothing was collected."""
     from runner.outputs.answer_index import AnswerIndex
 
-    whole = [each.path for each in downloaded_before(context, run, submission.key)]
-    if not whole:
+    paths = [each.path for each in read_downloaded(context, run, submission.key)]
+    if not paths:
         return RowSet()
     shard = next(shard for shard in run.shards if shard.number == submission.key.shard)
-    return AnswerIndex(custom_ids(context, run, shard, submission)(), whole).results.succeeded
+    return AnswerIndex(custom_ids(context, run, shard, submission)(), paths).results.succeeded
 
 
 def _failure_summary(results: SubmissionResults) -> str | None:

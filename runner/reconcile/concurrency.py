@@ -1,9 +1,9 @@
 """Run several calls to providers at the same time, and everything else in one thread.
 
-An action is written as steps: a generator that yields each call it wants made and is sent the
-result. Between two calls it runs here, alone, so that the ledger, the plan and the order of
-intent, call and fact are as if there were no other actions. The calls only wait for the network.
-An executor makes them: threads for a real provider, the same thread for a simulated one.
+An action is written as steps: a generator that yields each call and receives its result. Between
+two calls its code runs in this thread, and no other action runs at the same time: so the ledger and
+the order of intent, call and record are as if there were no other actions. Only the calls run at
+the same time. An executor makes them: in threads, or in the same thread for a simulated provider.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Executor(Protocol):
 
 
 class InlineExecutor:
-    """Makes each call in the calling thread, when its result is taken, in the order of arrival.
+    """Makes each call in the calling thread, when its result is taken, oldest call first.
 
     With a `count` above one, the steps of several actions alternate as they do with threads.
     """
@@ -106,7 +106,7 @@ class ThreadExecutor:
 class _Task:
     steps: Steps
     size: int
-    ended: Callable[[Exception | None], None]
+    on_end: Callable[[Exception | None], None]
 
 
 class TaskRunner:
@@ -116,12 +116,12 @@ class TaskRunner:
         self._executor = executor
         self._tasks: dict[int, _Task] = {}
 
-    def begin(self, steps: Steps, *, size: int, ended: Callable[[Exception | None], None]) -> None:
-        """Start the steps of an action; there must be room. `ended` gets their error, or None."""
-        task = _Task(steps=steps, size=size, ended=ended)
+    def begin(self, steps: Steps, *, size: int, on_end: Callable[[Exception | None], None]) -> None:
+        """Start an action's steps, after `wait_for_room`; `on_end` gets their error, or None."""
+        task = _Task(steps=steps, size=size, on_end=on_end)
         self._advance(next(_TICKETS), task, None, None)
 
-    def room(self, size: int) -> None:
+    def wait_for_room(self, size: int) -> None:
         """Continue the tasks until there is room for another one of `size` bytes."""
         while self._tasks and (
             len(self._tasks) >= self._executor.count
@@ -137,7 +137,7 @@ class TaskRunner:
     def _step(self) -> None:
         ticket, value, error = self._executor.take()
         task = self._tasks.pop(ticket, None)
-        if task is not None:  # else: a call of a task runner that was left before its end
+        if task is not None:  # else: a call of a task runner that was abandoned before its end
             self._advance(ticket, task, value, error)
 
     def _advance(
@@ -147,9 +147,9 @@ class TaskRunner:
         try:
             call = task.steps.send(value) if error is None else task.steps.throw(error)
         except StopIteration:
-            task.ended(None)
+            task.on_end(None)
         except Exception as failure:  # noqa: BLE001 -- judged by the caller
-            task.ended(failure)
+            task.on_end(failure)
         else:
             self._tasks[ticket] = task
             self._executor.give(ticket, call)

@@ -1,4 +1,4 @@
-"""What applying a plan needs: the ports of a command, and the state of one pass.
+"""What the actions of a plan need to be applied: the context of a command, and the pass state.
 
 `Context` is made once for a command and never changes. `PassState` is made new for each pass, so
 that nothing of one pass leaks into the next.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class ProgressReporter(Protocol):
-    """Opens a display of something that takes time; may be called from any thread."""
+    """Shows the progress of something that takes time; may be called from any thread."""
 
     def __call__(
         self, job: str, what: str, total: int = 0, /
@@ -47,7 +47,7 @@ def no_progress(_job: str, _what: str, _total: int = 0, /) -> Iterator[Callable[
 
 
 def ignore_progress(_done: int) -> None:
-    """Ignore how much is done."""
+    """Ignore the number of bytes done so far."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +61,18 @@ class RequestCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Something that was done: one sentence for people, and its facts for machines.
+    """One thing that a pass did, or a problem: a sentence for the user, and fields for programs.
 
     Attributes:
+        job: the name of the job; empty if the notice is not about one job.
         message: the sentence.
-        is_problem: it is a problem, and the exit code will say so too.
-        event: the kind of event, as in the ledger's history where it is recorded there.
-        debug: it is for the JSON log only, not for the terminal.
-        state: the state that a run has ended in.
-        counts: the requests that it is about, and how they ended.
-        provider: the provider that it is about, where it is not about a job.
-        error: the error that a provider returned.
+        is_problem: whether it is a problem; the exit code of the pass is then not 0.
+        event: the kind of the event; the same word as in the ledger's history, if it is there too.
+        debug: whether it is for the JSON log only, not for the terminal.
+        state: the final state of a run.
+        counts: the requests that it is about, by state.
+        provider: the name of the provider, if the notice is not about a job.
+        error: the error that the provider returned, or the local error.
 
     """
 
@@ -90,7 +91,7 @@ class Notice:
 
 
 def ignore_notice(_notice: Notice) -> None:
-    """Report nothing."""
+    """Ignore a notice."""
 
 
 def with_shard(what: str, run: Run, key: SubmissionKey) -> str:
@@ -118,13 +119,14 @@ class ProviderPool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The ports through which a command acts.
+    """What an action needs to be applied; the same for all passes of a command.
 
     Attributes:
+        providers: opens the APIs of the providers.
         clock: returns Unix seconds.
-        tell: receives a notice of each thing done, once it is in the ledger.
-        moving: shows what is in progress, and how much of it is done.
-        executor: runs the calls to providers that may be made at the same time.
+        report_notice: is called with a notice of each thing done, once it is in the ledger.
+        report_progress: shows an upload, a download or another step that takes long.
+        executor: makes the calls to providers that may run at the same time.
 
     """
 
@@ -132,8 +134,8 @@ class Context:
     ledger: Ledger
     providers: ProviderPool
     clock: Callable[[], float]
-    tell: Callable[[Notice], None] = ignore_notice
-    moving: ProgressReporter = no_progress
+    report_notice: Callable[[Notice], None] = ignore_notice
+    report_progress: ProgressReporter = no_progress
     executor: Executor = field(default_factory=InlineExecutor)
 
     def api(self, provider: str) -> BatchApi:
@@ -150,13 +152,13 @@ class Context:
 
 
 _ROWS_KEPT: Final = 500_000
-"""Rows of which a pass keeps where their responses are, from collecting to publishing: 20 MB."""
+"""Rows whose answer index a pass keeps in memory from collecting to publishing: 20 MB."""
 
 
 class AnswerIndexCache:
     """The answer indexes of collected submissions, kept until their run is published.
 
-    It holds as many as memory may; what is not kept is read again.
+    It holds at most `_ROWS_KEPT` rows; an index that is not kept is read from the files again.
     """
 
     def __init__(self) -> None:
@@ -174,7 +176,7 @@ class AnswerIndexCache:
 
 @dataclass(slots=True, kw_only=True)
 class PassState:
-    """What one pass has learned while it was at work.
+    """What one pass has learned so far.
 
     Attributes:
         held: the submissions (by key) and runs (by `job/revision`) that are skipped for the rest
@@ -182,21 +184,23 @@ class PassState:
         stopped: the providers that get no more requests in this pass, each with the reason.
         unusable: the providers whose API key is refused, or where there is no credit: waiting
             does not help.
-        accepting: the providers that have accepted a batch in this pass. Until the first one is
-            accepted, submissions to a provider go one at a time: one is enough to find out.
-        recorded_batches, cancelled: the keys of the submissions whose batch was recorded, or
-            asked to be cancelled, in this pass; it is done once, whatever the provider says.
+        accepting: the providers that have accepted a batch in this pass. Before the first one is
+            accepted, submissions to a provider are made one at a time: one call shows whether the
+            API key is refused or the credit is used up.
+        recorded_batches, cancelled: the keys of the submissions whose batch was recorded, or whose
+            cancellation was requested, in this pass. Each is done once in a pass, so that a
+            provider that contradicts itself causes no endless loop.
         no_room: the size in bytes of the smallest file that a provider has refused in this pass
             because the account is full, by provider, with the reason: no file as large is tried.
         recounting: the providers that say another size of each file than was sent.
-        max_file_bytes: the size that a file of a run may have, by the run's id, where a provider
-            has refused a larger one in this pass.
-        scanned: the inputs that this pass has read, with their digests, where the file as it is
-            gets uploaded: one that is unchanged since need not be hashed again.
+        max_file_bytes: the largest file of a run, by the run's id, after a provider has refused a
+            larger one in this pass.
+        scanned: the inputs that this pass has read and may upload as they are, each with its
+            fingerprint and digest: an unchanged one need not be hashed again.
         claims: the submission keys of adopted batches that carry none, by batch id.
-        answers: where the responses of the submissions collected in this pass are.
-        patience_until: the time (Unix seconds) until which a provider that does respond asks for
-            patience, or 0.
+        answers: the answer indexes of the submissions collected in this pass.
+        patience_until: the time (Unix seconds) before which a provider wants no more requests
+            (Retry-After), or 0.
 
     """
 

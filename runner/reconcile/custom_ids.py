@@ -1,8 +1,8 @@
-"""The custom_id of each row of a run: they join responses with requests.
+"""The custom_ids of the rows of a run, which join responses with requests.
 
-The custom_ids of an input are stored beside the ledger, by the input's digest, when it is first
-read, so that responses can be joined after the input has changed. If the file is lost it is made
-again from the input, as long as that is unchanged.
+When an input is first read, its custom_ids are stored in the ledger's folder, by the input's
+digest: so responses can be joined after the input has changed. If that file is lost, it is written
+again from the input, as long as the input is unchanged.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.reconcile.desired import ids_path, kept_ids
+from runner.reconcile.desired import ids_path, open_ids_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 def custom_ids(
     context: Context, run: Run, shard: ShardRecord, submission: Submission | None
 ) -> Callable[[], Iterator[tuple[int, str]]]:
-    """Return a function that gives (row, custom_id) of a submission's rows, in row order.
+    """Return a function that yields (row, custom_id) of a submission's rows, in row order.
 
-    `submission` None means all rows of the shard. Raises LocalFileError where nothing on the
-    disk tells them any more.
+    `submission` None means all rows of the shard. Raises LocalFileError if neither the ids file nor
+    the input has them any more.
     """
     path = ids_path(context.ledger.path, run.digest)
     if not path.exists():
-        _make_again(context, run)
+        _rewrite_ids_file(context, run)
     wanted = None if submission is None else submission.rows
 
     def read() -> Iterator[tuple[int, str]]:
@@ -46,19 +46,19 @@ def custom_ids(
     return read
 
 
-def _make_again(context: Context, run: Run) -> None:
+def _rewrite_ids_file(context: Context, run: Run) -> None:
     """Write the custom_ids of a run's input again, from the input itself."""
     from runner.inputs.scan import scan
 
     source = context.project.root / run.input_path
     provider = context.project.providers.get(run.provider)
     problem = (
-        f"the custom_ids of {run.job} are gone from {ids_path(context.ledger.path, '').parent}"
+        f"the custom_ids of {run.job} are missing in {ids_path(context.ledger.path, '').parent}"
     )
     if provider is None:
         raise LocalFileError(f"{problem}, and provider {run.provider} is not configured any more")
     try:
-        with kept_ids(context.ledger.path) as (ids, keep):
+        with open_ids_file(context.ledger.path) as (ids, name_by_digest):
             scanned = scan(
                 source,
                 shown=run.input_path,
@@ -67,7 +67,7 @@ def _make_again(context: Context, run: Run) -> None:
                 ids=ids,
             )
             if scanned.digest == run.digest:
-                keep(scanned.digest)
+                name_by_digest(scanned.digest)
     except (InvalidInput, InputChanged) as error:
         raise LocalFileError(f"{problem}, and {run.input_path} cannot be read again") from error
     if scanned.digest != run.digest:
@@ -80,9 +80,9 @@ def _make_again(context: Context, run: Run) -> None:
 def rows_of_batch(
     context: Context, run: Run, shard: ShardRecord, batch: Batch
 ) -> tuple[RowSet, int]:
-    """Find out which rows of a shard a batch has, from its own input file.
+    """Return the rows of a shard that a batch has, and the size of its input file in bytes.
 
-    Returns the rows and the file's size in bytes. Raises ApiError or LocalFileError.
+    The input file is downloaded to find them. Raises ApiError or LocalFileError.
     """
     from runner.outputs.result_files import read_results
 
@@ -95,12 +95,14 @@ def rows_of_batch(
         download = context.api(run.provider).download(
             batch.input_file_id, path, expected_bytes=None
         )
-        asked = {line.custom_id for line in read_results(path)}
+        custom_ids_of_batch = {line.custom_id for line in read_results(path)}
     finally:
         path.unlink(missing_ok=True)
     all_ids: Iterable[tuple[int, str]] = custom_ids(context, run, shard, None)()
-    rows = RowSet.from_iterable(row for row, custom_id in all_ids if custom_id in asked)
-    if len(rows) != len(asked):
+    rows = RowSet.from_iterable(
+        row for row, custom_id in all_ids if custom_id in custom_ids_of_batch
+    )
+    if len(rows) != len(custom_ids_of_batch):
         raise LocalFileError(
             f"{batch.id} carries a key of {run.job} but has requests that are not in its input; "
             f"it is ignored"

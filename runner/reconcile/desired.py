@@ -1,8 +1,7 @@
 """Resolve the desired runs: the revision of each job that the specs describe.
 
-A revision needs the digest of the input. Inputs that have not changed since they were hashed
-(by path, size, times and inode, as git's index does it) are not read again, so that an idle
-pass over any amount of data reads none of it.
+A revision needs the digest of the input. An input that has not changed since it was hashed (same
+path, size, times and inode, as in git's index) is not read again: an idle pass reads no input.
 """
 
 from __future__ import annotations
@@ -40,58 +39,64 @@ if TYPE_CHECKING:
 class DesiredRuns:
     """The desired runs of the selected specs, and the problems of specs that have none.
 
-    `unread` has by job the reason why an input could not be read this time: it was being written
-    to, or the disk failed. The spec is not wrong, and the next pass tries again.
+    `unreadable_inputs` has, by job, the reason why an input could not be read in this pass: it was
+    being written to, or the disk failed. The spec is valid, and the next pass tries again.
     """
 
     desired_runs: tuple[DesiredRun, ...]
     problems: tuple[Problem, ...]
-    unread: Mapping[str, str]
+    unreadable_inputs: Mapping[str, str]
 
 
 def resolve_desired(
     project: Project,
     jobs: Sequence[Job],
     runs: Sequence[Run],
-    living: frozenset[str] | None,
+    job_names: frozenset[str] | None,
     ledger: Ledger | None,
     *,
     writing: bool,
-    moving: ProgressReporter = no_progress,
+    report_progress: ProgressReporter = no_progress,
 ) -> DesiredRuns:
     """Find the revision of each job, reading only inputs that are new or have changed.
 
-    With `writing` the custom_ids of what is read are stored beside the ledger and its digest is
-    cached; without it (`runner plan`) nothing is written. `living` are the names of
-    all jobs in the specs, or None where they are not all known: a run of a job that is gone may
-    be one of these under a new name.
+    With `writing` the custom_ids of each input that is read are stored in the ledger's folder and
+    its digest is cached; without it (`runner plan`) nothing is written. `job_names` are the names
+    of all jobs in the specs, or None if a spec cannot be read: a run whose job has no spec any more
+    may belong to one of `jobs` under a new name.
     """
     if writing and ledger is not None:
-        _sweep(ledger.path)
+        _remove_part_files(ledger.path)
     desired_runs: list[DesiredRun] = []
     problems: list[Problem] = []
-    unread: dict[str, str] = {}
+    unreadable_inputs: dict[str, str] = {}
     by_identity = {(run.job, run.revision): run for run in runs}
-    orphans = {run.revision: run for run in runs if living is not None and run.job not in living}
+    orphans = {
+        run.revision: run for run in runs if job_names is not None and run.job not in job_names
+    }
     for job in jobs:
         try:
             desired_runs.append(
-                _desired_run(project, job, by_identity, orphans, ledger, writing, moving)
+                _resolve_job(project, job, by_identity, orphans, ledger, writing, report_progress)
             )
         except InvalidInput as error:
             problems.extend(error.problems)
         except (InputChanged, LocalFileError) as error:
-            unread[job.name] = str(error)
-    return DesiredRuns(desired_runs=tuple(desired_runs), problems=tuple(problems), unread=unread)
+            unreadable_inputs[job.name] = str(error)
+    return DesiredRuns(
+        desired_runs=tuple(desired_runs),
+        problems=tuple(problems),
+        unreadable_inputs=unreadable_inputs,
+    )
 
 
-def _sweep(ledger_path: Path) -> None:
-    """Remove what a pass that crashed has left; the lock says that no other pass is running."""
-    for left in ids_path(ledger_path, "").parent.glob(".*.part"):
+def _remove_part_files(ledger_path: Path) -> None:
+    """Remove the unfinished ids files of a crashed pass; the lock excludes a running one."""
+    for part_file in ids_path(ledger_path, "").parent.glob(".*.part"):
         with contextlib.suppress(
             OSError
         ):  # a disk that is not writable is reported by the next write
-            left.unlink(missing_ok=True)
+            part_file.unlink(missing_ok=True)
 
 
 def job_folder(project: Project, job: Job) -> Path:
@@ -113,36 +118,36 @@ def shown_path(project: Project, path: Path) -> str:
     )
 
 
-def _desired_run(
+def _resolve_job(
     project: Project,
     job: Job,
     by_identity: dict[tuple[str, str], Run],
     orphans: dict[str, Run],
     ledger: Ledger | None,
     writing: bool,  # noqa: FBT001
-    moving: ProgressReporter,
+    report_progress: ProgressReporter,
 ) -> DesiredRun:
     fingerprint = Fingerprint.of(job.input)
     cached = ledger.cached_digest(fingerprint) if ledger is not None else None
     if cached is not None:
         digest, requests = cached
-        wanted = revision(job, digest)
-        # An orphan is claimed once: a second job with the same requests needs its own shards.
-        run = by_identity.get((job.name, wanted)) or orphans.pop(wanted, None)
+        desired_revision = revision(job, digest)
+        # Only one job can continue an orphan: a second one with the same requests needs shards.
+        run = by_identity.get((job.name, desired_revision)) or orphans.pop(desired_revision, None)
         if run is not None:
-            return _made(project, job, wanted, digest, requests, run.bytes, None)
+            return _desired_run(project, job, desired_revision, digest, requests, run.bytes, None)
     scanned = scan_input(
         job,
         ledger.path if ledger is not None and writing else None,
-        moving=moving,
+        report_progress=report_progress,
         counter=_counter(job),
     )
-    settled = ledger is not None and scanned.fingerprint.is_reliable(int(ledger.clock() * 1e9))
-    if writing and ledger is not None and cached is None and settled:
+    is_cacheable = ledger is not None and scanned.fingerprint.is_reliable(int(ledger.clock() * 1e9))
+    if writing and ledger is not None and cached is None and is_cacheable:
         store.cache_digest(
             ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests
         )
-    return _made(
+    return _desired_run(
         project,
         job,
         revision(job, scanned.digest),
@@ -150,12 +155,12 @@ def _desired_run(
         scanned.requests,
         scanned.bytes,
         scanned,
-        settled=settled,
+        is_cacheable=is_cacheable,
     )
 
 
 def _counter(job: Job) -> TokenCounter | None:
-    """Return a counter of prompt tokens; None if no limit needs it or the extra is missing."""
+    """Return a counter of prompt tokens; None without a token limit or the extra `tokens`."""
     if job.provider.max_enqueued_tokens is None:
         return None
     from runner.inputs.tokens import token_counter
@@ -167,39 +172,42 @@ def scan_input(
     job: Job,
     ledger_path: Path | None,
     *,
-    moving: ProgressReporter = no_progress,
+    report_progress: ProgressReporter = no_progress,
     counter: TokenCounter | None = None,
 ) -> Scan:
-    """Validate, hash and cut a job's input in one reading; store its custom_ids.
+    """Validate, hash and shard a job's input in one read, and store its custom_ids.
 
-    They go into the folder of the ledger; with `ledger_path` None they are not stored. With a
-    `counter` the prompt tokens of the shards are counted. Raises InvalidInput with every problem
-    of the input.
+    The ids file is in the folder of the ledger; with `ledger_path` None there is none. With a
+    `counter` the prompt tokens of the shards are counted. Raises InvalidInput with the problems of
+    the input.
     """
     from runner.inputs.scan import scan
 
     size = job.input.stat().st_size
-    with kept_ids(ledger_path) as (ids, keep), moving(job.name, "reading", size) as told:
+    with (
+        open_ids_file(ledger_path) as (ids, name_by_digest),
+        report_progress(job.name, "reading", size) as report_bytes,
+    ):
         scanned = scan(
             job.input,
             shown=job.input_shown,
             endpoint=job.endpoint,
             limits=job.provider.limits,
             ids=ids,
-            progress=told,
+            progress=report_bytes,
             counter=counter,
         )
-        keep(scanned.digest)
+        name_by_digest(scanned.digest)
     return scanned
 
 
 @contextlib.contextmanager
-def kept_ids(
+def open_ids_file(
     ledger_path: Path | None,
 ) -> Iterator[tuple[BinaryIO | None, Callable[[str], None]]]:
-    """Open a file for custom_ids; yields it and a function that names it by the digest.
+    """Open a new ids file; yields it and a function that gives it its final name, the digest.
 
-    A file that is not named is removed. Raises LocalFileError.
+    A file without its final name is removed. Raises LocalFileError.
     """
     if ledger_path is None:
         yield None, lambda _digest: None
@@ -212,12 +220,12 @@ def kept_ids(
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
 
-            def keep(digest: str) -> None:
+            def name_by_digest(digest: str) -> None:
                 file.flush()
                 os.fsync(file.fileno())
                 temporary.replace(ids_path(ledger_path, digest))
 
-            yield file, keep
+            yield file, name_by_digest
     except OSError as error:
         raise LocalFileError(
             f"the list of custom_ids cannot be kept in {folder}: {error.strerror or error}"
@@ -227,34 +235,34 @@ def kept_ids(
             temporary.unlink(missing_ok=True)
 
 
-def _made(
+def _desired_run(
     project: Project,
     job: Job,
-    wanted: str,
+    desired_revision: str,
     digest: str,
     requests: int,
     size: int,
     scanned: Scan | None,
     *,
-    settled: bool = False,
+    is_cacheable: bool = False,
 ) -> DesiredRun:
-    folder = job_folder(project, job) / wanted[:REVISION_SHOWN]
+    folder = job_folder(project, job) / desired_revision[:REVISION_SHOWN]
     return DesiredRun(
         job=job,
-        revision=wanted,
+        revision=desired_revision,
         digest=digest,
         requests=requests,
         bytes=size,
         folder=shown_path(project, folder),
         record=JobRecord(
             name=job.name,
-            wanted=wanted,
+            desired_revision=desired_revision,
             spec_path=job.source.path,
             spec_line=job.source.line,
             spec_sha256=job.source.sha256,
             spec_document=job.document,
         ),
-        scanned=scanned.fingerprint if scanned is not None and settled else None,
+        scanned=scanned.fingerprint if scanned is not None and is_cacheable else None,
         shards=()
         if scanned is None
         else tuple(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runner.reconcile.context import Context
 
 
-_TRIES: Final = 3
+_MAX_DOWNLOADS: Final = 3
 """How often a file that looks cut off is downloaded before it is accepted as it is."""
 
 
@@ -27,15 +27,15 @@ class DownloadedFile:
 
     record: FileRecord
     path: Path
-    sure: bool
-    """Whether it has the size that the provider had said."""
+    has_expected_size: bool
+    """Whether it has the size that the provider reports."""
 
-    contradicted: bool
-    """Whether it has another size."""
+    has_other_size: bool
+    """Whether it has another size than the provider reports."""
 
 
 def download_again(context: Context, run: Run, key: SubmissionKey, record: FileRecord) -> None:
-    """Download a result file again that is gone from the disk.
+    """Download a result file again that is missing on this disk.
 
     Raises LocalFileError if the provider does not have it any more, or has another content.
     """
@@ -43,7 +43,7 @@ def download_again(context: Context, run: Run, key: SubmissionKey, record: FileR
         fetched = fetch(context, run, key, record.kind, record.file_id)
     except NotFound as error:
         raise LocalFileError(
-            f"{record.path} of {run.job} is gone from {run.folder}, and the provider does not "
+            f"{record.path} of {run.job} is missing in {run.folder}, and the provider does not "
             f"keep it any more; restore it from a backup, or submit again with `replicate`"
         ) from error
     if fetched.record.sha256 != record.sha256:
@@ -53,21 +53,26 @@ def download_again(context: Context, run: Run, key: SubmissionKey, record: FileR
         )
 
 
-def downloaded_before(context: Context, run: Run, key: SubmissionKey) -> list[DownloadedFile]:
-    """Return the result files of a submission that were downloaded before and are still whole.
+def read_downloaded(context: Context, run: Run, key: SubmissionKey) -> list[DownloadedFile]:
+    """Return the result files of a submission that were downloaded before and are still intact.
 
-    Read once more, since what rests on them may be paid for; output before error.
+    Each is hashed again, since a damaged one would lose responses that are paid for. The output
+    file comes before the error file.
     """
-    found = []
+    intact = []
     for record in context.ledger.files(run.id).get(str(key), ()):
         path = context.folder(run) / record.path
         try:
             whole = sha256_of(path) == record.sha256
         except OSError:
-            continue  # gone or unreadable: as if it had never been downloaded
+            continue  # missing or unreadable: as if it had never been downloaded
         if whole:
-            found.append(DownloadedFile(record=record, path=path, sure=True, contradicted=False))
-    return found
+            intact.append(
+                DownloadedFile(
+                    record=record, path=path, has_expected_size=True, has_other_size=False
+                )
+            )
+    return intact
 
 
 def _raw_name(key: SubmissionKey, kind: str) -> str:
@@ -88,22 +93,24 @@ def fetch(
     with explained(path.parent, doing="made"):
         path.parent.mkdir(parents=True, exist_ok=True)
     expected = _expected_bytes(context, run, file_id)
-    contradicted = False
-    with context.moving(run.job, with_shard("downloading", run, key), expected or 0) as told:
+    has_other_size = False
+    with context.report_progress(
+        run.job, with_shard("downloading", run, key), expected or 0
+    ) as report_bytes:
         try:
-            download = api.download(file_id, part, expected_bytes=expected, progress=told)
+            download = api.download(file_id, part, expected_bytes=expected, progress=report_bytes)
         except UnexpectedReply:
             if expected is None:
                 raise
-            # Twice the same content, of another size than the provider says the file has: it is
-            # the provider's count that is wrong, unless the content is cut off.
-            expected, contradicted = None, True
-            download = api.download(file_id, part, expected_bytes=None, progress=told)
-        for _again in range(_TRIES - 1):
+            # The content had the same other size twice: then the reported size is wrong, unless
+            # the content is cut off.
+            expected, has_other_size = None, True
+            download = api.download(file_id, part, expected_bytes=None, progress=report_bytes)
+        for _again in range(_MAX_DOWNLOADS - 1):
             if expected is not None or verify_download(part) is None:
                 # Of the right length, so a broken last line is the provider's own: a row's error.
                 break
-            download = api.download(file_id, part, expected_bytes=expected, progress=told)
+            download = api.download(file_id, part, expected_bytes=expected, progress=report_bytes)
     with explained(path, doing="written"):
         part.replace(path)
     # The name must be durable before the ledger records that the file is there.
@@ -117,8 +124,8 @@ def fetch(
             sha256=download.sha256,
         ),
         path=path,
-        sure=expected is not None,
-        contradicted=contradicted,
+        has_expected_size=expected is not None,
+        has_other_size=has_other_size,
     )
 
 

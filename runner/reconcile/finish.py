@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def finish(context: Context, state: PassState, action: Finish) -> None:
     """Publish the final files of a run, then record its final state.
 
-    Raises LocalFileError or ApiError (a raw file that is gone is downloaded again) with the run
+    A missing raw file is downloaded again. Raises LocalFileError or ApiError with the run
     unfinished; it can be repeated safely.
     """
     from runner.outputs.publish import prepare
@@ -44,16 +44,18 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
     run = context.ledger.run(action.run.id)
     folder = context.folder(run)
     files = context.ledger.files(run.id)
-    _bring_back(context, run, files)
-    shards = [_answers(context, state, run, shard, files, action.state) for shard in run.shards]
+    _restore_raw_files(context, run, files)
+    shards = [
+        _shard_answers(context, state, run, shard, files, action.state) for shard in run.shards
+    ]
     reason = None if action.state is RunState.SUCCEEDED else action.reason
     if action.again:
         reason = run.reason
-    with context.moving(run.job, "writing the final files"):
+    with context.report_progress(run.job, "writing the final files"):
         publication = prepare(folder, shards)
     try:
         published = publication.published
-        _require(run, action.state, published)
+        _require_responses(run, action.state, published)
         record = _build_record(
             context,
             run,
@@ -69,7 +71,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
         publication.discard()
         raise
     if action.again:
-        context.tell(
+        context.report_notice(
             Notice(
                 job=run.job,
                 message=f"wrote the final files of {run.folder} again",
@@ -87,12 +89,12 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
         failed=published.failed,
         superseded=action.superseded,
     )
-    context.tell(
+    context.report_notice(
         Notice(
             job=run.job,
             message=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests "
             "succeeded"
-            + (f", {published.failed:,} failed{_because(action)}" if published.failed else "")
+            + (f", {published.failed:,} failed{_reason_suffix(action)}" if published.failed else "")
             + f"; see {run.folder}",
             is_problem=action.state in (RunState.PARTIAL, RunState.FAILED)
             and not action.superseded,
@@ -106,13 +108,13 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
     )
 
 
-def _because(action: Finish) -> str:
-    """Return the reason in brackets; that of a run that ended by itself is the count again."""
+def _reason_suffix(action: Finish) -> str:
+    """Return the reason in parentheses; empty if it only repeats the count."""
     by_itself = action.state is RunState.PARTIAL and not action.superseded
     return "" if by_itself else f" ({action.reason})"
 
 
-def _require(run: Run, state: RunState, published: Published) -> None:
+def _require_responses(run: Run, state: RunState, published: Published) -> None:
     """Raise unless the raw files of a succeeded run still hold all responses."""
     if state is RunState.SUCCEEDED and published.failed:
         raise LocalFileError(
@@ -122,7 +124,7 @@ def _require(run: Run, state: RunState, published: Published) -> None:
         )
 
 
-def point(context: Context, action: PointLatest) -> None:
+def update_latest(context: Context, action: PointLatest) -> None:
     """Point the link `latest` to the run's revision."""
     from runner.outputs.publish import point_latest
 
@@ -130,7 +132,9 @@ def point(context: Context, action: PointLatest) -> None:
     point_latest(folder.parent, folder.name)
 
 
-def _bring_back(context: Context, run: Run, files: Mapping[str, tuple[FileRecord, ...]]) -> None:
+def _restore_raw_files(
+    context: Context, run: Run, files: Mapping[str, tuple[FileRecord, ...]]
+) -> None:
     folder = context.folder(run)
     for submission in run.submissions:
         for record in files.get(str(submission.key), ()):
@@ -139,7 +143,7 @@ def _bring_back(context: Context, run: Run, files: Mapping[str, tuple[FileRecord
                 download_again(context, run, submission.key, record)
 
 
-def _answers(
+def _shard_answers(
     context: Context,
     state: PassState,
     run: Run,
@@ -150,7 +154,7 @@ def _answers(
     from runner.outputs.publish import AttemptFiles, ShardAnswers
 
     submissions = run.shard_submissions(shard.number)
-    only = submissions[0] if len(submissions) == 1 else None
+    single = submissions[0] if len(submissions) == 1 else None
     folder = context.folder(run)
     return ShardAnswers(
         rows=shard.rows,
@@ -162,17 +166,17 @@ def _answers(
             )
             for submission in submissions
         ),
-        unanswered=_reasons(submissions, end),
-        index=state.answers.take(only.key)
-        if only is not None and only.rows == shard.rows
+        unanswered=_missing_reason(submissions, end),
+        index=state.answers.take(single.key)
+        if single is not None and single.rows == shard.rows
         else None,
     )
 
 
-def _reasons(
+def _missing_reason(
     submissions: tuple[Submission, ...], state: RunState
 ) -> Callable[[int], MissingResult]:
-    """Return a function that says why a row has no line: how its last attempt ended."""
+    """Return a function that returns why a row has no line: the end of its last attempt."""
     from runner.outputs.publish import MissingResult, missing_result
 
     def reason(row: int) -> MissingResult:

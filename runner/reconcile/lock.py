@@ -1,4 +1,4 @@
-"""The lock of a ledger: one reconcile at a time, released when its process ends.
+"""The lock of a ledger, which allows one reconcile at a time.
 
 The kernel releases `flock` when a process ends, however it ends; there is no file to clean up.
 Source: flock(2).

@@ -1,10 +1,10 @@
 """Query a provider for batches and files, with as few requests as possible.
 
-There are two kinds of queries. *Listing* reads the lists from the newest entry on and finds
-whatever may be ours: it comes before any submission, and it resolves lost responses. *Following*
-finds the batches in flight: one list page for a hundred of them instead of a GET for each, and a
-GET where the list lacks a batch, shows an older state than was recorded, or is found to be stale
-by a spot check.
+There are two kinds of queries. *Listing* reads the lists from the newest entry on and finds all
+batches and files with our keys: it comes before any submission, and it resolves lost replies.
+*Following* finds the state of the batches in flight: one list page for a hundred of them instead of
+a GET for each, and a GET if the list lacks a batch or shows an older state than was recorded. One
+more GET checks the list itself; if the two differ, every batch is retrieved.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def provider_queries(
     providers: Mapping[str, Provider],
     listed_through: Callable[[Provider], int | None],
 ) -> dict[str, ProviderQuery]:
-    """Determine what has to be queried at which provider; nothing for finished runs.
+    """Determine what has to be queried at each provider; nothing for finished runs.
 
-    A run whose provider has another address now needs no query: the new one does not know it.
+    A run whose provider has another address now needs no query: its batches are not there.
     """
     in_flight: dict[str, dict[str, Batch | None]] = {}
     bounds: dict[str, list[int | None]] = {}
@@ -72,11 +72,11 @@ def provider_queries(
         name = desired.job.provider.name
         if (desired.job.name, desired.revision) not in recorded and desired.restorable is None:
             bounds.setdefault(name, []).append(listed_through(desired.job.provider))
-    wanted = {(desired.job.name, desired.revision) for desired in desired_runs}
+    described = {(desired.job.name, desired.revision) for desired in desired_runs}
     for run in runs:
         provider = providers.get(run.provider)
-        elsewhere = provider is not None and provider.identity["base_url"] != run.base_url
-        if run.state.final or elsewhere:
+        has_other_address = provider is not None and provider.identity["base_url"] != run.base_url
+        if run.state.final or has_other_address:
             continue
         started = False
         for submission in run.submissions:
@@ -88,7 +88,7 @@ def provider_queries(
             elif submission.state is SubmissionState.UPLOADING:
                 bounds.setdefault(run.provider, []).append(submission.since)
                 files.add(run.provider)
-        if not started and provider is not None and (run.job, run.revision) in wanted:
+        if not started and provider is not None and (run.job, run.revision) in described:
             bounds.setdefault(run.provider, []).append(listed_through(provider))
     return {
         name: ProviderQuery(
@@ -102,43 +102,45 @@ def provider_queries(
 
 
 def _earliest(bounds: Iterable[int | None]) -> int | None:
-    known = list(bounds)
-    return None if None in known else min((bound for bound in known if bound), default=None)
+    """Return the earliest bound of a listing; None, which is no bound, if one of them is None."""
+    times = list(bounds)
+    return None if None in times else min((time for time in times if time), default=None)
 
 
-def observe(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Observed:
+def observe(api: BatchApi, query: ProviderQuery, clock: Callable[[], float]) -> Observed:
     """Query one provider; what was observed before a failure is kept."""
-    asked_at = clock()
+    queried_at = clock()
     listing: Listing | None = None
     found: dict[str, Batch] = {}
     missing: set[str] = set()
     failure: ApiError | None = None
     try:
-        if asked.listing:
-            listing = _list_everything(api, asked, clock)
-            found |= {batch.id: batch for batch in listing.batches if batch.id in asked.in_flight}
-        _follow(api, asked, clock, found, missing)
+        if query.listing:
+            listing = _read_lists(api, query, clock)
+            found |= {batch.id: batch for batch in listing.batches if batch.id in query.in_flight}
+        _follow(api, query, clock, found, missing)
     except ApiError as error:
         failure = error
     # Other batches in the list are kept: one that is adopted need not be retrieved again.
-    beside = {batch.id: batch for batch in listing.batches} if listing is not None else {}
+    listed_batches = {batch.id: batch for batch in listing.batches} if listing is not None else {}
     return Observed(
         failure=None if failure is None else str(failure),
         error=failure,
         unusable=isinstance(failure, OutOfMoney | Unauthorized),
         listing=listing,
-        batches={name: batch for name, batch in beside.items() if name not in missing} | found,
+        batches={name: batch for name, batch in listed_batches.items() if name not in missing}
+        | found,
         missing=frozenset(missing),
-        asked_at=asked_at,
+        queried_at=queried_at,
     )
 
 
-def list_again(
+def list_before_submission(
     api: BatchApi, observed: Observed, since: int | None, clock: Callable[[], float]
 ) -> Observed:
-    """Read the lists during a pass, before a submission; adds to what was observed."""
+    """Read the lists of a provider before a submission; returns them with what was observed."""
     try:
-        listing = _list_everything(api, ProviderQuery(listing=True, since=since), clock)
+        listing = _read_lists(api, ProviderQuery(listing=True, since=since), clock)
     except ApiError as error:
         return replace(
             observed,
@@ -146,36 +148,40 @@ def list_again(
             error=error,
             unusable=isinstance(error, OutOfMoney | Unauthorized),
         )
-    beside = {batch.id: batch for batch in listing.batches if batch.id not in observed.missing}
-    return replace(observed, listing=listing, batches=beside | dict(observed.batches))
+    listed_batches = {
+        batch.id: batch for batch in listing.batches if batch.id not in observed.missing
+    }
+    return replace(observed, listing=listing, batches=listed_batches | dict(observed.batches))
 
 
-def _list_everything(api: BatchApi, asked: ProviderQuery, clock: Callable[[], float]) -> Listing:
+def _read_lists(api: BatchApi, query: ProviderQuery, clock: Callable[[], float]) -> Listing:
     started_at = clock()
     batches: tuple[Batch, ...] = ()
     complete, offered = False, True
     try:
-        listing = api.list_batches(enough=lambda listed: _far_enough(listed, asked.since))
+        listing = api.list_batches(enough=lambda listed: _is_far_enough(listed, query.since))
     except NotOffered:
         offered = False
     else:
         batches = listing.batches
         complete = listing.complete or (
-            listing.invalid == 0 and listing.descending and _far_enough(batches, asked.since)
+            listing.invalid == 0 and listing.descending and _is_far_enough(batches, query.since)
         )
     files: tuple[File, ...] | None = None
     files_complete, files_offered = False, True
     # A batch without our tag may still be ours: its provider drops metadata, or the user's
     # own pairs left no room. Then the name of its input file has the key.
-    if asked.files or any(Tag.of(batch) is None for batch in batches):
+    if query.files or any(Tag.of(batch) is None for batch in batches):
         try:
-            shown = api.list_files(enough=lambda listed: _far_enough(listed, asked.since))
+            file_listing = api.list_files(enough=lambda listed: _is_far_enough(listed, query.since))
         except NotOffered:
             files_offered = False
         else:
-            files = shown.files
-            files_complete = shown.complete or (
-                shown.invalid == 0 and shown.descending and _far_enough(shown.files, asked.since)
+            files = file_listing.files
+            files_complete = file_listing.complete or (
+                file_listing.invalid == 0
+                and file_listing.descending
+                and _is_far_enough(file_listing.files, query.since)
             )
     return Listing(
         started_at=started_at,
@@ -188,66 +194,70 @@ def _list_everything(api: BatchApi, asked: ProviderQuery, clock: Callable[[], fl
     )
 
 
-def _far_enough(listed: Sequence[Batch] | Sequence[File], since: int | None) -> bool:
-    """Whether a walk, newest first, has come to what cannot matter any more."""
-    times = [item.created_at for item in listed]
-    known = [time for time in times if time is not None]
-    if not known or len(known) < len(times):
+def _is_far_enough(listed: Sequence[Batch] | Sequence[File], since: int | None) -> bool:
+    """Whether a list, read newest first, has reached entries older than the bound `since`."""
+    times = [item.created_at for item in listed if item.created_at is not None]
+    if not times or len(times) < len(listed):
         return False
-    if any(later < earlier for later, earlier in itertools.pairwise(known)):
+    if any(later < earlier for later, earlier in itertools.pairwise(times)):
         return False
-    newest = known[0]
-    if newest == known[-1]:
-        return False  # all of one second: nothing shows in which order they come
+    newest, oldest = times[0], times[-1]
+    if newest == oldest:
+        return False  # all of one second: the order of the list is unknown
     bound = newest - _LIFE_OF_RESULTS if since is None else since
-    return known[-1] < bound - _MARGIN
+    return oldest < bound - _MARGIN
 
 
 def _follow(
     api: BatchApi,
-    asked: ProviderQuery,
+    query: ProviderQuery,
     clock: Callable[[], float],
     found: dict[str, Batch],
     missing: set[str],
 ) -> None:
     listed = set(found)
-    if len(asked.in_flight) - len(found) > 1:
+    if len(query.in_flight) - len(found) > 1:
         try:
-            listing = api.list_batches(enough=lambda batches: _all_seen(batches, asked))
+            listing = api.list_batches(enough=lambda listed: _needs_no_more_pages(listed, query))
         except NotOffered:
             pass
         else:
-            found |= {batch.id: batch for batch in listing.batches if batch.id in asked.in_flight}
+            found |= {batch.id: batch for batch in listing.batches if batch.id in query.in_flight}
             listed = set(found)
-    doubtful = [
+    unclear = [
         identifier
-        for identifier, recorded in asked.in_flight.items()
-        if identifier not in found or _unclear(found[identifier], recorded)
+        for identifier, recorded in query.in_flight.items()
+        if identifier not in found or _needs_retrieval(found[identifier], recorded)
     ]
-    _retrieve(api, doubtful, found, missing)
-    rest = sorted(listed - set(doubtful))
-    if rest and len(asked.in_flight) > 1:
-        spot = rest[int(clock()) % len(rest)]
-        listed_as = found[spot].status
-        _retrieve(api, [spot], found, missing)
-        if spot in missing or found[spot].status != listed_as:
+    _retrieve(api, unclear, found, missing)
+    confirmed = sorted(listed - set(unclear))
+    if confirmed and len(query.in_flight) > 1:
+        checked = confirmed[int(clock()) % len(confirmed)]
+        listed_as = found[checked].status
+        _retrieve(api, [checked], found, missing)
+        if checked in missing or found[checked].status != listed_as:
             _retrieve(
-                api, [identifier for identifier in rest if identifier != spot], found, missing
+                api,
+                [identifier for identifier in confirmed if identifier != checked],
+                found,
+                missing,
             )
 
 
-def _all_seen(listed: Sequence[Batch], asked: ProviderQuery) -> bool:
-    """Whether more pages would show nothing of ours, or cost more than a GET for each batch."""
-    left = asked.in_flight.keys() - {batch.id for batch in listed}
-    if not left or len(listed) >= _PAGE * len(asked.in_flight):
+def _needs_no_more_pages(listed: Sequence[Batch], query: ProviderQuery) -> bool:
+    """Whether more pages would show no batch in flight, or cost more than a GET for each."""
+    unseen = query.in_flight.keys() - {batch.id for batch in listed}
+    if not unseen or len(listed) >= _PAGE * len(query.in_flight):
         return True
-    made = [batch.created_at for batch in asked.in_flight.values() if batch and batch.created_at]
+    created = [batch.created_at for batch in query.in_flight.values() if batch and batch.created_at]
     last = listed[-1].created_at if listed else None
-    return len(made) == len(asked.in_flight) and last is not None and last < min(made) - _MARGIN
+    return (
+        len(created) == len(query.in_flight) and last is not None and last < min(created) - _MARGIN
+    )
 
 
-def _unclear(batch: Batch, recorded: Batch | None) -> bool:
-    """Whether a list's view of a batch needs a second look: it is older, or it lacks files."""
+def _needs_retrieval(batch: Batch, recorded: Batch | None) -> bool:
+    """Whether to retrieve a batch: the list shows it older than recorded, or without files."""
     if recorded is not None and batch.behind(recorded.status):
         return True
     return batch.terminal and batch.output_file_id is None and batch.error_file_id is None

@@ -37,18 +37,19 @@ if TYPE_CHECKING:
 class PassReport:
     """The result of a pass.
 
-    `states` are those of the selected jobs' desired runs; a job whose spec or input is invalid
-    is not among them, nor are the `unread`, whose input could not be read this time. `changed`
-    says whether anything was done at all. `stopped` says by provider why it got no more
-    requests, `unusable` names those for which waiting does not help: the API key is refused,
-    there is no credit, or an extra is missing. `patience_until` is the time (Unix seconds) until
-    which a provider asks for patience, or 0.
+    `states` are those of the selected jobs' desired runs, by job. A job is left out if its spec or
+    input is invalid, or if its input could not be read in this pass; `unreadable_inputs` has the
+    latter with the reason. `changed` is true if an action was applied. `stopped` has, by provider,
+    the reason why it got no more requests in this pass. `unusable` are the providers for which
+    waiting does not help: the API key is refused, there is no credit, or an extra is missing.
+    `patience_until` is the time (Unix seconds) before which a provider wants no more requests
+    (Retry-After), or 0.
     """
 
     desired_runs: tuple[DesiredRun, ...]
     problems: tuple[Problem, ...]
     waits: tuple[Wait, ...]
-    unread: Mapping[str, str]
+    unreadable_inputs: Mapping[str, str]
     notes: tuple[str, ...]
     states: Mapping[str, RunState]
     changed: bool
@@ -57,12 +58,12 @@ class PassReport:
     patience_until: float
 
     @property
-    def settled(self) -> bool:
+    def all_final(self) -> bool:
         """Whether every selected job is in a final state."""
-        return not self.unread and all(state.final for state in self.states.values())
+        return not self.unreadable_inputs and all(state.final for state in self.states.values())
 
     @property
-    def only_unusable_left(self) -> bool:
+    def only_unusable_remain(self) -> bool:
         """Whether every selected job that is not final waits for an unusable provider."""
         return all(
             desired.job.provider.name in self.unusable
@@ -73,7 +74,7 @@ class PassReport:
     @property
     def has_problem(self) -> bool:
         """Whether something could not be done that the user should know."""
-        return bool(self.unread) or any(wait.is_problem for wait in self.waits)
+        return bool(self.unreadable_inputs) or any(wait.is_problem for wait in self.waits)
 
 
 def reconcile_once(
@@ -86,10 +87,10 @@ def reconcile_once(
 ) -> PassReport:
     """Make one pass over the selected jobs.
 
-    `everything` says that no selection was made: runs that no spec describes any more are then
+    `everything` is true if no job was selected: then runs that no spec describes any more are
     followed to their end as well. With `restoring` the pass only records what is at the providers
     and on the disk already. With a `saved_plan` nothing is done unless the first plan of the pass
-    is that plan. Raises LedgerError, and PlanMoved where it is another plan.
+    is that plan. Raises LedgerError, and PlanMoved if it is another plan.
     """
     context.ledger.require_in_place()
     if everything and specs.complete:
@@ -103,10 +104,10 @@ def reconcile_once(
         everything=everything,
         writing=True,
         clock=context.clock,
-        moving=context.moving,
+        report_progress=context.report_progress,
     )
-    for name, reason in planner.unread.items():
-        context.tell(Notice(job=name, message=reason, is_problem=True, event="unread"))
+    for name, reason in planner.unreadable_inputs.items():
+        context.report_notice(Notice(job=name, message=reason, is_problem=True, event="unread"))
     for desired in planner.desired:
         state.claims.update(desired.claims)
         if desired.scanned is not None and len(desired.shards) == 1 and desired.shards[0].whole:
@@ -119,7 +120,7 @@ def reconcile_once(
         desired_runs=planner.desired,
         problems=planner.problems,
         waits=plan.waits,
-        unread=planner.unread,
+        unreadable_inputs=planner.unreadable_inputs,
         notes=plan.notes,
         states=_states(planner.desired, planner.recorded),
         changed=changed,
@@ -131,9 +132,9 @@ def reconcile_once(
 
 def _clear_removed(context: Context, specs: Specs) -> None:
     """Record which jobs no spec describes any more."""
-    living = {job.name for job in specs.jobs}
+    job_names = {job.name for job in specs.jobs}
     for record in tuple(context.ledger.jobs()):
-        if record.wanted is not None and record.name not in living:
+        if record.desired_revision is not None and record.name not in job_names:
             run_transitions.clear_desired(context.ledger, record.name)
 
 
@@ -156,7 +157,7 @@ def _plan_and_apply(
         plan = planner.plan(state, restoring=restoring)
         for note in plan.notes:
             if note not in reported:
-                context.tell(Notice(job="", message=note, event="remark"))
+                context.report_notice(Notice(job="", message=note, event="remark"))
                 reported.add(note)
         if saved_plan is not None:
             saved_plan.require_same(
@@ -171,18 +172,20 @@ def _plan_and_apply(
             saved_plan = None
         if all(action.subject in state.held for action in plan.actions):
             # Nothing is planned, or nothing but what has failed in this pass already.
-            return _with_held(plan, state), done > 0
+            return _as_waits(plan, state), done > 0
         if plan.actions in earlier:
-            # A bug of ours or an unforeseen response. One job has the problem, not all of them.
+            # A bug, or an unforeseen reply. Its actions are held; other jobs continue.
             for action in plan.actions:
-                state.held[action.subject] = "it was done and nothing changed; please report it"
+                state.held[action.subject] = (
+                    "it was applied and nothing changed, which is a bug of runner: please report it"
+                )
         done += apply(context, state, plan.actions)
         earlier.append(plan.actions)
         planner.reload()
 
 
-def _with_held(plan: Plan, state: PassState) -> Plan:
-    """Turn the actions of a plan, which have all failed in this pass, into waits."""
+def _as_waits(plan: Plan, state: PassState) -> Plan:
+    """Return a plan with its actions, which are all held, as waits."""
     waits = tuple(
         Wait(run=action.run, key=None, reason=state.held[action.subject], is_problem=True)
         for action in plan.actions
@@ -191,14 +194,14 @@ def _with_held(plan: Plan, state: PassState) -> Plan:
 
 
 class _PassQueries:
-    """Sends the queries of a pass to providers, and records what a complete list has shown."""
+    """Sends the queries of a pass to providers, and records the complete listings."""
 
     def __init__(self, context: Context, state: PassState) -> None:
         self._context = context
         self._state = state
 
     def query(
-        self, provider: str, before: Observed, ask: Callable[[BatchApi], Observed]
+        self, provider: str, before: Observed, send_query: Callable[[BatchApi], Observed]
     ) -> Observed:
         """Return what a provider shows; one that fails is reported and stopped for the pass."""
         context, state = self._context, self._state
@@ -207,8 +210,8 @@ class _PassQueries:
         except (ApiError, LocalFileError, MissingExtra) as error:
             observed = dataclasses.replace(before, failure=str(error), unusable=True, error=error)
         else:
-            with context.moving(provider, "querying"):
-                observed = ask(api)
+            with context.report_progress(provider, "querying"):
+                observed = send_query(api)
             self._record_listing(provider, observed)
         if observed.failure is None:
             context.providers.responded.add(provider)
@@ -216,7 +219,7 @@ class _PassQueries:
         state.stopped[provider] = observed.failure
         if observed.unusable:
             state.unusable.add(provider)
-        context.tell(
+        context.report_notice(
             Notice(
                 job="",
                 message=observed.failure,
@@ -229,7 +232,7 @@ class _PassQueries:
         return observed
 
     def _record_listing(self, provider: str, observed: Observed) -> None:
-        """Record how far a complete list went, and which of its batches carry keys like ours."""
+        """Record the time of a complete listing, and its batches with a submission key."""
         listing = observed.listing
         if listing is None or not listing.complete:
             return
@@ -263,9 +266,9 @@ def _states(desired_runs: Sequence[DesiredRun], recorded: Recorded) -> dict[str,
 _SHORTEST_POLL: Final = 5.0
 _SHORTEST_POLL_LOOPBACK: Final = 0.2
 _LONGEST_POLL: Final = 60.0
-_SOONEST: Final = 0.05
-_MOST_FRUITLESS: Final = 3
-"""How many passes in a row may meet nothing but problems before waiting is given up."""
+_SHORTEST_PAUSE: Final = 0.05
+_MAX_FRUITLESS: Final = 3
+"""Passes in a row that met only problems after which the loop ends."""
 
 
 def reconcile_until_done(
@@ -283,12 +286,12 @@ def reconcile_until_done(
 
     The lock is held during a pass and not between passes, so that other reconciles get their
     turn. Without `poll_interval` (seconds) the pause is a tenth of the time in which nothing
-    has changed, between 5 s (0.2 s on this machine) and a minute. A provider that has responded
-    before, or that asks for patience, is waited for as long as it takes. A refused API key, a
-    lack of credit or a missing extra ends the wait, and so do three passes in a row that meet
-    nothing but problems. `waiting` is called before each pause. `saved_plan` is compared with the
-    first plan of the first pass. Raises LockHeld, at the first pass only and unless
-    `wait_for_lock`, if another reconcile is at work.
+    has changed, between 5 s (0.2 s on this machine) and a minute. An outage of a provider that has
+    responded before, or that asks clients to wait (Retry-After), has no limit of time. A refused
+    API key, a lack of credit or a missing extra ends the loop, and so do three passes in a row
+    that met only problems. `waiting` is called before each pause. `saved_plan` is compared with the
+    first plan of the first pass. Raises LockHeld if another reconcile holds the lock at the first
+    pass and `wait_for_lock` is false.
     """
     changed_at = context.clock()
     fruitless = 0
@@ -298,36 +301,36 @@ def reconcile_until_done(
         saved_plan = None
         wait_for_lock = True
         now = context.clock()
-        if report.settled or report.only_unusable_left:
+        if report.all_final or report.only_unusable_remain:
             return report
         changed_at = now if report.changed else changed_at
         fruitless = fruitless + 1 if _is_fruitless(context, report) else 0
-        if fruitless >= _MOST_FRUITLESS:
+        if fruitless >= _MAX_FRUITLESS:
             return report
         pause = poll_interval or max(
             _pause(context, report, now - changed_at), report.patience_until - now
         )
-        untils = [wait.until for wait in report.waits if wait.until is not None]
-        if untils:
-            pause = min(pause, max(min(untils) - now, _SOONEST))
+        wait_ends = [wait.until for wait in report.waits if wait.until is not None]
+        if wait_ends:
+            pause = min(pause, max(min(wait_ends) - now, _SHORTEST_PAUSE))
         if waiting is not None:
             waiting(report, pause)
         sleep(pause)
 
 
 def _is_fruitless(context: Context, report: PassReport) -> bool:
-    """Whether a pass met nothing but problems, none of which a provider's recovery would end."""
+    """Whether a pass met only problems, and none is an outage that the provider may end itself."""
     only_problems = bool(report.waits) and all(wait.is_problem for wait in report.waits)
     outage = bool(report.stopped) and report.stopped.keys() <= context.providers.responded
-    asked_for_patience = report.patience_until > 0
-    return only_problems and not outage and not asked_for_patience and not report.changed
+    waits_on_request = report.patience_until > 0
+    return only_problems and not outage and not waits_on_request and not report.changed
 
 
-def _pause(context: Context, report: PassReport, quiet: float) -> float:
+def _pause(context: Context, report: PassReport, unchanged_for: float) -> float:
     providers = {wait.run.provider for wait in report.waits}
-    near = all(
+    all_loopback = all(
         provider in context.project.providers and context.project.providers[provider].loopback
         for provider in providers
     )
-    shortest = _SHORTEST_POLL_LOOPBACK if near else _SHORTEST_POLL
-    return min(max(quiet / 10, shortest), _LONGEST_POLL)
+    shortest = _SHORTEST_POLL_LOOPBACK if all_loopback else _SHORTEST_POLL
+    return min(max(unchanged_for / 10, shortest), _LONGEST_POLL)

@@ -1,11 +1,11 @@
 """Planning, from specs to a plan: the one path that `runner plan` and every pass share.
 
-    desired   resolve the revision of each selected job, and find what its output folder holds
-    recorded  read from the ledger what concerns these jobs
-    observed  query each provider that has batches in flight, or that may have some of ours
-    plan      decide; where the plan needs the list of a provider first, read it and plan again
+    desired   resolve the revision of each selected job, and read its output folder
+    recorded  read the runs of these jobs from the ledger
+    observed  query each provider that has, or may have, batches of these jobs
+    plan      decide; if the plan needs the list of a provider first, read it and plan again
 
-So `runner plan` shows the very plan that the next pass begins with.
+So `runner plan` shows the plan that the next pass begins with.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from runner.planning.plan import make_plan
 from runner.planning.state import Observed, PlanInputs, Recorded
 from runner.reconcile.context import PassState, no_progress
 from runner.reconcile.desired import resolve_desired
-from runner.reconcile.observe import list_again, observe, provider_queries
-from runner.reconcile.recorded import load_recorded, published_of, with_output_folders
+from runner.reconcile.observe import list_before_submission, observe, provider_queries
+from runner.reconcile.recorded import find_published, load_recorded, with_output_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,29 +35,29 @@ if TYPE_CHECKING:
 
 
 class QueryProvider(Protocol):
-    """Sends a query to a provider, and decides what its failure means."""
+    """Sends a query to a provider and handles its failure."""
 
     def __call__(
         self, provider: str, before: Observed, query: Callable[[BatchApi], Observed], /
     ) -> Observed:
-        """Return what `query` observes with the provider's API; `before` was observed already."""
+        """Return the result of `query`; `before` is what was observed at the provider earlier."""
 
 
 class Planner:
-    """Plans for the selected jobs of a project, as often as what is recorded changes.
+    """Gathers the inputs of plans for the selected jobs of a project, and makes the plans.
 
     Attributes:
-        desired: what the selected specs describe.
-        problems: what is wrong with the inputs of the others.
-        unread: the jobs whose input could not be read this time, each with the reason.
-        recorded: the state of the ledger when it was last read.
-        observed: what each provider has returned so far.
+        desired: the desired runs of the selected specs.
+        problems: the problems of invalid inputs; their jobs have no desired run.
+        unreadable_inputs: the jobs whose input could not be read in this pass, with the reason.
+        recorded: the recorded state, as last read from the ledger.
+        observed: what each provider has shown so far.
 
     """
 
     desired: tuple[DesiredRun, ...]
     problems: tuple[Problem, ...]
-    unread: Mapping[str, str]
+    unreadable_inputs: Mapping[str, str]
     recorded: Recorded
     observed: dict[str, Observed]
 
@@ -71,27 +71,33 @@ class Planner:
         everything: bool,
         writing: bool,
         clock: Callable[[], float],
-        moving: ProgressReporter = no_progress,
+        report_progress: ProgressReporter = no_progress,
     ) -> None:
-        """Resolve what the specs describe and read the ledger. Raises LedgerError.
+        """Resolve the desired runs and read the ledger. Raises LedgerError.
 
-        `ledger` is None where there is none yet. `everything` says that no selection was made:
+        `ledger` is None if there is none yet. `everything` is true if no job was selected: then
         runs that no spec describes any more are planned for as well. With `writing` the digests
-        and custom_ids of inputs are cached beside the ledger.
+        and custom_ids of inputs are stored in the ledger and in its folder.
         """
         self._project = project
         self._ledger = ledger
         self._query = query
         self._everything = everything
         self._clock = clock
-        self._living = frozenset(job.name for job in specs.jobs) if specs.complete else None
+        self._job_names = frozenset(job.name for job in specs.jobs) if specs.complete else None
         self._listed: set[str] = set()
         runs = self._runs()
         resolved = resolve_desired(
-            project, specs.selected, runs, self._living, ledger, writing=writing, moving=moving
+            project,
+            specs.selected,
+            runs,
+            self._job_names,
+            ledger,
+            writing=writing,
+            report_progress=report_progress,
         )
         self.problems = resolved.problems
-        self.unread = resolved.unread
+        self.unreadable_inputs = resolved.unreadable_inputs
         self.desired = with_output_folders(project, resolved.desired_runs, runs)
         self.observed = {}
         self.reload()
@@ -109,18 +115,18 @@ class Planner:
         queries = provider_queries(
             self.desired, self.recorded.runs, self._project.providers, self._listed_through
         )
-        for name, asked in queries.items():
-            self._ask(name, partial(observe, asked=asked, clock=self._clock))
+        for name, provider_query in queries.items():
+            self._query_provider(name, partial(observe, query=provider_query, clock=self._clock))
 
     def plan(self, state: PassState | None = None, *, restoring: bool = False) -> Plan:
-        """Decide what to do next; reads the list of a provider first where that is needed.
+        """Return the plan; reads the lists of a provider first if the plan needs them.
 
-        `state` is what the pass has learned so far. With `restoring` the plan only records what
-        exists already.
+        `state` is the state of the pass. With `restoring` the plan only records what exists
+        already.
         """
         state = state or PassState()
         while True:
-            published, latest = published_of(self._project, self.desired, self.recorded)
+            published, latest = find_published(self._project, self.desired, self.recorded)
             plan = make_plan(
                 self.desired,
                 self.recorded,
@@ -128,7 +134,7 @@ class Planner:
                     now=self._clock(),
                     observed=self.observed,
                     providers=self._project.providers,
-                    living=self._living,
+                    job_names=self._job_names,
                     published=published,
                     latest=latest,
                     held=state.held,
@@ -142,10 +148,10 @@ class Planner:
                 return plan
             for name in unlisted:
                 provider = self._project.providers.get(name)
-                self._ask(
+                self._query_provider(
                     name,
                     partial(
-                        list_again,
+                        list_before_submission,
                         observed=self.observed.get(name, Observed()),
                         since=None if provider is None else self._listed_through(provider),
                         clock=self._clock,
@@ -153,7 +159,7 @@ class Planner:
                 )
             self._listed.update(unlisted)
 
-    def _ask(self, name: str, query: Callable[[BatchApi], Observed]) -> None:
+    def _query_provider(self, name: str, query: Callable[[BatchApi], Observed]) -> None:
         self.observed[name] = self._query(name, self.observed.get(name, Observed()), query)
 
     def _runs(self) -> tuple[Run, ...]:

@@ -1,7 +1,7 @@
 """Rebuild a lost ledger from the outputs on the disk and from the providers' lists.
 
-A pass that finds no ledger does the same for the jobs of the specs. This does nothing else: it
-submits nothing, and it also restores runs that no spec describes any more.
+A pass that finds no ledger does the same for the jobs of the specs. A rebuild submits nothing, and
+it also restores runs that no spec describes any more.
 """
 
 from __future__ import annotations
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 def set_aside(ledger: Path, *, now: float) -> Path | None:
     """Rename a ledger and its journals; returns the new name, or None if there was none.
 
-    The journals go first: a database without its own is as it was at the last checkpoint, but
-    a journal without its database would be played into the next one. Raises LedgerError.
+    The journals are renamed first: a database without its journal has the state of the last
+    checkpoint, but a journal without its database would be applied to the next database. Raises
+    LedgerError.
     """
     if not ledger.exists():
         return None
@@ -49,7 +50,7 @@ def set_aside(ledger: Path, *, now: float) -> Path | None:
         ledger.replace(aside)
     except OSError as error:
         raise LedgerError(
-            f"the ledger {ledger} cannot be put aside: {error.strerror or error}"
+            f"the ledger {ledger} cannot be renamed: {error.strerror or error}"
         ) from error
     return aside
 
@@ -72,7 +73,7 @@ def rebuild(context: Context, specs: Specs) -> Rebuilt:
         found = read_restorable(context.project.root, shown)
         reason = None
         if found is None:
-            reason = f"{shown}: run.json and the files beside it do not match"
+            reason = f"{shown}: run.json does not match the files in its folder"
         elif (found.run.job, found.run.revision) not in recorded:
             try:
                 restore_history(context, found)
@@ -83,25 +84,27 @@ def rebuild(context: Context, specs: Specs) -> Rebuilt:
                 restored += 1
         if reason is not None:
             left_out += 1
-            what = f"{reason}; this run is not restored, `runner verify` says more"
-            context.tell(Notice(job="", message=what, is_problem=True, event="not_restored"))
+            what = f"{reason}; this run is not restored; `runner verify` shows the differences"
+            context.report_notice(
+                Notice(job="", message=what, is_problem=True, event="not_restored")
+            )
     report = reconcile_once(context, specs, everything=True, restoring=True)
     return Rebuilt(report=report, restored=restored, left_out=left_out)
 
 
 def _folders(project: Project, specs: Specs) -> Iterator[Path]:
     """Yield the folders of runs, those in their usual place first; links are not followed."""
-    homes = sorted(_inside(project.outputs))
-    homes += [project.root / job.output for job in specs.jobs if job.output is not None]
-    seen: set[Path] = set()
-    for home in homes:
-        for folder in sorted(_inside(home)):
-            if folder not in seen and (folder / "run.json").is_file():
-                seen.add(folder)
+    job_folders = sorted(_subfolders(project.outputs))
+    job_folders += [project.root / job.output for job in specs.jobs if job.output is not None]
+    visited: set[Path] = set()
+    for job_folder in job_folders:
+        for folder in sorted(_subfolders(job_folder)):
+            if folder not in visited and (folder / "run.json").is_file():
+                visited.add(folder)
                 yield folder
 
 
-def _inside(folder: Path) -> Iterator[Path]:
+def _subfolders(folder: Path) -> Iterator[Path]:
     try:
         entries = list(os.scandir(folder))
     except OSError:

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 def load_recorded(
     ledger: Ledger, desired_runs: Sequence[DesiredRun], *, everything: bool
 ) -> Recorded:
-    """Read from the ledger what concerns these desired runs.
+    """Return the recorded state of these desired runs, read from the ledger.
 
-    With `everything`, also unfinished runs that no spec describes any more. Finished runs are
-    summaries: however many there are, their shards are not read.
+    With `everything`, also that of unfinished runs that no spec describes any more. Finished runs
+    are summaries: their shards are not read, so that a thousand of them cost little.
     """
     names = {desired.job.name for desired in desired_runs}
     revisions = {desired.revision for desired in desired_runs}
@@ -46,14 +46,14 @@ def load_recorded(
     providers = {desired.job.provider.name for desired in desired_runs} | {
         run.provider for run in runs
     }
-    own = {(run.job, run.revision) for run in runs}
-    busy = any(not run.state.final for run in runs) or any(
-        (desired.job.name, desired.revision) not in own for desired in desired_runs
+    recorded_identities = {(run.job, run.revision) for run in runs}
+    has_unfinished = any(not run.state.final for run in runs) or any(
+        (desired.job.name, desired.revision) not in recorded_identities for desired in desired_runs
     )
     newly_desired = {
         desired.revision
         for desired in desired_runs
-        if (desired.job.name, desired.revision) not in own
+        if (desired.job.name, desired.revision) not in recorded_identities
     }
     shared = [
         revision
@@ -64,33 +64,37 @@ def load_recorded(
         jobs={record.name: record for record in ledger.jobs()},
         runs=tuple(runs),
         tagged={provider: tuple(ledger.foreign_batches(provider)) for provider in providers}
-        if busy
+        if has_unfinished
         else {},
-        keys={revision: ledger.submission_keys(revision) for revision in shared} if busy else {},
-        loads=_loads(ledger) if busy else {},
+        keys={revision: ledger.submission_keys(revision) for revision in shared}
+        if has_unfinished
+        else {},
+        loads=_loads(ledger) if has_unfinished else {},
     )
 
 
 def _loads(ledger: Ledger) -> dict[str, Load]:
     enqueued: dict[str, dict[str | None, Enqueued]] = {}
     batches: dict[str, int] = {}
-    for found in ledger.in_flight():
-        enqueued.setdefault(found.provider, {})[found.model] = Enqueued(
-            counted=found.tokens, uncounted_bytes=found.uncounted_bytes, exact=found.exact
+    for in_flight in ledger.in_flight():
+        enqueued.setdefault(in_flight.provider, {})[in_flight.model] = Enqueued(
+            counted=in_flight.tokens,
+            uncounted_bytes=in_flight.uncounted_bytes,
+            exact=in_flight.exact,
         )
-        batches[found.provider] = batches.get(found.provider, 0) + found.batches
+        batches[in_flight.provider] = batches.get(in_flight.provider, 0) + in_flight.batches
     return {
         provider: Load(batches=count, enqueued=enqueued[provider])
         for provider, count in batches.items()
     }
 
 
-def published_of(
+def find_published(
     project: Project, desired_runs: Sequence[DesiredRun], recorded: Recorded
 ) -> tuple[frozenset[int], dict[str, str]]:
-    """Find which finished runs have their output on the disk, and where each `latest` leads.
+    """Return the finished runs whose output is on the disk, and the target of each `latest`.
 
-    Returns the ids of the runs, and the revision by the job's output folder as the plan
+    The runs are given by id; the targets (revisions) by the job's output folder, as the plan
     writes it.
     """
     finals = {(run.job, run.revision): run for run in recorded.runs if run.state.final}
@@ -114,7 +118,7 @@ def published_of(
 def with_output_folders(
     project: Project, desired_runs: Sequence[DesiredRun], runs: Sequence[Run]
 ) -> tuple[DesiredRun, ...]:
-    """Add what the output folders hold to desired runs that the ledger has no run for."""
+    """Return the desired runs with restorable runs and claims, read from their output folders."""
     recorded = {(run.job, run.revision) for run in runs}
     return tuple(
         dataclasses.replace(
@@ -142,7 +146,7 @@ def read_claims(folder: Path) -> dict[str, SubmissionKey]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        # Another file of that name, not ours: it claims nothing.
+        # Not a file that runner wrote: it claims nothing.
         return {}
     return {name: key for name, key in keys.items() if key is not None}
 

@@ -1,7 +1,7 @@
 """Restore finished runs that the ledger does not have from their `run.json`.
 
-A ledger can be deleted. The `run.json` in the output folder has all that it had of a finished
-run, and a run whose outputs are still there, byte for byte, is not submitted again.
+A ledger can be deleted. The `run.json` in the output folder has everything that the ledger had of a
+finished run. A run whose outputs still have the recorded digests is not submitted again.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def restore(context: Context, action: RestoreRun) -> None:
     with _storable(restorable.run):
         run_transitions.restore_run(context.ledger, action.job, restorable.run, _parts(restorable))
     run = restorable.run
-    context.tell(
+    context.report_notice(
         Notice(
             job=run.job,
             message=f"{run.state}: restored from {run.folder}/run.json; nothing was submitted",

@@ -64,7 +64,7 @@ def relocate(context: Context, action: RelocateRun) -> None:
             f"{action.run.folder} cannot be moved to {action.folder}: {error.strerror or error}"
         ) from error
     run_transitions.relocate_run(context.ledger, action.run, action.job, action.folder)
-    context.tell(
+    context.report_notice(
         Notice(
             job=action.job.name,
             message=f"{action.reason}; outputs are in {action.folder}",
@@ -75,9 +75,9 @@ def relocate(context: Context, action: RelocateRun) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what a moved run leaves: a link without a target, an empty folder.
+    """Remove a `latest` without a target and the empty folder that a moved run has left.
 
-    Also after a crash between the move and this.
+    It is called again after a crash between the move and this.
     """
     latest = folder / "latest"
     if latest.is_symlink() and not latest.exists():
@@ -87,18 +87,18 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
-    """Delete the input and result files of a run at its provider, as far as it allows.
+    """Delete the input and result files of a run at its provider, as far as that allows it.
 
-    Raises LocalFileError, with nothing more deleted, if a result on this disk is not what was
-    downloaded; ApiError if the provider does not respond now. It can be repeated safely.
+    Raises LocalFileError, with nothing more deleted, if a result file on this disk was changed;
+    ApiError if the provider does not respond. It can be repeated safely.
     """
     run = context.ledger.run(action.run.id)
     files = context.ledger.files(run.id)
     results = {record.file_id for records in files.values() for record in records}
     api = context.api(run.provider)
     claimed = read_claims(context.folder(run))
-    gone = 0
-    kept: dict[str, str] = {}
+    deleted_count = 0
+    not_deleted: dict[str, str] = {}
     for submission in run.submissions:
         records = files.get(str(submission.key), ())
         if submission.tidied_at is not None:
@@ -109,7 +109,7 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
         _require_unchanged(context.folder(run), records)
         deleted: list[str] = []
         left: dict[str, str] = {}
-        for file_id in _remote(submission, results, claimed):
+        for file_id in _remote_file_ids(submission, results, claimed):
             try:
                 if api.delete_file(file_id):
                     deleted.append(file_id)
@@ -120,31 +120,35 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
         run_transitions.submission_files_deleted(
             context.ledger, submission.key, deleted=deleted, left=left
         )
-        gone += len(deleted)
-        kept |= left
+        deleted_count += len(deleted)
+        not_deleted |= left
     run_transitions.run_files_deleted(context.ledger, run)
-    summary = f"deleted {plural(gone, 'file')} at the provider, as keep_remote: false says"
-    if kept:
-        file_id, reason = next(iter(kept.items()))
-        summary += f"; {len(kept):,} could not be deleted, {file_id} for one: {reason}"
-    context.tell(
+    summary = f"deleted {plural(deleted_count, 'file')} at the provider, as keep_remote: false says"
+    if not_deleted:
+        file_id, reason = next(iter(not_deleted.items()))
+        summary += f"; {len(not_deleted):,} could not be deleted, {file_id} for one: {reason}"
+    context.report_notice(
         Notice(
-            job=run.job, message=summary, is_problem=bool(kept), event="tidied", revision=run.short
+            job=run.job,
+            message=summary,
+            is_problem=bool(not_deleted),
+            event="tidied",
+            revision=run.short,
         )
     )
 
 
-def _remote(
+def _remote_file_ids(
     submission: Submission, results: set[str], claimed: Mapping[str, SubmissionKey]
 ) -> list[str]:
-    """Return the ids of a submission's files at the provider; results only if they are here.
+    """Return the ids of a submission's files at the provider; result files only if on this disk.
 
-    The input of an adopted batch is not ours: other batches may be made from it.
+    The input file of an adopted batch is left out: other batches may be made from it.
     """
     batch = submission.batch
     outputs = () if batch is None else (batch.output_file_id, batch.error_file_id)
-    own = None if submission.batch_id in claimed else submission.input_file_id
-    found = [own, *(name for name in outputs if name in results)]
+    input_file_id = None if submission.batch_id in claimed else submission.input_file_id
+    found = [input_file_id, *(name for name in outputs if name in results)]
     return list(dict.fromkeys(name for name in found if name))
 
 

@@ -1,8 +1,8 @@
-"""Submit: prepare the bytes of a submission, upload them, create the batch.
+"""Submit: prepare the file of a submission, upload it, create the batch.
 
-Neither POST is ever repeated blindly. Each is recorded as an intent in the ledger, made once, and
-recorded as done. After a response that leaves the outcome open the submission stays where it is,
-marked as uncertain, and a later pass lists before it acts.
+Each POST is recorded as an intent in the ledger, made once, and recorded as done. If its outcome is
+unknown, the submission keeps its state and is marked as uncertain; a later pass lists the provider
+before it makes the call again.
 
 A revision is identified by its rows, not by its file: the same rows may come back with other line
 ends, blank lines or a byte order mark, at other offsets. So the recorded offset of a shard is only
@@ -55,20 +55,20 @@ if TYPE_CHECKING:
 
 _MAX_METADATA_PAIRS: Final = 16
 """How many pairs the API takes (fact sheet, section 1)."""
-_KNOWN_AFTER: Final = 600.0
-"""Seconds after its upload at which a file that GET denies is gone; loopback: grace time."""
+_VISIBLE_AFTER: Final = 600.0
+"""Seconds after its upload after which a 404 proves that a file is deleted; loopback: grace."""
 
 
 def submit(context: Context, state: PassState, action: Submit) -> Steps:
-    """Prepare, upload and create a submission, from the state that it is in.
+    """Prepare a submission, upload its file and create its batch, from its present state on.
 
-    The steps raise ApiError, InputChanged or LocalFileError; the ledger has the state reached.
+    The steps raise ApiError, InputChanged or LocalFileError; the ledger has the last state reached.
     """
     submission = action.submission
     if action.new:
         submission = _prepare(context, action)
     if submission.state is SubmissionState.PREPARED:
-        file_id = yield from _reused(context, action, submission)
+        file_id = yield from _reuse_file(context, action, submission)
         if file_id is None:
             file_id = yield from _upload(context, state, action, submission)
     else:
@@ -78,7 +78,7 @@ def submit(context: Context, state: PassState, action: Submit) -> Steps:
 
 
 def _metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
-    """Return the metadata of a batch: the user's pairs, and ours where there is room."""
+    """Return the metadata of a batch: the user's pairs and, if there is room, the tag of runner."""
     pairs = dict(job.metadata)
     if len(pairs) < _MAX_METADATA_PAIRS:
         pairs[METADATA_KEY] = str(submission.tag(shard))
@@ -94,10 +94,10 @@ def _prepare(context: Context, action: Submit) -> Submission:
     return submission
 
 
-def _reused(
+def _reuse_file(
     context: Context, action: Submit, submission: Submission
 ) -> Generator[Call, Any, str | None]:
-    """Use the file of an earlier attempt again, if the provider still has it."""
+    """Return the id of an earlier attempt's file, if the provider still has it; else None."""
     if submission.input_file_id is None:
         return None
     try:
@@ -128,7 +128,7 @@ def _upload(
         file = yield from _send(context, state, action, submission)
         if file is not None and _differs(file, submission):
             state.recounting.add(provider)
-            context.tell(
+            context.report_notice(
                 Notice(
                     job=key.job,
                     message=f"{submission.bytes:,} bytes were uploaded, twice, and the provider "
@@ -162,29 +162,33 @@ def _send(
     try:
         with (
             _content(context, state, action, submission) as source,
-            context.moving(
+            context.report_progress(
                 key.job, with_shard("uploading", action.run, key), submission.bytes
-            ) as told,
+            ) as report_bytes,
         ):
             submission_transitions.intend_upload(context.ledger, key, since=since)
             intended = True
             file: File = yield partial(
-                api.upload, source, filename=key.filename, size=submission.bytes, progress=told
+                api.upload,
+                source,
+                filename=key.filename,
+                size=submission.bytes,
+                progress=report_bytes,
             )
     except MayHaveActed as error:
         submission_transitions.mark_uncertain(context.ledger, key, str(error))
         raise
     except TooLarge as error:
         if submission.requests == 1:
-            _refused(context, submission, error)
+            _close_refused(context, submission, error)
             raise
-        _too_large(context, state, action, submission, error)
+        _submit_fewer(context, state, action, submission, error)
         return None
     except Rejected as error:
-        _refused(context, submission, error)
+        _close_refused(context, submission, error)
         raise
     except (ApiError, LocalFileError, InputChanged) as error:
-        # An input that changed meanwhile may have been stored half old, half new: it is sent
+        # An input that changed during the upload may be stored half old, half new: it is sent
         # again, or becomes another revision.
         if intended:
             submission_transitions.clear_intent(context.ledger, key, str(error))
@@ -215,11 +219,13 @@ def _create(
         submission_transitions.mark_uncertain(context.ledger, key, str(error))
         raise
     except FileNotVisible as error:
-        gone = (yield partial(_gone, api, file_id)) and not _new(context, action)
-        submission_transitions.clear_intent(context.ledger, key, str(error), file_gone=gone)
+        file_gone = (yield partial(_is_file_gone, api, file_id)) and not _is_new_upload(
+            context, action
+        )
+        submission_transitions.clear_intent(context.ledger, key, str(error), file_gone=file_gone)
         raise
     except Rejected as error:
-        _refused(context, submission, error)
+        _close_refused(context, submission, error)
         raise
     except ApiError as error:
         submission_transitions.clear_intent(context.ledger, key, str(error))
@@ -227,7 +233,7 @@ def _create(
     submission_transitions.submitted(context.ledger, key, action.run.provider, batch)
     state.accepting.add(action.run.provider)
     context.scratch(key).unlink(missing_ok=True)
-    context.tell(
+    context.report_notice(
         Notice(
             job=key.job,
             message=f"submitted {plural(submission.requests, 'request')} as {batch.id}",
@@ -239,8 +245,8 @@ def _create(
     )
 
 
-def _gone(api: BatchApi, file_id: str) -> bool:
-    """Whether a file from which a batch could not be created is really gone."""
+def _is_file_gone(api: BatchApi, file_id: str) -> bool:
+    """Whether the provider does not have a file from which a batch could not be created."""
     try:
         api.retrieve_file(file_id)
     except NotFound:
@@ -251,21 +257,24 @@ def _gone(api: BatchApi, file_id: str) -> bool:
     return False
 
 
-def _new(context: Context, action: Submit) -> bool:
-    """Whether a file was uploaded so recently that GET may deny it too (fact sheet, failure 9).
+def _is_new_upload(context: Context, action: Submit) -> bool:
+    """Whether a file was uploaded so recently that GET may not find it yet (fact sheet, failure 9).
 
-    Another upload would be newer still and would not help.
+    Another upload would be even more recent and would not help.
     """
     provider = action.job.provider
-    patience = provider.grace if provider.loopback else _KNOWN_AFTER
+    max_delay = provider.grace if provider.loopback else _VISIBLE_AFTER
     uploaded = context.ledger.uploaded_at(action.submission.key)
-    return uploaded is not None and uploaded <= context.clock() < uploaded + patience
+    return uploaded is not None and uploaded <= context.clock() < uploaded + max_delay
 
 
-def _too_large(
+def _submit_fewer(
     context: Context, state: PassState, action: Submit, submission: Submission, error: TooLarge
 ) -> None:
-    """Give an attempt that is refused for its size fewer requests; the others follow later."""
+    """Reduce an attempt that was refused for its size to half of its requests.
+
+    Later attempts submit the others.
+    """
     ceiling = submission.bytes // 2
     rows = submission.rows.head(
         min(rows_that_fit(action.shard, ceiling), max(1, submission.requests // 2))
@@ -276,10 +285,10 @@ def _too_large(
         context.ledger, action.run, smaller, ceiling=ceiling, problem=str(error)
     )
     state.max_file_bytes[action.run.id] = ceiling
-    context.tell(
+    context.report_notice(
         Notice(
             job=submission.key.job,
-            message=f"the provider takes no file of {submission.bytes:,} bytes; its "
+            message=f"the provider accepts no file of {submission.bytes:,} bytes; its "
             f"{plural(submission.requests, 'request')} are submitted in smaller ones "
             f"(max_bytes_per_batch in runner.yaml avoids the failed upload)",
             event="too_large",
@@ -289,8 +298,8 @@ def _too_large(
     )
 
 
-def _refused(context: Context, submission: Submission, error: Rejected) -> None:
-    """Close an attempt whose request the provider refuses for good: the user has to fix it."""
+def _close_refused(context: Context, submission: Submission, error: Rejected) -> None:
+    """Close an attempt whose upload or creation the provider rejects; the user has to fix it."""
     submission_transitions.close(
         context.ledger,
         submission.key,
@@ -304,14 +313,14 @@ def _refused(context: Context, submission: Submission, error: Rejected) -> None:
 def _extract_remaining(context: Context, action: Submit) -> Submission:
     """Write the rows of a submission to a file; returns the submission with its digest.
 
-    Their custom_ids prove that they are the right rows. Raises InputChanged,
-    InvalidInput or LocalFileError.
+    Their custom_ids are compared with the recorded ones. Raises InputChanged, InvalidInput or
+    LocalFileError.
     """
     submission = action.submission
     path = context.scratch(submission.key)
-    made = extract_rows(context, action.job, action.run, action.shard, submission.rows, path)
+    extracted = extract_rows(context, action.job, action.run, action.shard, submission.rows, path)
     return dataclasses.replace(
-        submission, requests=made.requests, bytes=made.bytes, sha256=made.sha256
+        submission, requests=extracted.requests, bytes=extracted.bytes, sha256=extracted.sha256
     )
 
 
@@ -323,24 +332,24 @@ def extract_rows(
     Raises InputChanged, InvalidInput or LocalFileError.
     """
 
-    def right(_cut: ExtractedFile) -> bool:
+    def is_expected(_extracted: ExtractedFile) -> bool:
         from runner.outputs.result_files import read_results
 
-        meant = (name for row, name in custom_ids(context, run, shard, None)() if row in rows)
-        return [line.custom_id for line in read_results(path)] == list(meant)
+        expected = (name for row, name in custom_ids(context, run, shard, None)() if row in rows)
+        return [line.custom_id for line in read_results(path)] == list(expected)
 
-    return _cut(job, shard, rows, path, right)
+    return _extract(job, shard, rows, path, is_expected)
 
 
 @contextlib.contextmanager
 def _content(
     context: Context, state: PassState, action: Submit, submission: Submission
 ) -> Iterator[FileIO]:
-    """Open the bytes to upload, which have the recorded digest.
+    """Open the file to upload, which has the recorded digest.
 
-    A shard that is the whole input is read from the input; anything else is written to a file of
-    its own. Raises InputChanged if the bytes are not those that were recorded, or if they
-    change while the block runs; InvalidInput or LocalFileError.
+    If the shard is the whole input, the input itself is opened; other rows are written to a file of
+    their own. Raises InputChanged if the content does not have the recorded digest, or if it
+    changes while the block runs; InvalidInput or LocalFileError.
     """
     whole = action.shard.whole and len(submission.rows) == action.shard.requests
     if whole and _has_digest(state, action.job.input, submission.sha256):
@@ -348,21 +357,21 @@ def _content(
     else:
         path = context.scratch(submission.key)
         if not path.exists() or _sha256(path) != submission.sha256:
-            _cut(
+            _extract(
                 action.job,
                 action.shard,
                 submission.rows,
                 path,
-                lambda made: made.sha256 == submission.sha256,
+                lambda extracted: extracted.sha256 == submission.sha256,
             )
     with open_unchanged(path, shown=action.job.input_shown) as (file, _fingerprint):
         yield file
 
 
 def _has_digest(state: PassState, path: Path, sha256: str) -> bool:
-    """Whether a file has this digest; one that this pass has read is not read again."""
-    fresh = state.scanned.get(path)
-    if fresh is not None and fresh == (Fingerprint.of(path), sha256):
+    """Whether a file has this digest; a file is not hashed again if this pass has read it."""
+    scanned = state.scanned.get(path)
+    if scanned is not None and scanned == (Fingerprint.of(path), sha256):
         return True
     return _sha256(path) == sha256
 
@@ -372,39 +381,39 @@ def _sha256(path: Path) -> str:
         return sha256_of(path)
 
 
-def _cut(
+def _extract(
     job: Job,
     shard: ShardRecord,
     rows: RowSet,
     path: Path,
-    right: Callable[[ExtractedFile], bool],
+    is_expected: Callable[[ExtractedFile], bool],
 ) -> ExtractedFile:
-    """Write some rows of a shard to a file, from their old offset or from the beginning."""
+    """Write some rows of a shard to a file, read from the recorded offset or from the beginning."""
     from runner.inputs.extract import write_rows
 
-    from_the_top = dataclasses.replace(shard, offset=0, rows=RowSet.span(0, shard.rows.last + 1))
+    whole_input = dataclasses.replace(shard, offset=0, rows=RowSet.span(0, shard.rows.last + 1))
     part = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for place in (shard, from_the_top):
+        for location in (shard, whole_input):
             with part.open("wb") as destination:
                 try:
-                    made = write_rows(
+                    extracted = write_rows(
                         job.input,
-                        shard=place,
+                        shard=location,
                         rows=rows,
                         destination=destination,
                         shown=job.input_shown,
                     )
                 except InputChanged:
-                    if place is from_the_top:
+                    if location is whole_input:
                         raise
                     continue
                 destination.flush()
                 os.fsync(destination.fileno())
             part.replace(path)
-            if right(made):
-                return made
+            if is_expected(extracted):
+                return extracted
     except OSError as error:
         raise refusal(path, error, doing="written") from error
     finally:

@@ -44,6 +44,6 @@ def _delivery(subscriber: Subscriber | None) -> str:
     if subscriber.failures:
         tries = plural(subscriber.failures, "time")
         return f"failed {tries} in a row: {subscriber.problem}"
-    if subscriber.told_at is None:
+    if subscriber.last_sent_at is None:
         return "no message yet"
-    return f"last message at {moment(subscriber.told_at)} UTC"
+    return f"last message at {moment(subscriber.last_sent_at)} UTC"

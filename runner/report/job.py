@@ -54,7 +54,10 @@ def render_history(
     for heading, section in (
         (_failure_heading(job_history), [(line, _indent_of(line) + 2) for line in failures]),
         ("Attempts", [(line, 6) for line in attempt_texts]),
-        ("Other revisions", [(line, 6) for line in _others(job_history, others, now, whole=whole)]),
+        (
+            "Other revisions",
+            [(line, 6) for line in _other_revisions(job_history, others, now, whole=whole)],
+        ),
     ):
         if section:
             lines += ["", colours.bold(heading)]
@@ -161,7 +164,7 @@ def _sum_failures(attempts: Iterable[Attempt]) -> Iterator[str]:
         yield f"  {plural(len(ranked) - _KINDS_SHOWN, 'more kind')}"
 
 
-def _others(
+def _other_revisions(
     job_history: JobHistory, runs: Sequence[JobView], now: float, *, whole: bool
 ) -> Iterator[str]:
     """Yield the other revisions, newest last, with their attempts if `whole`."""
@@ -195,7 +198,7 @@ def _attempt_lines(
             yield from _attempt(attempt, now)
         return
     yield from _summary(attempts, now)
-    worst = sorted((one for one in attempts if _is_bad(one)), key=_badness, reverse=True)
+    worst = sorted((one for one in attempts if _has_failures(one)), key=_badness, reverse=True)
     for attempt in worst[:_WORST_SHOWN]:
         yield from _attempt(attempt, now)
     if len(worst) > _WORST_SHOWN:
@@ -203,7 +206,7 @@ def _attempt_lines(
         yield printable(f"  {left}: `runner show {job} --all`")
 
 
-def _is_bad(attempt: Attempt) -> bool:
+def _has_failures(attempt: Attempt) -> bool:
     closed = attempt.state is not None and attempt.state.closed
     return closed and not attempt.clean
 

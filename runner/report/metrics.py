@@ -58,7 +58,11 @@ def _gauges(
     yield "last_pass_timestamp_seconds", "When the last pass ended.", [({}, ended_at)]
     yield "last_pass_duration_seconds", "How long the last pass took.", [({}, seconds)]
     yield "last_pass_exit_code", "The exit code that the last pass came to.", [({}, code)]
-    yield "troubles", "What could not be done in the last pass.", [({}, project_totals.troubles)]
+    yield (
+        "troubles",
+        "What could not be done in the last pass.",
+        [({}, project_totals.problem_count)],
+    )
     yield (
         "jobs",
         "Jobs in the specs, by state.",
@@ -137,7 +141,7 @@ def pass_lines(report: PassReport, problems: Sequence[Problem]) -> list[str]:
     counts = [f"{states.count(state):,} {state}" for state in RunState if state in states]
     lines = [plural(len(states), "job") + (f": {', '.join(counts)}" if counts else "")]
     lines += [str(problem) for problem in (*problems, *report.problems)]
-    lines += [f"{name}: {reason}" for name, reason in report.unread.items()]
+    lines += [f"{name}: {reason}" for name, reason in report.unreadable_inputs.items()]
     lines += dict.fromkeys(
         f"{wait.run.job}: {wait.reason}" for wait in report.waits if wait.is_problem
     )

@@ -21,7 +21,7 @@ def render_orphans(
 ) -> str:
     """Render the list, two lines an orphan, in at most `width` columns; None for no limit."""
     if not found.found:
-        return "" if found.unasked else "no orphans\n"
+        return "" if found.not_queried else "no orphans\n"
     lines: list[str] = []
     for orphan in found.found:
         lines.append(colours.bold(wrap(printable(_headline(orphan)), width, indent=4)))
@@ -64,5 +64,5 @@ def orphans_json(found: Orphans) -> OrphansOutput:
             }
             for orphan in found.found
         ],
-        "unasked": dict(found.unasked),
+        "unasked": dict(found.not_queried),
     }

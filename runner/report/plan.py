@@ -61,7 +61,7 @@ def render_plan(
     for (job, revision), (run, actions, waits) in _blocks(plan).items():
         head = f"{run.job}  {run.short}  {run.endpoint} on {run.provider}"
         lines.append(colours.bold(wrap(printable(head), width, indent=2)))
-        if (job, revision) in wanted and (since := preview.since.get(job)) is not None:
+        if (job, revision) in wanted and (since := preview.changes.get(job)) is not None:
             starts = any(isinstance(action, StartRun) for action in actions)
             lines += _change_lines(since, starts=starts, width=width, colours=colours)
         shown = _without_redundant_observations(actions, waits)
@@ -72,14 +72,14 @@ def render_plan(
         *plan.notes,
         *(
             f"the batches at {provider} were not listed: {reason}"
-            for provider, reason in preview.unasked.items()
+            for provider, reason in preview.not_queried.items()
         ),
     ]
     lines += [wrap(printable(f"note: {note}"), width, indent=6) for note in notes]
     if notes:
         lines.append("")
-    if preview.left:
-        lines += [*_manual_step_lines(preview.left, width, colours), ""]
+    if preview.manual_steps:
+        lines += [*_manual_step_lines(preview.manual_steps, width, colours), ""]
     lines.append(wrap(summary(preview), width, indent=2))
     return "\n".join(lines) + "\n"
 
@@ -191,8 +191,8 @@ def _common_subject(group: Sequence[Action]) -> str:
     submits = [action for action in group if isinstance(action, Submit)]
     if submits:
         attempt = submits[0].submission.key.attempt
-        again = f", attempt {attempt}" if attempt > 1 else ""
-        shards = f"{plural(len(submits), 'shard')}{again}"
+        later_attempt = f", attempt {attempt}" if attempt > 1 else ""
+        shards = f"{plural(len(submits), 'shard')}{later_attempt}"
         return f"{shards}: {_total_load(submits)}"
     return plural(len(group), "shard" if group[0].remote_batch_id is None else "batch")
 
@@ -307,10 +307,10 @@ def _change_lines(
 ) -> list[str]:
     """Return the changes of a job; `starts` if the plan submits all requests of a new revision."""
     lines = []
-    if not since.again:
+    if not since.same_revision:
         where = "its results stay in" if since.state.final else "its results go to"
         text = f"{since.before}; {where} {since.folder}"
-        lines.append(colours.faint(_step_line(" ", "since", text, width)))
+        lines.append(colours.faint(_step_line(" ", "before", text, width)))
     if since.edits is None:
         text = "changed; this version of runner cannot read the earlier spec"
         lines.append(colours.warning(_step_line("?", "spec", text, width)))
@@ -320,19 +320,19 @@ def _change_lines(
     if since.requests is not None:
         line = _rows_line(since.requests, starts=starts, width=width)
         lines.append(colours.warning(line))
-    elif since.again and since.edits == ():
+    elif since.same_revision and since.edits == ():
         text = "no field changed: comments, layout or path of the file — costs nothing"
         lines.append(colours.faint(_step_line("~", "spec", text, width)))
     return lines
 
 
 def _manual_step_lines(
-    left: Sequence[ManualStep], width: int | None, colours: Colours
+    steps: Sequence[ManualStep], width: int | None, colours: Colours
 ) -> list[str]:
     """Return the steps that runner leaves to the user, each with its command."""
-    if not left:
+    if not steps:
         return []
-    items = [f"  {one.job or one.provider}: {one.what} — `{one.command}`" for one in left]
+    items = [f"  {step.job or step.provider}: {step.what} — `{step.command}`" for step in steps]
     return [
         colours.bold("manual steps:"),
         *(wrap(printable(item), width, indent=4) for item in items),

@@ -47,7 +47,7 @@ def plan_json(
         "selectors": list(selection.selectors),
         "selected_in": selection.folder,
         "jobs": [
-            _job_json(desired, preview.since.get(desired.job.name))
+            _job_json(desired, preview.changes.get(desired.job.name))
             for desired in preview.desired_runs
         ],
         "actions": [_action_json(action) for action in plan.actions],
@@ -57,9 +57,9 @@ def plan_json(
         "changes": any(not action.bookkeeping for action in plan.actions),
         "summary": _summary_json(preview),
         "notes": list(plan.notes),
-        "unasked": dict(preview.unasked),
+        "unasked": dict(preview.not_queried),
         "problems": [str(problem) for problem in problems],
-        "left_to_you": [_manual_step_json(left) for left in preview.left],
+        "left_to_you": [_manual_step_json(step) for step in preview.manual_steps],
         "fingerprint": terms.fingerprint,
     }
 
@@ -83,7 +83,7 @@ def _changes_json(since: JobChanges | None) -> JobChangesOutput | None:
     return {
         "revision": since.before,
         "state": since.state,
-        "same_revision": since.again,
+        "same_revision": since.same_revision,
         "folder": since.folder,
         "spec": None
         if since.edits is None
@@ -173,12 +173,12 @@ def _summary_json(preview: Preview) -> PlanSummary:
     }
 
 
-def _manual_step_json(left: ManualStep) -> ManualStepOutput:
+def _manual_step_json(step: ManualStep) -> ManualStepOutput:
     return {
-        "kind": left.kind,
-        "provider": left.provider,
-        "job": left.job,
-        "revision": left.revision,
-        "what": left.what,
-        "command": left.command,
+        "kind": step.kind,
+        "provider": step.provider,
+        "job": step.job,
+        "revision": step.revision,
+        "what": step.what,
+        "command": step.command,
     }

@@ -58,7 +58,7 @@ def render_table(
     """
     titles = [head.title for head in heads]
     widths = [max(columns(row[number]) for row in (titles, *rows)) for number in range(len(heads))]
-    kept = _kept(heads, widths, width)
+    kept = _columns_that_fit(heads, widths, width)
     _shorten(heads, widths, kept, width)
 
     def line(row: Sequence[str], number: int | None) -> str:
@@ -82,14 +82,16 @@ def render_table(
     )
 
 
-def _kept(heads: Sequence[Column], widths: Sequence[int], width: int | None) -> list[int]:
+def _columns_that_fit(
+    heads: Sequence[Column], widths: Sequence[int], width: int | None
+) -> list[int]:
     """Return the indices of the columns that fit, the most important ones first."""
     everything = list(range(len(heads)))
     if width is None:
         return everything
     kept = [place for place in everything if heads[place].rank == 0]
     for place in sorted(everything, key=lambda place: heads[place].rank):
-        if place not in kept and _taken([*kept, place], widths) <= width:
+        if place not in kept and _total_width([*kept, place], widths) <= width:
             kept.append(place)
     return sorted(kept)
 
@@ -100,14 +102,14 @@ def _shorten(
     """Shorten the widest column again and again, until all columns fit or none may be shortened."""
     if width is None:
         return
-    while _taken(kept, widths) > width:
+    while _total_width(kept, widths) > width:
         places = [place for place in kept if widths[place] > (heads[place].narrowest or _ENDLESS)]
         if not places:
             return
         widths[max(places, key=lambda place: widths[place])] -= 1
 
 
-def _taken(kept: Sequence[int], widths: Sequence[int]) -> int:
+def _total_width(kept: Sequence[int], widths: Sequence[int]) -> int:
     return sum(widths[place] for place in kept) + _GAP * (len(kept) - 1)
 
 

@@ -53,7 +53,7 @@ class WatchState:
         )
 
     @property
-    def settled(self) -> bool:
+    def all_final(self) -> bool:
         """Whether every job is in a final state."""
         return all(view.state.final for view in self.views)
 

@@ -111,11 +111,11 @@ class Specs:
     `jobs` are all valid jobs, in the order of path and document; `selected` are those that the
     command names, in the same order. `problems` are those of the selected documents. `complete`
     is True if every spec of the project is valid: only then does a missing name mean that the job
-    was removed. `gone` are selected names of recorded jobs that have no spec any more.
+    was removed. `jobs_without_spec` are selected names of recorded jobs that have no spec any more.
     """
 
     jobs: tuple[Job, ...]
     selected: tuple[Job, ...]
     problems: tuple[Problem, ...]
     complete: bool
-    gone: tuple[str, ...] = ()
+    jobs_without_spec: tuple[str, ...] = ()

@@ -53,31 +53,32 @@ def report_leaked_secrets(root: Node, problems: list[Problem]) -> tuple[Problem,
     """
     found: list[Problem] = []
     hidden: list[str] = []
-    unread: list[KeyNode | Node] = []
-    for path, place, node in _secrets(root, ()):
+    unreadable: list[KeyNode | Node] = []
+    for path, position, node in _secrets(root, ()):
         hidden += [str(step) for step in path if not _may_be_shown(step)]
         if node is None:
-            unread.append(place)
+            unreadable.append(position)
         else:
             hidden += _texts(node)
         where = dotted_path(tuple(step if _may_be_shown(step) else "***" for step in path))
         found.append(
             Problem(
                 path=PROJECT_FILE,
-                line=place.line,
-                column=place.column,
+                line=position.line,
+                column=position.column,
                 message=f"{shown(where)}: {_message(path)}",
             )
         )
-    ours = {(problem.line, problem.column) for problem in found}
+    found_positions = {(problem.line, problem.column) for problem in found}
     # The problem about a value that cannot be read quotes the value.
-    unread_lines = defaultdict(list)
-    for place in unread:
-        unread_lines[place.line].append(place.column)
+    unreadable_columns = defaultdict(list)
+    for position in unreadable:
+        unreadable_columns[position.line].append(position.column)
     for problem in problems:
         line, column = problem.line, problem.column
         if problem.path != PROJECT_FILE or not (
-            (line, column) in ours or any(column > start for start in unread_lines.get(line, ()))
+            (line, column) in found_positions
+            or any(column > start for start in unreadable_columns.get(line, ()))
         ):
             found.append(problem)
     hidden_texts = sorted({text for text in hidden if text}, key=len, reverse=True)
@@ -131,8 +132,8 @@ def _has_secret_name(name: str, above: Path) -> bool:
     known = CONFIG_FIELDS.get(above) or CONFIG_FIELDS.get((*above[:-1], "*"))
     if known is None or name in known or not SECRET_NAMES.search(name):
         return False
-    meant = did_you_mean(name, known)
-    return meant is None or (meant in _KEY_FIELDS and not name.startswith("api_key_"))
+    similar = did_you_mean(name, known)
+    return similar is None or (similar in _KEY_FIELDS and not name.startswith("api_key_"))
 
 
 def _looks_secret(text: str) -> bool:

@@ -46,7 +46,7 @@ def load_specs(
     project's root. An existing path takes precedence over a name, unless it has neither a slash
     nor a suffix and a job has that name. A file or folder outside the specs folder is read too and
     belongs to the project during this call. `known` are names of recorded jobs; those that are
-    selected and have no spec any more are returned as `gone`.
+    selected and have no spec any more are returned as `jobs_without_spec`.
 
     Problems of specs are returned. Raises UsageError for a selector that matches nothing, and if
     there are neither selectors nor a specs folder.
@@ -61,9 +61,9 @@ def load_specs(
     if has_folder:
         reader.problems += reader.read_folder(project.specs)[1]
     of_project = list(reader.entries)
-    gone = frozenset(known).difference(entry.handle for entry in reader.entries)
+    jobs_without_spec = frozenset(known).difference(entry.handle for entry in reader.entries)
     selected, named, problems = _select(
-        reader, selectors, Path.cwd() if start is None else start, gone
+        reader, selectors, Path.cwd() if start is None else start, jobs_without_spec
     )
     entries = sorted(reader.entries, key=lambda entry: entry.order)
     _refuse_shared_names(entries)
@@ -76,7 +76,7 @@ def load_specs(
         selected=tuple(entry.job for entry in entries if entry.job and entry in selected),
         problems=limit_problems(problems),
         complete=complete and not any(entry.problems for entry in of_project),
-        gone=tuple(sorted(named)),
+        jobs_without_spec=tuple(sorted(named)),
     )
 
 
@@ -177,14 +177,14 @@ def _entry_without_document(path: str, stem: str, *problems: Problem) -> _SpecEn
 
 
 def _select(
-    reader: _SpecReader, selectors: Sequence[str], start: Path, gone: frozenset[str]
+    reader: _SpecReader, selectors: Sequence[str], start: Path, jobs_without_spec: frozenset[str]
 ) -> tuple[set[_SpecEntry], frozenset[str], list[Problem]]:
-    """Return the selected entries, the selected names of `gone`, and the problems of folders."""
+    """Return the selected entries and jobs without a spec, and the problems of folders."""
     if not selectors:
-        return set(reader.entries), gone, list(reader.problems)
+        return set(reader.entries), jobs_without_spec, list(reader.problems)
     selected: set[_SpecEntry] = set()
     problems: list[Problem] = []
-    handles = {entry.handle for entry in reader.entries} | gone
+    handles = {entry.handle for entry in reader.entries} | jobs_without_spec
     names = []
     for selector in selectors:
         bare = "/" not in selector and not Path(selector).suffix
@@ -204,9 +204,9 @@ def _select(
     for name in names:
         fits = _matcher(name)
         matching = [entry for entry in reader.entries if fits(entry.handle)]
-        without = {one for one in gone if fits(one)}
+        without = {one for one in jobs_without_spec if fits(one)}
         if not matching and not without:
-            raise UsageError(_no_match(name, reader, gone))
+            raise UsageError(_no_match(name, reader, jobs_without_spec))
         selected.update(matching)
         named |= without
     return selected, frozenset(named), problems
@@ -237,11 +237,11 @@ def _require_spec_file(selector: str, path: Path, project: Project) -> None:
         raise UsageError(f"{shown(selector)} is not a spec: specs end in .yaml or .yml")
 
 
-def _no_match(selector: str, reader: _SpecReader, gone: Iterable[str]) -> str:
+def _no_match(selector: str, reader: _SpecReader, jobs_without_spec: Iterable[str]) -> str:
     selector_shown = shown(selector, 200)
     if "/" in selector or selector.endswith(SUFFIXES):
         return f"no such file or folder: {selector_shown}"
-    names = sorted({entry.name for entry in reader.entries if entry.name} | set(gone))
+    names = sorted({entry.name for entry in reader.entries if entry.name} | set(jobs_without_spec))
     if _PATTERN_SIGNS.intersection(selector):
         text = f'no job name matches "{selector_shown}"'
     else:

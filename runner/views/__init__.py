@@ -1,1 +1,1 @@
-"""Read-only answers about jobs, batches and results, gathered from specs, ledger and outputs."""
+"""Read-only values about jobs, batches and results, gathered from specs, ledger and outputs."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _IDENTITY: Final = ("endpoint", "provider", "base_url", "replicate")
 """Fields that make another revision, as the requests do (`runner/spec/identity.py`)."""
 
-_REACHES: Final = {
+_EFFECTS: Final = {
     "name": "the run and its outputs move along",
     "input": "the requests are the same",
     "completion_window": "it reaches batches that are not created yet",
@@ -74,14 +74,14 @@ class JobChanges:
     """The changes of one job.
 
     `before` is the earlier revision (12 digits), `state` the state of its run and `folder` its
-    output folder; `again` is true if the job still has that revision. `edits` is None if this
-    version of runner cannot read the earlier spec, `requests` is None if the input is the same.
+    output folder; `same_revision` is true if the job still has that revision. `edits` is None if
+    this version of runner cannot read the earlier spec, `requests` if the input is the same.
     """
 
     before: str
     state: RunState
     folder: str
-    again: bool
+    same_revision: bool
     edits: tuple[SpecEdit, ...] | None
     requests: InputChange | None
 
@@ -110,26 +110,26 @@ def changes_since_last_pass(
         record = recorded.jobs.get(renamed.get(desired.job.name, desired.job.name))
         if record is None or record == desired.record:
             continue
-        run = by_identity.get((record.name, record.wanted or ""), newest.get(record.name))
+        run = by_identity.get((record.name, record.desired_revision or ""), newest.get(record.name))
         if run is not None:
-            changed[desired.job.name] = _since(project, desired, record, run)
+            changed[desired.job.name] = _changes_of(project, desired, record, run)
     return changed
 
 
-def _since(project: Project, desired: DesiredRun, record: JobRecord, run: Run) -> JobChanges:
-    again = run.revision == desired.revision
+def _changes_of(project: Project, desired: DesiredRun, record: JobRecord, run: Run) -> JobChanges:
+    same_revision = run.revision == desired.revision
     return JobChanges(
         before=run.short,
         state=run.state,
         folder=run.folder,
-        again=again,
-        edits=_edits(desired, record, run, again=again),
+        same_revision=same_revision,
+        edits=_edits(desired, record, run, same_revision=same_revision),
         requests=None if run.digest == desired.digest else _requests(project, desired, run),
     )
 
 
 def _edits(
-    desired: DesiredRun, record: JobRecord, run: Run, *, again: bool
+    desired: DesiredRun, record: JobRecord, run: Run, *, same_revision: bool
 ) -> tuple[SpecEdit, ...] | None:
     """Compare the identity recorded of the run, and the other fields of the two specs."""
     before, after = spec_fields(record.spec_document), spec_fields(desired.job.document)
@@ -154,25 +154,27 @@ def _edits(
         SpecEdit(
             change=change,
             identity=change.field in _IDENTITY,
-            effect=_effect(change.field, again=again),
+            effect=_effect(change.field, same_revision=same_revision),
         )
         for change in changed_fields(before, after)
     )
 
 
-def _effect(field: str, *, again: bool) -> str:
+def _effect(field: str, *, same_revision: bool) -> str:
     if field in _IDENTITY:
         return "makes another revision"
-    reaches = _REACHES.get(field.partition(".")[0]) if again else None
-    return f"costs nothing; {reaches}" if reaches else "costs nothing by itself"
+    effect = _EFFECTS.get(field.partition(".")[0]) if same_revision else None
+    return f"costs nothing; {effect}" if effect else "costs nothing by itself"
 
 
 def _requests(project: Project, desired: DesiredRun, run: Run) -> InputChange:
     earlier = _earlier_requests(project, run, desired)
-    now = None if earlier is None else _whole(desired.job.input, desired.digest)
+    now = None if earlier is None else _requests_with_digest(desired.job.input, desired.digest)
     if earlier is None or now is None:
         return InputChange(rows=None, source=None, total=desired.requests)
-    return InputChange(rows=now.since(earlier.rows), source=earlier.source, total=desired.requests)
+    return InputChange(
+        rows=now.changes_since(earlier.rows), source=earlier.source, total=desired.requests
+    )
 
 
 _TRIES: Final = 3
@@ -210,7 +212,7 @@ def _of_file(project: Project, run: Run, desired: DesiredRun) -> EarlierRequests
         likely = path.is_file() and _likely(path.stat().st_size, run)
     except (OSError, ValueError):
         return None
-    rows = _whole(path, run.digest) if likely else None
+    rows = _requests_with_digest(path, run.digest) if likely else None
     return None if rows is None else EarlierRequests(rows=rows, source=run.input_path)
 
 
@@ -265,7 +267,7 @@ def _lines(*paths: Path) -> Iterator[bytes]:
             yield from file
 
 
-def _whole(path: Path, digest: str) -> RequestHashes | None:
+def _requests_with_digest(path: Path, digest: str) -> RequestHashes | None:
     """Read a file of requests; None if it does not have this digest."""
     from runner.inputs.row_diff import RequestHashes
 

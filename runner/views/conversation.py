@@ -42,22 +42,22 @@ _MEDIA_PARTS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One turn: `who` is a role, or the name of the field that held the text.
+    """One turn: `speaker` is a role, or the name of the field that held the text.
 
     `left_out` is the number of characters cut off the end.
     """
 
-    who: str
-    said: str
+    speaker: str
+    text: str
     left_out: int = 0
 
     @classmethod
-    def of(cls, who: str, said: str) -> Turn:
+    def of(cls, speaker: str, text: str) -> Turn:
         """Return a turn with its text cut to LONGEST_TURN characters."""
         return cls(
-            who=who[:_LONGEST_NAME],
-            said=said[:LONGEST_TURN],
-            left_out=max(len(said) - LONGEST_TURN, 0),
+            speaker=speaker[:_LONGEST_NAME],
+            text=text[:LONGEST_TURN],
+            left_out=max(len(text) - LONGEST_TURN, 0),
         )
 
 
@@ -88,7 +88,7 @@ def _ends_of(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     between = len(turns) - _FIRST - _LAST
     if between <= 1:
         return tuple(turns)
-    more = Turn(who="…", said=f"{between:,} more")
+    more = Turn(speaker="…", text=f"{between:,} more")
     return (*turns[:_FIRST], more, *turns[-_LAST:])
 
 
@@ -111,18 +111,18 @@ def _field(name: str, value: object) -> Iterator[Turn]:
 
 def _message(message: Mapping[str, object], *, otherwise: str) -> Iterator[Turn]:
     role = message.get("role")
-    who = role if isinstance(role, str) and role else otherwise
+    speaker = role if isinstance(role, str) and role else otherwise
     calls = [_call(call) for call in _objects(message.get("tool_calls"))]
     content = message.get("content")
     refusal = message.get("refusal")
     if isinstance(refusal, str) and refusal:
-        yield Turn.of(f"{who}, refusing", refusal)
+        yield Turn.of(f"{speaker}, refusing", refusal)
     if content is not None:
-        yield Turn.of(who, _text(content))
+        yield Turn.of(speaker, _text(content))
     elif not calls and not refusal:
-        yield Turn.of(who, _abridged(message))
+        yield Turn.of(speaker, _abridged(message))
     if calls:
-        yield Turn.of(f"{who}, calling", "\n".join(calls))
+        yield Turn.of(f"{speaker}, calling", "\n".join(calls))
 
 
 def _choice(choice: Mapping[str, object]) -> Iterator[Turn]:

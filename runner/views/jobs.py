@@ -101,26 +101,32 @@ class JobHistory:
 
 
 def job_views(
-    project: Project, jobs: Sequence[Job], ledger: Ledger | None, *, gone: Sequence[str] = ()
+    project: Project,
+    jobs: Sequence[Job],
+    ledger: Ledger | None,
+    *,
+    jobs_without_spec: Sequence[str] = (),
 ) -> tuple[JobView, ...]:
-    """Return the state of each of these jobs, in the order given, and then of `gone`.
+    """Return the state of each of these jobs, in the order given, and then of `jobs_without_spec`.
 
-    `gone` are names of jobs in the ledger that no spec describes. The number of queries does not
-    grow with the number of jobs.
+    `jobs_without_spec` are names of jobs in the ledger that no spec describes. The number of
+    queries does not grow with the number of jobs.
     """
     if ledger is None:
         return tuple(_unstarted(project, job, None, None) for job in jobs)
     runs: dict[str, dict[str, Run]] = {}
     for run in ledger.runs():
         runs.setdefault(run.job, {})[run.revision] = run
-    wanted = {record.name: record.wanted for record in ledger.jobs()}
+    wanted = {record.name: record.desired_revision for record in ledger.jobs()}
     digests = _digests(ledger, jobs)
     desired: list[tuple[Job, str | None, Run | None]] = []
     for job in jobs:
         digest = digests.get(job.input)
         wanted_revision = wanted.get(job.name) if digest is None else revision(job, digest[0])
         desired.append((job, wanted_revision, runs.get(job.name, {}).get(wanted_revision or "")))
-    without_spec = [_last_or_running(tuple(runs[name].values())) for name in gone if name in runs]
+    without_spec = [
+        _last_or_running(tuple(runs[name].values())) for name in jobs_without_spec if name in runs
+    ]
     shown = [*(run for _, _, run in desired if run is not None), *without_spec]
     reader = _RunReader(project, ledger, shown)
     views = []
@@ -141,7 +147,7 @@ def job_history(project: Project, job: Job | None, name: str, ledger: Ledger) ->
     if job is not None:
         [view] = job_views(project, [job], ledger)
     elif runs:
-        [view] = job_views(project, [], ledger, gone=[name])
+        [view] = job_views(project, [], ledger, jobs_without_spec=[name])
     else:
         return None
     return JobHistory(

@@ -67,7 +67,7 @@ def manual_steps(
     return (
         *_unanswered(desired_runs, recorded),
         *_undesired(desired_runs, recorded, plan),
-        *_of_others(desired_runs, recorded, plan, observed, owned),
+        *_unclaimed_batches(desired_runs, recorded, plan, observed, owned),
     )
 
 
@@ -101,12 +101,16 @@ def _undesired(
     """Yield the runs in flight that no spec describes."""
     wanted = {(desired.job.name, desired.revision) for desired in desired_runs}
     names = {desired.job.name for desired in desired_runs}
-    moving = {action.run.id for action in plan.actions if isinstance(action, RelocateRun)}
+    moved = {action.run.id for action in plan.actions if isinstance(action, RelocateRun)}
     stopping = {action.run.id for action in plan.actions if isinstance(action, CancelBatch)}
     for run in recorded.runs:
-        if run.state.final or (run.job, run.revision) in wanted or run.id in moving | stopping:
+        if run.state.final or (run.job, run.revision) in wanted or run.id in moved | stopping:
             continue
-        in_flight = [one for one in run.submissions if one.state is SubmissionState.SUBMITTED]
+        in_flight = [
+            submission
+            for submission in run.submissions
+            if submission.state is SubmissionState.SUBMITTED
+        ]
         if run.cancel_requested or not in_flight:
             continue
         batches = plural(len(in_flight), "batch")
@@ -128,7 +132,7 @@ def _undesired(
         )
 
 
-def _of_others(
+def _unclaimed_batches(
     desired_runs: Sequence[DesiredRun],
     recorded: Recorded,
     plan: Plan,
@@ -140,15 +144,19 @@ def _of_others(
     adopted = {action.batch.id for action in plan.actions if isinstance(action, AdoptBatch)}
     claims = {name: key for desired in desired_runs for name, key in desired.claims.items()}
     for provider in sorted(observed):
-        saw = observed[provider]
-        mine = owned.get(provider, frozenset()) | adopted
-        carried = BatchIndex(recorded.tagged.get(provider, ()), saw, claims).carried
+        at_provider = observed[provider]
+        owned_here = owned.get(provider, frozenset()) | adopted
+        carried = BatchIndex(recorded.tagged.get(provider, ()), at_provider, claims).carried
         orphans = [
-            batch for key, batch in carried if batch.id not in mine and key.revision not in wanted
+            batch
+            for key, batch in carried
+            if batch.id not in owned_here and key.revision not in wanted
         ]
-        ours = {batch.id for _key, batch in carried} | mine
+        with_key = {batch.id for _key, batch in carried} | owned_here
         foreign = [
-            batch for batch in (saw.listing.batches if saw.listing else ()) if batch.id not in ours
+            batch
+            for batch in (at_provider.listing.batches if at_provider.listing else ())
+            if batch.id not in with_key
         ]
         if orphans:
             count = plural(len(orphans), "batch")

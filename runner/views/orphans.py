@@ -45,32 +45,33 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Orphans:
-    """All orphans found; `unasked` has, by provider, why its list could not be read completely."""
+    """All orphans found; `not_queried` has the providers whose list is not complete, and why."""
 
     found: tuple[Orphan, ...]
-    unasked: Mapping[str, str]
+    not_queried: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Expected:
     """The submissions that the next reconcile adopts: those of unfinished (job, revision) pairs.
 
-    `wanted` are the pairs of the specs, `over` the finished ones, `jobs` the names in the specs.
+    `desired_pairs` are the pairs of the specs, `finished` the finished ones, `jobs` the names of
+    the jobs in the specs.
     """
 
-    wanted: set[tuple[str, str]]
+    desired_pairs: set[tuple[str, str]]
     jobs: frozenset[str]
-    over: set[tuple[str, str]]
+    finished: set[tuple[str, str]]
 
     def adopts(self, key: SubmissionKey) -> bool:
         """Whether a key belongs to an unfinished run, under its name or under a new one."""
         if key.job in self.jobs:
-            return (key.job, key.revision) in self.wanted
-        return any(revision == key.revision for _job, revision in self.wanted)
+            return (key.job, key.revision) in self.desired_pairs
+        return any(revision == key.revision for _job, revision in self.desired_pairs)
 
     def reason(self, key: SubmissionKey) -> str:
         """Write why no job of this project adopts a submission."""
-        if (key.job, key.revision) in self.over:
+        if (key.job, key.revision) in self.finished:
             return f"job {key.job} has ended, without this attempt"
         if key.job in self.jobs:
             return f"job {key.job} has another revision now, and this ledger does not know this one"
@@ -85,40 +86,40 @@ def find_orphans(
 ) -> Orphans:
     """Find the orphans at these providers, from their lists of batches and files."""
     runs = ledger.runs() if ledger is not None else ()
-    over = {(run.job, run.short) for run in runs if run.state.final}
-    wanted = {(desired.job.name, desired.short) for desired in desired_runs} - over
+    finished = {(run.job, run.short) for run in runs if run.state.final}
+    desired_pairs = {(desired.job.name, desired.short) for desired in desired_runs} - finished
     expected = _Expected(
-        wanted=wanted,
+        desired_pairs=desired_pairs,
         jobs=frozenset(desired.job.name for desired in desired_runs),
-        over=over,
+        finished=finished,
     )
     found: list[Orphan] = []
-    unasked: dict[str, str] = {}
+    not_queried: dict[str, str] = {}
     for provider in providers:
-        mine = ledger.batch_keys(provider) if ledger is not None else {}
+        recorded_here = ledger.batch_keys(provider) if ledger is not None else {}
         names = ledger.input_files(provider) if ledger is not None else {}
         try:
             api = open_api(provider)
             batches = api.list_batches(enough=_never)
             if not batches.complete:
-                unasked[provider] = "its list of batches could not be read to its end"
+                not_queried[provider] = "its list of batches could not be read to its end"
             files = _files(api)
         except (ApiError, LocalFileError, MissingExtra) as error:
-            unasked[provider] = str(error)
+            not_queried[provider] = str(error)
             continue
         listing = Listing(started_at=0.0, complete=True, batches=batches.batches, files=files)
         carried = BatchIndex((), Observed(listing=listing)).carried
-        found += _batches(provider, carried, mine, expected)
-        taken = {batch.input_file_id for _key, batch in carried}
+        found += _batches(provider, carried, recorded_here, expected)
+        input_file_ids = {batch.input_file_id for _key, batch in carried}
         found += [
             _file(provider, key, file, names)
             for file in files
             if file.id not in names
-            and file.id not in taken
+            and file.id not in input_file_ids
             and (key := SubmissionKey.parse_filename(file.filename or "")) is not None
             and (str(key) in names.values() or not expected.adopts(key))
         ]
-    return Orphans(found=tuple(found), unasked=unasked)
+    return Orphans(found=tuple(found), not_queried=not_queried)
 
 
 def _never(_seen: object) -> bool:
@@ -135,13 +136,13 @@ def _files(api: BatchApi) -> tuple[File, ...]:
 def _batches(
     provider: str,
     carried: Sequence[tuple[SubmissionKey, Batch]],
-    mine: Mapping[str, str],
+    recorded_here: Mapping[str, str],
     expected: _Expected,
 ) -> list[Orphan]:
     found: list[Orphan] = []
-    keys = set(mine.values())
+    keys = set(recorded_here.values())
     for key, batch in carried:
-        if batch.id in mine:
+        if batch.id in recorded_here:
             continue
         if str(key) in keys:
             reason = "a second batch of an attempt that is recorded as another"

@@ -34,20 +34,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preview:
-    """A plan that is shown and not applied.
+    """The plan for `runner plan`, with the changes and the manual steps for the user.
 
-    `unasked` maps providers to the reason why they were not queried; `failed` says that one of
-    them should have responded and did not. `since` has by job the changes since it was last
-    reconciled, `left` the steps that are left to the user.
+    `not_queried` has the providers that were not queried, with the reason; `failed` is true if one
+    of them should have responded and did not. `changes` has, by job, the changes since the last
+    pass; `manual_steps` are the steps that reconcile leaves to the user.
     """
 
     plan: Plan
     desired_runs: tuple[DesiredRun, ...]
     problems: tuple[Problem, ...]
-    unasked: dict[str, str]
+    not_queried: dict[str, str]
     failed: bool
-    since: Mapping[str, JobChanges] = field(default_factory=dict)
-    left: tuple[ManualStep, ...] = ()
+    changes: Mapping[str, JobChanges] = field(default_factory=dict)
+    manual_steps: tuple[ManualStep, ...] = ()
 
 
 def preview(
@@ -58,10 +58,10 @@ def preview(
     *,
     everything: bool,
     clock: Callable[[], float],
-    moving: ProgressReporter = no_progress,
+    report_progress: ProgressReporter = no_progress,
 ) -> Preview:
     """Make the plan that the next reconcile would begin with. Raises LedgerError."""
-    querying = _PreviewQueries(project, open_api, clock, moving)
+    querying = _PreviewQueries(project, open_api, clock, report_progress)
     planner = Planner(
         project,
         specs,
@@ -70,7 +70,7 @@ def preview(
         everything=everything,
         writing=False,
         clock=clock,
-        moving=moving,
+        report_progress=report_progress,
     )
     planner.observe()
     plan = planner.plan()
@@ -79,10 +79,10 @@ def preview(
         plan=plan,
         desired_runs=planner.desired,
         problems=planner.problems,
-        unasked=querying.unasked,
+        not_queried=querying.not_queried,
         failed=querying.failed,
-        since=changes_since_last_pass(project, planner.desired, planner.recorded, runs, plan),
-        left=manual_steps(
+        changes=changes_since_last_pass(project, planner.desired, planner.recorded, runs, plan),
+        manual_steps=manual_steps(
             planner.desired,
             planner.recorded,
             plan,
@@ -102,28 +102,30 @@ class _PreviewQueries:
         project: Project,
         open_api: Callable[[str], BatchApi],
         clock: Callable[[], float],
-        moving: ProgressReporter,
+        report_progress: ProgressReporter,
     ) -> None:
         self._project = project
         self._providers = ProviderPool(open_api)
         self._clock = clock
-        self._moving = moving
-        self.unasked: dict[str, str] = {}
+        self._report_progress = report_progress
+        self.not_queried: dict[str, str] = {}
         self.failed = False
 
-    def query(self, name: str, before: Observed, ask: Callable[[BatchApi], Observed]) -> Observed:
+    def query(
+        self, name: str, before: Observed, send_query: Callable[[BatchApi], Observed]
+    ) -> Observed:
         """Return what a provider shows; an empty list where it cannot be queried."""
-        nothing = dataclasses.replace(
+        empty = dataclasses.replace(
             before, listing=Listing(started_at=self._clock(), complete=True)
         )
-        with self._moving(name, "querying"):
+        with self._report_progress(name, "querying"):
             api = self._open(name)
-            observed = nothing if api is None else ask(api)
+            observed = empty if api is None else send_query(api)
         if observed.failure is None:
             return observed
-        self.unasked[name], self.failed = observed.failure, True
+        self.not_queried[name], self.failed = observed.failure, True
         return dataclasses.replace(
-            observed, failure=None, listing=observed.listing or nothing.listing
+            observed, failure=None, listing=observed.listing or empty.listing
         )
 
     def _open(self, name: str) -> BatchApi | None:
@@ -132,13 +134,13 @@ class _PreviewQueries:
         The embedded one is not: it works only while a pass does, so it has no news.
         """
         provider = self._project.providers.get(name)
-        if (provider is not None and provider.embedded) or name in self.unasked:
+        if (provider is not None and provider.embedded) or name in self.not_queried:
             return None
         try:
             return self._providers.api(name)
         except Unauthorized as error:
-            self.unasked[name] = str(error)
+            self.not_queried[name] = str(error)
             return None
         except (ApiError, LocalFileError, MissingExtra) as error:
-            self.unasked[name], self.failed = str(error), True
+            self.not_queried[name], self.failed = str(error), True
             return None

@@ -113,7 +113,7 @@ class ProjectReport:
 def gather_report(
     project: Project,
     jobs: Sequence[Job],
-    gone: Iterable[str],
+    jobs_without_spec: Iterable[str],
     ledger: Ledger | None,
     *,
     chosen: bool,
@@ -122,13 +122,13 @@ def gather_report(
 ) -> ProjectReport:
     """Gather the report on some jobs.
 
-    `gone` are names of further jobs, which only the ledger has. Links are relative to
+    `jobs_without_spec` are names of further jobs, which only the ledger has. Links are relative to
     `page_folder`. `samples` is the most requests of each kind that are shown of a job. Raises
     LedgerError, and InvalidInput if an input does not exist.
     """
     runs = ledger.runs() if ledger is not None else ()
     names = {job.name for job in jobs}
-    last_runs = {run.job: run for run in runs if run.job in set(gone) - names}
+    last_runs = {run.job: run for run in runs if run.job in set(jobs_without_spec) - names}
     views: list[tuple[JobView, Job | None]] = [
         *zip(job_views(project, jobs, ledger), jobs, strict=True)
     ]

@@ -42,19 +42,19 @@ class ProjectTotals:
     """The totals of a project at one moment.
 
     `in_flight` counts batches by provider and status. `oldest` is when the oldest of them was
-    submitted, in Unix seconds; None without batches. `troubles` is the number of open problems.
+    submitted, in Unix seconds; None without batches. `problem_count` counts the open problems.
     """
 
     jobs: tuple[JobTotals, ...]
     in_flight: Mapping[tuple[str, str], int]
     oldest: float | None
-    troubles: int
+    problem_count: int
 
 
 def project_totals(jobs: Sequence[Job], ledger: Ledger) -> ProjectTotals:
     """Count the requests of these jobs, and all batches in flight, from the ledger."""
     runs = {(run.job, run.revision): run for run in ledger.runs()}
-    wanted = {record.name: record.wanted for record in ledger.jobs()}
+    wanted = {record.name: record.desired_revision for record in ledger.jobs()}
     rows = ledger.query(
         "SELECT runs.provider, coalesce(batches.status, 'submitted') AS status, "
         "submissions.submitted_at FROM submissions "
@@ -68,7 +68,7 @@ def project_totals(jobs: Sequence[Job], ledger: Ledger) -> ProjectTotals:
         ),
         in_flight=Counter((row["provider"], row["status"]) for row in rows),
         oldest=min((row["submitted_at"] for row in rows if row["submitted_at"]), default=None),
-        troubles=len(open_problems(ledger)),
+        problem_count=len(open_problems(ledger)),
     )
 
 

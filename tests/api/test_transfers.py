@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from runner.api.transfers import PIECE
+from runner.api.transfers import CHUNK_BYTES
 from runner.errors import (
     LocalFileError,
     NotFound,
@@ -118,11 +118,11 @@ def test_a_source_that_cannot_be_gone_back_to_is_refused(world: World) -> None:
 
 
 def test_progress_counts_bytes_and_starts_over_with_a_new_try(world: World) -> None:
-    size = 2 * PIECE + 1
+    size = 2 * CHUNK_BYTES + 1
     told: list[int] = []
     world.server.will(answer(429), answer(200, file()))
     world.client().upload(io.BytesIO(bytes(size)), filename="k", size=size, progress=told.append)
-    assert told == [PIECE, 2 * PIECE, size] * 2
+    assert told == [CHUNK_BYTES, 2 * CHUNK_BYTES, size] * 2
 
 
 def test_a_refusal_before_the_body_is_read_is_heard_where_the_connection_lets_it(

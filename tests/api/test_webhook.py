@@ -115,7 +115,7 @@ def test_somebody_who_says_nothing_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         told = refusal(Secret(f"http://127.0.0.1:{mute.getsockname()[1]}/5ecre7"), answer=0.1)
 
-    assert told.endswith("did not take it: ReadTimeout")
+    assert told.endswith("did not accept it: ReadTimeout")
 
 
 def test_what_the_http_libraries_log_does_not_hold_the_address(catcher: Catcher) -> None:

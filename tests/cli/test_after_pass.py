@@ -90,7 +90,7 @@ def test_a_job_is_told_of_as_soon_as_it_has_ended(
 
     def watch(*arguments: Any, **more: Any) -> None:  # noqa: ANN401 -- as it is called
         real(*arguments, **more)
-        seen.append((arguments[3].settled, kinds(catcher)))
+        seen.append((arguments[3].all_final, kinds(catcher)))
 
     told.job("one")
     world.behaviour = Behaviour(working=5)

@@ -23,7 +23,7 @@ def test_cancel(run: Run, lab: Folder, world: World, clock: VirtualClock) -> Non
     done = run("cancel", "one")
 
     assert (done.code, done.out) == (0, "")
-    assert "asked the provider to cancel batch_" in done.err
+    assert "requested the cancellation of batch_" in done.err
     assert "may take some minutes to cancel; then `runner reconcile` collects" in done.err
     clock.sleep(100)
     assert run("reconcile").code == 0

@@ -82,7 +82,7 @@ def test_a_healthy_project(checks: Callable[..., dict[str, Check]], finished: Fo
         "outputs", "disk", "latest", "lab: key", "lab: list",
     ]  # fmt: skip
     assert found["specs"].what == "1 job, no problem"
-    assert found["ledger"].what == ".runner/ledger.db: whole, 1 run"
+    assert found["ledger"].what == ".runner/ledger.db: intact, 1 run"
     assert found["lock"].what == "free"
     assert found["latest"].what == "1 link to results"
     assert found["lab: key"].what == "from LAB_KEY; it is not shown"
@@ -438,7 +438,7 @@ def test_what_people_are_told_by_is_looked_at(
 
     assert found["notify"].health == "warn"
     assert found["notify"].what == (
-        "command told.sh: there is no such program, or it may not be run; "
+        "command told.sh: the program does not exist or is not executable; "
         "webhook in CHAT_URL: CHAT_URL is not set"
     )
     assert found["ping"][:2] == ("warn", "PING_URL is not set")

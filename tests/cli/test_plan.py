@@ -103,7 +103,7 @@ def test_what_makes_another_revision_is_marked(run: Run, finished: Folder) -> No
 
     text = told(run)
 
-    assert f"since {before['revision']}; its results stay in outputs/hello/" in text
+    assert f"before {before['revision']}; its results stay in outputs/hello/" in text
     assert "~ spec replicate: 1 → 2 — makes another revision" in text
     assert "+ spec canary: 2 — costs nothing by itself" in text
     assert "completion_window" not in text, "the default, written out"
@@ -272,7 +272,7 @@ def test_what_is_in_flight_for_an_older_spec_is_left_to_cancel(
         ("no_spec", "other", "runner cancel other"),
     ]
     assert "not cancelled, since what is in flight is paid for" in told(run)
-    assert f"since {plan['jobs'][0]['since']['revision']}; its results go to" in told(run)
+    assert f"before {plan['jobs'][0]['since']['revision']}; its results go to" in told(run)
     run("reconcile")
     assert "cancelling stops the new revision, too" in told(run)
     run("cancel", "hello")

@@ -123,7 +123,7 @@ def test_outputs_that_do_not_fit_their_record_are_told_of(run: Run, finished: Fo
     output.write_bytes(output.read_bytes() + b"{}\n")
     shutil.rmtree(finished.root / ".runner")
     done = run("rebuild")
-    assert "do not match; this run is not restored" in done.err
+    assert "does not match the files in its folder; this run is not restored" in done.err
     assert done.code == 1
 
 

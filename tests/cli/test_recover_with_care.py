@@ -169,7 +169,9 @@ def test_a_ledger_put_aside_under_a_running_process_is_noticed(
     with Ledger.open(path, clock=lambda: 0.0) as ledger:
         ledger.require_in_place()
         assert run("rebuild", "--force").code == 0
-        with pytest.raises(LedgerError, match="was put aside or deleted while this was running"):
+        with pytest.raises(
+            LedgerError, match="was renamed or deleted while this command was running"
+        ):
             ledger.require_in_place()
 
 
@@ -181,8 +183,8 @@ def test_answers_for_a_crew_that_was_left_reach_nobody_else() -> None:
         heard.append((yield lambda: f"for {name}"))
 
     abandoned = TaskRunner(executor)
-    abandoned.begin(steps("the first"), size=0, ended=lambda _: None)
+    abandoned.begin(steps("the first"), size=0, on_end=lambda _: None)
     second = TaskRunner(executor)
-    second.begin(steps("the second"), size=0, ended=lambda _: None)
+    second.begin(steps("the second"), size=0, on_end=lambda _: None)
     second.finish()
     assert heard == ["for the second"]

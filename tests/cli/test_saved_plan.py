@@ -146,7 +146,7 @@ def tighten_limits(folder: Folder) -> None:
         (break_input, "hello: its spec was removed, or it or its input is not valid any more."),
         (
             tighten_limits,
-            "hello: shard 1 would be submitted otherwise: requests was 3, is 2, sha256 was ",
+            "hello: shard 1 would be submitted differently: requests was 3, is 2, sha256 was ",
         ),
         (tighten_limits, "; hello: shard 2 would be submitted, and the plan has nothing for it."),
     ],
@@ -273,7 +273,7 @@ def garble(text: str) -> str:
         (lambda _text: "[" * 99999, "plan.json: is not a plan: "),
         (
             lambda _text: '{"format_version": 1}',
-            "plan.json: is not a whole plan: fields are missing",
+            "plan.json: is not a complete plan: fields are missing",
         ),
         (lambda _text: "\0\ud800", "plan.json: is not a plan"),
         (
@@ -285,7 +285,10 @@ def garble(text: str) -> str:
             "plan.json: was made by runner 9.",
         ),
         (garble, "plan.json: was edited after it was made (its fingerprint differs)"),
-        (lambda text: text.replace('"jobs": [', '"jobs": [3, '), "plan.json: is not a whole plan"),
+        (
+            lambda text: text.replace('"jobs": [', '"jobs": [3, '),
+            "plan.json: is not a complete plan",
+        ),
     ],
 )
 def test_a_file_that_is_no_plan_is_refused(

@@ -80,7 +80,7 @@ def test_it_works_with_what_is_left(run: Run, finished: Folder, lost: str) -> No
 
     if lost == "data":
         assert (done.code, "data/hello.jsonl" in done.err) == (2, True)
-        assert "note: input data/hello.jsonl is not there any more" in done.out
+        assert "note: input data/hello.jsonl does not exist any more" in done.out
     else:
         assert done.code == 0
         assert "ok: input, 1 raw file" in done.out
@@ -206,7 +206,7 @@ def test_an_input_is_cut_as_it_was_then(run: Run, finished: Folder) -> None:
             record["shards"][0]["submissions"][0].update(sha256="0" * 64),
         ),
     )
-    assert "does not give the files of shard 1" in run("verify").out
+    assert "does not reproduce the files of shard 1" in run("verify").out
 
 
 # Selections.
@@ -304,7 +304,7 @@ def test_what_a_retry_has_fetched_meanwhile_is_no_stray(
     done = run("verify")
 
     assert done.code == 0
-    assert "note: the run goes on (running); its record is that of the end before" in done.out
+    assert "note: the run was continued (running); its record describes the earlier end" in done.out
 
 
 def test_a_batch_that_was_made_elsewhere_is_as_good(run: Run, lab: Folder, world: World) -> None:

@@ -52,7 +52,7 @@ def test_01_completed_with_every_request_refused(make_site: MakeSite, empty: NoF
     site = make_site(Behaviour(answer=lambda _row: refused, no_output=empty))
     report = site.until_done()
     assert report.states == {"job": RunState.PARTIAL}
-    assert report.settled
+    assert report.all_final
     assert site.results() == ([], ids())
     for line in error_lines(site).values():
         assert line["response"]["body"]["error"]["message"] == "Unknown voice."

@@ -111,7 +111,7 @@ def test_16_a_download_that_never_comes_whole_leaves_nothing(
     """Failure mode 16: after some tries it is given up for now, and no part of it stays."""
     identifier, whole = output_of(world)
     world.faults = content(*[Truncate(keep=CUT)] * 99)
-    with pytest.raises(Transient, match="no whole answer"):
+    with pytest.raises(Transient, match="no complete reply"):
         client.download(identifier, tmp_path / "output.part", expected_bytes=len(whole))
     assert list(tmp_path.iterdir()) == []
     assert 2 <= len(world.calls("GET", f"/files/{identifier}/content")) <= 10
@@ -234,13 +234,19 @@ def test_27_results_that_are_gone_are_lost_in_words(make_site: MakeSite, status:
     site = make_site(base_url=REMOTE)
     site.world.faults = gone(status)
     report = site.reconcile()
-    assert not report.settled
+    assert not report.all_final
     assert site.until_done(pause=900).states == {"job": RunState.FAILED}
     assert site.clock() - site.world.submissions()[0].over_at >= 3600
     [batch] = site.world.submissions()
     [lost] = known(site).submissions
     assert lost.state is SubmissionState.LOST
-    for words in (batch.batch_id, "are gone", str(status), "pay for them again", "runner retry"):
+    for words in (
+        batch.batch_id,
+        "are not at the provider any more",
+        str(status),
+        "pay for them again",
+        "runner retry",
+    ):
         assert words in told(site)
     assert {line["error"]["code"] for line in error_lines(site).values()} == {"runner_batch_lost"}
     site.clock.sleep(86_400)
@@ -260,7 +266,7 @@ def test_27_results_that_expired_are_lost_and_the_date_is_kept(make_site: MakeSi
     site.reconcile()
     site.clock.sleep(31 * 86_400)
     assert site.until_done(pause=600).states == {"job": RunState.FAILED}
-    assert "are gone" in told(site)
+    assert "are not at the provider any more" in told(site)
     assert len(asked(site)) == 1
     record = json.loads(latest(site, "run.json").read_bytes())
     batch = record["shards"][0]["submissions"][0]["batch"]
@@ -309,7 +315,7 @@ def test_27_results_that_will_soon_be_gone_are_warned_of(make_site: MakeSite) ->
     assert "may delete them" not in told(site)
     site.clock.sleep(86_400)
     site.reconcile()
-    assert "are not here yet, and the provider may delete them in 6 d" in told(site)
+    assert "are not downloaded yet, and the provider may delete them in 6 d" in told(site)
     site.world.faults = content()
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     [file] = [file for file in site.world.files() if file.purpose == "batch_output"]

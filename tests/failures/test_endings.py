@@ -109,7 +109,7 @@ def test_05_nothing_is_concluded_before_a_cancelled_batch_shows_its_files(
     seen = set[str]()
     while site.clock() < site.world.submissions()[0].readable_at:
         report = site.reconcile()
-        assert not report.settled
+        assert not report.all_final
         assert len(asked(site)) == 1, "nothing is asked while answers may come"
         assert contents(site) == []
         seen |= {wait.reason for wait in report.waits}
@@ -178,7 +178,7 @@ def test_20_a_batch_that_vanishes_is_lost_and_not_failed(make_site: MakeSite) ->
     [batch] = site.world.submissions()
     site.clock.sleep(150)
     report = site.reconcile()
-    assert not report.settled, "one denial proves nothing"
+    assert not report.all_final, "one denial proves nothing"
     assert report.has_problem
     assert (
         f"does not know {batch.batch_id}: is the API key of the same project?"

@@ -148,7 +148,7 @@ def test_18_a_byte_order_mark_is_read_over_and_never_sent(make_site: MakeSite) -
     assert sent(site) == [request_lines(6)]
     site.check(ids())
     (site.root / "requests.jsonl").write_bytes(request_lines(6))
-    assert site.reconcile().settled
+    assert site.reconcile().all_final
     assert len(asked(site)) == 1, "the same requests without a mark are the same revision"
 
 

@@ -203,7 +203,7 @@ def test_25_ids_that_change_from_poll_to_poll_are_opaque(make_site: MakeSite) ->
     site.reconcile()
     [first] = [each.batch_id for each in known(site).submissions]
     names = {first}
-    while not site.reconcile().settled:
+    while not site.reconcile().all_final:
         [now] = [each.batch_id for each in known(site).submissions]
         names.add(now)
         site.clock.sleep(30)

@@ -125,7 +125,7 @@ def test_07_resubmit_cancels_collects_and_asks_the_rest(make_site: MakeSite) -> 
     report = site.reconcile()
     assert len(site.world.calls("POST", "/batches/*")) == 1
     assert "is overdue" in told(site)
-    assert not report.settled
+    assert not report.all_final
     assert len(asked(site)) == 1, "it may still answer"
     assert site.until_done(pause=120).states == {"job": RunState.SUCCEEDED}
     first, second = site.world.submissions()

@@ -58,7 +58,7 @@ def test_a_full_account_is_waited_for_and_ends_no_job(make_site: MakeSite, refus
     for _ in range(5):
         report = site.reconcile()
         assert report.has_problem
-        assert not report.settled
+        assert not report.all_final
         assert asked(site) == []
         site.clock.sleep(3600)
     assert refusal.message in told(site)
@@ -108,6 +108,6 @@ def test_a_model_that_is_refused_stops_its_own_job_alone(
 def test_a_proxy_that_asks_for_a_password_ends_no_job(make_site: MakeSite) -> None:
     site = make_site(base_url=REMOTE)
     site.world.faults = lambda _request, _number: Status(status=407, message="Who are you?")
-    assert not site.reconcile().settled
+    assert not site.reconcile().all_final
     site.world.faults = lambda _request, _number: None
     assert site.until_done().states == {"job": RunState.SUCCEEDED}

@@ -23,7 +23,7 @@ def lines(rows: dict[str, int]) -> list[bytes]:
 
 @given(requests, requests)
 def test_changes_are_those_of_the_sets(before: dict[str, int], after: dict[str, int]) -> None:
-    changes = RequestHashes.of_requests(lines(after)).since(
+    changes = RequestHashes.of_requests(lines(after)).changes_since(
         RequestHashes.of_requests(lines(before))
     )
 
@@ -39,10 +39,12 @@ def test_changes_are_those_of_the_sets(before: dict[str, int], after: dict[str, 
 @given(requests, requests)
 def test_ids_alone_tell_what_came_and_went(before: dict[str, int], after: dict[str, int]) -> None:
     ids = [json.dumps(name).encode() + b"\n" for name in before]
-    whole = RequestHashes.of_requests(lines(after)).since(RequestHashes.of_requests(lines(before)))
+    whole = RequestHashes.of_requests(lines(after)).changes_since(
+        RequestHashes.of_requests(lines(before))
+    )
 
     for known in (RequestHashes.of_ids(ids), RequestHashes.of_responses(lines(before))):
-        changes = RequestHashes.of_requests(lines(after)).since(known)
+        changes = RequestHashes.of_requests(lines(after)).changes_since(known)
 
         assert changes.changed is None
         assert (changes.added, changes.removed) == (whole.added, whole.removed)

@@ -32,7 +32,7 @@ PROVIDER: Final = "lab"
 
 JOB: Final = JobRecord(
     name="hello",
-    wanted=REVISION,
+    desired_revision=REVISION,
     spec_path="specs/hello.yaml",
     spec_line=1,
     spec_sha256="5" * 64,

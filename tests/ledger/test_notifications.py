@@ -28,7 +28,7 @@ def test_a_problem_begins_once(ledger: Ledger, clock: Clock) -> None:
     assert kinds(ledger) == ["trouble"]
     [problem] = notifications.open_problems(ledger).values()
     assert (problem.subject, problem.what) == ("provider lab", "lab is away")
-    assert problem.began_at == problem.said_at == clock.now - 60
+    assert problem.began_at == problem.notified_at == clock.now - 60
 
 
 def test_another_problem_of_the_same_subject_is_an_event_and_began_when_the_first_did(
@@ -40,7 +40,7 @@ def test_another_problem_of_the_same_subject_is_an_event_and_began_when_the_firs
 
     assert kinds(ledger) == ["trouble", "trouble"]
     [problem] = notifications.open_problems(ledger).values()
-    assert (problem.what, problem.began_at, problem.said_at) == ("another", 1000.0, 1060.0)
+    assert (problem.what, problem.began_at, problem.notified_at) == ("another", 1000.0, 1060.0)
 
 
 def test_a_problem_is_over_once_though_two_passes_notice(
@@ -72,10 +72,10 @@ def test_a_problem_that_has_come_back_is_not_ended_by_a_pass_that_saw_the_first(
 def test_the_time_of_a_reminder_is_kept(ledger: Ledger, clock: Clock) -> None:
     begin(ledger)
     clock.now += 500
-    notifications.record_problems(ledger, began={}, over=(), said=["provider lab"])
+    notifications.record_problems(ledger, began={}, over=(), repeated=["provider lab"])
 
     [problem] = notifications.open_problems(ledger).values()
-    assert (problem.began_at, problem.said_at) == (1000.0, 1500.0)
+    assert (problem.began_at, problem.notified_at) == (1000.0, 1500.0)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,9 @@ def test_a_revision_of_a_job_is_started_once(ledger: Ledger, path: Path) -> None
 
 def test_a_spec_that_changes_its_mind_is_recorded(ledger: Ledger) -> None:
     start(ledger)
-    changed = dataclasses.replace(JOB, wanted="0" * 64, spec_line=7, spec_document="name: hello")
+    changed = dataclasses.replace(
+        JOB, desired_revision="0" * 64, spec_line=7, spec_document="name: hello"
+    )
 
     run_transitions.set_desired(ledger, changed)
 
@@ -80,7 +82,7 @@ def test_a_spec_that_is_gone_wants_nothing(ledger: Ledger) -> None:
 
     run_transitions.clear_desired(ledger, "hello")
 
-    assert ledger.jobs() == (dataclasses.replace(JOB, wanted=None),)
+    assert ledger.jobs() == (dataclasses.replace(JOB, desired_revision=None),)
     assert kinds(ledger) == ["run_started", "spec_gone"]
 
 

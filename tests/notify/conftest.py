@@ -60,7 +60,7 @@ class House:
     ledger: Ledger
     clock: Clock
     post: Post
-    said: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
 
     def tells(self, *hooks: Hook) -> None:
         """Let the project have these hooks from now on."""
@@ -70,7 +70,7 @@ class House:
     def passes(self) -> None:
         """End a pass."""
         register(self.ledger, self.project)
-        deliver(self.ledger, self.project, environ={}, warn=self.said.append)
+        deliver(self.ledger, self.project, environ={}, warn=self.repeated.append)
 
     def ends(self, state: RunState = RunState.SUCCEEDED, reason: str | None = None) -> None:
         """Let the one run end."""

@@ -42,7 +42,7 @@ def test_each_transition_is_told_once_however_many_passes_follow(house: House) -
 
     assert house.post.kinds == ["partial", "succeeded"]
     assert kinds(house.ledger).count("told") == 2
-    assert house.said == []
+    assert house.repeated == []
 
 
 def test_each_hook_hears_of_what_it_wants_to_hear_of(house: House) -> None:
@@ -109,7 +109,7 @@ def test_a_hook_that_fails_is_tried_again_later_and_told_of_once(house: House) -
     house.ends()
 
     house.passes()
-    assert house.said == ["notify: webhook in A: nobody is at home; a later pass tries again"]
+    assert house.repeated == ["notify: webhook in A: nobody is at home; a later pass tries again"]
     house.clock.now += FIRST_PAUSE - 1
     house.passes()
     assert house.post.tried == 1
@@ -120,7 +120,7 @@ def test_a_hook_that_fails_is_tried_again_later_and_told_of_once(house: House) -
     house.passes()
 
     assert house.post.kinds == ["succeeded"]
-    assert len(house.said) == 1
+    assert len(house.repeated) == 1
     [subscriber] = notifications.subscribers(house.ledger).values()
     assert (subscriber.failures, subscriber.tries, subscriber.problem) == (0, 0, None)
 
@@ -139,8 +139,8 @@ def test_what_is_not_taken_after_eight_tries_is_given_up_and_that_is_told(house:
 
     assert house.post.kinds == ["succeeded"]
     assert kinds(house.ledger).count("not_told") == 1
-    assert len(house.said) == 2
-    assert house.said[1].startswith(
+    assert len(house.repeated) == 2
+    assert house.repeated[1].startswith(
         "notify: webhook in A: nobody is at home; given up after 8 tries: hello: partial"
     )
 
@@ -160,7 +160,7 @@ def test_a_missing_extra_is_a_failure_in_words(house: House) -> None:
     house.ends()
     house.passes()
 
-    assert house.said == ["notify: webhook in A: pip install it; a later pass tries again"]
+    assert house.repeated == ["notify: webhook in A: pip install it; a later pass tries again"]
 
 
 def test_what_a_command_printed_is_shown_and_not_kept(house: House, tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_what_a_command_printed_is_shown_and_not_kept(house: House, tmp_path: Pa
     house.ends()
     house.passes()
 
-    assert house.said == ["notify: webhook in A: failed: 5ecre7; a later pass tries again"]
+    assert house.repeated == ["notify: webhook in A: failed: 5ecre7; a later pass tries again"]
     with closing(sqlite3.connect(tmp_path / ".runner" / "ledger.db")) as connection:
         assert "5ecre7" not in "".join(connection.iterdump())
 
@@ -204,7 +204,7 @@ def test_a_ledger_that_cannot_be_written_sends_nothing(
 
     monkeypatch.setattr(Ledger, "transaction", full)
     with pytest.raises(LedgerError):
-        deliver(house.ledger, house.project, environ={}, warn=house.said.append)
+        deliver(house.ledger, house.project, environ={}, warn=house.repeated.append)
 
     assert house.post.tried == 0
 

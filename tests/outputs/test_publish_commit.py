@@ -126,7 +126,7 @@ def test_left_overs_of_a_crash_are_removed_and_nothing_else_is(run: Path) -> Non
 def test_the_one_overtaken_publishes_nothing(run: Path) -> None:
     overtaken = prepared(run, 1)
     publish(run, 2)
-    with pytest.raises(LocalFileError, match="is gone: another process has published"):
+    with pytest.raises(LocalFileError, match="is missing: another process has published"):
         overtaken.commit(b"generation-1\n")
     assert generations(run) == ["2"] * 3
     overtaken.discard()

@@ -78,7 +78,7 @@ def desired(root: Path, **more: Any) -> DesiredRun:  # noqa: ANN401 -- fields of
 
 RECORD = JobRecord(
     name="job",
-    wanted="a" * 64,
+    desired_revision="a" * 64,
     spec_path="specs/job.yaml",
     spec_line=1,
     spec_sha256="s",
@@ -127,7 +127,7 @@ def plan_for(
         "now": NOW,
         "observed": {"openai": at or Observed()},
         "providers": {"openai": PROVIDER},
-        "living": frozenset({"job"}) if wanted else frozenset(),
+        "job_names": frozenset({"job"}) if wanted else frozenset(),
     }
     return make_plan(
         [desired(root, **(desired_runs or {}))] if wanted else [],
@@ -273,7 +273,7 @@ def test_a_new_job_starts_and_submits_in_one_plan(tmp_path: Path) -> None:
         now=NOW,
         observed={"openai": observed(listing=listing())},
         providers={"openai": PROVIDER},
-        living=frozenset({"job"}),
+        job_names=frozenset({"job"}),
     )
     plan = make_plan([desired(tmp_path)], Recorded(jobs={}, runs=()), inputs)
     assert kinds(plan) == [StartRun, Submit]
@@ -283,15 +283,15 @@ def test_the_same_questions_under_an_old_name_are_taken_along(tmp_path: Path) ->
     old = dataclasses.replace(
         run_of([]), job="old", state=RunState.SUCCEEDED, folder="outputs/old/aaaaaaaaaaaa"
     )
-    inputs = PlanInputs(now=NOW, observed={}, providers={}, living=frozenset({"job"}))
+    inputs = PlanInputs(now=NOW, observed={}, providers={}, job_names=frozenset({"job"}))
     recorded = Recorded(jobs={}, runs=(old,))
     plan = make_plan([desired(tmp_path)], recorded, inputs)
     assert RelocateRun in kinds(plan)
     assert Submit not in kinds(plan)
     both = frozenset({"job", "old"})
-    plan = make_plan([desired(tmp_path)], recorded, dataclasses.replace(inputs, living=both))
+    plan = make_plan([desired(tmp_path)], recorded, dataclasses.replace(inputs, job_names=both))
     assert kinds(plan) == [StartRun], "the old job lives: these are twins"
-    plan = make_plan([desired(tmp_path)], recorded, dataclasses.replace(inputs, living=None))
+    plan = make_plan([desired(tmp_path)], recorded, dataclasses.replace(inputs, job_names=None))
     assert kinds(plan) == [], "nobody knows whether it lives"
     assert plan.waits[0].is_problem
 

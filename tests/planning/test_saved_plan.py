@@ -85,17 +85,17 @@ def test_a_setting_of_the_provider_is_part_of_what_is_asked() -> None:
         (
             [submit(run(), attempt=2)],
             [submit(run(), attempt=2, requests=19)],
-            "shard 1, attempt 2, would be submitted otherwise: requests was 3080, is 19",
+            "shard 1, attempt 2, would be submitted differently: requests was 3080, is 19",
         ),
         (
             [collect(1)],
             [collect(2)],
-            f"shard 1 would be collected otherwise: batch was {batch(1).id}, is {batch(2).id}",
+            f"shard 1 would be collected differently: batch was {batch(1).id}, is {batch(2).id}",
         ),
         (
             [submit(run())],
             [submit(run()), submit(run())],
-            "shard 1 would be submitted otherwise: in another number of steps",
+            "shard 1 would be submitted differently: the number of steps differs",
         ),
     ],
 )

@@ -38,9 +38,9 @@ def test_each_gets_its_own_answers_in_its_own_order(executor: Executor) -> None:
     results: list[list[int]] = [[] for _ in range(20)]
     ended: list[Exception | None] = []
     for number in range(20):
-        crew.room(1)
+        crew.wait_for_room(1)
         crew.begin(
-            squares(list(range(number, number + 4)), results[number]), size=1, ended=ended.append
+            squares(list(range(number, number + 4)), results[number]), size=1, on_end=ended.append
         )
     crew.finish()
     assert results == [[n * n for n in range(number, number + 4)] for number in range(20)]
@@ -60,7 +60,7 @@ def test_what_a_call_raises_is_raised_where_it_was_asked_for(executor: Executor)
 
     ended: list[Exception | None] = []
     crew = TaskRunner(executor)
-    crew.begin(steps(), size=0, ended=ended.append)
+    crew.begin(steps(), size=0, on_end=ended.append)
     crew.finish()
     [error] = ended
     assert str(error) == "again"
@@ -77,7 +77,7 @@ def test_calls_are_under_way_side_by_side_and_steps_are_not() -> None:
 
     crew = TaskRunner(ThreadExecutor(3))
     for _ in range(3):
-        crew.begin(steps(), size=0, ended=lambda _: None)
+        crew.begin(steps(), size=0, on_end=lambda _: None)
     crew.finish()
     assert observed == [here] * 3
 
@@ -100,8 +100,8 @@ def test_no_more_than_so_many_at_once() -> None:
 
     crew = TaskRunner(ThreadExecutor(3))
     for _ in range(30):
-        crew.room(0)
-        crew.begin(steps(), size=0, ended=lambda _: None)
+        crew.wait_for_room(0)
+        crew.begin(steps(), size=0, on_end=lambda _: None)
     crew.finish()
     assert most <= 3
 
@@ -116,8 +116,8 @@ def test_large_files_do_not_go_out_together() -> None:
 
     crew = TaskRunner(InlineExecutor(4))
     for name in ("a", "b"):
-        crew.room(BYTES_AT_ONCE)
-        crew.begin(steps(name), size=BYTES_AT_ONCE, ended=lambda _: None)
+        crew.wait_for_room(BYTES_AT_ONCE)
+        crew.begin(steps(name), size=BYTES_AT_ONCE, on_end=lambda _: None)
     crew.finish()
     assert order == ["a begins", "a ends", "b begins", "b ends"]
 

@@ -65,7 +65,7 @@ def test_a_touched_input_is_the_same_revision(make_site: MakeSite) -> None:
     site = make_site()
     site.until_done()
     (site.root / "requests.jsonl").write_bytes(request_lines(6))
-    assert site.reconcile().settled
+    assert site.reconcile().all_final
     assert asked(site) == 1
 
 
@@ -130,7 +130,7 @@ def test_a_job_can_move_its_outputs(make_site: MakeSite) -> None:
     site = make_site()
     site.until_done()
     site.write_spec(SPEC + "output: results/here\n")
-    assert site.until_done().settled
+    assert site.until_done().all_final
     assert asked(site) == 1
     assert (site.root / "results/here/latest/output.jsonl").is_file()
 
@@ -152,7 +152,7 @@ def test_outputs_that_were_deleted_whole_are_fetched_again(make_site: MakeSite) 
     site = make_site()
     site.until_done()
     shutil.rmtree(site.root / "outputs")
-    assert site.until_done().settled
+    assert site.until_done().all_final
     assert asked(site) == 1
     site.check(ids())
 

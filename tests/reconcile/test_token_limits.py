@@ -67,7 +67,7 @@ def test_short_questions_go_out_together_where_they_are_counted(
         size = len(site.lines) // 2
         assert batches == 1
         assert held_back(report) == [f"about {tokens(size)} of 50 tokens are enqueued at openai"]
-    assert site.until_done().settled
+    assert site.until_done().all_final
     site.check(["r0", "r1"])
 
 
@@ -89,7 +89,7 @@ def test_dense_text_goes_out_one_by_one_where_it_is_counted(
     assert held_back(report) == (
         ["1,829 of 2,000 tokens are enqueued at openai"] if installed else []
     )
-    assert site.until_done().settled
+    assert site.until_done().all_final
     site.check(["a", "b"])
 
 

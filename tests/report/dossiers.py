@@ -127,21 +127,21 @@ SAMPLES: Final = Samples(
         Sample(
             custom_id="review-1",
             request=(
-                Turn(who="system", said="Answer with one word: kind or unkind."),
-                Turn(who="user", said="I loved it.\nEvery page of it."),
+                Turn(speaker="system", text="Answer with one word: kind or unkind."),
+                Turn(speaker="user", text="I loved it.\nEvery page of it."),
             ),
-            response=(Turn(who="assistant", said="kind"),),
+            response=(Turn(speaker="assistant", text="kind"),),
         ),
         Sample(
             custom_id="review-2",
-            request=(Turn(who="user", said="Never again. " * 20, left_out=1234),),
-            response=(Turn(who="assistant", said="unkind"),),
+            request=(Turn(speaker="user", text="Never again. " * 20, left_out=1234),),
+            response=(Turn(speaker="assistant", text="unkind"),),
         ),
     ),
     failed=(
         Sample(
             custom_id="review-3",
-            request=(Turn(who="user", said="אני אוהב את זה"),),
+            request=(Turn(speaker="user", text="אני אוהב את זה"),),
             code="rate_limit_exceeded",
             message="Rate limit reached for gpt-4.1-mini on tokens per min.",
         ),
@@ -260,7 +260,7 @@ def large(jobs: int, *, batches: int = 2, in_full: int = 40) -> ProjectReport:
 def hostile() -> ProjectReport:
     """Return a project in which every text tries to break out of its HTML element."""
     job_history = partial_story(message=NASTY)
-    turn = Turn(who=NASTY, said=NASTY)
+    turn = Turn(speaker=NASTY, text=NASTY)
     seen = view(
         "sentiment",
         "partial",

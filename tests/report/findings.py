@@ -130,7 +130,7 @@ ORPHANS: Final = Orphans(
             reason=f"the ledger has another file for this submission, {HOSTILE}",
         ),
     ),
-    unasked={},
+    not_queried={},
 )
 
 
@@ -144,7 +144,7 @@ def listener(hook: Hook, **values: Any) -> Subscriber:  # noqa: ANN401
             "tries": 0,
             "failures": 0,
             "not_before": 0.0,
-            "told_at": None,
+            "last_sent_at": None,
             "problem": None,
             **values,
         },
@@ -163,7 +163,7 @@ _CHAT: Final = Hook(channel=ChatChannel(address=Address(file=Path("~/.config/run
 
 HOOKS: Final = (
     (_MAIL, None),
-    (_HOOK, listener(_HOOK, told_at=1_700_000_000.0)),
+    (_HOOK, listener(_HOOK, last_sent_at=1_700_000_000.0)),
     (_CHAT, listener(_CHAT)),
     (
         _HOOK,

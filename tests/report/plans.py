@@ -42,16 +42,16 @@ def edit(
 
 
 def since(
-    *edits: SpecEdit, rows: RowChanges | None, source: str | None, again: bool = False
+    *edits: SpecEdit, rows: RowChanges | None, source: str | None, same_revision: bool = False
 ) -> JobChanges:
     """Return the changes of the sentiment job, which had another revision before."""
     return JobChanges(
         before="2c26b46b68ff",
         state=RunState.SUCCEEDED,
         folder="outputs/sentiment/2c26b46b68ff",
-        again=again,
+        same_revision=same_revision,
         edits=edits,
-        requests=None if again else InputChange(rows=rows, source=source, total=3080),
+        requests=None if same_revision else InputChange(rows=rows, source=source, total=3080),
     )
 
 
@@ -61,7 +61,7 @@ def restarted(changed: JobChanges) -> Preview:
     return preview(
         StartRun(run=run(), reason=reason, job=record()),
         submit(run()),
-        since={"sentiment": changed},
+        changes={"sentiment": changed},
     )
 
 
@@ -95,7 +95,7 @@ PLANS: Final[dict[str, Preview]] = {
             run=run(), reason="the spec changed, and no response can change by it", job=record()
         ),
         notes=("sentiment: the edit of the spec cannot change a response; no new batch",),
-        since={
+        changes={
             "sentiment": since(
                 edit(
                     "completion_window",
@@ -105,12 +105,12 @@ PLANS: Final[dict[str, Preview]] = {
                 ),
                 rows=None,
                 source=None,
-                again=True,
+                same_revision=True,
             )
         },
     ),
     "left": preview(
-        left=(
+        manual_steps=(
             ManualStep(
                 kind=ManualStepKind.UNANSWERED,
                 provider="openai",
@@ -140,7 +140,7 @@ PLANS: Final[dict[str, Preview]] = {
         *every_step(),
         Wait(run=run("banking77-intents"), key=None, reason="the disk is full", is_problem=True),
         notes=("sentiment: the edit of the spec cannot change a response; no new batch",),
-        unasked={"openai": "OPENAI_API_KEY is not set, and provider openai needs a key"},
+        not_queried={"openai": "OPENAI_API_KEY is not set, and provider openai needs a key"},
     ),
     "many-shards": preview(
         *(submit(run(shards=12), number) for number in range(1, 9)),

@@ -164,7 +164,7 @@ def record(name: str = "sentiment") -> JobRecord:
     """Return a job as the ledger has it."""
     return JobRecord(
         name=name,
-        wanted=REVISIONS["sentiment"],
+        desired_revision=REVISIONS["sentiment"],
         spec_path=f"specs/{name}.yaml",
         spec_line=1,
         spec_sha256="5" * 64,
@@ -196,7 +196,7 @@ def preview(*what: steps.Action | Wait, notes: tuple[str, ...] = (), **values: A
             ),
             "desired_runs": (desired(),),
             "problems": (),
-            "unasked": {},
+            "not_queried": {},
             "failed": False,
             **values,
         }

@@ -19,12 +19,12 @@ FINDINGS: Final = (
         "not committed: specs/sentiment.yaml, specs/summaries.yaml, specs/a.yaml and 7 more",
         "commit the specs before you reconcile, so that results can be traced to them",
     ),
-    ok("ledger", ".runner/ledger.db: whole, 48 runs"),
+    ok("ledger", ".runner/ledger.db: intact, 48 runs"),
     fail(
         "openai: list",
         "openai answered GET /batches with 401 Unauthorized: Incorrect API key provided: ***. "
         "(check that the key in OPENAI_API_KEY is right and may do this) [request req_1]",
-        "another key, or more rights for this one",
+        "use another API key, or give this one more rights",
     ),
     warn("lab: list", HOSTILE, "look at it"),
 )

@@ -52,11 +52,11 @@ def hostile_renderings() -> dict[str, str]:
         Finish(run=run(), reason=HOSTILE, job=job(), state=RunState.FAILED, superseded=False),
         Wait(run=run(), key=None, reason=HOSTILE, is_problem=True),
         notes=(HOSTILE,),
-        unasked={HOSTILE: HOSTILE},
-        since={
+        not_queried={HOSTILE: HOSTILE},
+        changes={
             "sentiment": since(edit(HOSTILE, HOSTILE, HOSTILE), rows=rows, source=HOSTILE),
         },
-        left=(
+        manual_steps=(
             ManualStep(
                 kind=ManualStepKind.FOREIGN,
                 provider=HOSTILE,

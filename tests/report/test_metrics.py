@@ -32,7 +32,7 @@ FIGURES: Final = ProjectTotals(
     ),
     in_flight={("lab", "in_progress"): 2, ("lab", "finalizing"): 1},
     oldest=1_769_860_000.5,
-    troubles=1,
+    problem_count=1,
 )
 NAMES: Final = {
     "runner_info",
@@ -108,7 +108,7 @@ def test_what_the_gauges_say() -> None:
 
 
 def test_what_there_is_none_of_has_no_sample() -> None:
-    empty = ProjectTotals(jobs=(), in_flight={}, oldest=None, troubles=0)
+    empty = ProjectTotals(jobs=(), in_flight={}, oldest=None, problem_count=0)
 
     gauges = written(empty)
 

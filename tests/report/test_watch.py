@@ -97,4 +97,4 @@ def test_a_change_is_one_line_whatever_the_note_says() -> None:
 def test_it_is_over_when_every_job_is_final(states: list[str], *, settled: bool) -> None:
     jobs = [view(f"job-{number}", RunState(state)) for number, state in enumerate(states)]
 
-    assert WatchState.of(jobs, [], [], now=NOW).settled is settled
+    assert WatchState.of(jobs, [], [], now=NOW).all_final is settled

@@ -115,7 +115,7 @@ class Site:
                 providers=ProviderPool(self._opening(project, stack)),
                 clock=self.wall_clock,
                 executor=self.executor,
-                tell=lambda notice: self.told.append(f"{notice.job}: {notice.message}"),
+                report_notice=lambda notice: self.told.append(f"{notice.job}: {notice.message}"),
             )
             return reconcile_once(context, specs, everything=not selectors, saved_plan=saved_plan)
 
@@ -164,11 +164,11 @@ class Site:
         """Make passes, a pause apart, until all jobs are final; fails after too many."""
         report = self.reconcile()
         for _ in range(passes - 1):
-            if report.settled:
+            if report.all_final:
                 return report
             self.clock.sleep(pause)
             report = self.reconcile()
-        if report.settled:
+        if report.all_final:
             return report
         raise AssertionError(f"not done after {passes} passes: {report.waits} {self.told[-5:]}")
 

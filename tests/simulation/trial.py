@@ -174,7 +174,7 @@ class _Telling:
             None if visit.intruder is None else len(self.world.requests) + visit.intruder
         )
         report = self._pass(machine)
-        machine.done = report is not None and report.settled
+        machine.done = report is not None and report.all_final
         if len(self.machines) > 1:
             self.met["two machines take turns"] += 1
 
@@ -253,7 +253,7 @@ class _Telling:
         for _ in range(60):
             report = self._pass(machine)
             assert report is not None, "a process died though all trouble was over"
-            if report.settled:
+            if report.all_final:
                 return report
             self.clock.sleep(300)
         raise AssertionError(f"never done: {machine.site.told[-5:]}")
@@ -264,7 +264,7 @@ class _Telling:
         self._drop_ledger(machine)
         report = self._pass(machine)
         assert report is not None
-        assert report.settled, "a finished job is not taken over from its outputs"
+        assert report.all_final, "a finished job is not restored from its outputs"
         assert len(self.world.requests) == exchanges, "a finished job is asked for once more"
         self.met["ledger deleted after the end"] += 1
 

@@ -59,7 +59,7 @@ def test_selectors(tmp_path: Path, selector: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("selectors", "expected", "gone"),
+    ("selectors", "expected", "jobs_without_spec"),
     [
         (["bank*"], ["bank-a", "bank-b"], []),
         (["bank-[ab]"], ["bank-a", "bank-b"], []),
@@ -71,16 +71,16 @@ def test_selectors(tmp_path: Path, selector: str, expected: list[str]) -> None:
     ],
 )
 def test_patterns_fit_names_also_of_jobs_that_are_gone(
-    tmp_path: Path, selectors: list[str], expected: list[str], gone: list[str]
+    tmp_path: Path, selectors: list[str], expected: list[str], jobs_without_spec: list[str]
 ) -> None:
     lay_out(tmp_path, {f"specs/{name}.yaml": GOOD for name in ("bank-a", "bank-b", "other")})
     project = find_project(tmp_path, {})
-    known = ("bank-old", "other") if gone else ("other",)
+    known = ("bank-old", "other") if jobs_without_spec else ("other",)
 
     specs = load_specs(project, selectors, start=tmp_path, known=known)
 
     assert selected(specs) == expected
-    assert list(specs.gone) == gone
+    assert list(specs.jobs_without_spec) == jobs_without_spec
 
 
 def test_a_pattern_that_fits_no_name_is_an_error(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ PICTURE = "data:image/png;base64," + "A" * 5000
 
 
 def told(turns: tuple[Turn, ...]) -> list[tuple[str, str]]:
-    return [(turn.who, turn.said) for turn in turns]
+    return [(turn.speaker, turn.text) for turn in turns]
 
 
 @pytest.mark.parametrize(
@@ -150,13 +150,13 @@ def test_the_turns_of_a_response(body: object, turns: list[tuple[str, str]]) -> 
 def test_a_long_turn_is_cut_and_says_by_how_much() -> None:
     [turn] = request_turns({"prompt": "x" * (LONGEST_TURN + 7)})
 
-    assert (len(turn.said), turn.left_out) == (LONGEST_TURN, 7)
+    assert (len(turn.text), turn.left_out) == (LONGEST_TURN, 7)
 
 
 def test_of_a_long_talk_the_beginning_and_the_end_are_kept() -> None:
     messages = [{"role": "user", "content": str(number)} for number in range(12)]
 
-    said = [turn.said for turn in request_turns({"messages": messages})]
+    said = [turn.text for turn in request_turns({"messages": messages})]
     assert said == ["0", "1", "7 more", "9", "10", "11"]
 
 
@@ -168,7 +168,7 @@ def nested(depth: int) -> Any:  # noqa: ANN401
 
 
 def test_depth_does_no_harm() -> None:
-    assert len(response_turns(nested(300))[0].said) <= LONGEST_TURN
+    assert len(response_turns(nested(300))[0].text) <= LONGEST_TURN
 
 
 JSON = st.recursive(
@@ -191,4 +191,4 @@ JSON = st.recursive(
 def test_no_body_is_too_strange(body: object) -> None:
     for turns in (request_turns(body), response_turns(body)):
         assert 1 <= len(turns) <= 6
-        assert all(len(turn.said) <= LONGEST_TURN for turn in turns)
+        assert all(len(turn.text) <= LONGEST_TURN for turn in turns)

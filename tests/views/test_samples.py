@@ -41,8 +41,8 @@ def said(found: Samples) -> list[tuple[str, str | None, str | None]]:
     return [
         (
             sample.custom_id,
-            sample.request[0].said if sample.request else None,
-            sample.response[0].said if sample.response else sample.code,
+            sample.request[0].text if sample.request else None,
+            sample.response[0].text if sample.response else sample.code,
         )
         for sample in (*found.succeeded, *found.failed, *found.pending)
     ]

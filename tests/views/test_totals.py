@@ -46,7 +46,7 @@ def test_a_job_that_was_never_run_is_pending(ledger: Ledger) -> None:
     found = project_totals(jobs("new"), ledger)
 
     assert found.jobs == (JobTotals(name="new", state=RunState.PENDING, tokens=TokenUsage()),)
-    assert (found.in_flight, found.oldest, found.troubles) == ({}, None, 0)
+    assert (found.in_flight, found.oldest, found.problem_count) == ({}, None, 0)
 
 
 def test_a_job_in_flight(ledger: Ledger, clock: Clock) -> None:
@@ -64,7 +64,7 @@ def test_a_job_in_flight(ledger: Ledger, clock: Clock) -> None:
         ),
     )
     assert (found.in_flight, found.oldest) == ({(PROVIDER, "finalizing"): 1}, 1000.0)
-    assert found.troubles == 1
+    assert found.problem_count == 1
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def _desired_run(context: Context, specs: Specs) -> DesiredRun:
     )
     if resolved.problems:
         raise InvalidInput(resolved.problems)
-    for reason in resolved.unread.values():
+    for reason in resolved.unreadable_inputs.values():
         raise LocalFileError(reason)
     [desired] = resolved.desired_runs
     return desired

@@ -74,7 +74,10 @@ def events(
     with read_ledger(project) as ledger:
         if jobs:
             specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
-            names, problems = [*(job.name for job in specs.selected), *specs.gone], specs.problems
+            names, problems = (
+                [*(job.name for job in specs.selected), *specs.jobs_without_spec],
+                specs.problems,
+            )
         if ledger is not None:
             found = history(ledger, jobs=names, since=begin, kinds=of_kinds, limit=limit)
     print_problems(problems)

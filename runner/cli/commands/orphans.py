@@ -41,7 +41,7 @@ def orphans(directory: Path, *, as_json: bool) -> int:
         found = find_orphans(
             resolved.desired_runs, ledger, searched or [project.default_provider], opened.open
         )
-    for name, reason in found.unasked.items():
+    for name, reason in found.not_queried.items():
         note(f"{name}: {reason}")
     if as_json:
         write_json(orphans_json(found))
@@ -49,4 +49,4 @@ def orphans(directory: Path, *, as_json: bool) -> int:
         write_output(render_orphans(found, width=width(), colours=colours()))
     if specs.problems or resolved.problems:
         return 2
-    return int(bool(found.unasked))
+    return int(bool(found.not_queried))

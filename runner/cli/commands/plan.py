@@ -74,7 +74,7 @@ def _plan(
             opened.open,
             everything=not selectors,
             clock=time.time,
-            moving=console.progress,
+            report_progress=console.progress,
         )
     problems = (*specs.problems, *made.problems)
     print_problems(problems)

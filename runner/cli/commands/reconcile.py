@@ -62,7 +62,7 @@ def _pinging_failure(project: Project) -> Iterator[None]:
 )
 @click.option(
     "--plan",
-    "kept",
+    "plan_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="Apply the plan in FILE, saved by `runner plan -o FILE`; fail if it is out of date.",
@@ -90,7 +90,7 @@ def reconcile(  # noqa: PLR0913 -- its options
     wait: bool,
     poll_interval: float | None,
     if_locked: str,
-    kept: Path | None,
+    plan_file: Path | None,
     remind: float | None,
     metrics: Path | None,
     quiet: bool,
@@ -104,7 +104,7 @@ def reconcile(  # noqa: PLR0913 -- its options
     'sent*'. Without SPEC, the pass is for all specs.
     """
     project = open_project(directory)
-    saved_plan = None if kept is None else _load_plan(kept, selectors)
+    saved_plan = None if plan_file is None else _load_plan(plan_file, selectors)
     if saved_plan is not None:
         selectors = saved_plan.terms.selection.selectors
         directory = project.root / saved_plan.terms.selection.folder
@@ -123,7 +123,7 @@ def reconcile(  # noqa: PLR0913 -- its options
     ):
 
         def passes() -> PassReport:
-            everything, after = not selectors, if_locked == "wait"
+            everything, wait_for_lock = not selectors, if_locked == "wait"
             if wait:
                 return all_passes(
                     context,
@@ -131,7 +131,7 @@ def reconcile(  # noqa: PLR0913 -- its options
                     console,
                     specs,
                     everything=everything,
-                    wait_for_lock=after,
+                    wait_for_lock=wait_for_lock,
                     poll_interval=poll_interval,
                     saved_plan=saved_plan,
                 )
@@ -141,7 +141,7 @@ def reconcile(  # noqa: PLR0913 -- its options
                 console,
                 specs,
                 everything=everything,
-                wait_for_lock=after,
+                wait_for_lock=wait_for_lock,
                 saved_plan=saved_plan,
             )
 

@@ -65,7 +65,7 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
         project_report = gather_report(
             project,
             specs.selected,
-            specs.gone if jobs else sorted(known),
+            specs.jobs_without_spec if jobs else sorted(known),
             ledger,
             chosen=bool(jobs),
             page_folder=Path.cwd() if target is None else target.parent,

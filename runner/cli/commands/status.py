@@ -68,7 +68,9 @@ def status(
     project = open_project(directory)
     with read_ledger(project) as ledger, _without_garbage_collection():
         specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
-        views = job_views(project, specs.selected, ledger, gone=specs.gone)
+        views = job_views(
+            project, specs.selected, ledger, jobs_without_spec=specs.jobs_without_spec
+        )
     providers = {*project.providers, *(view.provider for view in views)}
     wanted = chosen(
         [view for view in views if view.spec or everything or _is_listed(view, jobs)],

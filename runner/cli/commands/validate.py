@@ -36,7 +36,7 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     with Console() as console:
         for job in specs.selected:
             try:
-                requests += scan_input(job, None, moving=console.progress).requests
+                requests += scan_input(job, None, report_progress=console.progress).requests
             except InvalidInput as error:
                 problems.extend(error.problems)
     print_problems(problems)

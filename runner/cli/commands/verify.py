@@ -58,7 +58,7 @@ def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
             print_error(error)
             note("the files are checked without the ledger")
         with Console() as console:
-            found = check(project, specs.selected, others, ledger, moving=console.progress)
+            found = check(project, specs.selected, others, ledger, report_progress=console.progress)
     if as_json:
         from runner.report.verify import verification_json
 

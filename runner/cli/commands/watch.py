@@ -52,15 +52,19 @@ def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
     project = open_project(directory)
     with read_ledger(project) as ledger:
         specs = open_specs(project, jobs, directory, known=recorded_jobs(ledger))
-        without_spec = job_views(project, (), ledger, gone=specs.gone)
-    gone = [view.name for view in without_spec if not view.state.final or view.name in jobs]
+        without_spec = job_views(project, (), ledger, jobs_without_spec=specs.jobs_without_spec)
+    jobs_without_spec = [
+        view.name for view in without_spec if not view.state.final or view.name in jobs
+    ]
     print_problems(specs.problems)
-    if not specs.selected and not gone:
+    if not specs.selected and not jobs_without_spec:
         if not specs.problems:
             note("no jobs yet: there is no spec")
         return 2 if specs.problems else 0
     try:
-        with contextlib.closing(_LedgerWatcher(project, specs.selected, gone)) as watcher:
+        with contextlib.closing(
+            _LedgerWatcher(project, specs.selected, jobs_without_spec)
+        ) as watcher:
             show = _draw if _can_draw() else _print
             state = show(watcher, interval)
     except KeyboardInterrupt:
@@ -69,7 +73,7 @@ def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
         return TERMINATED
     if specs.problems:
         return 2
-    return int(state.settled and any(view.state in ("failed", "partial") for view in state.views))
+    return int(state.all_final and any(view.state in ("failed", "partial") for view in state.views))
 
 
 class _LedgerWatcher:
@@ -79,10 +83,12 @@ class _LedgerWatcher:
     held between two reads.
     """
 
-    def __init__(self, project: Project, jobs: Sequence[Job], gone: Sequence[str]) -> None:
+    def __init__(
+        self, project: Project, jobs: Sequence[Job], jobs_without_spec: Sequence[str]
+    ) -> None:
         self._project = project
         self._jobs = jobs
-        self._gone = gone
+        self._gone = jobs_without_spec
         self._ledger: Ledger | None = None
         self._version: int | None = None
         self._state: WatchState | None = None
@@ -117,7 +123,7 @@ class _LedgerWatcher:
         from runner.views.jobs import job_views
 
         ledger = self._ledger
-        views = job_views(self._project, self._jobs, ledger, gone=self._gone)
+        views = job_views(self._project, self._jobs, ledger, jobs_without_spec=self._gone)
         if ledger is None:
             return WatchState.of(views, (), (), now=time.time())
         at_work = {(view.name, view.revision) for view in views if not view.state.final}
@@ -142,7 +148,7 @@ def _print(watcher: _LedgerWatcher, interval: float) -> WatchState:
         state = watcher.read()
         for line in state.changes(before, unix=time.time()):
             write_output(line + "\n")
-        if state.settled:
+        if state.all_final:
             return state
         before = state
         time.sleep(interval)
@@ -158,7 +164,7 @@ def _draw(watcher: _LedgerWatcher, interval: float) -> WatchState:
         return state.lines(unix=time.time(), most=height - 1, width=width, colours=colours)
 
     with _keys() as keys, contextlib.closing(Display(sys.stdout, lines)):
-        while not state.settled and not keys.pressed("q", within=interval):
+        while not state.all_final and not keys.pressed("q", within=interval):
             state = watcher.read()
     width, _height = terminal_size(sys.stdout)
     write_output(state.table(unix=time.time(), width=width, colours=colours()))

@@ -43,7 +43,7 @@ def job_section(job: JobReport, details: JobDetails, now: float, *, opened: bool
         _files(details.files, job.folder),
         *_attempts(details, now),
         *sample_lists(details.samples),
-        *_others(details),
+        *_other_revisions(details),
         element("p", element("a", "Back to all jobs", href="#jobs"), class_="back"),
         id=anchor(view.name),
         class_="details",
@@ -222,7 +222,7 @@ def _examples(examples: Iterable[str]) -> Iterator[Content]:
         yield element("q", example)
 
 
-def _others(details: JobDetails) -> Iterator[Html]:
+def _other_revisions(details: JobDetails) -> Iterator[Html]:
     """Yield the other revisions of the job, the newest first."""
     view = details.job_history.view
     others = [run for run in details.job_history.runs if run.revision != view.revision]

@@ -70,8 +70,8 @@ def _side(heading: str, turns: Sequence[Turn]) -> Html:
         *(
             element(
                 "div",
-                element("span", turn.who, class_="role"),
-                element("div", passage(turn.said), class_="message", dir="auto"),
+                element("span", turn.speaker, class_="role"),
+                element("div", passage(turn.text), class_="message", dir="auto"),
                 _cut(turn),
                 class_="turn",
             )

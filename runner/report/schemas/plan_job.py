@@ -160,7 +160,7 @@ class RequestChangesOutput(TypedDict):
     removed: Annotated[
         int | None,
         Meta(
-            description="Requests of the earlier input whose custom_id is not there any more.",
+            description="Requests of the earlier input whose custom_id is not in the new one.",
             examples=[3],
         ),
     ]

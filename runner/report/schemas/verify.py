@@ -95,7 +95,7 @@ class InputOutput(TypedDict):
         str | None,
         Meta(
             description="The difference, for the user; null if there is none.",
-            examples=[None, "is not there any more"],
+            examples=[None, "does not exist any more"],
         ),
     ]
 
