@@ -104,6 +104,11 @@ class Transport:
         self._certificates: ssl.SSLContext | None = None
         self.ahead: float | None = None
 
+    @property
+    def secret(self) -> Secret | None:
+        """The API key, to keep it out of what is shown."""
+        return self._key
+
     def close(self) -> None:
         """Close every connection; the next exchange opens new ones."""
         while self._pools:

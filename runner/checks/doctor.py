@@ -365,8 +365,9 @@ def _answers(provider: Provider, client: Client) -> Iterator[CheckResult]:
             yield warn(
                 check,
                 f"answers, but {listing.invalid:,} of the entries in its list cannot be read as a "
-                "batch",
-                "check base_url: is this a Batch API?",
+                f"batch ({'; '.join(listing.unreadable)})",
+                "check base_url: is this a Batch API? If it is, ask the provider to correct or "
+                "remove them: until then nothing is submitted",
             )
         else:
             yield ok(check, "answers, accepts the key, lists its batches")

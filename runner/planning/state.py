@@ -151,7 +151,8 @@ class Listing:
     `started_at` (Unix seconds, this machine's clock) is before the first page was requested: the
     list can show only what happened before that. `complete` says that it has every batch since
     the bound, `offered` that the provider has such a list at all. `files` is None where there was
-    no reason to list them.
+    no reason to list them. `unreadable` says which entries of the list of batches could not be
+    read and may be ours.
     """
 
     started_at: float
@@ -161,6 +162,7 @@ class Listing:
     files: tuple[File, ...] | None = None
     files_complete: bool = False
     files_offered: bool = True
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -397,7 +397,10 @@ def test_a_list_that_is_none(checks: Callable[..., dict[str, Check]], scripted: 
     scripted.will(answer(200, {"object": "list", "data": [{"a": 1}], "has_more": False}))
     found = checks()["lab: list"]
     assert found.health == "warn"
-    assert found.what == "answers, but 1 of the entries in its list cannot be read as a batch"
+    assert found.what == (
+        "answers, but 1 of the entries in its list cannot be read as a batch "
+        "(entry 1: a Batch object without an id)"
+    )
 
 
 def test_libraries_that_are_missing(
