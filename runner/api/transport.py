@@ -22,6 +22,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from runner import __version__
+from runner.api.proxy import proxy_for, socks_proxies
 from runner.api.redaction import Bearer, is_header_safe, strip_frames
 from runner.api.responses import (
     WILL_BE_CHECKED,
@@ -29,6 +30,7 @@ from runner.api.responses import (
     Call,
     Reply,
     connection_advice,
+    is_tls,
     public_url,
     sent_at,
     shown,
@@ -41,6 +43,7 @@ from runner.imports import hidden_imports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from runner.api.proxy import EnvironmentProxy
     from runner.api.responses import CallKind
     from runner.api.retry import Timeouts
     from runner.errors import ApiError
@@ -208,11 +211,13 @@ class Transport:
         except _ADDRESS_UNUSABLE as error:
             raise self._unsendable_error(call, error) from strip_frames(error)
         except httpx.RequestError as error:
-            raise self._exchange_error(call, error) from strip_frames(error)
+            raise self._exchange_error(call, error, client, url) from strip_frames(error)
         try:
+            if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+                raise self._proxy_asks_error(call, client, url)
             yield response
         except httpx.RequestError as error:
-            raise self._exchange_error(call, error) from strip_frames(error)
+            raise self._exchange_error(call, error, client, url) from strip_frames(error)
         finally:
             response.close()
 
@@ -265,9 +270,14 @@ class Transport:
             call=str(call),
         )
 
-    def _exchange_error(self, call: Call, error: httpx.RequestError) -> ApiError:
+    def _exchange_error(
+        self, call: Call, error: httpx.RequestError, client: httpx.Client, url: httpx.URL
+    ) -> ApiError:
         """Return the error for a failed exchange, by whether the request can have arrived."""
         what = shown(str(error), self._key) or type(error).__name__
+        through = self._proxy_error(call, error, what, proxy_for(client, url))
+        if through is not None:
+            return through
         if isinstance(error, _NOTHING_SENT):
             kind: type[ApiError] = Unreachable
             address = public_url(self.provider.base_url)
@@ -283,13 +293,61 @@ class Transport:
             text = f"{self.provider.name} gave no whole answer to {call}: {what}"
         return kind(f"{text} ({advice})", provider=self.provider.name, call=str(call))
 
+    def _proxy_error(
+        self,
+        call: Call,
+        error: httpx.RequestError,
+        what: str,
+        proxy: EnvironmentProxy | None,
+    ) -> Unreachable | None:
+        """Return the error if it is one of the proxy on the way: the request did not arrive."""
+        if proxy is None:
+            return None
+        if isinstance(error, httpx.ProxyError):
+            meaning, advice = proxy.refusal(what)
+        elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and not is_tls(error):
+            meaning, advice = proxy.absence(what)
+        else:
+            return None
+        return self._not_carried(call, meaning, advice)
+
+    def _proxy_asks_error(self, call: Call, client: httpx.Client, url: httpx.URL) -> Unreachable:
+        """Return the error for a 407: no provider sends it, only a proxy in front of it."""
+        proxy = proxy_for(client, url)
+        if proxy is not None:
+            return self._not_carried(call, *proxy.refusal("407 Proxy Authentication Required"))
+        return self._not_carried(
+            call,
+            "a proxy on the way asks for a user and password: 407 Proxy Authentication Required",
+            "write it into HTTPS_PROXY, as in http://USER:PASSWORD@PROXY:PORT, or ask who runs the"
+            " network",
+        )
+
+    def _not_carried(self, call: Call, meaning: str, advice: str) -> Unreachable:
+        address = public_url(self.provider.base_url)
+        return Unreachable(
+            f"{self.provider.name} cannot be reached at {address} for {call}: {meaning} ({advice};"
+            f" {WILL_BE_RETRIED})",
+            provider=self.provider.name,
+            call=str(call),
+        )
+
     def _client(self, call: Call, pool: _Pool) -> httpx.Client:
         try:
             with self._pools_lock:
                 if pool not in self._pools:
                     self._pools[pool] = self._open(pool)
                 return self._pools[pool]
-        except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+        except ImportError as error:
+            proxies = ", ".join(map(str, socks_proxies()))
+            raise Rejected(
+                f"{proxies or 'a proxy of this environment'} needs SOCKS, for which a package is"
+                " missing: install socksio where runner is installed, or name an HTTP proxy"
+                f" ({call} was not sent)",
+                provider=self.provider.name,
+                call=str(call),
+            ) from error
+        except (ValueError, OSError, httpx.InvalidURL) as error:
             # Only the type of the error: its text may hold a proxy's password.
             raise Rejected(
                 "the proxy or certificate settings of this environment cannot be used"
