@@ -136,7 +136,7 @@ class Transport:
         """
         pool = _Pool.ACTING if call.method == "POST" else _Pool.READING
         url = self._url(call)
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json"} | self._account(call)
         if body is not None:
             headers |= {"Content-Type": body.content_type, "Content-Length": str(body.length)}
         with self._response(
@@ -158,8 +158,8 @@ class Transport:
     def stream_content(self, call: Call) -> Iterator[httpx.Response]:
         """Open a file's content for reading, following up to five redirects.
 
-        The API key is not sent to another origin. Raises as `exchange` does, and the error of any
-        status but 2xx.
+        Neither the API key nor the account is sent to another origin. Raises as `exchange` does,
+        and the error of any status but 2xx.
         """
         headers = {"Accept": "*/*", "Accept-Encoding": "gzip"}
         first_url = url = self._url(call)
@@ -167,7 +167,8 @@ class Transport:
         for _ in range(MOST_REDIRECTS + 1):
             pool = _Pool.OTHER_ORIGIN if other_origin else _Pool.READING
             auth = None if other_origin else self._authorization(call)
-            with self._response(call, pool, url, headers=headers, auth=auth) as response:
+            account = {} if other_origin else self._account(call)
+            with self._response(call, pool, url, headers=headers | account, auth=auth) as response:
                 following = response.next_request
                 if following is None:
                     self._require_success(call, response, other_origin=other_origin)
@@ -250,6 +251,17 @@ class Transport:
                 " or other characters that no key has: correct it there",
             )
         return Bearer(self._key)
+
+    def _account(self, call: Call) -> dict[str, str]:
+        """Return the headers of the account; raises Unauthorized if they cannot be sent."""
+        for header in self.provider.account:
+            if not is_header_safe(header.value):
+                raise self._unauthorized(
+                    call,
+                    f"the value of {header.variable} holds spaces, line breaks or other characters"
+                    " that no header may have: correct it, or unset it",
+                )
+        return {header.name: header.value for header in self.provider.account}
 
     def _unauthorized(self, call: Call, text: str) -> Unauthorized:
         text = f"{text} ({call} was not sent)"

@@ -340,7 +340,8 @@ def _key(provider: Provider, key: Secret | None) -> CheckResult:
             f"set it in the environment that runner starts in, as in `export {source}=...`; cron "
             f"has an environment of its own",
         )
-    return ok(check, f"from {source}; it is not shown")
+    account = "".join(f"; {each.variable} is {each.value!r}" for each in provider.account)
+    return ok(check, f"from {source}; it is not shown{account}")
 
 
 def _answers(provider: Provider, client: Client) -> Iterator[CheckResult]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import pickle
@@ -16,7 +17,7 @@ import httpx
 import pytest
 
 from runner.errors import ApiError, Rejected, Transient, Unauthorized, Unreachable
-from runner.spec.project import KeyCommand
+from runner.spec.project import AccountHeader, KeyCommand
 from tests.api.scripted import KEY, answer, batch, drop
 
 if TYPE_CHECKING:
@@ -383,4 +384,34 @@ def test_https_is_verified(world: World) -> None:
     provider = world.provider(base_url=world.server.origin.replace("http:", "https:"))
     with pytest.raises(Transient, match="cannot be reached"):
         world.client(provider=provider).retrieve_batch("b")
+    assert world.server.received == []
+
+
+ACCOUNT = (AccountHeader(variable="OPENAI_ORG_ID", name="OpenAI-Organization", value="org-blue"),)
+
+
+def test_the_account_is_sent_with_each_call_and_not_to_another_origin(
+    world: World, elsewhere: Server, tmp_path: Path
+) -> None:
+    world.server.will(
+        answer(200, batch()),
+        answer(200, batch()),
+        answer(302, headers={"Location": f"{elsewhere.origin}/x"}),
+    )
+    elsewhere.will(answer(200, b"{}"))
+    client = world.client(provider=world.provider(account=ACCOUNT))
+    client.retrieve_batch("b")
+    create(client)
+    client.download("file-1", tmp_path / "x", expected_bytes=2)
+    assert [one.headers.get("openai-organization") for one in world.server.received] == [
+        "org-blue"
+    ] * 3
+    assert "openai-organization" not in elsewhere.received[0].headers
+
+
+@pytest.mark.parametrize("value", ["org\r\nX-Evil: 1", "org blue", "org-\u00e9"])
+def test_an_account_that_no_header_can_hold_is_refused(world: World, value: str) -> None:
+    account = (dataclasses.replace(ACCOUNT[0], value=value),)
+    with pytest.raises(Unauthorized, match="the value of OPENAI_ORG_ID holds spaces"):
+        create(world.client(provider=world.provider(account=account)))
     assert world.server.received == []
