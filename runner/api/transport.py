@@ -8,8 +8,9 @@ at any moment, and the client then sees a broken connection *after* the request 
 for a GET, but for a POST the outcome would be unknown without need. So they have a pool of their
 own that keeps no connection alive; a handshake costs milliseconds.
 
-The API key is sent only to the origin of the provider's base URL, and never unencrypted to another
-machine. Proxies of the environment are used except for loopback hosts.
+The API key is sent only to the origin of the provider's base URL, and unencrypted to another
+machine only where the project allows that by name. Proxies of the environment are used except for
+loopback hosts.
 """
 
 from __future__ import annotations
@@ -237,12 +238,14 @@ class Transport:
         if self._key is None:
             return None
         scheme = public_url(self.provider.base_url).partition("://")[0].lower()
-        if scheme != "https" and not self.provider.loopback:
+        if scheme != "https" and not (self.provider.loopback or self.provider.allow_key_over_http):
             raise self._unauthorized(
                 call,
                 f"the API key of {self.provider.name} is not sent over plain http to"
                 f" {public_url(self.provider.base_url)}, where others can read it:"
-                " use https, or no key",
+                " use https, or no key, or, in a network that you trust, such as that of containers"
+                f" on one machine, set allow_key_over_http: true for {self.provider.name} in"
+                " runner.yaml",
             )
         if not is_header_safe(self._key):
             raise self._unauthorized(

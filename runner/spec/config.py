@@ -264,6 +264,7 @@ def _provider(name: str, declaration: ProviderSchema, built_in: Provider | None)
             max_bytes=declaration.max_bytes_per_batch or standard.max_bytes,
             max_line_bytes=declaration.max_bytes_per_request or standard.max_line_bytes,
         ),
+        allow_key_over_http=bool(declaration.allow_key_over_http),
         adoption_grace=declaration.adoption_grace,
         max_active_batches=declaration.max_active_batches,
         max_enqueued_tokens=declaration.max_enqueued_tokens,

@@ -132,7 +132,8 @@ class Provider:
     `max_enqueued_tokens` (of one model) limit what is in flight at the same time; None is no
     limit. `…_expires_after` (seconds) is sent with each file or batch; None sends nothing; at
     OpenAI's own address it is 30 days. `account` are headers that are sent beside the API key; they
-    are no part of a job's identity, since responses do not depend on who pays. `embedded` marks the
+    are no part of a job's identity, since responses do not depend on who pays.
+    `allow_key_over_http` allows to send both unencrypted to another machine. `embedded` marks the
     built-in `local`, which gets its address when it is started.
     """
 
@@ -148,6 +149,7 @@ class Provider:
     input_expires_after: int | None = None
     output_expires_after: int | None = None
     account: tuple[AccountHeader, ...] = ()
+    allow_key_over_http: bool = False
     embedded: bool = False
 
     def api_key(self, environ: Mapping[str, str]) -> Secret | None:

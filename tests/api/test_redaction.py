@@ -56,7 +56,26 @@ def test_a_key_is_not_sent_in_the_clear_to_another_machine(world: World, scheme:
     with pytest.raises(Unauthorized, match="not sent over plain http to") as caught:
         client.retrieve_batch("b")
     assert KEY not in str(caught.value)
+    assert "set allow_key_over_http: true for lab in runner.yaml" in str(caught.value)
     assert world.naps == []
+
+
+def test_a_key_is_sent_in_the_clear_where_that_is_allowed(
+    world: World, elsewhere: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """To the provider alone: not to where it redirects a download."""
+    monkeypatch.setenv("http_proxy", world.server.origin)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    world.server.will(
+        answer(200, batch()), answer(302, headers={"Location": f"{elsewhere.origin}/x"})
+    )
+    elsewhere.will(answer(200, b"{}"))
+    provider = world.provider(base_url="http://gateway:8000/v1", allow_key_over_http=True)
+    client = world.client(provider=provider)
+    client.retrieve_batch("b")
+    client.download("file-1", tmp_path / "x", expected_bytes=2)
+    assert [one.headers["authorization"] for one in world.server.received] == [f"Bearer {KEY}"] * 2
+    assert "authorization" not in elsewhere.received[0].headers
 
 
 @pytest.mark.parametrize(

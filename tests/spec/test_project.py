@@ -397,3 +397,19 @@ def test_an_account_is_that_of_openai_alone(
     plain = find_project(tmp_path, environ).providers["openai"]
     assert plain.account == ()
     assert project.providers["openai"].identity == plain.identity
+
+
+@pytest.mark.parametrize(("line", "allowed"), [("", False), (", allow_key_over_http: true", True)])
+def test_a_key_over_http_is_allowed_by_name_and_changes_no_revision(
+    tmp_path: Path, line: str, *, allowed: bool
+) -> None:
+    config = f"providers: {{lab: {{base_url: 'http://gateway:8000/v1'{line}}}}}\n"
+    (tmp_path / "runner.yaml").write_text(config)
+    lab = find_project(tmp_path, {}).providers["lab"]
+    assert lab.allow_key_over_http is allowed
+    assert lab.identity == {"provider": "lab", "base_url": "http://gateway:8000/v1"}
+
+
+def test_a_key_over_http_is_allowed_by_true_alone(tmp_path: Path) -> None:
+    config = "providers: {lab: {base_url: 'http://gateway/v1', allow_key_over_http: 'true'}}\n"
+    assert len(problems(tmp_path, config)) == 1
