@@ -16,9 +16,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from runner.api.batch_list import ListedBatches
 from runner.api.pagination import ListPage, read_pages
 from runner.api.protocol import BatchListing, FileListing
-from runner.api.responses import CallKind, decode_reply, unusable_reply_error
+from runner.api.responses import CallKind, decode_reply, shown, unusable_reply_error
 from runner.api.retry import DEFAULT_POLICY, DEFAULT_TIMEOUTS, call_with_retry
 from runner.api.transfers import WrongLength, current_position, save_content, upload_form
 from runner.api.transport import Body, Transport
@@ -44,6 +45,7 @@ BATCHES_A_PAGE: Final = 100
 FILES_A_PAGE: Final = 10_000
 """The largest page sizes that OpenAI allows (fact sheet, sections 1 and 2)."""
 
+_MOST_NAMED: Final = 3
 _BAD_PARAMETERS: Final = frozenset({400, 422})
 _NOT_CANCELLABLE: Final = frozenset({400, 409})
 
@@ -197,14 +199,18 @@ class Client:
     def list_batches(self, *, enough: Callable[[Sequence[Batch]], bool]) -> BatchListing:
         """List the batches; see `BatchApi.list_batches`."""
         listing = self._read_list(
-            "/batches", {"limit": str(BATCHES_A_PAGE)}, read=Batch.from_api, enough=enough
+            "/batches",
+            {"limit": str(BATCHES_A_PAGE)},
+            read=ListedBatches(self.retrieve_batch, self.retrieve_file),
+            enough=enough,
         )
         return BatchListing(
             batches=listing.entries,
             complete=listing.complete,
             descending=listing.descending,
             requests=listing.requests,
-            invalid=listing.invalid,
+            invalid=len(listing.unreadable),
+            unreadable=self._named(listing.unreadable),
         )
 
     def list_files(self, *, enough: Callable[[Sequence[File]], bool]) -> FileListing:
@@ -216,7 +222,7 @@ class Client:
             complete=listing.complete,
             descending=listing.descending,
             requests=listing.requests,
-            invalid=listing.invalid,
+            invalid=len(listing.unreadable),
         )
 
     def download(
@@ -282,7 +288,7 @@ class Client:
         path: str,
         parameters: Mapping[str, str],
         *,
-        read: Callable[[object], Entry],
+        read: Callable[[object], Entry | None],
         enough: Callable[[Sequence[Entry]], bool],
     ) -> ListResult[Entry]:
         """Read all pages of a list; without query parameters if the provider rejects them."""
@@ -314,6 +320,12 @@ class Client:
             accepted["limit"] = str(int(accepted["limit"]) - 1)
             listing = read_pages(fetch, read=read, enough=enough)
         return listing
+
+    def _named(self, unreadable: Sequence[str]) -> tuple[str, ...]:
+        """Return the first of these descriptions, and how many more there are."""
+        named = [shown(what, self._transport.secret) for what in unreadable[:_MOST_NAMED]]
+        more = len(unreadable) - len(named)
+        return (*named, f"{more:,} more") if more else tuple(named)
 
     def _call_with_retry(self, attempt: Callable[[], _Value]) -> _Value:
         return call_with_retry(attempt, sleep=self._sleep, random=self._random, policy=self._policy)

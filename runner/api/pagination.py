@@ -96,6 +96,7 @@ class ListResult(Generic[Entry]):
     """The entries of a list; the members are those of `protocol.BatchListing`.
 
     `possible_gap`: an empty page with `has_more` followed a full page.
+    `unreadable`: what is wrong with each entry that could not be read, with its place.
     """
 
     entries: tuple[Entry, ...]
@@ -103,40 +104,46 @@ class ListResult(Generic[Entry]):
     possible_gap: bool = False
     descending: bool
     requests: int
-    invalid: int
+    unreadable: tuple[str, ...]
 
 
 def read_pages(
     fetch: Callable[[str | None], tuple[ListPage, int | None]],
     *,
-    read: Callable[[object], Entry],
+    read: Callable[[object], Entry | None],
     enough: Callable[[Sequence[Entry]], bool],
     page_cap: int = PAGE_CAP,
 ) -> ListResult[Entry]:
     """Read the pages of a list, from the first one on.
 
     `fetch` returns the page after a cursor (None: the first page) and the requested page size, if
-    any. `read` converts a raw entry or raises ValueError. `enough` is called after each page but
-    the last with all entries so far; True ends the loop. Raises whatever `fetch` raises.
+    any. `read` converts a raw entry, returns None for one that has an id and cannot be the one that
+    is searched for, or raises ValueError. `enough` is called after each page but the last with all
+    entries so far; True ends the loop. Raises whatever `fetch` raises.
     """
     seen: dict[str, Entry] = {}
     cursors: set[str] = set()
     cursor: str | None = None
-    invalid = requests = 0
+    anothers: set[str | None] = set()
+    unreadable: list[str] = []
+    place = requests = 0
     ended = full = possible_gap = False
     while requests < page_cap:
         page, limit = fetch(cursor)
         requests += 1
-        known = len(seen)
-        for raw in page.entries:
+        known = len(seen) + len(anothers)
+        for place, raw in enumerate(page.entries, start=place + 1):  # noqa: B020 - counts on
             try:
                 entry = read(raw)
-            except ValueError:
-                # Count it: an entry that cannot be read may be the one that is searched for.
-                invalid += 1
+            except ValueError as error:
+                # Keep it: an entry that cannot be read may be the one that is searched for.
+                unreadable.append(f"entry {place:,}: {error}")
+                continue
+            if entry is None:
+                anothers.add(_id(raw))
             else:
                 seen[entry.id] = entry
-        nothing_new = len(seen) == known
+        nothing_new = len(seen) + len(anothers) == known
         if page.last(limit=limit) or (nothing_new and page.short(limit=limit)):
             # An empty page with `has_more` after a full page may be a gap in the list.
             possible_gap = full and not page.entries and page.more is True
@@ -150,11 +157,11 @@ def read_pages(
         cursors.add(str(cursor))
     return ListResult(
         entries=tuple(seen.values()),
-        complete=ended and not invalid,
+        complete=ended and not unreadable,
         possible_gap=possible_gap,
         descending=_descending(seen.values()),
         requests=requests,
-        invalid=invalid,
+        unreadable=tuple(unreadable),
     )
 
 

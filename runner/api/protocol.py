@@ -30,12 +30,14 @@ class BatchListing:
     """The batches of a provider's list, in the provider's order.
 
     No id occurs twice; if the provider listed a batch twice, the later entry is kept.
-    `complete`: the end of the list was reached and every entry could be read, so that a batch that
-    is missing here does not exist (except for the delay with which a list is updated).
+    `complete`: the end of the list was reached and every entry could be read, or is another's for
+    certain, so that a batch of ours that is missing here does not exist (except for the delay with
+    which a list is updated).
     `descending`: each `created_at` is known and none is later than the one before it, so that a
     list that was read in part has everything newer than its last batch.
     `requests`: HTTP exchanges, not counting retries.
-    `invalid`: entries that were not Batch objects.
+    `invalid`: the number of entries that were not Batch objects and may be ours. `unreadable` names
+    the first of them: the place in the list, the id if there is one, and what is wrong.
     """
 
     batches: tuple[Batch, ...]
@@ -43,11 +45,12 @@ class BatchListing:
     descending: bool
     requests: int
     invalid: int
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileListing:
-    """The files of a provider's list; the members are those of `BatchListing`.
+    """The files of a provider's list; the members are those of `BatchListing`, and mean the same.
 
     Providers without the `purpose` filter list files of other purposes too.
     """
@@ -126,6 +129,10 @@ class BatchApi(Protocol):
         After each page but the last, `enough` is called with all batches so far; True ends the
         listing. A list that does not end, repeats its pages or has unreadable entries is returned
         as far as it was read, with `complete` False. Raises NotOffered if there is no such list.
+
+        An entry with an id that is not a Batch object is retrieved. If that does not help it is
+        left out where it cannot be ours: it has an id and no key of ours, and either its metadata
+        has other pairs and no input file is named, or the name of its input file is another's.
         """
 
     def list_files(self, *, enough: Callable[[Sequence[File]], bool]) -> FileListing:

@@ -58,9 +58,10 @@ def redact_from_logs(secret: Secret) -> None:
         _redacted.add(secret)
 
 
-def is_header_safe(key: Secret) -> bool:
-    """Whether an API key has only characters that a header value may have."""
-    return _HEADER_SAFE.fullmatch(key.reveal()) is not None
+def is_header_safe(key: Secret | str) -> bool:
+    """Whether an API key, or a name, has only characters that a header value may have."""
+    value = key if isinstance(key, str) else key.reveal()
+    return _HEADER_SAFE.fullmatch(value) is not None
 
 
 def strip_frames(error: _Error) -> _Error:

@@ -63,6 +63,12 @@ _LONGEST_PAGE: Final = 64 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _TITLE: Final = re.compile(r"<title[^<>]*>([^<]*)", re.IGNORECASE)
 """Takes linear time, however many `<title` without an end there are."""
+_SIGN_IN: Final = re.compile(
+    r"\b(log|sign)[-_ ]?(in|on)\b|captive|\b(saml|sso|oauth2?|portal)\b", re.IGNORECASE
+)
+_PASSWORD_FIELD: Final = re.compile(r"type=[\"']?password\b", re.IGNORECASE)
+_SIGN_IN_PAGE: Final = "a sign-in page, perhaps of a proxy or a network"
+_SIGN_IN_ADVICE: Final = "sign in there, or ask who runs the proxy or the network"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +165,12 @@ def _describe_text(body: bytes) -> str:
         return text
     title = _TITLE.search(text)
     return f"an HTML page titled {title.group(1).strip()!r}" if title else f"a page: {text}"
+
+
+def _is_sign_in_page(body: bytes) -> bool:
+    """Whether a body is an HTML page that asks who one is, as captive portals and SSO send it."""
+    page = body[:_LONGEST_PAGE].decode("utf-8", errors="replace").strip()
+    return page.startswith("<") and bool(_PASSWORD_FIELD.search(page) or _SIGN_IN.search(page))
 
 
 def _as_text(value: object) -> str:
@@ -306,6 +318,10 @@ def decode_reply(call: Call, reply: Reply, *, now: float) -> object:
         return decode_json(body)
     except ValueError as error:
         what = _describe_text(body) or "an empty body"
+        if _is_sign_in_page(body):
+            raise unusable_reply_error(
+                call, f"{_SIGN_IN_PAGE}, in place of JSON: {what}", reply, advice=_SIGN_IN_ADVICE
+            ) from error
         raise unusable_reply_error(
             call, f"a body that is not JSON ({error}): {what}", reply
         ) from error
@@ -320,17 +336,21 @@ def _redact_key(body: bytes, secret: Secret | None) -> bytes:
     return body.replace(key, b"***").replace(key.replace(b"/", b"\\/"), b"***")
 
 
-def unusable_reply_error(call: Call, what: str, reply: Reply) -> ApiError:
+def unusable_reply_error(
+    call: Call, what: str, reply: Reply, *, advice: str | None = None
+) -> ApiError:
     """Return the error for a successful reply without a usable object.
 
-    `what` completes "answered with 200 and …". For a call that acts the outcome is unknown: a
-    proxy can lose the reply to a request that was carried out.
+    `what` completes "answered with 200 and …"; `advice` is what to do, where that is not to check
+    the address. For a call that acts the outcome is unknown: a proxy can lose the reply to a
+    request that was carried out.
     """
     text = (
         f"{call.provider.name} answered {call} with {reply.status} and {shown(what, call.secret)}"
     )
     if not call.acts:
-        return _error(UnexpectedReply, call, f"{text} ({_address_advice(call.provider)})", reply)
+        advice = advice or _address_advice(call.provider)
+        return _error(UnexpectedReply, call, f"{text} ({advice})", reply)
     return _error(MayHaveActed, call, f"{text} ({WILL_BE_CHECKED})", reply)
 
 
@@ -504,6 +524,13 @@ def connection_advice(provider: Provider, error: BaseException) -> str:
     return f"check base_url, the network and HTTPS_PROXY; {WILL_BE_RETRIED}"
 
 
+def is_tls(error: BaseException) -> bool:
+    """Whether an exchange failed by TLS, so that there was a connection."""
+    import ssl
+
+    return any(isinstance(cause, ssl.SSLError) for cause in _causes(error))
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     link: BaseException | None = error
     while link is not None:
@@ -534,4 +561,6 @@ def _redirect_advice(call: Call, reply: Reply) -> str:
     if not target:
         return "the redirect has no target"
     place = shown(public_url(target), call.secret)
+    if _SIGN_IN.search(place):
+        return f"it leads to {_SIGN_IN_PAGE}: {place}; {_SIGN_IN_ADVICE}"
     return f"base_url redirects to {place}; set base_url to the address of the API itself"

@@ -8,8 +8,9 @@ at any moment, and the client then sees a broken connection *after* the request 
 for a GET, but for a POST the outcome would be unknown without need. So they have a pool of their
 own that keeps no connection alive; a handshake costs milliseconds.
 
-The API key is sent only to the origin of the provider's base URL, and never unencrypted to another
-machine. Proxies of the environment are used except for loopback hosts.
+The API key is sent only to the origin of the provider's base URL, and unencrypted to another
+machine only where the project allows that by name. Proxies of the environment are used except for
+loopback hosts.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Final
 
 from runner import __version__
+from runner.api.proxy import proxy_for, socks_proxies
 from runner.api.redaction import Bearer, is_header_safe, strip_frames
 from runner.api.responses import (
     WILL_BE_CHECKED,
@@ -29,6 +31,7 @@ from runner.api.responses import (
     Call,
     Reply,
     connection_advice,
+    is_tls,
     public_url,
     sent_at,
     shown,
@@ -41,6 +44,7 @@ from runner.imports import hidden_imports
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from runner.api.proxy import EnvironmentProxy
     from runner.api.responses import CallKind
     from runner.api.retry import Timeouts
     from runner.errors import ApiError
@@ -104,6 +108,11 @@ class Transport:
         self._certificates: ssl.SSLContext | None = None
         self.ahead: float | None = None
 
+    @property
+    def secret(self) -> Secret | None:
+        """The API key, to keep it out of what is shown."""
+        return self._key
+
     def close(self) -> None:
         """Close every connection; the next exchange opens new ones."""
         while self._pools:
@@ -128,7 +137,7 @@ class Transport:
         """
         pool = _Pool.ACTING if call.method == "POST" else _Pool.READING
         url = self._url(call)
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json"} | self._account(call)
         if body is not None:
             headers |= {"Content-Type": body.content_type, "Content-Length": str(body.length)}
         with self._response(
@@ -150,8 +159,8 @@ class Transport:
     def stream_content(self, call: Call) -> Iterator[httpx.Response]:
         """Open a file's content for reading, following up to five redirects.
 
-        The API key is not sent to another origin. Raises as `exchange` does, and the error of any
-        status but 2xx.
+        Neither the API key nor the account is sent to another origin. Raises as `exchange` does,
+        and the error of any status but 2xx.
         """
         headers = {"Accept": "*/*", "Accept-Encoding": "gzip"}
         first_url = url = self._url(call)
@@ -159,7 +168,8 @@ class Transport:
         for _ in range(MOST_REDIRECTS + 1):
             pool = _Pool.OTHER_ORIGIN if other_origin else _Pool.READING
             auth = None if other_origin else self._authorization(call)
-            with self._response(call, pool, url, headers=headers, auth=auth) as response:
+            account = {} if other_origin else self._account(call)
+            with self._response(call, pool, url, headers=headers | account, auth=auth) as response:
                 following = response.next_request
                 if following is None:
                     self._require_success(call, response, other_origin=other_origin)
@@ -203,11 +213,13 @@ class Transport:
         except _ADDRESS_UNUSABLE as error:
             raise self._unsendable_error(call, error) from strip_frames(error)
         except httpx.RequestError as error:
-            raise self._exchange_error(call, error) from strip_frames(error)
+            raise self._exchange_error(call, error, client, url) from strip_frames(error)
         try:
+            if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+                raise self._proxy_asks_error(call, client, url)
             yield response
         except httpx.RequestError as error:
-            raise self._exchange_error(call, error) from strip_frames(error)
+            raise self._exchange_error(call, error, client, url) from strip_frames(error)
         finally:
             response.close()
 
@@ -226,12 +238,14 @@ class Transport:
         if self._key is None:
             return None
         scheme = public_url(self.provider.base_url).partition("://")[0].lower()
-        if scheme != "https" and not self.provider.loopback:
+        if scheme != "https" and not (self.provider.loopback or self.provider.allow_key_over_http):
             raise self._unauthorized(
                 call,
                 f"the API key of {self.provider.name} is not sent over plain http to"
                 f" {public_url(self.provider.base_url)}, where others can read it:"
-                " use https, or no key",
+                " use https, or no key, or, in a network that you trust, such as that of containers"
+                f" on one machine, set allow_key_over_http: true for {self.provider.name} in"
+                " runner.yaml",
             )
         if not is_header_safe(self._key):
             raise self._unauthorized(
@@ -240,6 +254,17 @@ class Transport:
                 " or other characters that no key has: correct it there",
             )
         return Bearer(self._key)
+
+    def _account(self, call: Call) -> dict[str, str]:
+        """Return the headers of the account; raises Unauthorized if they cannot be sent."""
+        for header in self.provider.account:
+            if not is_header_safe(header.value):
+                raise self._unauthorized(
+                    call,
+                    f"the value of {header.variable} holds spaces, line breaks or other characters"
+                    " that no header may have: correct it, or unset it",
+                )
+        return {header.name: header.value for header in self.provider.account}
 
     def _unauthorized(self, call: Call, text: str) -> Unauthorized:
         text = f"{text} ({call} was not sent)"
@@ -260,9 +285,14 @@ class Transport:
             call=str(call),
         )
 
-    def _exchange_error(self, call: Call, error: httpx.RequestError) -> ApiError:
+    def _exchange_error(
+        self, call: Call, error: httpx.RequestError, client: httpx.Client, url: httpx.URL
+    ) -> ApiError:
         """Return the error for a failed exchange, by whether the request can have arrived."""
         what = shown(str(error), self._key) or type(error).__name__
+        through = self._proxy_error(call, error, what, proxy_for(client, url))
+        if through is not None:
+            return through
         if isinstance(error, _NOTHING_SENT):
             kind: type[ApiError] = Unreachable
             address = public_url(self.provider.base_url)
@@ -278,13 +308,61 @@ class Transport:
             text = f"{self.provider.name} gave no complete reply to {call}: {what}"
         return kind(f"{text} ({advice})", provider=self.provider.name, call=str(call))
 
+    def _proxy_error(
+        self,
+        call: Call,
+        error: httpx.RequestError,
+        what: str,
+        proxy: EnvironmentProxy | None,
+    ) -> Unreachable | None:
+        """Return the error if it is one of the proxy on the way: the request did not arrive."""
+        if proxy is None:
+            return None
+        if isinstance(error, httpx.ProxyError):
+            meaning, advice = proxy.refusal(what)
+        elif isinstance(error, httpx.ConnectError | httpx.ConnectTimeout) and not is_tls(error):
+            meaning, advice = proxy.absence(what)
+        else:
+            return None
+        return self._not_carried(call, meaning, advice)
+
+    def _proxy_asks_error(self, call: Call, client: httpx.Client, url: httpx.URL) -> Unreachable:
+        """Return the error for a 407: no provider sends it, only a proxy in front of it."""
+        proxy = proxy_for(client, url)
+        if proxy is not None:
+            return self._not_carried(call, *proxy.refusal("407 Proxy Authentication Required"))
+        return self._not_carried(
+            call,
+            "a proxy on the way asks for a user and password: 407 Proxy Authentication Required",
+            "write it into HTTPS_PROXY, as in http://USER:PASSWORD@PROXY:PORT, or ask who runs the"
+            " network",
+        )
+
+    def _not_carried(self, call: Call, meaning: str, advice: str) -> Unreachable:
+        address = public_url(self.provider.base_url)
+        return Unreachable(
+            f"{self.provider.name} cannot be reached at {address} for {call}: {meaning} ({advice};"
+            f" {WILL_BE_RETRIED})",
+            provider=self.provider.name,
+            call=str(call),
+        )
+
     def _client(self, call: Call, pool: _Pool) -> httpx.Client:
         try:
             with self._pools_lock:
                 if pool not in self._pools:
                     self._pools[pool] = self._open(pool)
                 return self._pools[pool]
-        except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:
+        except ImportError as error:
+            proxies = ", ".join(map(str, socks_proxies()))
+            raise Rejected(
+                f"{proxies or 'a proxy of this environment'} needs SOCKS, for which a package is"
+                " missing: install socksio where runner is installed, or name an HTTP proxy"
+                f" ({call} was not sent)",
+                provider=self.provider.name,
+                call=str(call),
+            ) from error
+        except (ValueError, OSError, httpx.InvalidURL) as error:
             # Only the type of the error: its text may hold a proxy's password.
             raise Rejected(
                 "the proxy or certificate settings of this environment cannot be used"

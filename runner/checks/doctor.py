@@ -340,7 +340,8 @@ def _check_key(provider: Provider, key: Secret | None) -> CheckResult:
             f"set it in the environment that runner starts in, as in `export {source}=...`; cron "
             f"has an environment of its own",
         )
-    return ok(check, f"from {source}; it is not shown")
+    account = "".join(f"; {each.variable} is {each.value!r}" for each in provider.account)
+    return ok(check, f"from {source}; it is not shown{account}")
 
 
 def _check_list(provider: Provider, client: Client) -> Iterator[CheckResult]:
@@ -367,8 +368,9 @@ def _check_list(provider: Provider, client: Client) -> Iterator[CheckResult]:
             yield warn(
                 check,
                 f"answers, but {listing.invalid:,} of the entries in its list cannot be read as a "
-                "batch",
-                "check base_url: is this a Batch API?",
+                f"batch ({'; '.join(listing.unreadable)})",
+                "check base_url: is this a Batch API? If it is, ask the provider to correct or "
+                "remove them: until then nothing is submitted",
             )
         else:
             yield ok(check, "responds, accepts the API key, lists its batches")

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.planning.actions import Steps
     from runner.planning.shards import ShardContext, ShardProgress
+    from runner.planning.state import Listing
 
 
 def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
@@ -165,8 +166,7 @@ def _submit(
             Wait(
                 run=context.run,
                 key=key,
-                reason="the provider's list of batches could not be read to its end, so it is "
-                "unknown whether this was submitted before",
+                reason=_unknown(listing),
                 is_problem=True,
             )
         ]
@@ -182,6 +182,20 @@ def _submit(
             new=new,
         )
     ]
+
+
+def _unknown(listing: Listing) -> str:
+    """Return why a list of batches cannot show that something was not submitted before."""
+    if not listing.unreadable:
+        return (
+            "the provider's list of batches could not be read completely, so it is unknown whether "
+            "this was submitted before; `runner orphans` says what is wrong with the list"
+        )
+    return (
+        "the provider's list of batches has what cannot be read and may be this very submission "
+        f"({'; '.join(listing.unreadable)}): ask the provider to correct or remove it; until then "
+        "nothing is submitted, so that nothing is paid for twice"
+    )
 
 
 def _limit_wait(context: ShardContext, progress: ShardProgress, submission: Submission) -> Wait:

@@ -151,7 +151,8 @@ class Listing:
     `started_at` (Unix seconds, this machine's clock) is the time before the first page was
     requested: only what happened before is sure to be in the list. `complete` is true if it has
     every batch since the bound, `offered` if the provider has such a list at all. `files` is None
-    if there was no reason to list them.
+    if there was no reason to list them. `unreadable` says which entries of the list of batches
+    could not be read and may be ours.
     """
 
     started_at: float
@@ -161,6 +162,7 @@ class Listing:
     files: tuple[File, ...] | None = None
     files_complete: bool = False
     files_offered: bool = True
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from runner.spec.project import (
     OPENAI_BASE_URL,
     OPENAI_HOST,
     PROJECT_FILE,
+    AccountHeader,
     KeyCommand,
     Limits,
     Project,
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 _NOT_IN_URL: Final = re.compile(r"[^\x21-\x7e]")
 _EXAMPLE: Final = "such as http://127.0.0.1:8000/v1"
 _PORTS: Final = {"http": 80, "https": 443}
+
+_ACCOUNT_HEADERS: Final = {
+    "OPENAI_ORG_ID": "OpenAI-Organization",
+    "OPENAI_PROJECT_ID": "OpenAI-Project",
+}
+"""The headers that the vendor's SDK sends, by the variable that it takes each value from."""
 
 _KEY_FIELDS: Final = ("api_key_env", "api_key_file", "api_key_command")
 _EXAMPLE_COMMANDS: Final = {"api_key_command": "[pass, show, lab]", "command": EXAMPLE_COMMAND}
@@ -178,7 +185,21 @@ def _providers(
             if not _is_unreadable(document, path):
                 problems.append(_at(document, path, str(error)))
             providers.setdefault(name, Provider(name=name, base_url=EMBEDDED_BASE_URL))
+    declares_address = "openai" in declared and declared["openai"].base_url is not None
+    if not declares_address or providers["openai"].host == OPENAI_HOST:
+        # An account at OpenAI means nothing to another server that runner.yaml names.
+        providers["openai"] = replace(providers["openai"], account=_account(environ))
     return {name: _with_default_expiry(provider) for name, provider in providers.items()}
+
+
+def _account(environ: Mapping[str, str]) -> tuple[AccountHeader, ...]:
+    """Return the headers of the account that the environment chooses; a blank variable is unset."""
+    values = {variable: environ.get(variable, "").strip() for variable in _ACCOUNT_HEADERS}
+    return tuple(
+        AccountHeader(variable=variable, name=_ACCOUNT_HEADERS[variable], value=value)
+        for variable, value in values.items()
+        if value
+    )
 
 
 def _with_default_expiry(provider: Provider) -> Provider:
@@ -243,6 +264,7 @@ def _provider(name: str, declaration: ProviderSchema, built_in: Provider | None)
             max_bytes=declaration.max_bytes_per_batch or standard.max_bytes,
             max_line_bytes=declaration.max_bytes_per_request or standard.max_line_bytes,
         ),
+        allow_key_over_http=bool(declaration.allow_key_over_http),
         adoption_grace=declaration.adoption_grace,
         max_active_batches=declaration.max_active_batches,
         max_enqueued_tokens=declaration.max_enqueued_tokens,

@@ -115,6 +115,15 @@ class KeyCommand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountHeader:
+    """A header that says which account pays, with its value and the variable that holds it."""
+
+    variable: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """A server with a Batch API: its name in the project, its address and its limits.
 
@@ -122,8 +131,10 @@ class Provider:
     project does not set it; `grace` then has the default. `max_active_batches` and
     `max_enqueued_tokens` (of one model) limit what is in flight at the same time; None is no
     limit. `…_expires_after` (seconds) is sent with each file or batch; None sends nothing; at
-    OpenAI's own address it is 30 days. `embedded` marks the built-in `local`, which gets its
-    address when it is started.
+    OpenAI's own address it is 30 days. `account` are headers that are sent beside the API key; they
+    are no part of a job's identity, since responses do not depend on who pays.
+    `allow_key_over_http` allows to send both unencrypted to another machine. `embedded` marks the
+    built-in `local`, which gets its address when it is started.
     """
 
     name: str
@@ -137,6 +148,8 @@ class Provider:
     max_enqueued_tokens: int | None = None
     input_expires_after: int | None = None
     output_expires_after: int | None = None
+    account: tuple[AccountHeader, ...] = ()
+    allow_key_over_http: bool = False
     embedded: bool = False
 
     def api_key(self, environ: Mapping[str, str]) -> Secret | None:
@@ -217,6 +230,8 @@ def find_project(start: Path, environ: Mapping[str, str]) -> Project:
 
     `environ` provides `OPENAI_BASE_URL`; an empty variable counts as unset. The `base_url` of
     `openai` in `runner.yaml` takes precedence over the variable: it is under version control.
+    `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID` are used at OpenAI's own address and at that of the
+    variable.
 
     Raises UsageError if `start` is not a folder, InvalidInput with the problems of `runner.yaml`.
     """

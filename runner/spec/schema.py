@@ -234,6 +234,11 @@ class ProviderSchema(StrictModel):
         description="A command that prints the API key, as a list of arguments or one line.",
         examples=[["pass", "show", "lab"], "pass show lab"],
     )
+    allow_key_over_http: bool | None = Field(
+        default=None,
+        description="Send the API key to another machine over http, where others can read it.",
+        examples=[True],
+    )
     max_requests_per_batch: Count | None = Field(
         default=None,
         description="The largest number of requests in a batch; a larger input becomes several.",

@@ -18,7 +18,7 @@ from runner.planning.state import Listing, Observed
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from runner.api.protocol import BatchApi
+    from runner.api.protocol import BatchApi, BatchListing
     from runner.batch import Batch, File
     from runner.ledger.store import Ledger
     from runner.planning.state import DesiredRun
@@ -102,7 +102,7 @@ def find_orphans(
             api = open_api(provider)
             batches = api.list_batches(enough=_never)
             if not batches.complete:
-                not_queried[provider] = "its list of batches could not be read to its end"
+                not_queried[provider] = _incomplete(batches)
             files = _files(api)
         except (ApiError, LocalFileError, MissingExtra) as error:
             not_queried[provider] = str(error)
@@ -120,6 +120,16 @@ def find_orphans(
             and (str(key) in names.values() or not expected.adopts(key))
         ]
     return Orphans(found=tuple(found), not_queried=not_queried)
+
+
+def _incomplete(batches: BatchListing) -> str:
+    """Return why a list of batches is incomplete."""
+    if not batches.unreadable:
+        return "its list of batches could not be read to its end"
+    return (
+        "its list of batches has what cannot be read and may be ours "
+        f"({'; '.join(batches.unreadable)}): ask the provider to correct or remove it"
+    )
 
 
 def _never(_seen: object) -> bool:

@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.keep(self, body)
         step(self)
 
-    do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - the standard library's names
+    do_GET = do_POST = do_DELETE = do_CONNECT = _serve  # noqa: N815 - the standard library's names
 
     def date_time_string(self, timestamp: float | None = None) -> str:  # noqa: ARG002
         return SERVER_DATE

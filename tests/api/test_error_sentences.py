@@ -118,6 +118,12 @@ def sentences() -> dict[str, str]:
         ),
         "strange status": told(CallKind.LISTING, 529, fault("Overloaded.")),
         "a page": told(CallKind.LISTING, 200, b"<html><title>Sign in</title></html>"),
+        "a redirect to sign in": told(
+            CallKind.LISTING, 302, headers={"location": "https://portal.example/login?next=/v1"}
+        ),
+        "a page with a password": told(
+            CallKind.LISTING, 200, b"<html><title>Welcome</title><input type='password'>"
+        ),
         "a page, after a creation": told(CallKind.CREATION, 200, b"<html><title>Hi</title></html>"),
         "long words": told(CallKind.LISTING, 400, fault("word " * 500)),
         "hostile words": told(CallKind.LISTING, 400, fault("a\x1b[2Jb\u202ec\r\nd")),

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.api.batch_list import MOST_LOOKS
 from runner.api.pagination import ListPage, read_pages
 from runner.batch import Batch
 from runner.errors import NotOffered, Rejected, UnexpectedReply
+from runner.ledger.records import SubmissionKey
 from tests.api.scripted import answer, batch, file
 
 if TYPE_CHECKING:
@@ -134,6 +136,104 @@ def test_nothing_is_concluded_from_a_list_with_unreadable_entries(
     listing = world.client().list_batches(enough=never)
     assert [one.id for one in listing.batches] == ["a"]
     assert (listing.complete, listing.invalid) == (False, 1)
+
+
+DEFECTIVE = {"object": "batch", "status": None, "created_at": 1_700_000_000}
+OUR_NAME = str(SubmissionKey(job="job", revision="0123456789ab", shard=0, attempt=1).filename)
+
+
+@pytest.mark.parametrize("pairs", [1, 15])
+def test_a_defective_entry_with_other_metadata_is_anothers(world: World, pairs: int) -> None:
+    """Ours would have our key there: the job need not wait for somebody else's defect."""
+    metadata = {f"key-{number}": "x" for number in range(pairs)}
+    other = DEFECTIVE | {"id": "other", "metadata": metadata}
+    world.server.will(
+        answer(200, page(other, more=True)), answer(200, page(batch("a"))), answer(404), answer(404)
+    )
+    world.server.steps.insert(1, world.server.steps.pop())
+    listing = world.client().list_batches(enough=never)
+    assert [one.id for one in listing.batches] == ["a"]
+    assert (listing.complete, listing.invalid, listing.unreadable) == (True, 0, ())
+    assert [one.path for one in world.server.received] == [
+        "/v1/batches",
+        "/v1/batches/other",
+        "/v1/batches",
+    ]
+
+
+def test_a_defective_entry_is_read_from_the_object_itself(world: World) -> None:
+    """An index finds it then in all its ways, whatever its metadata and its file are."""
+    world.server.will(
+        answer(200, page(DEFECTIVE | {"id": "b"}, batch("a"))), answer(200, batch("b"))
+    )
+    listing = world.client().list_batches(enough=never)
+    assert [one.id for one in listing.batches] == ["b", "a"]
+    assert listing.complete
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"team": "b"}])
+def test_a_defective_entry_whose_file_has_another_name_is_anothers(
+    world: World, metadata: object
+) -> None:
+    entry = DEFECTIVE | {"id": "other", "metadata": metadata, "input_file_id": "file-9"}
+    world.server.will(
+        answer(200, page(entry, batch("a"))),
+        answer(200, entry),
+        answer(200, file("file-9", filename="theirs.jsonl")),
+    )
+    assert world.client().list_batches(enough=never).complete
+
+
+@pytest.mark.parametrize(
+    ("fields", "filename"),
+    [
+        pytest.param({"metadata": {"runner": "x"}}, None, id="our key"),
+        pytest.param({"metadata": {"runner": None, "team": "b"}}, None, id="our key, no text"),
+        pytest.param({"metadata": None}, None, id="metadata dropped"),
+        pytest.param({"metadata": {}}, None, id="no metadata"),
+        pytest.param({}, None, id="metadata missing"),
+        pytest.param({"metadata": "team=b"}, None, id="metadata as text"),
+        pytest.param({"metadata": {str(n): "x" for n in range(16)}}, None, id="no room for ours"),
+        pytest.param({"metadata": {"a": "b"}, "input_file_id": "file-9"}, None, id="unknown file"),
+        pytest.param({"metadata": {"a": "b"}, "input_file_id": 9}, None, id="unreadable file"),
+        pytest.param(
+            {"metadata": {"a": "b"}, "input_file_id": "file-9"}, OUR_NAME, id="file of ours"
+        ),
+        pytest.param(
+            {"metadata": None, "input_file_id": "file-9"}, f"up/{OUR_NAME}.txt", id="in a folder"
+        ),
+    ],
+)
+def test_a_defective_entry_that_may_be_ours_is_named(
+    world: World, fields: dict[str, object], filename: str | None
+) -> None:
+    """It may be the batch that is searched for, so nothing is concluded from the list."""
+    entry = DEFECTIVE | {"id": "batch_9"} | fields
+    world.server.will(answer(200, page(batch("a"), entry)), answer(404))
+    if filename is not None:
+        world.server.will(answer(200, file("file-9", filename=filename)))
+    elif fields.get("input_file_id") == "file-9":
+        world.server.will(answer(404))
+    listing = world.client().list_batches(enough=never)
+    assert (listing.complete, listing.invalid) == (False, 1)
+    assert listing.unreadable == ("entry 2: Batch batch_9 without a status",)
+    assert world.server.steps == []
+
+
+def test_only_the_first_entries_are_named_and_looked_at(world: World) -> None:
+    entries = [DEFECTIVE | {"id": f"b{number}"} for number in range(200)]
+    world.server.will(answer(200, page(*entries)), *[answer(404)] * 200)
+    listing = world.client().list_batches(enough=never)
+    assert (listing.invalid, len(listing.unreadable)) == (200, 4)
+    assert listing.unreadable[-1] == "197 more"
+    assert len(world.server.received) == 1 + MOST_LOOKS
+
+
+def test_a_provider_with_a_problem_is_not_asked_about_each_entry(world: World) -> None:
+    entries = [DEFECTIVE | {"id": f"b{number}"} for number in range(9)]
+    world.server.will(answer(200, page(*entries)), *[answer(500)] * 99)
+    assert world.client().list_batches(enough=never).invalid == 9
+    assert len(world.server.received) == 1 + 5
 
 
 def test_an_endless_list_ends_at_the_cap() -> None:
@@ -286,4 +386,4 @@ def test_no_list_is_endless_or_shows_an_id_twice(pages: list[dict[str, Any]]) ->
     ids = [one.id for one in seen.entries]
     assert len(ids) == len(set(ids))
     assert seen.requests <= 10
-    assert not (seen.complete and seen.invalid)
+    assert not (seen.complete and seen.unreadable)

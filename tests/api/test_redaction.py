@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import pickle
+import socket
+import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import httpx
 import pytest
 
-from runner.errors import ApiError, Rejected, Transient, Unauthorized
-from runner.spec.project import KeyCommand
+from runner.errors import ApiError, Rejected, Transient, Unauthorized, Unreachable
+from runner.spec.project import AccountHeader, KeyCommand
 from tests.api.scripted import KEY, answer, batch, drop
 
 if TYPE_CHECKING:
@@ -52,7 +56,26 @@ def test_a_key_is_not_sent_in_the_clear_to_another_machine(world: World, scheme:
     with pytest.raises(Unauthorized, match="not sent over plain http to") as caught:
         client.retrieve_batch("b")
     assert KEY not in str(caught.value)
+    assert "set allow_key_over_http: true for lab in runner.yaml" in str(caught.value)
     assert world.naps == []
+
+
+def test_a_key_is_sent_in_the_clear_where_that_is_allowed(
+    world: World, elsewhere: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """To the provider alone: not to where it redirects a download."""
+    monkeypatch.setenv("http_proxy", world.server.origin)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    world.server.will(
+        answer(200, batch()), answer(302, headers={"Location": f"{elsewhere.origin}/x"})
+    )
+    elsewhere.will(answer(200, b"{}"))
+    provider = world.provider(base_url="http://gateway:8000/v1", allow_key_over_http=True)
+    client = world.client(provider=provider)
+    client.retrieve_batch("b")
+    client.download("file-1", tmp_path / "x", expected_bytes=2)
+    assert [one.headers["authorization"] for one in world.server.received] == [f"Bearer {KEY}"] * 2
+    assert "authorization" not in elsewhere.received[0].headers
 
 
 @pytest.mark.parametrize(
@@ -250,6 +273,103 @@ def test_a_proxy_is_used_for_other_machines(
     assert elsewhere.received[0].headers["host"] == "lab.invalid"
 
 
+def refusing_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])
+@pytest.mark.parametrize("user", ["", "user:secret-pass@", "user:secret/pass@"])
+def test_a_proxy_that_is_down_is_named_without_its_password(
+    world: World, monkeypatch: pytest.MonkeyPatch, variable: str, user: str
+) -> None:
+    port = refusing_port()
+    if "/" in user:
+        user = quote(user, safe=":@")
+    monkeypatch.setenv(variable, f"http://{user}127.0.0.1:{port}/")
+    provider = world.provider(base_url="http://lab.example/v1")
+    with pytest.raises(Unreachable) as caught:
+        world.client(None, provider).retrieve_batch("b")
+    text = str(caught.value)
+    assert f"through the proxy http://127.0.0.1:{port} of {variable}, and nothing" in text
+    assert "secret" not in text
+    assert "base_url" not in text
+
+
+def test_a_host_of_no_proxy_is_not_said_to_be_behind_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{refusing_port()}")
+    monkeypatch.setenv("no_proxy", "lab.invalid")
+    provider = world.provider(base_url="http://lab.invalid/v1")
+    with pytest.raises(Unreachable) as caught:
+        world.client(None, provider).retrieve_batch("b")
+    assert "the proxy" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("user", "expected"),
+    [
+        ("", "asks for a user and password"),
+        ("user:secret-pass@", "does not accept the user and password in http_proxy"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_407_is_the_proxys_and_not_the_providers(
+    world: World,
+    elsewhere: Server,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    user: str,
+    expected: str,
+) -> None:
+    place = elsewhere.origin.partition("://")[2]
+    monkeypatch.setenv(f"{scheme}_proxy", f"http://{user}{place}")
+    elsewhere.will(*[answer(407, "<html>who are you?</html>")] * 5)
+    provider = world.provider(base_url=f"{scheme}://lab.example/v1")
+    with pytest.raises(Unreachable) as caught:
+        world.client(None, provider).create_batch(
+            input_file_id="f", endpoint="/v1/e", completion_window="24h", metadata={}
+        )
+    assert expected.replace("http_proxy", f"{scheme}_proxy") in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "lab answered" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [403, 502, 503])
+def test_a_proxy_that_refuses_to_connect_is_named(
+    world: World, elsewhere: Server, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", elsewhere.origin)
+    elsewhere.will(*[answer(status)] * 5)
+    provider = world.provider(base_url="https://lab.example/v1")
+    with pytest.raises(Unreachable) as caught:
+        world.client(None, provider).retrieve_batch("b")
+    assert f"{elsewhere.origin} of HTTPS_PROXY refuses to carry it there: {status}" in str(
+        caught.value
+    )
+
+
+def test_a_407_without_a_proxy_in_the_environment(world: World) -> None:
+    world.server.will(*[answer(407)] * 5)
+    with pytest.raises(Unreachable, match="a proxy on the way asks for a user and password"):
+        world.client().retrieve_batch("b")
+
+
+def test_a_socks_proxy_without_its_package_is_named(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "socksio", None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://user:secret-pass@proxy.example:1080")
+    provider = world.provider(base_url="https://lab.example/v1")
+    with pytest.raises(Rejected, match="install socksio") as caught:
+        world.client(None, provider).retrieve_batch("b")
+    assert "the proxy socks5://proxy.example:1080 of ALL_PROXY needs SOCKS" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("proxy", ["foo://user:secret-pass@proxy.example", "http://proxy:port"])
 def test_a_proxy_that_cannot_be_used_is_said_without_its_password(
     world: World, monkeypatch: pytest.MonkeyPatch, proxy: str
@@ -283,4 +403,34 @@ def test_https_is_verified(world: World) -> None:
     provider = world.provider(base_url=world.server.origin.replace("http:", "https:"))
     with pytest.raises(Transient, match="cannot be reached"):
         world.client(provider=provider).retrieve_batch("b")
+    assert world.server.received == []
+
+
+ACCOUNT = (AccountHeader(variable="OPENAI_ORG_ID", name="OpenAI-Organization", value="org-blue"),)
+
+
+def test_the_account_is_sent_with_each_call_and_not_to_another_origin(
+    world: World, elsewhere: Server, tmp_path: Path
+) -> None:
+    world.server.will(
+        answer(200, batch()),
+        answer(200, batch()),
+        answer(302, headers={"Location": f"{elsewhere.origin}/x"}),
+    )
+    elsewhere.will(answer(200, b"{}"))
+    client = world.client(provider=world.provider(account=ACCOUNT))
+    client.retrieve_batch("b")
+    create(client)
+    client.download("file-1", tmp_path / "x", expected_bytes=2)
+    assert [one.headers.get("openai-organization") for one in world.server.received] == [
+        "org-blue"
+    ] * 3
+    assert "openai-organization" not in elsewhere.received[0].headers
+
+
+@pytest.mark.parametrize("value", ["org\r\nX-Evil: 1", "org blue", "org-\u00e9"])
+def test_an_account_that_no_header_can_hold_is_refused(world: World, value: str) -> None:
+    account = (dataclasses.replace(ACCOUNT[0], value=value),)
+    with pytest.raises(Unauthorized, match="the value of OPENAI_ORG_ID holds spaces"):
+        create(world.client(provider=world.provider(account=account)))
     assert world.server.received == []

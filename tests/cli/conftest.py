@@ -100,7 +100,10 @@ def finished(lab: Folder, run: Run) -> Folder:
 
 @pytest.fixture
 def run(folder: Folder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    for name in ("NO_COLOR", "FORCE_COLOR", "OPENAI_API_KEY", "OPENAI_BASE_URL"):
+    for name in (
+        *("NO_COLOR", "FORCE_COLOR", "OPENAI_API_KEY", "OPENAI_BASE_URL"),
+        *("OPENAI_ORG_ID", "OPENAI_PROJECT_ID"),
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(folder.root)

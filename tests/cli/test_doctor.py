@@ -397,7 +397,10 @@ def test_a_list_that_is_none(checks: Callable[..., dict[str, Check]], scripted: 
     scripted.will(answer(200, {"object": "list", "data": [{"a": 1}], "has_more": False}))
     found = checks()["lab: list"]
     assert found.health == "warn"
-    assert found.what == "answers, but 1 of the entries in its list cannot be read as a batch"
+    assert found.what == (
+        "answers, but 1 of the entries in its list cannot be read as a batch "
+        "(entry 1: a Batch object without an id)"
+    )
 
 
 def test_libraries_that_are_missing(
@@ -451,3 +454,14 @@ def test_what_people_are_told_by_is_looked_at(
 
     assert (found["notify"].health, found["ping"].health) == ("ok", "ok")
     assert not any(KEY in told for check in found.values() for told in check if told)
+
+
+def test_the_account_that_pays_is_shown(
+    checks: Callable[..., dict[str, Check]], lab: Folder
+) -> None:
+    lab.write("runner.yaml", "{}\n")
+    lab.env |= {"OPENAI_API_KEY": "sk-x", "OPENAI_PROJECT_ID": "proj_7"}
+
+    found = checks("--provider", "openai", "--offline")["openai: key"]
+
+    assert found.what == "from OPENAI_API_KEY; it is not shown; OPENAI_PROJECT_ID is 'proj_7'"

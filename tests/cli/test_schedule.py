@@ -74,6 +74,15 @@ def test_openai_at_another_address_needs_that_too(
     assert "OPENAI_API_KEY='...', OPENAI_BASE_URL='...'" in done.err
 
 
+def test_an_account_at_openai_is_needed_there_too(
+    run: Run, lab: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.write("runner.yaml", "{}\n")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-blue")
+
+    assert "OPENAI_API_KEY='...', OPENAI_ORG_ID='...'" in run("schedule", "--systemd").err
+
+
 def test_a_project_without_keys_needs_no_file_of_them(run: Run, folder: Folder) -> None:
     folder.job()
 

@@ -57,7 +57,7 @@ def test_24_a_cursor_that_does_not_advance_ends_the_walk(make_site: MakeSite) ->
         report = site.reconcile()
         assert listings(site) - before <= 3
         assert report.has_problem
-        assert any("could not be read to its end" in wait.reason for wait in report.waits)
+        assert any("could not be read completely" in wait.reason for wait in report.waits)
         site.clock.sleep(300)
     assert site.world.calls("POST", "/batches") == []
     site.world.conditions = Conditions()

@@ -390,3 +390,13 @@ def test_why_a_batch_was_turned_away(
 
 def test_a_failure_without_a_reason_is_the_providers() -> None:
     assert batch_failure(batch("failed")) is BatchFailure.PASSING
+
+
+def test_an_entry_that_cannot_be_read_is_named_in_the_wait(tmp_path: Path) -> None:
+    """Nothing is submitted: it may be this very batch. Who can help is the provider."""
+    named = ("entry 2: Batch batch_9 without a status", "3 more")
+    seen = observed(listing=listing(complete=False, unreadable=named))
+    [wait] = plan_for(tmp_path, submission(P), at=seen).waits
+    assert "entry 2: Batch batch_9 without a status; 3 more" in wait.reason
+    assert "ask the provider to correct or remove it" in wait.reason
+    assert "to its end" not in wait.reason

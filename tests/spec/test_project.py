@@ -4,7 +4,7 @@ import copy
 import pickle
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -364,3 +364,52 @@ def test_a_project_is_found_without_heavy_imports(tmp_path: Path) -> None:
     )
 
     assert done.stdout.strip() == ""
+
+
+ACCOUNT: Final = {"OPENAI_ORG_ID": " org-blue ", "OPENAI_PROJECT_ID": "proj_7"}
+OWN: Final = "https://api.openai.com/v1"
+
+
+@pytest.mark.parametrize(
+    ("config", "environ", "sent"),
+    [
+        pytest.param("", {}, True, id="its own address"),
+        pytest.param("", {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}, True, id="the variable"),
+        pytest.param(f"providers: {{openai: {{base_url: '{OWN}'}}}}", {}, True, id="written out"),
+        pytest.param("providers: {openai: {api_key_env: KEY}}", {}, True, id="another key"),
+        pytest.param(
+            "providers: {openai: {base_url: 'https://lab.example/v1'}}", {}, False, id="elsewhere"
+        ),
+    ],
+)
+def test_an_account_is_that_of_openai_alone(
+    tmp_path: Path, config: str, environ: dict[str, str], *, sent: bool
+) -> None:
+    other = "lab: {base_url: 'https://lab.example/v1'}"
+    config = config.replace("}}", f"}}, {other}}}") or f"providers: {{{other}}}"
+    (tmp_path / "runner.yaml").write_text(config)
+    project = find_project(tmp_path, {**ACCOUNT, **environ})
+    found = {each.name: each.value for each in project.providers["openai"].account}
+    assert found == (
+        {"OpenAI-Organization": "org-blue", "OpenAI-Project": "proj_7"} if sent else {}
+    )
+    assert project.providers["lab"].account == project.providers["local"].account == ()
+    plain = find_project(tmp_path, environ).providers["openai"]
+    assert plain.account == ()
+    assert project.providers["openai"].identity == plain.identity
+
+
+@pytest.mark.parametrize(("line", "allowed"), [("", False), (", allow_key_over_http: true", True)])
+def test_a_key_over_http_is_allowed_by_name_and_changes_no_revision(
+    tmp_path: Path, line: str, *, allowed: bool
+) -> None:
+    config = f"providers: {{lab: {{base_url: 'http://gateway:8000/v1'{line}}}}}\n"
+    (tmp_path / "runner.yaml").write_text(config)
+    lab = find_project(tmp_path, {}).providers["lab"]
+    assert lab.allow_key_over_http is allowed
+    assert lab.identity == {"provider": "lab", "base_url": "http://gateway:8000/v1"}
+
+
+def test_a_key_over_http_is_allowed_by_true_alone(tmp_path: Path) -> None:
+    config = "providers: {lab: {base_url: 'http://gateway/v1', allow_key_over_http: 'true'}}\n"
+    assert len(problems(tmp_path, config)) == 1

@@ -188,6 +188,7 @@ def _variables(project: Project, specs: Specs) -> Iterator[str]:
             yield provider.api_key_env
         if provider.name == "openai" and os.environ.get("OPENAI_BASE_URL", "").strip():
             yield "OPENAI_BASE_URL"
+        yield from (header.variable for header in provider.account)
     addresses = [getattr(hook.channel, "address", None) for hook in project.hooks]
     for address in (*addresses, project.ping):
         if address is not None and address.variable is not None:
