@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import msgspec
 
-from runner.api.batch_list import ListedBatches
 from runner.api.pagination import ListPage, read_pages
 from runner.api.protocol import BatchListing, FileListing
 from runner.api.responses import CallKind, decode_reply, shown, unusable_reply_error
@@ -27,6 +26,7 @@ from runner.batch import Batch, BatchStatus, File
 from runner.errors import NotFound, Rejected, UnexpectedReply
 
 if TYPE_CHECKING:
+    from runner.api.batch_list import ListedBatches
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
@@ -201,7 +201,7 @@ class Client:
         listing = self._read_list(
             "/batches",
             {"limit": str(BATCHES_A_PAGE)},
-            read=ListedBatches(self.retrieve_batch, self.retrieve_file),
+            read=self._batch_reader(),
             enough=enough,
         )
         return BatchListing(
@@ -320,6 +320,22 @@ class Client:
             accepted["limit"] = str(int(accepted["limit"]) - 1)
             listing = read_pages(fetch, read=read, enough=enough)
         return listing
+
+    def _batch_reader(self) -> Callable[[object], Batch | None]:
+        """Return a function that reads the entries of one list of batches."""
+        careful: ListedBatches | None = None
+
+        def read(raw: object) -> Batch | None:
+            nonlocal careful
+            try:
+                return Batch.from_api(raw)
+            except ValueError:
+                from runner.api.batch_list import ListedBatches
+
+                careful = careful or ListedBatches(self.retrieve_batch, self.retrieve_file)
+                return careful(raw)
+
+        return read
 
     def _named(self, unreadable: Sequence[str]) -> tuple[str, ...]:
         """Return the first of these descriptions, and how many more there are."""

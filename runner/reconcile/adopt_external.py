@@ -260,7 +260,8 @@ def _unused_key(
     if observed.listing is None or (observed.listing.offered and not observed.listing.complete):
         raise UnexpectedReply(
             f"{desired.job.name}: nothing was adopted, since the provider's list of batches "
-            f"could not be read to its end, so it is unknown which keys are used",
+            f"could not be read completely, so it is unknown which keys are used; "
+            f"`runner orphans` says what is wrong with it",
             provider=provider,
             call="GET /batches",
         )

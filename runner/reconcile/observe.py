@@ -157,13 +157,14 @@ def list_before_submission(
 def _read_lists(api: BatchApi, query: ProviderQuery, clock: Callable[[], float]) -> Listing:
     started_at = clock()
     batches: tuple[Batch, ...] = ()
+    unreadable: tuple[str, ...] = ()
     complete, offered = False, True
     try:
         listing = api.list_batches(enough=lambda listed: _is_far_enough(listed, query.since))
     except NotOffered:
         offered = False
     else:
-        batches = listing.batches
+        batches, unreadable = listing.batches, listing.unreadable
         complete = listing.complete or (
             listing.invalid == 0 and listing.descending and _is_far_enough(batches, query.since)
         )
@@ -191,6 +192,7 @@ def _read_lists(api: BatchApi, query: ProviderQuery, clock: Callable[[], float])
         files=files,
         files_complete=files_complete,
         files_offered=files_offered,
+        unreadable=unreadable,
     )
 
 
