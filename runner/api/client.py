@@ -26,13 +26,13 @@ from runner.batch import Batch, BatchStatus, File
 from runner.errors import NotFound, Rejected, UnexpectedReply
 
 if TYPE_CHECKING:
-    from runner.api.batch_list import ListedBatches
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     import httpx
 
+    from runner.api.batch_list import ListedBatches
     from runner.api.pagination import Entry, ListResult
     from runner.api.protocol import Download
     from runner.api.responses import Call, Reply

@@ -35,6 +35,7 @@ from runner.ledger.connection import file_system, on_network_file_system
 from runner.ledger.migrations import MIGRATIONS
 from runner.ledger.peek import schema_number, sqlite_version
 from runner.ledger.store import Ledger
+from runner.outputs.files import read_latest
 from runner.outputs.provenance import git_state, tool_versions, uncommitted
 from runner.reconcile.lock import holder
 from runner.spec.notifications import ChatChannel, CommandChannel
@@ -239,7 +240,8 @@ def _check_links(project: Project, jobs: Sequence[Job]) -> CheckResult:
     for job in jobs:
         folder = project.root / job.output if job.output else project.outputs / job.name
         link = folder / "latest"
-        if link.is_symlink() and link.exists():
+        named = read_latest(folder)
+        if named is not None and (folder / named).exists():
             count += 1
         elif os.path.lexists(link):
             not_links.append(_relative(link, project))

@@ -13,12 +13,14 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import stat
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LocalFileError
+from runner.spec.identity import REVISION_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,6 +117,24 @@ ERRORS: Final = "errors.jsonl"
 RECORD: Final = "run.json"
 RAW: Final = "raw"
 """The folder of the downloaded files."""
+
+
+LATEST: Final = "latest"
+"""The link to a job's desired revision, in the folder of the job."""
+_REVISION_LINE: Final = re.compile(rb"([0-9a-f]{%d})\n" % REVISION_SHOWN)
+
+
+def read_latest(job_folder: Path) -> str | None:
+    """Return the revision that `latest` names; None if it is not there or not runner's."""
+    link = job_folder / LATEST
+    try:
+        if link.is_symlink():
+            return os.readlink(link)  # noqa: PTH115
+        with link.open("rb") as file:
+            named = _REVISION_LINE.fullmatch(file.read(REVISION_SHOWN + 2))
+    except OSError:
+        return None  # not there, or something else of that name: pointing it says what is wrong
+    return None if named is None else named[1].decode()
 
 
 class FileRejected(Exception):

@@ -15,6 +15,7 @@ costs one read per line.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import heapq
 import json
@@ -27,7 +28,17 @@ from typing import TYPE_CHECKING, Final, Self
 
 from runner.errors import LocalFileError
 from runner.outputs.answer_index import AnswerIndex
-from runner.outputs.files import ERRORS, OUTPUT, RECORD, explained, refusal, sync_folder
+from runner.outputs.files import (
+    ERRORS,
+    LATEST,
+    OUTPUT,
+    RECORD,
+    explained,
+    read_latest,
+    refusal,
+    sync_folder,
+    write_whole,
+)
 from runner.outputs.record import FileDigest
 from runner.outputs.result_files import ErrorCounts, LineStatus
 
@@ -40,7 +51,8 @@ if TYPE_CHECKING:
     from runner.outputs.answer_index import AnswerLocation
 
 
-LATEST: Final = "latest"
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
+"""What a disk without symbolic links says."""
 _TEMPORARY: Final = ".partial"
 
 
@@ -272,15 +284,17 @@ def _rename(old: Path, new: Path) -> None:
 def point_latest(job_folder: Path, revision: str) -> bool:
     """Point the link `latest` of a job to a revision's folder, atomically.
 
+    On a disk without symbolic links (a mounted cloud drive, exFAT, SMB) `latest` is a text file
+    that holds the revision.
+
     The link is relative, so that the outputs can be moved. Returns whether it changed. Raises
     LocalFileError, also where `latest` is no link: then runner has not created it.
     """
     link = job_folder / LATEST
     with explained(link, doing="replaced"):
-        if link.is_symlink():
-            if os.readlink(link) == revision:  # noqa: PTH115
-                return False
-        elif link.exists():
+        if read_latest(job_folder) == revision:
+            return False
+        if os.path.lexists(link) and not link.is_symlink() and read_latest(job_folder) is None:
             raise LocalFileError(
                 f"{link} is not a link but a file or folder that runner did not create: move it "
                 f"away, and the next pass makes it the link to the latest results"
@@ -288,8 +302,14 @@ def point_latest(job_folder: Path, revision: str) -> bool:
         job_folder.mkdir(parents=True, exist_ok=True)
         _remove_temporary(job_folder, LATEST)
         temporary = _temporary(job_folder, LATEST)
-        temporary.symlink_to(revision, target_is_directory=True)
-        os.replace(temporary, link)  # noqa: PTH105
+        try:
+            temporary.symlink_to(revision, target_is_directory=True)
+        except OSError as problem:
+            if problem.errno not in _NO_LINKS:
+                raise
+            write_whole(link, f"{revision}\n".encode())
+        else:
+            os.replace(temporary, link)  # noqa: PTH105
     sync_folder(job_folder)
     return True
 

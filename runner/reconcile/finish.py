@@ -126,10 +126,21 @@ def _require_responses(run: Run, state: RunState, published: Published) -> None:
 
 def update_latest(context: Context, action: PointLatest) -> None:
     """Point the link `latest` to the run's revision."""
+    from runner.outputs.files import LATEST
     from runner.outputs.publish import point_latest
 
     folder = context.folder(action.run)
-    point_latest(folder.parent, folder.name)
+    changed = point_latest(folder.parent, folder.name)
+    if changed and not (folder.parent / LATEST).is_symlink():
+        context.report_notice(
+            Notice(
+                job=action.run.job,
+                message=f"{folder.parent / LATEST} is a text file that holds the revision, since "
+                f"this disk has no symbolic links",
+                event="remark",
+                revision=action.run.short,
+            )
+        )
 
 
 def _restore_raw_files(

@@ -10,17 +10,17 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import SubmissionKey
-from runner.outputs.files import explained, sync_folder, write_whole
+from runner.outputs.files import explained, read_latest, sync_folder, write_whole
 from runner.planning.state import Enqueued, Load, Recorded
 from runner.reconcile.desired import job_folder, shown_path
 from runner.reconcile.restore import find_restorable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from runner.ledger.records import Run
     from runner.ledger.store import Ledger
@@ -107,11 +107,9 @@ def find_published(
         if (project.root / run.folder / "output.jsonl").exists():
             published.add(run.id)
         folder = job_folder(project, desired.job)
-        try:
-            latest[shown_path(project, folder)] = (folder / "latest").readlink().name
-        except OSError:
-            # No link, or something else of that name: pointing it reports what is wrong.
-            continue
+        named = read_latest(folder)
+        if named is not None:
+            latest[shown_path(project, folder)] = Path(named).name
     return frozenset(published), latest
 
 

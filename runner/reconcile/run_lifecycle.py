@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
 from runner.ledger import run_transitions
-from runner.outputs.files import sha256_of
+from runner.outputs.files import read_latest, sha256_of
 from runner.reconcile.context import Notice
 from runner.reconcile.download import download_again
 from runner.reconcile.recorded import read_claims
@@ -80,7 +80,8 @@ def _remove_leftovers(folder: Path) -> None:
     It is called again after a crash between the move and this.
     """
     latest = folder / "latest"
-    if latest.is_symlink() and not latest.exists():
+    named = read_latest(folder)
+    if named is not None and not (folder / named).exists():
         latest.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()
