@@ -28,7 +28,7 @@ COMMON_WORDS: Final = {
         validate verify watch""",
     "Python, Unix and the command line": """
         cli colour command config console exit codes import log main options signals session""",
-    "formats and tools": "csv git json yaml",
+    "formats and tools": "csv format git json yaml",
     "HTTP and its clients": """
         app client download embeddings models pagination protocol provider redaction
         responses transfers transport upload webhook worker""",

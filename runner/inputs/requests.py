@@ -11,7 +11,7 @@ The decoder skips unknown fields without checking their UTF-8: callers check it.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, Generic, Literal, TypeVar, assert_never
+from typing import Annotated, Final, TypeAlias, assert_never
 
 import msgspec
 
@@ -60,76 +60,67 @@ class InputRequest(msgspec.Struct, frozen=True, gc=False):
     inputs: int
 
 
-class _FoundId:
-    """The decoded value of a custom_id; the decoder passes the id itself to its hook."""
+class _Key(str):
+    """A key of a body. The decoder passes each one to its hook, also one that is given again."""
+
+    __slots__ = ()
+
+
+class _Found:
+    """The decoded value of a field around the body; the decoder passes the text to its hook."""
+
+    __slots__ = ()
+
+
+class _FoundId(_Found):
+    """A custom_id."""
+
+    __slots__ = ()
+
+
+class _FoundMethod(_Found):
+    """The method, which is POST."""
+
+    __slots__ = ()
+
+
+class _FoundUrl(_Found):
+    """The URL, which is the endpoint."""
 
     __slots__ = ()
 
 
 _FOUND_ID: Final = _FoundId()
+_FOUND_METHOD: Final = _FoundMethod()
+_FOUND_URL: Final = _FoundUrl()
+
+_MODEL: Final = _Key("model")
+_MESSAGES: Final = _Key("messages")
+_PROMPT: Final = _Key("prompt")
+_INPUT: Final = _Key("input")
+_STREAM: Final = _Key("stream")
+
+_NO_ELEMENT: Final = frozenset((b"[]", b"[ ", b"[\t", b"[\r", b"[\n"))
+
+_Body: TypeAlias = dict[_Key, msgspec.Raw]
 
 
-_Model = Annotated[str, msgspec.Meta(min_length=1)]
+class _RequestLine(msgspec.Struct, frozen=True, gc=False):
+    """A line whose values in the body are not decoded yet.
 
+    The body is not empty: of two bodies, each then gives at least one key to the hook.
+    """
 
-class _RequestBody(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """The fields of every body; subclasses add those of their endpoint."""
-
-    model: _Model | None = None
-    stream: bool | None = None
-
-    def inputs(self) -> int:
-        return 0
-
-    def is_valid(self) -> bool:
-        return not self.stream
-
-
-class _Chat(_RequestBody, frozen=True, gc=False, kw_only=True):
-    model: _Model
-    messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1)]
-
-
-class _Completions(_RequestBody, frozen=True, gc=False, kw_only=True):
-    model: _Model
-    prompt: msgspec.Raw
-
-
-class _Responses(_RequestBody, frozen=True, gc=False, kw_only=True):
-    model: _Model
-    input: msgspec.Raw = msgspec.Raw()
-    prompt: msgspec.Raw = msgspec.Raw()
-
-    def is_valid(self) -> bool:
-        return not self.stream and not (_is_absent(self.input) and _is_absent(self.prompt))
-
-
-class _Embeddings(_RequestBody, frozen=True, gc=False, kw_only=True):
-    model: _Model
-    input: str | list[str | int | list[int]]
-
-    def inputs(self) -> int:
-        return count_inputs(self.input)
-
-    def is_valid(self) -> bool:
-        return not self.stream and count_inputs(self.input) > 0
-
-
-class _Moderations(_RequestBody, frozen=True, gc=False, kw_only=True):
-    input: msgspec.Raw
-
-    def is_valid(self) -> bool:
-        return not self.stream and not _is_absent(self.input)
-
-
-_BodyT_co = TypeVar("_BodyT_co", bound=_RequestBody, covariant=True)
-
-
-class _RequestLine(msgspec.Struct, Generic[_BodyT_co], frozen=True, gc=False):
     custom_id: _FoundId
-    method: Literal["POST"]
-    url: str
-    body: _BodyT_co
+    method: _FoundMethod
+    url: _FoundUrl
+    body: Annotated[_Body, msgspec.Meta(min_length=1)]
+
+
+_decode_model: Final = msgspec.json.Decoder(
+    Annotated[str, msgspec.Meta(min_length=1)] | None
+).decode
+_decode_inputs: Final = msgspec.json.Decoder(str | list[str | int | list[int]]).decode
 
 
 class RequestReader:
@@ -137,37 +128,78 @@ class RequestReader:
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
-        self._found: list[str] = []
-        decoder = msgspec.json.Decoder(
-            _line_of(RequestKind.of(endpoint)), dec_hook=self._add_custom_id
-        )
-        self._decode = decoder.decode
+        self._kind = RequestKind.of(endpoint)
+        self._ids: list[str] = []
+        self._others: list[object] = []
+        self._decode = msgspec.json.Decoder(_RequestLine, dec_hook=self._add).decode
 
     def read(self, row: bytes) -> InputRequest | None:
-        """Return the request of a valid row, or None for any other."""
-        found = self._found
-        found.clear()
+        """Return the request of a valid row, or None for any other, and for some rare valid ones.
+
+        The rare ones are an empty body, and a list of messages that begins with white space.
+        """
+        ids, others = self._ids, self._others
+        ids.clear()
+        others.clear()
         try:
-            line = self._decode(row)
+            body = self._decode(row).body
+            # With a key given twice, runner and the provider might each use a different value.
+            if (
+                len(ids) != 1
+                or len(others) != len((_FOUND_METHOD, _FOUND_URL)) + len(body)
+                or not 0 < len(ids[0]) <= LONGEST_CUSTOM_ID
+            ):
+                return None
+            written = body.get(_MODEL)
+            model = None if written is None else _decode_model(written)
+            if model is None and self._kind.needs_model:
+                return None
+            stream = body.get(_STREAM)
+            if stream is not None and bytes(stream) not in (b"false", b"null"):
+                return None
+            inputs = _inputs(body, self._kind)
         except (msgspec.DecodeError, RecursionError):
             return None
-        body = line.body
-        # With two custom_ids, runner and the provider might each use a different one.
-        if (
-            len(found) != 1
-            or not 0 < len(found[0]) <= LONGEST_CUSTOM_ID
-            or line.url != self._endpoint
-            or not body.is_valid()
-        ):
-            return None
-        return InputRequest(found[0], body.model, body.inputs())
+        return None if inputs is None else InputRequest(ids[0], model, inputs)
 
-    def _add_custom_id(self, _: type, value: object) -> _FoundId:
-        """Add a custom_id; called for each custom_id of a line, not only for the last."""
-        if not isinstance(value, str):
-            raise msgspec.ValidationError("expected a string")
-        self._found.append(value)
-        return _FOUND_ID
+    def _add(self, kind: type, value: object) -> _Key | _Found:
+        """Add a key of the body or a field around it; called for each one, not only the last."""
+        if kind is _Key:
+            self._others.append(value)
+            return _Key(value)
+        if kind is _FoundId:
+            if not isinstance(value, str):
+                raise msgspec.ValidationError("expected a string")
+            self._ids.append(value)
+            return _FOUND_ID
+        self._others.append(value)
+        if value != ("POST" if kind is _FoundMethod else self._endpoint):
+            raise msgspec.ValidationError("expected another value")
+        return _FOUND_METHOD if kind is _FoundMethod else _FOUND_URL
+
+
+def _inputs(body: _Body, kind: RequestKind) -> int | None:
+    """Return the number of embedding inputs, 0 for other kinds, None if the prompt is not valid.
+
+    Raises msgspec.DecodeError for an input of another type.
+    """
+    match kind:
+        case RequestKind.CHAT:
+            return 0 if _is_filled_list(body.get(_MESSAGES)) else None
+        case RequestKind.COMPLETIONS:
+            return 0 if _PROMPT in body else None
+        case RequestKind.RESPONSES:
+            absent = _is_absent(body.get(_INPUT)) and _is_absent(body.get(_PROMPT))
+            return None if absent else 0
+        case RequestKind.EMBEDDINGS:
+            written = body.get(_INPUT)
+            return None if written is None else count_inputs(_decode_inputs(written)) or None
+        case RequestKind.MODERATIONS:
+            return None if _is_absent(body.get(_INPUT)) else 0
+        case RequestKind.OTHER:
+            return 0
+        case _:
+            assert_never(kind)
 
 
 def count_inputs(value: object) -> int:
@@ -185,23 +217,14 @@ def count_inputs(value: object) -> int:
     return len(value) if kinds in ({str}, {list}) else 0
 
 
-def _line_of(kind: RequestKind) -> type[_RequestLine[_RequestBody]]:
-    match kind:
-        case RequestKind.CHAT:
-            return _RequestLine[_Chat]
-        case RequestKind.COMPLETIONS:
-            return _RequestLine[_Completions]
-        case RequestKind.RESPONSES:
-            return _RequestLine[_Responses]
-        case RequestKind.EMBEDDINGS:
-            return _RequestLine[_Embeddings]
-        case RequestKind.MODERATIONS:
-            return _RequestLine[_Moderations]
-        case RequestKind.OTHER:
-            return _RequestLine[_RequestBody]
-        case _:
-            assert_never(kind)
+def _is_absent(value: msgspec.Raw | None) -> bool:
+    return value is None or (len(memoryview(value)) == len(b"null") and bytes(value) == b"null")
 
 
-def _is_absent(value: msgspec.Raw) -> bool:
-    return len(memoryview(value)) <= len(b"null") and bytes(value) in (b"", b"null")
+def _is_filled_list(value: msgspec.Raw | None) -> bool:
+    """Return whether a value is a list with an element and without white space before that."""
+    return (
+        value is not None
+        and bytes(memoryview(value)[:2]) not in _NO_ELEMENT
+        and (memoryview(value)[0] == ord("["))
+    )

@@ -25,6 +25,7 @@ from runner.errors import MAX_PROBLEMS, InvalidInput, Problem, limit_problems
 from runner.inputs import fingerprint
 from runner.inputs.custom_ids import CustomIdWriter
 from runner.inputs.fingerprint import open_unchanged
+from runner.inputs.format import LONGEST_BEGINNING, recognize
 from runner.inputs.lines import Block, OversizedLine, canonical_row, read_blocks
 from runner.inputs.requests import (
     InputRequest,
@@ -155,17 +156,6 @@ class ProblemList:
 _MAX_REPEATED: Final = 10_000
 """Repeated ids that are compared in a second pass; more are only counted."""
 
-_NOT_LINES: Final = (
-    (b"\xff\xfe", "is UTF-16 or UTF-32 text: save it as UTF-8"),
-    (b"\xfe\xff", "is UTF-16 text: save it as UTF-8"),
-    (b"\x00\x00\xfe\xff", "is UTF-32 text: save it as UTF-8"),
-    (b"\x1f\x8b", "is compressed with gzip: decompress it"),
-    (b"\x28\xb5\x2f\xfd", "is compressed with zstd: decompress it"),
-    (b"PK\x03\x04", "is a zip archive: unpack it"),
-    (b"PAR1", "is a Parquet file: export it as JSON lines"),
-)
-"""How files begin that are not UTF-8 text: they get one problem, not one a line."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
@@ -201,7 +191,7 @@ def scan(
     the file changes during the scan, LocalFileError if reading or writing `ids` fails.
     """
     with open_unchanged(path, shown=shown) as (file, identity):
-        _require_text(file, shown)
+        _require_requests(file, shown=shown, endpoint=endpoint)
         reading = _InputScan(
             shown=shown, endpoint=endpoint, limits=limits, ids=ids, counter=counter
         )
@@ -356,10 +346,12 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _require_text(file: FileIO, shown: str) -> None:
-    """Raise InvalidInput for a file whose first bytes are not those of JSON Lines."""
-    beginning = fingerprint.read(file, 4, shown=shown)
+def _require_requests(file: FileIO, *, shown: str, endpoint: str) -> None:
+    """Raise InvalidInput for a file that is plainly something else than lines of requests."""
+    beginning = fingerprint.read(file, LONGEST_BEGINNING, shown=shown)
     file.seek(0)
-    for mark, message in _NOT_LINES:
-        if beginning.startswith(mark):
-            raise InvalidInput([Problem(path=shown, message=message)])
+    if RequestReader(endpoint).read(beginning.partition(b"\n")[0]) is not None:
+        return
+    message = recognize(beginning, endpoint)
+    if message is not None:
+        raise InvalidInput([Problem(path=shown, line=1, message=message)])

@@ -171,11 +171,19 @@ def _lone_surrogate_column(text: str) -> int:
 
 
 def _repeated(value: _JsonObject) -> list[str]:
-    # Other fields may be repeated: the fast check sees only this one, and both checks must give
-    # the same result.
-    if "custom_id" in value.repeated:
-        return ["'custom_id' is given more than once: keep one (invalid_json_line)"]
-    return []
+    """Return the problems of keys that are given more than once: readers differ in which they take.
+
+    Unknown fields around the body and those deeper in it may be repeated: the provider reads them.
+    """
+    names: list[str] = [
+        key for key in ("custom_id", "method", "url", "body") if key in value.repeated
+    ]
+    body = value.get("body")
+    if isinstance(body, _JsonObject):
+        names += [f"body.{key}" for key in sorted(body.repeated)]
+    return [
+        f"{quoted(name)} is given more than once: keep one (invalid_json_line)" for name in names
+    ]
 
 
 def _envelope(value: _JsonObject, endpoint: str) -> list[str]:

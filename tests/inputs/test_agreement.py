@@ -49,21 +49,25 @@ def envelopes(draw: st.DrawFn) -> tuple[str, list[tuple[str, Any]]]:
 
 
 @settings(max_examples=500)
-@given(envelopes(), st.booleans())
+@given(envelopes(), st.booleans(), st.sampled_from(["", '"model": "m", ', '"x": 0, "x": 1, ']))
 def test_a_row_is_judged_the_same_either_way(
     drawn: tuple[str, list[tuple[str, Any]]],
     ascii_only: bool,  # noqa: FBT001
+    again: str,
 ) -> None:
     endpoint, members = drawn
     text = ", ".join(
         f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=ascii_only)}" for key, value in members
     )
+    text = text.replace('"body": {"', f'"body": {{{again}"')
     row = f"{{{text}}}".encode(errors="surrogatepass")
     quick = READERS[endpoint].read(row) if is_utf8(row) else None
     slow = check_line(row, endpoint)
     assert (slow.request is None) == bool(slow.problems)
     if quick is not None:
         assert slow.request == quick
+    if again.count("x") and again in text:
+        assert slow.problems
 
 
 @given(st.sampled_from(ENDPOINTS), st.binary(max_size=60) | st.text(max_size=60).map(str.encode))

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import bz2
 import hashlib
 import io
 import json
+import lzma
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,7 +104,66 @@ def test_an_input_without_requests(tmp_path: Path, data: bytes) -> None:
 def test_what_is_no_text_is_one_problem(tmp_path: Path, data: bytes, problem: str) -> None:
     path = tmp_path / "input.jsonl"
     path.write_bytes(data + b"\n" * 5000)
-    assert problems(path) == [f"input.jsonl: {problem}"]
+    assert problems(path) == [f"input.jsonl:1: {problem}"]
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0f1e\nsize 73114\n"
+BODIES = [b'{"model": "m", "messages": [{"role": "user", "content": "%d"}]}' % n for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        pytest.param(LFS, "Git LFS pointer.*`git lfs pull`", id="git-lfs"),
+        pytest.param(b"\xef\xbb\xbf" + LFS, "Git LFS pointer", id="git-lfs-marked"),
+        pytest.param(b"/annex/objects/SHA256E-s1--0\n", "`git annex get`", id="git-annex"),
+        pytest.param(b"<!DOCTYPE html>\n<html>\n", "is an HTML page", id="html"),
+        pytest.param(b"\n\n<html lang='en'>\n", "is an HTML page", id="html-without-type"),
+        pytest.param(b'<?xml version="1.0"?>\n<Error>\n', "is XML", id="xml"),
+        pytest.param(b"id,prompt\n1,hi\n", r"is a table \(CSV\)", id="csv"),
+        pytest.param(b'"id","a prompt"\r\n1,hi\r\n', r"is a table \(CSV\)", id="csv-quoted"),
+        pytest.param(b"id;prompt\n1;hi\n", "is a table .*semicolons", id="csv-semicolons"),
+        pytest.param(b"id\tprompt\n1\thi\n", r"is a table \(TSV\)", id="tsv"),
+        pytest.param(json.dumps([{"a": 1}] * 9, indent=2).encode(), r"array.*\.\[\]", id="array"),
+        pytest.param(b'[{"a": 1},\n{"a": 2}]', "array over many lines", id="array-of-lines"),
+        pytest.param(
+            b'[{"a": 1}' + b', {"a": 2}' * 99_999 + b"]", r"array.*\.\[\]", id="array-in-one-line"
+        ),
+        pytest.param(json.dumps({"a": 1}, indent=2).encode(), "`jq -c .`", id="object"),
+        pytest.param(b'{"a": 1,\n "b": 2}\n', "`jq -c .`", id="object-of-lines"),
+        pytest.param(b"\n".join(BODIES), "only bodies.*/v1/chat/completions", id="bodies"),
+        pytest.param(b'{"input": "x"}', "only bodies of requests", id="one-body"),
+        pytest.param(
+            b'{"id": "b", "custom_id": "a", "response": {}}\n', "results of a batch", id="results"
+        ),
+        pytest.param("{}\n".encode("utf-16-le"), "is UTF-16", id="utf-16-unmarked"),
+        pytest.param(bz2.compress(b"{}"), "bzip2", id="bzip2"),
+        pytest.param(lzma.compress(b"{}"), "xz", id="xz"),
+    ],
+)
+def test_what_is_plainly_something_else_is_one_problem(
+    tmp_path: Path, data: bytes, problem: str
+) -> None:
+    path = tmp_path / "input.jsonl"
+    path.write_bytes(data)
+    (only,) = problems(path)
+    assert re.match(f"input.jsonl:1: .*{problem}", only)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([b"Hello, world", b"More, text"], id="prose"),
+        pytest.param([b"id,prompt", line("a")], id="one-line-of-a-table"),
+        pytest.param([b"{", line("a")], id="no-object"),
+        pytest.param([BODIES[0], line("a")], id="one-body"),
+        pytest.param([b"<", line("a")], id="no-page"),
+        pytest.param([b"[1, 2]", b"[3]"], id="arrays"),
+    ],
+)
+def test_what_may_be_a_slip_is_checked_line_by_line(tmp_path: Path, lines: list[bytes]) -> None:
+    path = write(tmp_path, *lines, b"?")
+    assert problems(path)[-1].startswith("input.jsonl:3:1: not valid JSON")
 
 
 def test_places_count_blank_lines_and_characters(tmp_path: Path) -> None:

@@ -140,6 +140,38 @@ X = raw("").index(b'"x": ') + 6
         ),
         *(
             pytest.param(
+                b"{" + text + envelope()[1:],
+                f"1: '{key}' is given more than once: keep one (invalid_json_line)",
+                id=f"two-{key}-{number}",
+            )
+            for number, (key, text) in enumerate(
+                [
+                    ("method", b'"method": "POST", '),
+                    ("url", b'"url": "/v1/chat/completions", '),
+                    ("body", b'"body": {}, '),
+                    ("body", b'"body": {"model": "m", "messages": [1]}, '),
+                    ("body", b'"\\u0062ody": {"temperature": 0}, '),
+                ]
+            )
+        ),
+        *(
+            pytest.param(
+                envelope().replace(b'"body": {', b'"body": {' + text),
+                f"1: 'body.{key}' is given more than once: keep one (invalid_json_line)",
+                id=f"two-{key}-{number}",
+            )
+            for number, (key, text) in enumerate(
+                [
+                    ("model", b'"model": "cheap", '),
+                    ("model", b'"\\u006dodel": "cheap", '),
+                    ("messages", b'"messages": [1], '),
+                    ("temperature", b'"temperature": 0, "temperature": 1, '),
+                    ("x", b'"x": {}, "\\u0078": {}, '),
+                ]
+            )
+        ),
+        *(
+            pytest.param(
                 envelope(**{key: ...}),
                 f"1: missing '{key}': a request has custom_id, method, url and body"
                 " (missing_required_parameter)",
