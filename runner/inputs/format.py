@@ -94,6 +94,8 @@ def _markup(text: bytes) -> str | None:
 
 def _indented(first: bytes, second: bytes) -> str | None:
     """Recognize JSON that is laid out over several lines by its first two."""
+    if not second and len(first) >= LONGEST_BEGINNING // 2 and first.startswith(b"[{"):
+        return "is one JSON array: write one object a line, such as with `jq -c '.[]'`"
     if not second or _object(first) is not None:
         return None
     if first == b"[" or (first.startswith((b"[{", b"[ {")) and first.endswith((b",", b"{"))):

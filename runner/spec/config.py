@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from runner.errors import InvalidInput, Problem, limit_problems
-from runner.spec.discovery import read_file
+from runner.spec.discovery import read_file, shown_path
 from runner.spec.notifications import EXAMPLE_COMMAND, arguments, read_hooks, read_ping
 from runner.spec.project import (
     EMBEDDED_BASE_URL,
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
     from runner.spec.schema import ConfigSchema, ProviderSchema
     from runner.spec.yaml import tree
     from runner.spec.yaml.documents import Document
+
+_OTHER_NAME: Final = re.compile(r"\.?runner\.ya?ml", re.IGNORECASE)
+_OTHER_NAME_MESSAGE: Final = (
+    f"is not read: the project file is called {PROJECT_FILE}; rename it, or remove it"
+)
 
 _NOT_IN_URL: Final = re.compile(r"[^\x21-\x7e]")
 _EXAMPLE: Final = "such as http://127.0.0.1:8000/v1"
@@ -87,6 +93,75 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
         ping=ping,
         metrics=root / parsed.metrics if parsed and parsed.metrics else None,
     )
+
+
+def refuse_other_names(start: Path, config: Path | None) -> None:
+    """Raise InvalidInput for a project file by another name, from `start` up to `config`'s folder.
+
+    Such as `runner.yml`, `Runner.yaml` or `.runner.yaml`. A file with none of the fields of a
+    project file is something else. Beside `config` itself other names do not count.
+    """
+    folder = Path(os.path.abspath(start))  # noqa: PTH100 - Path.resolve() follows links
+    for each in (folder, *folder.parents):
+        if config is not None and each == config.parent:
+            return
+        if problems := _other_name_problems(each, folder):
+            raise InvalidInput(problems)
+
+
+def require_usable_config(root: Path) -> None:
+    """Raise InvalidInput if a folder has a project file that cannot be used.
+
+    It has another name, or `runner.yaml` is a link to nothing, a folder or not readable. A folder
+    without any is fine.
+    """
+    config = root / PROJECT_FILE
+    if os.path.lexists(config):
+        data = read_file(config, PROJECT_FILE)
+        problems = [data] if isinstance(data, Problem) else []
+    else:
+        problems = _other_name_problems(root, root)
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _other_name_problems(folder: Path, start: Path) -> list[Problem]:
+    """Return a problem for each project file by another name; paths are relative to `start`."""
+    return [
+        Problem(
+            path=shown_path(os.path.relpath(folder / name, start), start),
+            message=_OTHER_NAME_MESSAGE,
+        )
+        for name in _other_names(folder)
+        if _may_be_config(folder / name)
+    ]
+
+
+def _other_names(folder: Path) -> list[str]:
+    """Return the names in a folder that are nearly `runner.yaml`; none if it cannot be listed."""
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - names are all that is needed
+    except OSError:
+        return []
+    return [name for name in names if _OTHER_NAME.fullmatch(name) and name != PROJECT_FILE]
+
+
+def _may_be_config(path: Path) -> bool:
+    """Return whether a file may be meant as a project file: so is one that cannot be read."""
+    from runner.spec.schema import CONFIG_FIELDS
+    from runner.spec.yaml.documents import read_documents
+
+    data = read_file(path, path.name)
+    if isinstance(data, Problem):
+        return True
+    documents, problems = read_documents(data, path.name)
+    keys = {
+        key
+        for document in documents
+        if isinstance(document.root, MappingNode)
+        for key in document.root.keys
+    }
+    return bool(problems) or not keys or not keys.isdisjoint(CONFIG_FIELDS[()])
 
 
 def read_base_url(text: str) -> str:

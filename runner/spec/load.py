@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import Problem, UsageError, limit_problems
-from runner.spec.discovery import SUFFIXES, find_specs, read_file, shown_path
+from runner.spec.discovery import (
+    SUFFIXES,
+    find_misplaced_specs,
+    find_specs,
+    read_file,
+    shown_path,
+)
 from runner.spec.job import Specs
 from runner.spec.validate import validate
 from runner.spec.validation_errors import did_you_mean, suggest_value
@@ -48,18 +54,21 @@ def load_specs(
     belongs to the project during this call. `known` are names of recorded jobs; those that are
     selected and have no spec any more are returned as `jobs_without_spec`.
 
-    Problems of specs are returned. Raises UsageError for a selector that matches nothing, and if
-    there are neither selectors nor a specs folder.
+    Problems of specs are returned, without selectors also those of specs in the project's root if
+    the specs folder has none. Raises UsageError for a selector that matches nothing, and if there
+    are neither selectors nor a specs folder nor such specs.
     """
-    has_folder = os.path.exists(project.specs)  # noqa: PTH110 - Path.exists() raises for invalid names
-    if not has_folder and not selectors:
+    has_folder = os.path.lexists(project.specs)
+    reader = _SpecReader(project=project)
+    if has_folder:
+        reader.problems += reader.read_folder(project.specs)[1]
+    if not selectors and not reader.files:
+        reader.problems += _misplaced_specs(project)
+    if not has_folder and not selectors and not reader.problems:
         raise UsageError(
             f"no specs: there is no folder {shown_path(project.specs, project.root)} in"
             f" {project.root}; `runner init` creates a project that can run immediately"
         )
-    reader = _SpecReader(project=project)
-    if has_folder:
-        reader.problems += reader.read_folder(project.specs)[1]
     of_project = list(reader.entries)
     jobs_without_spec = frozenset(known).difference(entry.handle for entry in reader.entries)
     selected, named, problems = _select(
@@ -78,6 +87,20 @@ def load_specs(
         complete=complete and not any(entry.problems for entry in of_project),
         jobs_without_spec=tuple(sorted(named)),
     )
+
+
+def _misplaced_specs(project: Project) -> list[Problem]:
+    """Return a problem for each spec in the project's root, where none is read."""
+    folder = shown_path(project.specs, project.root)
+    problems = []
+    for name in find_misplaced_specs(project.root):
+        if project.config_file is None and project.root.name == project.specs.name:
+            todo = "run the command in the folder above, or name the file in the command"
+        else:
+            todo = f"move it to {folder}, or name the file in the command"
+        path = shown_path(project.root / name, project.root)
+        problems.append(Problem(path=path, message=f"is not read: specs are in {folder}; {todo}"))
+    return problems
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -3,6 +3,9 @@
 The folder with `runner.yaml` is the project. Without that file the current folder is the project
 and every setting has its default: a spec, an input and `OPENAI_API_KEY` are enough to begin.
 
+A file that is there and cannot be used is never taken for one that is not there: it may name the
+provider, and doing without it would send the data to another company.
+
 A project contains no API key. A provider has the source of its key (the *name* of a variable, a
 file, a command), and the key is wrapped in `Secret` when it is read, so that no message, repr or
 log shows it by accident.
@@ -233,26 +236,29 @@ def find_project(start: Path, environ: Mapping[str, str]) -> Project:
     `OPENAI_ORG_ID` and `OPENAI_PROJECT_ID` are used at OpenAI's own address and at that of the
     variable.
 
-    Raises UsageError if `start` is not a folder, InvalidInput with the problems of `runner.yaml`.
+    Raises UsageError if `start` is not a folder, InvalidInput with the problems of `runner.yaml`,
+    or if there is no such file and another name of it is found instead, such as `runner.yml`.
     """
-    from runner.spec.config import read_config
+    from runner.spec.config import read_config, refuse_other_names
 
     if not os.path.isdir(start):  # noqa: PTH112 - Path.is_dir() raises without permission
         raise UsageError(f"no such folder: {start}")
     root, config = find_root(start)
+    refuse_other_names(start, config)
     return read_config(root, config, environ)
 
 
 def find_root(start: Path) -> tuple[Path, Path | None]:
     """Return the folder of the project that contains `start`, and its `runner.yaml` if any.
 
-    Reads no file. Without a `runner.yaml` in it or above it, `start` is the project.
+    Reads no file: the `runner.yaml` may be a link to nothing, or a folder. Without one in it or
+    above it, `start` is the project.
     """
-    # os.path: Path.resolve() follows links, and Path.is_file() raises without permission.
+    # os.path: Path.resolve() follows links, and Path.lstat() raises without permission.
     folder = Path(os.path.abspath(start))  # noqa: PTH100
     for root in (folder, *folder.parents):
         config = root / PROJECT_FILE
-        if os.path.isfile(config):  # noqa: PTH113
+        if os.path.lexists(config):
             return root, config
     return folder, None
 

@@ -105,6 +105,19 @@ def test_a_second_init_keeps_every_byte(run: Run, tmp_path: Path) -> None:
     assert "the project exists already" in again.err
 
 
+@pytest.mark.parametrize("name", ["runner.yaml", "runner.yml"])
+def test_a_project_file_that_cannot_be_used_is_refused(run: Run, tmp_path: Path, name: str) -> None:
+    root = tmp_path / "fresh"
+    root.mkdir()
+    (root / name).symlink_to("nowhere")
+
+    done = run("init", str(root))
+
+    assert done.code == 2
+    assert done.err.startswith(f"{name}: is ")
+    assert [path.name for path in root.iterdir()] == [name]
+
+
 def test_files_that_were_there_before_are_kept(run: Run, tmp_path: Path) -> None:
     root = Folder(tmp_path / "fresh")
     root.write("specs/hello.yaml", "name: mine\n")

@@ -126,6 +126,9 @@ BODIES = [b'{"model": "m", "messages": [{"role": "user", "content": "%d"}]}' % n
         pytest.param(b"id\tprompt\n1\thi\n", r"is a table \(TSV\)", id="tsv"),
         pytest.param(json.dumps([{"a": 1}] * 9, indent=2).encode(), r"array.*\.\[\]", id="array"),
         pytest.param(b'[{"a": 1},\n{"a": 2}]', "array over many lines", id="array-of-lines"),
+        pytest.param(
+            b'[{"a": 1}' + b', {"a": 2}' * 99_999 + b"]", r"array.*\.\[\]", id="array-in-one-line"
+        ),
         pytest.param(json.dumps({"a": 1}, indent=2).encode(), "`jq -c .`", id="object"),
         pytest.param(b'{"a": 1,\n "b": 2}\n', "`jq -c .`", id="object-of-lines"),
         pytest.param(b"\n".join(BODIES), "only bodies.*/v1/chat/completions", id="bodies"),

@@ -201,13 +201,109 @@ def test_odd_things_in_the_specs_folder_are_problems(tmp_path: Path) -> None:
 
     assert names(specs) == ["ok"]
     assert lines(specs) == [
-        "specs/dead.yaml: is a link to a file that does not exist",
+        (
+            "specs/dead.yaml: is a link to a file that does not exist; put the file there, or"
+            " correct the link"
+        ),
         "specs/empty.yaml: contains no job; write one, or remove the file",
-        "specs/pipe.yaml: is not a regular file",
+        "specs/pipe.yaml: is not a regular file; put one in its place",
         "specs/s/up: is a link to a folder that contains it; remove the link",
         "specs/self.yaml: cannot be read: too many levels of symbolic links",
     ]
     assert not specs.complete
+
+
+def test_what_is_meant_as_a_spec_and_not_read_is_a_problem(tmp_path: Path) -> None:
+    spec = '{"name": "%s", "endpoint": "/v1/chat/completions", "input": "data/x.jsonl"}'
+    lay_out(
+        tmp_path,
+        {
+            "specs/ok.yaml": GOOD,
+            "specs/big.YAML": GOOD,
+            "specs/deep/short.Yml": GOOD,
+            "specs/lists.json": spec % "lists",
+            "specs/folder.yaml/a.yaml": GOOD,
+            "specs/project/runner.yaml/x": "",
+        },
+    )
+    (tmp_path / "specs/team").symlink_to("../../nowhere")
+
+    specs = read(tmp_path)
+
+    assert names(specs) == ["ok"]
+    assert lines(specs) == [
+        "specs/big.YAML: is not read: specs end in .yaml or .yml; rename it to big.yaml",
+        "specs/deep/short.Yml: is not read: specs end in .yaml or .yml; rename it to short.yaml",
+        "specs/folder.yaml: is a folder with the name of a spec; rename it",
+        "specs/lists.json: is not read: specs end in .yaml or .yml; rename it to lists.yaml",
+        "specs/project/runner.yaml: is a folder with the name of a spec; rename it",
+        "specs/team: is a link to a file or folder that does not exist; correct or remove the link",
+    ]
+    assert not specs.complete
+
+
+def test_data_beside_the_specs_is_left_alone(tmp_path: Path) -> None:
+    lay_out(
+        tmp_path,
+        {
+            "specs/ok.yaml": GOOD,
+            "specs/README.json": "{",
+            "specs/data.json": '[{"endpoint": 1, "input": 2}]',
+            "specs/deep.json": '{"x": {"endpoint": "/v1/embeddings", "input": "y"}}',
+            "specs/large.json": '{"endpoint": 1, "input": "' + "x" * 2**20 + '"}',
+            "root.yaml": GOOD,
+        },
+    )
+    (tmp_path / "specs/annexed.jsonl").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "specs/pipe.json")
+
+    specs = read(tmp_path)
+
+    assert (names(specs), lines(specs)) == (["ok"], [])
+
+
+@pytest.mark.parametrize("with_folder", [True, False])
+def test_specs_in_the_root_are_problems_if_there_are_no_others(
+    tmp_path: Path,
+    with_folder: bool,  # noqa: FBT001
+) -> None:
+    lay_out(
+        tmp_path,
+        {
+            "a.yaml": GOOD,
+            "b.yml": "{name: b, endpoint: /v1/embeddings, input: data/x.jsonl}",
+            "c.json": '{"endpoint": "/v1/embeddings", "input": "data/x.jsonl"}',
+            "d.yaml": '{\n  "endpoint": "/v1/embeddings",\n  "input": "data/x.jsonl"\n}\n',
+            "compose.yaml": "services:\n  x:\n    endpoint: /v1\n    input: y\n",
+            **({"specs/notes.txt": ""} if with_folder else {}),
+        },
+    )
+
+    specs = read(tmp_path)
+
+    why = "is not read: specs are in specs; move it to specs, or name the file in the command"
+    assert lines(specs) == [f"{name}: {why}" for name in ("a.yaml", "b.yml", "c.json", "d.yaml")]
+    assert not specs.complete
+    assert names(read(tmp_path, "a.yaml")) == ["a"]
+
+
+def test_specs_read_from_inside_their_folder(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"specs/a.yaml": GOOD})
+
+    assert lines(read(tmp_path / "specs")) == [
+        (
+            "a.yaml: is not read: specs are in specs; run the command in the folder above, or name"
+            " the file in the command"
+        )
+    ]
+
+
+def test_a_specs_folder_that_is_a_dead_link(tmp_path: Path) -> None:
+    (tmp_path / "specs").symlink_to("nowhere")
+
+    assert lines(read(tmp_path)) == [
+        "specs: is a link to a file or folder that does not exist; correct or remove the link"
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

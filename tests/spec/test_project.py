@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import pickle
 import subprocess
 import sys
@@ -101,9 +102,69 @@ def test_the_file_wins_over_the_variable(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "# all by default\n", "---\n"])
 def test_a_file_may_say_nothing(tmp_path: Path, text: str) -> None:
-    lay_out(tmp_path, {"runner.yaml": text, "x/runner.yaml/y": ""})
+    lay_out(tmp_path, {"runner.yaml": text, "x/y": ""})
 
     assert find_project(tmp_path / "x", {}).root == tmp_path
+
+
+def refusals(start: Path) -> list[str]:
+    with pytest.raises(InvalidInput) as caught:
+        find_project(start, {})
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_file_that_is_there_and_unusable_is_never_absent(tmp_path: Path) -> None:
+    lay_out(tmp_path, {"dead/specs/a": "", "loop/x": "", "folder/runner.yaml/y": "", "pipe/x": ""})
+    (tmp_path / "dead/runner.yaml").symlink_to("nowhere")
+    (tmp_path / "loop/runner.yaml").symlink_to("runner.yaml")
+    os.mkfifo(tmp_path / "pipe/runner.yaml")
+
+    assert refusals(tmp_path / "dead" / "specs") == [
+        (
+            "runner.yaml: is a link to a file that does not exist; put the file there, or correct"
+            " the link"
+        )
+    ]
+    assert refusals(tmp_path / "loop") == [
+        "runner.yaml: is a link that leads back to itself; correct the link"
+    ]
+    assert refusals(tmp_path / "folder") == ["runner.yaml: is a folder; put a file in its place"]
+    assert refusals(tmp_path / "pipe") == [
+        "runner.yaml: is not a regular file; put one in its place"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["runner.yml", "Runner.yaml", "RUNNER.YAML", "RUNNER.YML", ".runner.yaml"]
+)
+@pytest.mark.parametrize("text", ["default_provider: lab\n", "", "a: [", "- specs"])
+def test_a_file_by_another_name_is_never_absent(tmp_path: Path, name: str, text: str) -> None:
+    lay_out(tmp_path, {name: text, "specs/a.yaml": ""})
+    why = "is not read: the project file is called runner.yaml; rename it, or remove it"
+
+    assert refusals(tmp_path) == [f"{name}: {why}"]
+    assert refusals(tmp_path / "specs") == [f"../{name}: {why}"]
+
+
+def test_another_name_that_cannot_be_read_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "runner.yml").symlink_to("nowhere")
+
+    assert len(refusals(tmp_path)) == 1
+
+
+def test_a_file_of_another_kind_or_beside_the_project_file_is_left_alone(tmp_path: Path) -> None:
+    lay_out(
+        tmp_path,
+        {
+            "runner.yml": "apiVersion: batch/v1\nkind: CronJob\n",
+            "runner.yaml.example": "specs: x",
+            "whole/runner.yaml": "",
+            "whole/runner.yml": "specs: x",
+        },
+    )
+
+    assert find_project(tmp_path, {}).config_file is None
+    assert find_project(tmp_path / "whole", {}).specs == tmp_path / "whole/specs"
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,10 @@ def init(directory: Path, folder: Path | None) -> int:
     gets no example job. The first line of the YAML files names the JSON Schema with which editors
     check them; see `runner schema --help`.
     """
+    from runner.spec.config import require_usable_config
+
     root = directory / folder if folder is not None else directory
+    require_usable_config(root)
     try:
         if (root / _PROJECT).exists():
             note(f"kept     {root / _PROJECT}: the project exists already")
