@@ -350,7 +350,8 @@ def _require_requests(file: FileIO, *, shown: str, endpoint: str) -> None:
     """Raise InvalidInput for a file that is plainly something else than lines of requests."""
     beginning = fingerprint.read(file, LONGEST_BEGINNING, shown=shown)
     file.seek(0)
-    if RequestReader(endpoint).read(beginning.partition(b"\n")[0]) is not None:
+    first = beginning.partition(b"\n")[0]
+    if _is_utf8(first) and RequestReader(endpoint).read(first) is not None:
         return
     message = recognize(beginning, endpoint)
     if message is not None:

@@ -182,6 +182,11 @@ def test_one_bad_row_does_not_spoil_its_block(tmp_path: Path) -> None:
     assert [each[:14] for each in problems(path)] == ["input.jsonl:2:", "input.jsonl:4:"]
 
 
+def test_a_first_row_whose_key_is_not_utf_8(tmp_path: Path) -> None:
+    path = write(tmp_path, b'{"custom_id": "\xff"}', line("a"))
+    assert [each[:15] for each in problems(path)] == ["input.jsonl:1:1"]
+
+
 def test_twenty_problems_are_shown_and_the_others_counted(tmp_path: Path) -> None:
     messages = problems(write(tmp_path, *[b"{"] * 2500))
     assert len(messages) == 21
