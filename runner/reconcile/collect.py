@@ -57,7 +57,9 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
     contradiction = None
     if results.missing and not_found is None:
         contradiction = _contradiction(action, results, fetched)
-        if contradiction is not None and not _is_given_up(context, action, started_at):
+        # Time passes between the plan and this call: `early` is the plan's, and it decides.
+        waiting = action.early or not _is_given_up(context, action, started_at)
+        if contradiction is not None and waiting:
             raise UnexpectedReply(
                 f"{action.batch.id} is {action.batch.status}, but {contradiction}; its files are "
                 f"downloaded again later, and nothing is submitted again",

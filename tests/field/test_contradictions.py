@@ -8,23 +8,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from runner.ledger.records import RunState, SubmissionState
+from runner.reconcile import collect
 from tests.failures.scene import (
     REMOTE,
     Dialect,
     ask_again,
     asked,
+    each_batch,
     error_lines,
     ids,
     known,
     latest,
     told,
 )
-from tests.simulation.behaviour import Behaviour, Counts
+from tests.simulation.behaviour import Behaviour, Counts, HttpError, by_id
 from tests.simulation.exchange import Content
 from tests.simulation.replies import json_reply
 
@@ -137,3 +139,25 @@ def test_a_retry_is_the_decision_to_pay_again(make_site: MakeSite) -> None:
     assert site.until_done(pause=900).states == {"job": RunState.SUCCEEDED}
     assert asked(site) == [tuple(ids()), tuple(ids())]
     assert site.results() == (ids(), [])
+
+
+def test_a_plan_that_waits_for_the_output_file_decides(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The patience may end between the plan, which is early, and the download."""
+    unnamed = True
+
+    def hide(batch: dict[str, Any]) -> None:
+        if unnamed:
+            batch["output_file_id"] = None
+            batch["request_counts"]["completed"] = 0
+
+    failing = Behaviour(answer=by_id({"r0": HttpError(status=400)}))
+    site = make_site(world=Dialect(each_batch(hide), behaviour=failing), base_url=REMOTE)
+    monkeypatch.setattr(collect, "_is_given_up", lambda *_arguments: True)
+    site.reconcile()
+    site.reconcile()
+    assert [each.state for each in known(site).submissions] == [SubmissionState.SUBMITTED]
+    unnamed = False
+    assert site.until_done().states == {"job": RunState.PARTIAL}
+    assert sorted(site.results()[0]) == ids()[1:]
