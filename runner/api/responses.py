@@ -231,7 +231,8 @@ _NO_ROOM: Final = re.compile(
     re.IGNORECASE,
 )
 """What providers call a full account (fact sheet, section 4); none has a code for it."""
-_MODEL: Final = re.compile(r"\bmodels?\b|model_", re.IGNORECASE)
+_MODEL: Final = re.compile(r"\bmodels?\b(?!\.\w)|model_", re.IGNORECASE)
+"""But not `model.request`, the right to make any call with any model."""
 _SHORTEST_KEY: Final = 12
 """A shorter API key is taken for a placeholder (`EMPTY`, `none`), not for a secret: a Batch object
 may hold the same word for another reason."""
