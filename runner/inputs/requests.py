@@ -11,9 +11,12 @@ The decoder skips unknown fields without checking their UTF-8: callers check it.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final, TypeAlias, assert_never
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, assert_never
 
 import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST_CUSTOM_ID: Final = 512
 """Characters. The API states no limit; 64 of `[A-Za-z0-9_-]` are safe with every provider."""
@@ -100,7 +103,11 @@ _PROMPT: Final = _Key("prompt")
 _INPUT: Final = _Key("input")
 _STREAM: Final = _Key("stream")
 
-_NO_ELEMENT: Final = frozenset((b"[]", b"[ ", b"[\t", b"[\r", b"[\n"))
+_LIST: Final = ord("[")
+_NO_ELEMENT: Final = frozenset(b"] \t\r\n")
+_AROUND: Final = 2
+"""Fields around the body besides the custom_id: method and url."""
+_KEYS_KEPT: Final = 1000
 
 _Body: TypeAlias = dict[_Key, msgspec.Raw]
 
@@ -123,15 +130,51 @@ _decode_model: Final = msgspec.json.Decoder(
 _decode_inputs: Final = msgspec.json.Decoder(str | list[str | int | list[int]]).decode
 
 
+def _hook(
+    endpoint: str, ids: list[str], others: list[object]
+) -> Callable[[type, object], _Key | _Found]:
+    """Return the hook of a decoder: it adds each key of a body and each field around the body.
+
+    It is called for each one of a line, not only for the last of the same name; so often that it
+    looks up no attribute.
+    """
+    keys: dict[object, _Key] = {}  # the usual few are made once, not for every line
+    add, known = others.append, keys.get
+
+    def hook(kind: type, value: object) -> _Key | _Found:
+        if kind is _Key:
+            add(value)
+            key = known(value)
+            if key is None:
+                key = _Key(value)
+                if len(keys) < _KEYS_KEPT:
+                    keys[value] = key
+            return key
+        if kind is _FoundId:
+            if not isinstance(value, str):
+                raise msgspec.ValidationError("expected a string")
+            ids.append(value)
+            return _FOUND_ID
+        add(value)
+        if value != ("POST" if kind is _FoundMethod else endpoint):
+            raise msgspec.ValidationError("expected another value")
+        return _FOUND_METHOD if kind is _FoundMethod else _FOUND_URL
+
+    return hook
+
+
 class RequestReader:
     """A decoder for the lines of an input for `endpoint`."""
 
     def __init__(self, endpoint: str) -> None:
-        self._endpoint = endpoint
         self._kind = RequestKind.of(endpoint)
+        self._needs_model = self._kind.needs_model
+        self._is_chat = self._kind is RequestKind.CHAT
         self._ids: list[str] = []
         self._others: list[object] = []
-        self._decode = msgspec.json.Decoder(_RequestLine, dec_hook=self._add).decode
+        self._decode = msgspec.json.Decoder(
+            _RequestLine, dec_hook=_hook(endpoint, self._ids, self._others)
+        ).decode
 
     def read(self, row: bytes) -> InputRequest | None:
         """Return the request of a valid row, or None for any other, and for some rare valid ones.
@@ -146,36 +189,26 @@ class RequestReader:
             # With a key given twice, runner and the provider might each use a different value.
             if (
                 len(ids) != 1
-                or len(others) != len((_FOUND_METHOD, _FOUND_URL)) + len(body)
+                or len(others) != _AROUND + len(body)
                 or not 0 < len(ids[0]) <= LONGEST_CUSTOM_ID
             ):
                 return None
             written = body.get(_MODEL)
             model = None if written is None else _decode_model(written)
-            if model is None and self._kind.needs_model:
+            if model is None and self._needs_model:
                 return None
             stream = body.get(_STREAM)
             if stream is not None and bytes(stream) not in (b"false", b"null"):
                 return None
-            inputs = _inputs(body, self._kind)
+            inputs = _chat_inputs(body) if self._is_chat else _inputs(body, self._kind)
         except (msgspec.DecodeError, RecursionError):
             return None
         return None if inputs is None else InputRequest(ids[0], model, inputs)
 
-    def _add(self, kind: type, value: object) -> _Key | _Found:
-        """Add a key of the body or a field around it; called for each one, not only the last."""
-        if kind is _Key:
-            self._others.append(value)
-            return _Key(value)
-        if kind is _FoundId:
-            if not isinstance(value, str):
-                raise msgspec.ValidationError("expected a string")
-            self._ids.append(value)
-            return _FOUND_ID
-        self._others.append(value)
-        if value != ("POST" if kind is _FoundMethod else self._endpoint):
-            raise msgspec.ValidationError("expected another value")
-        return _FOUND_METHOD if kind is _FoundMethod else _FOUND_URL
+
+def _chat_inputs(body: _Body) -> int | None:
+    messages = body.get(_MESSAGES)
+    return 0 if messages is not None and _is_filled_list(messages) else None
 
 
 def _inputs(body: _Body, kind: RequestKind) -> int | None:
@@ -185,7 +218,7 @@ def _inputs(body: _Body, kind: RequestKind) -> int | None:
     """
     match kind:
         case RequestKind.CHAT:
-            return 0 if _is_filled_list(body.get(_MESSAGES)) else None
+            return _chat_inputs(body)
         case RequestKind.COMPLETIONS:
             return 0 if _PROMPT in body else None
         case RequestKind.RESPONSES:
@@ -221,10 +254,7 @@ def _is_absent(value: msgspec.Raw | None) -> bool:
     return value is None or (len(memoryview(value)) == len(b"null") and bytes(value) == b"null")
 
 
-def _is_filled_list(value: msgspec.Raw | None) -> bool:
+def _is_filled_list(value: msgspec.Raw) -> bool:
     """Return whether a value is a list with an element and without white space before that."""
-    return (
-        value is not None
-        and bytes(memoryview(value)[:2]) not in _NO_ELEMENT
-        and (memoryview(value)[0] == ord("["))
-    )
+    view = memoryview(value)
+    return view[0] == _LIST and view[1] not in _NO_ELEMENT
