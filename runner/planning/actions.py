@@ -282,7 +282,12 @@ class NoteMissing(KeyAction):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarkLost(SubmissionAction):
-    """Give up a batch that has vanished; its rows are not resubmitted: they may be paid for."""
+    """Give up a batch that has vanished, or (`stuck`) whose cancellation never ends.
+
+    Its rows are not resubmitted: they may be paid for.
+    """
+
+    stuck: bool = False
 
     verb = "lose"
     sign = "!"

@@ -37,6 +37,8 @@ _LOST_AFTER: Final = 600.0
 """Seconds for which a provider must deny a batch before it is lost; loopback: the grace time."""
 _LATE: Final = 900.0
 """Seconds within which a terminal batch may name its output file; loopback: the grace time."""
+_CANCEL_PATIENCE: Final = 86_400.0
+"""Seconds that a cancellation may take; it is to take minutes (fact sheet, section 1)."""
 _REASONS_SHOWN: Final = 3
 UNCOUNTED: Final = frozenset({BatchFailure.LIMIT, BatchFailure.MONEY})
 """Failures that are not the fault of the requests: they do not count as an attempt."""
@@ -107,6 +109,18 @@ def _decide_in_flight(context: ShardContext, submission: Submission, batch: Batc
         and str(submission.key) not in context.inputs.cancelled
     ):
         steps.append(CancelBatch(run=context.run, reason=cancel_reason, submission=submission))
+    elif (stuck := _stuck_in_cancelling(context, submission, batch)) is not None:
+        steps.append(
+            MarkLost(run=context.run, reason=stuck, submission=submission, stuck=True)
+            if context.run.cancel_requested or submission.round < context.run.round
+            else Wait(
+                run=context.run,
+                key=submission.key,
+                reason=f"{stuck}; `runner cancel {context.run.job}` gives it up, and then "
+                f"`runner retry {context.run.job}` submits its requests again",
+                is_problem=True,
+            )
+        )
     else:
         steps.append(Wait(run=context.run, key=submission.key, reason=waiting))
     return steps
@@ -242,6 +256,33 @@ def _overdue(context: ShardContext, submission: Submission, batch: Batch) -> str
     )
     overdue_text = span(context.inputs.now - due)
     return f"{batch.id} is overdue: {batch.status}, and due {overdue_text} ago; {consequence}"
+
+
+def _stuck_in_cancelling(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
+    """Say that the provider does not end a cancellation; None before its patience has ended."""
+    since = _cancelled_at(context, submission, batch)
+    if (
+        since is None
+        or batch.known_status is not BatchStatus.CANCELLING
+        or context.inputs.now < since + _CANCEL_PATIENCE
+    ):
+        return None
+    age = span(context.inputs.now - since)
+    return f"{batch.id} has been {batch.status} for {age}: the provider does not end it"
+
+
+def _cancelled_at(context: ShardContext, submission: Submission, batch: Batch) -> float | None:
+    """Return when a cancellation was requested, by this machine's clock; None if unknown.
+
+    Of the provider's own time only the distance from the creation is taken, since its clock may
+    differ from ours.
+    """
+    if context.deadline.action is DeadlineAction.RESUBMIT and submission.overdue_at is not None:
+        return submission.overdue_at
+    began = submission.submitted_at
+    if began is None or batch.cancelling_at is None or batch.created_at is None:
+        return None
+    return began + max(0, batch.cancelling_at - batch.created_at)
 
 
 def _due_at(context: ShardContext, submission: Submission, batch: Batch) -> float | None:

@@ -323,7 +323,7 @@ def _file_remark(context: Context, action: CloseRejectedBatch) -> str:
 
 
 def mark_lost(context: Context, action: MarkLost) -> None:
-    """Close a submission whose batch the provider has not known for too long.
+    """Close a submission whose batch the provider has not known, or cancelled, for too long.
 
     Results that were downloaded before are kept. If the user has run `runner retry` since the batch
     was submitted, its other rows may be submitted again.
@@ -331,11 +331,15 @@ def mark_lost(context: Context, action: MarkLost) -> None:
     submission = action.submission
     missing_rows = submission.rows.difference(_rows_on_disk(context, action.run, submission))
     retried = submission.round < action.run.round
+    what = (
+        f"{action.reason}, so it is given up. To"
+        if action.stuck
+        else f"{submission.batch_id} has vanished: the provider does not know it. If the API key "
+        f"belongs to another project now, set the right one again; to"
+    )
     problem = (
-        f"{submission.batch_id} has vanished: the provider does not know it. If the API key "
-        f"belongs to another project now, set the right one again; to submit its "
-        f"{plural(len(missing_rows), 'request')} again, and perhaps pay for them twice, run "
-        f"`runner retry {action.run.job}`"
+        f"{what} submit its {plural(len(missing_rows), 'request')} again, and perhaps pay for them "
+        f"twice, run `runner retry {action.run.job}`"
     )
     submission_transitions.close(
         context.ledger,
@@ -345,7 +349,7 @@ def mark_lost(context: Context, action: MarkLost) -> None:
         permanent=RowSet() if retried else missing_rows,
         problem=problem
         if missing_rows
-        else f"{submission.batch_id} has vanished since; all its results are on this disk",
+        else f"{submission.batch_id} is lost; all its results are on this disk",
     )
     if missing_rows and not retried:
         context.report_notice(

@@ -203,7 +203,7 @@ def _missing_reason(
                 case SubmissionState.LOST:
                     return MissingResult(
                         code="runner_batch_lost",
-                        message=f"{submission.batch_id} vanished at the provider",
+                        message=f"no results of {submission.batch_id} were received",
                     )
                 case SubmissionState.ABANDONED:
                     break

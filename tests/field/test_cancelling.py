@@ -1,0 +1,83 @@
+"""A cancellation that the provider never ends: said after a day, and given up on request."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from runner.ledger.records import RunState
+from tests.failures.scene import (
+    REMOTE,
+    Dialect,
+    ask_again,
+    asked,
+    cancel,
+    each_batch,
+    error_lines,
+    ids,
+    told,
+)
+from tests.simulation.behaviour import Behaviour, Stuck
+from tests.simulation.site import SPEC
+
+if TYPE_CHECKING:
+    from tests.failures.conftest import MakeSite
+    from tests.simulation.site import Site
+
+HOUR, DAY = 3600.0, 86_400.0
+OVERDUE = SPEC + "deadline: {after: 30h, action: resubmit}\n"
+
+
+def never_ends(batch: dict[str, Any]) -> None:
+    """Show a cancelled batch as one that is being cancelled."""
+    if batch["cancelling_at"] is not None:
+        batch["status"] = "cancelling"
+        batch["cancelled_at"] = batch["output_file_id"] = batch["error_file_id"] = None
+
+
+def stuck(make_site: MakeSite, spec: str = SPEC) -> Site:
+    world = Dialect(each_batch(never_ends), behaviour=Behaviour(ending=Stuck()))
+    return make_site(world=world, base_url=REMOTE, spec=spec)
+
+
+def test_after_a_deadline_it_is_said_and_cancel_and_retry_are_the_way_on(
+    make_site: MakeSite,
+) -> None:
+    site = stuck(make_site, OVERDUE)
+    site.reconcile()
+    site.clock.sleep(31 * HOUR)
+    site.reconcile()
+    site.clock.sleep(23 * HOUR)
+    assert not site.reconcile().has_problem
+    site.clock.sleep(2 * HOUR)
+    report = site.reconcile()
+    assert report.has_problem
+    [wait] = report.waits
+    assert "has been cancelling for 1 d" in wait.reason
+    assert "`runner cancel job`" in wait.reason
+    assert asked(site) == [tuple(ids())]
+    cancel(site)
+    assert site.reconcile().states == {"job": RunState.CANCELLED}
+    assert "given up" in told(site)
+    assert {line["error"]["code"] for line in error_lines(site).values()} == {"runner_batch_lost"}
+    site.world.behaviour = lambda _index, _rows: Behaviour()
+    ask_again(site)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == [tuple(ids()), tuple(ids())]
+
+
+@pytest.mark.parametrize("hours", [0, 100])
+def test_a_cancel_on_request_gets_its_day_however_old_the_batch_is(
+    make_site: MakeSite, hours: int
+) -> None:
+    site = stuck(make_site)
+    site.reconcile()
+    site.clock.sleep(hours * HOUR)
+    cancel(site)
+    for _ in range(3):
+        assert site.reconcile().states == {"job": RunState.RUNNING}
+        site.clock.sleep(7 * HOUR)
+    site.clock.sleep(DAY)
+    assert site.reconcile().states == {"job": RunState.CANCELLED}
+    assert asked(site) == [tuple(ids())]
