@@ -2,7 +2,7 @@
 
 A batch may be created only if it is missing from a complete list. An entry that cannot be read
 makes the list incomplete if it may be the batch that is searched for, and nothing is submitted
-until the provider corrects it: so a defective entry of somebody else's must not count. An entry
+until the provider corrects it: so a defective entry of another user must not count. An entry
 can be ours in each of the ways in which a batch is found again (runner/planning/batch_index.py):
 by our key in its metadata; by its id; by its input file, where the provider drops metadata or the
 user's own pairs leave no room.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from runner.batch import Batch
 from runner.errors import ApiError, NotFound, UnexpectedReply
 from runner.spec.identity import REVISION_SHOWN
-from runner.spec.job import METADATA_KEY
+from runner.spec.job import MAX_METADATA_PAIRS, METADATA_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,9 +31,6 @@ _Found = TypeVar("_Found")
 MOST_LOOKS: Final = 20
 """The calls that are made for the defective entries of one list: a server that is no Batch API may
 list thousands."""
-
-MAX_METADATA_PAIRS: Final = 16
-"""Where the user has as many pairs there is no room for ours (fact sheet, section 1)."""
 
 _OUR_FILENAME: Final = re.compile(rf"-[^-]{{{REVISION_SHOWN}}}-[0-9]+-[0-9]+")
 """Whatever a server adds around it: a path, another ending."""

@@ -46,6 +46,7 @@ FILES_A_PAGE: Final = 10_000
 """The largest page sizes that OpenAI allows (fact sheet, sections 1 and 2)."""
 
 _MOST_NAMED: Final = 3
+_LONGEST_EXAMPLE: Final = 80
 _BAD_PARAMETERS: Final = frozenset({400, 422})
 _NOT_CANCELLABLE: Final = frozenset({400, 409})
 
@@ -320,6 +321,10 @@ class Client:
             accepted["limit"] = str(int(accepted["limit"]) - 1)
             listing = read_pages(fetch, read=read, enough=enough)
         return listing
+
+    def redact(self, text: str) -> str:
+        """Return text from outside as a short printable line without the API key."""
+        return shown(text, self._transport.secret, longest=_LONGEST_EXAMPLE)
 
     def _batch_reader(self) -> Callable[[object], Batch | None]:
         """Return a function that reads the entries of one list of batches."""

@@ -107,6 +107,9 @@ class BatchApi(Protocol):
         and any other ApiError if no batch was created.
         """
 
+    def redact(self, text: str) -> str:
+        """Return text from outside as a short printable line without the API key."""
+
     def cancel_batch(self, batch_id: str) -> Batch:
         """Cancel a batch and return its current state.
 

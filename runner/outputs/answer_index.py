@@ -24,7 +24,6 @@ from runner.outputs.result_files import (
     overlong,
     plain_success,
 )
-from runner.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,8 +33,7 @@ if TYPE_CHECKING:
 
 
 _STATUSES: Final = tuple(LineStatus)
-_EXAMPLE: Final = 80
-"""The most characters of a line that is shown as an example."""
+_EXAMPLE_BYTES: Final = 4096
 
 
 class AnswerLocation(NamedTuple):
@@ -58,7 +56,8 @@ class AnswerLocation(NamedTuple):
 class UnmatchedLines:
     """How many lines of a file name none of the rows, and the first of them as an example.
 
-    The example is its custom_id, or its beginning if it has none: one printable line.
+    The example is its custom_id, or its beginning if it has none. It is as it came, up to 4 KiB: it
+    may hold control characters, and an API key that a server repeats.
     """
 
     count: int
@@ -176,9 +175,8 @@ class AnswerIndex:
         if before is not None:
             self._unmatched[file] = replace(before, count=before.count + 1)
             return
-        head = content[: 4 * _EXAMPLE].decode(errors="replace")
-        name = "" if custom_id is None else "custom_id "
-        example = name + printable(head if custom_id is None else custom_id, _EXAMPLE, mark=" ")
+        head = content[:_EXAMPLE_BYTES].decode(errors="replace")
+        example = head if custom_id is None else f"custom_id {custom_id[:_EXAMPLE_BYTES]}"
         self._unmatched[file] = UnmatchedLines(count=1, example=example)
 
     def _add(

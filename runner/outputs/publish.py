@@ -307,6 +307,8 @@ def point_latest(job_folder: Path, revision: str) -> bool:
         except OSError as problem:
             if problem.errno not in _NO_LINKS:
                 raise
+            if link.is_symlink():
+                link.unlink()  # its target is not ours to write to
             write_whole(link, f"{revision}\n".encode())
         else:
             os.replace(temporary, link)  # noqa: PTH105

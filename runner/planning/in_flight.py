@@ -277,12 +277,11 @@ def _cancelled_at(context: ShardContext, submission: Submission, batch: Batch) -
     Of the provider's own time only the distance from the creation is taken, since its clock may
     differ from ours.
     """
-    if context.deadline.action is DeadlineAction.RESUBMIT and submission.overdue_at is not None:
-        return submission.overdue_at
     began = submission.submitted_at
-    if began is None or batch.cancelling_at is None or batch.created_at is None:
-        return None
-    return began + max(0, batch.cancelling_at - batch.created_at)
+    if began is not None and batch.cancelling_at is not None and batch.created_at is not None:
+        return began + max(0, batch.cancelling_at - batch.created_at)
+    # Where the provider does not say, a batch is cancelled when it becomes overdue.
+    return submission.overdue_at if context.deadline.action is DeadlineAction.RESUBMIT else None
 
 
 def _due_at(context: ShardContext, submission: Submission, batch: Batch) -> float | None:

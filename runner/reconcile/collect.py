@@ -19,6 +19,7 @@ from runner.text import plural
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
+    from runner.api.protocol import BatchApi
     from runner.ledger.records import Run, Submission
     from runner.outputs.answer_index import SubmissionResults
     from runner.planning.actions import CloseRejectedBatch, Collect, MarkLost
@@ -56,7 +57,7 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
     results = index.results
     contradiction = None
     if results.missing and not_found is None:
-        contradiction = _contradiction(action, results, fetched)
+        contradiction = _contradiction(action, results, fetched, context.api(action.run.provider))
         # Time passes between the plan and this call: `early` is the plan's, and it decides.
         waiting = action.early or not _is_given_up(context, action, started_at)
         if contradiction is not None and waiting:
@@ -101,7 +102,10 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
 
 
 def _contradiction(
-    action: Collect, results: SubmissionResults, fetched: Sequence[DownloadedFile]
+    action: Collect,
+    results: SubmissionResults,
+    fetched: Sequence[DownloadedFile],
+    api: BatchApi,
 ) -> str | None:
     """Return what speaks against the absence of the missing lines; None where nothing does.
 
@@ -120,12 +124,12 @@ def _contradiction(
     for one in fetched:
         lines = results.unmatched.get(one.path)
         if lines is None or one.record.kind != "output":
-            continue  # a line of the error file is no answer, whoever it is for
+            continue  # a line of the error file is no response
         if not (counted and counts.completed <= found):
             return (
                 f"its output file has {plural(lines.count, 'line')} whose custom_id is that of no "
                 f"request, and no line for {plural(len(results.missing), 'request')}; the first "
-                f"is: {lines.example}"
+                f"is: {api.redact(lines.example)}"
             )
     if counts.completed > found:
         return f"it reports {counts.completed:,} responses, and its files hold {found:,}"

@@ -35,7 +35,7 @@ from runner.outputs.files import explained, refusal, sha256_of
 from runner.planning.shards import rows_that_fit
 from runner.reconcile.context import Notice, RequestCounts, with_shard
 from runner.reconcile.custom_ids import custom_ids
-from runner.spec.job import METADATA_KEY
+from runner.spec.job import MAX_METADATA_PAIRS, METADATA_KEY
 from runner.text import plural
 
 if TYPE_CHECKING:
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
     from runner.spec.job import Job
 
 
-_MAX_METADATA_PAIRS: Final = 16
-"""How many pairs the API takes (fact sheet, section 1)."""
 _VISIBLE_AFTER: Final = 600.0
 """Seconds after its upload after which a 404 proves that a file is deleted; loopback: grace."""
 
@@ -80,7 +78,7 @@ def submit(context: Context, state: PassState, action: Submit) -> Steps:
 def _metadata(job: Job, shard: ShardRecord, submission: Submission) -> dict[str, str]:
     """Return the metadata of a batch: the user's pairs and, if there is room, the tag of runner."""
     pairs = dict(job.metadata)
-    if len(pairs) < _MAX_METADATA_PAIRS:
+    if len(pairs) < MAX_METADATA_PAIRS:
         pairs[METADATA_KEY] = str(submission.tag(shard))
     return pairs
 

@@ -149,7 +149,7 @@ def find_specs(folder: Path, *, root: Path, skip: Container[str]) -> SpecFiles:
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
-    """Return whether an entry is a regular file, or a link to one; False if nobody can say."""
+    """Return whether an entry is a regular file, or a link to one; False if that is unknown."""
     try:
         return entry.is_file()
     except OSError:

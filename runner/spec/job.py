@@ -33,6 +33,9 @@ OPENAI_ENDPOINTS: Final = (
 METADATA_KEY: Final = "runner"
 """The metadata key by which runner finds its own batches; specs must not use it."""
 
+MAX_METADATA_PAIRS: Final = 16
+"""How many pairs the API takes (fact sheet, section 1); with as many there is no room for ours."""
+
 
 class DeadlineAction(StrEnum):
     """What to do about an overdue batch."""

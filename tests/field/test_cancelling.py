@@ -19,6 +19,7 @@ from tests.failures.scene import (
     told,
 )
 from tests.simulation.behaviour import Behaviour, Stuck
+from tests.simulation.faults import Status
 from tests.simulation.site import SPEC
 
 if TYPE_CHECKING:
@@ -81,3 +82,19 @@ def test_a_cancel_on_request_gets_its_day_however_old_the_batch_is(
     site.clock.sleep(DAY)
     assert site.reconcile().states == {"job": RunState.CANCELLED}
     assert asked(site) == [tuple(ids())]
+
+
+def test_a_cancel_that_was_refused_for_days_gets_its_day_all_the_same(make_site: MakeSite) -> None:
+    site = stuck(make_site, OVERDUE)
+    site.reconcile()
+    site.world.faults = lambda request, _number: (
+        Status(status=500) if request.path.endswith("/cancel") else None
+    )
+    for _ in range(4):
+        site.clock.sleep(31 * HOUR)
+        site.reconcile()
+    site.world.faults = lambda _request, _number: None
+    cancel(site)
+    assert site.reconcile().states == {"job": RunState.RUNNING}
+    site.clock.sleep(DAY + HOUR)
+    assert site.reconcile().states == {"job": RunState.CANCELLED}

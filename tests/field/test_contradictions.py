@@ -122,6 +122,20 @@ def test_lines_that_match_nothing_are_counted_and_one_is_shown(make_site: MakeSi
     assert "custom_id gw-r0" in words
 
 
+def test_a_key_that_a_gateway_repeats_in_such_a_line_is_shown_nowhere(make_site: MakeSite) -> None:
+    def change(line: dict[str, object]) -> None:
+        line.pop("custom_id")
+        line["id"] = "Bearer sk-test\x1b[2J"
+
+    site = make_site(world=Dialect(Gateway(each_line(change))), base_url=REMOTE)
+    site.until_done(pause=900)
+    assert "custom_id is that of no request" in told(site)
+    ledger = b"".join(path.read_bytes() for path in (site.root / ".runner").glob("ledger*"))
+    for text in (told(site), latest(site, "errors.jsonl").read_text(), ledger.decode("latin-1")):
+        assert "Bearer ***" in text
+        assert "sk-test" not in text
+
+
 @pytest.mark.parametrize("counts", [Counts.EMPTY, Counts.NULL, Counts.NULL_MEMBERS])
 def test_lines_without_custom_id_need_no_counts(make_site: MakeSite, counts: Counts) -> None:
     gateway = Gateway(CONTENTS["lines without custom_id"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -50,6 +51,17 @@ def test_the_text_file_follows_the_revision(tmp_path: Path) -> None:
     assert point_latest(tmp_path, ANOTHER)
     assert read_latest(tmp_path) == ANOTHER
     assert [path.name for path in tmp_path.iterdir()] == ["latest"]
+
+
+@pytest.mark.usefixtures("no_links")
+def test_the_target_of_a_link_that_was_there_is_not_written(tmp_path: Path) -> None:
+    target, job = tmp_path / "mine.txt", tmp_path / "job"
+    target.write_text("mine")
+    job.mkdir()
+    os.symlink(target, job / "latest")  # noqa: PTH211 - the other way is refused here
+    assert point_latest(job, REVISION)
+    assert target.read_text() == "mine"
+    assert read_latest(job) == REVISION
 
 
 def test_a_text_file_becomes_a_link_where_there_are_links_again(tmp_path: Path) -> None:
