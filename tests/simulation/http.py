@@ -64,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
         except ValueError as error:
             self._send_body(Refusal(400, str(error)).reply())
             return
-        with self.server.lock:
+        with self.server.world.lock:
             sent = self.server.world.exchange(request)
         if sent.delay:
             self.server.stopping.wait(sent.delay)
@@ -163,9 +163,8 @@ class _Listener(ThreadingHTTPServer):
     daemon_threads = False
     block_on_close = True
 
-    def __init__(self, port: int, world: World, lock: threading.Lock) -> None:
+    def __init__(self, port: int, world: World) -> None:
         self.world = world
-        self.lock = lock
         self.stopping = threading.Event()
         self.failures: list[BaseException] = []
         self._connections: set[socket.socket] = set()
@@ -211,8 +210,7 @@ class Server:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._lock = threading.Lock()
-        self._listener = _Listener(0, world, self._lock)
+        self._listener = _Listener(0, world)
         self.port: int = self._listener.server_address[1]
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
 
@@ -223,7 +221,7 @@ class Server:
         try:
             yield
         finally:
-            self._listener = _Listener(self.port, self.world, self._lock)
+            self._listener = _Listener(self.port, self.world)
 
     def _stop(self) -> None:
         self._listener.stop()

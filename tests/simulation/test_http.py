@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import httpx
@@ -10,6 +11,7 @@ import openai
 import pytest
 
 from tests.simulation import faults as trouble
+from tests.simulation import truth
 from tests.simulation.behaviour import Behaviour, Conditions
 from tests.simulation.http import serve, unused_port
 from tests.simulation.results import check_answers
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.simulation.exchange import Request
+    from tests.simulation.files import StoredFile
     from tests.simulation.http import Server
+    from tests.simulation.life import Life
 
 
 @pytest.fixture
@@ -50,6 +54,40 @@ def plain(server: Server) -> Iterator[httpx.Client]:
     headers = {"authorization": "Bearer sk-right"}
     with httpx.Client(base_url=server.base_url, headers=headers, timeout=5) as client:
         yield client
+
+
+def test_the_truth_may_be_asked_for_while_requests_come_in(
+    world: World, plain: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look() -> None:
+        while not done.is_set():
+            looks.append(len(world.submissions()))
+
+    def slowly(
+        life: Life, files: dict[str, StoredFile], fetched: dict[str, float], now: float
+    ) -> truth.Submission:
+        told.wait(0.001)  # lets the server's thread run in the middle of a look
+        return tell(life, files, fetched, now)
+
+    tell, told, done, looks = truth.submission, threading.Event(), threading.Event(), list[int]()
+    monkeypatch.setattr(truth, "submission", slowly)
+    with ThreadPoolExecutor() as pool:
+        looking = pool.submit(look)
+        try:
+            uploaded = plain.post(
+                "/files", data={"purpose": "batch"}, files={"file": ("a.jsonl", request_lines(1))}
+            )
+            batch = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+            for _ in range(20):
+                made = plain.post(
+                    "/batches", json={**batch, "input_file_id": uploaded.json()["id"]}
+                )
+                assert made.status_code == 200
+        finally:
+            done.set()
+        looking.result()
+    assert looks == sorted(looks)
+    assert len(world.submissions()) == 20
 
 
 def test_the_official_client_runs_a_batch(

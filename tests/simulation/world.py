@@ -2,7 +2,8 @@
 
 It has no threads and no time of its own: it reads `clock` when it gets a request, and everything
 that happens in between (a batch runs, a file appears) follows from earlier requests. So thousands
-of days of faults fit in a second, and each can be repeated.
+of days of faults fit in a second, and each can be repeated. A test may ask it for the truth while
+a server in another thread carries out requests: `lock` keeps the two apart.
 
 Files and batches behave as the OpenAI reference says and as reports of users say
 (fact sheet, sections 1 to 6); `Behaviour`, `Conditions` and `faults` are what can go wrong.
@@ -11,6 +12,7 @@ Files and batches behave as the OpenAI reference says and as reports of users sa
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,6 +78,7 @@ class World:
         faults: called at each exchange for the fault that happens to it.
         key: the only API key accepted; None accepts every client.
         requests: the log of all exchanges.
+        lock: held by whoever acts on the state or reads it; the same thread may take it twice.
 
     """
 
@@ -94,6 +97,7 @@ class World:
         self.faults = faults
         self.key = key
         self.requests: list[Exchange] = []
+        self.lock = threading.RLock()
         self._ground = Ground(clock=clock, seed=seed, conditions=conditions or Conditions())
         self._files = FileShelf(ground=self._ground)
         self._batches = BatchDesk(
@@ -182,22 +186,25 @@ class World:
 
     def submissions(self) -> tuple[Submission, ...]:
         """Return the truth about every batch ever created, oldest first."""
-        now = self.clock()
-        self._batches.settle(now)
-        return tuple(
-            truth.submission(life, self._files.stored, self._fetched, now)
-            for life in self._batches.lives.values()
-        )
+        with self.lock:
+            now = self.clock()
+            self._batches.settle(now)
+            return tuple(
+                truth.submission(life, self._files.stored, self._fetched, now)
+                for life in self._batches.lives.values()
+            )
 
     def files(self) -> tuple[StoredFile, ...]:
         """Return every file the provider ever had, deleted ones included."""
-        self._batches.settle(self.clock())
-        return tuple(self._files.stored.values())
+        with self.lock:
+            self._batches.settle(self.clock())
+            return tuple(self._files.stored.values())
 
     def content(self, file_id: str) -> bytes:
         """Return a file's bytes, whatever its visibility; raises KeyError."""
-        self._batches.settle(self.clock())
-        return self._files.stored[file_id].content.whole()
+        with self.lock:
+            self._batches.settle(self.clock())
+            return self._files.stored[file_id].content.whole()
 
     def paid(self, run: Callable[[str], str] = truth.run_of) -> Counter[tuple[str | None, str]]:
         """Count how often each request of each run was answered well: (run, custom_id)."""
