@@ -215,6 +215,15 @@ def observed(ledger: Ledger, key: SubmissionKey, provider: str, batch: Batch) ->
     """Record an observed Batch object; a changed status is an event."""
     with ledger.transaction() as transaction:
         transaction.require_state(key, (SubmissionState.SUBMITTED,))
+        # `same_as` may have given its provider another name since the last look.
+        transaction.write(
+            "UPDATE OR REPLACE batches SET provider = ? WHERE id = ? AND submission = ? "
+            "AND provider != ?",
+            provider,
+            batch.id,
+            str(key),
+            provider,
+        )
         before = transaction.status(provider, batch.id)
         upsert_batch(transaction, provider, batch, key)
         # Some gateways change the id of a batch from one poll to the next (fact sheet, failure 25).

@@ -31,7 +31,7 @@ from runner.planning.batch_index import BatchIndex
 from runner.planning.decide import decide_shard
 from runner.planning.shards import ShardContext, shard_progress, sizes
 from runner.spec.project import MAX_EXPIRES_AFTER
-from runner.text import span
+from runner.text import listed, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from runner.ledger.records import Run
     from runner.planning.actions import Action
     from runner.planning.shards import ShardProgress
-    from runner.planning.state import DesiredRun, PlanInputs, Recorded
+    from runner.planning.state import DesiredRun, EarlierRun, PlanInputs, Recorded
     from runner.spec.job import Job
 
 
@@ -117,6 +117,8 @@ class _Planner:
             run = self._find_renamed(desired)
         if (run is None and self._may_be_renamed(desired)) or self._has_other_shards(desired, run):
             return
+        if self._is_unintended(desired, run):
+            return
         if run is None:
             run = self._start_or_restore(desired)
             if run.state.final:
@@ -153,6 +155,41 @@ class _Planner:
                 reason=f"{other.id} has requests of this revision in other shards: the ledger was "
                 f"lost, and the limits of provider {run.provider} were changed since. Nothing is "
                 f"submitted, since it could be paid twice: restore the limits",
+                is_problem=True,
+            )
+        )
+        return True
+
+    def _is_unintended(self, desired: DesiredRun, run: Run | None) -> bool:
+        """Whether git does not say that these requests go to this provider; then add a wait.
+
+        Without an edit of the spec, only an address or a default has changed: a variable that is
+        not set, a `runner.yaml` that is gone. Then the same requests would be paid for again.
+        """
+        is_new = run is None or not (run.state.final or run.submissions)
+        if not is_new or desired.restorable is not None or self.inputs.restoring:
+            return False
+        full = {recorded.id: recorded for recorded in self.recorded.runs}
+        earlier = [
+            dataclasses.replace(each, run=full.get(each.run.id, each.run))
+            for each in desired.earlier
+        ]
+        earlier = [each for each in earlier if _has_responses(each.run)]
+        reason = _why_unintended(desired, earlier, self.inputs.lost_providers)
+        if reason is None:
+            self.notes += [
+                f"{desired.job.name}: the same requests have responses elsewhere already: "
+                f"{_describe(each.run)}"
+                for each in earlier
+            ]
+            return False
+        if run is not None:
+            self.used_runs.add(run.id)
+        self.waits.append(
+            Wait(
+                run=run or desired.new_run(self.inputs.now),
+                key=None,
+                reason=reason,
                 is_problem=True,
             )
         )
@@ -276,7 +313,7 @@ class _Planner:
     def _plan_cleanup(self, run: Run, job: Job) -> None:
         """Delete the files at the provider, once the results are here, if the spec says so."""
         provider = self.inputs.providers.get(run.provider)
-        if provider is None or provider.identity["base_url"] != run.base_url:
+        if provider is None or not provider.has_batches_of(run.provider, run.base_url):
             return  # its files are elsewhere: here the same ids may belong to another user
         # What has not succeeded may be retried, and then its files are collected once more.
         if run.state is RunState.SUCCEEDED and not job.keep_remote and run.tidied_at is None:
@@ -333,6 +370,62 @@ class _Planner:
                 self.recorded.tagged.get(provider, ()), self.inputs.of(provider), claims
             )
         return self._indexes[provider]
+
+
+def _has_responses(run: Run) -> bool:
+    """Whether a run has responses, or a batch in flight that may have some."""
+    if run.state.final:
+        return run.succeeded > 0
+    return any(
+        submission.batch_id is not None or submission.state is SubmissionState.CREATING
+        for submission in run.submissions
+        if not submission.state.closed or submission.state is SubmissionState.COLLECTED
+    )
+
+
+def _describe(run: Run) -> str:
+    """Describe the responses of an earlier run: how many, from whom, where they are."""
+    source = run.provider if run.base_url is None else f"{run.provider} at {run.base_url}"
+    if run.state.final:
+        return f"{run.succeeded:,} of {run.requests:,} responses from {source}, in {run.folder}"
+    batches = [
+        submission.batch_id
+        for submission in run.submissions
+        if submission.batch_id is not None and not submission.state.closed
+    ]
+    flight = f"{listed(batches)} in flight at {source}" if batches else f"begun at {source}"
+    return f"{flight} (revision {run.short})"
+
+
+def _why_unintended(
+    desired: DesiredRun, earlier: Sequence[EarlierRun], lost_providers: frozenset[str]
+) -> str | None:
+    """Return why a new run is not what git says; None if it is."""
+    job, provider = desired.job, desired.job.provider
+    now = provider.name if provider.embedded else f"{provider.name} at {provider.base_url}"
+    unedited = [each for each in earlier if not each.provider_edited]
+    if unedited and job.ask_again and any(each.asked_again for each in earlier):
+        return (
+            f"nothing is submitted to {now}: `ask_again: true` counts for one revision, and it was "
+            f"used already ({_describe(unedited[-1].run)}); to submit the requests once more, "
+            f"change `replicate`"
+        )
+    if unedited and not job.ask_again:
+        run = unedited[-1].run
+        return (
+            f"nothing is submitted to {now}: the same requests were sent elsewhere: "
+            f"{_describe(run)}. If {provider.name} is the same provider, write "
+            f"`same_as: [{run.base_url or run.provider}]` for it in runner.yaml; to submit and pay "
+            f"once more, write `ask_again: true` in the spec; else put the address back"
+        )
+    if lost_providers and "provider" not in job.source.positions:
+        names = listed(sorted(lost_providers))
+        return (
+            f"nothing is submitted to {now}: there is no runner.yaml, and earlier jobs of this "
+            f"project went to {names}: put runner.yaml back, or write `provider: {provider.name}` "
+            f"in the spec"
+        )
+    return None
 
 
 def _finish_action(

@@ -233,12 +233,13 @@ class ShardContext:
     def address_change(self) -> str | None:
         """Describe how the provider's address differs from that of the run; None if it does not."""
         provider = self.inputs.providers.get(self.run.provider)
-        if provider is None or provider.identity["base_url"] == self.run.base_url:
+        if provider is None or provider.has_batches_of(self.run.provider, self.run.base_url):
             return None
         return (
             f"it was submitted to {self.run.base_url}, and provider {self.run.provider} is "
-            f"{provider.base_url} now: put the address back to have its results collected, or "
-            f"give the new one a name of its own"
+            f"{provider.base_url} now: put the address back to have its results collected, give "
+            f"the new one a name of its own, or write `same_as: [{self.run.base_url}]` for it in "
+            f"runner.yaml if it is the same provider"
         )
 
     def is_unset(self, stamp: float | None) -> bool:

@@ -76,13 +76,27 @@ class Restorable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRun:
+    """A run of the same requests by the same job, at another provider or address.
+
+    `provider_edited` is true if the `provider` of the spec was edited since, to one at another
+    address. `asked_again` is true if the spec of that run had `ask_again: true` already.
+    """
+
+    run: Run
+    provider_edited: bool
+    asked_again: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredRun:
     """The desired run of one job: its spec and its revision.
 
     `shards` is empty if the run is recorded already: its shards were cut when it began.
     `restorable` is a finished run that was read from its `run.json` because the ledger does not
     have it. `claims` are the submission keys, by batch id, of batches that `runner adopt` has
-    adopted for it. `scanned` is the fingerprint of the input that this pass has read; None if the
+    adopted for it. `earlier` are the runs of the same requests elsewhere, while this run is not
+    submitted yet. `scanned` is the fingerprint of the input that this pass has read; None if the
     input was not read, or if a later write might leave the same fingerprint.
     """
 
@@ -96,6 +110,7 @@ class DesiredRun:
     shards: tuple[ShardRecord, ...] = ()
     restorable: Restorable | None = None
     claims: Mapping[str, SubmissionKey] = field(default_factory=dict)
+    earlier: tuple[EarlierRun, ...] = ()
     scanned: Fingerprint | None = None
 
     @property
@@ -194,7 +209,8 @@ class PlanInputs:
     to. `held` maps submissions (by key) and runs (by `job/revision`) that failed earlier in this
     pass to the reason: they are skipped until the next pass. With `restoring` the plan only
     records what exists already. `recorded_batches` and `cancelled` are the keys of submissions
-    whose batch was recorded, or cancelled, in this pass already.
+    whose batch was recorded, or cancelled, in this pass already. `lost_providers` are the
+    providers of earlier runs that the project does not know, if its `runner.yaml` is gone.
     """
 
     now: float
@@ -207,6 +223,7 @@ class PlanInputs:
     restoring: bool = False
     recorded_batches: frozenset[str] = frozenset()
     cancelled: frozenset[str] = frozenset()
+    lost_providers: frozenset[str] = frozenset()
 
     def of(self, provider: str) -> Observed:
         """Return what was observed at a provider; nothing if it was not queried."""

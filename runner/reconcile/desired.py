@@ -7,6 +7,7 @@ path, size, times and inode, as in git's index) is not read again: an idle pass 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import tempfile
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import store
-from runner.ledger.records import JobRecord, ShardRecord
-from runner.planning.state import DesiredRun
+from runner.ledger.records import JobRecord, RunState, ShardRecord
+from runner.planning.state import DesiredRun, EarlierRun
 from runner.reconcile.context import no_progress
+from runner.reconcile.restore import read_restorable, runs_on_disk
 from runner.spec.identity import REVISION_SHOWN, revision
 
 if TYPE_CHECKING:
@@ -70,14 +72,24 @@ def resolve_desired(
     desired_runs: list[DesiredRun] = []
     problems: list[Problem] = []
     unreadable_inputs: dict[str, str] = {}
-    by_identity = {(run.job, run.revision): run for run in runs}
+    by_job: dict[str, dict[str, Run]] = {}
+    for run in runs:
+        by_job.setdefault(run.job, {})[run.revision] = run
     orphans = {
         run.revision: run for run in runs if job_names is not None and run.job not in job_names
     }
     for job in jobs:
         try:
             desired_runs.append(
-                _resolve_job(project, job, by_identity, orphans, ledger, writing, report_progress)
+                _resolve_job(
+                    project,
+                    job,
+                    by_job.get(job.name, {}),
+                    orphans,
+                    ledger,
+                    writing,
+                    report_progress,
+                )
             )
         except InvalidInput as error:
             problems.extend(error.problems)
@@ -121,7 +133,7 @@ def shown_path(project: Project, path: Path) -> str:
 def _resolve_job(
     project: Project,
     job: Job,
-    by_identity: dict[tuple[str, str], Run],
+    runs: Mapping[str, Run],
     orphans: dict[str, Run],
     ledger: Ledger | None,
     writing: bool,  # noqa: FBT001
@@ -131,11 +143,14 @@ def _resolve_job(
     cached = ledger.cached_digest(fingerprint) if ledger is not None else None
     if cached is not None:
         digest, requests = cached
-        desired_revision = revision(job, digest)
+        desired_revision = identify(project, job, digest, runs)
         # Only one job can continue an orphan: a second one with the same requests needs shards.
-        run = by_identity.get((job.name, desired_revision)) or orphans.pop(desired_revision, None)
+        run = runs.get(desired_revision) or orphans.pop(desired_revision, None)
         if run is not None:
-            return _desired_run(project, job, desired_revision, digest, requests, run.bytes, None)
+            return dataclasses.replace(
+                _desired_run(project, job, desired_revision, digest, requests, run.bytes, None),
+                earlier=_earlier_runs(project, job, digest, runs, desired_revision),
+            )
     scanned = scan_input(
         job,
         ledger.path if ledger is not None and writing else None,
@@ -147,16 +162,89 @@ def _resolve_job(
         store.cache_digest(
             ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests
         )
-    return _desired_run(
+    desired_revision = identify(project, job, scanned.digest, runs)
+    desired = _desired_run(
         project,
         job,
-        revision(job, scanned.digest),
+        desired_revision,
         scanned.digest,
         scanned.requests,
         scanned.bytes,
         scanned,
         is_cacheable=is_cacheable,
     )
+    earlier = _earlier_runs(project, job, scanned.digest, runs, desired_revision)
+    return dataclasses.replace(desired, earlier=earlier)
+
+
+def identify(project: Project, job: Job, digest: str, runs: Mapping[str, Run]) -> str:
+    """Return the revision of a job: that of an earlier run whose provider is `same_as` the present.
+
+    `digest` is that of the input; `runs` are those of the job in the ledger, by revision. A
+    revision that has been submitted at the present provider comes first.
+    """
+    desired_revision = revision(job, digest)
+    provider = job.provider
+    if not provider.same_as or not _is_new(runs.get(desired_revision)):
+        return desired_revision
+    for run in reversed(_same_requests(project, job, digest, runs)):
+        is_kept = run.id or read_restorable(project.root, run.folder) is not None
+        if provider.was(run.provider, run.base_url) and is_kept:
+            return run.revision
+    return desired_revision
+
+
+def _is_new(run: Run | None) -> bool:
+    """Whether nothing of a run has been submitted, as far as its summary shows."""
+    return run is None or run.state is RunState.PENDING
+
+
+def _same_requests(
+    project: Project, job: Job, digest: str, runs: Mapping[str, Run]
+) -> Sequence[Run]:
+    """Return the runs of a job's requests at any provider; from the disk if the ledger is new."""
+
+    def fits(run: Run) -> bool:
+        return (run.digest, run.endpoint, run.replicate) == (digest, job.endpoint, job.replicate)
+
+    found = [run for run in runs.values() if fits(run)]
+    if any(not _is_new(run) for run in found):
+        return found
+    on_disk = runs_on_disk(project.root, job_folder(project, job))
+    return [*(run for run in on_disk if fits(run)), *found]
+
+
+def _earlier_runs(
+    project: Project, job: Job, digest: str, runs: Mapping[str, Run], desired_revision: str
+) -> tuple[EarlierRun, ...]:
+    """Return the runs of the same requests elsewhere, if the desired run is not submitted yet."""
+    if not _is_new(runs.get(desired_revision)):
+        return ()
+    earlier = [
+        run
+        for run in _same_requests(project, job, digest, runs)
+        if run.revision != desired_revision
+    ]
+    if not earlier:
+        return ()
+    from runner.spec.diff import spec_fields
+
+    provider = job.provider
+    named = provider.name if "provider" in job.source.positions else None
+    found = []
+    for run in earlier:
+        before = spec_fields(run.spec_document)
+        found.append(
+            EarlierRun(
+                run=run,
+                provider_edited=before is not None
+                and before["provider"] != named
+                and provider.name != run.provider
+                and provider.identity["base_url"] != run.base_url,
+                asked_again=before is not None and before["ask_again"] is True,
+            )
+        )
+    return tuple(found)
 
 
 def _counter(job: Job) -> TokenCounter | None:

@@ -255,6 +255,7 @@ def _build_record(
     )
 
     batches = dict(context.ledger.batches(run.id))
+    began = context.ledger.run(run.id)
     return RunRecord(
         format_version=FORMAT_VERSION,
         job=run.job,
@@ -272,7 +273,8 @@ def _build_record(
             endpoint=run.endpoint,
             completion_window=_window(job, batches),
             metadata=dict(job.metadata) if job is not None else _metadata(batches),
-            provider=RecordedProvider(name=run.provider, base_url=run.base_url),
+            # As it was when the run began, which the revision covers: see `with_present_provider`.
+            provider=RecordedProvider(name=began.provider, base_url=began.base_url),
             replicate=run.replicate,
             attempts=job.attempts if job is not None else run.attempts,
         ),

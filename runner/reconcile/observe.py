@@ -70,12 +70,16 @@ def provider_queries(
     }
     for desired in desired_runs:
         name = desired.job.provider.name
-        if (desired.job.name, desired.revision) not in recorded and desired.restorable is None:
+        is_new = (desired.job.name, desired.revision) not in recorded
+        # With an earlier run elsewhere it may be blocked; if it is not, the plan asks for the list.
+        if is_new and desired.restorable is None and not desired.earlier:
             bounds.setdefault(name, []).append(listed_through(desired.job.provider))
     described = {(desired.job.name, desired.revision) for desired in desired_runs}
     for run in runs:
         provider = providers.get(run.provider)
-        has_other_address = provider is not None and provider.identity["base_url"] != run.base_url
+        has_other_address = provider is not None and not provider.has_batches_of(
+            run.provider, run.base_url
+        )
         if run.state.final or has_other_address:
             continue
         started = False

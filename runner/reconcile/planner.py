@@ -10,6 +10,7 @@ So `runner plan` shows the plan that the next pass begins with.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +19,12 @@ from runner.planning.state import Observed, PlanInputs, Recorded
 from runner.reconcile.context import PassState, no_progress
 from runner.reconcile.desired import resolve_desired
 from runner.reconcile.observe import list_before_submission, observe, provider_queries
-from runner.reconcile.recorded import find_published, load_recorded, with_output_folders
+from runner.reconcile.recorded import (
+    find_published,
+    load_recorded,
+    with_output_folders,
+    with_present_provider,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -96,6 +102,11 @@ class Planner:
             writing=writing,
             report_progress=report_progress,
         )
+        self._lost_providers = (
+            frozenset(run.provider for run in runs) - project.providers.keys()
+            if project.config_file is None
+            else frozenset()
+        )
         self.problems = resolved.problems
         self.unreadable_inputs = resolved.unreadable_inputs
         self.desired = with_output_folders(project, resolved.desired_runs, runs)
@@ -104,10 +115,12 @@ class Planner:
 
     def reload(self) -> None:
         """Read the ledger again, after actions have changed it."""
-        self.recorded = (
-            Recorded(jobs={}, runs=())
-            if self._ledger is None
-            else load_recorded(self._ledger, self.desired, everything=self._everything)
+        if self._ledger is None:
+            self.recorded = Recorded(jobs={}, runs=())
+            return
+        recorded = load_recorded(self._ledger, self.desired, everything=self._everything)
+        self.recorded = replace(
+            recorded, runs=tuple(with_present_provider(self._project, run) for run in recorded.runs)
         )
 
     def observe(self) -> None:
@@ -141,6 +154,7 @@ class Planner:
                     restoring=restoring,
                     recorded_batches=frozenset(state.recorded_batches),
                     cancelled=frozenset(state.cancelled),
+                    lost_providers=self._lost_providers,
                 ),
             )
             unlisted = sorted(plan.needs_listing - self._listed)

@@ -73,6 +73,18 @@ def load_recorded(
     )
 
 
+def with_present_provider(project: Project, run: Run) -> Run:
+    """Return a run with the provider that has its batches now, where `same_as` names another."""
+    own = project.providers.get(run.provider)
+    if own is not None and own.has_batches_of(run.provider, run.base_url):
+        return run
+    for provider in project.providers.values():
+        if provider.was(run.provider, run.base_url):
+            address = provider.identity["base_url"]
+            return dataclasses.replace(run, provider=provider.name, base_url=address)
+    return run
+
+
 def _loads(ledger: Ledger) -> dict[str, Load]:
     enqueued: dict[str, dict[str | None, Enqueued]] = {}
     batches: dict[str, int] = {}

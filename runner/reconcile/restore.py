@@ -26,7 +26,7 @@ from runner.ledger.records import (
     SubmissionKey,
     SubmissionState,
 )
-from runner.outputs.files import FileRejected, is_run_file, open_file
+from runner.outputs.files import RECORD, FileRejected, is_run_file, open_file
 from runner.planning.state import Restorable
 from runner.reconcile.context import Notice, RequestCounts
 
@@ -81,6 +81,18 @@ def read_restorable(root: Path, shown: str) -> Restorable | None:
         return _restorable(record, shown)
     except (FileRejected, OSError, ValueError, OverflowError):
         return None
+
+
+def runs_on_disk(root: Path, folder: Path) -> Iterator[Run]:
+    """Yield the finished runs whose records are in the folder of a job; outputs are not checked."""
+    from runner.outputs.record import read_record
+
+    with contextlib.suppress(OSError):
+        for record_file in sorted(folder.glob(f"*/{RECORD}")):
+            with contextlib.suppress(FileRejected, OSError, ValueError, OverflowError):
+                shown = record_file.parent.relative_to(root).as_posix()
+                if found := _restorable(read_record(record_file.parent), shown):
+                    yield found.run
 
 
 def restore(context: Context, action: RestoreRun) -> None:

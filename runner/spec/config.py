@@ -254,7 +254,8 @@ def _providers(
     for name, declaration in declared.items():
         try:
             provider = _provider(name, declaration, providers.get(name))
-            providers[name] = _with_api_key(root, document, declaration, provider, problems)
+            provider = _with_api_key(root, document, declaration, provider, problems)
+            providers[name] = _with_same_as(document, declaration, provider, problems)
         except ValueError as error:
             path = ("providers", name, "base_url")
             if not _is_unreadable(document, path):
@@ -314,6 +315,24 @@ def _with_api_key(
     except (ValueError, RuntimeError) as error:
         problems.append(_at(document, ("providers", provider.name, named[-1]), str(error)))
     return provider
+
+
+def _with_same_as(
+    document: Document | None,
+    declaration: ProviderSchema,
+    provider: Provider,
+    problems: list[Problem],
+) -> Provider:
+    """Return the provider with its earlier addresses, in the form of `base_url`, and names."""
+    earlier = set()
+    for index, text in enumerate(declaration.same_as or ()):
+        try:
+            earlier.add(read_base_url(text) if "://" in text else text)
+        except ValueError as error:
+            problems.append(
+                _at(document, ("providers", provider.name, "same_as", index), str(error))
+            )
+    return replace(provider, same_as=frozenset(earlier))
 
 
 def _provider(name: str, declaration: ProviderSchema, built_in: Provider | None) -> Provider:

@@ -83,10 +83,11 @@ class Job:
     """One validated spec.
 
     `input` is absolute and was a regular file when the spec was read; `input_shown` is the path
-    as the user wrote it. `attempts` is the largest number of submissions of a request, the first
-    included. `output` is the folder for the results, relative to the project's root, or None for
-    `<outputs>/<name>`. `canary` is the number of requests of each model that are submitted before
-    the others, or None. `keep_remote` is False if the provider's files are deleted once the
+    as the user wrote it. `ask_again` allows to submit requests that have responses from another
+    address or provider already. `attempts` is the largest number of submissions of a request, the
+    first included. `output` is the folder for the results, relative to the project's root, or None
+    for `<outputs>/<name>`. `canary` is the number of requests of each model that are submitted
+    before the others, or None. `keep_remote` is False if the provider's files are deleted once the
     results are collected. `document` is the text of the spec, comments included, for `run.json`.
     """
 
@@ -98,6 +99,7 @@ class Job:
     metadata: Mapping[str, str]
     provider: Provider
     replicate: int = 1
+    ask_again: bool = False
     attempts: int = 3
     deadline: Deadline = Deadline()
     canary: int | None = None

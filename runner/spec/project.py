@@ -136,8 +136,9 @@ class Provider:
     limit. `…_expires_after` (seconds) is sent with each file or batch; None sends nothing; at
     OpenAI's own address it is 30 days. `account` are headers that are sent beside the API key; they
     are no part of a job's identity, since responses do not depend on who pays.
-    `allow_key_over_http` allows to send both unencrypted to another machine. `embedded` marks the
-    built-in `local`, which gets its address when it is started.
+    `allow_key_over_http` allows to send both unencrypted to another machine. `same_as` has earlier
+    addresses and names of it. `embedded` marks the built-in `local`, which gets its address when it
+    is started.
     """
 
     name: str
@@ -153,6 +154,7 @@ class Provider:
     output_expires_after: int | None = None
     account: tuple[AccountHeader, ...] = ()
     allow_key_over_http: bool = False
+    same_as: frozenset[str] = frozenset()
     embedded: bool = False
 
     def api_key(self, environ: Mapping[str, str]) -> Secret | None:
@@ -205,6 +207,14 @@ class Provider:
     def identity(self) -> dict[str, str | None]:
         """The fields of a revision that identify the provider; no address if embedded."""
         return {"provider": self.name, "base_url": None if self.embedded else self.base_url}
+
+    def has_batches_of(self, name: str, base_url: str | None) -> bool:
+        """Whether the batches that a run made at a provider, as it was called then, are here."""
+        return self.identity["base_url"] == base_url or self.was(name, base_url)
+
+    def was(self, name: str, base_url: str | None) -> bool:
+        """Whether `same_as` says that the provider had this name, or this address, earlier."""
+        return name in self.same_as or (base_url is not None and base_url in self.same_as)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

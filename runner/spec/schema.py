@@ -179,6 +179,11 @@ class SpecSchema(StrictModel):
         description="Change this number to run the same requests again.",
         examples=[1, 2],
     )
+    ask_again: bool = Field(
+        default=False,
+        description="true: submit the requests although they have responses at another address.",
+        examples=[True],
+    )
     retry: RetrySchema = Field(
         default=RetrySchema(),
         description="How often requests that did not succeed are submitted again.",
@@ -238,6 +243,11 @@ class ProviderSchema(StrictModel):
         default=None,
         description="Send the API key to another machine over http, where others can read it.",
         examples=[True],
+    )
+    same_as: Annotated[list[PathText], Field(min_length=1)] | None = Field(
+        default=None,
+        description="Earlier addresses or names of this provider: its responses there still count.",
+        examples=[["http://127.0.0.1:8000/v1"], ["old-name"]],
     )
     max_requests_per_batch: Count | None = Field(
         default=None,

@@ -263,6 +263,7 @@ def _job(
         metadata=parsed.metadata,
         provider=provider,
         replicate=parsed.replicate,
+        ask_again=parsed.ask_again,
         attempts=parsed.retry.attempts,
         deadline=_deadline(parsed),
         canary=parsed.canary,

@@ -12,8 +12,8 @@ from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import queries
 from runner.ledger.records import RunState
 from runner.planning.shards import shard_progress
-from runner.reconcile.desired import job_folder, shown_path
-from runner.spec.identity import REVISION_SHOWN, revision
+from runner.reconcile.desired import identify, job_folder, shown_path
+from runner.spec.identity import REVISION_SHOWN
 from runner.spec.job import METADATA_KEY
 from runner.views.token_usage import TokenUsage
 
@@ -122,8 +122,11 @@ def job_views(
     desired: list[tuple[Job, str | None, Run | None]] = []
     for job in jobs:
         digest = digests.get(job.input)
-        wanted_revision = wanted.get(job.name) if digest is None else revision(job, digest[0])
-        desired.append((job, wanted_revision, runs.get(job.name, {}).get(wanted_revision or "")))
+        recorded = runs.get(job.name, {})
+        wanted_revision = (
+            wanted.get(job.name) if digest is None else identify(project, job, digest[0], recorded)
+        )
+        desired.append((job, wanted_revision, recorded.get(wanted_revision or "")))
     without_spec = [
         _last_or_running(tuple(runs[name].values())) for name in jobs_without_spec if name in runs
     ]

@@ -265,7 +265,7 @@ def test_nothing_is_deleted_at_another_address(make_site: MakeSite) -> None:
     before = {file.id for file in site.world.files()}
     config = site.root / "runner.yaml"
     config.write_text(config.read_text().replace("127.0.0.1:9/", "127.0.0.1:10/"))
-    site.write_spec(SPEC + "keep_remote: false\n")
+    site.write_spec(SPEC + "keep_remote: false\nask_again: true\n")
     site.until_done()
     assert {file.id for file in site.world.files() if file.deleted is None} == before
 

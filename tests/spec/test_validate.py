@@ -122,7 +122,8 @@ NAME = 'a name is 1 to 63 of a-z, 0-9, ".", "_" and "-", and begins with a-z or 
             "zzz: x",
             (
                 "3:1: zzz: unknown field; there are: name, endpoint, input, completion_window,"
-                " metadata, provider, replicate, retry, deadline, canary, keep_remote, output"
+                " metadata, provider, replicate, ask_again, retry, deadline, canary, keep_remote,"
+                " output"
             ),
         ),
         ("deadline: 30h", '3:11: deadline: expected "after: 30h" or "action: resubmit" below it'),
