@@ -44,7 +44,7 @@ FACTS: Final = DOCS / "batch-api.md"
 REFERENCE: Final = DOCS / "reference"
 EXACTLY_ONCE: Final = DOCS / "explanation" / "exactly-once.md"
 
-LONGEST_README: Final = 150
+LONGEST_README: Final = 155
 """In lines: a screen of text, and a tour."""
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=name)

@@ -95,11 +95,17 @@ def _record_problems(
         everything=everything,
     )
     repeated = _print_problems(changes, console, now=context.clock())
-    if changes.began or changes.over or repeated:
+    reworded = {
+        alert.subject: alert.what
+        for alert, recorded in changes.ongoing
+        if alert.what != recorded.what
+    }
+    if changes.began or changes.over or repeated or reworded:
         record_problems(
             context.ledger,
             began={alert.subject: alert.what for alert in changes.began},
             over=changes.over,
+            reworded=reworded,
             repeated=repeated,
         )
 

@@ -207,12 +207,14 @@ def record_problems(
     *,
     began: Mapping[str, str],
     over: Iterable[OpenProblem],
+    reworded: Mapping[str, str] | None = None,
     repeated: Iterable[str] = (),
 ) -> None:
     """Record the problems that have begun, those that are over, and those notified again.
 
     `began` maps the subject of a problem to its text; a subject that is open already gets the new
-    text. `repeated` are the subjects that the user was reminded of. Two passes that record the
+    text. `reworded` has the new texts of open problems that only say it differently, which is no
+    event. `repeated` are the subjects that the user was reminded of. Two passes that record the
     same at the same time write one event.
     """
     with ledger.transaction() as transaction:
@@ -240,6 +242,8 @@ def record_problems(
                 transaction.now,
             ):
                 transaction.record_event(TROUBLE, job=_job(subject), subject=subject, what=what)
+        for subject, what in (reworded or {}).items():
+            transaction.write("UPDATE troubles SET what = ? WHERE subject = ?", what, subject)
         for subject in repeated:
             transaction.write(
                 "UPDATE troubles SET said_at = ? WHERE subject = ?", transaction.now, subject
@@ -247,6 +251,6 @@ def record_problems(
 
 
 def _job(subject: str) -> str | None:
-    """Return the name of the job if the subject is a job, else None."""
+    """Return the name of the job if the subject is about one job, else None."""
     kind, _, name = subject.partition(" ")
-    return name if kind == "job" else None
+    return name if kind in ("job", "machine") else None

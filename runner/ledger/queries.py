@@ -63,9 +63,13 @@ _ENDED: Final = json.dumps([state for state in SubmissionState if state.closed])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunBatch:
-    """A batch of a run: the Batch object verbatim, and whether its results are still awaited."""
+    """A batch of a run: the Batch object verbatim, and whether its results are still awaited.
+
+    `requests` is the number of requests that were submitted in it.
+    """
 
     awaited: bool
+    requests: int
     raw: Mapping[str, Any]
 
 
@@ -90,14 +94,18 @@ def submission_summaries(ledger: Ledger, runs: Sequence[int]) -> dict[int, Submi
     """Return a summary of the submissions of each run; runs without one are left out."""
     batches: dict[int, list[RunBatch]] = {}
     for row in ledger.query(
-        "SELECT run, state, raw FROM submissions "
+        "SELECT run, state, requests, raw FROM submissions "
         "JOIN batches ON submissions.key = batches.submission "
         "AND submissions.batch_id = batches.id "
         "WHERE run IN (SELECT value FROM json_each(?)) ORDER BY run, shard, attempt",
         json.dumps(runs),
     ):
         batches.setdefault(row["run"], []).append(
-            RunBatch(awaited=row["state"] == SubmissionState.SUBMITTED, raw=json.loads(row["raw"]))
+            RunBatch(
+                awaited=row["state"] == SubmissionState.SUBMITTED,
+                requests=row["requests"],
+                raw=json.loads(row["raw"]),
+            )
         )
     return {
         row["run"]: SubmissionSummary(

@@ -1,9 +1,9 @@
 """The problems of a pass, compared with those of earlier passes, and who is notified of them.
 
-An alert has a subject: a provider, a job, or a file with problems. An alert lasts as long as its
-subject has any problem, even if a provider words its error differently each time. Only for a file
-do other problems start another alert, since the user has edited it. An alert is over when a pass
-has checked its subject and has found no problem.
+An alert has a subject: a provider, a job, a job as far as this machine is to blame, or a file with
+problems. An alert lasts as long as its subject has any problem, even if a provider words its error
+differently each time. Only for a file do other problems start another alert, since the user has
+edited it. An alert is over when a pass has checked its subject and has found no problem.
 
 The subscribers are the project's hooks, its ping and its metrics file.
 """
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _PROVIDER: Final = "provider"
 _JOB: Final = "job"
+_MACHINE: Final = "machine"
 _FILE: Final = "file"
 
 
@@ -65,10 +66,15 @@ def collect_alerts(
     for wait in report.waits:
         if wait.is_problem:
             provider = wait.run.provider
-            subject = f"{_PROVIDER} {provider}" if provider in stopped else _job(wait.run.job)
+            if wait.subject in report.on_this_machine:
+                subject = f"{_MACHINE} {wait.run.job}"
+            elif provider in stopped:
+                subject = f"{_PROVIDER} {provider}"
+            else:
+                subject = f"{_JOB} {wait.run.job}"
             messages_by_subject.setdefault(subject, []).append(wait.reason)
     for name, reason in report.unreadable_inputs.items():
-        messages_by_subject.setdefault(_job(name), []).append(reason)
+        messages_by_subject.setdefault(f"{_MACHINE} {name}", []).append(reason)
     for problem in _in_order((*specs.problems, *report.problems)):
         messages_by_subject.setdefault(f"{_FILE} {problem.path}", []).append(str(problem))
     return tuple(
@@ -126,17 +132,13 @@ class _Checked:
 
     def covers(self, subject: str) -> bool:
         kind, _, name = subject.partition(" ")
-        if kind == _JOB:
+        if kind in (_JOB, _MACHINE):
             gone = self._everything and self._names is not None and name not in self._names
             return name in self._states or gone
         if kind == _PROVIDER:
             # A provider that a pass for all jobs did not call is not used any more.
             return name in self._responded or (self._everything and self._names is not None)
         return self._everything
-
-
-def _job(name: str) -> str:
-    return f"{_JOB} {name}"
 
 
 def _is_another(alert: Alert, before: OpenProblem) -> bool:

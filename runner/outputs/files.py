@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import stat
+import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -87,6 +88,20 @@ def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
+
+
+def prove_writable(folder: Path) -> None:
+    """Make the folder of a run, and prove that files of a run can be made in it and renamed.
+
+    A file with the longest name that a run gives is made and removed. Raises LocalFileError.
+    """
+    longest = f"99999-99999.{OUTPUT}"
+    for place in (folder, folder / RAW):
+        with explained(place, doing="written"):
+            place.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=place, prefix=f".{longest}.", suffix=".part")
+            os.close(descriptor)
+            Path(name).unlink()
 
 
 def sha256_of(path: Path) -> str:

@@ -450,6 +450,11 @@ class Wait:
     until: float | None = None
     is_problem: bool = False
 
+    @property
+    def subject(self) -> str:
+        """The key of its submission, or else the name of its run."""
+        return self.run.name if self.key is None else str(self.key)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListFirst:

@@ -29,6 +29,7 @@ from runner.errors import (
 from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.records import SubmissionState
+from runner.outputs.files import prove_writable
 from runner.outputs.provenance import git_json
 from runner.planning.actions import (
     AbandonSubmission,
@@ -107,7 +108,11 @@ def apply(context: Context, state: PassState, actions: Sequence[Action]) -> int:
         if isinstance(action, Submit) and action.run.provider not in state.accepting:
             tasks.finish()
         # A task that has ended in the meantime may have held this action or stopped its provider.
-        if not _is_held(state, action) and not _is_too_large(state, action):
+        if not (
+            _is_held(state, action)
+            or _is_too_large(state, action)
+            or _is_unwritable(context, state, action)
+        ):
             steps = (
                 submit(context, state, action)
                 if isinstance(action, Submit)
@@ -124,6 +129,25 @@ def _is_too_large(state: PassState, action: Action) -> bool:
         return False
     max_bytes = state.max_file_bytes.get(action.run.id)
     return max_bytes is not None and _size(action) > max_bytes
+
+
+def _is_unwritable(context: Context, state: PassState, action: Action) -> bool:
+    """Whether the results of a submission could not be written: then nothing is paid for."""
+    if not isinstance(action, Submit):
+        return False
+    run = action.run
+    if run.id not in state.unwritable:
+        state.unwritable[run.id] = None
+        try:
+            prove_writable(context.folder(run))
+        except LocalFileError as error:
+            state.unwritable[run.id] = str(error)
+            _hold(context, state, action, error)
+    reason = state.unwritable[run.id]
+    if reason is not None:
+        state.held[action.subject] = reason
+        state.on_this_machine.add(action.subject)
+    return reason is not None
 
 
 def _size(action: Submit) -> int:
@@ -156,6 +180,8 @@ def _hold(context: Context, state: PassState, action: Action, error: Exception) 
         error = LocalFileError(f"{error.filename}: {error.strerror or error}")
     elif not isinstance(error, LocalFileError | InputChanged | InvalidInput | MissingExtra):
         raise error
+    if not isinstance(error, ApiError):
+        state.on_this_machine.add(action.subject)
     state.held[action.subject] = str(error)
     context.report_notice(
         Notice(

@@ -181,6 +181,7 @@ class PassState:
     Attributes:
         held: the submissions (by key) and runs (by `job/revision`) that are skipped for the rest
             of the pass, each with the reason.
+        on_this_machine: those of them whose reason is on this machine: a disk, or an input.
         stopped: the providers that get no more requests in this pass, each with the reason.
         unusable: the providers whose API key is refused, or where there is no credit: waiting
             does not help.
@@ -195,6 +196,8 @@ class PassState:
         recounting: the providers that say another size of each file than was sent.
         max_file_bytes: the largest file of a run, by the run's id, after a provider has refused a
             larger one in this pass.
+        unwritable: why the results of a run could not be written, by the run's id; None if they
+            could when the pass tried.
         scanned: the inputs that this pass has read and may upload as they are, each with its
             fingerprint and digest: an unchanged one need not be hashed again.
         claims: the submission keys of adopted batches that carry none, by batch id.
@@ -205,6 +208,7 @@ class PassState:
     """
 
     held: dict[str, str] = field(default_factory=dict)
+    on_this_machine: set[str] = field(default_factory=set)
     stopped: dict[str, str] = field(default_factory=dict)
     unusable: set[str] = field(default_factory=set)
     accepting: set[str] = field(default_factory=set)
@@ -213,6 +217,7 @@ class PassState:
     no_room: dict[str, tuple[int, str]] = field(default_factory=dict)
     recounting: set[str] = field(default_factory=set)
     max_file_bytes: dict[int, int] = field(default_factory=dict)
+    unwritable: dict[int, str | None] = field(default_factory=dict)
     scanned: dict[Path, tuple[Fingerprint, str]] = field(default_factory=dict)
     claims: dict[str, SubmissionKey] = field(default_factory=dict)
     answers: AnswerIndexCache = field(default_factory=AnswerIndexCache)

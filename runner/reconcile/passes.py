@@ -42,6 +42,7 @@ class PassReport:
     latter with the reason. `changed` is true if an action was applied. `stopped` has, by provider,
     the reason why it got no more requests in this pass. `unusable` are the providers for which
     waiting does not help: the API key is refused, there is no credit, or an extra is missing.
+    `on_this_machine` are the subjects of the waits whose reason is on this machine.
     `patience_until` is the time (Unix seconds) before which a provider wants no more requests
     (Retry-After), or 0.
     """
@@ -56,6 +57,7 @@ class PassReport:
     stopped: Mapping[str, str]
     unusable: frozenset[str]
     patience_until: float
+    on_this_machine: frozenset[str] = frozenset()
 
     @property
     def all_final(self) -> bool:
@@ -127,6 +129,7 @@ def reconcile_once(
         stopped=dict(state.stopped),
         unusable=frozenset(state.unusable),
         patience_until=state.patience_until,
+        on_this_machine=frozenset(state.on_this_machine),
     )
 
 
@@ -187,7 +190,12 @@ def _plan_and_apply(
 def _as_waits(plan: Plan, state: PassState) -> Plan:
     """Return a plan with its actions, which are all held, as waits."""
     waits = tuple(
-        Wait(run=action.run, key=None, reason=state.held[action.subject], is_problem=True)
+        Wait(
+            run=action.run,
+            key=action.submission_key,
+            reason=state.held[action.subject],
+            is_problem=True,
+        )
         for action in plan.actions
     )
     return dataclasses.replace(plan, actions=(), waits=plan.waits + waits)

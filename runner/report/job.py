@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from runner.ledger.records import RunState, SubmissionState
 from runner.report.colour import NO_COLOURS
 from runner.report.history import history_lines
+from runner.report.status import describe_blocked, state_words
 from runner.report.text_width import wrap
 from runner.text import moment, plural, printable, span
 from runner.views.attempts import read_attempts
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from runner.outputs.failures import FailureKind
     from runner.report.colour import Colours
     from runner.views.attempts import Attempt, Failure
-    from runner.views.jobs import JobHistory, JobView
+    from runner.views.jobs import JobHistory, JobProgress, JobView
     from runner.views.token_usage import TokenUsage
 
 
@@ -45,7 +46,9 @@ def render_history(
     """
     view = job_history.view
     attempts = read_attempts(job_history.events, view.batches, view.revision)
-    lines = [f"{colours.bold(printable(view.name))}  {colours.state(view.state, str(view.state))}"]
+    lines = [
+        f"{colours.bold(printable(view.name))}  {colours.state(view.state, state_words(view))}"
+    ]
     lines += [_fact(name, text, width) for name, text in _facts(view, folder, now)]
     lines += [_fact("next", text, width) for text in next_steps(view, folder)]
     failures = list(_failure_lines(job_history, attempts, folder, whole=whole))
@@ -87,6 +90,10 @@ def _facts(view: JobView, folder: str, now: float) -> Iterator[tuple[str, str]]:
             f"{view.pending:,} pending"
         ),
     )
+    if view.progress is not None and view.progress.source == "provider":
+        yield "in flight", describe_progress(view.progress)
+    if blocked := describe_blocked(view, now):
+        yield "blocked", blocked.removeprefix("blocked ")
     if view.created_at is not None:
         yield "started", _times(view, now)
     if tokens := token_counts(view.tokens):
@@ -96,6 +103,12 @@ def _facts(view: JobView, folder: str, now: float) -> Iterator[tuple[str, str]]:
     yield "outputs", folder
     if view.note:
         yield "note", view.note
+
+
+def describe_progress(progress: JobProgress) -> str:
+    """Write what the provider reports, which is not known from results yet."""
+    text = f"the provider reports {progress.succeeded:,} done so far"
+    return text + (f" and {progress.failed:,} failed" if progress.failed else "")
 
 
 def _times(view: JobView, now: float) -> str:
@@ -339,6 +352,9 @@ def next_steps(view: JobView, folder: str) -> Iterator[str]:
     `folder` is the output folder as the user writes it. A job without a spec can be finished, but
     neither started nor retried.
     """
+    if view.blocked is not None:
+        yield "remove what blocks it; then `runner reconcile` goes on"
+        return
     gone = view.spec is None
     failed = plural(view.total - view.succeeded, "failed request")
     retry = f"`runner retry {view.name}` submits the {failed} again"

@@ -72,6 +72,24 @@ def job_json(view: JobView) -> JobOutput:
         "usage": view.usage,
         "created_at": view.created_at,
         "finished_at": view.finished_at,
+        "progress": (
+            None
+            if view.progress is None
+            else {
+                "succeeded": view.progress.succeeded,
+                "failed": view.progress.failed,
+                "source": view.progress.source,
+            }
+        ),
+        "blocked": (
+            None
+            if view.blocked is None
+            else {
+                "reason": view.blocked.reason,
+                "since": view.blocked.since,
+                "provider": view.blocked.provider,
+            }
+        ),
     }
 
 

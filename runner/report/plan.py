@@ -28,7 +28,7 @@ from runner.planning.actions import (
     Submit,
 )
 from runner.planning.admission import prompt_tokens
-from runner.planning.state import BYTES_A_TOKEN
+from runner.planning.state import BYTES_A_TOKEN, Enqueued
 from runner.report.colour import NO_COLOURS
 from runner.report.text_width import fit, pad, wrap
 from runner.text import listed, moment, plural, printable, size, tokens
@@ -56,16 +56,19 @@ def render_plan(
 ) -> str:
     """Render a plan in at most `width` columns; None for no limit."""
     plan = preview.plan
-    lines: list[str] = []
+    lines = [colours.bold(wrap(headline(plan), width, indent=2)), ""] if _is_any(plan) else []
     wanted = {(desired.job.name, desired.revision) for desired in preview.desired_runs}
     for (job, revision), (run, actions, waits) in _blocks(plan).items():
+        models = list(dict.fromkeys(shard.model for shard in run.shards if shard.model))
         head = f"{run.job}  {run.short}  {run.endpoint} on {run.provider}"
+        head += f", {listed(models)}" if models else ""
         lines.append(colours.bold(wrap(printable(head), width, indent=2)))
         if (job, revision) in wanted and (since := preview.changes.get(job)) is not None:
             starts = any(isinstance(action, StartRun) for action in actions)
             lines += _change_lines(since, starts=starts, width=width, colours=colours)
         shown = _without_redundant_observations(actions, waits)
         lines += [_action_line(group, width, colours) for group in _groups(shown)]
+        lines += _whole_job(run, actions, width)
         lines += [_wait_line(group, width, colours) for group in _wait_groups(waits)]
         lines.append("")
     notes = [
@@ -80,7 +83,8 @@ def render_plan(
         lines.append("")
     if preview.manual_steps:
         lines += [*_manual_step_lines(preview.manual_steps, width, colours), ""]
-    lines.append(wrap(summary(preview), width, indent=2))
+    total = summary(preview)
+    lines.append(wrap(total.replace("Plan:", "In total:", 1), width, indent=2))
     return "\n".join(lines) + "\n"
 
 
@@ -245,11 +249,55 @@ def _wait_line(group: Sequence[Wait], width: int | None, colours: Colours) -> st
     return colours.bad(line) if first.is_problem else colours.busy(line)
 
 
+def _is_any(plan: Plan) -> bool:
+    """Whether a plan changes anything, or has something to wait for."""
+    return bool(plan.waits) or any(not action.bookkeeping for action in plan.actions)
+
+
+def headline(plan: Plan) -> str:
+    """Return the first line of a plan: how many batches are submitted, collected and so on."""
+    counts = {"submit": 0, "collect": 0, "change": 0}
+    for action in plan.actions:
+        if isinstance(action, Submit):
+            counts["submit"] += 1
+        elif isinstance(action, Collect):
+            counts["collect"] += 1
+        elif not (action.bookkeeping or isinstance(action, StartRun)):
+            counts["change"] += 1
+    text = ", ".join(f"{count:,} to {what}" for what, count in counts.items())
+    waiting, stuck = _count_waits(plan)
+    text += f"; {waiting:,} waiting" if waiting else ""
+    return f"Plan: {text}{f'; {stuck:,} stuck' if stuck else ''}."
+
+
+def _count_waits(plan: Plan) -> tuple[int, int]:
+    """Return how many submissions wait, and how many are stuck."""
+    stuck = sum(wait.is_problem for wait in plan.waits)
+    return len(plan.waits) - stuck, stuck
+
+
+def _whole_job(run: Run, actions: Sequence[Action], width: int | None) -> list[str]:
+    """Return the size of a whole job, where a plan submits only a part of it."""
+    submits = [action for action in actions if isinstance(action, Submit)]
+    submitted = sum(action.submission.requests for action in submits)
+    is_first = any(action.submission.key.attempt == 1 for action in submits)
+    if not is_first or submitted >= run.requests:
+        return []
+    counted = [shard.tokens for shard in run.shards]
+    load = Enqueued(
+        counted=sum(count or 0 for count in counted),
+        uncounted_bytes=sum(shard.bytes for shard in run.shards if shard.tokens is None),
+        exact=None not in counted,
+    )
+    prompts = tokens(load.tokens, exact=load.exact)
+    text = f"{plural(run.requests, 'request')}, {size(run.bytes)}, {prompts}"
+    return [_step_line(" ", "in all", text, width)]
+
+
 def summary(preview: Preview) -> str:
     """Return the summary of a plan: the actions, then the waits."""
     plan = preview.plan
-    waiting = sum(not wait.is_problem for wait in plan.waits)
-    stuck = len(plan.waits) - waiting
+    waiting, stuck = _count_waits(plan)
     after = [
         *([f"{plural(waiting, 'shard')} waiting"] if waiting else []),
         *([f"{stuck:,} stuck"] if stuck else []),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TITLES: Final = (
     "name", "revision", "state", "total", "succeeded", "failed", "pending", "attempts", "batches",
     "in_flight", "expires_at", "created_at", "finished_at", "provider", "endpoint",
-    "completion_window", "total_tokens", "output_dir", "spec", "note",
+    "completion_window", "total_tokens", "output_dir", "spec", "note", "blocked", "blocked_since",
 )  # fmt: skip
 _STATE: Final = 1
 _FAILED: Final = 3
@@ -56,10 +56,10 @@ def render_status(
     def colour_cell(row: int, column: int, cell: str) -> str:
         if column == _STATE:
             return colours.state(views[row].state, cell)
-        return colours.bad(cell) if column == _FAILED and views[row].failed else cell
+        return colours.bad(cell) if column == _FAILED and views[row].done.failed else cell
 
     table = render_table(list(heads), rows, width, colours=colours, colour_cell=colour_cell)
-    below = _notes(views, limit=None if width is None else _NOTES_SHOWN)
+    below = _notes(views, now, limit=None if width is None else _NOTES_SHOWN)
     lines: Sequence[str] = table.lines
     if width is not None and len(table.left_out) > _MOST_LEFT_OUT:
         lines = [line for view in views for line in _block(view, heads, now, width, colours)]
@@ -96,6 +96,8 @@ def status_csv(views: Sequence[JobView]) -> str:
                 view.output_dir,
                 view.spec,
                 view.note,
+                None if view.blocked is None else view.blocked.reason,
+                _time(None if view.blocked is None else view.blocked.since),
             )
             for view in views
         ),
@@ -166,9 +168,24 @@ def _counted(batches: Sequence[Mapping[str, object]]) -> str:
     return ", ".join(f"{count} {status}" for status, count in counts.items()) or "-"
 
 
-def _notes(views: Sequence[JobView], *, limit: int | None) -> list[str]:
-    """Return the notes of the jobs; jobs with the same note share a line."""
+def state_words(view: JobView) -> str:
+    """Return the state of a job; one that is blocked is not only running or pending."""
+    return f"{view.state}, blocked" if view.blocked is not None else str(view.state)
+
+
+def describe_blocked(view: JobView, now: float) -> str | None:
+    """Write why a job is blocked, and for how long; None if it is not."""
+    if view.blocked is None:
+        return None
+    return f"blocked for {span(max(now - view.blocked.since, 0))}: {view.blocked.reason}"
+
+
+def _notes(views: Sequence[JobView], now: float, *, limit: int | None) -> list[str]:
+    """Return the notes of the jobs, of blocked ones first; jobs with the same note share a line."""
     jobs: dict[str, list[str]] = {}
+    for view in views:
+        if blocked := describe_blocked(view, now):
+            jobs.setdefault(blocked, []).append(view.name)
     for view in views:
         if view.note:
             jobs.setdefault(view.note, []).append(view.name)
@@ -183,7 +200,7 @@ def _count_states(views: Sequence[JobView]) -> str:
     """Return the jobs counted by state, the most frequent state first."""
     counts: dict[str, int] = {}
     for view in views:
-        counts[view.state] = counts.get(view.state, 0) + 1
+        counts[state_words(view)] = counts.get(state_words(view), 0) + 1
     ranked = sorted(counts.items(), key=lambda entry: -entry[1])
     counted = ", ".join(f"{count:,} {state}" for state, count in ranked)
     return f"{plural(len(views), 'job')}: {counted}"
@@ -194,9 +211,9 @@ _Cells = dict[Column, "Callable[[JobView, float], str]"]
 
 _USUAL: Final[_Cells] = {
     Column(title="JOB", narrowest=12): lambda view, _: printable(view.name),
-    Column(title="STATE"): lambda view, _: str(view.state),
-    Column(title="SUCCEEDED", number=True): lambda view, _: f"{view.succeeded:,}",
-    Column(title="FAILED", number=True): lambda view, _: f"{view.failed:,}",
+    Column(title="STATE"): lambda view, _: state_words(view),
+    Column(title="SUCCEEDED", number=True): lambda view, _: f"{view.done.succeeded:,}",
+    Column(title="FAILED", number=True): lambda view, _: f"{view.done.failed:,}",
     Column(title="TOTAL", number=True): lambda view, _: f"{view.total:,}",
     Column(title="BATCHES", narrowest=13): lambda view, _: _counted(view.batches),
     Column(title="REVISION", rank=1): lambda view, _: view.revision or "-",

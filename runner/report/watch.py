@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from runner.report.colour import NO_COLOURS
 from runner.report.history import describe_event
 from runner.report.progress import RunProgress, run_progress_lines
+from runner.report.status import state_words
 from runner.report.text_width import columns, fit, pad
 from runner.text import clock_time, moment, plural, printable, span
 
@@ -93,7 +94,7 @@ class WatchState:
     def _head(self, unix: float, width: int) -> str:
         counts: dict[str, int] = {}
         for view in self.views:
-            counts[view.state] = counts.get(view.state, 0) + 1
+            counts[state_words(view)] = counts.get(state_words(view), 0) + 1
         jobs = f"{plural(len(self.views), 'job')}: " + ", ".join(
             f"{count} {state}" for state, count in counts.items()
         )
@@ -123,17 +124,17 @@ class WatchState:
 
 def _progress(view: JobView, run: Run | None, now: float) -> RunProgress:
     """Return the progress of a job: of its batches while it runs, else of its result."""
-    note = ((view.note, 0.0),) if view.note else ()
-    if run is not None and not view.state.final:
-        at_work = RunProgress.of(run, now=now)
-        return replace(at_work, state=str(view.state), reasons=note)
+    reason = view.note if view.blocked is None else view.blocked.reason
+    at_work = None if run is None or view.state.final else RunProgress.of(run, now=now)
     return RunProgress(
         job=view.name,
-        succeeded=view.succeeded,
-        failed=view.failed,
+        succeeded=view.done.succeeded,
+        failed=view.done.failed,
         total=view.total,
-        state=str(view.state),
-        reasons=note,
+        state=state_words(view),
+        phases=() if at_work is None else at_work.phases,
+        expires=None if at_work is None else at_work.expires,
+        reasons=((reason, 0.0),) if reason else (),
     )
 
 

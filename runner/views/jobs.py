@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from runner.batch import TERMINAL, Batch, known_status, sum_usage
 from runner.errors import InvalidInput
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import queries
+from runner.ledger.notifications import open_problems
 from runner.ledger.records import RunState
 from runner.planning.shards import shard_progress
 from runner.reconcile.desired import identify, job_folder, shown_path
@@ -18,8 +19,9 @@ from runner.spec.job import METADATA_KEY
 from runner.views.token_usage import TokenUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from runner.ledger.notifications import OpenProblem
     from runner.ledger.queries import SubmissionSummary
     from runner.ledger.records import Event, Run
     from runner.ledger.store import Ledger
@@ -29,6 +31,32 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocked:
+    """Why the next pass cannot go on with a job by itself, as the last pass found it.
+
+    `since` is in Unix seconds. `provider` is None where the reason is on this machine: a disk, or
+    an input.
+    """
+
+    reason: str
+    since: float
+    provider: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobProgress:
+    """How many requests have succeeded and failed so far.
+
+    `source` is `provider` if a part is what the provider reported of batches in flight when it was
+    last queried; `results` if all was counted from results.
+    """
+
+    succeeded: int
+    failed: int
+    source: Literal["provider", "results"] = "results"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +71,8 @@ class JobView:
         attempts: the most submissions of any request; 0 before the first one.
         spec: the file that describes the job, None if no spec does any more.
         created_at, finished_at: when the run began and ended, in Unix seconds.
+        progress: the requests done so far, those in flight included; None before the first batch.
+        blocked: why the next pass cannot go on by itself; None if it can, or if the run has ended.
 
     """
 
@@ -64,6 +94,13 @@ class JobView:
     spec: str | None = None
     created_at: float | None = None
     finished_at: float | None = None
+    progress: JobProgress | None = None
+    blocked: Blocked | None = None
+
+    @property
+    def done(self) -> JobProgress:
+        """The requests done so far; none before the first batch."""
+        return self.progress or JobProgress(succeeded=self.succeeded, failed=self.failed)
 
     @property
     def pending(self) -> int:
@@ -140,7 +177,29 @@ def job_views(
             continue
         others = [other for other in runs[job.name].values() if other is not current]
         views.append(reader.view(current, job, note=_note(digest is None, others)))
-    return (*views, *(reader.view(run, None, note=_no_spec(run)) for run in without_spec))
+    views += [reader.view(run, None, note=_no_spec(run)) for run in without_spec]
+    inputs = {job.name: job.input_shown for job in jobs}
+    return tuple(_with_blocked(views, inputs, open_problems(ledger)))
+
+
+def _with_blocked(
+    views: Iterable[JobView], inputs: Mapping[str, str], problems: Mapping[str, OpenProblem]
+) -> Iterator[JobView]:
+    """Yield each job with the open problem that concerns it; `inputs` are their paths by job."""
+    for view in views:
+        subjects = {
+            f"job {view.name}": view.provider,
+            f"machine {view.name}": None,
+            f"file {inputs.get(view.name)}": None,
+            f"provider {view.provider}": view.provider,
+        }
+        found = next((subject for subject in subjects if subject in problems), None)
+        if found is None or view.state.final:
+            yield view
+            continue
+        problem = problems[found]
+        blocked = Blocked(reason=problem.what, since=problem.began_at, provider=subjects[found])
+        yield replace(view, blocked=blocked)
 
 
 def job_history(project: Project, job: Job | None, name: str, ledger: Ledger) -> JobHistory | None:
@@ -287,6 +346,7 @@ class _RunReader:
             spec=None if job is None else job.source.path,
             created_at=run.created_at,
             finished_at=run.finished_at,
+            progress=_progress(sent, succeeded, failed) if sent.batches else None,
         )
 
     def _of(self, run: Run) -> SubmissionSummary:
@@ -299,6 +359,19 @@ def _counts(run: Run) -> tuple[int, int]:
     return (
         sum(len(progress.succeeded) for progress in all_progress),
         sum(len(progress.failed) for progress in all_progress),
+    )
+
+
+def _progress(sent: SubmissionSummary, succeeded: int, failed: int) -> JobProgress:
+    """Add what the provider reports of the batches that are not collected yet."""
+    open_batches = [batch for batch in sent.batches if batch.awaited]
+    for batch in open_batches:
+        counts = Batch.from_api(batch.raw).request_counts
+        completed = min(max(counts.completed, 0), batch.requests)
+        succeeded += completed
+        failed += min(max(counts.failed, 0), batch.requests - completed)
+    return JobProgress(
+        succeeded=succeeded, failed=failed, source="provider" if open_batches else "results"
     )
 
 

@@ -173,7 +173,8 @@ _ORDER: Final = {
 
 def _rank(view: JobView, changed: Mapping[str, float]) -> tuple[int, float, str]:
     """Return the sort key of a job: those that need the user first, then running, then recent."""
-    return _ORDER[view.state], -changed.get(view.name, 0.0), view.name
+    order = 1 if view.blocked is not None else _ORDER[view.state]
+    return order, -changed.get(view.name, 0.0), view.name
 
 
 class _DetailsReader:
@@ -229,8 +230,9 @@ class _DetailsReader:
         for name in (OUTPUT, ERRORS, RECORD):
             if os.path.isfile(folder / name):  # noqa: PTH113 -- it never raises
                 yield self._link(name, folder / name)
-        if os.path.isdir(folder / RAW):  # noqa: PTH112
-            yield self._link(f"{RAW}/", folder / RAW)
+        with contextlib.suppress(OSError):  # not there yet, or empty until the first download
+            if os.listdir(folder / RAW):  # noqa: PTH208 -- it needs no Path for each name
+                yield self._link(f"{RAW}/", folder / RAW)
 
     def _raw(self, run: Run | None, folder: Path) -> dict[SubmissionKey, tuple[FileLink, ...]]:
         if run is None or self._ledger is None:

@@ -315,7 +315,7 @@ def test_a_plan_is_what_reconcile_then_does(run: Run, lab: Folder, world: World)
     lab.job(rows=3)
     plan = run("plan")
     assert (plan.code, plan.err) == (0, "")
-    assert plan.out.splitlines()[-1].startswith("Plan: submit 1 batch (3 requests, ")
+    assert plan.out.splitlines()[-1].startswith("In total: submit 1 batch (3 requests, ")
     assert not world.calls("POST", "/batches")
 
     run(*FINISH)
@@ -352,7 +352,7 @@ def test_the_detailed_exit_code_of_any_error_is_1(run: Run, lab: Folder, server:
     done = run("plan", "--detailed-exitcode")
     assert done.code == 1
     assert "specs/bad.yaml:3:1: " in done.err
-    assert "Plan: submit 1 batch" in done.out
+    assert "In total: submit 1 batch" in done.out
     lab.write("runner.yaml", "nonsense: true\n")
     assert run("plan", "--detailed-exitcode").code == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -166,9 +167,10 @@ def test_somebody_may_want_to_wait(make_site: MakeSite) -> None:
 
 
 def test_results_that_will_be_gone_soon_are_warned_of(make_site: MakeSite) -> None:
-    site = make_site()
-    (site.root / "outputs").write_text("in the way")
+    site = make_site(Behaviour(working=60))
     site.reconcile()
+    shutil.rmtree(site.root / "outputs")
+    (site.root / "outputs").write_text("in the way")
     site.clock.sleep(HOUR)
     site.reconcile()
     assert "may delete them" not in " ".join(site.told)

@@ -46,16 +46,16 @@ TOKENS = "about 352,000 prompt tokens at 3.5 bytes each"
 @pytest.mark.parametrize(
     ("words", "summary"),
     [
-        (["point_latest"], "Plan: clean up."),
-        (["adopt_file"], "Plan: resolve uncertain submissions."),
-        (["retract"], "Plan: resolve uncertain submissions."),
+        (["point_latest"], "In total: clean up."),
+        (["adopt_file"], "In total: resolve uncertain submissions."),
+        (["retract"], "In total: resolve uncertain submissions."),
         (
             ["submit", "collect"],
-            f"Plan: submit 1 batch (3,080 requests, 1.2 MB, {TOKENS}), collect 1 batch.",
+            f"In total: submit 1 batch (3,080 requests, 1.2 MB, {TOKENS}), collect 1 batch.",
         ),
         (["observe"], "Nothing to do: 1 job up to date."),
         (["stuck"], "Nothing to do now: 1 stuck."),
-        (["publish", "wait", "stuck"], "Plan: publish 1 run; 1 shard waiting; 1 stuck."),
+        (["publish", "wait", "stuck"], "In total: publish 1 run; 1 shard waiting; 1 stuck."),
     ],
     ids=str,
 )
@@ -67,6 +67,26 @@ def test_a_plan_is_summed_up_in_a_line(words: list[str], summary: str) -> None:
         steps.append(Wait(run=run(), key=None, reason="the disk is full", is_problem=True))
 
     assert render_plan(preview(*steps)).splitlines()[-1] == summary
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (["point_latest"], "Plan: 0 to submit, 0 to collect, 1 to change."),
+        (["submit", "collect"], "Plan: 1 to submit, 1 to collect, 0 to change."),
+        (["stuck"], "Plan: 0 to submit, 0 to collect, 0 to change; 1 stuck."),
+        (["publish", "wait"], "Plan: 0 to submit, 0 to collect, 1 to change; 1 waiting."),
+    ],
+    ids=str,
+)
+def test_the_counts_come_first(words: list[str], first: str) -> None:
+    steps: list[Action | Wait] = [step for step in every_step() if step.verb in words]
+    if "wait" in words:
+        steps.append(Wait(run=run(), key=submission(run()).key, reason="in flight"))
+    if "stuck" in words:
+        steps.append(Wait(run=run(), key=None, reason="the disk is full", is_problem=True))
+
+    assert render_plan(preview(*steps)).splitlines()[0] == first
 
 
 def test_a_plan_of_nothing_valid_says_so() -> None:

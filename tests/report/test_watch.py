@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from runner.ledger.records import RunState, SubmissionState
 from runner.report.text_width import columns
 from runner.report.watch import WatchState
+from runner.views.jobs import Blocked, JobProgress
 from tests.report.golden_files import WIDTHS, check_rendering
 from tests.report.scenes import NOW, batch, run, submission, view
 from tests.report.stories import event, running_story
@@ -31,7 +32,9 @@ def watched(*, done: int = 1540, status: str = "in_progress", looks: int = 3) ->
         batch=batch(1, status, request_counts=counts, in_progress_at=int(NOW) - 300),
     )
     of = run(submissions=(at_work,))
-    jobs = [job if job.name != of.job else view(of.job, "running") for job in usual_jobs()]
+    progress = JobProgress(succeeded=done, failed=2, source="provider")
+    at_work_now = view(of.job, "running", progress=progress)
+    jobs = [job if job.name != of.job else at_work_now for job in usual_jobs()]
     again = [
         event(7000 + look, "batch_changed", batch=batch(1).id, status="in_progress", completed=look)
         for look in range(looks)
@@ -70,6 +73,17 @@ def test_all_jobs_are_left_on_the_screen_in_the_end() -> None:
     assert [line.split()[:2] for line in table] == [
         [job.name, str(job.state)] for job in usual_jobs()
     ]
+
+
+def test_a_blocked_job_says_so_and_why() -> None:
+    blocked = Blocked(reason="LAB_KEY is not set", since=NOW - 60, provider="lab")
+    state = WatchState.of([view("sent", "pending", blocked=blocked)], [], [], now=NOW)
+
+    [line] = state.changes(None, unix=NOW)
+    assert line.endswith("sent: pending, blocked, 0 of 3,080 requests; LAB_KEY is not set")
+    shown = "\n".join(state.lines(unix=NOW, most=23, width=100))
+    assert "1 job: 1 pending, blocked" in shown
+    assert "LAB_KEY is not set" in shown
 
 
 def test_only_changes_are_told() -> None:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from runner.batch import BatchStatus
 from runner.ledger.records import SubmissionState
-from runner.report.job import token_counts
+from runner.report.job import describe_progress, token_counts
 from runner.report.page.figure import data_table, scroll_area
 from runner.report.page.icons import state_label
 from runner.report.page.jobs import anchor, progress_bar
 from runner.report.page.markup import BLANK, element
 from runner.report.page.samples import sample_lists
+from runner.report.status import describe_blocked
 from runner.report.text_width import fit
 from runner.text import listed, plural, printable, span
 from runner.views.attempts import read_attempts
@@ -36,9 +37,11 @@ _LONGEST_FACT: Final = 300
 def job_section(job: JobReport, details: JobDetails, now: float, *, opened: bool) -> Html:
     """Return the section about a job; it is folded unless `opened`."""
     view = job.view
+    blocked = describe_blocked(view, now)
     body = element(
         "div",
         element("p", view.note, class_="note") if view.note else None,
+        element("p", blocked, class_="note") if blocked else None,
         _facts(job, details),
         _files(details.files, job.folder),
         *_attempts(details, now),
@@ -65,8 +68,9 @@ def job_section(job: JobReport, details: JobDetails, now: float, *, opened: bool
 
 
 def _counts(view: JobView) -> str:
-    text = f"{view.succeeded:,} of {plural(view.total, 'request')} succeeded"
-    return text + (f", {view.failed:,} failed" if view.failed else "")
+    done = view.done
+    text = f"{done.succeeded:,} of {plural(view.total, 'request')} succeeded"
+    return text + (f", {done.failed:,} failed" if done.failed else "")
 
 
 def _facts(job: JobReport, details: JobDetails) -> Html:
@@ -79,6 +83,8 @@ def _facts(job: JobReport, details: JobDetails) -> Html:
             f"{view.succeeded:,} succeeded, {view.failed:,} failed, {view.pending:,} pending",
         ),
     ]
+    if view.progress is not None and view.progress.source == "provider":
+        facts.append(("in flight", describe_progress(view.progress)))
     if tokens := token_counts(job.tokens):
         facts.append(("tokens", tokens))
     return element(

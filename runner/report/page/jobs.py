@@ -96,7 +96,7 @@ def _tools(jobs: Sequence[JobReport]) -> Html:
 def _row(job: JobReport) -> Html:
     view = job.view
     tokens = job.tokens.total
-    done = view.succeeded + view.failed
+    done = view.done.succeeded + view.done.failed
     share = 100 * done // view.total if view.total else 0
     changed = job.changed_at
     return element(
@@ -107,10 +107,15 @@ def _row(job: JobReport) -> Html:
             element("small", " no spec") if job.spec_gone else None,
             scope="row",
         ),
-        element("td", state_label(view.state), data_v=STATES.index(view.state)),
+        element(
+            "td",
+            state_label(view.state),
+            element("small", " blocked") if view.blocked is not None else None,
+            data_v=STATES.index(view.state),
+        ),
         element("td", progress_bar(view), element("small", f"{share} %"), data_v=share, class_="p"),
-        _number(view.succeeded),
-        _number(view.failed, class_="bad" if view.failed else None),
+        _number(view.done.succeeded),
+        _number(view.done.failed, class_="bad" if view.done.failed else None),
         _number(view.total),
         element("td", _batch_count(view), data_v=len(view.batches), class_="n"),
         _number(tokens),
@@ -128,7 +133,9 @@ def _number(count: int | None, *, class_: str | None = None) -> Html:
 
 def progress_bar(view: JobView) -> Html:
     """Return a bar of the succeeded and failed requests of a job."""
-    return stacked_bar((("succeeded", view.succeeded), ("failed", view.failed)), view.total)
+    return stacked_bar(
+        (("succeeded", view.done.succeeded), ("failed", view.done.failed)), view.total
+    )
 
 
 def _batch_count(view: JobView) -> str:
@@ -162,11 +169,12 @@ def short_jobs(jobs: Sequence[JobReport]) -> Html:
 
 def _short(job: JobReport) -> Html:
     view = job.view
+    remark = view.note if view.blocked is None else f"blocked: {view.blocked.reason}"
     cells: Iterable[Content] = (
         f"{view.endpoint} on {view.provider}",
         job.folder if job.href is None else element("a", job.folder, href=job.href),
         _statuses(view),
-        fit(printable(view.note), _LONGEST_NOTE) if view.note else "",
+        fit(printable(remark), _LONGEST_NOTE) if remark else "",
     )
     return element(
         "tr",

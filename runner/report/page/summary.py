@@ -171,24 +171,27 @@ def _count(count: int) -> Html:
 
 
 def _attention(jobs: Sequence[JobReport]) -> Html | None:
-    """Return the list of failed and partial jobs with their notes."""
-    jobs_with_failures = [
-        job for job in jobs if job.view.state in (RunState.FAILED, RunState.PARTIAL)
+    """Return the list of failed, partial and blocked jobs with their notes."""
+    needy = [
+        job
+        for job in jobs
+        if job.view.state in (RunState.FAILED, RunState.PARTIAL) or job.view.blocked is not None
     ]
-    if not jobs_with_failures:
+    if not needy:
         return None
     return element(
         "div",
         element("h3", "Needs attention"),
-        element("ul", *_attention_items(jobs_with_failures)),
+        element("ul", *_attention_items(needy)),
         class_="attention",
     )
 
 
-def _attention_items(jobs_with_failures: Sequence[JobReport]) -> Iterator[Html]:
-    for job in jobs_with_failures[:_MOST_NAMED]:
+def _attention_items(needy: Sequence[JobReport]) -> Iterator[Html]:
+    for job in needy[:_MOST_NAMED]:
         view = job.view
-        note = view.note or f"{view.failed:,} of {plural(view.total, 'request')} failed"
+        blocked = None if view.blocked is None else f"blocked: {view.blocked.reason}"
+        note = blocked or view.note or f"{view.failed:,} of {plural(view.total, 'request')} failed"
         yield element(
             "li",
             state_label(view.state),
@@ -196,7 +199,5 @@ def _attention_items(jobs_with_failures: Sequence[JobReport]) -> Iterator[Html]:
             element("a", view.name, href=f"#{anchor(view.name)}"),
             f": {fit(printable(note), _LONGEST_NOTE)}",
         )
-    if len(jobs_with_failures) > _MOST_NAMED:
-        yield element(
-            "li", element("a", f"and {len(jobs_with_failures) - _MOST_NAMED:,} more", href="#jobs")
-        )
+    if len(needy) > _MOST_NAMED:
+        yield element("li", element("a", f"and {len(needy) - _MOST_NAMED:,} more", href="#jobs"))

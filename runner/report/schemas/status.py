@@ -1,6 +1,6 @@
 """The output of `runner status --json`."""
 
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from msgspec import Meta
 
@@ -23,6 +23,43 @@ class RequestsOutput(TypedDict):
         ),
     ]
     pending: Annotated[Natural, Meta(description="Requests that have neither.", examples=[0])]
+
+
+class ProgressOutput(TypedDict):
+    """The requests done so far, those in flight included."""
+
+    succeeded: Annotated[
+        Natural, Meta(description="Requests with a successful response.", examples=[1200])
+    ]
+    failed: Annotated[Natural, Meta(description="Requests that failed.", examples=[3])]
+    source: Annotated[
+        Literal["provider", "results"],
+        Meta(
+            description="provider: a part is what the provider reported of batches in flight when "
+            "it was last queried. results: all was counted from results.",
+            examples=["provider"],
+        ),
+    ]
+
+
+class BlockedOutput(TypedDict):
+    """Why the next pass cannot go on with a job by itself, as the last pass found it."""
+
+    reason: Annotated[
+        str, Meta(description="The reason, in words.", examples=["OPENAI_API_KEY is not set"])
+    ]
+    since: Annotated[
+        float,
+        Meta(description="When a pass found it first, in Unix seconds.", examples=[1769860800.5]),
+    ]
+    provider: Annotated[
+        str | None,
+        Meta(
+            description="The provider that it is about; null if the reason is on this machine: a "
+            "disk, or an input.",
+            examples=["openai", None],
+        ),
+    ]
 
 
 class JobOutput(TypedDict):
@@ -147,6 +184,28 @@ class JobOutput(TypedDict):
         Meta(
             description="When the run ended, in Unix seconds; null while it has not.",
             examples=[1769864400.25, None],
+        ),
+    ]
+    progress: Annotated[
+        ProgressOutput | None,
+        Meta(
+            description="The requests done so far; null before the first batch.",
+            examples=[{"succeeded": 1200, "failed": 3, "source": "provider"}, None],
+        ),
+    ]
+    blocked: Annotated[
+        BlockedOutput | None,
+        Meta(
+            description="Why the next pass cannot go on by itself; null if it can, or if the run "
+            "has ended.",
+            examples=[
+                {
+                    "reason": "OPENAI_API_KEY is not set",
+                    "since": 1769860800.5,
+                    "provider": "openai",
+                },
+                None,
+            ],
         ),
     ]
 
