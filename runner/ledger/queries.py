@@ -260,3 +260,15 @@ def last_changes(ledger: Ledger) -> dict[str, float]:
             "SELECT job, max(at) AS at FROM events WHERE job IS NOT NULL GROUP BY job"
         )
     }
+
+
+def batch_durations(ledger: Ledger) -> dict[str, tuple[float, ...]]:
+    """Return how long the last 100 completed batches of each provider took, in seconds."""
+    found: dict[str, list[float]] = {}
+    for row in ledger.query(
+        "SELECT provider, completed_at - created_at AS seconds FROM (SELECT *, row_number() OVER "
+        "(PARTITION BY provider ORDER BY completed_at DESC) AS place FROM batches "
+        "WHERE completed_at >= created_at AND status = 'completed') WHERE place <= 100"
+    ):
+        found.setdefault(row["provider"], []).append(row["seconds"])
+    return {provider: tuple(seconds) for provider, seconds in found.items()}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.report.colour import NO_COLOURS
+from runner.ledger.records import RunState
+from runner.report.colour import NO_COLOURS, bar
 from runner.report.csv_output import to_csv
 from runner.report.table import Column, flow_cells, render_table
 from runner.report.text_width import columns, fit
@@ -26,11 +27,13 @@ _STATE: Final = 1
 _FAILED: Final = 3
 _IDS_SHOWN: Final = 1
 _NOTES_SHOWN: Final = 20
+_BAR: Final = 20
+"""The columns of the bar of all requests."""
 _MOST_LEFT_OUT: Final = 5
 """The most columns left out of a table; if more do not fit, each job gets lines of its own."""
 
 _MANY: Final = 20
-"""The number of jobs above which a terminal also gets their counts by state."""
+"""The number of jobs above which a terminal gets totals first, and no line for each job."""
 
 
 def render_status(
@@ -38,17 +41,28 @@ def render_status(
     *,
     now: float,
     wide: bool = False,
+    each: bool = False,
+    durations: Mapping[str, Sequence[float]] | None = None,
     width: int | None = None,
     colours: Colours = NO_COLOURS,
 ) -> str:
     """Render the table; empty without jobs.
 
     The table has at most `width` columns of a terminal. `width` None sets no limit: then nothing
-    is shortened, and the table always has the same columns. `wide` adds columns. `now` is in Unix
-    seconds.
+    is shortened, and the table always has the same columns. `wide` adds columns. In a terminal
+    many jobs begin with totals, and jobs in the same state share a line unless `each` is true.
+    `durations` has how long batches of each provider took, in seconds, to tell when those in
+    flight may end. `now` is in Unix seconds.
     """
     if not views:
         return ""
+    totals: list[str] = []
+    below = _notes(views, now, None if width is None else _NOTES_SHOWN)
+    if width is not None and len(views) > _MANY:
+        totals = [*_totals(views, now, durations or {}), ""]
+        views, others = (views, ()) if each else _split(views)
+    else:
+        others = ()
     at_work = width is not None and any(view.awaited for view in views)
     heads = _USUAL | (_MORE if wide else _AT_WORK if at_work else {})
     rows = [[cell(view, now) for cell in heads.values()] for view in views]
@@ -59,15 +73,16 @@ def render_status(
         return colours.bad(cell) if column == _FAILED and views[row].done.failed else cell
 
     table = render_table(list(heads), rows, width, colours=colours, colour_cell=colour_cell)
-    below = _notes(views, now, limit=None if width is None else _NOTES_SHOWN)
+    if others:
+        below += [*map(_summed, others), "`runner status --all` shows each job"]
     lines: Sequence[str] = table.lines
     if width is not None and len(table.left_out) > _MOST_LEFT_OUT:
         lines = [line for view in views for line in _block(view, heads, now, width, colours)]
     elif wide and table.left_out:
         below.append(f"no room for {', '.join(table.left_out)}: use a wider window or a pipe")
-    if width is not None and len(views) > _MANY:
-        below.append(_count_states(views))
-    return "\n".join([*lines, *_below([fit(printable(note), width) for note in below])]) + "\n"
+    above = [fit(printable(line), width) for line in totals]
+    notes = [fit(printable(note), width) for note in below]
+    return "\n".join([*above, *(lines if views else ()), *_below(notes)]) + "\n"
 
 
 def status_csv(views: Sequence[JobView]) -> str:
@@ -170,7 +185,7 @@ def _counted(batches: Sequence[Mapping[str, object]]) -> str:
 
 def state_words(view: JobView) -> str:
     """Return the state of a job; one that is blocked is not only running or pending."""
-    return f"{view.state}, blocked" if view.blocked is not None else str(view.state)
+    return f"{view.state} (blocked)" if view.blocked is not None else str(view.state)
 
 
 def describe_blocked(view: JobView, now: float) -> str | None:
@@ -180,7 +195,76 @@ def describe_blocked(view: JobView, now: float) -> str | None:
     return f"blocked for {span(max(now - view.blocked.since, 0))}: {view.blocked.reason}"
 
 
-def _notes(views: Sequence[JobView], now: float, *, limit: int | None) -> list[str]:
+def _totals(
+    views: Sequence[JobView], now: float, durations: Mapping[str, Sequence[float]]
+) -> Iterator[str]:
+    """Yield the totals of many jobs: their states, their requests, and what is in flight."""
+    yield _count_states(views)
+    total = sum(view.total for view in views)
+    succeeded = sum(view.done.succeeded for view in views)
+    failed = sum(view.done.failed for view in views)
+    done, left = bar(succeeded + failed, total, _BAR)
+    share = 100 * (succeeded + failed) // total if total else 0
+    counts = f"{succeeded:,} of {plural(total, 'request')} succeeded, {failed:,} failed"
+    yield f"{done}{left} {share} %  {counts}"
+    in_flight = [(view.provider, batch) for view in views for batch in view.in_flight]
+    if not in_flight:
+        return
+    from statistics import median  # its import takes longer than the rest of the rendering
+
+    ends = [
+        batch.created_at + median(durations[provider])
+        for provider, batch in in_flight
+        if batch.created_at is not None and durations.get(provider)
+    ]
+    text = f"{plural(len(in_flight), 'batch')} in flight"
+    if ends:
+        known = sum(map(len, durations.values()))
+        last = max(ends) - now
+        when = f"in about {span(last)}" if last > 0 else "any time now"
+        text += f"; the last should end {when}, as {plural(known, 'earlier batch')} did"
+    yield text
+
+
+def _split(
+    views: Sequence[JobView],
+) -> tuple[Sequence[JobView], Sequence[Sequence[JobView]]]:
+    """Return the jobs that get a line each, and the others by state.
+
+    Those that need attention come first, then those under way. Jobs that are blocked for one reason
+    share their note, so only the first of them gets a line.
+    """
+    ranks = {RunState.FAILED: 0, RunState.PARTIAL: 1, RunState.RUNNING: 3}
+    reasons: set[str] = set()
+    ranked: list[tuple[int, JobView]] = []
+    for view in views:
+        rank = ranks.get(view.state, 4)
+        if view.blocked is not None:
+            rank = 4 if view.blocked.reason in reasons else 2
+            reasons.add(view.blocked.reason)
+        ranked.append((rank, view))
+    ranked.sort(key=lambda pair: pair[0])
+    shown = [view for rank, view in ranked if rank < 4][:_MANY]  # noqa: PLR2004 -- see above
+    names = {view.name for view in shown}
+    others: dict[str, list[JobView]] = {}
+    for view in views:
+        if view.name not in names:
+            others.setdefault(state_words(view), []).append(view)
+    return shown, tuple(others.values())
+
+
+def _summed(views: Sequence[JobView]) -> str:
+    """Write jobs of one state in a line."""
+    total = sum(view.total for view in views)
+    succeeded = sum(view.done.succeeded for view in views)
+    names = listed([view.name for view in views])
+    return (
+        f"{plural(len(views), 'more job')} {state_words(views[0])}, {succeeded:,} of "
+        f"{plural(total, 'request')} succeeded: {names}"
+    )
+
+
+def _notes(views: Sequence[JobView], now: float, limit: int | None) -> list[str]:
     """Return the notes of the jobs, of blocked ones first; jobs with the same note share a line."""
     jobs: dict[str, list[str]] = {}
     for view in views:

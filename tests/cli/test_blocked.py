@@ -94,7 +94,7 @@ def test_the_reason_is_shown_everywhere(
     assert run("reconcile").code in (1, 2)
     assert job(run)["blocked"]["since"] == blocked["since"]
     table = run("status").out
-    assert f"{shown['state']}, blocked" in table
+    assert f"{shown['state']} (blocked)" in table
     assert "blocked for" in table
     assert "blocked" in run("show", "hello").out
     run("report", "-o", "report.html")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -15,7 +15,7 @@ from runner.report.orphans import render_orphans
 from runner.report.plan import render_plan
 from runner.report.status import render_status
 from runner.report.verify import render_verification
-from runner.views.jobs import JobHistory
+from runner.views.jobs import Blocked, JobHistory, JobProgress
 from tests.report import findings
 from tests.report.golden_files import WIDTHS, check_rendering
 from tests.report.plans import PLANS
@@ -96,7 +96,25 @@ def every_event() -> list[Event]:
     ]
 
 
-JOBS: Final = {"usual": usual_jobs(), "unusual": unusual_jobs()}
+def many_jobs() -> list[JobView]:
+    """Return 200 jobs: some need attention, and most are like others."""
+    reason = "LAB_KEY is not set, and provider lab needs an API key; nothing was sent to it"
+    blocked = Blocked(reason=reason, since=NOW - 7200, provider="lab")
+    at_work = raw_batch(1, "in_progress", created_at=int(NOW) - 3600)
+    half = JobProgress(succeeded=1540, failed=0, source="provider")
+    kinds: list[dict[str, Any]] = [
+        {"state": "succeeded", "batches": (raw_batch(2),)},
+        {"state": "pending"},
+        {"state": "pending", "blocked": blocked},
+        {"state": "running", "batches": (at_work,), "progress": half},
+        {"state": "succeeded", "batches": (raw_batch(3),)},
+    ]
+    jobs = [view(f"sweep-{number:03}", **kinds[number % 5]) for number in range(199)]
+    note = "3 of 3080 requests ended without a successful response"
+    return [*jobs, view("last", "partial", succeeded=3077, failed=3, note=note)]
+
+
+JOBS: Final = {"usual": usual_jobs(), "unusual": unusual_jobs(), "many": many_jobs()}
 
 STORIES: Final[dict[str, JobHistory]] = {
     "partial": partial_story(),
@@ -115,7 +133,14 @@ def test_status(name: str, wide: bool, width: int) -> None:  # noqa: FBT001 -- o
     check_rendering(
         f"status-{name}{'-wide' if wide else ''}",
         width,
-        lambda colours: render_status(JOBS[name], now=NOW, wide=wide, width=width, colours=colours),
+        lambda colours: render_status(
+            JOBS[name],
+            now=NOW,
+            wide=wide,
+            durations={"openai": (7200.0, 7000.0, 9000.0)},
+            width=width,
+            colours=colours,
+        ),
     )
 
 
@@ -209,10 +234,11 @@ def test_of_very_many_jobs_the_notes_end_and_a_sum_is_drawn() -> None:
 
     lines = render_status(jobs, now=NOW, width=80).splitlines()
 
-    assert lines[-2:] == [
-        "80 more notes: `runner show JOB` has each",
-        "100 jobs: 100 partial",
-    ]
+    assert lines[0] == "100 jobs: 100 partial"
+    assert "80 more notes: `runner show JOB` has each" in lines
+    assert lines[-2].startswith("80 more jobs partial, 0 of 246,400 requests succeeded: job-021,")
+    each = render_status(jobs, now=NOW, width=80, each=True).splitlines()
+    assert len([line for line in each if line.startswith("job-")]) >= 100
     assert len(render_status(jobs, now=NOW).splitlines()) == 1 + 100 + 1 + 100
 
 

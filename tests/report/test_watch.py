@@ -80,9 +80,9 @@ def test_a_blocked_job_says_so_and_why() -> None:
     state = WatchState.of([view("sent", "pending", blocked=blocked)], [], [], now=NOW)
 
     [line] = state.changes(None, unix=NOW)
-    assert line.endswith("sent: pending, blocked, 0 of 3,080 requests; LAB_KEY is not set")
+    assert line.endswith("sent: pending (blocked), 0 of 3,080 requests; LAB_KEY is not set")
     shown = "\n".join(state.lines(unix=NOW, most=23, width=100))
-    assert "1 job: 1 pending, blocked" in shown
+    assert "1 job: 1 pending (blocked)" in shown
     assert "LAB_KEY is not set" in shown
 
 

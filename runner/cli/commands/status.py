@@ -23,7 +23,7 @@ from runner.cli.output import (
 from runner.cli.session import open_project, open_specs, read_ledger, recorded_jobs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runner.spec.job import Specs
@@ -41,7 +41,11 @@ if TYPE_CHECKING:
     "by commas; if the option is repeated, all of them must match.",
 )
 @click.option(
-    "--all", "everything", is_flag=True, help="Also list final jobs whose spec was deleted."
+    "--all",
+    "everything",
+    is_flag=True,
+    help="Show each job, also final ones whose spec was deleted. Without it, a terminal shows many "
+    "jobs in the same state in one line.",
 )
 @output_option("table", "wide", "json", "csv", "name")
 @json_option("Print a list of jobs as JSON; the same as -o json.")
@@ -61,6 +65,7 @@ def status(
     all jobs are listed; a job whose spec was deleted is listed until it is final. Sends nothing to
     any provider and changes nothing.
     """
+    from runner.ledger.queries import batch_durations
     from runner.views.filters import chosen, read_conditions
     from runner.views.jobs import job_views
 
@@ -71,13 +76,14 @@ def status(
         views = job_views(
             project, specs.selected, ledger, jobs_without_spec=specs.jobs_without_spec
         )
+        durations = {} if ledger is None else batch_durations(ledger)
     providers = {*project.providers, *(view.provider for view in views)}
     wanted = chosen(
         [view for view in views if view.spec or everything or _is_listed(view, jobs)],
         read_conditions(conditions, providers),
     )
     print_problems(specs.problems)
-    _print_status(wanted, chosen_format)
+    _print_status(wanted, chosen_format, durations, each=everything)
     if not wanted and chosen_format in ("table", "wide") and not specs.problems:
         note(_empty_message(views, specs))
     return 2 if specs.problems else 0
@@ -112,7 +118,13 @@ def _empty_message(views: Sequence[JobView], specs: Specs) -> str:
     return "no jobs yet: there is no spec"
 
 
-def _print_status(views: Sequence[JobView], chosen_format: str) -> None:
+def _print_status(
+    views: Sequence[JobView],
+    chosen_format: str,
+    durations: Mapping[str, Sequence[float]],
+    *,
+    each: bool,
+) -> None:
     match chosen_format:
         case "json":
             from runner.report.json_output import job_json
@@ -132,6 +144,8 @@ def _print_status(views: Sequence[JobView], chosen_format: str) -> None:
                     views,
                     now=time.time(),
                     wide=chosen_format == "wide",
+                    each=each,
+                    durations=durations,
                     width=width(),
                     colours=colours(),
                 )
