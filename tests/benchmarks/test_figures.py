@@ -116,7 +116,10 @@ def test_a_table_shows_medians_ratios_and_bars() -> None:
 
     block = case_block(case, FIGURES, "on a Monday")
 
-    assert "| runner | 3.000 | 1.000 | 50 | 0 | 0 | 0.000 | 2.00 | 1.00 |" in block
+    assert (
+        "| runner | 3.000 | 1.000 | 2.000 | 50 | 0 | 0 | 0.000"
+        " | 2.00 (2.00–3.00) | 1.00 (1.00–1.00) |"  # noqa: RUF001
+    ) in block
     assert "- met: runner: wall s ≤ 2 times floor (measured: 2)" in block
     assert "- **not met**: runner: peak MB ≤ 10 (measured: 50)" in block
     widths = {line.count("|") for line in block.splitlines() if line.startswith("|")}
@@ -130,6 +133,21 @@ def test_a_peak_that_may_be_the_benchmarks_own_is_shown_as_a_bound() -> None:
     block = case_block(case, Figures(rounds={"floor": [small]}), "")
 
     assert "| ≤ 30 |" in block
+
+
+def test_costs_of_processes_that_run_one_after_the_other_are_added() -> None:
+    first = Cost(wall=1, cpu=2, peak_mb=30, peak_floor=5, counts={"POST /files": 1}, queued=0.5)
+    second = Cost(wall=4, cpu=8, peak_mb=20, counts={"POST /files": 2, "GET /files": 1}, waited=1)
+
+    assert first + second == Cost(
+        wall=5,
+        cpu=10,
+        peak_mb=30,
+        peak_floor=5,
+        counts={"POST /files": 3, "GET /files": 1},
+        queued=0.5,
+        waited=1,
+    )
 
 
 def test_growth_is_a_table_by_rows_and_one_by_jobs() -> None:
