@@ -11,6 +11,7 @@ baseline that is idle for a large part of its time is no baseline.
 from __future__ import annotations
 
 import argparse
+import compileall
 import shutil
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from benchmarks.fleet import FLEETS
 from benchmarks.growth import grow
 from benchmarks.plot import svg
 from benchmarks.report import HEAD, case_block, growth_block, put
+from benchmarks.rows import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = [name for name in ("curl", "sha256sum") if shutil.which(name) is None]
     if missing:
         sys.exit(f"the floor needs {' and '.join(missing)}")
+    # pip compiles what it installs. Of an editable install, the first process would do this.
+    compileall.compile_dir(ROOT / "runner", quiet=1)
     pairs = chosen.pairs or (_QUICK_PAIRS if chosen.quick else _PAIRS)
     for name in chosen.case or [*CASES, GROWTH]:
         stamp = machine.stamp()

@@ -135,6 +135,20 @@ def test_a_peak_that_may_be_the_benchmarks_own_is_shown_as_a_bound() -> None:
     assert "| ≤ 30 |" in block
 
 
+def test_settings_of_this_shell_do_not_reach_what_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://elsewhere.example")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+
+    seen = environment(OPENAI_BASE_URL="http://127.0.0.1/v1")
+
+    assert "PYTHONDONTWRITEBYTECODE" not in seen
+    assert "HTTPS_PROXY" not in seen
+    assert seen["OPENAI_BASE_URL"] == "http://127.0.0.1/v1"
+
+
 def test_costs_of_processes_that_run_one_after_the_other_are_added() -> None:
     first = Cost(wall=1, cpu=2, peak_mb=30, peak_floor=5, counts={"POST /files": 1}, queued=0.5)
     second = Cost(wall=4, cpu=8, peak_mb=20, counts={"POST /files": 2, "GET /files": 1}, waited=1)
