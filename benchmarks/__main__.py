@@ -26,6 +26,7 @@ from benchmarks.growth import grow
 from benchmarks.plot import svg
 from benchmarks.report import HEAD, case_block, growth_block, put
 from benchmarks.rows import ROOT
+from benchmarks.scan import SCANS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ HERE: Final = Path(__file__).resolve().parent
 RESULTS: Final = HERE / "RESULTS.md"
 PLOT: Final = HERE / "growth.svg"
 GROWTH: Final = "growth"
-CASES: Final = {case.name: case for case in (*JOBS, *FLEETS)}
+CASES: Final = {case.name: case for case in (*JOBS, *SCANS, *FLEETS)}
 _PAIRS: Final = 5
 _QUICK_PAIRS: Final = 1
 

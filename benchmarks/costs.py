@@ -200,7 +200,8 @@ class Figures:
     def queued(self) -> float:
         """Return the part of the measured time in which any process waited for a processor."""
         costs = [cost for taken in self.rounds.values() for cost in taken]
-        return sum(cost.queued for cost in costs) / sum(cost.wall for cost in costs)
+        part = sum(cost.queued for cost in costs) / sum(cost.wall for cost in costs)
+        return min(part, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,6 +106,7 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="the floor 
                 "| floor: collecting |",
             ],
         ),
+        ("scan", ["| sha256sum |", "| hashlib |", "| scan |"]),
         ("polling", ["≤ 21"]),
     ],
 )
