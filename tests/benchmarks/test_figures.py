@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.__main__ import CASES, RESULTS
 from benchmarks.account import environment
 from benchmarks.cases import Case, run_rounds
 from benchmarks.costs import Bar, BenchmarkFailed, Cost, Figures, measure
@@ -183,3 +185,16 @@ def test_a_block_takes_the_place_of_the_one_of_its_name_alone() -> None:
     assert again == text.replace("first", r"third \g<0>")
     assert put(again, "b", "second") == again
     assert again.startswith(HEAD)
+
+
+def test_published_ratios_are_medians_of_at_least_five_rounds() -> None:
+    blocks = re.findall(
+        r"<!-- ([a-z-]+) -->\n(.*?)<!-- end -->", RESULTS.read_text("utf-8"), re.DOTALL
+    )
+    compared = {name: block for name, block in blocks if " ÷ " in block}
+
+    assert {case.name for case in CASES.values() if case.baseline is not None} == set(compared)
+    for name, block in compared.items():
+        [rounds] = re.findall(r"; ([0-9]+) rounds?", block)
+        assert int(rounds) >= 5, name
+        assert "–" in block, name  # noqa: RUF001
