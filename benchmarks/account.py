@@ -70,10 +70,15 @@ class Account:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return the environment of every process: without other API keys and without a proxy."""
+    """Return the environment of every process: without other API keys, without a proxy.
+
+    Settings of Python are left out too: PYTHONDONTWRITEBYTECODE would have runner compiled again in
+    each process, and PYTHONPATH or PYTHONDEVMODE would change what is measured.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.lower().endswith("_proxy") and not name.startswith(("OPENAI_", "RUNNER_"))
+        if not name.lower().endswith("_proxy")
+        and not name.startswith(("OPENAI_", "RUNNER_", "PYTHON"))
     }
     return kept | {"NO_PROXY": "*", "OPENAI_API_KEY": "benchmark"} | more

@@ -1,4 +1,4 @@
-"""Benchmark cases, and those with one whole job: runner, the floor and the SDK."""
+"""Benchmark cases, and those with one job: runner, the floor and the SDK."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import shutil
 import sys
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from benchmarks.account import Account, environment
 from benchmarks.costs import Bar, Figures, measure
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.costs import Cost
+    from benchmarks.projects import Project
+
+FLOOR: Final = ROOT / "benchmarks" / "floor.sh"
+_Result = TypeVar("_Result")
 
 TOOLS: Final = "BENCHMARK_TOOLS"
 """Other tools to measure: `NAME=SCRIPT NAME=SCRIPT`; each gets the arguments of floor.sh."""
@@ -28,7 +34,7 @@ class Bench:
     """The settings of a run: the number of rounds, the size, the scratch folder."""
 
     scratch: Path
-    pairs: int = 3
+    pairs: int = 5
     quick: bool = False
 
     def sized(self, full: int) -> int:
@@ -56,42 +62,71 @@ class Task:
     folder: Path
     account: Account
 
-    def by_script(self, *command: str) -> Cost:
+    def by_script(self, *command: str, **variables: str) -> Cost:
         """Run the job with a script that takes the arguments of floor.sh."""
-        lines = BATCH_ROWS if self.rows.count > BATCH_ROWS else 0
-        arguments = [self.rows.endpoint, str(self.source), str(self.folder), str(lines)]
-        cost = measure(
-            [*command, *arguments],
-            folder=self.folder,
-            account=self.account,
-            environ=environment(OPENAI_BASE_URL=self.account.url),
-        )
-        answered = sum(map(count_lines, self.folder.glob("output*.jsonl")))
-        require_count(found=answered, wanted=self.rows.count, what=f"answers from {command[-1]}")
+        cost = self._call(command, **variables)
+        self._require_answers(command[-1])
         return cost
+
+    def by_floor_in_halves(self) -> Mapping[str, Cost]:
+        """Run the job as cron does with floor.sh: submit, and later collect."""
+        self.account.hold(held=True)
+        submitted = self._call([str(FLOOR)], "submit")
+        self.account.hold(held=False)
+        collected = self._call([str(FLOOR)], "collect")
+        self._require_answers("floor.sh")
+        return {"submitting": submitted, "collecting": collected}
 
     def by_runner(self) -> Cost:
         """Run the job with runner, in a new project."""
-        project = one_job(
-            self.folder / "project", self.account, source=self.source, endpoint=self.rows.endpoint
-        )
+        project = self._project()
         cost = project.run("reconcile", "--wait", "--poll-interval", PAUSE, "--quiet")
         require_count(found=project.answered(), wanted=self.rows.count, what="answers from runner")
         return cost
 
+    def by_runner_in_passes(self) -> Mapping[str, Cost]:
+        """Run the job as cron does with runner: validate, submit, and later collect."""
+        project = self._project()
+        validated = project.run("validate")
+        self.account.hold(held=True)
+        submitted = project.run("reconcile", "--quiet")
+        self.account.hold(held=False)
+        collected = project.run("reconcile", "--quiet")
+        require_count(found=project.answered(), wanted=self.rows.count, what="answers from runner")
+        return {"validating": validated, "submitting": submitted, "collecting": collected}
+
+    def _call(self, command: Sequence[str], *half: str, **variables: str) -> Cost:
+        lines = BATCH_ROWS if self.rows.count > BATCH_ROWS else 0
+        arguments = [self.rows.endpoint, str(self.source), str(self.folder), str(lines), *half]
+        return measure(
+            [*command, *arguments],
+            folder=self.folder,
+            account=self.account,
+            environ=environment(OPENAI_BASE_URL=self.account.url, **variables),
+        )
+
+    def _project(self) -> Project:
+        return one_job(
+            self.folder / "project", self.account, source=self.source, endpoint=self.rows.endpoint
+        )
+
+    def _require_answers(self, script: str) -> None:
+        answered = sum(map(count_lines, self.folder.glob("output*.jsonl")))
+        require_count(found=answered, wanted=self.rows.count, what=f"answers from {script}")
+
 
 def contestants() -> Mapping[str, Callable[[Task], Cost]]:
     """Return the contestants of whole jobs, by name."""
-    scripts = {
-        "floor": [str(ROOT / "benchmarks" / "floor.sh")],
-        "SDK": [sys.executable, str(ROOT / "benchmarks" / "by_hand.py")],
+    by_hand = str(ROOT / "benchmarks" / "by_hand.py")
+    called: dict[str, Callable[[Task], Cost]] = {
+        "runner": Task.by_runner,
+        "floor": lambda task: task.by_script(str(FLOOR)),
+        "floor, no hash": lambda task: task.by_script(str(FLOOR), HASH=":"),
+        "SDK": lambda task: task.by_script(sys.executable, by_hand),
     }
     for entry in os.environ.get(TOOLS, "").split():
         name, _, script = entry.partition("=")
-        scripts[name] = [script]
-    called: dict[str, Callable[[Task], Cost]] = {"runner": Task.by_runner}
-    for name, command in scripts.items():
-        called[name] = lambda task, command=command: task.by_script(*command)  # type: ignore[misc]
+        called[name] = lambda task, script=script: task.by_script(script)  # type: ignore[misc]
     return called
 
 
@@ -108,27 +143,57 @@ def whole_job(rows: Rows) -> Callable[[Bench], Figures]:
     """Return the run of a case: from an input to its answers, with the same bytes for all."""
 
     def run(bench: Bench) -> Figures:
-        sized = replace(rows, count=bench.sized(rows.count))
-        source, answers = bench.scratch / "input.jsonl", bench.scratch / "answers"
-        answers.mkdir()
-        sized.write_requests(source)
-        sized.write_answers(answers)
         called = contestants()
-
-        def one(name: str) -> Cost:
-            folder = bench.scratch / "round"
-            (folder / "own").mkdir(parents=True)
-            try:
-                with Account(folder / "account", answers=answers) as account:
-                    return called[name](
-                        Task(rows=sized, source=source, folder=folder / "own", account=account)
-                    )
-            finally:
-                shutil.rmtree(folder)
-
-        return run_rounds(bench.pairs, list(called), one)
+        return run_rounds(bench.pairs, list(called), _on_new_task(bench, rows, called))
 
     return run
+
+
+def in_passes(rows: Rows) -> Callable[[Bench], Figures]:
+    """Return the run of a case: the same as whole_job, in the separate processes of cron.
+
+    A contestant's cost is the sum of its processes, which are shown below it.
+    """
+    called = {"runner": Task.by_runner_in_passes, "floor": Task.by_floor_in_halves}
+
+    def run(bench: Bench) -> Figures:
+        do = _on_new_task(bench, rows, called)
+        passes: dict[str, list[Cost]] = {}
+
+        def one(name: str) -> Cost:
+            costs = do(name)
+            for what, cost in costs.items():
+                passes.setdefault(f"{name}: {what}", []).append(cost)
+            return reduce(add, costs.values())
+
+        whole = run_rounds(bench.pairs, list(called), one)
+        return Figures(rounds={**whole.rounds, **passes})
+
+    return run
+
+
+def _on_new_task(
+    bench: Bench, rows: Rows, called: Mapping[str, Callable[[Task], _Result]]
+) -> Callable[[str], _Result]:
+    """Write the input and the answers; return what runs a contestant with a new account."""
+    sized = replace(rows, count=bench.sized(rows.count))
+    source, answers = bench.scratch / "input.jsonl", bench.scratch / "answers"
+    answers.mkdir()
+    sized.write_requests(source)
+    sized.write_answers(answers)
+
+    def one(name: str) -> _Result:
+        folder = bench.scratch / "round"
+        (folder / "own").mkdir(parents=True)
+        try:
+            with Account(folder / "account", answers=answers) as account:
+                return called[name](
+                    Task(rows=sized, source=source, folder=folder / "own", account=account)
+                )
+        finally:
+            shutil.rmtree(folder)
+
+    return one
 
 
 def collect(bench: Bench) -> Figures:
@@ -211,6 +276,18 @@ JOBS: Final = (
         run=whole_job(Rows(count=50_000, request_bytes=450)),
         baseline="floor",
         bars=_LESS_THAN_THE_SDK,
+    ),
+    Case(
+        name="cron",
+        title="The same 200 MB in the processes of cron",
+        run=in_passes(Rows(count=50_000, request_bytes=4_000)),
+        baseline="floor",
+    ),
+    Case(
+        name="cron-small",
+        title="The same 50,000 rows of 450 bytes in the processes of cron",
+        run=in_passes(Rows(count=50_000, request_bytes=450)),
+        baseline="floor",
     ),
     Case(
         name="collect",

@@ -7,30 +7,36 @@ median of the rounds' ratios, not a ratio of medians.
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from benchmarks.account import Account
 
-Measure = Literal["wall", "cpu", "peak_mb", "requests", "listings"]
+Measure = Literal["wall", "cpu", "idle", "peak_mb", "requests", "listings"]
 
 NAMES: Final[Mapping[Measure, str]] = {
     "wall": "wall s",
     "cpu": "CPU s",
+    "idle": "idle s",
     "peak_mb": "peak MB",
     "requests": "requests",
     "listings": "list requests",
 }
 _KIB: Final = 1 if sys.platform == "darwin" else 1024
+_PRESSURE: Final = Path("/proc/pressure/cpu")
+_WAITED: Final = re.compile(r"^waited ([0-9.]+) ([0-9.]+)$", re.MULTILINE)
+_IDLE_AT_MOST: Final = 1 / 3
+"""The part of a baseline's wall clock that may be a pause."""
 
 
 class BenchmarkFailed(RuntimeError):
@@ -43,6 +49,9 @@ class Cost:
 
     `provider_cpu` is the processor time of the provider in seconds. A peak of at most `peak_floor`
     is only an upper bound: until it executes another program, a process has its parent's size.
+    `queued` is the time in which any process of the machine waited for a processor (0 if the
+    system does not tell), and `waited` the time that curl itself reports between the moment when
+    it was ready to send a request and the first byte.
     """
 
     wall: float
@@ -51,6 +60,32 @@ class Cost:
     peak_floor: float = 0.0
     counts: Mapping[str, int] = field(default_factory=dict)
     provider_cpu: float = 0.0
+    queued: float = 0.0
+    waited: float = 0.0
+
+    @property
+    def idle(self) -> float:
+        """Seconds in which neither the process nor the provider worked; some of them queued."""
+        return max(self.wall - self.cpu - self.provider_cpu, 0.0)
+
+    @property
+    def paused(self) -> float:
+        """Seconds that were a pause for certain, even if the machine was busy."""
+        return max(self.waited, self.idle - self.queued)
+
+    def __add__(self, other: Cost) -> Cost:
+        """Return the cost of both, one after the other."""
+        kinds = {**self.counts, **other.counts}
+        return Cost(
+            wall=self.wall + other.wall,
+            cpu=self.cpu + other.cpu,
+            peak_mb=max(self.peak_mb, other.peak_mb),
+            peak_floor=max(self.peak_floor, other.peak_floor),
+            counts={kind: self.counts.get(kind, 0) + other.counts.get(kind, 0) for kind in kinds},
+            provider_cpu=self.provider_cpu + other.provider_cpu,
+            queued=self.queued + other.queued,
+            waited=self.waited + other.waited,
+        )
 
     def of(self, measure: Measure) -> float:
         """Return one figure."""
@@ -59,6 +94,8 @@ class Cost:
                 return self.wall
             case "cpu":
                 return self.cpu
+            case "idle":
+                return self.idle
             case "peak_mb":
                 return self.peak_mb
             case "requests":
@@ -77,6 +114,7 @@ def measure(
     before = account.counters() if account is not None else {}
     said = folder / "said.txt"
     own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB / 1e6
+    queued = _queued()
     with said.open("wb") as output:
         began = time.perf_counter()
         process = subprocess.Popen(
@@ -89,6 +127,7 @@ def measure(
         )
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - began
+    queued = _queued() - queued
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         tail = said.read_text(errors="replace")[-2000:]
@@ -103,7 +142,40 @@ def measure(
         peak_floor=own_peak + 1,
         counts={name: int(count) for name, count in spent.items() if count},
         provider_cpu=provider_cpu,
+        queued=queued,
+        waited=sum(
+            float(first_byte) - float(ready)
+            for ready, first_byte in _WAITED.findall(said.read_text(errors="replace"))
+        ),
     )
+
+
+def _queued() -> float:
+    """Return the seconds so far in which any process waited for a processor, 0 if unknown."""
+    try:
+        some = _PRESSURE.read_text(encoding="ascii").split("\n")[0]
+    except OSError:
+        return 0.0
+    return int(some.rpartition("total=")[2]) / 1e6
+
+
+def require_busy(figures: Figures, name: str) -> None:
+    """Raise BenchmarkFailed if a contestant paused for a large part of its wall clock.
+
+    A baseline that waits for something, such as a reply that never comes, makes everything look
+    fast that is compared with it.
+    """
+    part = median(cost.paused / cost.wall for cost in figures.rounds[name])
+    if part > _IDLE_AT_MOST:
+        wall, paused, waited = (
+            median(getattr(cost, what) for cost in figures.rounds[name])
+            for what in ("wall", "paused", "waited")
+        )
+        raise BenchmarkFailed(
+            f"{name} paused for {paused:.2f} s of its {wall:.2f} s (curl waited {waited:.2f} s for"
+            " first bytes). Nothing can be compared with a baseline that pauses: find out what it"
+            " waits for, with curl -v or strace -f -r."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +188,20 @@ class Figures:
         """Return the median of a figure over the rounds."""
         return median(cost.of(what) for cost in self.rounds[name])
 
-    def ratio(self, name: str, other: str, what: Measure) -> float:
-        """Return the median of one contestant's figure over another's, round by round."""
+    def ratios(self, name: str, other: str, what: Measure) -> Sequence[float]:
+        """Return one contestant's figure over another's, round by round."""
         pairs = zip(self.rounds[name], self.rounds[other], strict=True)
-        return median(mine.of(what) / its.of(what) for mine, its in pairs)
+        return [mine.of(what) / its.of(what) for mine, its in pairs]
+
+    def ratio(self, name: str, other: str, what: Measure) -> float:
+        """Return the median of the rounds' ratios."""
+        return median(self.ratios(name, other, what))
+
+    def queued(self) -> float:
+        """Return the part of the measured time in which any process waited for a processor."""
+        costs = [cost for taken in self.rounds.values() for cost in taken]
+        part = sum(cost.queued for cost in costs) / sum(cost.wall for cost in costs)
+        return min(part, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

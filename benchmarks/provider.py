@@ -76,6 +76,10 @@ class Account:
     requests: Counter[str] = field(default_factory=Counter)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
+    def __post_init__(self) -> None:
+        for name in ("generated", "uploads"):
+            (self.folder / name).mkdir()
+
     def add_file(self, path: Path, *, filename: str, purpose: str) -> StoredFile:
         """Add a file whose bytes are on disk already."""
         with self.lock:
@@ -159,15 +163,22 @@ class Account:
         return path, len(ids)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     """One connection; each has its own thread."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = 64 * 1024
-    server: _Server
+    server: Server
+
+    def handle_expect_100(self) -> bool:
+        """Send `100 Continue` at once: in the buffer the client would wait for it."""
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
 
     def do_GET(self) -> None:
+        """Answer a GET request."""
         url = urlsplit(self.path)
         account = self.server.account
         if url.path == "/benchmark":
@@ -192,6 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._not_found()
 
     def do_POST(self) -> None:
+        """Answer a POST request."""
         account = self.server.account
         size = int(self.headers["content-length"])
         if self.path == "/v1/files":
@@ -245,13 +257,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._json({"error": {"message": message, "type": "invalid_request_error"}}, 404)
 
 
-class _Server(ThreadingHTTPServer):
+class Server(ThreadingHTTPServer):
+    """The provider of one account, on a free port of this machine."""
+
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, handler: type[Handler] = Handler) -> None:
         self.account = account
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), handler)
 
     def server_bind(self) -> None:
         """Bind without the base class's lookup of the machine's name."""
@@ -277,10 +291,7 @@ def _page(account: Account, query: dict[str, list[str]]) -> dict[str, Any]:
 
 def main() -> None:
     """Serve until stdin ends."""
-    folder = Path(sys.argv[1])
-    for name in ("generated", "uploads"):
-        (folder / name).mkdir()
-    server = _Server(Account(folder=folder))
+    server = Server(Account(folder=Path(sys.argv[1])))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()

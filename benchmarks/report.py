@@ -7,6 +7,7 @@ their figures. Each block has the time, the commit and the load of the machine.
 from __future__ import annotations
 
 import re
+from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from benchmarks.costs import NAMES
@@ -22,7 +23,8 @@ HEAD: Final = """\
 # Results
 
 Written by `make bench`; README.md in this folder describes the measurements. Figures are medians
-over rounds; ratios are medians of the rounds' ratios.
+over rounds. Ratios are medians of the rounds' ratios, with the smallest and the largest: compare
+these, not the seconds. On a busy machine, compare the ratios of CPU time.
 """
 
 
@@ -62,14 +64,21 @@ def _table(case: Case, figures: Figures) -> Iterator[str]:
             name,
             f"{figures.median(name, 'wall'):.3f}",
             f"{figures.median(name, 'cpu'):.3f}",
+            f"{figures.median(name, 'idle'):.3f}",
             _peak(figures, name),
             f"{figures.median(name, 'requests'):,.0f}",
             f"{figures.median(name, 'listings'):,.0f}",
             f"{sorted(cost.provider_cpu for cost in costs)[len(costs) // 2]:.3f}",
         ]
         if base is not None:
-            cells += [f"{figures.ratio(name, base, what):.2f}" for what in ("wall", "cpu")]
+            cells += [_spread(figures.ratios(name, base, what)) for what in ("wall", "cpu")]
         yield _row(cells)
+
+
+def _spread(ratios: Sequence[float]) -> str:
+    """Return the median, with the smallest and the largest."""
+    shown = f"{median(ratios):.2f}"
+    return shown if len(ratios) == 1 else f"{shown} ({min(ratios):.2f}–{max(ratios):.2f})"  # noqa: RUF001
 
 
 def _peak(figures: Figures, name: str) -> str:

@@ -1,34 +1,30 @@
 """The cost of reading an input, compared with one SHA-256 over its bytes.
 
-Writes a deterministic input of 50,000 chat requests and 200 MB, the largest batch that OpenAI
-accepts, and measures alternately, each in its own process, so that a busy machine slows all of
-them:
+The input is 50,000 chat requests and 200 MB, the largest batch that OpenAI accepts, with escapes in
+its texts. Each contestant is a process of its own:
 
     start        the interpreter and the imports, no input
     sha256sum    coreutils, hashing the file
-    hashlib      Python's OpenSSL, hashing the file
+    hashlib      Python's OpenSSL, hashing the file: the fastest here, so the baseline
     scan         runner.inputs: every rule checked, hashed, cut into shards, ids written
-
-Run from the repository: `python benchmarks/scan.py [--json] [--pairs N] [--rows N]`. It never
-fails because of a figure: compare figures of one machine before and after a change.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import random
-import subprocess
 import sys
-import tempfile
-import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
+from benchmarks.account import environment
+from benchmarks.cases import Case, run_rounds
+from benchmarks.costs import BenchmarkFailed, measure
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.cases import Bench
+    from benchmarks.costs import Cost, Figures
+
 ROW_BYTES: Final = 3_999
 """Without the line feed: 50,000 rows are exactly 200 MB."""
 
@@ -48,39 +44,29 @@ print(found.digest, found.requests, len(found.shards))
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """The cost of one process: seconds of wall clock and processor, peak memory in megabytes."""
-
-    wall: float
-    cpu: float
-    peak_mb: float
-
-
-def main() -> None:
-    options = argparse.ArgumentParser(description="Time runner's reading of an input.")
-    options.add_argument("--json", action="store_true", help="print figures for a program")
-    options.add_argument("--pairs", type=int, default=7, help="how often each is measured")
-    options.add_argument("--rows", type=int, default=50_000, help="requests in the input")
-    chosen = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="runner-benchmark-") as folder:
-        path = Path(folder) / "input.jsonl"
-        write_input(path, chosen.rows)
-        figures = measure(path, chosen.pairs)
-        size = path.stat().st_size
-    report = {
-        "rows": chosen.rows,
-        "bytes": size,
-        "pairs": chosen.pairs,
-        "python": sys.version.split()[0],
-        "medians": {name: asdict(cost) for name, cost in figures.items()},
-        "scan_mb_per_s_wall": size / figures["scan"].wall / 1e6,
-        "scan_mb_per_s_cpu": size / figures["scan"].cpu / 1e6,
-        "scan_to_sha256sum_wall": figures["scan"].wall / figures["sha256sum"].wall,
-        "scan_to_sha256sum_cpu": figures["scan"].cpu / figures["sha256sum"].cpu,
-        "scan_to_hashlib_cpu": figures["scan"].cpu / figures["hashlib"].cpu,
+def scanning(bench: Bench) -> Figures:
+    """Read an input in each way; all must find the same digest."""
+    path = bench.scratch / "input.jsonl"
+    write_input(path, bench.sized(50_000))
+    commands = {
+        "start": [sys.executable, "-c", START],
+        "sha256sum": ["sha256sum", str(path)],
+        "hashlib": [sys.executable, "-c", HASHLIB, str(path)],
+        "scan": [sys.executable, "-c", SCAN, str(path)],
     }
-    print(json.dumps(report, indent=2) if chosen.json else table(report, figures, size))
+    digests = set()
+
+    def one(name: str) -> Cost:
+        cost = measure(commands[name], folder=bench.scratch, account=None, environ=environment())
+        if name != "start":
+            digests.add((bench.scratch / "said.txt").read_text(encoding="utf-8").split()[0])
+        return cost
+
+    run_rounds(1, list(commands), one)  # so that the input is in the disk cache for all
+    figures = run_rounds(bench.pairs, list(commands), one)
+    if len(digests) != 1:
+        raise BenchmarkFailed(f"the hashes differ: {sorted(digests)}")
+    return figures
 
 
 def write_input(path: Path, rows: int) -> None:
@@ -103,73 +89,11 @@ def write_input(path: Path, rows: int) -> None:
             file.write(f"{before}{text[: room - 4].rstrip(chr(92)):x<{room}}{after}\n".encode())
 
 
-def measure(path: Path, pairs: int) -> dict[str, Cost]:
-    """Run everything `pairs` times alternately and return the medians, without the first round."""
-    commands = {
-        "start": [sys.executable, "-c", START],
-        "sha256sum": ["sha256sum", str(path)],
-        "hashlib": [sys.executable, "-c", HASHLIB, str(path)],
-        "scan": [sys.executable, "-c", SCAN, str(path)],
-    }
-    costs: dict[str, list[Cost]] = {name: [] for name in commands}
-    digests = set()
-    for turn in range(pairs + 1):
-        for name, command in commands.items():
-            cost, answer = run(command)
-            if answer:
-                digests.add(answer.split()[0])
-            if turn:
-                costs[name].append(cost)
-    if len(digests) != 1:
-        raise SystemExit(f"the hashes differ: {sorted(digests)}")
-    return {
-        name: Cost(
-            wall=median(cost.wall for cost in taken),
-            cpu=median(cost.cpu for cost in taken),
-            peak_mb=median(cost.peak_mb for cost in taken),
-        )
-        for name, taken in costs.items()
-    }
-
-
-def run(command: list[str]) -> tuple[Cost, str]:
-    """Run a process to its end and return its own cost and its output."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."}
-    )
-    answer = process.stdout.read() if process.stdout else ""
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{command[0]} ended with {process.returncode}")
-    peak_mb = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-    return Cost(wall=wall, cpu=usage.ru_utime + usage.ru_stime, peak_mb=peak_mb), answer
-
-
-def table(report: dict[str, object], figures: dict[str, Cost], size: int) -> str:
-    """Return the figures as a text table."""
-    lines = [
-        f"{report['rows']:,} requests, {size / 1e6:.0f} MB, medians of {report['pairs']}",
-        "",
-        f"{'':<12}{'wall s':>8}{'cpu s':>8}{'peak MB':>9}{'MB/s wall':>11}{'MB/s cpu':>10}",
-    ]
-    for name, cost in figures.items():
-        speed = (
-            ""
-            if name == "start"
-            else f"{size / cost.wall / 1e6:>11.0f}{size / cost.cpu / 1e6:>10.0f}"
-        )
-        lines.append(f"{name:<12}{cost.wall:>8.3f}{cost.cpu:>8.3f}{cost.peak_mb:>9.0f}{speed}")
-    lines.append("")
-    lines.append(
-        f"scan takes {report['scan_to_sha256sum_wall']:.2f} times the wall clock of sha256sum,"
-        f" {report['scan_to_sha256sum_cpu']:.2f} times its processor time"
-        f" ({report['scan_to_hashlib_cpu']:.2f} times hashlib's)"
-    )
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    main()
+SCANS: Final = (
+    Case(
+        name="scan",
+        title="Reading an input of 50,000 rows, 200 MB",
+        run=scanning,
+        baseline="hashlib",
+    ),
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.__main__ import CASES, RESULTS
 from benchmarks.account import environment
 from benchmarks.cases import Case, run_rounds
 from benchmarks.costs import Bar, BenchmarkFailed, Cost, Figures, measure
@@ -116,7 +118,10 @@ def test_a_table_shows_medians_ratios_and_bars() -> None:
 
     block = case_block(case, FIGURES, "on a Monday")
 
-    assert "| runner | 3.000 | 1.000 | 50 | 0 | 0 | 0.000 | 2.00 | 1.00 |" in block
+    assert (
+        "| runner | 3.000 | 1.000 | 2.000 | 50 | 0 | 0 | 0.000"
+        " | 2.00 (2.00–3.00) | 1.00 (1.00–1.00) |"  # noqa: RUF001
+    ) in block
     assert "- met: runner: wall s ≤ 2 times floor (measured: 2)" in block
     assert "- **not met**: runner: peak MB ≤ 10 (measured: 50)" in block
     widths = {line.count("|") for line in block.splitlines() if line.startswith("|")}
@@ -130,6 +135,35 @@ def test_a_peak_that_may_be_the_benchmarks_own_is_shown_as_a_bound() -> None:
     block = case_block(case, Figures(rounds={"floor": [small]}), "")
 
     assert "| ≤ 30 |" in block
+
+
+def test_settings_of_this_shell_do_not_reach_what_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setenv("OPENAI_BASE_URL", "https://elsewhere.example")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
+
+    seen = environment(OPENAI_BASE_URL="http://127.0.0.1/v1")
+
+    assert "PYTHONDONTWRITEBYTECODE" not in seen
+    assert "HTTPS_PROXY" not in seen
+    assert seen["OPENAI_BASE_URL"] == "http://127.0.0.1/v1"
+
+
+def test_costs_of_processes_that_run_one_after_the_other_are_added() -> None:
+    first = Cost(wall=1, cpu=2, peak_mb=30, peak_floor=5, counts={"POST /files": 1}, queued=0.5)
+    second = Cost(wall=4, cpu=8, peak_mb=20, counts={"POST /files": 2, "GET /files": 1}, waited=1)
+
+    assert first + second == Cost(
+        wall=5,
+        cpu=10,
+        peak_mb=30,
+        peak_floor=5,
+        counts={"POST /files": 3, "GET /files": 1},
+        queued=0.5,
+        waited=1,
+    )
 
 
 def test_growth_is_a_table_by_rows_and_one_by_jobs() -> None:
@@ -151,3 +185,16 @@ def test_a_block_takes_the_place_of_the_one_of_its_name_alone() -> None:
     assert again == text.replace("first", r"third \g<0>")
     assert put(again, "b", "second") == again
     assert again.startswith(HEAD)
+
+
+def test_published_ratios_are_medians_of_at_least_five_rounds() -> None:
+    blocks = re.findall(
+        r"<!-- ([a-z-]+) -->\n(.*?)<!-- end -->", RESULTS.read_text("utf-8"), re.DOTALL
+    )
+    compared = {name: block for name, block in blocks if " ÷ " in block}
+
+    assert {case.name for case in CASES.values() if case.baseline is not None} == set(compared)
+    for name, block in compared.items():
+        [rounds] = re.findall(r"; ([0-9]+) rounds?", block)
+        assert int(rounds) >= 5, name
+        assert "–" in block, name  # noqa: RUF001

@@ -92,7 +92,23 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="the floor 
 @needs_curl
 @pytest.mark.parametrize(
     ("case", "shown"),
-    [("ten-thousand", ["| runner |", "| floor |", "| SDK |"]), ("polling", ["≤ 21"])],
+    [
+        ("ten-thousand", ["| runner |", "| floor |", "| floor, no hash |", "| SDK |"]),
+        (
+            "cron-small",
+            [
+                "| runner |",
+                "| floor |",
+                "| runner: validating |",
+                "| runner: submitting |",
+                "| runner: collecting |",
+                "| floor: submitting |",
+                "| floor: collecting |",
+            ],
+        ),
+        ("scan", ["| sha256sum |", "| hashlib |", "| scan |"]),
+        ("polling", ["≤ 21"]),
+    ],
 )
 def test_a_quick_look_shows_that_it_all_works(
     case: str, shown: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
