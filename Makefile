@@ -14,16 +14,21 @@ PINNED := $(VENV)/pinned
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools
 DRIVEN := $(VENV)/browser
+FOREIGN := build/foreign
+SERVERS := aibrix llmock ogx node
 VERSION := import platform; print(platform.python_version())
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 UV := build/pins/bin/uv
-COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11 \
-	--generate-hashes --no-strip-extras --no-header --no-annotate --no-emit-index-url --output-file
+NPM := npm --silent --ignore-scripts --no-audit --no-fund
+# The one Python that all servers of `make foreign` take.
+THEIRS := 3.12
+COMPILE := $(UV) pip compile --quiet --upgrade --universal --generate-hashes --no-strip-extras \
+	--no-header --no-annotate --no-emit-index-url --python-version
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test pinned browser docs picture check layout lint types layers format bench soak fuzz \
-	pins clean
+.PHONY: help setup demo test pinned browser foreign docs picture check layout lint types layers format \
+	bench soak fuzz pins clean
 
 help: ## say what each target does
 	@echo 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv]'
@@ -51,6 +56,9 @@ pinned: $(TOOLS) $(UV) ## try the pins with each Python here and the oldest pip;
 # Where nothing is collected pytest exits with 5: without Playwright, or Chromium, this fails.
 browser: $(TOOLS) $(DRIVEN) ## drive Chromium through the report: light, dark, phone, paper, keyboard
 	@$(BIN)/python -m pytest tests/browser
+
+foreign: $(TOOLS) $(SERVERS:%=$(FOREIGN)/%/ready) ## run runner against servers that others wrote; needs Python 3.12 and npm
+	@$(BIN)/python -m pytest -m foreign $(or $(TESTS),tests/foreign)
 
 docs: $(TOOLS) ## write schemas, reference and transcripts again, by running what they show
 	@$(BIN)/python docs/schemas.py
@@ -91,11 +99,17 @@ fuzz: $(TOOLS) ## fuzz the four parsers, MINUTES each
 
 # What the demo needs is a part of what the tests need, so it is chosen second.
 pins: $(UV) ## choose the newest versions that fit, and write them with their hashes
-	@$(COMPILE) requirements/dev.txt pyproject.toml --extra local --group dev
-	@$(COMPILE) requirements/demo.txt --constraint requirements/dev.txt pyproject.toml \
+	@$(COMPILE) 3.11 --output-file requirements/dev.txt pyproject.toml --extra local --group dev
+	@$(COMPILE) 3.11 --output-file requirements/demo.txt --constraint requirements/dev.txt pyproject.toml \
 		--extra local --group build
-	@$(COMPILE) requirements/browser.txt --constraint requirements/dev.txt --group pyproject.toml:browser
-	@$(COMPILE) requirements/pins.txt --group pyproject.toml:pins
+	@$(COMPILE) 3.11 --output-file requirements/browser.txt --constraint requirements/dev.txt --group pyproject.toml:browser
+	@$(COMPILE) 3.11 --output-file requirements/pins.txt --group pyproject.toml:pins
+	@for server in $(filter-out node,$(SERVERS)); do \
+		$(COMPILE) $(THEIRS) --output-file requirements/foreign/$$server.txt \
+			--group pyproject.toml:foreign-$$server || exit; \
+	done
+	@rm -f requirements/foreign/package-lock.json
+	@$(NPM) --prefix requirements/foreign install --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## remove what make has created; results and ledger stay
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache
@@ -143,4 +157,20 @@ $(UV): requirements/pins.txt
 	@$(PYTHON) -m venv --clear build/pins
 	@build/pins/bin/python -m pip --disable-pip-version-check -qq install \
 		--require-hashes -r requirements/pins.txt
+	@touch $@
+
+# Each server has libraries of its own, in versions that do not go together.
+$(FOREIGN)/%/ready: requirements/foreign/%.txt | $(TOOLS)
+	@echo 'Setting up $(FOREIGN)/$*, once ...' >&2
+	@python="$$($(BIN)/python -c \
+		'from tests.setup.interpreters import interpreter; print(interpreter("$(THEIRS)") or "")')"; \
+		test -n "$$python" || { echo '$* needs Python $(THEIRS), which is not here.' >&2; exit 1; }; \
+		"$$python" -m venv --clear $(FOREIGN)/$*
+	@$(FOREIGN)/$*/bin/python -m pip --disable-pip-version-check -qq install --require-hashes -r $<
+	@touch $@
+
+$(FOREIGN)/node/ready: requirements/foreign/package.json requirements/foreign/package-lock.json
+	@echo 'Setting up $(FOREIGN)/node, once ...' >&2
+	@mkdir -p $(FOREIGN)/node && cp $^ $(FOREIGN)/node
+	@$(NPM) --prefix $(FOREIGN)/node ci
 	@touch $@

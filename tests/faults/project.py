@@ -269,12 +269,14 @@ def ids(count: int) -> list[str]:
     return [f"r{number}" for number in range(count)]
 
 
-def until(condition: Callable[[], object], *, patience: float = PATIENCE) -> None:
-    """Wait for something to become true."""
+def until(
+    condition: Callable[[], object], *, patience: float = PATIENCE, pause: float = 0.002
+) -> None:
+    """Wait for something to become true; look again after each pause."""
     last = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < last, f"waited {patience} s in vain"
-        time.sleep(0.002)
+        time.sleep(pause)
 
 
 def has_open(pid: int, name: str) -> bool:

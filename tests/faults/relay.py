@@ -1,29 +1,39 @@
-"""A proxy in front of the real server of `runner/local`, at which faults are injected.
+"""A proxy in front of a real server, at which faults are injected.
 
 To the tests it is a provider of the simulation: the same faults, the same log. The requests
-themselves are handled by the provider `local`, over another connection.
+themselves are handled by the provider `local`, or a server that others wrote, over another
+connection.
 """
 
 from __future__ import annotations
 
+import signal
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import httpx
 
 from runner.local.provider import LocalProvider
-from tests.faults.project import KEY, PATIENCE, lines_in
+from tests.faults.project import KEY, PATIENCE, WAITING, Project, lines_in
+from tests.faults.worlds import Killer
 from tests.simulation.exchange import Content, Response
+from tests.simulation.faults import never
+from tests.simulation.http import serve
+from tests.simulation.scene import request_line
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from tests.faults.launching import Launcher
+    from tests.faults.sweeping import Sweep
     from tests.simulation.exchange import Request
+    from tests.simulation.http import Server
 
 
 class Relay(World):
@@ -38,7 +48,7 @@ class Relay(World):
 
     def handle(self, request: Request) -> Response:
         if request.method == "GET":
-            assert self._home.provider.work(PATIENCE)
+            self._home.settle()
         reply = self._home.ask(request)
         kind = reply.headers.get("content-type", "application/octet-stream")
         return Response(
@@ -50,10 +60,15 @@ class Relay(World):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    """A client of the server itself, without faults."""
+    """A client of the server itself, without faults.
 
-    provider: LocalProvider
+    `settle` waits until its batches have ended. `model` answers whatever it is asked.
+    """
+
+    settle: Callable[[], None]
     client: httpx.Client
+    model: str = "echo"
+    lists_files: bool = True
 
     def ask(self, request: Request) -> httpx.Response:
         """Carry out one request and return what the server said."""
@@ -68,6 +83,7 @@ class Home:
             quote(request.path),
             params=dict(request.query),
             content=request.body or None,
+            headers={"content-type": "application/json"} if request.body else None,
             data=form,
             files=files,
         )
@@ -81,8 +97,9 @@ class Home:
         mine = [rows for rows in map(self._rows, self.batches()) if set(rows) & set(asked)]
         assert len(mine) == batches
         assert sorted(row for rows in mine for row in rows) == sorted(asked)
-        names = [file["filename"] for file in self._listed("/files", purpose="batch")]
-        assert len(names) == len(set(names)), sorted(names)
+        if self.lists_files:
+            names = [file["filename"] for file in self._listed("/files", purpose="batch")]
+            assert len(names) == len(set(names)), sorted(names)
 
     def _rows(self, batch: dict[str, Any]) -> list[str]:
         return lines_in(self.client.get(f"/files/{batch['input_file_id']}/content").content)
@@ -107,4 +124,70 @@ def at_home(state: Path) -> Iterator[Home]:
             httpx.Client(base_url=provider.base_url, verify=False, trust_env=False, timeout=30)
         ) as client,
     ):
-        yield Home(provider=provider, client=client)
+
+        def settle() -> None:
+            assert provider.work(PATIENCE)
+
+        yield Home(settle=settle, client=client)
+
+
+ROWS = 6
+A_SHARD = 3
+LEAST = 10
+"""Calls without which two batches are not uploaded, created, looked at and fetched."""
+TRIED = count()
+"""A point may be tried again, at a server with another address: that asks something else."""
+
+
+def asked(name: str) -> list[str]:
+    """Return the custom_ids of the project of this name."""
+    return [f"{name}-{number}" for number in range(ROWS)]
+
+
+def project_at(folder: Path, name: str, server: Server, home: Home) -> Project:
+    """Make a project with requests of its own: all projects share one provider."""
+    project = Project.at(folder / name, server, a_shard=A_SHARD)
+    lines = [request_line(each, model=home.model) for each in asked(name)]
+    project.write("requests.jsonl", b"".join(lines))
+    return project
+
+
+def check_whole(launcher: Launcher, project: Project, home: Home, relay: Relay, name: str) -> None:
+    """Assert that the job has ended: everything submitted once and succeeded, nothing left over."""
+    project.check_results(asked(name))
+    home.check_asked_once(asked(name), batches=ROWS // A_SHARD)
+    launcher.check_idle(project, relay)
+    project.check_ledger()
+    assert project.litter() == []
+
+
+def kill_at_every_exchange(
+    launcher: Launcher,
+    folder: Path,
+    home: Home,
+    sweep: Sweep,
+    *,
+    acted: bool,
+    go_on: Callable[[Project], object] | None = None,
+) -> None:
+    """Kill the command at each of its exchanges in turn, and go on: with single passes, or so."""
+    go_on = go_on or launcher.until_final
+
+    def die_at(number: int) -> bool:
+        relay = Relay(home)
+        relay.faults = killer = Killer(number, acted=acted)
+        with serve(relay) as server:
+            name = f"n{number}-{next(TRIED)}"
+            project = project_at(folder, name, server, home)
+            killed = launcher.run(project, *WAITING, started=killer.pid.set_result)
+            relay.faults = never
+            assert killed.code in (0, -signal.SIGKILL), killed
+            go_on(project)
+            check_whole(launcher, project, home, relay, name)
+        return killed.code != 0
+
+    clean = Relay(home)
+    with serve(clean) as server:
+        launcher.finish(project_at(folder, f"clean-{next(TRIED)}", server, home))
+    assert len(clean.requests) >= LEAST
+    sweep(len(clean.requests), die_at)

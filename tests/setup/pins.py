@@ -25,6 +25,11 @@ FILES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 }
 """The extras and the dependency groups that each file pins; with an extra go the dependencies."""
 
+FOREIGN: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    f"foreign/{name}.txt": ((), (f"foreign-{name}",)) for name in ("aibrix", "llmock", "ogx")
+}
+"""The same of the servers of `make foreign`, which are for one Python."""
+
 
 def pinned(name: str) -> list[Requirement]:
     """Read the pins of a file, with their extras and markers."""
@@ -34,7 +39,7 @@ def pinned(name: str) -> list[Requirement]:
 
 def declared(name: str) -> list[Requirement]:
     """Read what a file has to pin, as pyproject.toml declares it."""
-    extras, groups = FILES[name]
+    extras, groups = {**FILES, **FOREIGN}[name]
     texts: list[str] = list(PROJECT["project"]["dependencies"]) if extras else []
     for extra in extras:
         texts += PROJECT["project"]["optional-dependencies"][extra]
