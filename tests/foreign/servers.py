@@ -50,7 +50,7 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path],
+    command: Sequence[object],
     folder: Path,
     address: str,
     *,

@@ -34,7 +34,7 @@ def asked_for_by(pins: Iterable[Requirement]) -> list[Requirement]:
     return asked
 
 
-@pytest.mark.parametrize("name", {**FILES, **FOREIGN})
+@pytest.mark.parametrize("name", [*FILES, *FOREIGN])
 def test_every_declared_dependency_is_pinned_as_declared(name: str) -> None:
     assert unmet(pinned(name), declared(name)) == [], "`make pins` writes them anew"
 
@@ -63,7 +63,7 @@ def test_pip_is_there_wherever_runner_is() -> None:
     assert "pip" in {canonicalize_name(pin.name) for pin in pinned("demo.txt")}
 
 
-@pytest.mark.parametrize("name", {**FILES, **FOREIGN})
+@pytest.mark.parametrize("name", [*FILES, *FOREIGN])
 def test_every_pin_has_hashes_and_no_address(name: str) -> None:
     text = (FOLDER / name).read_text("utf-8")
     entries = re.split(r"(?m)^(?=\w)", text)[1:]
