@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.foreign.flow import Flow
+from tests.foreign.flow import CHAT, Flow, ids, line, project_at, results
 from tests.foreign.servers import NODE, Foreign, free_port, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.faults.launching import Launcher
 
 pytestmark = pytest.mark.foreign
 
@@ -40,4 +42,23 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foreign]:
 
 
 class TestAimock(Flow):
-    pass
+    def test_a_third_of_all_exchanges_fails_in_four_ways(
+        self, foreign: Foreign, launcher: Launcher, tmp_path: Path
+    ) -> None:
+        lines = [line(f"f-{n}", CHAT, foreign.model, f"chat {n}") for n in range(12)]
+        project = project_at(tmp_path, foreign, job=lines)
+        control = foreign.base_url.removesuffix("/v1") + "/__aimock"
+        faults = ("dropRate", "malformedRate", "disconnectRate", "rateLimitRate")
+
+        foreign.client.post(f"{control}/chaos", json=dict.fromkeys(faults, 0.09)).raise_for_status()
+        # Hurried: what would be waited for a retry is not waited.
+        ends = [launcher.run(project, "reconcile", hurry=0.3) for _ in range(12)]
+        foreign.client.delete(f"{control}/chaos").raise_for_status()
+        launcher.finish(project)
+
+        assert {end.code for end in ends} <= {0, 1}
+        assert [end.err for end in ends if "Traceback" in end.err] == []
+        assert list(results(project, "job")) == ids(lines)
+        foreign.check_asked_once(ids(lines), batches=4)
+        journal = foreign.client.get(f"{control}/journal", params={"service": "batches"}).json()
+        assert any(entry["response"].get("chaosAction") for entry in journal)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from tests.foreign.flow import Flow
+from tests.foreign.flow import CHAT, WAITING, Flow, ids, line, project_at, results
 from tests.foreign.servers import INSTALLED, Foreign, free_port, running, settling
 
 if TYPE_CHECKING:
@@ -26,11 +25,12 @@ app()
 """It lets each batch take three seconds, which no option changes."""
 
 
-@contextmanager
-def llmock(folder: Path, *options: str) -> Iterator[Foreign]:
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foreign]:
     port = free_port()
-    command = [INSTALLED / "llmock/bin/python", "-c", IN_A_HURRY, "serve", *options]
+    command = [INSTALLED / "llmock/bin/python", "-c", IN_A_HURRY, "serve"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
+    folder = tmp_path_factory.mktemp("llmock")
     with running(command, folder, f"http://127.0.0.1:{port}/v1") as client:
         yield Foreign(
             client=client,
@@ -41,11 +41,28 @@ def llmock(folder: Path, *options: str) -> Iterator[Foreign]:
         )
 
 
-@pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Foreign]:
-    with llmock(tmp_path_factory.mktemp("llmock")) as foreign:
-        yield foreign
-
-
 class TestLlmock(Flow):
-    pass
+    def test_its_verdict_on_how_errors_are_met(self, foreign: Foreign, tmp_path: Path) -> None:
+        control = foreign.base_url.removesuffix("/v1") + "/_llmock"
+        lines = [line(f"f-{n}", CHAT, foreign.model, f"chat {n}") for n in range(6)]
+        project = project_at(tmp_path, foreign, job=lines)
+        faults: list[dict[str, Any]] = [
+            {"type": "fail", "status": 429, "retry_after": 1, "match": {"path": "/v1/files"}},
+            {"type": "fail", "status": 503, "match": {"path": "/v1/files"}},
+            {"type": "fail", "status": 429, "retry_after": 1, "match": {"path": "/v1/batches"}},
+            {"type": "fail", "status": 500, "match": {"path": "/v1/batches"}},
+            {"type": "fail", "status": 502, "times": 2, "match": {"path": "/v1/batches/*"}},
+            {"type": "fail", "status": 500, "match": {"path": "/v1/files/*/content"}},
+        ]
+
+        foreign.client.post(f"{control}/reset").raise_for_status()
+        foreign.client.post(f"{control}/scenario", json={"behaviors": faults}).raise_for_status()
+        end = project.run(*WAITING)
+
+        assert end.code == 0, end
+        assert foreign.client.get(f"{control}/scenario").json()["pending"] == []
+        verdict = foreign.client.get(f"{control}/verdict").json()
+        assert verdict["faults_injected"] == sum(fault.get("times", 1) for fault in faults)
+        assert [each for each in verdict["findings"] if each["severity"] == "error"] == []
+        assert list(results(project, "job")) == ids(lines)
+        foreign.check_asked_once(ids(lines), batches=2)

@@ -26,7 +26,8 @@ FILES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 """The extras and the dependency groups that each file pins; with an extra go the dependencies."""
 
 FOREIGN: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    f"foreign/{name}.txt": ((), (f"foreign-{name}",)) for name in ("aibrix", "llmock", "ogx")
+    f"foreign/{name}.txt": ((), (f"foreign-{name}",))
+    for name in ("aibrix", "llmock", "ogx", "openapi")
 }
 """The same of the servers of `make foreign`, which are for one Python."""
 
