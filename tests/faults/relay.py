@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import time
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -27,7 +27,7 @@ from tests.simulation.scene import request_line
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tests.faults.launching import Launcher
@@ -62,17 +62,20 @@ class Relay(World):
 class Home:
     """A client of the server itself, without faults.
 
-    `settle` waits until its batches have ended. `model` answers whatever it is asked.
+    `settle` waits until its batches have ended. `model` answers whatever it is asked. `headers` are
+    sent with each request.
     """
 
     settle: Callable[[], None]
     client: httpx.Client
     model: str = "echo"
     lists_files: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def ask(self, request: Request) -> httpx.Response:
         """Carry out one request and return what the server said."""
         form, files = None, None
+        kind = {"content-type": "application/json"} if request.body else {}
         if request.form is not None:
             form = dict(request.form.fields)
             upload = request.form.file
@@ -83,7 +86,7 @@ class Home:
             quote(request.path),
             params=dict(request.query),
             content=request.body or None,
-            headers={"content-type": "application/json"} if request.body else None,
+            headers={**self.headers, **kind},
             data=form,
             files=files,
         )

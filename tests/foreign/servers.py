@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from tests.faults.project import PATIENCE, ROOT, until
 from tests.faults.relay import Home
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tests.foreign.upstream import Upstream
@@ -54,11 +55,11 @@ def running(
     folder: Path,
     address: str,
     *,
-    environment: Mapping[str, str] | None = None,
+    end: signal.Signals = signal.SIGTERM,
 ) -> Iterator[httpx.Client]:
     """Run a server until the block ends, and give a client of it once it lists its batches.
 
-    What it says is in `server.log` in its folder, which is its home, too.
+    It is ended by a signal. What it says is in `server.log` in its folder, which is its home, too.
     """
     assert INSTALLED.is_dir(), "the servers are not installed: make foreign"
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,6 @@ def running(
                 "PATH": os.environ.get("PATH", os.defpath),
                 "HOME": str(folder),
                 "DO_NOT_TRACK": "1",
-                **(environment or {}),
             },
             stdin=subprocess.DEVNULL,
             stdout=stream,
@@ -92,7 +92,7 @@ def running(
             until(answers, patience=START_UP, pause=0.1)
             yield client
         finally:
-            process.terminate()
+            process.send_signal(end)
             try:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:

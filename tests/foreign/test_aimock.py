@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults.project import WAITING
+from tests.faults.relay import Relay, asked
+from tests.faults.relay import project_at as relayed_project_at
 from tests.foreign.flow import CHAT, Flow, ids, line, project_at, results
 from tests.foreign.servers import NODE, Foreign, free_port, running
+from tests.simulation.http import serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,3 +67,33 @@ class TestAimock(Flow):
         foreign.check_asked_once(ids(lines), batches=4)
         journal = foreign.client.get(f"{control}/journal", params={"service": "batches"}).json()
         assert any(entry["response"].get("chaosAction") for entry in journal)
+
+    @pytest.mark.parametrize(
+        ("outcome", "batches", "code"),
+        [
+            ("failed", 2, "mock_failure"),
+            ("expired", 6, "runner_missing"),
+            ("cancelled", 6, "runner_missing"),
+        ],
+    )
+    def test_batches_that_end_otherwise(
+        self,
+        foreign: Foreign,
+        launcher: Launcher,
+        tmp_path: Path,
+        outcome: str,
+        batches: int,
+        code: str,
+    ) -> None:
+        # A batch that expired has no result files here, so its rows are resubmitted, thrice in all.
+        foreign = replace(foreign, headers={"x-aimock-batch-outcome": outcome})
+        with serve(Relay(foreign)) as server:
+            project = relayed_project_at(tmp_path, outcome, server, foreign)
+            end = launcher.run(project, *WAITING)
+
+        assert end.code == 1, end
+        assert results(project, "job") == {}
+        failed = results(project, "job", "errors.jsonl")
+        assert list(failed) == asked(outcome)
+        assert {row["error"]["code"] for row in failed.values()} == {code}
+        assert len(project.status()["batches"]) == batches

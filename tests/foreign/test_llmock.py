@@ -66,3 +66,21 @@ class TestLlmock(Flow):
         assert [each for each in verdict["findings"] if each["severity"] == "error"] == []
         assert list(results(project, "job")) == ids(lines)
         foreign.check_asked_once(ids(lines), batches=2)
+
+    def test_a_batch_of_which_every_row_failed(self, foreign: Foreign, tmp_path: Path) -> None:
+        # Such a batch is `failed` here, and has an error file.
+        lines = [
+            {**line(f"u-{n}", CHAT, foreign.model, "one"), "url": "/v1/completions"}
+            for n in range(2)
+        ]
+        for each in lines:
+            each["body"] = {"model": foreign.model, "prompt": "one"}
+        project = project_at(tmp_path, foreign, job=lines)
+
+        end = project.run(*WAITING)
+
+        assert end.code == 1, end
+        failed = results(project, "job", "errors.jsonl")
+        assert list(failed) == ids(lines)
+        assert {row["error"]["code"] for row in failed.values()} == {"unsupported_endpoint"}
+        foreign.check_asked_once(ids(lines), batches=1)

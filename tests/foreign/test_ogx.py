@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.foreign.flow import CHAT, WAITING, Flow, line, project_at, results
+from tests.faults.mishaps import set_clock
+from tests.faults.project import until
+from tests.foreign.flow import CHAT, WAITING, Flow, ids, line, project_at, results
 from tests.foreign.servers import INSTALLED, Foreign, free_port, running, settling
-from tests.foreign.upstream import BROKEN, EMBEDDER, MODEL, REFUSED
+from tests.foreign.upstream import BROKEN, EMBEDDER, HELD, MODEL, REFUSED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.faults.launching import Launcher
     from tests.foreign.upstream import Upstream
 
 pytestmark = pytest.mark.foreign
@@ -80,14 +85,15 @@ def configuration(folder: Path, upstream: Upstream, port: int) -> dict[str, Any]
     }
 
 
-@pytest.fixture(scope="module")
-def foreign(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Foreign]:
-    folder = tmp_path_factory.mktemp("ogx")
-    port = free_port()
-    # JSON is YAML.
+@contextmanager
+def ogx(
+    folder: Path, upstream: Upstream, port: int, end: signal.Signals = signal.SIGTERM
+) -> Iterator[Foreign]:
+    """Run it with its state in a folder. JSON is YAML."""
+    folder.mkdir(exist_ok=True)
     (folder / "run.yaml").write_text(json.dumps(configuration(folder, upstream, port)))
     command = [INSTALLED / "ogx/bin/ogx", "run", "--insecure", "run.yaml"]
-    with running(command, folder, f"http://127.0.0.1:{port}/v1") as client:
+    with running(command, folder, f"http://127.0.0.1:{port}/v1", end=end) as client:
         yield Foreign(
             client=client,
             model=f"upstream/{MODEL}",
@@ -95,6 +101,12 @@ def foreign(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Ite
             settle=settling(client),
             upstream=upstream,
         )
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Foreign]:
+    with ogx(tmp_path_factory.mktemp("ogx"), upstream, free_port()) as foreign:
+        yield foreign
 
 
 class TestOgx(Flow):
@@ -123,3 +135,37 @@ class TestOgx(Flow):
         assert list(results(project, "chat")) == ["f-0", "f-3"]
         assert upstream.asked().count("fine 0") == upstream.asked().count("fine 3") == 1
         assert upstream.asked().count(f"{REFUSED} 1") == 2
+
+
+def test_a_batch_that_the_server_forgot_is_given_up_and_the_rest_kept(
+    upstream: Upstream, launcher: Launcher, tmp_path: Path
+) -> None:
+    # When it was killed it goes on with no batch, and ends no cancellation.
+    port = free_port()
+    clock = tmp_path / "clock"
+    set_clock(clock, 0)
+    texts = [*(f"early {n}" for n in range(3)), f"{HELD} 3", "late 4"]
+    with upstream.holding(), ogx(tmp_path / "ogx", upstream, port, signal.SIGKILL) as foreign:
+        lines = [line(f"k-{n}", CHAT, foreign.model, text) for n, text in enumerate(texts)]
+        project = project_at(tmp_path / "project", foreign, job=lines)
+        assert launcher.run(project, "reconcile").code == 0
+        until(lambda: f"{HELD} 3" in upstream.asked())
+        assert launcher.run(project, "reconcile").code == 0
+
+    with ogx(tmp_path / "ogx", upstream, port) as foreign:
+        assert launcher.run(project, "reconcile").code == 0
+        assert launcher.run(project, "cancel", "job").code == 0
+        assert launcher.run(project, "reconcile").code == 0
+        set_clock(clock, 26 * 3600.0)
+        given_up = launcher.run(project, "reconcile", clock=clock)
+        assert "is overdue: cancelling" in given_up.err
+        assert "cancelled: 3 of 5 requests succeeded, 2 failed" in given_up.err
+
+        retried = launcher.run(project, "retry", "job", clock=clock)
+        assert retried.code == 0, retried
+        end = launcher.run(project, *WAITING, clock=clock)
+        assert end.code == 0, end
+
+    assert list(results(project, "job")) == ids(lines)
+    asked = upstream.asked()
+    assert [asked.count(text) for text in texts] == [1, 1, 1, 2, 2]

@@ -2,14 +2,14 @@
 
 It answers chat completions and embeddings, the same to the same request, and it remembers what it
 was asked: a prompt that was asked twice was paid twice. A prompt says what becomes of it: one with
-`refuse` in it gets a 400, one with `break` a 500.
+`refuse` in it gets a 400, one with `break` a 500, and one with `hold` no answer for the time being.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,7 @@ MODEL: Final = "model-a"
 EMBEDDER: Final = "model-b"
 REFUSED: Final = "refuse"
 BROKEN: Final = "break"
+HELD: Final = "hold"
 
 
 class Upstream:
@@ -28,6 +29,8 @@ class Upstream:
     def __init__(self, server: ThreadingHTTPServer) -> None:
         self._asked: list[str] = []
         self._guard = threading.Lock()
+        self._released = threading.Event()
+        self._released.set()
         self.base_url = f"http://127.0.0.1:{server.server_address[1]}/v1"
 
     def asked(self) -> list[str]:
@@ -35,11 +38,22 @@ class Upstream:
         with self._guard:
             return sorted(self._asked)
 
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Answer no prompt with `hold` in it until the block ends."""
+        self._released.clear()
+        try:
+            yield
+        finally:
+            self._released.set()
+
     def answer(self, path: str, body: Mapping[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer one request; raises KeyError where it is none of these endpoints."""
         prompt, content = PROMPTS[path](body)
         with self._guard:
             self._asked.append(prompt)
+        if HELD in prompt:
+            self._released.wait()
         if REFUSED in prompt:
             return 400, _error("this prompt is refused", "invalid_request_error")
         if BROKEN in prompt:
@@ -100,11 +114,12 @@ def serving() -> Iterator[Upstream]:
 
         def _send(self, status: int, reply: Mapping[str, Any]) -> None:
             content = json.dumps(reply).encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            with suppress(ConnectionError):  # who asked may have been killed
+                self.send_response(status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
 
         def log_message(self, *_arguments: object) -> None:
             """Say nothing: a test reads what was asked."""
