@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.metadata import PackageNotFoundError, requires
 from typing import TYPE_CHECKING
@@ -71,6 +72,25 @@ def test_every_pin_has_hashes_and_no_address(name: str) -> None:
     assert len(entries) == len(pinned(name))
     assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
     assert not re.search(r"://|^-|@", text, re.MULTILINE)
+
+
+def test_the_page_names_the_servers_that_are_pinned() -> None:
+    page = (ROOT / "docs/howto/self-hosted.md").read_text("utf-8")
+    named = dict(re.findall(r"`([\w@/-]+)` (\d+(?:\.\d+)+)", page))
+    lock = json.loads((FOLDER / "foreign/package-lock.json").read_text("utf-8"))["packages"]
+    pins = {pin.name: str(pin.specifier)[2:] for name in FOREIGN for pin in pinned(name)}
+
+    assert named == {name: pins[name] for name in ("aibrix", "llmock", "ogx")} | {
+        name: lock[f"node_modules/{name}"]["version"] for name in lock[""]["dependencies"]
+    }
+
+
+def test_the_lock_of_node_has_digests_and_no_address() -> None:
+    lock = json.loads((FOLDER / "foreign/package-lock.json").read_text("utf-8"))["packages"]
+    packages = [package for path, package in lock.items() if path]
+
+    assert [package for package in packages if "integrity" not in package] == []
+    assert [package for package in packages if "resolved" in package] == []
 
 
 def test_every_place_names_the_same_pythons() -> None:
