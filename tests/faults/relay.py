@@ -97,11 +97,14 @@ class Home:
 
     def check_asked_once(self, asked: Sequence[str], *, batches: int) -> None:
         """Assert that each of these requests is in one batch, and each of the files there once."""
-        mine = [rows for rows in map(self._rows, self.batches()) if set(rows) & set(asked)]
+        batched = [(batch["input_file_id"], self._rows(batch)) for batch in self.batches()]
+        mine = [(file, ids) for file, ids in batched if set(ids) & set(asked)]
         assert len(mine) == batches
-        assert sorted(row for rows in mine for row in rows) == sorted(asked)
+        assert sorted(row for _, ids in mine for row in ids) == sorted(asked)
         if self.lists_files:
-            names = [file["filename"] for file in self._listed("/files", purpose="batch")]
+            files = self._listed("/files", purpose="batch")
+            runs = {_run_of(file) for file in files if file["id"] in dict(mine)}
+            names = [file["filename"] for file in files if _run_of(file) in runs]
             assert len(names) == len(set(names)), sorted(names)
 
     def _rows(self, batch: dict[str, Any]) -> list[str]:
@@ -116,6 +119,13 @@ class Home:
             found += page["data"]
             more = page.get("has_more", False)
         return found
+
+
+def _run_of(file: dict[str, Any]) -> str:
+    """Return what the names of all input files of a run begin with: job and revision."""
+    name = file["filename"]
+    assert isinstance(name, str)
+    return name.rsplit("-", 2)[0]
 
 
 @contextmanager
