@@ -68,6 +68,7 @@ class Console:
         self._draws = interactive and supports_display(sys.stderr)
         self._verbose = verbose or interactive
         self._reported: set[tuple[str, str]] = set()
+        self._warned: set[Problem] = set()
         self._display: Display | None = None
         self._began = time.monotonic()
         self._numbers = itertools.count()
@@ -155,6 +156,11 @@ class Console:
                 _DeferredProblem(str(problem), str(problem), partial(print_problems, [problem]))
                 for problem in sorted(problems)
             ]
+
+    def warnings(self, warnings: Iterable[Problem]) -> None:
+        """Print warnings of specs and inputs, each once."""
+        print_problems(each for each in warnings if each not in self._warned)
+        self._warned.update(warnings)
 
     def warn(self, message: str) -> None:
         """Print a failure outside the pass itself, such as of a hook; also with --quiet."""

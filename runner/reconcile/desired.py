@@ -41,11 +41,14 @@ class DesiredRuns:
 
     `unreadable_inputs` has, by job, the reason why an input could not be read in this pass: it was
     being written to, or the disk failed. The spec is valid, and the next pass tries again.
+    `warnings` are those of the runs that are not recorded yet: each is said before a run begins,
+    and not in each pass.
     """
 
     desired_runs: tuple[DesiredRun, ...]
     problems: tuple[Problem, ...]
     unreadable_inputs: Mapping[str, str]
+    warnings: tuple[Problem, ...] = ()
 
 
 def resolve_desired(
@@ -69,6 +72,7 @@ def resolve_desired(
         _remove_part_files(ledger.path)
     desired_runs: list[DesiredRun] = []
     problems: list[Problem] = []
+    warnings: dict[Problem, None] = {}
     unreadable_inputs: dict[str, str] = {}
     by_identity = {(run.job, run.revision): run for run in runs}
     orphans = {
@@ -77,7 +81,9 @@ def resolve_desired(
     for job in jobs:
         try:
             desired_runs.append(
-                _resolve_job(project, job, by_identity, orphans, ledger, writing, report_progress)
+                _resolve_job(
+                    project, job, by_identity, orphans, ledger, writing, report_progress, warnings
+                )
             )
         except InvalidInput as error:
             problems.extend(error.problems)
@@ -87,6 +93,7 @@ def resolve_desired(
         desired_runs=tuple(desired_runs),
         problems=tuple(problems),
         unreadable_inputs=unreadable_inputs,
+        warnings=tuple(sorted(warnings)),
     )
 
 
@@ -126,6 +133,7 @@ def _resolve_job(
     ledger: Ledger | None,
     writing: bool,  # noqa: FBT001
     report_progress: ProgressReporter,
+    warnings: dict[Problem, None],
 ) -> DesiredRun:
     fingerprint = Fingerprint.of(job.input)
     cached = ledger.cached_digest(fingerprint) if ledger is not None else None
@@ -147,10 +155,13 @@ def _resolve_job(
         store.cache_digest(
             ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests
         )
+    desired_revision = revision(job, scanned.digest)
+    if (job.name, desired_revision) not in by_identity:
+        warnings.update(dict.fromkeys(job_warnings(job, scanned)))
     return _desired_run(
         project,
         job,
-        revision(job, scanned.digest),
+        desired_revision,
         scanned.digest,
         scanned.requests,
         scanned.bytes,
@@ -166,6 +177,11 @@ def _counter(job: Job) -> TokenCounter | None:
     from runner.inputs.tokens import token_counter
 
     return token_counter(job.endpoint)
+
+
+def job_warnings(job: Job, scanned: Scan) -> tuple[Problem, ...]:
+    """Return what the provider will probably refuse: of its settings, the spec and the input."""
+    return (*job.provider.warnings, *job.warnings, *scanned.warnings)
 
 
 def scan_input(

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -24,6 +24,7 @@ from runner.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runner.errors import Problem
     from runner.spec.notifications import Address, Hook
 
 
@@ -137,7 +138,8 @@ class Provider:
     OpenAI's own address it is 30 days. `account` are headers that are sent beside the API key; they
     are no part of a job's identity, since responses do not depend on who pays.
     `allow_key_over_http` allows to send both unencrypted to another machine. `embedded` marks the
-    built-in `local`, which gets its address when it is started.
+    built-in `local`, which gets its address when it is started. `warnings` are about settings in
+    `runner.yaml`, or the variable of the address, that will probably not work.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Provider:
     account: tuple[AccountHeader, ...] = ()
     allow_key_over_http: bool = False
     embedded: bool = False
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
     def api_key(self, environ: Mapping[str, str]) -> Secret | None:
         """Return the API key from its source; None if its variable is unset or blank.

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import InvalidInput, UsageError
-from runner.spec.config import read_base_url
+from runner.spec.base_url import read_base_url
 from runner.spec.project import EMBEDDED_BASE_URL, Limits, Provider, Secret, find_project
 from tests.spec.folders import lay_out
 
