@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias, asser
 
 import msgspec
 
-from runner.inputs.body_types import BODY_TYPES
+from runner.inputs.body_schema import BODY_TYPES, MODEL_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,15 @@ class RequestKind(StrEnum):
             if endpoint.endswith(ending):
                 return kind
         return cls.OTHER
+
+    def purpose_of_other_model(self, model: str) -> str | None:
+        """Return what a model is for, if its name says that this endpoint does not take it."""
+        if self is RequestKind.OTHER:
+            return None
+        name = model.lower()
+        purpose = next((purpose for family, purpose in MODEL_KINDS if family.search(name)), None)
+        takes = RequestKind.CHAT if self is RequestKind.RESPONSES else self
+        return None if purpose == takes else purpose
 
     @property
     def needs_model(self) -> bool:

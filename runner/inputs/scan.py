@@ -31,6 +31,7 @@ from runner.inputs.format import LONGEST_BEGINNING, recognize
 from runner.inputs.lines import Block, OversizedLine, canonical_row, read_blocks
 from runner.inputs.requests import (
     InputRequest,
+    RequestKind,
     RequestReader,
 )
 from runner.inputs.sharding import ShardBuilder
@@ -224,7 +225,7 @@ def scan(
         digest=sharder.digest(),
         shards=shards,
         fingerprint=identity,
-        warnings=limit_problems(warnings),
+        warnings=limit_problems(warnings) if warnings else (),
     )
 
 
@@ -396,9 +397,10 @@ def _model_warnings(
     """Return a warning for each model whose name says that it is for another endpoint."""
     warnings = []
     for model in dict.fromkeys(shard.model for shard in shards if shard.model is not None):
-        count = sum(shard.requests for shard in shards if shard.model == model)
-        message = wrong_model_message(model, endpoint, count)
-        if message is not None:
+        purpose = RequestKind.of(endpoint).purpose_of_other_model(model)
+        if purpose is not None:
+            count = sum(shard.requests for shard in shards if shard.model == model)
+            message = wrong_model_message(model, purpose, endpoint, count)
             first = next(shard.offset for shard in shards if shard.model == model)
             line, row = _row_at(file, first)
             column = value_column(row, "model", json.dumps(model).encode())

@@ -14,7 +14,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Never, assert_never
 
-from runner.inputs.body_types import MODEL_KINDS
 from runner.inputs.requests import LONGEST_CUSTOM_ID, InputRequest, RequestKind, count_inputs
 from runner.text import plural
 
@@ -32,14 +31,6 @@ _ARTICLES: Final = {
     "object": "an object",
     "string": "a string",
 }
-_MODELS_TAKEN: Final = {
-    RequestKind.CHAT: "chat",
-    RequestKind.COMPLETIONS: "completions",
-    RequestKind.RESPONSES: "chat",
-    RequestKind.EMBEDDINGS: "embeddings",
-    RequestKind.MODERATIONS: "moderations",
-}
-"""The kind of the models that an endpoint takes; others than these take models of any kind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,17 +305,8 @@ def wrong_type_message(field: str, found: str, expected: str, count: int) -> str
     )
 
 
-def wrong_model_message(model: str, endpoint: str, count: int) -> str | None:
-    """Return the warning that a model is for another endpoint; None where its name says nothing.
-
-    `count` requests name the model.
-    """
-    kind = RequestKind.of(endpoint)
-    name = model.lower()
-    meant = next((meant for family, meant in MODEL_KINDS if family.search(name)), None)
-    takes = _MODELS_TAKEN.get(kind)
-    if meant is None or takes is None or meant == takes:
-        return None
+def wrong_model_message(model: str, meant: str, endpoint: str, count: int) -> str:
+    """Return the warning that so many requests name a model that is meant for another endpoint."""
     return (
         f"'body.model' is {quoted(model)}, which by its name is a model for {meant}, and the"
         f" endpoint is {endpoint}: {_first_of(count)} (model_not_found)"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import InvalidInput, Problem, limit_problems
-from runner.spec.base_url import EXAMPLE, address_warnings, read_base_url
+from runner.spec.address import EXAMPLE, address_warnings, read_base_url
 from runner.spec.discovery import read_file, shown_path
 from runner.spec.notifications import EXAMPLE_COMMAND, arguments, read_hooks, read_ping
 from runner.spec.project import (
@@ -24,8 +24,9 @@ from runner.spec.project import (
     Project,
     Provider,
 )
-from runner.spec.validation_errors import explain_errors, one_of
+from runner.spec.validation_errors import explain_errors
 from runner.spec.yaml.tree import MappingNode, child_node, dotted_path, shown, to_python
+from runner.text import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +61,7 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
     providers = _providers(root, document, parsed, environ, problems)
     default = parsed.default_provider if parsed else "openai"
     if default not in providers:
-        hint = one_of(default, sorted(providers), "there are")
+        hint = one_of(default, sorted(providers))
         message = f'"{shown(default)}" is not a provider of this project; {hint}'
         problems.append(_at(document, ("default_provider",), message))
 

@@ -25,7 +25,7 @@ from runner.spec.job import (
     Source,
 )
 from runner.spec.project import OPENAI_HOST
-from runner.spec.validation_errors import NAME_RULE, did_you_mean, explain_errors, one_of
+from runner.spec.validation_errors import NAME_RULE, explain_errors
 from runner.spec.yaml.tree import (
     KeyNode,
     MappingNode,
@@ -34,7 +34,7 @@ from runner.spec.yaml.tree import (
     to_python,
     value_positions,
 )
-from runner.text import parse_duration
+from runner.text import did_you_mean, one_of, parse_duration
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -64,7 +64,7 @@ _WINDOWS: Final = {
     "api.doubleword.ai": (_HOUR, 24 * _HOUR),
     "openai.azure.com": (24 * _HOUR, 24 * _HOUR),
 }
-"""The shortest and the longest completion window of other hosts, in seconds (fact sheet, 5).
+"""The shortest and the longest window of other hosts, in seconds (fact sheet, section 5).
 
 A host below one of these has its windows.
 """
@@ -194,7 +194,7 @@ class _Validation:
         name = self._text("provider")
         if name is None or name in known:
             return known[name] if name else None
-        hint = one_of(name, sorted(known), "there are")
+        hint = one_of(name, sorted(known))
         self._add("provider", f'"{shown(name)}" is not a provider of this project; {hint}')
         return None
 

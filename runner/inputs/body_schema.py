@@ -1,7 +1,7 @@
 """What the fields of a request body are in OpenAI's API: their JSON types, and the kinds of models.
 
 Data only. Fields that are not listed are the provider's own, and every field may be null. The types
-are those of the API's own description; `tests/inputs/test_body_types.py` compares them with the
+are those of the API's own description; `tests/inputs/test_body_schema.py` compares them with the
 vendor's library.
 """
 
