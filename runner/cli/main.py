@@ -198,12 +198,12 @@ def _print_usage_error(error: click.ClickException) -> None:
     if wants_json():
         print_error(UsageError(message))
     elif context is None:
-        note(f"error: {message}")
+        note(message, level="error")
     elif message == context.get_help():
         error.show()
     else:
         note(context.get_usage())
-        note(f"error: {message}")
+        note(message, level="error")
         note(f"Run `{context.command_path} --help` for more information.")
 
 

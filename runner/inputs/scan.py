@@ -214,11 +214,11 @@ def scan(
             if progress is not None:
                 progress(file.tell())
         reading.compare_ids(file)
-        if reading.problems:
-            raise reading.problems.error()
         sharder = reading.sharder
-        shards = sharder.shards(verbatim=reading.verbatim)
+        shards = () if reading.problems else sharder.shards(verbatim=reading.verbatim)
         warnings = [*reading.type_warnings(), *_model_warnings(file, shards, shown, endpoint)]
+    if reading.problems:
+        raise reading.problems.error()
     return Scan(
         requests=sharder.requests,
         bytes=sharder.bytes,

@@ -121,6 +121,10 @@ class ProviderPool:
             self._apis[provider] = self._open_api(provider)
         return self._apis[provider]
 
+    def opened(self, provider: str) -> BatchApi | None:
+        """Return the API of a provider that is open already; None for any other."""
+        return self._apis.get(provider)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
