@@ -114,13 +114,15 @@ class RunnerError(Exception):
 class InvalidInput(RunnerError):
     """A spec, a project file or an input breaks rules that are checked offline.
 
-    `problems` is never empty and is sorted by path, line and column.
+    `problems` is never empty and is sorted by path, line and column. `warnings` were found with
+    them and are no part of the message.
     """
 
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(problems))
+        self.warnings: tuple[Problem, ...] = tuple(warnings)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

@@ -44,7 +44,7 @@ from runner.inputs.validation import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from io import FileIO
     from pathlib import Path
     from typing import BinaryIO
@@ -156,10 +156,10 @@ class ProblemList:
     def __bool__(self) -> bool:
         return self._count > 0
 
-    def error(self) -> InvalidInput:
+    def error(self, warnings: Iterable[Problem]) -> InvalidInput:
         """Return the exception that shows these problems, and how many more there are."""
         more = self._count - len(self._problems)
-        return InvalidInput(limit_problems(self._problems, more=more))
+        return InvalidInput(limit_problems(self._problems, more=more), warnings)
 
 
 _MAX_REPEATED: Final = 10_000
@@ -218,7 +218,7 @@ def scan(
         shards = () if reading.problems else sharder.shards(verbatim=reading.verbatim)
         warnings = [*reading.type_warnings(), *_model_warnings(file, shards, shown, endpoint)]
     if reading.problems:
-        raise reading.problems.error()
+        raise reading.problems.error(limit_problems(warnings))
     return Scan(
         requests=sharder.requests,
         bytes=sharder.bytes,

@@ -157,7 +157,8 @@ def _resolve_job(
         )
     desired_revision = revision(job, scanned.digest)
     if (job.name, desired_revision) not in by_identity:
-        warnings.update(dict.fromkeys(job_warnings(job, scanned)))
+        for found in (job.provider.warnings, job.warnings, scanned.warnings):
+            warnings.update(dict.fromkeys(found))
     return _desired_run(
         project,
         job,
@@ -177,11 +178,6 @@ def _counter(job: Job) -> TokenCounter | None:
     from runner.inputs.tokens import token_counter
 
     return token_counter(job.endpoint)
-
-
-def job_warnings(job: Job, scanned: Scan) -> tuple[Problem, ...]:
-    """Return what the provider will probably refuse: of its settings, the spec and the input."""
-    return (*job.provider.warnings, *job.warnings, *scanned.warnings)
 
 
 def scan_input(

@@ -122,3 +122,17 @@ def test_a_warning_is_a_line_of_the_log_with_its_place(run: Run, lab: Folder) ->
     assert f"{entry['path']}:{entry['line']}:{entry['column']}: " in warned
     assert entry["message"].startswith("'body.temperature' is a string")
     check("log", entry)
+
+
+def test_warnings_are_said_together_with_problems(run: Run, folder: Folder) -> None:
+    folder.job("hello", rows=1)
+    warned = lukewarm(folder)
+    with (folder.root / "data" / "hello.jsonl").open("a") as file:
+        file.write("nonsense\n")
+
+    done = run("validate")
+
+    assert done.code == 2
+    first, second = done.err.splitlines()
+    assert first.startswith(warned)
+    assert second.startswith("data/hello.jsonl:2:1: not valid JSON")

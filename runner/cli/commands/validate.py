@@ -28,7 +28,7 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     nothing.
     """
     from runner.cli.console import Console
-    from runner.reconcile.desired import job_warnings, scan_input
+    from runner.reconcile.desired import scan_input
 
     project = open_project(directory)
     specs = open_specs(project, selectors, directory)
@@ -37,12 +37,14 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     requests = 0
     with Console() as console:
         for job in specs.selected:
+            warnings.update(job.warnings)
             try:
                 scanned = scan_input(job, None, report_progress=console.progress)
                 requests += scanned.requests
-                warnings.update(job_warnings(job, scanned))
+                warnings.update(scanned.warnings)
             except InvalidInput as error:
                 problems.extend(error.problems)
+                warnings.update(error.warnings)
     print_problems((*problems, *warnings))
     if problems:
         return 2
