@@ -84,7 +84,7 @@ class _Key(str):
     __slots__ = ("is_short", "types", "usual")
 
     types: frozenset[str]
-    usual: set[int | bytes] | None
+    usual: set[int | bytes]
     is_short: bool
 
 
@@ -194,8 +194,6 @@ def _key(name: str, types: frozenset[str]) -> _Key:
     key.is_short = types <= _SHORT
     if name == _STREAM:
         key.usual = {b"false", b"null"}
-    elif not types:
-        key.usual = None
     elif key.is_short:
         key.usual = {b"null"}
     else:
@@ -204,12 +202,12 @@ def _key(name: str, types: frozenset[str]) -> _Key:
 
 
 def _hook(
-    endpoint: str, ids: list[str], others: list[object]
+    endpoint: str, ids: list[str], others: list[object], checked: list[_Key]
 ) -> Callable[[type, object], _Key | _Found]:
     """Return the hook of a decoder: it adds each key of a body and each field around the body.
 
     It is called for each one of a line, not only for the last of the same name; so often that it
-    looks up no attribute.
+    looks up no attribute. A field that is checked is added to `checked` when it is first met.
     """
     types = _expected_types(RequestKind.of(endpoint))
     keys: dict[object, _Key] = {}  # the usual few are made once, not for every line
@@ -222,7 +220,10 @@ def _hook(
             if key is None:
                 name = str(value)
                 key = _key(name, types.get(name, frozenset()))
-                if len(keys) < _KEPT:
+                is_checked = name in types or name == _STREAM
+                if is_checked:
+                    checked.append(key)
+                if is_checked or len(keys) < _KEPT:
                     keys[value] = key
             return key
         if kind is _FoundId:
@@ -250,9 +251,10 @@ class RequestReader:
         self._is_chat = self._kind is RequestKind.CHAT
         self._ids: list[str] = []
         self._others: list[object] = []
+        self._checked: list[_Key] = []
         self.wrong_types: list[WrongType] = []
         self._decode = msgspec.json.Decoder(
-            _RequestLine, dec_hook=_hook(endpoint, self._ids, self._others)
+            _RequestLine, dec_hook=_hook(endpoint, self._ids, self._others, self._checked)
         ).decode
 
     def read(self, row: bytes) -> InputRequest | None:
@@ -278,11 +280,11 @@ class RequestReader:
                 inputs = 0 if messages is not None and _is_filled_list(messages) else None
             else:
                 inputs = _inputs(body, self._kind)
-            for key, value in body.items():  # so often that it calls nothing of ours
-                usual = key.usual
+            for key in self._checked:  # so often that it calls nothing of ours
+                value = body.get(key)
                 if (
-                    usual is not None
-                    and (bytes(value) if key.is_short else memoryview(value)[0]) not in usual
+                    value is not None
+                    and (bytes(value) if key.is_short else memoryview(value)[0]) not in key.usual
                     and not self._take_unusual(key, bytes(value))
                 ):
                     return None
@@ -299,7 +301,7 @@ class RequestReader:
             return False
         found = _json_type(value)
         if found in key.types or (found == "integer" and "number" in key.types):
-            if key.usual is not None and len(key.usual) < _KEPT:
+            if len(key.usual) < _KEPT:
                 key.usual.add(value)
         else:
             expected = " or ".join(sorted(key.types - {"null"}))
