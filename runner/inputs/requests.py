@@ -11,6 +11,7 @@ The decoder skips unknown fields without checking their UTF-8: callers check it.
 from __future__ import annotations
 
 from enum import StrEnum
+from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias, assert_never
 
 import msgspec
@@ -77,15 +78,14 @@ class InputRequest(msgspec.Struct, frozen=True, gc=False):
 class _Key(str):
     """A key of a body. The decoder passes each one to its hook, also one that is given again.
 
-    `types` are those of its field, none if they are not checked. `usual` are values that need no
-    further check: the first byte of each or, where `is_short`, the whole value.
+    `types` are those of its field, none if they are not checked; `first_bytes` are those with which
+    values of these types begin.
     """
 
-    __slots__ = ("is_short", "types", "usual")
+    __slots__ = ("first_bytes", "types")
 
     types: frozenset[str]
-    usual: set[int | bytes]
-    is_short: bool
+    first_bytes: frozenset[int]
 
 
 class _Found:
@@ -142,7 +142,7 @@ _FIRST_BYTES: Final = {
 """The type of a JSON value by its first byte."""
 
 _SHORT: Final = frozenset({"integer", "null", "number", "true or false"})
-"""Types whose values are so short that the usual ones are kept."""
+"""Types whose values are short, and of which the usual ones are kept."""
 
 
 class _RequestLine(msgspec.Struct, frozen=True, gc=False):
@@ -191,18 +191,44 @@ def _key(name: str, types: frozenset[str]) -> _Key:
     """Return the key of a field with these types, or of one that is not checked without any."""
     key = _Key(name)
     key.types = types
-    key.is_short = types <= _SHORT
-    if name == _STREAM:
-        key.usual = {b"false", b"null"}
-    elif key.is_short:
-        key.usual = {b"null"}
-    else:
-        key.usual = {first for first, name in _FIRST_BYTES.items() if name in types}
+    key.first_bytes = frozenset(first for first, each in _FIRST_BYTES.items() if each in types)
     return key
 
 
+class _CheckedFields:
+    """The fields of an input whose types are checked, each from the line on in which it is met.
+
+    Attributes:
+        short: those whose values are numbers, true, false or null; none of these has a comma, so
+            values with commas between them are those of one request only.
+        values: returns the values of all short ones in a body; raises KeyError if one is absent.
+        usual: values of all short ones, with commas between them, that have the right types.
+        long: the others, of whose values only the first byte is looked at.
+
+    """
+
+    __slots__ = ("long", "short", "usual", "values")
+
+    values: Callable[[_Body], tuple[msgspec.Raw, ...]]
+
+    def __init__(self) -> None:
+        self.short: list[_Key] = []
+        self.long: list[_Key] = []
+        self.usual: set[bytes] = set()
+
+    def add(self, key: _Key) -> None:
+        """Add a field."""
+        if key.types <= _SHORT:
+            self.short.append(key)
+            # The first one twice: of one key alone a getter returns no tuple.
+            self.values = itemgetter(self.short[0], *self.short)
+            self.usual.clear()
+        else:
+            self.long.append(key)
+
+
 def _hook(
-    endpoint: str, ids: list[str], others: list[object], checked: list[_Key]
+    endpoint: str, ids: list[str], others: list[object], checked: _CheckedFields
 ) -> Callable[[type, object], _Key | _Found]:
     """Return the hook of a decoder: it adds each key of a body and each field around the body.
 
@@ -222,7 +248,7 @@ def _hook(
                 key = _key(name, types.get(name, frozenset()))
                 is_checked = name in types or name == _STREAM
                 if is_checked:
-                    checked.append(key)
+                    checked.add(key)
                 if is_checked or len(keys) < _KEPT:
                     keys[value] = key
             return key
@@ -251,7 +277,7 @@ class RequestReader:
         self._is_chat = self._kind is RequestKind.CHAT
         self._ids: list[str] = []
         self._others: list[object] = []
-        self._checked: list[_Key] = []
+        self._checked = _CheckedFields()
         self.wrong_types: list[WrongType] = []
         self._decode = msgspec.json.Decoder(
             _RequestLine, dec_hook=_hook(endpoint, self._ids, self._others, self._checked)
@@ -280,33 +306,48 @@ class RequestReader:
                 inputs = 0 if messages is not None and _is_filled_list(messages) else None
             else:
                 inputs = _inputs(body, self._kind)
-            for key in self._checked:  # so often that it calls nothing of ours
-                value = body.get(key)
-                if (
-                    value is not None
-                    and (bytes(value) if key.is_short else memoryview(value)[0]) not in key.usual
-                    and not self._take_unusual(key, bytes(value))
-                ):
+            # So often that it calls nothing of ours as long as values repeat.
+            checked = self._checked
+            if checked.short:
+                try:
+                    values = b",".join(checked.values(body))
+                except KeyError:
+                    values = b""
+                if values not in checked.usual and not self._take_unusual(body, values):
                     return None
+            for key in checked.long:
+                value = body.get(key)
+                if value is not None and memoryview(value)[0] not in key.first_bytes:
+                    self._note_type(key, bytes(value))
         except (msgspec.DecodeError, RecursionError):
             return None
         return None if inputs is None else InputRequest(ids[0], model, inputs)
 
-    def _take_unusual(self, key: _Key, value: bytes) -> bool:
-        """Note a value of a wrong type, and keep one of a right type as usual.
+    def _take_unusual(self, body: _Body, values: bytes) -> bool:
+        """Note the values of a wrong type, and keep the values as usual if there is none.
 
-        Returns False for a request that streams, which no batch accepts.
+        `values` are those of the fields with short values, empty if one of them is absent. Returns
+        False for a request that streams, which no batch accepts.
         """
-        if key == _STREAM:
-            return False
+        checked, before = self._checked, len(self.wrong_types)
+        for key in checked.short:
+            value = body.get(key)
+            if value is None:
+                continue
+            if key != _STREAM:
+                self._note_type(key, bytes(value))
+            elif bytes(value) not in (b"false", b"null"):
+                return False
+        if values and len(self.wrong_types) == before and len(checked.usual) < _KEPT:
+            checked.usual.add(values)
+        return True
+
+    def _note_type(self, key: _Key, value: bytes) -> None:
+        """Note a value if it has a wrong type."""
         found = _json_type(value)
-        if found in key.types or (found == "integer" and "number" in key.types):
-            if len(key.usual) < _KEPT:
-                key.usual.add(value)
-        else:
+        if found not in key.types and not (found == "integer" and "number" in key.types):
             expected = " or ".join(sorted(key.types - {"null"}))
             self.wrong_types.append(WrongType(str(key), found, expected, value))
-        return True
 
 
 def _inputs(body: _Body, kind: RequestKind) -> int | None:
