@@ -34,7 +34,7 @@ tree is a bug in runner. The JSON log contains the name of an error's class: no 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -47,22 +47,29 @@ class Problem:
     """One problem in a document, with its place.
 
     `line` and `column` count from 1; 0 means that the problem has none (a missing file has no
-    line). `path` is shown as the user wrote it.
+    line). `path` is shown as the user wrote it. A warning is about something that is probably
+    wrong: it stops nothing and changes no exit code.
     """
 
     path: str
     line: int = 0
     column: int = 0
     message: str
+    is_warning: bool = False
 
     def __str__(self) -> str:
-        """Render as `path:line[:col]: message`, a format that editors and CI systems recognize."""
+        """Render as `path:line[:col]: message`, a format that editors and CI systems recognize.
+
+        The message of a warning begins with `warning: `, as those of compilers do.
+        """
         place = self.path
         if self.line:
             place += f":{self.line}"
             if self.column:
                 place += f":{self.column}"
-        return f"{place}: {self.message}"
+        return (
+            f"{place}: warning: {self.message}" if self.is_warning else f"{place}: {self.message}"
+        )
 
 
 MAX_PROBLEMS: Final = 20
@@ -76,7 +83,7 @@ def limit_problems(problems: Iterable[Problem], *, more: int = 0) -> tuple[Probl
     note has the line of the first problem left out and is sorted behind those before it.
     """
     shown: list[Problem] = []
-    for path, group in groupby(sorted(problems), key=lambda problem: problem.path):
+    for _, group in groupby(sorted(problems), key=lambda problem: problem.path):
         found = list(group)
         first = found[:MAX_PROBLEMS]
         if len(found) + more <= MAX_PROBLEMS:
@@ -87,8 +94,9 @@ def limit_problems(problems: Iterable[Problem], *, more: int = 0) -> tuple[Probl
         place = (next_one.line, column)
         before = [each for each in first if (each.line, each.column) < place] or first
         left_out = len(found) + more - len(before)
-        message = f"and {left_out:,} more problem{'s' if left_out > 1 else ''} in this file"
-        note = Problem(path=path, line=next_one.line, column=column, message=message)
+        noun = "warning" if next_one.is_warning else "problem"
+        message = f"and {left_out:,} more {noun}{'s' if left_out > 1 else ''} in this file"
+        note = replace(next_one, column=column, message=message)
         shown += [*before, note]
     return tuple(shown)
 
@@ -106,13 +114,15 @@ class RunnerError(Exception):
 class InvalidInput(RunnerError):
     """A spec, a project file or an input breaks rules that are checked offline.
 
-    `problems` is never empty and is sorted by path, line and column.
+    `problems` is never empty and is sorted by path, line and column. `warnings` were found with
+    them and are no part of the message.
     """
 
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], warnings: Iterable[Problem] = ()) -> None:
         self.problems: tuple[Problem, ...] = tuple(sorted(problems))
+        self.warnings: tuple[Problem, ...] = tuple(warnings)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 

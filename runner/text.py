@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 _MINUTE: Final = 60
 _HOUR: Final = 60 * _MINUTE
@@ -20,6 +20,9 @@ _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 _JOINERS: Final = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
 _BLANKS: Final = 20
 """Of a text with runs of blanks, this many times its limit are read at most."""
+
+_LONGEST_GUESS: Final = 64
+"""Characters of a word of which a known one is still guessed."""
 
 _DURATION: Final = re.compile(r"([0-9]{1,9})([a-z]{1,3})", re.ASCII)
 _UNITS: Final = {"s": 1, "m": _MINUTE, "min": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 * _DAY}
@@ -59,6 +62,35 @@ def tokens(count: int, *, exact: bool) -> str:
         return plural(count, "prompt token")
     rounded = round(count, _ESTIMATED_DIGITS - len(str(count)))
     return f"about {plural(rounded, 'prompt token')}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word closest to `word`, or None where none is close."""
+    from difflib import get_close_matches
+
+    if len(word) > _LONGEST_GUESS:
+        return None
+    return next(iter(get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)), None)
+
+
+def suggestion(word: str, known: Iterable[str], *, sign: str = "") -> str:
+    """Return the end of a message about an unknown word: the closest known word, or nothing.
+
+    `sign` is written before it, such as the dashes of an option.
+    """
+    guess = did_you_mean(word, known)
+    return f'; did you mean "{sign}{guess}"?' if guess else ""
+
+
+def one_of(word: str, known: Sequence[str], noun: str = "there are", *, most: int = 100) -> str:
+    """Return the end of a message about an unknown word: the closest known word, or the first ones.
+
+    At most `most` known words are listed.
+    """
+    if guess := did_you_mean(word, known):
+        return f'did you mean "{guess}"?'
+    more = ", ..." if len(known) > most else ""
+    return f"{noun}: {', '.join(known[:most])}{more}"
 
 
 def printable(text: str, limit: int | None = None, *, mark: str | None = _REPLACEMENT) -> str:

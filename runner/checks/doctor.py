@@ -5,9 +5,10 @@ Nothing is changed: a ledger of an earlier version is not migrated.
 
 A provider gets one request, for the first page of its batches, which costs nothing. It shows
 whether the provider can be reached, accepts the API key and lists batches, by which lost ones are
-found, and what its clock says. No message is sent and no program is run; `runner notify --test`
-does that. Passes work without notifications, so a problem with these is only a warning. No result
-contains an API key or the URL of a hook; it says where they come from.
+found, and what its clock says. A server that does not know the path is asked for its files too:
+without these either, it has no Batch API. No message is sent and no program is run; `runner notify
+--test` does that. Passes work without notifications, so a problem with these is only a warning. No
+result contains an API key or the URL of a hook; it says where they come from.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ _LEAST_FREE: Final = 100_000_000
 """Free bytes below which a disk counts as full."""
 
 _GIGABYTE: Final = 1e9
+_NOT_FOUND: Final = 404
 
 
 class CheckStatus(StrEnum):
@@ -351,12 +353,21 @@ def _check_list(provider: Provider, client: Client) -> Iterator[CheckResult]:
     try:
         listing = client.list_batches(enough=lambda _: True)
     except NotOffered as error:
-        yield warn(
-            check,
-            str(error),
-            "check base_url; at a provider without a list of batches, a response that is lost "
-            "leaves a job to you",
-        )
+        if _is_unknown(error) and _has_no_files(client):
+            yield fail(
+                check,
+                f"this server has no Batch API: it knows neither GET /batches nor GET /files at "
+                f"{provider.base_url}",
+                "check base_url, which ends with /v1 at most servers; if it is right, choose "
+                "another provider",
+            )
+        else:
+            yield warn(
+                check,
+                str(error),
+                "check base_url; at a provider without a list of batches, a response that is lost "
+                "leaves a job to you",
+            )
     except Unauthorized as error:
         yield fail(check, str(error), "use another API key, or give this one more rights")
     except Unreachable as error:
@@ -378,6 +389,19 @@ def _check_list(provider: Provider, client: Client) -> Iterator[CheckResult]:
             yield ok(check, "responds, accepts the API key, lists its batches")
     if client.ahead is not None:
         yield _check_clock(provider, client.ahead)
+
+
+def _is_unknown(error: NotOffered) -> bool:
+    """Return whether the server does not know the path: one that knows it for POST answers 405."""
+    return error.status == _NOT_FOUND
+
+
+def _has_no_files(client: Client) -> bool:
+    try:
+        client.list_files(enough=lambda _: True)
+    except ApiError as error:  # any other error says nothing about what the server offers
+        return isinstance(error, NotOffered) and _is_unknown(error)
+    return False
 
 
 def _check_clock(provider: Provider, ahead: float) -> CheckResult:

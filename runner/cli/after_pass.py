@@ -76,7 +76,7 @@ def ping_failure(project: Project, error: RunnerError) -> None:
             sleep=time.sleep,
         )
     except NotDelivered as failure:
-        note(f"ping: {failure}")
+        note(f"ping: {failure}", level="warning")
 
 
 def _record_problems(

@@ -68,6 +68,7 @@ class Console:
         self._draws = interactive and supports_display(sys.stderr)
         self._verbose = verbose or interactive
         self._reported: set[tuple[str, str]] = set()
+        self._warned: set[Problem] = set()
         self._display: Display | None = None
         self._began = time.monotonic()
         self._numbers = itertools.count()
@@ -121,8 +122,7 @@ class Console:
             return
         with self._lock:  # the progress of this job is out of date now
             self._waiting_for = [run for run in self._waiting_for if run.job != notice.job]
-        prefix = f"{notice.job}: " if notice.job else ""
-        text = f"{prefix}{notice.message}"
+        text = f"{_beginning(notice)}{notice.message}"
         write = partial(self._print, text, partial(write_note, text, partial(_entry, notice)))
         if notice.is_problem and self.remind_after is not None:
             self._deferred.append(_DeferredProblem(notice.message, text, write))
@@ -156,9 +156,15 @@ class Console:
                 for problem in sorted(problems)
             ]
 
+    def warnings(self, warnings: Iterable[Problem]) -> None:
+        """Print warnings of specs and inputs, each once."""
+        print_problems(each for each in warnings if each not in self._warned)
+        self._warned.update(warnings)
+
     def warn(self, message: str) -> None:
         """Print a failure outside the pass itself, such as of a hook; also with --quiet."""
-        self._print(message, partial(note, message, event="not_told", level="warning"))
+        warning = partial(note, message, event="not_told", level="warning")
+        self._print(f"warning: {message}", warning)
 
     def suppress(self, messages: Iterable[str]) -> None:
         """Print the deferred problems except these, which an earlier pass has reported."""
@@ -244,6 +250,15 @@ class Console:
         from runner.text import printable
 
         self._display.print_above(printable(text))
+
+
+def _beginning(notice: Notice) -> str:
+    """Return how the line of a notice begins: with its job, or else with what it is."""
+    if notice.job:
+        return f"{notice.job}: "
+    if notice.is_problem:
+        return "error: "
+    return "note: " if notice.event == "remark" else ""
 
 
 def _ignore(_done: int) -> None:

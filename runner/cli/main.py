@@ -28,6 +28,7 @@ from runner.cli.output import (
 )
 from runner.cli.signals import Terminated, install_handlers
 from runner.errors import RunnerError, UsageError
+from runner.text import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -77,7 +78,9 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            raise click.UsageError(f"No such command {name!r}.{_suggestion(name)}", ctx)
+            raise click.UsageError(
+                f'there is no command "{name}"{suggestion(name, _COMMANDS)}', ctx
+            )
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
@@ -127,13 +130,6 @@ def _closed_output() -> Iterator[None]:
     except BrokenPipeError as error:
         discard(sys.stdout)
         raise OutputClosed from error
-
-
-def _suggestion(name: str) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, _COMMANDS, n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 @click.group(
@@ -198,17 +194,36 @@ def run(arguments: Sequence[str]) -> int:
 def _print_usage_error(error: click.ClickException) -> None:
     """Print what is wrong with a command line; for an empty one, the help."""
     context = error.ctx if isinstance(error, click.UsageError) else None
-    message = error.format_message()
+    message = _usage_message(error)
     if wants_json():
         print_error(UsageError(message))
     elif context is None:
-        note(f"error: {message}")
+        note(message, level="error")
     elif message == context.get_help():
         error.show()
     else:
         note(context.get_usage())
-        note(f"error: {message}")
+        note(message, level="error")
         note(f"Run `{context.command_path} --help` for more information.")
+
+
+def _usage_message(error: click.ClickException) -> str:
+    """Return the message of a usage error in the form of all others, not in click's own."""
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
+        names = [
+            name
+            for parameter in error.ctx.command.get_params(error.ctx)
+            for name in parameter.opts
+            if name.startswith("--")
+        ]
+        # Without the dashes, which all of them have in common.
+        hint = suggestion(error.option_name.lstrip("-"), [name[2:] for name in names], sign="--")
+        return f'there is no option "{error.option_name}"{hint}'
+    message = error.format_message()
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None and message == context.get_help():
+        return message
+    return f"{message[:1].lower()}{message[1:]}".removesuffix(".")
 
 
 def _interrupted(code: int) -> int:

@@ -100,8 +100,12 @@ def _ascii_only() -> bool:
 
 
 def note(message: str, *, event: str = "note", level: str = "info") -> None:
-    """Write a message to stderr; in JSON, `event` and `level` are its fields of that name."""
-    write_note(message, partial(_entry, message, event, level))
+    """Write a message to stderr; in JSON, `event` and `level` are its fields of that name.
+
+    A warning or an error begins with this word.
+    """
+    text = message if level == "info" else f"{level}: {message}"
+    write_note(text, partial(_entry, message, event, level))
 
 
 def _entry(message: str, event: str, level: str) -> Entry:

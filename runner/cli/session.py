@@ -215,6 +215,7 @@ def open_context(
                     providers=ProviderPool(opened.open),
                     clock=time.time,
                     report_notice=console.notice,
+                    report_warnings=console.warnings,
                     report_progress=console.progress,
                     executor=ThreadExecutor(_CONCURRENT_CALLS),
                 ),

@@ -3,7 +3,7 @@
 This is the fast check of every line: one typed decode that accepts a valid request and explains
 nothing. A line that it does not accept is checked again by `runner.inputs.validation`, which
 explains the problems. Of a body, only the fields that decide whether a batch is accepted are
-checked; the others are the provider's.
+checked; for the others, a value of another type than OpenAI's API takes is noted.
 
 The decoder skips unknown fields without checking their UTF-8: callers check it.
 """
@@ -11,9 +11,12 @@ The decoder skips unknown fields without checking their UTF-8: callers check it.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, assert_never
+from operator import itemgetter
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias, assert_never
 
 import msgspec
+
+from runner.inputs.body_schema import BODY_TYPES, MODEL_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +43,15 @@ class RequestKind(StrEnum):
                 return kind
         return cls.OTHER
 
+    def purpose_of_other_model(self, model: str) -> str | None:
+        """Return what a model is for, if its name says that this endpoint does not take it."""
+        if self is RequestKind.OTHER:
+            return None
+        name = model.lower()
+        purpose = next((purpose for family, purpose in MODEL_KINDS if family.search(name)), None)
+        takes = RequestKind.CHAT if self is RequestKind.RESPONSES else self
+        return None if purpose == takes else purpose
+
     @property
     def needs_model(self) -> bool:
         """Whether a body must have a model."""
@@ -64,9 +76,16 @@ class InputRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Key(str):
-    """A key of a body. The decoder passes each one to its hook, also one that is given again."""
+    """A key of a body. The decoder passes each one to its hook, also one that is given again.
 
-    __slots__ = ()
+    `types` are those of its field, none if they are not checked; `first_bytes` are those with which
+    values of these types begin.
+    """
+
+    __slots__ = ("first_bytes", "types")
+
+    types: frozenset[str]
+    first_bytes: frozenset[int]
 
 
 class _Found:
@@ -107,9 +126,23 @@ _LIST: Final = ord("[")
 _NO_ELEMENT: Final = frozenset(b"] \t\r\n")
 _AROUND: Final = 2
 """Fields around the body besides the custom_id: method and url."""
-_KEYS_KEPT: Final = 1000
+_KEPT: Final = 1000
+"""Keys of bodies, and values of a field, that are kept to compare later ones with."""
 
 _Body: TypeAlias = dict[_Key, msgspec.Raw]
+
+_FIRST_BYTES: Final = {
+    **dict.fromkeys(b"-0123456789", "number"),
+    **dict.fromkeys(b"tf", "true or false"),
+    ord('"'): "string",
+    ord("["): "array",
+    ord("{"): "object",
+    ord("n"): "null",
+}
+"""The type of a JSON value by its first byte."""
+
+_SHORT: Final = frozenset({"integer", "null", "number", "true or false"})
+"""Types whose values are short, and of which the usual ones are kept."""
 
 
 class _RequestLine(msgspec.Struct, frozen=True, gc=False):
@@ -130,14 +163,79 @@ _decode_model: Final = msgspec.json.Decoder(
 _decode_inputs: Final = msgspec.json.Decoder(str | list[str | int | list[int]]).decode
 
 
+class WrongType(NamedTuple):
+    """A field of a body whose value has another type than OpenAI's API takes."""
+
+    field: str
+    found: str
+    expected: str
+    value: bytes
+
+
+def _expected_types(kind: RequestKind) -> dict[str, frozenset[str]]:
+    """Return the types of each field of a body that has some, null among them."""
+    types: dict[str, frozenset[str]] = {}
+    for name, fields in BODY_TYPES.get(kind, {}).items():
+        for field in fields.split():
+            types[field] = types.get(field, frozenset({"null"})) | {name}
+    return types
+
+
+def _json_type(value: bytes) -> str:
+    """Return the type of a JSON value; a number without fraction and exponent is an integer."""
+    found = _FIRST_BYTES[value[0]]
+    return "integer" if found == "number" and value.lstrip(b"-").isdigit() else found
+
+
+def _key(name: str, types: frozenset[str]) -> _Key:
+    """Return the key of a field with these types, or of one that is not checked without any."""
+    key = _Key(name)
+    key.types = types
+    key.first_bytes = frozenset(first for first, each in _FIRST_BYTES.items() if each in types)
+    return key
+
+
+class _CheckedFields:
+    """The fields of an input whose types are checked, each from the line on in which it is met.
+
+    Attributes:
+        short: those whose values are numbers, true, false or null; none of these has a comma, so
+            values with commas between them are those of one request only.
+        values: returns the values of all short ones in a body; raises KeyError if one is absent.
+        usual: values of all short ones, with commas between them, that have the right types.
+        long: the others, of whose values only the first byte is looked at.
+
+    """
+
+    __slots__ = ("long", "short", "usual", "values")
+
+    values: Callable[[_Body], tuple[msgspec.Raw, ...]]
+
+    def __init__(self) -> None:
+        self.short: list[_Key] = []
+        self.long: list[_Key] = []
+        self.usual: set[bytes] = set()
+
+    def add(self, key: _Key) -> None:
+        """Add a field."""
+        if key.types <= _SHORT:
+            self.short.append(key)
+            # The first one twice: of one key alone a getter returns no tuple.
+            self.values = itemgetter(self.short[0], *self.short)
+            self.usual.clear()
+        else:
+            self.long.append(key)
+
+
 def _hook(
-    endpoint: str, ids: list[str], others: list[object]
+    endpoint: str, ids: list[str], others: list[object], checked: _CheckedFields
 ) -> Callable[[type, object], _Key | _Found]:
     """Return the hook of a decoder: it adds each key of a body and each field around the body.
 
     It is called for each one of a line, not only for the last of the same name; so often that it
-    looks up no attribute.
+    looks up no attribute. A field that is checked is added to `checked` when it is first met.
     """
+    types = _expected_types(RequestKind.of(endpoint))
     keys: dict[object, _Key] = {}  # the usual few are made once, not for every line
     add, known = others.append, keys.get
 
@@ -146,8 +244,12 @@ def _hook(
             add(value)
             key = known(value)
             if key is None:
-                key = _Key(value)
-                if len(keys) < _KEYS_KEPT:
+                name = str(value)
+                key = _key(name, types.get(name, frozenset()))
+                is_checked = name in types or name == _STREAM
+                if is_checked:
+                    checked.add(key)
+                if is_checked or len(keys) < _KEPT:
                     keys[value] = key
             return key
         if kind is _FoundId:
@@ -164,7 +266,10 @@ def _hook(
 
 
 class RequestReader:
-    """A decoder for the lines of an input for `endpoint`."""
+    """A decoder for the lines of an input for `endpoint`.
+
+    `wrong_types` are those of the requests that were read since it was cleared.
+    """
 
     def __init__(self, endpoint: str) -> None:
         self._kind = RequestKind.of(endpoint)
@@ -172,15 +277,14 @@ class RequestReader:
         self._is_chat = self._kind is RequestKind.CHAT
         self._ids: list[str] = []
         self._others: list[object] = []
+        self._checked = _CheckedFields()
+        self.wrong_types: list[WrongType] = []
         self._decode = msgspec.json.Decoder(
-            _RequestLine, dec_hook=_hook(endpoint, self._ids, self._others)
+            _RequestLine, dec_hook=_hook(endpoint, self._ids, self._others, self._checked)
         ).decode
 
     def read(self, row: bytes) -> InputRequest | None:
-        """Return the request of a valid row, or None for any other, and for some rare valid ones.
-
-        The rare ones are an empty body, and a list of messages that begins with white space.
-        """
+        """Return the request of a valid row; None for any other, and for one with an empty body."""
         ids, others = self._ids, self._others
         ids.clear()
         others.clear()
@@ -197,18 +301,53 @@ class RequestReader:
             model = None if written is None else _decode_model(written)
             if model is None and self._needs_model:
                 return None
-            stream = body.get(_STREAM)
-            if stream is not None and bytes(stream) not in (b"false", b"null"):
-                return None
-            inputs = _chat_inputs(body) if self._is_chat else _inputs(body, self._kind)
+            if self._is_chat:  # as `_inputs` does, without the call
+                messages = body.get(_MESSAGES)
+                inputs = 0 if messages is not None and _is_filled_list(messages) else None
+            else:
+                inputs = _inputs(body, self._kind)
+            # So often that it calls nothing of ours as long as values repeat.
+            checked = self._checked
+            if checked.short:
+                try:
+                    values = b",".join(checked.values(body))
+                except KeyError:
+                    values = b""
+                if values not in checked.usual and not self._take_unusual(body, values):
+                    return None
+            for key in checked.long:
+                value = body.get(key)
+                if value is not None and memoryview(value)[0] not in key.first_bytes:
+                    self._note_type(key, bytes(value))
         except (msgspec.DecodeError, RecursionError):
             return None
         return None if inputs is None else InputRequest(ids[0], model, inputs)
 
+    def _take_unusual(self, body: _Body, values: bytes) -> bool:
+        """Note the values of a wrong type, and keep the values as usual if there is none.
 
-def _chat_inputs(body: _Body) -> int | None:
-    messages = body.get(_MESSAGES)
-    return 0 if messages is not None and _is_filled_list(messages) else None
+        `values` are those of the fields with short values, empty if one of them is absent. Returns
+        False for a request that streams, which no batch accepts.
+        """
+        checked, before = self._checked, len(self.wrong_types)
+        for key in checked.short:
+            value = body.get(key)
+            if value is None:
+                continue
+            if key != _STREAM:
+                self._note_type(key, bytes(value))
+            elif bytes(value) not in (b"false", b"null"):
+                return False
+        if values and len(self.wrong_types) == before and len(checked.usual) < _KEPT:
+            checked.usual.add(values)
+        return True
+
+    def _note_type(self, key: _Key, value: bytes) -> None:
+        """Note a value if it has a wrong type."""
+        found = _json_type(value)
+        if found not in key.types and not (found == "integer" and "number" in key.types):
+            expected = " or ".join(sorted(key.types - {"null"}))
+            self.wrong_types.append(WrongType(str(key), found, expected, value))
 
 
 def _inputs(body: _Body, kind: RequestKind) -> int | None:
@@ -218,7 +357,8 @@ def _inputs(body: _Body, kind: RequestKind) -> int | None:
     """
     match kind:
         case RequestKind.CHAT:
-            return _chat_inputs(body)
+            messages = body.get(_MESSAGES)
+            return 0 if messages is not None and _is_filled_list(messages) else None
         case RequestKind.COMPLETIONS:
             return 0 if _PROMPT in body else None
         case RequestKind.RESPONSES:
@@ -255,6 +395,8 @@ def _is_absent(value: msgspec.Raw | None) -> bool:
 
 
 def _is_filled_list(value: msgspec.Raw) -> bool:
-    """Return whether a value is a list with an element and without white space before that."""
+    """Return whether a value is a list with an element."""
     view = memoryview(value)
-    return view[0] == _LIST and view[1] not in _NO_ELEMENT
+    if view[0] != _LIST:
+        return False
+    return view[1] not in _NO_ELEMENT or bytes(value)[1:].lstrip()[:1] not in b"]"

@@ -12,11 +12,13 @@ the first pass over the file keeps a 64-bit hash of each id; a second pass compa
 with equal hashes, which are nearly always real repetitions.
 
 A file in the wrong format has a problem on every line, so all problems are counted and only the
-first ones are kept.
+first ones are kept. What the provider will probably refuse, and perhaps does not, is a warning: one
+for each kind, at the first request of it and with their number.
 """
 
 from __future__ import annotations
 
+import json
 from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
@@ -29,13 +31,20 @@ from runner.inputs.format import LONGEST_BEGINNING, recognize
 from runner.inputs.lines import Block, OversizedLine, canonical_row, read_blocks
 from runner.inputs.requests import (
     InputRequest,
+    RequestKind,
     RequestReader,
 )
 from runner.inputs.sharding import ShardBuilder
-from runner.inputs.validation import check_line, quoted
+from runner.inputs.validation import (
+    check_line,
+    quoted,
+    value_column,
+    wrong_model_message,
+    wrong_type_message,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from io import FileIO
     from pathlib import Path
     from typing import BinaryIO
@@ -147,14 +156,17 @@ class ProblemList:
     def __bool__(self) -> bool:
         return self._count > 0
 
-    def error(self) -> InvalidInput:
+    def error(self, warnings: Iterable[Problem]) -> InvalidInput:
         """Return the exception that shows these problems, and how many more there are."""
         more = self._count - len(self._problems)
-        return InvalidInput(limit_problems(self._problems, more=more))
+        return InvalidInput(limit_problems(self._problems, more=more), warnings)
 
 
 _MAX_REPEATED: Final = 10_000
 """Repeated ids that are compared in a second pass; more are only counted."""
+
+_PART: Final = 1 << 20
+"""Bytes that are read at a time to count lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +174,8 @@ class Scan:
     """The result for a valid input.
 
     `bytes` and `digest` (SHA-256, hexadecimal) are of all rows in order, each with one line feed;
-    they do not depend on the limits, blank lines or line ends.
+    they do not depend on the limits, blank lines or line ends. `warnings` are about fields and
+    models that the provider will probably refuse.
     """
 
     requests: int
@@ -170,6 +183,7 @@ class Scan:
     digest: str
     shards: tuple[Shard, ...]
     fingerprint: Fingerprint
+    warnings: tuple[Problem, ...] = ()
 
 
 def scan(
@@ -200,16 +214,29 @@ def scan(
             if progress is not None:
                 progress(file.tell())
         reading.compare_ids(file)
+        sharder = reading.sharder
+        shards = () if reading.problems else sharder.shards(verbatim=reading.verbatim)
+        warnings = [*reading.type_warnings(), *_model_warnings(file, shards, shown, endpoint)]
     if reading.problems:
-        raise reading.problems.error()
-    sharder = reading.sharder
+        raise reading.problems.error(limit_problems(warnings))
     return Scan(
         requests=sharder.requests,
         bytes=sharder.bytes,
         digest=sharder.digest(),
-        shards=sharder.shards(verbatim=reading.verbatim),
+        shards=shards,
         fingerprint=identity,
+        warnings=limit_problems(warnings) if warnings else (),
     )
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Requests of one kind: the place of the first one, and their number."""
+
+    line: int
+    column: int
+    expected: str
+    count: int = 0
 
 
 class _InputScan:
@@ -236,6 +263,7 @@ class _InputScan:
         self.problems = ProblemList(shown)
         self.sharder = ShardBuilder(limits, self._ids.offset, counter)
         self.verbatim = True
+        self._wrong_types: dict[tuple[str, str], _Kind] = {}
 
     def take(self, part: Block | OversizedLine) -> None:
         """Validate some lines and add their rows to shards."""
@@ -256,6 +284,7 @@ class _InputScan:
             for part in read_blocks(file, longest=self.longest + 1, shown=self._shown):
                 if isinstance(part, Block):
                     self._compare(part, repeated_ids, repeated)
+                    self._reader.wrong_types.clear()  # the first pass has counted them
             repeated.count(left_out)
             self.problems.join(repeated)
         if not self._seen and not self.problems:
@@ -265,6 +294,7 @@ class _InputScan:
         """Validate the lines of a block and add their rows."""
         offset = block.offset
         trusted = _is_utf8(block.data)
+        wrong_types = self._reader.wrong_types
         for number, line in enumerate(block.lines, block.number):
             row = line.removesuffix(b"\r")
             request = self._reader.read(row) if trusted or _is_utf8(row) else None
@@ -272,6 +302,8 @@ class _InputScan:
                 request = self._check_line(line, number)
             else:
                 self._seen.add(request.custom_id)
+            if wrong_types:
+                self._count_wrong_types(row, number)
             if len(row) > self.longest and not line.isspace():
                 self._refuse_size(len(row), number)
             elif request is not None and self._fits(request, number):
@@ -283,6 +315,29 @@ class _InputScan:
         marked = block.number == 1 and block.offset > 0
         # A last blank line without a line feed is not a row, but still a part of the file.
         self.verbatim = self.verbatim and same and block.ended and not marked
+
+    def _count_wrong_types(self, row: bytes, number: int) -> None:
+        """Count the wrong types in a row by their kind, and note the place of the first one."""
+        for wrong in self._reader.wrong_types:
+            kind = (wrong.field, wrong.found)
+            if kind not in self._wrong_types:
+                column = value_column(row, wrong.field, wrong.value)
+                self._wrong_types[kind] = _Kind(number, column, wrong.expected)
+            self._wrong_types[kind].count += 1
+        self._reader.wrong_types.clear()
+
+    def type_warnings(self) -> list[Problem]:
+        """Return a warning for each kind of wrong types."""
+        return [
+            Problem(
+                path=self._shown,
+                line=kind.line,
+                column=kind.column,
+                message=wrong_type_message(field, found, kind.expected, kind.count),
+                is_warning=True,
+            )
+            for (field, found), kind in self._wrong_types.items()
+        ]
 
     def _check_line(self, line: bytes, number: int) -> InputRequest | None:
         row = canonical_row(line)
@@ -334,6 +389,38 @@ class _InputScan:
                     " every request an id of its own (duplicate_custom_id)",
                     line=number,
                 )
+
+
+def _model_warnings(
+    file: FileIO, shards: tuple[Shard, ...], shown: str, endpoint: str
+) -> list[Problem]:
+    """Return a warning for each model whose name says that it is for another endpoint."""
+    warnings = []
+    for model in dict.fromkeys(shard.model for shard in shards if shard.model is not None):
+        purpose = RequestKind.of(endpoint).purpose_of_other_model(model)
+        if purpose is not None:
+            count = sum(shard.requests for shard in shards if shard.model == model)
+            message = wrong_model_message(model, purpose, endpoint, count)
+            first = next(shard.offset for shard in shards if shard.model == model)
+            line, row = _row_at(file, first)
+            column = value_column(row, "model", json.dumps(model).encode())
+            warnings.append(
+                Problem(path=shown, line=line, column=column, message=message, is_warning=True)
+            )
+    return warnings
+
+
+def _row_at(file: FileIO, offset: int) -> tuple[int, bytes]:
+    """Return the number of the line that begins at a byte of a file, and its text."""
+    file.seek(0)
+    number, left = 1, offset
+    while left:
+        part = file.read(min(left, _PART))
+        if not part:
+            break
+        number += part.count(b"\n")
+        left -= len(part)
+    return number, file.readline()
 
 
 def _is_utf8(data: bytes) -> bool:

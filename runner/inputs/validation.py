@@ -15,12 +15,22 @@ from dataclasses import dataclass
 from typing import Final, Never, assert_never
 
 from runner.inputs.requests import LONGEST_CUSTOM_ID, InputRequest, RequestKind, count_inputs
+from runner.text import plural
 
 _SHOWN: Final = 60
 """Characters of a value that a message quotes."""
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|-?(?:NaN|Infinity)', re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
+
+
+_ARTICLES: Final = {
+    "array": "an array",
+    "integer": "a whole number",
+    "number": "a number",
+    "object": "an object",
+    "string": "a string",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +293,38 @@ def _embedding_input(value: object) -> list[str]:
         " empty (invalid_request)"
     )
     return [message]
+
+
+def wrong_type_message(field: str, found: str, expected: str, count: int) -> str:
+    """Return the warning that a field of so many bodies has a type that the API does not take."""
+    is_decimal = found == "number"  # a whole number is an integer here
+    given = "a decimal number" if is_decimal else _with_article(found)
+    return (
+        f"'body.{field}' is {given}, and OpenAI's API takes"
+        f" {_with_article(expected)}: {_first_of(count)} (invalid_type)"
+    )
+
+
+def wrong_model_message(model: str, meant: str, endpoint: str, count: int) -> str:
+    """Return the warning that so many requests name a model that is meant for another endpoint."""
+    return (
+        f"'body.model' is {quoted(model)}, which by its name is a model for {meant}, and the"
+        f" endpoint is {endpoint}: {_first_of(count)} (model_not_found)"
+    )
+
+
+def _first_of(count: int) -> str:
+    return "1 request" if count == 1 else f"the first of {plural(count, 'request')}"
+
+
+def _with_article(types: str) -> str:
+    return " or ".join(_ARTICLES.get(each, each) for each in types.split(" or "))
+
+
+def value_column(row: bytes, field: str, value: bytes) -> int:
+    """Return the column of a value in a row by its field and its own text, 0 if it is not found."""
+    match = re.search(rb'"%s"\s*:\s*(%s)' % (field.encode(), re.escape(value)), row)
+    return len(row[: match.start(1)].decode(errors="replace")) + 1 if match else 0
 
 
 def quoted(text: str) -> str:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 from runner.reconcile.concurrency import InlineExecutor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from runner.api.protocol import BatchApi
     from runner.batch import Batch
+    from runner.errors import Problem
     from runner.inputs.fingerprint import Fingerprint
     from runner.ledger.records import Run, RunState, SubmissionKey
     from runner.ledger.store import Ledger
@@ -94,6 +95,10 @@ def ignore_notice(_notice: Notice) -> None:
     """Ignore a notice."""
 
 
+def ignore_warnings(_warnings: Sequence[Problem]) -> None:
+    """Ignore the warnings."""
+
+
 def with_shard(what: str, run: Run, key: SubmissionKey) -> str:
     """Add the number of the shard to a description, if the run has several."""
     return f"{what} shard {key.shard}" if len(run.shards) > 1 else what
@@ -116,6 +121,10 @@ class ProviderPool:
             self._apis[provider] = self._open_api(provider)
         return self._apis[provider]
 
+    def opened(self, provider: str) -> BatchApi | None:
+        """Return the API of a provider that is open already; None for any other."""
+        return self._apis.get(provider)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -125,6 +134,7 @@ class Context:
         providers: opens the APIs of the providers.
         clock: returns Unix seconds.
         report_notice: is called with a notice of each thing done, once it is in the ledger.
+        report_warnings: is called before a run begins, with what the provider will probably refuse.
         report_progress: shows an upload, a download or another step that takes long.
         executor: makes the calls to providers that may run at the same time.
 
@@ -135,6 +145,7 @@ class Context:
     providers: ProviderPool
     clock: Callable[[], float]
     report_notice: Callable[[Notice], None] = ignore_notice
+    report_warnings: Callable[[Sequence[Problem]], None] = ignore_warnings
     report_progress: ProgressReporter = no_progress
     executor: Executor = field(default_factory=InlineExecutor)
 

@@ -43,11 +43,14 @@ class DesiredRuns:
 
     `unreadable_inputs` has, by job, the reason why an input could not be read in this pass: it was
     being written to, or the disk failed. The spec is valid, and the next pass tries again.
+    `warnings` are those of the runs that are not recorded yet: each is said before a run begins,
+    and not in each pass.
     """
 
     desired_runs: tuple[DesiredRun, ...]
     problems: tuple[Problem, ...]
     unreadable_inputs: Mapping[str, str]
+    warnings: tuple[Problem, ...] = ()
 
 
 def resolve_desired(
@@ -71,6 +74,7 @@ def resolve_desired(
         _remove_part_files(ledger.path)
     desired_runs: list[DesiredRun] = []
     problems: list[Problem] = []
+    warnings: dict[Problem, None] = {}
     unreadable_inputs: dict[str, str] = {}
     by_job: dict[str, dict[str, Run]] = {}
     for run in runs:
@@ -89,6 +93,7 @@ def resolve_desired(
                     ledger,
                     writing,
                     report_progress,
+                    warnings,
                 )
             )
         except InvalidInput as error:
@@ -99,6 +104,7 @@ def resolve_desired(
         desired_runs=tuple(desired_runs),
         problems=tuple(problems),
         unreadable_inputs=unreadable_inputs,
+        warnings=tuple(sorted(warnings)),
     )
 
 
@@ -138,6 +144,7 @@ def _resolve_job(
     ledger: Ledger | None,
     writing: bool,  # noqa: FBT001
     report_progress: ProgressReporter,
+    warnings: dict[Problem, None],
 ) -> DesiredRun:
     fingerprint = Fingerprint.of(job.input)
     cached = ledger.cached_digest(fingerprint) if ledger is not None else None
@@ -163,6 +170,9 @@ def _resolve_job(
             ledger, scanned.fingerprint, digest=scanned.digest, requests=scanned.requests
         )
     desired_revision = identify(project, job, scanned.digest, runs)
+    if desired_revision not in runs:
+        for found in (job.provider.warnings, job.warnings, scanned.warnings):
+            warnings.update(dict.fromkeys(found))
     desired = _desired_run(
         project,
         job,

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runner.batch import sum_usage
 from runner.errors import LocalFileError
@@ -19,7 +19,7 @@ from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.download import download_again
 from runner.spec.job import METADATA_KEY
-from runner.text import timestamp
+from runner.text import listed, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from runner.planning.actions import Finish, PointLatest
     from runner.reconcile.context import Context, PassState
     from runner.spec.job import Job
+
+
+_ERRORS_SHOWN: Final = 3
+"""Kinds of errors that the notice of a finished run names."""
 
 
 def finish(context: Context, state: PassState, action: Finish) -> None:
@@ -94,7 +98,12 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
             job=run.job,
             message=f"{action.state}: {published.succeeded:,} of {run.requests:,} requests "
             "succeeded"
-            + (f", {published.failed:,} failed{_reason_suffix(action)}" if published.failed else "")
+            + (
+                f", {published.failed:,} failed{_reason_suffix(action)}"
+                f"{_errors(context, run, action.reason)}"
+                if published.failed
+                else ""
+            )
             + f"; see {run.folder}",
             is_problem=action.state in (RunState.PARTIAL, RunState.FAILED)
             and not action.superseded,
@@ -112,6 +121,26 @@ def _reason_suffix(action: Finish) -> str:
     """Return the reason in parentheses; empty if it only repeats the count."""
     by_itself = action.state is RunState.PARTIAL and not action.superseded
     return "" if by_itself else f" ({action.reason})"
+
+
+def _errors(context: Context, run: Run, reason: str) -> str:
+    """Return the most common errors of the failed requests, with the message of one of each.
+
+    A message that is in `reason` is left out. Providers may repeat the API key in a message, and
+    this one goes to logs and mail: nothing is returned if the pass has not opened the provider,
+    since only then the key is known.
+    """
+    from runner.outputs.failures import failure_kinds
+
+    api = context.providers.opened(run.provider)
+    if api is None:
+        return ""
+    errors = []
+    for kind in failure_kinds(context.folder(run)) or ():
+        message = api.redact(kind.examples[0].message) if kind.examples else ""
+        example = f' "{message}"' if message and message not in reason else ""
+        errors.append(f"{kind.count:,} x {api.redact(kind.code)}{example}")
+    return f": {listed(errors, most=_ERRORS_SHOWN)}" if errors else ""
 
 
 def _require_responses(run: Run, state: RunState, published: Published) -> None:

@@ -108,6 +108,8 @@ def reconcile_once(
         clock=context.clock,
         report_progress=context.report_progress,
     )
+    if not restoring:
+        context.report_warnings(planner.warnings)
     for name, reason in planner.unreadable_inputs.items():
         context.report_notice(Notice(job=name, message=reason, is_problem=True, event="unread"))
     for desired in planner.desired:

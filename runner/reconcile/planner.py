@@ -56,6 +56,7 @@ class Planner:
         desired: the desired runs of the selected specs.
         problems: the problems of invalid inputs; their jobs have no desired run.
         unreadable_inputs: the jobs whose input could not be read in this pass, with the reason.
+        warnings: what the provider will probably refuse of the runs that are not recorded yet.
         recorded: the recorded state, as last read from the ledger.
         observed: what each provider has shown so far.
 
@@ -64,6 +65,7 @@ class Planner:
     desired: tuple[DesiredRun, ...]
     problems: tuple[Problem, ...]
     unreadable_inputs: Mapping[str, str]
+    warnings: tuple[Problem, ...]
     recorded: Recorded
     observed: dict[str, Observed]
 
@@ -109,6 +111,7 @@ class Planner:
         )
         self.problems = resolved.problems
         self.unreadable_inputs = resolved.unreadable_inputs
+        self.warnings = resolved.warnings
         self.desired = with_output_folders(project, resolved.desired_runs, runs)
         self.observed = {}
         self.reload()

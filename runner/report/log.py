@@ -103,8 +103,8 @@ class Entry:
             facts["column"] = problem.column
         return cls(
             message=problem.message,
-            event="problem",
-            level=Level.ERROR,
+            event="warning" if problem.is_warning else "problem",
+            level=Level.WARNING if problem.is_warning else Level.ERROR,
             facts=facts,
         )
 

@@ -7,9 +7,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from runner.errors import InvalidInput, Problem, limit_problems
+from runner.spec.address import EXAMPLE, address_warnings, read_base_url
 from runner.spec.discovery import read_file, shown_path
 from runner.spec.notifications import EXAMPLE_COMMAND, arguments, read_hooks, read_ping
 from runner.spec.project import (
@@ -24,8 +24,9 @@ from runner.spec.project import (
     Project,
     Provider,
 )
-from runner.spec.validation_errors import explain_errors, one_of
+from runner.spec.validation_errors import explain_errors
 from runner.spec.yaml.tree import MappingNode, child_node, dotted_path, shown, to_python
+from runner.text import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,10 +39,6 @@ _OTHER_NAME: Final = re.compile(r"\.?runner\.ya?ml", re.IGNORECASE)
 _OTHER_NAME_MESSAGE: Final = (
     f"is not read: the project file is called {PROJECT_FILE}; rename it, or remove it"
 )
-
-_NOT_IN_URL: Final = re.compile(r"[^\x21-\x7e]")
-_EXAMPLE: Final = "such as http://127.0.0.1:8000/v1"
-_PORTS: Final = {"http": 80, "https": 443}
 
 _ACCOUNT_HEADERS: Final = {
     "OPENAI_ORG_ID": "OpenAI-Organization",
@@ -64,7 +61,7 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
     providers = _providers(root, document, parsed, environ, problems)
     default = parsed.default_provider if parsed else "openai"
     if default not in providers:
-        hint = one_of(default, sorted(providers), "there are")
+        hint = one_of(default, sorted(providers))
         message = f'"{shown(default)}" is not a provider of this project; {hint}'
         problems.append(_at(document, ("default_provider",), message))
 
@@ -164,32 +161,6 @@ def _may_be_config(path: Path) -> bool:
     return bool(problems) or not keys or not keys.isdisjoint(CONFIG_FIELDS[()])
 
 
-def read_base_url(text: str) -> str:
-    """Normalize a base URL: no trailing slash, no default port, the host in lower case.
-
-    Raises ValueError with a message that does not repeat the text: it may contain a password.
-    """
-    if _NOT_IN_URL.search(text):
-        raise ValueError(f"contains a character that is not allowed in a URL; write one {_EXAMPLE}")
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        raise ValueError(f"is not a URL; write one {_EXAMPLE}") from None
-    if parts.scheme not in _PORTS or not parts.hostname:
-        raise ValueError(f"is not an http or https URL with a host; write one {_EXAMPLE}")
-    if "@" in parts.netloc:
-        raise ValueError(
-            "contains a user or password; write the URL without it and name the variable of the"
-            " API key in api_key_env"
-        )
-    if "?" in text or "#" in text:
-        raise ValueError('contains a "?" or "#"; write only the part before it')
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    port_shown = "" if port is None or port == _PORTS[parts.scheme] else f":{port}"
-    return f"{parts.scheme}://{host}{port_shown}{parts.path.rstrip('/')}"
-
-
 def _only_document(config: Path, problems: list[Problem]) -> Document | None:
     """Return the only document of the file, or None if it is empty or cannot be read."""
     from runner.spec.yaml.documents import read_documents
@@ -265,7 +236,32 @@ def _providers(
     if not declares_address or providers["openai"].host == OPENAI_HOST:
         # An account at OpenAI means nothing to another server that runner.yaml names.
         providers["openai"] = replace(providers["openai"], account=_account(environ))
-    return {name: _with_default_expiry(provider) for name, provider in providers.items()}
+    written = {name for name, one in declared.items() if one.base_url is not None}
+    return {
+        name: replace(
+            _with_default_expiry(provider),
+            warnings=_address_warnings(document, provider, is_written=name in written),
+        )
+        for name, provider in providers.items()
+    }
+
+
+def _address_warnings(
+    document: Document | None, provider: Provider, *, is_written: bool
+) -> tuple[Problem, ...]:
+    """Return the warnings about an address that `runner.yaml` or the variable names."""
+    if not is_written:
+        if provider.embedded or provider.base_url == OPENAI_BASE_URL:
+            return ()
+        return tuple(
+            Problem(path="OPENAI_BASE_URL", message=message, is_warning=True)
+            for message in address_warnings(provider)
+        )
+    place = ("providers", provider.name, "base_url")
+    return tuple(
+        replace(_at(document, place, message), is_warning=True)
+        for message in address_warnings(provider)
+    )
 
 
 def _account(environ: Mapping[str, str]) -> tuple[AccountHeader, ...]:
@@ -347,7 +343,7 @@ def _provider(name: str, declaration: ProviderSchema, built_in: Provider | None)
     elif built_in:
         base_url = built_in.base_url
     else:
-        raise ValueError(f"is missing; write the provider's URL, {_EXAMPLE}")
+        raise ValueError(f"is missing; write the provider's URL, {EXAMPLE}")
     standard = Limits()
     return Provider(
         name=name,

@@ -89,6 +89,7 @@ class Job:
     for `<outputs>/<name>`. `canary` is the number of requests of each model that are submitted
     before the others, or None. `keep_remote` is False if the provider's files are deleted once the
     results are collected. `document` is the text of the spec, comments included, for `run.json`.
+    `warnings` are about values that the provider will probably refuse.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Job:
     output: str | None = None
     source: Source
     document: str
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -127,7 +127,7 @@ def _message(path: Path) -> str:
 def _has_secret_name(name: str, above: Path) -> bool:
     """Return whether an unknown field is named like a secret and is not a misspelt known field."""
     from runner.spec.schema import CONFIG_FIELDS
-    from runner.spec.validation_errors import did_you_mean
+    from runner.text import did_you_mean
 
     known = CONFIG_FIELDS.get(above) or CONFIG_FIELDS.get((*above[:-1], "*"))
     if known is None or name in known or not SECRET_NAMES.search(name):

@@ -11,7 +11,7 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from runner.errors import Problem, UsageError, limit_problems
@@ -24,9 +24,10 @@ from runner.spec.discovery import (
 )
 from runner.spec.job import Specs
 from runner.spec.validate import validate
-from runner.spec.validation_errors import did_you_mean, suggest_value
+from runner.spec.validation_errors import suggest_value
 from runner.spec.yaml.documents import read_documents
 from runner.spec.yaml.tree import shown
+from runner.text import did_you_mean, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -263,17 +264,17 @@ def _require_spec_file(selector: str, path: Path, project: Project) -> None:
 def _no_match(selector: str, reader: _SpecReader, jobs_without_spec: Iterable[str]) -> str:
     selector_shown = shown(selector, 200)
     if "/" in selector or selector.endswith(SUFFIXES):
-        return f"no such file or folder: {selector_shown}"
+        files = {PurePath(entry.path).stem: entry.path for entry in reader.entries}
+        guess = did_you_mean(PurePath(selector).stem, sorted(files))
+        hint = f'; did you mean "{files[guess]}"?' if guess else ""
+        return f"no such file or folder: {selector_shown}{hint}"
     names = sorted({entry.name for entry in reader.entries if entry.name} | set(jobs_without_spec))
     if _PATTERN_SIGNS.intersection(selector):
         text = f'no job name matches "{selector_shown}"'
     else:
         text = f'no job, file or folder is called "{selector_shown}"'
-    if guess := did_you_mean(selector, names):
-        text += f'; did you mean "{guess}"?'
-    elif names:
-        more = ", ..." if len(names) > _NAMES_SHOWN else ""
-        text += f"; jobs: {', '.join(names[:_NAMES_SHOWN])}{more}"
+    if names:
+        text += f"; {one_of(selector, names, 'jobs', most=_NAMES_SHOWN)}"
     if any(entry.problems for entry in reader.entries) or reader.problems:
         text += " (some specs have problems: `runner validate` shows them)"
     return text

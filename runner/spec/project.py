@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -24,6 +24,7 @@ from runner.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runner.errors import Problem
     from runner.spec.notifications import Address, Hook
 
 
@@ -138,7 +139,8 @@ class Provider:
     are no part of a job's identity, since responses do not depend on who pays.
     `allow_key_over_http` allows to send both unencrypted to another machine. `same_as` has earlier
     addresses and names of it. `embedded` marks the built-in `local`, which gets its address when it
-    is started.
+    is started. `warnings` are about settings in `runner.yaml`, or the variable of the address, that
+    will probably not work.
     """
 
     name: str
@@ -156,6 +158,7 @@ class Provider:
     allow_key_over_http: bool = False
     same_as: frozenset[str] = frozenset()
     embedded: bool = False
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
 
     def api_key(self, environ: Mapping[str, str]) -> Secret | None:
         """Return the API key from its source; None if its variable is unset or blank.

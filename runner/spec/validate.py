@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import unicodedata
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ from runner.spec.job import (
     Source,
 )
 from runner.spec.project import OPENAI_HOST
-from runner.spec.validation_errors import NAME_RULE, did_you_mean, explain_errors, one_of
+from runner.spec.validation_errors import NAME_RULE, explain_errors
 from runner.spec.yaml.tree import (
     KeyNode,
     MappingNode,
@@ -34,7 +34,7 @@ from runner.spec.yaml.tree import (
     to_python,
     value_positions,
 )
-from runner.text import parse_duration
+from runner.text import did_you_mean, one_of, parse_duration
 
 if TYPE_CHECKING:
     from pathlib import Path as FilePath
@@ -48,6 +48,26 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _ENDPOINT: Final = re.compile(r"/[!-\"$-~]*")
 _OPENAI_ENDPOINTS_ONLY: Final = frozenset({"openai", "local"})
 """Providers with OpenAI's endpoints; other providers may have other paths."""
+
+_HOUR: Final = 3600
+_DAY: Final = 24 * _HOUR
+_WINDOWS: Final = {
+    "api.groq.com": (24 * _HOUR, 7 * _DAY),
+    "api.moonshot.ai": (12 * _HOUR, 7 * _DAY),
+    "api.moonshot.cn": (12 * _HOUR, 7 * _DAY),
+    "api.siliconflow.cn": (24 * _HOUR, 14 * _DAY),
+    "api.tokenfactory.nebius.com": (24 * _HOUR, 24 * _HOUR),
+    "api.parasail.io": (24 * _HOUR, 24 * _HOUR),
+    "api.deepinfra.com": (24 * _HOUR, 24 * _HOUR),
+    "dashscope.aliyuncs.com": (24 * _HOUR, 14 * _DAY),
+    "dashscope-intl.aliyuncs.com": (24 * _HOUR, 14 * _DAY),
+    "api.doubleword.ai": (_HOUR, 24 * _HOUR),
+    "openai.azure.com": (24 * _HOUR, 24 * _HOUR),
+}
+"""The shortest and the longest window of other hosts, in seconds (fact sheet, section 5).
+
+A host below one of these has its windows.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +95,7 @@ class _Validation:
     project: Project
     stem: str | None
     problems: list[Problem] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
     invalid_paths: set[Path] = field(default_factory=set)
 
     def run(self) -> ValidatedDocument:
@@ -101,7 +122,7 @@ class _Validation:
                 sha256=document.sha256,
                 positions=dict(value_positions(root)),
             )
-            job = _job(name, parsed, provider, path, document, source)
+            job = _job(name, parsed, provider, path, document, source, tuple(self.warnings))
         return ValidatedDocument(
             name=name,
             name_place=KeyNode(line=place.line, column=place.column)
@@ -136,13 +157,18 @@ class _Validation:
 
     def _add(self, field: str, message: str, *, at: KeyNode | Node | None = None) -> None:
         """Add a problem at the value of `field`, or at the document without one."""
+        self.problems.append(self._problem(field, message, at))
+
+    def _warn(self, field: str, message: str) -> None:
+        """Add a warning at the value of `field`."""
+        self.warnings.append(replace(self._problem(field, message), is_warning=True))
+
+    def _problem(self, field: str, message: str, at: KeyNode | Node | None = None) -> Problem:
         root = self.document.root
         place = at or (root.values.get(field) if root else None)
         line, column = (place.line, place.column) if place else (self.document.line, 0)
         text = f"{field}: {message}"
-        self.problems.append(
-            Problem(path=self.document.path, line=line, column=column, message=text)
-        )
+        return Problem(path=self.document.path, line=line, column=column, message=text)
 
     def _name(self) -> str | None:
         root = self.document.root
@@ -168,7 +194,7 @@ class _Validation:
         name = self._text("provider")
         if name is None or name in known:
             return known[name] if name else None
-        hint = one_of(name, sorted(known), "there are")
+        hint = one_of(name, sorted(known))
         self._add("provider", f'"{shown(name)}" is not a provider of this project; {hint}')
         return None
 
@@ -198,6 +224,16 @@ class _Validation:
                 "completion_window",
                 f'"{shown(window)}" is not offered by {OPENAI_HOST}; write "24h"',
             )
+            return
+        seconds = parse_duration(window, units=("h", "d"))
+        for host, (least, most) in _WINDOWS.items():
+            if f".{provider.host}".endswith(f".{host}") and not least <= (seconds or 0) <= most:
+                offered = f"{least // _HOUR}h" + (f" to {most // _DAY}d" if least < most else "")
+                self._warn(
+                    "completion_window",
+                    f'"{shown(window)}" is probably not offered by {provider.host}, which is known'
+                    f" to take {offered}",
+                )
 
     def _metadata(self, root: MappingNode) -> None:
         metadata = root.values.get("metadata")
@@ -253,6 +289,7 @@ def _job(
     path: FilePath,
     document: Document,
     source: Source,
+    warnings: tuple[Problem, ...],
 ) -> Job:
     return Job(
         name=name,
@@ -271,6 +308,7 @@ def _job(
         output=None if parsed.output is None else str(PurePosixPath(parsed.output)),
         source=source,
         document=document.text,
+        warnings=warnings,
     )
 
 

@@ -6,7 +6,6 @@ tree and writes what to write instead. A message never quotes a value that may b
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,9 +19,10 @@ from runner.spec.yaml.tree import (
     resolve,
     shown,
 )
+from runner.text import one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -61,7 +61,6 @@ _EXAMPLES: Final = {
     "when": "expected a list, such as [failed, trouble]",
 }
 _DURATION_FIELDS: Final = frozenset({"completion_window", "deadline.after"})
-_LONGEST_GUESS: Final = 64
 _HOUR: Final = re.compile(r"([1-9][0-9]{0,4})(:00)?", re.ASCII)
 
 
@@ -69,19 +68,6 @@ def suggest_value(field: str, text: str) -> str | None:
     """Return what to write for a number in place of a duration: as many hours."""
     hour = _HOUR.fullmatch(text)
     return f'"{hour[1]}h" in quotes' if field in _DURATION_FIELDS and hour else None
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word closest to `word`, or None where none is close."""
-    if len(word) > _LONGEST_GUESS:
-        return None
-    return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)), None)
-
-
-def one_of(word: str, known: Sequence[str], noun: str) -> str:
-    """Return the end of a message about an unknown word: the closest known word, or all."""
-    guess = did_you_mean(word, known)
-    return f'did you mean "{guess}"?' if guess else f"{noun}: {', '.join(known)}"
 
 
 def explain_errors(
@@ -131,7 +117,7 @@ def _unknown(path: Path, fields: Mapping[Path, Sequence[str]]) -> str:
     name = str(path[-1])
     above = path[:-1]
     known = fields.get(above) or fields.get((*above[:-1], "*")) or ()
-    return f"{shown(dotted_path(path))}: unknown field; {one_of(name, known, 'there are')}"
+    return f"{shown(dotted_path(path))}: unknown field; {one_of(name, known)}"
 
 
 def _field_name_error(kind: str, path: Path) -> str:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Final
 from runner.errors import UsageError
 from runner.ledger.queries import EVENT_KINDS
 from runner.ledger.records import RunState
-from runner.spec.validation_errors import did_you_mean
 from runner.spec.yaml.tree import shown
-from runner.text import parse_duration
+from runner.text import one_of, parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 _METADATA: Final = "metadata."
 _KEYS: Final = ("state", "provider", "endpoint")
-_CHOICES: Final = "state, provider, endpoint or metadata.KEY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,22 +87,14 @@ def chosen(views: Sequence[JobView], conditions: Sequence[Condition]) -> tuple[J
 def _unknown(values: Iterable[str], what: str, known: Sequence[str]) -> list[str]:
     """Write an error for each value that no job can have; a pattern must match a known value."""
     return [
-        f'there is no {what} "{shown(value)}"{_instead(value, known)}'
+        f'there is no {what} "{shown(value)}"; {one_of(value, known)}'
         for value in values
         if not fnmatch.filter(known, value)
     ]
 
 
 def _unknown_key(key: str) -> str:
-    guess = did_you_mean(key, _KEYS)
-    meant = f'did you mean "{guess}"? ' if guess else ""
-    return f'jobs have no "{shown(key)}" to select by; {meant}write {_CHOICES}'
-
-
-def _instead(value: str, known: Sequence[str]) -> str:
-    guess = did_you_mean(value, known)
-    meant = f'did you mean "{guess}"? ' if guess else ""
-    return f"; {meant}there are {', '.join(known)}"
+    return f'jobs have no "{shown(key)}" to select by; {one_of(key, (*_KEYS, "metadata.KEY"))}'
 
 
 _AGO: Final = ("s", "m", "min", "h", "d", "w")
@@ -141,9 +131,8 @@ def read_kinds(texts: Sequence[str]) -> tuple[str, ...]:
         matching = fnmatch.filter(EVENT_KINDS, text)
         kinds += matching
         if not matching:
-            guess = did_you_mean(text, EVENT_KINDS)
-            meant = f'did you mean "{guess}"?' if guess else f"there are {', '.join(EVENT_KINDS)}"
-            problems.append(f'no event is of the kind "{shown(text)}"; {meant}')
+            hint = one_of(text, EVENT_KINDS)
+            problems.append(f'no event is of the kind "{shown(text)}"; {hint}')
     if problems:
         raise UsageError(f"--kind: {'; '.join(problems)}")
     return tuple(dict.fromkeys(kinds))

@@ -38,7 +38,8 @@ class Preview:
 
     `not_queried` has the providers that were not queried, with the reason; `failed` is true if one
     of them should have responded and did not. `changes` has, by job, the changes since the last
-    pass; `manual_steps` are the steps that reconcile leaves to the user.
+    pass; `manual_steps` are the steps that reconcile leaves to the user; `warnings` are about what
+    the provider will probably refuse.
     """
 
     plan: Plan
@@ -48,6 +49,7 @@ class Preview:
     failed: bool
     changes: Mapping[str, JobChanges] = field(default_factory=dict)
     manual_steps: tuple[ManualStep, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
 
 def preview(
@@ -81,6 +83,7 @@ def preview(
         problems=planner.problems,
         not_queried=querying.not_queried,
         failed=querying.failed,
+        warnings=planner.warnings,
         changes=changes_since_last_pass(project, planner.desired, planner.recorded, runs, plan),
         manual_steps=manual_steps(
             planner.desired,

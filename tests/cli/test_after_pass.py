@@ -114,7 +114,7 @@ def test_a_hook_that_fails_changes_neither_the_work_nor_the_exit_code(
     done, later = run(*FINISH), run("reconcile")
 
     assert (done.code, later.code, later.err) == (0, 0, "")
-    assert done.err.splitlines()[-1].startswith("notify: webhook in HOOK_URL: 127.0.0.1:")
+    assert done.err.splitlines()[-1].startswith("warning: notify: webhook in HOOK_URL: 127.0.0.1:")
     assert done.err.endswith("answered 500 Internal Server Error; a later pass tries again\n")
     assert "failed 1 time in a row: 127.0.0.1" in run("notify").out
 
@@ -202,7 +202,7 @@ def test_with_reminders_trouble_is_told_when_it_begins_daily_and_when_it_is_over
     assert [line.partition(" ")[0] for line in first] == [
         "specs/bad.yaml:1:",
         "specs/bad.yaml:3:1:",
-        "lab",
+        "error:",
     ]
     assert mail(600) == (2, [])
     assert mail(DAY - 700) == (2, [])
@@ -284,12 +284,12 @@ def test_a_ping_is_tried_twice_and_then_told_of_once(
     catcher.status = 404
     first, second = run("reconcile"), run("reconcile")
     assert (first.code, second.code) == (0, 0)
-    assert first.err.startswith("ping: 127.0.0.1:")
+    assert first.err.startswith("warning: ping: 127.0.0.1:")
     assert second.err == ""
     catcher.status = 200
     assert run("reconcile").err == ""
     catcher.status = 404
-    assert run("reconcile").err.startswith("ping: 127.0.0.1:")
+    assert run("reconcile").err.startswith("warning: ping: 127.0.0.1:")
 
 
 def test_a_pass_that_cannot_be_made_pings_too(run: Run, pinged: Folder, catcher: Catcher) -> None:
@@ -331,7 +331,7 @@ def test_metrics_that_cannot_be_written_are_told_of_once(run: Run, lab: Folder) 
     done, later = run(*FINISH), run("reconcile")
 
     assert (done.code, later.code, later.err) == (0, 0, "")
-    [told] = [line for line in done.err.splitlines() if line.startswith("metrics: ")]
+    [told] = [line for line in done.err.splitlines() if line.startswith("warning: metrics: ")]
     assert "runner.prom cannot be written: " in told
     assert told.endswith("; the next pass tries again")
 

@@ -394,6 +394,9 @@ def test_a_list_that_is_none(checks: Callable[..., dict[str, Check]], scripted: 
     scripted.will(answer(404, {"detail": "Not Found"}))
     assert checks()["lab: list"].health == "warn"
 
+    scripted.will(answer(404, {"detail": "Not Found"}), answer(405, {"detail": "No"}))
+    assert checks()["lab: list"].health == "warn"
+
     scripted.will(answer(200, {"object": "list", "data": [{"a": 1}], "has_more": False}))
     found = checks()["lab: list"]
     assert found.health == "warn"
@@ -401,6 +404,18 @@ def test_a_list_that_is_none(checks: Callable[..., dict[str, Check]], scripted: 
         "answers, but 1 of the entries in its list cannot be read as a batch "
         "(entry 1: a Batch object without an id)"
     )
+
+
+def test_a_server_that_only_chats(
+    checks: Callable[..., dict[str, Check]], scripted: Scripted
+) -> None:
+    scripted.will(*[answer(404, {"error": {"message": "404 page not found"}})] * 2)
+
+    found = checks(code=1)["lab: list"]
+
+    assert found.health == "fail"
+    assert found.what.startswith("this server has no Batch API: it knows neither GET /batches nor")
+    assert [each.path for each in scripted.received] == ["/v1/batches", "/v1/files"]
 
 
 def test_libraries_that_are_missing(

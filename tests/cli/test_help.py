@@ -126,7 +126,34 @@ def test_a_slip_of_the_finger_is_understood(run: Run, typed: str, meant: str) ->
     done = run(typed)
 
     assert (done.code, done.out) == (2, "")
-    assert f"No such command '{typed}'. Did you mean '{meant}'?" in done.err
+    assert f'error: there is no command "{typed}"; did you mean "{meant}"?\n' in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ("reconcile --wiat", 'there is no option "--wiat"; did you mean "--wait"?'),
+        ("plan --detailed-exit-code", 'option "--detailed-exit-code"; did you mean "--detailed-ex'),
+        ("show hello --revsion 1", 'there is no option "--revsion"\n'),
+        ("status -z", 'there is no option "-z"\n'),
+        ("show helo", 'no job, file or folder is called "helo"; did you mean "hello"?'),
+        ("validate specs/helo.yaml", 'specs/helo.yaml; did you mean "specs/hello.yaml"?'),
+        ("doctor --provider lcal", 'is not a provider of this project; did you mean "local"?'),
+        ("status --select stat:failed", 'no "stat" to select by; did you mean "state"?'),
+        ("status --select state:faild", 'there is no state "faild"; did you mean "failed"?'),
+        ("events --kind submited", 'of the kind "submited"; did you mean "submitted"?'),
+    ],
+)
+def test_a_slip_in_any_name_is_understood(
+    run: Run, folder: Folder, arguments: str, error: str
+) -> None:
+    folder.job("hello")
+
+    done = run(*arguments.split())
+
+    assert (done.code, done.out) == (2, "")
+    line = next(line for line in done.err.splitlines() if line.startswith("error: "))
+    assert error in f"{line}\n"
 
 
 def test_an_unknown_command_is_an_error(run: Run) -> None:
@@ -135,7 +162,7 @@ def test_an_unknown_command_is_an_error(run: Run) -> None:
     assert (done.code, done.out) == (2, "")
     assert done.err == (
         "Usage: runner [OPTIONS] COMMAND [ARGS]...\n"
-        "error: No such command 'frobnicate'.\n"
+        'error: there is no command "frobnicate"\n'
         "Run `runner --help` for more information.\n"
     )
 

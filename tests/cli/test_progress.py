@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.cli.shell import Folder
     from tests.simulation.world import World
 
-TOLD = "interrupted; all completed steps are in the ledger, and the next pass continues"
+TOLD = "error: interrupted; all completed steps are in the ledger, and the next pass continues"
 WAIT = ("reconcile", "--wait", "--poll-interval", "119")
 COLOUR = r"\x1b\[[0-9;]*m"
 

@@ -109,6 +109,40 @@ def test_a_partial_job_is_an_exit_code_of_1_for_as_long_as_it_is_partial(
     assert run("reconcile", "-v").err == ("nothing to do: 1 job up to date; partial: one\n")
 
 
+def test_a_job_that_ends_names_the_most_common_errors_of_its_requests(
+    run: Run, lab: Folder, world: World
+) -> None:
+    lab.job("one", rows=8)
+    colour = HttpError(status=400, code="bad_value", message="No such\n\x1b[2Jcolour.")
+    echo = HttpError(status=403, code="no_access", message=f"The key {KEY} may not.")
+    others = {"one-6": "rare", "one-7": "seldom"}
+    world.behaviour = Behaviour(
+        answer=by_id(
+            dict.fromkeys(("one-1", "one-2", "one-3"), colour)
+            | dict.fromkeys(("one-4", "one-5"), echo)
+            | {row: HttpError(status=400, code=code) for row, code in others.items()}
+        )
+    )
+
+    (line,) = (line for line in run(*FINISH).err.splitlines() if ": partial: " in line)
+
+    assert "1 of 8 requests succeeded, 7 failed: 3 x bad_value " in line
+    assert ', 2 x no_access "The key *** may not.", 1 x rare "This request failed."' in line
+    assert " and 1 more; see outputs/one/" in line
+    assert "seldom" not in line
+    assert "\x1b" not in line
+
+
+def test_no_key_is_asked_for_to_name_errors(run: Run, lab: Folder) -> None:
+    lab.job("one")
+    lab.env["LAB_KEY"] = ""
+    run("reconcile")
+
+    done = run("cancel", "one")
+
+    assert "cancelled: 0 of 3 requests succeeded, 3 failed (cancelled on request); see" in done.err
+
+
 def test_a_failed_job_is_an_exit_code_of_1_and_says_why(
     run: Run, lab: Folder, world: World
 ) -> None:

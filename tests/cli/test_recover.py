@@ -304,4 +304,4 @@ def test_orphans_says_who_could_not_be_asked(run: Run, finished: Folder) -> None
     finished.env["LAB_KEY"] = "sk-wrong"
     done = run("orphans")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("lab: ")
+    assert done.err.startswith("error: lab: lab answered GET /batches with 401 ")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.cli.shell import Folder
     from tests.simulation.world import World
 
-TOLD = "interrupted; all completed steps are in the ledger, and the next pass continues"
+TOLD = "error: interrupted; all completed steps are in the ledger, and the next pass continues"
 CODES = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 
 

@@ -141,8 +141,8 @@ def test_status_of_those_that_are_selected(run: Run) -> None:
     ("arguments", "said"),
     [
         (["--select", "state:faild"], 'did you mean "failed"'),
-        (["--select", "provider:nobody"], "there are lab, local, openai"),
-        (["--select", "colour:red"], "write state, provider, endpoint or metadata.KEY"),
+        (["--select", "provider:nobody"], "there are: lab, local, openai"),
+        (["--select", "colour:red"], "there are: state, provider, endpoint, metadata.KEY"),
         (["x*"], 'no job name matches "x*"; jobs: bad, good, later'),
         (["--json", "-o", "csv"], "--json and -o csv contradict each other"),
         (["-o", "xml"], "'xml' is not one of"),

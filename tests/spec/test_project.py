@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.errors import InvalidInput, UsageError
-from runner.spec.config import read_base_url
+from runner.spec.address import read_base_url
 from runner.spec.project import EMBEDDED_BASE_URL, Limits, Provider, Secret, find_project
 from tests.spec.folders import lay_out
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runner.errors import Problem
 
 EXAMPLE = "such as http://127.0.0.1:8000/v1"
+NO_OPENAI = 'is not the address of the API at api.openai.com; write "/v1" as its path'
 
 
 def problems(root: Path, config: str | bytes, environ: dict[str, str] | None = None) -> list[str]:
@@ -285,6 +286,18 @@ URLS = [
     ),
     ("http://x/v1?key=hush", 'contains a "?" or "#"; write only the part before it'),
     ("http://x/v1#", 'contains a "?" or "#"; write only the part before it'),
+    (
+        "http://x/v1/chat/completions/",
+        'ends with the path of an endpoint; write only the part before "/chat/completions"',
+    ),
+    (
+        "https://x/a/V4/batches",
+        'ends with the path of an endpoint; write only the part before "/batches"',
+    ),
+    ("https://api.openai.com", NO_OPENAI),
+    ("https://api.openai.com/", NO_OPENAI),
+    ("https://api.openai.com/v1/v1", NO_OPENAI),
+    ("https://api.openai.com/v1beta", NO_OPENAI),
     ("http://x/a b", f"contains a character that is not allowed in a URL; write one {EXAMPLE}"),
     ("http://x/é", f"contains a character that is not allowed in a URL; write one {EXAMPLE}"),
 ]
@@ -296,6 +309,63 @@ def test_a_wrong_base_url(tmp_path: Path, url: str, expected: str) -> None:
 
     assert problems(tmp_path, config) == [f"runner.yaml:3:15: providers.lab.base_url: {expected}"]
     assert problems(tmp_path, "", {"OPENAI_BASE_URL": url}) == [f"OPENAI_BASE_URL: {expected}"]
+
+
+NO_VERSION = "its path names no version; most servers have their API below /v1: `runner doctor "
+TWICE = "its path has the version twice; write it once, as in /v1"
+OTHER_SHAPE = "the batches of api.anthropic.com are not made by OpenAI's calls, which runner makes"
+OLLAMA = "11434 is usually the port of Ollama, which has no Batch API: `runner doctor --provider "
+IN_CLEAR = "its API key is not sent over plain http to x, where others can read it; use https"
+
+
+@pytest.mark.parametrize(
+    ("url", "more", "expected"),
+    [
+        ("http://127.0.0.1:8000/v1", "", []),
+        ("https://x/v1", "", []),
+        ("https://x/api/paas/v4", "", []),
+        ("https://x/v1/openai", "", []),
+        ("https://x/v1beta/openai", "", []),
+        ("https://x/v1/v2", "", []),
+        ("https://x", "", [NO_VERSION]),
+        ("https://x/openai", "", [NO_VERSION]),
+        ("https://x/vendor", "", [NO_VERSION]),
+        ("https://x/embeddings", "", [NO_VERSION]),
+        ("https://x/v1/v1", "", [TWICE]),
+        ("https://x/a/v4/V4", "", [TWICE]),
+        ("https://api.anthropic.com/v1", "", [OTHER_SHAPE]),
+        ("http://localhost:11434/v1", "", [OLLAMA]),
+        ("http://127.0.0.1:1234/v1", "", ["1234 is usually the port of LM Studio, which has no"]),
+        ("http://localhost:11434", "", [OLLAMA, NO_VERSION]),
+        ("http://x/v1", "", []),
+        ("http://x/v1", ", api_key_env: LAB_KEY", [IN_CLEAR]),
+        ("http://x/v1", ", api_key_env: LAB_KEY, allow_key_over_http: true", []),
+        ("http://127.0.0.1/v1", ", api_key_env: LAB_KEY", []),
+        ("https://x/v1", ", api_key_env: LAB_KEY", []),
+    ],
+)
+def test_an_address_that_will_hardly_work_is_a_warning(
+    tmp_path: Path, url: str, more: str, expected: list[str]
+) -> None:
+    lay_out(tmp_path, {"runner.yaml": f"providers:\n  lab: {{base_url: '{url}'{more}}}\n"})
+
+    provider = find_project(tmp_path, {}).providers["lab"]
+
+    begin = "runner.yaml:2:19: warning: providers.lab.base_url: "
+    found = sorted(map(str, provider.warnings))
+    assert [line[: len(begin)] for line in found] == [begin] * len(expected)
+    assert [
+        line[len(begin) :][: len(start)] for line, start in zip(found, expected, strict=True)
+    ] == expected
+
+
+def test_the_address_in_the_environment_is_looked_at_as_well(tmp_path: Path) -> None:
+    project = find_project(tmp_path, {"OPENAI_BASE_URL": "http://gateway"})
+
+    version, key = map(str, project.providers["openai"].warnings)
+    assert version.startswith("OPENAI_BASE_URL: warning: its path names no version; ")
+    assert key.startswith("OPENAI_BASE_URL: warning: its API key is not sent over plain http to ga")
+    assert find_project(tmp_path, {}).providers["openai"].warnings == ()
 
 
 @pytest.mark.parametrize(

@@ -311,3 +311,35 @@ def test_twenty_problems_of_a_file_are_shown_and_the_others_counted(tmp_path: Pa
     assert of_a[-1] == "specs/a.yaml:19: and 4,982 more problems in this file"
     assert of_b[-1] == "specs/b.yaml:41: and 10 more problems in this file"
     assert len(of_c) == 3
+
+
+@pytest.mark.parametrize(
+    ("host", "window", "offered"),
+    [
+        ("api.groq.com/openai/v1", "6h", "24h to 7d"),
+        ("api.groq.com/openai/v1", "24h", None),
+        ("api.groq.com/openai/v1", "7d", None),
+        ("api.groq.com/openai/v1", "169h", "24h to 7d"),
+        ("api.moonshot.cn/v1", "12h", None),
+        ("dashscope.aliyuncs.com/compatible-mode/v1", "336h", None),
+        ("dashscope.aliyuncs.com/compatible-mode/v1", "15d", "24h to 14d"),
+        ("mine.openai.azure.com/openai/v1", "7d", "24h"),
+        ("api.doubleword.ai/v1", "1h", None),
+        ("api.doubleword.ai/v1", "2d", "1h to 1d"),
+        ("lab.example/v1", "99d", None),
+    ],
+)
+def test_a_window_that_a_host_is_not_known_to_offer_is_a_warning(
+    tmp_path: Path, host: str, window: str, offered: str | None
+) -> None:
+    config = f"default_provider: lab\nproviders: {{lab: {{base_url: 'https://{host}'}}}}\n"
+    spec = f"{GOOD}completion_window: {window}\n"
+    lay_out(tmp_path, {"runner.yaml": config, "specs/a.yaml": spec})
+
+    (job,) = read(tmp_path).selected
+
+    expected = (
+        f'specs/a.yaml:3:20: warning: completion_window: "{window}" is probably not offered by'
+        f" {host.partition('/')[0]}, which is known to take {offered}"
+    )
+    assert [str(each) for each in job.warnings] == ([expected] if offered else [])

@@ -41,7 +41,8 @@ def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: boo
     Checks versions, specs, git, ledger, file system, lock, free space, links, and the settings
     `notify`, `ping` and `metrics`; for each provider its API key, whether it responds, and its
     clock. Changes nothing and sends no message; each provider gets one request, for its newest
-    batches. Exits with 1 if a check fails, not for warnings.
+    batches, and one for its files if it has no batches. Exits with 1 if a check fails, not for
+    warnings.
     """
     from runner.checks.doctor import CheckStatus
 
@@ -62,7 +63,7 @@ def _run_checks(directory: Path, named: str | None, *, offline: bool) -> Iterato
     from runner.checks.doctor import check_hooks, check_provider, providers_in_use
     from runner.spec.job import Specs
     from runner.spec.project import Environment
-    from runner.spec.validation_errors import one_of
+    from runner.text import one_of
 
     yield from doctor.check_versions()
     try:
@@ -73,7 +74,7 @@ def _run_checks(directory: Path, named: str | None, *, offline: bool) -> Iterato
         yield doctor.fail("project", f"{first}{more}", "fix runner.yaml; the rest was not checked")
         return
     if named is not None and named not in project.providers:
-        known = one_of(named, sorted(project.providers), "there are")
+        known = one_of(named, sorted(project.providers))
         raise UsageError(f'"{named}" is not a provider of this project; {known}')
     try:
         specs = open_specs(project, (), directory)

@@ -42,7 +42,7 @@ def orphans(directory: Path, *, as_json: bool) -> int:
             resolved.desired_runs, ledger, searched or [project.default_provider], opened.open
         )
     for name, reason in found.not_queried.items():
-        note(f"{name}: {reason}")
+        note(f"{name}: {reason}", level="error")
     if as_json:
         write_json(orphans_json(found))
     else:

@@ -77,7 +77,7 @@ def _plan(
             report_progress=console.progress,
         )
     problems = (*specs.problems, *made.problems)
-    print_problems(problems)
+    print_problems((*problems, *made.warnings))
     if as_json or out is not None:
         from runner.planning.saved_plan import Selection
         from runner.report.plan_json import plan_json

@@ -24,7 +24,8 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
 
     SPEC is a spec file, a folder, a job name or a pattern of names such as 'sent*'. Without SPEC,
     all specs are checked. Prints one line per problem on stderr and exits with 2 if there is one.
-    Sends nothing.
+    A warning is about what the provider will probably refuse, and changes no exit code. Sends
+    nothing.
     """
     from runner.cli.console import Console
     from runner.reconcile.desired import scan_input
@@ -32,17 +33,25 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
     project = open_project(directory)
     specs = open_specs(project, selectors, directory)
     problems = list(specs.problems)
+    warnings = {each for provider in project.providers.values() for each in provider.warnings}
     requests = 0
     with Console() as console:
         for job in specs.selected:
+            warnings.update(job.warnings)
             try:
-                requests += scan_input(job, None, report_progress=console.progress).requests
+                scanned = scan_input(job, None, report_progress=console.progress)
+                requests += scanned.requests
+                warnings.update(scanned.warnings)
             except InvalidInput as error:
                 problems.extend(error.problems)
-    print_problems(problems)
+                warnings.update(error.warnings)
+    print_problems((*problems, *warnings))
     if problems:
         return 2
     from runner.text import plural
 
-    note(f"valid: {plural(len(specs.selected), 'job')}, {plural(requests, 'request')}")
+    counts = [plural(len(specs.selected), "job"), plural(requests, "request")]
+    if warnings:
+        counts.append(plural(len(warnings), "warning"))
+    note(f"valid: {', '.join(counts)}")
     return 0

@@ -56,7 +56,7 @@ def verify(directory: Path, jobs: tuple[str, ...], *, as_json: bool) -> int:
         except LedgerError as error:
             unusable = True
             print_error(error)
-            note("the files are checked without the ledger")
+            note("note: the files are checked without the ledger")
         with Console() as console:
             found = check(project, specs.selected, others, ledger, report_progress=console.progress)
     if as_json:
