@@ -396,6 +396,15 @@ class RunRecord:
         Meta(description="The slices of the input that became batches."),
     ]
     counts: RecordedCounts
+    truncated: Annotated[
+        Natural | None,
+        Meta(
+            description="Responses that were cut at the token limit: successful ones, and failed "
+            "ones with the code truncated, whose API calls them incomplete. Null where an earlier "
+            "version of runner did not count them.",
+            examples=[0, None],
+        ),
+    ] = None
     usage: Annotated[
         Mapping[str, Any] | None,
         Meta(

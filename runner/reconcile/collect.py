@@ -82,6 +82,7 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
         transient=results.transient,
         permanent=results.permanent,
         problem=_failure_summary(results),
+        truncated=results.truncated,
         detail=_detail(results),
     )
     if not results.transient:
@@ -161,6 +162,7 @@ def _close_contradicted(
         transient=results.transient.difference(results.missing),
         permanent=results.permanent.union(results.missing),
         problem=problem,
+        truncated=results.truncated,
         detail=_detail(results),
     )
     context.report_notice(
@@ -184,6 +186,7 @@ def _detail(results: SubmissionResults) -> dict[str, object]:
         "unknown": results.unknown,
         "malformed": results.malformed,
         "duplicates": results.duplicates,
+        "truncated": results.truncated,
         "codes": dict(results.codes),
         "examples": {code: list(texts) for code, texts in results.examples.items()},
     }
@@ -261,6 +264,7 @@ def _close_without_results(
         transient=results.transient if retried else results.transient.difference(results.missing),
         permanent=results.permanent if retried else results.permanent.union(results.missing),
         problem=problem,
+        truncated=results.truncated,
     )
     context.report_notice(
         Notice(

@@ -72,6 +72,7 @@ def job_json(view: JobView) -> JobOutput:
         "usage": view.usage,
         "created_at": view.created_at,
         "finished_at": view.finished_at,
+        "truncated": view.truncated,
     }
 
 

@@ -116,6 +116,7 @@ RECORD = RunRecord(
         ),
     ),
     counts=RecordedCounts(total=3, succeeded=2, failed=1, codes={"invalid_prompt": 1}),
+    truncated=1,
     usage=sum_usage([BATCH]),
     outputs={
         "output.jsonl": FileDigest(bytes=1400, sha256="aa" * 32, lines=2),

@@ -13,7 +13,7 @@ from runner.report.page.jobs import anchor, progress_bar
 from runner.report.page.markup import BLANK, element
 from runner.report.page.samples import sample_lists
 from runner.report.text_width import fit
-from runner.text import listed, plural, printable, span
+from runner.text import listed, plural, printable, span, truncated_answers
 from runner.views.attempts import read_attempts
 from runner.views.batch_phases import phases, seconds_in
 
@@ -79,6 +79,8 @@ def _facts(job: JobReport, details: JobDetails) -> Html:
             f"{view.succeeded:,} succeeded, {view.failed:,} failed, {view.pending:,} pending",
         ),
     ]
+    if truncated := truncated_answers(view.truncated):
+        facts.append(("truncated", truncated))
     if tokens := token_counts(job.tokens):
         facts.append(("tokens", tokens))
     return element(
