@@ -400,9 +400,9 @@ class RunRecord:
         Natural | None,
         Meta(
             description="Responses that were cut at the token limit: successful ones, and failed "
-            "ones with the code truncated, whose API calls them incomplete. Null where an earlier "
-            "version of runner did not count them.",
-            examples=[0, None],
+            "ones with the code truncated, whose API calls them incomplete. Not in the "
+            "records of earlier versions.",
+            examples=[0],
         ),
     ] = None
     usage: Annotated[
@@ -454,7 +454,13 @@ def encode(record: RunRecord) -> bytes:
 
 def _json_value(value: Any) -> Any:  # noqa: ANN401
     if is_dataclass(value):
-        return {field.name: _json_value(getattr(value, field.name)) for field in fields(value)}
+        members = ((field, getattr(value, field.name)) for field in fields(value))
+        # A field that was added later, whose value an earlier version did not record, stays out.
+        return {
+            field.name: _json_value(member)
+            for field, member in members
+            if member is not None or field.default is not None
+        }
     if isinstance(value, Mapping):
         return {str(name): _json_value(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
