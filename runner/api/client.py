@@ -18,7 +18,13 @@ import msgspec
 
 from runner.api.pagination import ListPage, read_pages
 from runner.api.protocol import BatchListing, FileListing
-from runner.api.responses import CallKind, decode_reply, shown, unusable_reply_error
+from runner.api.responses import (
+    CallKind,
+    ErrorReply,
+    decode_reply,
+    shown,
+    unusable_reply_error,
+)
 from runner.api.retry import DEFAULT_POLICY, DEFAULT_TIMEOUTS, call_with_retry
 from runner.api.transfers import WrongLength, current_position, save_content, upload_form
 from runner.api.transport import Body, Transport
@@ -159,16 +165,16 @@ class Client:
         call = self._transport.call(CallKind.OBJECT, "POST", f"{_batch_path(batch_id)}/cancel")
         try:
             return self._read(call, Batch.from_api)
-        except UnexpectedReply:
-            # Some providers reply with an empty body or a message: retrieve the batch instead.
-            return self.retrieve_batch(batch_id)
-        except Rejected as refused:
-            if refused.status not in _NOT_CANCELLABLE:
+        except (ErrorReply, Rejected) as refused:
+            if isinstance(refused, Rejected) and refused.status not in _NOT_CANCELLABLE:
                 raise
             batch = self.retrieve_batch(batch_id)
             if batch.terminal or batch.known_status is BatchStatus.CANCELLING:
                 return batch
             raise
+        except UnexpectedReply:
+            # Some providers reply with an empty body or a message: retrieve the batch instead.
+            return self.retrieve_batch(batch_id)
 
     def retrieve_batch(self, batch_id: str) -> Batch:
         """Retrieve a batch; see `BatchApi.retrieve_batch`."""
@@ -247,6 +253,7 @@ class Client:
                         destination,
                         expected_bytes=expected_bytes,
                         progress=progress,
+                        now=self._transport.clock(),
                     )
             except WrongLength as wrong:
                 if wrong.sha256 in digests:
