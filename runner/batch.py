@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -146,31 +145,41 @@ def status_named_in(text: str) -> int | None:
 
 
 DEEPEST: Final = 200
-"""The most levels of nested JSON that are read of a server, in a reply or in a result line.
+"""The most levels of nested JSON of a server that are decoded at once.
 
-How deep Python itself can read differs from version to version, from about 1,000 levels to 10,000.
+How deep Python itself can decode differs from version to version, from about 900 levels to 10,000.
 """
 
-_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\Z)', re.DOTALL)
-_STEPS: Final[Mapping[int, int]] = {b"["[0]: 1, b"{"[0]: 1, b"]"[0]: -1, b"}"[0]: -1}
-_NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in _STEPS)
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+"""A string or a bracket."""
 
 
-def nested_too_deeply(text: bytes) -> bool:
-    """Whether JSON has more than DEEPEST levels, be it whole or cut off."""
+def split_at_depth(text: bytes) -> list[bytes]:
+    """Cut JSON into parts of at most DEEPEST levels each; the outermost comes first.
+
+    In each part `null` stands for what was cut out of it, so the text is JSON if all parts are.
+    """
     if text.count(b"[") + text.count(b"{") <= DEEPEST:
-        return False
-    return max(accumulate(map(_STEPS.__getitem__, _brackets(text))), default=0) > DEEPEST
-
-
-def closes_all_brackets(text: bytes) -> bool:
-    """Whether each bracket of a JSON text is closed: it has not been cut off."""
-    return sum(map(_STEPS.__getitem__, _brackets(text))) == 0
-
-
-def _brackets(text: bytes) -> bytes:
-    """Return the brackets that are not inside strings."""
-    return _STRING.sub(b"", text).translate(None, _NO_BRACKETS)
+        return [text]
+    parts: list[bytes] = []
+    begun: list[list[bytes]] = [[]]
+    level = start = 0
+    for token in _TOKEN.finditer(text):
+        match text[token.start()]:
+            case 0x5B | 0x7B:  # an opening bracket
+                if level == DEEPEST * len(begun):
+                    begun[-1].append(text[start : token.start()])
+                    begun.append([])
+                    start = token.start()
+                level += 1
+            case 0x5D | 0x7D:  # a closing one
+                level -= 1
+                if len(begun) > 1 and level == DEEPEST * (len(begun) - 1):
+                    parts.append(b"".join([*begun.pop(), text[start : token.end()]]))
+                    begun[-1].append(b"null")
+                    start = token.end()
+    begun[-1].append(text[start:])
+    return [*map(b"".join, begun), *parts]
 
 
 class BatchStatus(StrEnum):

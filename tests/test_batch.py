@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from runner.batch import (
     DEEPEST,
     Batch,
-    closes_all_brackets,
-    nested_too_deeply,
+    split_at_depth,
     status_named_in,
     status_of_code,
     sum_usage,
@@ -162,21 +161,33 @@ json_texts = st.recursive(
 ).map(json.dumps)
 
 
-@given(text=json_texts, more=st.integers(0, 400))
-@example(text='"[[[\\\\"', more=200)
-def test_depth_is_that_of_the_brackets_outside_of_strings(text: str, more: int) -> None:
-    inner = 0
-    value = json.loads(text)
-    level = [value]
-    while level := [
-        member
-        for each in level
-        if isinstance(each, list | dict)
-        for member in [None, *(each if isinstance(each, list) else each.values())]
-    ]:
-        inner += 1
-    depth = inner + more
+def depth_of(text: bytes) -> int:
+    """Return how deep a text of at most 900 levels is nested."""
+    level, depth = [json.loads(text)], 0
+    while level := [each for each in level if isinstance(each, list | dict)]:
+        depth += 1
+        level = [
+            member
+            for each in level
+            for member in (each if isinstance(each, list) else each.values())
+        ]
+    return depth
+
+
+@given(text=json_texts, more=st.integers(0, 700))
+@example(text='"[[[\\\\\\"]"', more=600)
+def test_parts_of_json_are_shallow_and_are_all_of_it(text: str, more: int) -> None:
     whole = b"[" * more + text.encode() + b"]" * more
-    assert nested_too_deeply(whole) is (depth > DEEPEST)
-    assert closes_all_brackets(whole)
-    assert closes_all_brackets(whole[:-1]) is (whole[-1:] not in b"]}")
+    parts = split_at_depth(whole)
+    assert max(map(depth_of, parts)) <= DEEPEST
+    assert (len(parts) == 1) is (depth_of(whole) <= DEEPEST)
+    together = sum(map(len, parts)) - len(b"null") * (len(parts) - 1)
+    assert together == len(whole)
+
+
+@given(text=st.binary())
+@example(text=b"]" * 500 + b"[" * 500)
+@example(text=b"[" * 300 + b'"\\')
+def test_what_is_no_json_is_split_without_a_loss(text: bytes) -> None:
+    parts = split_at_depth(text * 300)
+    assert sum(len(part) - part.count(b"null") * 4 for part in parts) <= len(text) * 300

@@ -35,7 +35,7 @@ import msgspec
 from runner.batch import (
     DEEPEST,
     MONEY_CODES,
-    nested_too_deeply,
+    split_at_depth,
     status_named_in,
     status_of_code,
 )
@@ -117,7 +117,7 @@ def decode_json(body: bytes) -> object:
     Raises ValueError with the reason if the body is not JSON in UTF-8.
     """
     text = body.removeprefix(_BYTE_ORDER_MARK)
-    if nested_too_deeply(text):
+    if len(split_at_depth(text)) > 1:
         raise ValueError(f"it is nested more than {DEEPEST} levels deep")
     try:
         return msgspec.json.decode(text)

@@ -149,8 +149,7 @@ class AnswerIndex:
     def _read(self, number: int, file: Path, positions: Mapping[str, int]) -> None:
         for offset, length, content, whole in lines(file):
             success = plain_success(content) if whole else None
-            custom_id = None if success is None else success.custom_id
-            if success is None or custom_id is None:
+            if success is None:
                 self._add(
                     classify(content) if whole else overlong(content),
                     content,
@@ -158,6 +157,7 @@ class AnswerIndex:
                     positions,
                 )
                 continue
+            custom_id, truncated = success
             index = positions.get(custom_id)
             if index is None:
                 self._unknown += 1
@@ -170,7 +170,7 @@ class AnswerIndex:
                     continue
                 self._messages.pop(index, None)
             self._status[index] = LineStatus.SUCCEEDED
-            self._truncated[index] = success.truncated
+            self._truncated[index] = truncated
             self._file[index] = number
             self._offset[index] = offset
             self._length[index] = length

@@ -27,13 +27,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, Literal, NoReturn
 
 import msgspec
 
-from runner.batch import (
-    DEEPEST,
-    closes_all_brackets,
-    nested_too_deeply,
-    status_named_in,
-    status_of_code,
-)
+from runner.batch import split_at_depth, status_named_in, status_of_code
 from runner.outputs.files import explained
 from runner.text import printable
 
@@ -165,17 +159,13 @@ def verify_download(path: Path, *, longest: int = LONGEST_LINE) -> str | None:
         return f"the last line is longer than {longest} bytes"
     if not last:
         return None
-    if nested_too_deeply(last):
-        return None if closes_all_brackets(last) else _CUT_SHORT
     try:
-        # The numbers are not used, and Python refuses an integer of thousands of digits.
-        json.loads(last.decode(errors="replace"), parse_int=float)
-    except (ValueError, RecursionError):
-        return _CUT_SHORT
+        for part in split_at_depth(last):
+            # The numbers are not used, and Python refuses an integer of thousands of digits.
+            json.loads(part.decode(errors="replace"), parse_int=float)
+    except ValueError:
+        return f"the last line ({len(last)} bytes) is not whole JSON: the download was cut short"
     return None
-
-
-_CUT_SHORT: Final = "the last line is not whole JSON: the download was cut short"
 
 
 def _last_line(file: BinaryIO, longest: int) -> bytes | None:
@@ -263,12 +253,6 @@ class _ResponseBody(msgspec.Struct):
     stop_reason: str | None = None
     choices: list[_Choice] | None = None
 
-    @property
-    def truncated(self) -> bool:
-        return self.stop_reason in _LIMITS or any(
-            choice.finish_reason in _LIMITS for choice in self.choices or ()
-        )
-
 
 class _Response(msgspec.Struct):
     status_code: Annotated[int, msgspec.Meta(ge=_OK.start, lt=_OK.stop)]
@@ -307,13 +291,18 @@ def classify(line: bytes) -> Classification:
     read; every other failure is permanent. Without a status, the one that its message names counts.
     An exhausted quota is transient here: the request itself is not at fault.
     """
-    return plain_success(line) or _classify_slowly(line)
+    plain = plain_success(line)
+    if plain is None:
+        return _classify_slowly(line)
+    custom_id, truncated = plain
+    return Classification(custom_id=custom_id, outcome=Outcome.SUCCEEDED, truncated=truncated)
 
 
-def plain_success(line: bytes) -> Classification | None:
-    """Return a success of the documented form; None for any other line."""
-    if nested_too_deeply(line):
-        return None
+def plain_success(line: bytes) -> tuple[str, bool] | None:
+    """Return the custom_id of a success of the documented form, and whether it is truncated.
+
+    None for any other line.
+    """
     try:
         success = _SUCCESS.decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -326,9 +315,10 @@ def plain_success(line: bytes) -> Classification | None:
             line.decode()
         except UnicodeDecodeError:
             return None
-    return Classification(
-        custom_id=success.custom_id, outcome=Outcome.SUCCEEDED, truncated=body.truncated
-    )
+    truncated = body.stop_reason in _LIMITS
+    for choice in body.choices or ():
+        truncated = truncated or choice.finish_reason in _LIMITS
+    return success.custom_id, truncated
 
 
 def _unreadable(head: bytes, reason: str) -> Classification:
@@ -346,47 +336,47 @@ def _unreadable(head: bytes, reason: str) -> Classification:
 
 def _classify_slowly(line: bytes) -> Classification:
     try:
-        value = _decode(line)
-        if not isinstance(value, dict):
-            return _unreadable(line, "the line is not a JSON object")
-        custom_id = value.get("custom_id")
-        if not isinstance(custom_id, str):
-            return _unreadable(b"", "the line has no custom_id")
-        response = value.get("response")
-        shape = response if isinstance(response, dict) else {}
-        status, body = _status(shape.get("status_code")), opened(shape.get("body"))
-    except (ValueError, RecursionError) as problem:
+        value = read_line(line)
+    except ValueError as problem:
         return _unreadable(line, f"the line is not valid JSON: {problem}")
-    return _classify_object(custom_id, value.get("error"), response, status, body)
+    if not isinstance(value, dict):
+        return _unreadable(line, "the line is not a JSON object")
+    custom_id = value.get("custom_id")
+    if not isinstance(custom_id, str):
+        return _unreadable(b"", "the line has no custom_id")
+    return _classify_object(custom_id, value.get("error"), value.get("response"))
 
 
-def _decode(text: bytes) -> object:
-    """Decode JSON; raises ValueError with the reason if it cannot be read."""
-    if nested_too_deeply(text):
-        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
-    return json.loads(text.decode(), parse_int=_integer, parse_constant=_refuse_constant)
+def read_line(line: bytes) -> object:
+    """Decode one line; what is nested deeper than 200 levels is checked, and left out.
+
+    Raises ValueError with the reason if the line is not JSON.
+    """
+    return _decode(line, "strict")
+
+
+def _decode(text: bytes, errors: str) -> object:
+    parts = [
+        json.loads(part.decode(errors=errors), parse_int=_integer, parse_constant=_refuse_constant)
+        for part in split_at_depth(text)
+    ]
+    return parts[0]
 
 
 def opened(body: object) -> object:
-    """Return the body of a response; the object itself where it came as a JSON text of one (OGX).
-
-    Raises ValueError for a text of an object that is nested too deeply.
-    """
+    """Return the body of a response, decoded where it came as the JSON text of an object (OGX)."""
     if not isinstance(body, str) or not body.lstrip().startswith("{"):
         return body
-    text = body.encode(errors="surrogatepass")
-    if nested_too_deeply(text):
-        raise ValueError(f"its body is nested more than {DEEPEST} levels deep")
     try:
-        value = json.loads(body, parse_int=_integer, parse_constant=_refuse_constant)
+        value = _decode(body.encode(errors="surrogatepass"), "surrogatepass")
     except ValueError:
         return body
     return value if isinstance(value, dict) else body
 
 
-def _classify_object(
-    custom_id: str, error: object, response: object, status: int | None, body: object
-) -> Classification:
+def _classify_object(custom_id: str, error: object, response: object) -> Classification:
+    shape = response if isinstance(response, dict) else {}
+    status, body = _status(shape.get("status_code")), opened(shape.get("body"))
     body_error = body.get("error") if isinstance(body, dict) else None
     accepted = status is not None and status in _OK
 
