@@ -18,13 +18,7 @@ import msgspec
 
 from runner.api.pagination import ListPage, read_pages
 from runner.api.protocol import BatchListing, FileListing
-from runner.api.responses import (
-    CallKind,
-    ErrorReply,
-    decode_reply,
-    shown,
-    unusable_reply_error,
-)
+from runner.api.responses import CallKind, decode_reply, shown, unusable_reply_error
 from runner.api.retry import DEFAULT_POLICY, DEFAULT_TIMEOUTS, call_with_retry
 from runner.api.transfers import WrongLength, current_position, save_content, upload_form
 from runner.api.transport import Body, Transport
@@ -165,16 +159,15 @@ class Client:
         call = self._transport.call(CallKind.OBJECT, "POST", f"{_batch_path(batch_id)}/cancel")
         try:
             return self._read(call, Batch.from_api)
-        except (ErrorReply, Rejected) as refused:
+        except (UnexpectedReply, Rejected) as refused:
             if isinstance(refused, Rejected) and refused.status not in _NOT_CANCELLABLE:
                 raise
             batch = self.retrieve_batch(batch_id)
-            if batch.terminal or batch.known_status is BatchStatus.CANCELLING:
+            # Some providers reply with an empty body or a message, and that is no refusal.
+            refusal = isinstance(refused, Rejected) or refused.in_body
+            if not refusal or batch.terminal or batch.known_status is BatchStatus.CANCELLING:
                 return batch
             raise
-        except UnexpectedReply:
-            # Some providers reply with an empty body or a message: retrieve the batch instead.
-            return self.retrieve_batch(batch_id)
 
     def retrieve_batch(self, batch_id: str) -> Batch:
         """Retrieve a batch; see `BatchApi.retrieve_batch`."""

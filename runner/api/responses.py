@@ -352,14 +352,11 @@ def decode_reply(call: Call, reply: Reply, *, now: float) -> object:
     return decoded
 
 
-class ErrorReply(UnexpectedReply):
-    """A successful status came with an error whose code does not say what it means."""
-
-
 def stated_error(call: Call, decoded: object, reply: Reply, *, now: float) -> ApiError:
     """Return the error that a reply with a successful status states in its body.
 
-    Its status is that of its code. If that is not known, a call that acts may have acted.
+    Its status is that of its code. If that is not known, a call that acts may have acted, and no
+    other is worth repeating at once.
     """
     message = _error_message(decoded, call.secret)
     text = (
@@ -368,10 +365,13 @@ def stated_error(call: Call, decoded: object, reply: Reply, *, now: float) -> Ap
     )
     status = _stated_status(call, decoded, message)
     if status is not None:
-        return _judged(call, replace(reply, status=status), message, text, now=now)
-    advice = WILL_BE_CHECKED if call.acts else WILL_BE_RETRIED
-    kind = MayHaveActed if call.acts else ErrorReply
-    return _error(kind, call, f"{text} ({advice})", reply, message)
+        error = _judged(call, replace(reply, status=status), message, text, now=now)
+    else:
+        advice = WILL_BE_CHECKED if call.acts else WILL_BE_RETRIED
+        kind = MayHaveActed if call.acts else UnexpectedReply
+        error = _error(kind, call, f"{text} ({advice})", reply, message)
+    error.in_body = True
+    return error
 
 
 def error_as_content(call: Call, body: bytes, reply: Reply, *, now: float) -> ApiError | None:
@@ -389,7 +389,7 @@ def error_as_content(call: Call, body: bytes, reply: Reply, *, now: float) -> Ap
     if not _states_error(call, decoded):
         return None
     error = stated_error(call, decoded, reply, now=now)
-    return None if isinstance(error, ErrorReply) else error
+    return None if isinstance(error, UnexpectedReply) else error
 
 
 def _states_error(call: Call, decoded: object) -> bool:

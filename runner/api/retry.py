@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import Retrying, retry_if_exception
 
-from runner.api.responses import ErrorReply
 from runner.errors import ApiError, Transient, UnexpectedReply
 
 if TYPE_CHECKING:
@@ -71,7 +70,9 @@ def is_retryable(error: BaseException, *, max_retry_after: float) -> bool:
         return False
     if error.retry_after is not None and error.retry_after > max_retry_after:
         return False
-    return isinstance(error, Transient | UnexpectedReply) and not isinstance(error, ErrorReply)
+    return isinstance(error, Transient) or (
+        isinstance(error, UnexpectedReply) and not error.in_body
+    )
 
 
 def call_with_retry(

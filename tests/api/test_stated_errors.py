@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from runner.api.responses import ErrorReply
 from runner.errors import (
     ApiError,
     FileNotVisible,
@@ -103,6 +102,7 @@ def test_an_error_with_status_200_is_that_of_its_status(
     found = outcome(world, call, tmp_path, 200, body)
     assert type(found) is type(proper)
     assert (found.status, found.code, found.param) == (status, proper.code, proper.param)
+    assert (found.in_body, proper.in_body) == (True, False)
     assert len(world.server.received) == tries
     assert "with 200 and an error: " in str(found)
     words = body["error"] if isinstance(body.get("error"), str) else None
@@ -126,8 +126,8 @@ def test_an_error_of_unknown_meaning_keeps_its_words_and_proves_nothing(
     world: World, tmp_path: Path, call: str, name: str
 ) -> None:
     found = outcome(world, call, tmp_path, 200, UNKNOWN[name])
-    assert type(found) is (MayHaveActed if call in ACTING else ErrorReply)
-    assert isinstance(found, UnexpectedReply) is (call in READING)
+    assert type(found) is (MayHaveActed if call in ACTING else UnexpectedReply)
+    assert found.in_body
     assert "They did not like it." in str(found) or "It was refused, they say." in str(found)
     assert len(world.server.received) == 1
 
@@ -135,7 +135,7 @@ def test_an_error_of_unknown_meaning_keeps_its_words_and_proves_nothing(
 def test_a_cancel_that_is_refused_in_unknown_words_says_them(world: World) -> None:
     going = {"id": "batch_1", "status": "in_progress"}
     world.server.will(answer(200, UNKNOWN["a bare text"]), answer(200, going))
-    with pytest.raises(ErrorReply, match="They did not like it"):
+    with pytest.raises(UnexpectedReply, match="They did not like it"):
         world.client().cancel_batch("batch_1")
     world.server.will(
         answer(200, UNKNOWN["a bare text"]), answer(200, going | {"status": "cancelling"})
