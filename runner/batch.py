@@ -1,4 +1,4 @@
-"""The objects of the Batch API: batches, files and their statuses.
+"""The objects of the Batch API (batches, files and their statuses), and what error codes mean.
 
 Pure values. Parsing is lenient because providers differ (fact sheet, sections 1 and 5): fields may
 be missing, null or of another type, statuses may be new, and unknown fields are kept in `raw`. It
@@ -7,6 +7,7 @@ is strict only where a guess could cost money: an object without an id is not a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -55,6 +56,130 @@ MONEY_CODES: Final = frozenset(
     }
 )
 """Error codes, of a reply or of a batch, that mean that credit or a spending limit is used up."""
+
+_BY_CODE: Final = (
+    (429, re.compile("ratelimit|toomanyrequests|throttl|insufficientquota")),
+    (503, re.compile("overload|unavailable")),
+    (408, re.compile("timeout|timedout")),
+    (502, re.compile("badgateway")),
+    (500, re.compile("internalerror|internalservererror|servererror|connectionerror")),
+    (402, re.compile("payment|insufficient(user|balance|credit|fund)|balanceexhausted")),
+    (401, re.compile("authentication|unauthorized|unauthenticated|apikey")),
+    (405, re.compile("methodnotallowed")),
+    (403, re.compile("permission|forbidden|accessdenied|notallowed")),
+    (404, re.compile("notfound|nosuch")),
+    (413, re.compile("toolarge")),
+    (400, re.compile("invalid|badrequest|missing|mismatch|unsupported|unknownparam|unprocessable")),
+)
+"""Parts of error codes, reduced to letters (`Throttling.RateQuota`), and the status for each; the
+first that fits counts."""
+
+_BY_CLASS: Final[Mapping[str, int]] = {
+    "BadRequest": 400,
+    "InvalidRequest": 400,
+    "UnsupportedParams": 400,
+    "ContextWindowExceeded": 400,
+    "ContentPolicyViolation": 400,
+    "Authentication": 401,
+    "PermissionDenied": 403,
+    "NotFound": 404,
+    "Timeout": 408,
+    "Conflict": 409,
+    "UnprocessableEntity": 422,
+    "RateLimit": 429,
+    "TooManyRequests": 429,
+    "InternalServer": 500,
+    "Connection": 500,
+    "BadGateway": 502,
+    "ServiceUnavailable": 503,
+    "Overloaded": 529,
+}
+"""The classes of errors in the libraries of OpenAI, Anthropic and LiteLLM, without `Error`."""
+
+_NUMBER: Final = r"[45][0-9]{2}"
+_NO_STATUS: Final = r"[0-9A-Za-z]|\.[0-9]|[ -](tokens?|characters|bytes|words|items|rows|ms|s)\b"
+_PHRASES: Final = (
+    "Client Error|Server Error|Bad Request|Unauthorized|Payment Required|Forbidden|Not Found|"
+    "Method Not Allowed|Request Time-?out|Conflict|Gone|Payload Too Large|Unprocessable|"
+    "Too Many Requests|Internal Server Error|Not Implemented|Bad Gateway|Service Unavailable|"
+    "Gateway Time-?out"
+)
+_NAMED_STATUS: Final = re.compile(
+    r"(?<![A-Za-z])(?i:http(/[0-9](\.[0-9])?)?|status|error|code)(?i:[ _-]?(status|error|code))*"
+    rf"[\"'\\]{{0,2}}\s{{0,3}}[:=]?\s{{0,3}}[\"'(<\[]?(?P<after>{_NUMBER})(?!{_NO_STATUS})"
+    rf"|(?<![0-9A-Za-z.])(?P<before>{_NUMBER}) ({_PHRASES})\b"
+    rf"|(?P<class>{'|'.join(_BY_CLASS)})(Error|Exception)(?![A-Za-z])"
+    r"|(?P<timeout>Timeout(?![A-Za-z])|\ARequest timed out\.)"
+    r"|(?P<connection>\AConnection error\.)"
+)
+_LONGEST_SEARCHED: Final = 2000
+
+
+def status_of_code(code: str) -> int | None:
+    """Return the HTTP status that an error code stands for; None for a code that is not known.
+
+    A code may be the status itself, as a number.
+    """
+    if re.fullmatch("[45][0-9]{2}", code):
+        return int(code)
+    if code in MONEY_CODES:
+        return 429
+    letters = "".join(character for character in code.casefold() if character.isalnum())
+    return next((status for status, words in _BY_CODE if words.search(letters)), None)
+
+
+def status_named_in(text: str) -> int | None:
+    """Return the first HTTP status from 400 on that a message names; None if it names none.
+
+    Servers that call another server often keep of its error only the text: `Error code: 500 - …`
+    (OGX), `status=503`, `litellm.RateLimitError: …`. OpenAI's library has two fixed sentences for
+    what got no status at all.
+    """
+    found = _NAMED_STATUS.search(text[:_LONGEST_SEARCHED])
+    if found is None:
+        return None
+    if found["timeout"] or found["connection"]:
+        return _BY_CLASS["Timeout" if found["timeout"] else "Connection"]
+    number = found["after"] or found["before"]
+    return int(number) if number else _BY_CLASS[found["class"]]
+
+
+DEEPEST: Final = 200
+"""The most levels of nested JSON of a server that are decoded at once.
+
+How deep Python itself can decode differs from version to version, from about 900 levels to 10,000.
+"""
+
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+"""A string or a bracket."""
+
+
+def split_at_depth(text: bytes) -> list[bytes]:
+    """Cut JSON into parts of at most DEEPEST levels each; the outermost comes first.
+
+    In each part `null` stands for what was cut out of it, so the text is JSON if all parts are.
+    """
+    if text.count(b"[") + text.count(b"{") <= DEEPEST:
+        return [text]
+    parts: list[bytes] = []
+    begun: list[list[bytes]] = [[]]
+    level = start = 0
+    for token in _TOKEN.finditer(text):
+        match text[token.start()]:
+            case 0x5B | 0x7B:  # an opening bracket
+                if level == DEEPEST * len(begun):
+                    begun[-1].append(text[start : token.start()])
+                    begun.append([])
+                    start = token.start()
+                level += 1
+            case 0x5D | 0x7D:  # a closing one
+                level -= 1
+                if len(begun) > 1 and level == DEEPEST * (len(begun) - 1):
+                    parts.append(b"".join([*begun.pop(), text[start : token.end()]]))
+                    begun[-1].append(b"null")
+                    start = token.end()
+    begun[-1].append(text[start:])
+    return [*map(b"".join, begun), *parts]
 
 
 class BatchStatus(StrEnum):
@@ -198,7 +323,7 @@ class Batch:
             cancelling_at=_seconds(raw.get("cancelling_at")),
             cancelled_at=_seconds(raw.get("cancelled_at")),
             request_counts=_counts(raw.get("request_counts")),
-            errors=_errors(raw.get("errors")),
+            errors=_errors(raw.get("errors")) or _errors(raw.get("error")),
             metadata=_metadata(raw.get("metadata")),
             model=_text(raw.get("model")),
             raw=raw,
@@ -308,21 +433,33 @@ def _counts(value: object) -> BatchRequestCounts:
 
 
 def _errors(value: object) -> tuple[BatchError, ...]:
-    if isinstance(value, str) and value:  # Novita and Together send a bare string
-        return (BatchError(message=value),)
-    data = value.get("data") if isinstance(value, dict) else value
-    if not isinstance(data, list):
-        return ()
-    return tuple(
-        BatchError(
-            code=_text(entry.get("code")),
-            message=_text(entry.get("message")),
-            param=_text(entry.get("param")),
-            line=_seconds(entry.get("line")),
-        )
-        for entry in data
-        if isinstance(entry, dict)
+    """Read the reasons of a failed batch: `{data: [...]}`, a list, one object, or a text."""
+    if isinstance(value, dict) and isinstance(value.get("data"), list | dict):
+        value = value["data"]
+    entries = value if isinstance(value, list) else [value]
+    return tuple(error for error in map(_error, entries) if error is not None)
+
+
+def _error(entry: object) -> BatchError | None:
+    """Read one reason; None for what gives none: null, an empty text or an empty list of them."""
+    if isinstance(entry, str) and entry:  # Novita and Together send a bare string
+        return BatchError(message=entry)
+    if not isinstance(entry, dict):
+        return None
+    nested = entry.get("error")
+    if isinstance(nested, dict) and "code" not in entry and "message" not in entry:
+        return _error(nested)
+    code = entry.get("code")
+    if isinstance(code, int) and not isinstance(code, bool):
+        code = str(code)
+    texts = map(entry.get, ("message", "error_message", "detail", "error"))
+    error = BatchError(
+        code=_text(code) or _text(entry.get("error_code")) or _text(entry.get("type")),
+        message=next((text for text in texts if isinstance(text, str) and text), None),
+        param=_text(entry.get("param")),
+        line=_seconds(entry.get("line")),
     )
+    return error if any((error.code, error.message, error.param)) else None
 
 
 def _metadata(value: object) -> dict[str, str]:

@@ -183,7 +183,9 @@ class ApiError(RunnerError):
     Attributes:
         provider: the provider's name in the project.
         call: method and path, such as `POST /batches`.
-        status: the HTTP status, or None without a reply.
+        status: the HTTP status, or None without a reply. Of an error that came with a successful
+            status it is the one that its code stands for.
+        in_body: whether it came with a successful status, in the body of the reply.
         code: the API's own error code, or None.
         param: the API's own name for the wrong parameter, or None.
         request_id: the provider's id for the exchange, or None.
@@ -204,6 +206,7 @@ class ApiError(RunnerError):
         retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
+        self.in_body = False
         self.provider = provider
         self.call = call
         self.status = status

@@ -44,6 +44,13 @@ def listed(items: Sequence[str], *, most: int = 3) -> str:
     return f"{', '.join(items[:most])} and {len(items) - most:,} more"
 
 
+def truncated_answers(count: int | None) -> str:
+    """Write how many answers were cut at the token limit; empty for none or an unknown number."""
+    if not count:
+        return ""
+    return f"{plural(count, 'answer')} {'was' if count == 1 else 'were'} cut at the token limit"
+
+
 def size(count: float) -> str:
     """Write bytes in decimal units, as providers state their limits: `1.2 MB`."""
     if count < 999.5:  # noqa: PLR2004 -- what would be written as 1000

@@ -159,14 +159,13 @@ class Client:
         call = self._transport.call(CallKind.OBJECT, "POST", f"{_batch_path(batch_id)}/cancel")
         try:
             return self._read(call, Batch.from_api)
-        except UnexpectedReply:
-            # Some providers reply with an empty body or a message: retrieve the batch instead.
-            return self.retrieve_batch(batch_id)
-        except Rejected as refused:
-            if refused.status not in _NOT_CANCELLABLE:
+        except (UnexpectedReply, Rejected) as refused:
+            if isinstance(refused, Rejected) and refused.status not in _NOT_CANCELLABLE:
                 raise
             batch = self.retrieve_batch(batch_id)
-            if batch.terminal or batch.known_status is BatchStatus.CANCELLING:
+            # Some providers reply with an empty body or a message, and that is no refusal.
+            refusal = isinstance(refused, Rejected) or refused.in_body
+            if not refusal or batch.terminal or batch.known_status is BatchStatus.CANCELLING:
                 return batch
             raise
 
@@ -247,6 +246,7 @@ class Client:
                         destination,
                         expected_bytes=expected_bytes,
                         progress=progress,
+                        now=self._transport.clock(),
                     )
             except WrongLength as wrong:
                 if wrong.sha256 in digests:

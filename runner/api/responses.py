@@ -5,6 +5,9 @@ are those of the fact sheet, sections 1 and 4. For a call that creates something
 whether it is *known* that nothing was created: a 4xx or a redirect proves it; a 408, a 5xx or a 2xx
 without a usable object does not.
 
+Gateways also send errors with status 200. Such a reply is judged by its code, as the same error
+with the status that belongs to the code.
+
 A message says which call was made, how the provider answered, and in parentheses what comes next:
 what the user can do, or that a later pass retries the call without the user.
 
@@ -19,7 +22,7 @@ from __future__ import annotations
 import errno
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
@@ -29,7 +32,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from runner.batch import MONEY_CODES
+from runner.batch import (
+    DEEPEST,
+    MONEY_CODES,
+    split_at_depth,
+    status_named_in,
+    status_of_code,
+)
 from runner.errors import (
     ApiError,
     FileNotVisible,
@@ -108,6 +117,8 @@ def decode_json(body: bytes) -> object:
     Raises ValueError with the reason if the body is not JSON in UTF-8.
     """
     text = body.removeprefix(_BYTE_ORDER_MARK)
+    if len(split_at_depth(text)) > 1:
+        raise ValueError(f"it is nested more than {DEEPEST} levels deep")
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
@@ -116,8 +127,6 @@ def decode_json(body: bytes) -> object:
         return _decode_repaired(text, error)
     except UnicodeDecodeError as error:
         raise ValueError("the text is not UTF-8") from error
-    except RecursionError as error:
-        raise ValueError("JSON nested too deeply to be a reply") from error
 
 
 def _decode_repaired(text: bytes, error: Exception) -> object:
@@ -129,7 +138,7 @@ def _decode_repaired(text: bytes, error: Exception) -> object:
     try:
         whole = json.dumps(json.loads(text), ensure_ascii=False, allow_nan=False)
         return msgspec.json.decode(whole.encode(errors="replace"))
-    except (ValueError, RecursionError):
+    except ValueError:
         raise ValueError(str(error)) from error
 
 
@@ -139,11 +148,18 @@ def read_error_message(body: bytes, secret: Secret | None) -> ErrorMessage:
         decoded = decode_json(body)
     except ValueError:
         return ErrorMessage(text=shown(_describe_text(body), secret))
+    return _error_message(decoded, secret)
+
+
+def _error_message(decoded: object, secret: Secret | None) -> ErrorMessage:
     if not isinstance(decoded, dict):
         return ErrorMessage(text=shown(_as_text(decoded), secret))
     error_object = decoded.get("error")
-    if error_object is None:
-        error_object = decoded.get("detail", decoded.get("message"))
+    if error_object is None or isinstance(error_object, bool):
+        names = ("detail", "message", "msg")
+        error_object = next((decoded[name] for name in names if decoded.get(name)), None)
+    if error_object is None and isinstance(errors := decoded.get("errors"), list) and errors:
+        error_object = errors[0]
     if not isinstance(error_object, dict):
         # Some providers put the code next to the text: {"error": "...", "code": 5}.
         text = _as_text(decoded if error_object is None else error_object)
@@ -216,6 +232,11 @@ _KEY_STATUSES: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 _FILE_PARAMS: Final = frozenset({"file_id", "input_file_id"})
 _FILE_NOT_VISIBLE: Final = re.compile(
     r"cannot find file|\bfile\b.*\b(not found|not (yet )?processed|does not exist)|no such file",
+    re.IGNORECASE,
+)
+_NOT_THERE: Final = re.compile(
+    r"\bno (batch|file) (was )?found\b|\bno such (batch|file)\b"
+    r"|\b(batch|file)\b.{0,80}\b(not found|does not exist)\b",
     re.IGNORECASE,
 )
 _TOO_LARGE: Final = re.compile(
@@ -316,7 +337,7 @@ def decode_reply(call: Call, reply: Reply, *, now: float) -> object:
         )
     body = _redact_key(reply.body, call.secret)
     try:
-        return decode_json(body)
+        decoded = decode_json(body)
     except ValueError as error:
         what = _describe_text(body) or "an empty body"
         if _is_sign_in_page(body):
@@ -326,6 +347,110 @@ def decode_reply(call: Call, reply: Reply, *, now: float) -> object:
         raise unusable_reply_error(
             call, f"a body that is not JSON ({error}): {what}", reply
         ) from error
+    if _states_error(call, decoded):
+        raise stated_error(call, decoded, reply, now=now)
+    return decoded
+
+
+def stated_error(call: Call, decoded: object, reply: Reply, *, now: float) -> ApiError:
+    """Return the error that a reply with a successful status states in its body.
+
+    Its status is that of its code. If that is not known, a call that acts may have acted, and no
+    other is worth repeating at once.
+    """
+    message = _error_message(decoded, call.secret)
+    text = (
+        f"{call.provider.name} answered {call} with {reply.status} and an error: "
+        f"{message.text or message.code or message.type or 'it gives no reason'}"
+    )
+    status = _stated_status(call, decoded, message)
+    if status is not None:
+        error = _judged(call, replace(reply, status=status), message, text, now=now)
+    else:
+        advice = WILL_BE_CHECKED if call.acts else WILL_BE_RETRIED
+        kind = MayHaveActed if call.acts else UnexpectedReply
+        error = _error(kind, call, f"{text} ({advice})", reply, message)
+    error.in_body = True
+    return error
+
+
+def error_as_content(call: Call, body: bytes, reply: Reply, *, now: float) -> ApiError | None:
+    """Return the error that came in place of a file's content; None if the content is none.
+
+    A line of a result file is not taken for one, and neither is an error whose code is not known:
+    then the content is stored as evidence, and contradicts what the batch reports.
+    """
+    try:
+        decoded = decode_json(_redact_key(body, call.secret))
+    except ValueError:
+        return None
+    if not isinstance(decoded, dict) or not decoded.keys().isdisjoint({"custom_id", "response"}):
+        return None
+    if not _states_error(call, decoded):
+        return None
+    error = stated_error(call, decoded, reply, now=now)
+    return None if isinstance(error, UnexpectedReply) else error
+
+
+def _states_error(call: Call, decoded: object) -> bool:
+    """Whether a decoded reply is an error and not the object or the list that was asked for.
+
+    A Batch or File object may have an `error` of its own. A list never has: without its entries it
+    must not be taken for an empty one, since what is not in the list may be submitted again.
+    """
+    if not isinstance(decoded, dict):
+        return False
+    identifier = decoded.get("id")
+    named = isinstance(identifier, str) and identifier != ""
+    if (
+        named
+        and call.kind is not CallKind.LISTING
+        and (
+            isinstance(decoded.get("status"), str)
+            or not decoded.keys().isdisjoint({"filename", "bytes", "purpose", "deleted"})
+        )
+    ):
+        return False
+    error = decoded.get("error")
+    if error is True or (isinstance(error, dict | list | str) and error):
+        return True
+    if "error" in (decoded.get("object"), decoded.get("type")) or decoded.get("success") is False:
+        return True
+    code = decoded.get("code")
+    worded = any(isinstance(decoded.get(name), str) for name in ("message", "msg", "detail"))
+    return not named and worded and _status_number(code) is not None
+
+
+def _stated_status(call: Call, decoded: object, message: ErrorMessage) -> int | None:
+    """Return the HTTP status that an error in the body of a successful reply stands for.
+
+    OpenAI gives the type `invalid_request_error` to nearly all of them, and no code to an object
+    that does not exist: so the words come before the type.
+    """
+    outer = decoded if isinstance(decoded, dict) else {}
+    inner = outer.get("error")
+    for each in (inner if isinstance(inner, dict) else {}, outer):
+        for name in ("status", "status_code", "code"):
+            number = _status_number(each.get(name))
+            if number is not None:
+                return number
+    status = status_of_code(message.code or "") or status_named_in(message.text)
+    if status is None and _NO_ROOM.search(message.text):
+        return HTTPStatus.BAD_REQUEST
+    if status is None and call.kind is CallKind.OBJECT and _NOT_THERE.search(message.text):
+        return HTTPStatus.NOT_FOUND
+    if status is None:
+        status = status_of_code(message.type or "")
+    if status is None and (message.param or _FILE_NOT_VISIBLE.search(message.text)):
+        return HTTPStatus.BAD_REQUEST
+    return status
+
+
+def _status_number(value: object) -> int | None:
+    """Return an HTTP status of an error given as a number or as its digits."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    return int(value) if re.fullmatch("[45][0-9]{2}", str(value)) else None
 
 
 def _redact_key(body: bytes, secret: Secret | None) -> bytes:
@@ -358,7 +483,6 @@ def unusable_reply_error(
 def status_error(call: Call, reply: Reply, *, now: float) -> ApiError:
     """Return the error for a reply whose status is not 2xx; `now` is Unix time."""
     message = read_error_message(reply.body, call.secret)
-    kind = _error_kind(call, reply, message)
     try:
         phrase = f"{reply.status} {HTTPStatus(reply.status).phrase}"
     except ValueError:
@@ -366,6 +490,12 @@ def status_error(call: Call, reply: Reply, *, now: float) -> ApiError:
     text = f"{call.provider.name} answered {call} with {phrase}"
     if message.text:
         text += f": {message.text}"
+    return _judged(call, reply, message, text, now=now)
+
+
+def _judged(call: Call, reply: Reply, message: ErrorMessage, text: str, *, now: float) -> ApiError:
+    """Return the error of a reply by its status, with what the user can do about it."""
+    kind = _error_kind(call, reply, message)
     wait = retry_after(reply.headers, now=now)
     advice = _refusal_advice(kind, call, reply, message)
     if wait:

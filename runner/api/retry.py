@@ -70,7 +70,9 @@ def is_retryable(error: BaseException, *, max_retry_after: float) -> bool:
         return False
     if error.retry_after is not None and error.retry_after > max_retry_after:
         return False
-    return isinstance(error, Transient | UnexpectedReply)
+    return isinstance(error, Transient) or (
+        isinstance(error, UnexpectedReply) and not error.in_body
+    )
 
 
 def call_with_retry(

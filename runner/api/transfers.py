@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from runner.api.protocol import Download
-from runner.api.responses import Reply, unusable_reply_error
+from runner.api.responses import Reply, error_as_content, unusable_reply_error
 from runner.api.transport import Body
 from runner.errors import LocalFileError, UnexpectedReply
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES: Final = 256 * 1024
 """Bytes handed to the network at a time: larger pieces are copied more often than sent."""
+
+LONGEST_ERROR: Final = 64 * 1024
+"""The most bytes of a file's content in which an error in its place is looked for."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
@@ -144,12 +147,13 @@ def save_content(
     *,
     expected_bytes: int | None,
     progress: Callable[[int], None] | None,
+    now: float,
 ) -> Download:
     """Write a reply's body to `destination`, force it to disk and return its size and hash.
 
     Raises UnexpectedReply if the body is not the content of a file or is incomplete (WrongLength if
-    it does not have `expected_bytes`), and LocalFileError if it cannot be written. `destination` is
-    then removed.
+    it does not have `expected_bytes`), the error of a body that is an error with a known code, and
+    LocalFileError if it cannot be written. `destination` is then removed. `now` is Unix time.
     """
     headers = {name.lower(): value for name, value in response.headers.items()}
     reply = Reply(status=response.status_code, headers=headers, body=b"")
@@ -165,17 +169,22 @@ def save_content(
 
     digest = hashlib.sha256()
     written = 0
+    head = b""
     with _open_download(destination) as file:
         for chunk in _decompressed(call, reply, arriving()):
             with _write_errors(destination):
                 file.write(chunk)
             digest.update(chunk)
             written += len(chunk)
+            head = head + chunk if written <= LONGEST_ERROR else b""
             if progress is not None:
                 progress(written)
         announced = headers.get("content-length")
         if announced is not None and announced != str(received):
             raise unusable_reply_error(call, f"{received:,} bytes of {announced} announced", reply)
+        refused = error_as_content(call, head, reply, now=now) if head else None
+        if refused is not None:
+            raise refused
         download = Download(bytes=written, sha256=digest.hexdigest())
         if expected_bytes not in {None, written}:
             raise WrongLength(call, download, expected_bytes)

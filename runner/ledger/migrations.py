@@ -320,5 +320,10 @@ def _third(database: Database) -> None:
     """)
 
 
-MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_first, _second, _third)
+def _fourth(database: Database) -> None:
+    """Add a column for the number of answers that were cut at the token limit."""
+    database.execute("ALTER TABLE runs ADD COLUMN truncated INTEGER")
+
+
+MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_first, _second, _third, _fourth)
 """All schema versions, oldest first; a ledger of version n has the first n applied."""

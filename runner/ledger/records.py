@@ -249,7 +249,8 @@ class Run:
     to the project root; `git` is the commit of the project's repository when the run began, as
     JSON. `spec_…` describe the last document whose revision was this one; a newer document of the
     job may have another. `ceiling` is the largest size of a file in bytes, known after the provider
-    rejected a larger one.
+    rejected a larger one. `truncated` counts the answers so far that were cut at the token limit;
+    None if none has been collected, or by an earlier version that did not count them.
     """
 
     id: int
@@ -281,6 +282,7 @@ class Run:
     finished_at: float | None = None
     tidied_at: float | None = None
     ceiling: int | None = None
+    truncated: int | None = None
     shards: tuple[ShardRecord, ...] = ()
     submissions: tuple[Submission, ...] = ()
     _by_shard: dict[int, list[Submission]] = field(

@@ -164,16 +164,18 @@ def finish_run(
     succeeded: int,
     failed: int,
     superseded: bool,
+    truncated: int | None = None,
 ) -> None:
     """Record that the final files of a run are in place."""
     with ledger.transaction(durable=True) as transaction:
         transaction.write(
-            "UPDATE runs SET state = ?, reason = ?, succeeded = ?, failed = ?, superseded = ?, "
-            "finished_at = ? WHERE id = ?",
+            "UPDATE runs SET state = ?, reason = ?, succeeded = ?, failed = ?, truncated = ?, "
+            "superseded = ?, finished_at = ? WHERE id = ?",
             state,
             reason,
             succeeded,
             failed,
+            truncated,
             int(superseded),
             transaction.now,
             run.id,
@@ -186,6 +188,7 @@ def finish_run(
             reason=reason,
             succeeded=succeeded,
             failed=failed,
+            truncated=truncated,
         )
 
 
@@ -247,7 +250,7 @@ def _insert_run(transaction: Transaction, run: Run, shards: Iterable[ShardRecord
         "job", "revision", "state", "reason", "provider", "base_url", "endpoint", "replicate",
         "digest", "requests", "bytes", "input_path", "folder", "git", "spec_path", "spec_line",
         "spec_sha256", "spec_document", "attempts", "succeeded", "failed", "superseded",
-        "created_at", "finished_at",
+        "created_at", "finished_at", "truncated",
     )  # fmt: skip
     identifier = transaction.insert("runs", {column: getattr(run, column) for column in columns})
     for shard in shards:

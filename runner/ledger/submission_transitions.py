@@ -295,9 +295,13 @@ def close(  # noqa: PLR0913 -- every detail of the outcome
     problem: str | None,
     counted: bool = True,
     not_before: float = 0.0,
+    truncated: int | None = None,
     detail: dict[str, object] | None = None,
 ) -> None:
-    """Record the end of a submission, its rows without a success, and the reason."""
+    """Record the end of a submission, its rows without a success, and the reason.
+
+    `truncated` is the number of its answers that were cut at the token limit, None without results.
+    """
     if not state.closed:
         raise ValueError(f"{state} is not a final state of a submission")
     with ledger.transaction(durable=True) as transaction:
@@ -313,6 +317,13 @@ def close(  # noqa: PLR0913 -- every detail of the outcome
                 "not_before": not_before,
             },
         )
+        if truncated is not None:
+            transaction.write(
+                "UPDATE runs SET truncated = coalesce(truncated, 0) + ? "
+                "WHERE id = (SELECT run FROM submissions WHERE key = ?)",
+                truncated,
+                str(key),
+            )
         transaction.record_event(
             str(state),
             key=key,

@@ -40,7 +40,8 @@ class AnswerLocation(NamedTuple):
     """The location of the best line of one row. A tuple, since each row of a job has one.
 
     `file`, `offset` and `length` (in bytes) mean nothing for an ABSENT row.
-    `custom_id` is kept for ABSENT and MALFORMED rows only, `code` for FAILED ones.
+    `custom_id` is kept for ABSENT and MALFORMED rows only, `code` for FAILED ones. `truncated`: the
+    line holds an answer that was cut at the token limit.
     """
 
     row: int
@@ -50,6 +51,7 @@ class AnswerLocation(NamedTuple):
     length: int
     code: str | None
     custom_id: str | None
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +74,8 @@ class SubmissionResults:
     `missing` is the part of `transient` that has no line in any file. `unknown`, `malformed` and
     `duplicates` count lines: those of unknown custom_ids, unreadable ones, and those beyond the
     first of a request. `unmatched` has by file the lines, readable or not, that name none of the
-    rows. `codes` counts failed rows by code, without the missing ones; `examples` has up to three
-    messages of each code.
+    rows. `truncated` counts the rows whose answer was cut at the token limit. `codes` counts failed
+    rows by code, without the missing ones; `examples` has up to three messages of each code.
     """
 
     succeeded: RowSet
@@ -83,6 +85,7 @@ class SubmissionResults:
     unknown: int
     malformed: int
     duplicates: int
+    truncated: int
     unmatched: Mapping[Path, UnmatchedLines]
     codes: Mapping[str, int]
     examples: Mapping[str, tuple[str, ...]]
@@ -120,6 +123,7 @@ class AnswerIndex:
             raise ValueError(f"the custom_ids given are not those of the rows {rows}")
         self._status: Final = bytearray(count)
         self._transient: Final = bytearray(count)
+        self._truncated: Final = bytearray(count)
         self._file: Final = array("L", bytes(array("L").itemsize * count))
         self._offset: Final = array("q", bytes(8 * count))
         self._length: Final = array("q", bytes(8 * count))
@@ -144,8 +148,8 @@ class AnswerIndex:
 
     def _read(self, number: int, file: Path, positions: Mapping[str, int]) -> None:
         for offset, length, content, whole in lines(file):
-            custom_id = plain_success(content) if whole else None
-            if custom_id is None:
+            success = plain_success(content) if whole else None
+            if success is None:
                 self._add(
                     classify(content) if whole else overlong(content),
                     content,
@@ -153,6 +157,7 @@ class AnswerIndex:
                     positions,
                 )
                 continue
+            custom_id, truncated = success
             index = positions.get(custom_id)
             if index is None:
                 self._unknown += 1
@@ -165,6 +170,7 @@ class AnswerIndex:
                     continue
                 self._messages.pop(index, None)
             self._status[index] = LineStatus.SUCCEEDED
+            self._truncated[index] = truncated
             self._file[index] = number
             self._offset[index] = offset
             self._length[index] = length
@@ -207,6 +213,7 @@ class AnswerIndex:
             self._codes.append(found.code or "")
         self._status[index] = status
         self._transient[index] = found.outcome is Outcome.TRANSIENT
+        self._truncated[index] = found.truncated
         self._file[index], self._offset[index], self._length[index] = location
         self._code[index] = self._numbers[found.code]
         if status is not LineStatus.SUCCEEDED:
@@ -234,6 +241,7 @@ class AnswerIndex:
             unknown=self._unknown,
             malformed=self._malformed,
             duplicates=self._duplicates,
+            truncated=sum(self._truncated),
             unmatched=self._unmatched,
             codes=errors.counts,
             examples=errors.examples,
@@ -251,4 +259,5 @@ class AnswerIndex:
                 self._length[index],
                 self._codes[self._code[index]] or None,
                 self._custom_ids.get(index),
+                bool(self._truncated[index]),
             )

@@ -100,10 +100,15 @@ class ShardAnswers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """What the final files hold; `codes` counts the failed requests by code."""
+    """What the final files hold.
+
+    `truncated` counts the answers that were cut at the token limit, `codes` the failed requests by
+    code.
+    """
 
     succeeded: int
     failed: int
+    truncated: int
     codes: Mapping[str, int]
     output: FileDigest
     errors: FileDigest
@@ -167,7 +172,7 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
         with SourceFiles() as sources:
             copies.append(output := LineWriter(_temporary(folder, OUTPUT), sources))
             copies.append(errors := LineWriter(_temporary(folder, ERRORS), sources))
-            errors_by_code = _write(output, errors, _merged(shards))
+            errors_by_code, truncated = _write(output, errors, _merged(shards))
             written, failures = output.finish(), errors.finish()
     except BaseException:
         for copy in copies:
@@ -178,6 +183,7 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
         published=Published(
             succeeded=written.lines,
             failed=failures.lines,
+            truncated=truncated,
             codes=errors_by_code.counts,
             output=written,
             errors=failures,
@@ -187,9 +193,12 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
 
 def _write(
     output: LineWriter, errors: LineWriter, locations: Iterable[tuple[ShardAnswers, AnswerLocation]]
-) -> ErrorCounts:
+) -> tuple[ErrorCounts, int]:
+    """Write the line of each row; return the errors by code, and how many answers are truncated."""
     errors_by_code = ErrorCounts()
+    truncated = 0
     for shard, location in locations:
+        truncated += location.truncated
         if location.file is not None and location.status is LineStatus.SUCCEEDED:
             output.copy(location.file, location.offset, location.length)
         elif location.file is not None and location.status is LineStatus.FAILED:
@@ -201,7 +210,7 @@ def _write(
             )
             errors.append(_error_line(location.custom_id, reason))
             errors_by_code.add(reason.code)
-    return errors_by_code
+    return errors_by_code, truncated
 
 
 def _malformed(location: AnswerLocation) -> MissingResult:

@@ -396,6 +396,15 @@ class RunRecord:
         Meta(description="The slices of the input that became batches."),
     ]
     counts: RecordedCounts
+    truncated: Annotated[
+        Natural | None,
+        Meta(
+            description="Responses that were cut at the token limit: successful ones, and failed "
+            "ones with the code truncated, whose API calls them incomplete. Not in the "
+            "records of earlier versions.",
+            examples=[0],
+        ),
+    ] = None
     usage: Annotated[
         Mapping[str, Any] | None,
         Meta(
@@ -445,7 +454,13 @@ def encode(record: RunRecord) -> bytes:
 
 def _json_value(value: Any) -> Any:  # noqa: ANN401
     if is_dataclass(value):
-        return {field.name: _json_value(getattr(value, field.name)) for field in fields(value)}
+        members = ((field, getattr(value, field.name)) for field in fields(value))
+        # A field that was added later, whose value an earlier version did not record, stays out.
+        return {
+            field.name: _json_value(member)
+            for field, member in members
+            if member is not None or field.default is not None
+        }
     if isinstance(value, Mapping):
         return {str(name): _json_value(member) for name, member in value.items()}
     if isinstance(value, list | tuple):

@@ -8,7 +8,8 @@ affect the others.
 Providers agree on the envelope and on little else: failures appear in the output file, errors
 are strings, codes are integers, bodies hold an `error` with status 200 (fact sheet, section 3
 and failures 1, 3, 19, 21, 34). So the line alone decides, never the file it is in. There is one
-strict rule for a success; everything else is a failure.
+strict rule for a success; everything else is a failure. A body that is a JSON text of an object
+(OGX) is judged as that object, and copied as it came.
 
 Nearly every line of a healthy batch is a success of the documented form. A typed decoder
 recognises those: it checks the whole line but builds nothing of the body. Any other line goes to
@@ -22,10 +23,11 @@ import os
 import re
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, Literal, NoReturn
 
 import msgspec
 
+from runner.batch import split_at_depth, status_named_in, status_of_code
 from runner.outputs.files import explained
 from runner.text import printable
 
@@ -158,9 +160,10 @@ def verify_download(path: Path, *, longest: int = LONGEST_LINE) -> str | None:
     if not last:
         return None
     try:
-        # The numbers are not used, and Python refuses an integer of thousands of digits.
-        json.loads(last.decode(errors="replace"), parse_int=float)
-    except (ValueError, RecursionError):
+        for part in split_at_depth(last):
+            # The numbers are not used, and Python refuses an integer of thousands of digits.
+            json.loads(part.decode(errors="replace"), parse_int=float)
+    except ValueError:
         return f"the last line ({len(last)} bytes) is not whole JSON: the download was cut short"
     return None
 
@@ -186,6 +189,9 @@ def _last_line(file: BinaryIO, longest: int) -> bytes | None:
 MALFORMED: Final = "malformed_line"
 """The code of a line that cannot be read as the result of a request."""
 
+TRUNCATED: Final = "truncated"
+"""The code of an answer that its API calls incomplete since it was cut at the token limit."""
+
 _LONGEST_MESSAGE: Final = 300
 _LONGEST_CODE: Final = 100
 _LONGEST_INTEGER: Final = 20
@@ -198,11 +204,8 @@ _RETRYABLE: Final = frozenset({0, 408, 409, 429, *range(500, 600)})
 _NOT_EXECUTED: Final = frozenset(
     {"batch_expired", "batch_cancelled", "batch_failed", "request_timeout"}
 )
-_PASSING: Final = re.compile(
-    "ratelimit|toomanyrequests|throttl|overload|unavailable|timeout|timedout|internalerror"
-    "|internalservererror|servererror|insufficientquota|badgateway"
-)
-"""Parts of transient error codes, reduced to letters: `Throttling.RateQuota`."""
+_UNFINISHED: Final = frozenset({"failed", "incomplete", "cancelled", "queued", "in_progress"})
+"""Every status of a response of the Responses API but `completed`."""
 
 _LOOKS_LIKE_A_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _CUSTOM_ID: Final = re.compile(rb'"custom_id"\s*:\s*("(?:[^"\\\x00-\x1f]|\\.){0,512}")')
@@ -221,21 +224,34 @@ class Classification:
     """The outcome of one line.
 
     `code` and `message` are None for a success; a failure always has a code. Both are short and
-    free of control characters, so that a terminal can show them.
+    free of control characters, so that a terminal can show them. `truncated`: there is an answer,
+    and it ends at the token limit.
     """
 
     custom_id: str | None
     outcome: Outcome
     code: str | None = None
     message: str | None = None
+    truncated: bool = False
+
+
+class _Choice(msgspec.Struct, gc=False):
+    finish_reason: str | None = None
 
 
 class _ResponseBody(msgspec.Struct):
-    """A body without an error; either field proves that it is not empty."""
+    """A body without an error; `id` or `object` proves that it is not empty.
+
+    The last four fields are those of the endpoints that cut a response at the token limit.
+    """
 
     id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     object: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     error: None = None
+    status: Literal["completed"] | None = None
+    incomplete_details: None = None
+    stop_reason: str | None = None
+    choices: list[_Choice] | None = None
 
 
 class _Response(msgspec.Struct):
@@ -252,33 +268,41 @@ class _Success(msgspec.Struct):
 
 
 _SUCCESS: Final = msgspec.json.Decoder(_Success)
+_LIMITS: Final = frozenset({"length", "max_tokens", "max_output_tokens"})
+"""Why a response ends where it ends: the token limit, in the words of the endpoints."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ErrorFields:
-    """The fields of an error in any dialect."""
+    """The fields of an error in any dialect; `named` is the status in the words of its message."""
 
     code: str | None = None
     status: int | None = None
     message: str | None = None
+    named: int | None = None
 
 
 def classify(line: bytes) -> Classification:
     """Classify one line, given without its byte order mark.
 
     A success has no `error`, 200 ≤ `status_code` < 300, and for a body a non-empty object whose
-    `error` is absent or null. Transient are 0, 408, 409, 429, 5xx, requests that were not
-    executed and lines that cannot be read; every other failure is permanent. An exhausted quota
-    is transient here: the request itself is not at fault.
+    `error` is absent or null; a body of the Responses API also has no status but `completed`.
+    Transient are 0, 408, 409, 429, 5xx, requests that were not executed and lines that cannot be
+    read; every other failure is permanent. Without a status, the one that its message names counts.
+    An exhausted quota is transient here: the request itself is not at fault.
     """
-    custom_id = plain_success(line)
-    if custom_id is not None:
-        return Classification(custom_id=custom_id, outcome=Outcome.SUCCEEDED)
-    return _classify_slowly(line)
+    plain = plain_success(line)
+    if plain is None:
+        return _classify_slowly(line)
+    custom_id, truncated = plain
+    return Classification(custom_id=custom_id, outcome=Outcome.SUCCEEDED, truncated=truncated)
 
 
-def plain_success(line: bytes) -> str | None:
-    """Return the custom_id of a success of the documented form; None for any other line."""
+def plain_success(line: bytes) -> tuple[str, bool] | None:
+    """Return the custom_id of a success of the documented form, and whether it is truncated.
+
+    None for any other line.
+    """
     try:
         success = _SUCCESS.decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -291,7 +315,10 @@ def plain_success(line: bytes) -> str | None:
             line.decode()
         except UnicodeDecodeError:
             return None
-    return success.custom_id
+    truncated = body.stop_reason in _LIMITS
+    for choice in body.choices or ():
+        truncated = truncated or choice.finish_reason in _LIMITS
+    return success.custom_id, truncated
 
 
 def _unreadable(head: bytes, reason: str) -> Classification:
@@ -309,9 +336,9 @@ def _unreadable(head: bytes, reason: str) -> Classification:
 
 def _classify_slowly(line: bytes) -> Classification:
     try:
-        value = json.loads(line.decode(), parse_int=_integer, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as problem:
-        return _malformed(line, problem)
+        value = read_line(line)
+    except ValueError as problem:
+        return _unreadable(line, f"the line is not valid JSON: {problem}")
     if not isinstance(value, dict):
         return _unreadable(line, "the line is not a JSON object")
     custom_id = value.get("custom_id")
@@ -320,15 +347,44 @@ def _classify_slowly(line: bytes) -> Classification:
     return _classify_object(custom_id, value.get("error"), value.get("response"))
 
 
+def read_line(line: bytes) -> object:
+    """Decode one line; what is nested deeper than 200 levels is checked, and left out.
+
+    Raises ValueError with the reason if the line is not JSON.
+    """
+    return _decode(line, "strict")
+
+
+def _decode(text: bytes, errors: str) -> object:
+    parts = [
+        json.loads(part.decode(errors=errors), parse_int=_integer, parse_constant=_refuse_constant)
+        for part in split_at_depth(text)
+    ]
+    return parts[0]
+
+
+def opened(body: object) -> object:
+    """Return the body of a response, decoded where it came as the JSON text of an object (OGX)."""
+    if not isinstance(body, str) or not body.lstrip().startswith("{"):
+        return body
+    try:
+        value = _decode(body.encode(errors="surrogatepass"), "surrogatepass")
+    except ValueError:
+        return body
+    return value if isinstance(value, dict) else body
+
+
 def _classify_object(custom_id: str, error: object, response: object) -> Classification:
     shape = response if isinstance(response, dict) else {}
-    status, body = _status(shape.get("status_code")), shape.get("body")
+    status, body = _status(shape.get("status_code")), opened(shape.get("body"))
     body_error = body.get("error") if isinstance(body, dict) else None
     accepted = status is not None and status in _OK
 
     if error is None and body_error is None and (status is None or accepted):
         if accepted and isinstance(body, dict) and body:
-            return Classification(custom_id=custom_id, outcome=Outcome.SUCCEEDED)
+            return _unfinished(custom_id, body) or Classification(
+                custom_id=custom_id, outcome=Outcome.SUCCEEDED, truncated=_is_truncated(body)
+            )
         if accepted and body in (None, {}):
             return Classification(
                 custom_id=custom_id,
@@ -353,14 +409,55 @@ def _classify_object(custom_id: str, error: object, response: object) -> Classif
 
     outer, inner = _error_fields(error), _error_fields(body_error)
     if status is None or accepted:
-        status = outer.status or inner.status
+        status = outer.status or inner.status or outer.named or inner.named
     code = outer.code or inner.code
     message = outer.message or inner.message or _message(body)
     if code is None:
         code = "unnamed_error" if status is None else f"http_{status}"
     return Classification(
-        custom_id=custom_id, outcome=_failure(status, code), code=code, message=message
+        custom_id=custom_id,
+        outcome=_failure(status, code),
+        code=code,
+        message=message and (printable(message, _LONGEST_MESSAGE, mark=" ") or None),
     )
+
+
+def _unfinished(custom_id: str, body: Mapping[str, object]) -> Classification | None:
+    """Classify a response of the Responses API without an error that is not an answer either.
+
+    Such a response has no `error` and may have been paid for, so only a cancelled one is
+    transient: a batch that is cancelled by its provider cancels its responses.
+    """
+    status = body.get("status")
+    if body.get("object") not in (None, "response") or status not in _UNFINISHED:
+        return None
+    details = body.get("incomplete_details")
+    reason = details.get("reason") if isinstance(details, dict) else None
+    truncated = _is_truncated(body)
+    code = f"response_{status}"
+    if status == "incomplete":
+        code = TRUNCATED if truncated else _code(reason) or code
+    because = f": {reason}" if isinstance(reason, str) else ""
+    return Classification(
+        custom_id=custom_id,
+        outcome=Outcome.TRANSIENT if status == "cancelled" else Outcome.PERMANENT,
+        code=code,
+        message=printable(f"the response is {status}{because}", _LONGEST_MESSAGE, mark=" "),
+        truncated=truncated,
+    )
+
+
+def _is_truncated(body: Mapping[str, object]) -> bool:
+    """Whether an answer ends at the token limit."""
+    choices, details = body.get("choices"), body.get("incomplete_details")
+    reasons = [body.get("stop_reason")]
+    reasons += [details.get("reason")] if isinstance(details, dict) else []
+    reasons += [
+        choice.get("finish_reason")
+        for choice in (choices if isinstance(choices, list) else ())
+        if isinstance(choice, dict)
+    ]
+    return any(isinstance(reason, str) and reason in _LIMITS for reason in reasons)
 
 
 def _failure(status: int | None, code: str) -> Outcome:
@@ -369,8 +466,7 @@ def _failure(status: int | None, code: str) -> Outcome:
         return Outcome.TRANSIENT
     if status is not None:
         return Outcome.TRANSIENT if status in _RETRYABLE else Outcome.PERMANENT
-    letters = "".join(character for character in code.casefold() if character.isalnum())
-    return Outcome.TRANSIENT if _PASSING.search(letters) else Outcome.PERMANENT
+    return Outcome.TRANSIENT if status_of_code(code) in _RETRYABLE else Outcome.PERMANENT
 
 
 def _error_fields(error: object) -> _ErrorFields:
@@ -378,7 +474,7 @@ def _error_fields(error: object) -> _ErrorFields:
     if isinstance(error, str):
         if _LOOKS_LIKE_A_CODE.fullmatch(error):
             return _ErrorFields(code=error)
-        return _ErrorFields(message=printable(error, _LONGEST_MESSAGE, mark=" ") or None)
+        return _ErrorFields(message=error, named=status_named_in(error))
     if not isinstance(error, dict):
         return _ErrorFields()
     nested = error.get("error")
@@ -387,10 +483,12 @@ def _error_fields(error: object) -> _ErrorFields:
     # DashScope's own sample reads `error_code`; an integer code repeats an HTTP status.
     said = error.get("code"), error.get("error_code"), error.get("type")
     status = next((number for number in map(_status, said) if number in _FAILED), None)
+    message = _message(error)
     return _ErrorFields(
         code=next((code for code in map(_code, said) if code), None),
         status=status,
-        message=_message(error),
+        message=message,
+        named=None if message is None else status_named_in(message),
     )
 
 
@@ -400,8 +498,8 @@ def _message(value: object) -> str | None:
         return None
     for name in ("message", "error_message", "detail"):
         text = value.get(name)
-        if isinstance(text, str) and (clean := printable(text, _LONGEST_MESSAGE, mark=" ")):
-            return clean
+        if isinstance(text, str) and printable(text, 1, mark=" "):
+            return text
     return None
 
 
@@ -418,12 +516,6 @@ def _status(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if value in _STATUSES else None
-
-
-def _malformed(line: bytes, problem: Exception) -> Classification:
-    if isinstance(problem, RecursionError):
-        return _unreadable(line, "the line is nested too deeply to be read")
-    return _unreadable(line, f"the line is not valid JSON: {problem}")
 
 
 def _recovered_id(line: bytes) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.batch import MONEY_CODES, BatchStatus
+from runner.batch import MONEY_CODES, BatchStatus, status_named_in, status_of_code
 from runner.planning.actions import (
     BatchFailure,
     CancelBatch,
@@ -216,11 +216,17 @@ def batch_failure(batch: Batch) -> BatchFailure:
     kinds = set()
     for error in batch.errors:
         code, message = (error.code or "").lower(), (error.message or "").lower()
+        status = status_of_code(code) or status_named_in(error.message or "") or 0
         if code in MONEY_CODES:
             kinds.add(BatchFailure.MONEY)
-        elif "token_limit" in code or "quota" in code or "enqueued token limit" in message:
+        elif (
+            "token_limit" in code
+            or "quota" in code
+            or "enqueued token limit" in message
+            or status == 429  # noqa: PLR2004 -- HTTP
+        ):
             kinds.add(BatchFailure.LIMIT)
-        elif "cannot find file" in message or code in ("internal_error", "output_failed"):
+        elif "cannot find file" in message or code == "output_failed" or status >= 500:  # noqa: PLR2004 -- HTTP
             kinds.add(BatchFailure.PASSING)
         else:
             kinds.add(BatchFailure.LASTING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.errors import ApiError, NotFound, UnexpectedReply
+from runner.errors import ApiError, NotFound, Transient, UnexpectedReply
 from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
@@ -82,6 +82,7 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
         transient=results.transient,
         permanent=results.permanent,
         problem=_failure_summary(results),
+        truncated=results.truncated,
         detail=_detail(results),
     )
     if not results.transient:
@@ -161,6 +162,7 @@ def _close_contradicted(
         transient=results.transient.difference(results.missing),
         permanent=results.permanent.union(results.missing),
         problem=problem,
+        truncated=results.truncated,
         detail=_detail(results),
     )
     context.report_notice(
@@ -184,6 +186,7 @@ def _detail(results: SubmissionResults) -> dict[str, object]:
         "unknown": results.unknown,
         "malformed": results.malformed,
         "duplicates": results.duplicates,
+        "truncated": results.truncated,
         "codes": dict(results.codes),
         "examples": {code: list(texts) for code, texts in results.examples.items()},
     }
@@ -199,20 +202,24 @@ def _counts(action: Collect, results: SubmissionResults) -> RequestCounts:
 
 def _download_files(
     context: Context, action: Collect, started_at: float
-) -> Generator[Call, Any, tuple[list[DownloadedFile], NotFound | None]]:
+) -> Generator[Call, Any, tuple[list[DownloadedFile], ApiError | None]]:
     """Download both files; returns them, and the error if one of them will never appear.
 
-    If the provider does not have a file any more, an intact copy on this disk is used.
+    If the provider does not have a file any more, an intact copy on this disk is used. An error
+    that comes with a successful status in place of a file does not last for ever either: unlike an
+    outage, it is waited for no longer than a file that is missing.
     """
     key, fetched = action.submission.key, []
-    not_found: NotFound | None = None
+    not_found: ApiError | None = None
     kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
     for kind, file_id in kinds:
         if not file_id:
             continue
         try:
             file: DownloadedFile = yield partial(fetch, context, action.run, key, kind, file_id)
-        except NotFound as error:
+        except (NotFound, Transient) as error:
+            if isinstance(error, Transient) and not error.in_body:
+                raise
             on_disk = [
                 each
                 for each in read_downloaded(context, action.run, key)
@@ -241,14 +248,15 @@ def _is_given_up(context: Context, action: Collect, started_at: float) -> bool:
 
 
 def _close_without_results(
-    context: Context, action: Collect, results: SubmissionResults, error: NotFound
+    context: Context, action: Collect, results: SubmissionResults, error: ApiError
 ) -> None:
     """Close a submission whose result file was deleted or has expired (fact sheet, failure 27).
 
     The rows in the other file are classified; those without a line are lost.
     """
+    what = "not at the provider any more" if isinstance(error, NotFound) else "refused for too long"
     problem = (
-        f"results of {action.batch.id} are not at the provider any more ({error}); to submit its "
+        f"results of {action.batch.id} are {what} ({error}); to submit its "
         f"{plural(len(results.missing), 'request')} without a line again, and pay for them again, "
         f"run `runner retry {action.run.job}`"
     )
@@ -261,6 +269,7 @@ def _close_without_results(
         transient=results.transient if retried else results.transient.difference(results.missing),
         permanent=results.permanent if retried else results.permanent.union(results.missing),
         problem=problem,
+        truncated=results.truncated,
     )
     context.report_notice(
         Notice(

@@ -19,7 +19,7 @@ from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
 from runner.reconcile.download import download_again
 from runner.spec.job import METADATA_KEY
-from runner.text import listed, timestamp
+from runner.text import listed, timestamp, truncated_answers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,6 +91,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
         reason=reason,
         succeeded=published.succeeded,
         failed=published.failed,
+        truncated=published.truncated,
         superseded=action.superseded,
     )
     context.report_notice(
@@ -104,6 +105,7 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
                 if published.failed
                 else ""
             )
+            + (f", {cut}" if (cut := truncated_answers(published.truncated)) else "")
             + f"; see {run.folder}",
             is_problem=action.state in (RunState.PARTIAL, RunState.FAILED)
             and not action.superseded,
@@ -334,6 +336,7 @@ def _build_record(
             failed=published.failed,
             codes=published.codes,
         ),
+        truncated=published.truncated,
         usage=sum_usage(batches.values()),
         outputs={OUTPUT: published.output, ERRORS: published.errors},
         made_by=tool_versions(),

@@ -172,6 +172,7 @@ def _restorable(record: RunRecord, folder: str) -> Restorable | None:
             attempts=record.request.attempts,
             succeeded=record.counts.succeeded,
             failed=record.counts.failed,
+            truncated=record.truncated,
             created_at=_seconds(record.started_at),
             finished_at=_seconds(record.finished_at),
             # As they were cut then: the provider's limits may have changed since.

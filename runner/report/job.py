@@ -10,7 +10,7 @@ from runner.report.colour import NO_COLOURS
 from runner.report.history import history_lines
 from runner.report.status import describe_blocked, state_words
 from runner.report.text_width import wrap
-from runner.text import moment, plural, printable, span
+from runner.text import moment, plural, printable, span, truncated_answers
 from runner.views.attempts import read_attempts
 from runner.views.batch_phases import phases
 
@@ -96,6 +96,8 @@ def _facts(view: JobView, folder: str, now: float) -> Iterator[tuple[str, str]]:
         yield "blocked", blocked.removeprefix("blocked ")
     if view.created_at is not None:
         yield "started", _times(view, now)
+    if truncated := truncated_answers(view.truncated):
+        yield "truncated", truncated
     if tokens := token_counts(view.tokens):
         yield "tokens", tokens
     if view.spec is not None:

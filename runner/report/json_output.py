@@ -90,6 +90,7 @@ def job_json(view: JobView) -> JobOutput:
                 "provider": view.blocked.provider,
             }
         ),
+        "truncated": view.truncated,
     }
 
 

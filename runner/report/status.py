@@ -9,7 +9,7 @@ from runner.report.colour import NO_COLOURS, bar
 from runner.report.csv_output import to_csv
 from runner.report.table import Column, flow_cells, render_table
 from runner.report.text_width import columns, fit
-from runner.text import listed, plural, printable, span, timestamp
+from runner.text import listed, plural, printable, span, timestamp, truncated_answers
 from runner.views.batch_phases import in_status_since
 
 if TYPE_CHECKING:
@@ -271,8 +271,9 @@ def _notes(views: Sequence[JobView], now: float, limit: int | None) -> list[str]
         if blocked := describe_blocked(view, now):
             jobs.setdefault(blocked, []).append(view.name)
     for view in views:
-        if view.note:
-            jobs.setdefault(view.note, []).append(view.name)
+        for note in (view.note, truncated_answers(view.truncated)):
+            if note:
+                jobs.setdefault(note, []).append(view.name)
     notes = [f"{listed(names)}: {note}" for note, names in jobs.items()]
     if limit is None or len(notes) <= limit:
         return notes

@@ -68,6 +68,7 @@ class JobView:
         note: what the ledger does not know yet, or the reason for the state of the run.
         batches: the Batch objects as received, in order of submission.
         awaited: the Batch objects whose results are awaited, not terminal yet.
+        truncated: the answers so far that were cut at the token limit; None if that is not known.
         attempts: the most submissions of any request; 0 before the first one.
         spec: the file that describes the job, None if no spec does any more.
         created_at, finished_at: when the run began and ended, in Unix seconds.
@@ -94,6 +95,7 @@ class JobView:
     spec: str | None = None
     created_at: float | None = None
     finished_at: float | None = None
+    truncated: int | None = None
     progress: JobProgress | None = None
     blocked: Blocked | None = None
 
@@ -347,6 +349,7 @@ class _RunReader:
             created_at=run.created_at,
             finished_at=run.finished_at,
             progress=_progress(sent, succeeded, failed) if sent.batches else None,
+            truncated=run.truncated,
         )
 
     def _of(self, run: Run) -> SubmissionSummary:

@@ -18,7 +18,7 @@ from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.fingerprint import Fingerprint, open_unchanged, read
 from runner.inputs.lines import BYTE_ORDER_MARK
 from runner.outputs.files import ERRORS, OUTPUT, FileRejected, open_file
-from runner.outputs.result_files import classify
+from runner.outputs.result_files import classify, opened, read_line
 from runner.spec.project import Limits
 from runner.views.conversation import request_turns, response_turns
 
@@ -151,8 +151,8 @@ def _result(line: bytes) -> Sample | None:
     if verdict.code is not None:
         return Sample(custom_id=verdict.custom_id, code=verdict.code, message=verdict.message)
     try:
-        body = json.loads(line)["response"]["body"]
-    except (ValueError, RecursionError, LookupError, TypeError):
+        body = opened(read_line(line)["response"]["body"])  # type: ignore[index]
+    except (ValueError, LookupError, TypeError):
         return None
     return Sample(custom_id=verdict.custom_id, response=response_turns(body))
 

@@ -114,6 +114,38 @@ def test_what_never_comes_ends_in_words_and_one_payment(make_site: MakeSite, nam
     assert asked(site) == [tuple(ids())]
 
 
+NOT_READY = b'{"error": {"message": "not ready", "type": "server_error", "code": "not_ready"}}'
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_an_error_with_a_known_code_is_waited_for_as_long(
+    make_site: MakeSite,
+    lasting: bool,  # noqa: FBT001
+) -> None:
+    gateway = Gateway(lambda _content: NOT_READY)
+    site = make_site(world=Dialect(gateway), base_url=REMOTE)
+    site.reconcile()
+    site.clock.sleep(60)
+    report = site.reconcile()
+    assert report.states == {"job": RunState.RUNNING}
+    assert report.has_problem
+    assert "with 200 and an error: not ready" in told(site)
+    gateway.broken = lasting
+    report = site.until_done(pause=900)
+    assert asked(site) == [tuple(ids())]
+    if not lasting:
+        assert report.states == {"job": RunState.SUCCEEDED}
+        return
+    assert site.clock() - site.world.submissions()[0].over_at >= HOUR
+    [submission] = known(site).submissions
+    assert submission.state is SubmissionState.LOST
+    assert f"results of {submission.batch_id} are refused for too long" in told(site)
+    assert {line["error"]["code"] for line in error_lines(site).values()} == {"runner_batch_lost"}
+    gateway.broken = False
+    ask_again(site)
+    assert site.until_done(pause=900).states == {"job": RunState.SUCCEEDED}
+
+
 def test_lines_that_match_nothing_are_counted_and_one_is_shown(make_site: MakeSite) -> None:
     site = make_site(world=Dialect(Gateway(CONTENTS["altered custom_ids"])), base_url=REMOTE)
     site.until_done(pause=900)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runner.outputs.result_files import MALFORMED, Outcome, classify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 OK, AGAIN, NEVER = Outcome.SUCCEEDED, Outcome.TRANSIENT, Outcome.PERMANENT
 CHAT = {"id": "chatcmpl-1", "object": "chat.completion", "choices": []}
@@ -22,6 +25,26 @@ def row(response: object, error: object = None) -> bytes:
 
 def answered(status: object, body: object) -> bytes:
     return row({"status_code": status, "request_id": "r", "body": body})
+
+
+def opaque(body: object, status: object = 200) -> bytes:
+    """Write a body as a JSON text, as OGX does."""
+    return answered(status, json.dumps(body))
+
+
+def unfinished(status: str, **more: object) -> bytes:
+    body = {"id": "resp_1", "object": "response", "status": status, "error": None}
+    return answered(200, {**body, "output": [], **more})
+
+
+def deep(levels: int) -> bytes:
+    """Write a success whose body is nested so many levels deeper than that of any other."""
+    return (
+        b'{"custom_id":"a","response":{"status_code":200,"body":{"id":"x","v":'
+        + b"[" * levels
+        + b"]" * levels
+        + b'}},"error":null}'
+    )
 
 
 TABLE = {
@@ -139,6 +162,132 @@ TABLE = {
         OK,
         None,
     ),
+    "a body as a text": (opaque(CHAT), OK, None),
+    "a body as a text, indented": (answered(200, json.dumps(CHAT, indent=1)), OK, None),
+    "a body as a text, with a gateway's error": (
+        opaque({"error": {"message": "bad", "code": "invalid_prompt"}}),
+        NEVER,
+        "invalid_prompt",
+    ),
+    "a refusal as a text": (
+        opaque({"error": {"message": "slow", "code": "rate_limit_exceeded"}}, 429),
+        AGAIN,
+        "rate_limit_exceeded",
+    ),
+    "an empty object as a text": (opaque({}), AGAIN, "empty_body"),
+    "a list as a text": (opaque([1]), NEVER, "unrecognised_response"),
+    "a text of a text": (opaque(json.dumps(CHAT)), NEVER, "unrecognised_response"),
+    "half an object as a text": (answered(200, '{"id":'), NEVER, "unrecognised_response"),
+    "a response that failed at the server": (
+        unfinished("failed", error={"code": "server_error", "message": "m"}),
+        AGAIN,
+        "server_error",
+    ),
+    "a response that failed by a limit": (
+        unfinished("failed", error={"code": "rate_limit_exceeded", "message": "m"}),
+        AGAIN,
+        "rate_limit_exceeded",
+    ),
+    "a response that failed by its prompt": (
+        unfinished("failed", error={"code": "invalid_prompt", "message": "m"}),
+        NEVER,
+        "invalid_prompt",
+    ),
+    "a response that failed without a reason": (unfinished("failed"), NEVER, "response_failed"),
+    "a response that failed, as a text": (
+        opaque({"object": "response", "status": "failed", "error": {"code": "server_error"}}),
+        AGAIN,
+        "server_error",
+    ),
+    "a response cut at the token limit": (
+        unfinished("incomplete", incomplete_details={"reason": "max_output_tokens"}),
+        NEVER,
+        "truncated",
+    ),
+    "a response stopped by a filter": (
+        unfinished("incomplete", incomplete_details={"reason": "content_filter"}),
+        NEVER,
+        "content_filter",
+    ),
+    "an incomplete response without a reason": (
+        unfinished("incomplete"),
+        NEVER,
+        "response_incomplete",
+    ),
+    "a cancelled response": (unfinished("cancelled"), AGAIN, "response_cancelled"),
+    "a response that was not waited for": (unfinished("queued"), NEVER, "response_queued"),
+    "a complete response": (unfinished("completed", incomplete_details=None), OK, None),
+    "another object with a status": (
+        answered(200, {"id": "v", "object": "video", "status": "queued"}),
+        OK,
+        None,
+    ),
+    "a chat answer cut at the token limit": (
+        answered(200, {**CHAT, "choices": [{"finish_reason": "length"}]}),
+        OK,
+        None,
+    ),
+    "OGX, a failure of its own server": (
+        row(
+            None,
+            {
+                "type": "request_failed",
+                "message": "Error code: 500 - {'error': {'message': 'see HTTP 400', 'code': 400}}",
+            },
+        ),
+        AGAIN,
+        "request_failed",
+    ),
+    "OGX, a refusal": (
+        row(None, {"type": "request_failed", "message": "Error code: 404 - {'detail': 'x'}"}),
+        NEVER,
+        "request_failed",
+    ),
+    "OGX, no reply in time": (
+        row(None, {"type": "request_failed", "message": "Request timed out."}),
+        AGAIN,
+        "request_failed",
+    ),
+    "OGX, no connection": (
+        row(None, {"type": "request_failed", "message": "Connection error."}),
+        AGAIN,
+        "request_failed",
+    ),
+    "a sentence that names a status": (row(None, "upstream: status=503"), AGAIN, "http_503"),
+    "a status in an error of status 200": (
+        answered(200, {"error": {"message": "HTTP 429", "code": "upstream"}}),
+        AGAIN,
+        "upstream",
+    ),
+    "a status in words beside a status": (
+        row({"status_code": 400}, "Error code: 500"),
+        NEVER,
+        "http_400",
+    ),
+    "a status in words against a code": (
+        row(None, {"code": "server_error", "message": "HTTP 400 Bad Request"}),
+        NEVER,
+        "server_error",
+    ),
+    "no connection, by its class": (row(None, "APIConnectionError"), AGAIN, None),
+    "nested 200 levels deep": (deep(197), OK, None),
+    "nested one level deeper": (deep(198), OK, None),
+    "nested 1,000 levels deep": (deep(1_000), OK, None),
+    "nested 10,000 levels deep": (deep(10_000), OK, None),
+    "nested 100,000 levels deep": (deep(100_000), OK, None),
+    "broken in the depth": (deep(5_000).replace(b"[]", b"[1 2]"), AGAIN, MALFORMED),
+    "not closed in the depth": (deep(5_000).replace(b"[]", b"["), AGAIN, MALFORMED),
+    "brackets in a text": (answered(200, {"id": "x", "text": "[" * 5_000}), OK, None),
+    "a deep body as a text": (
+        answered(200, '{"id":' + "[" * 5_000 + "]" * 5_000 + "}"),
+        OK,
+        None,
+    ),
+    "a deep and broken body as a text": (
+        answered(200, '{"id":' + "[" * 5_000 + "x" + "]" * 5_000 + "}"),
+        NEVER,
+        "unrecognised_response",
+    ),
     "very deep": (
         b'{"custom_id":"a","response":{"status_code":200,"body":{"id":' + b"[" * 100_000,
         AGAIN,
@@ -192,6 +341,40 @@ def test_the_message_comes_from_wherever_the_dialect_puts_it() -> None:
     assert classify(row(None, "five words of no use")).message == "five words of no use"
 
 
+LIMIT_REACHED = {
+    "chat": {**CHAT, "choices": [{"finish_reason": "stop"}, {"finish_reason": "length"}]},
+    "messages": {"id": "msg_1", "type": "message", "stop_reason": "max_tokens"},
+    "completions": {"object": "text_completion", "choices": [{"finish_reason": "length"}]},
+    "an unknown form": {"score": 1, "stop_reason": "max_tokens"},
+    "strange choices": {**CHAT, "choices": [7, {"finish_reason": "length"}]},
+}
+
+
+@pytest.mark.parametrize("body", LIMIT_REACHED.values(), ids=LIMIT_REACHED.keys())
+@pytest.mark.parametrize("write", [lambda body: answered(200, body), opaque])
+def test_an_answer_cut_at_the_token_limit_is_one_and_is_known(
+    write: Callable[[object], bytes], body: object
+) -> None:
+    verdict = classify(write(body))
+    assert (verdict.outcome, verdict.truncated) == (OK, True)
+    assert not classify(write({**CHAT, "choices": [{"finish_reason": "stop"}]})).truncated
+    assert not classify(write({**CHAT, "note": "length", "max_tokens": None})).truncated
+
+
+def test_an_incomplete_response_is_truncated_only_by_the_token_limit() -> None:
+    by_limit = unfinished("incomplete", incomplete_details={"reason": "max_output_tokens"})
+    by_filter = unfinished("incomplete", incomplete_details={"reason": "content_filter"})
+    assert classify(by_limit).truncated
+    assert classify(by_limit).message == "the response is incomplete: max_output_tokens"
+    assert not classify(by_filter).truncated
+
+
+def test_a_status_is_found_behind_what_is_shown() -> None:
+    verdict = classify(row(None, "x" * 1_000 + " Error code: 503"))
+    assert (verdict.outcome, verdict.code) == (AGAIN, "http_503")
+    assert verdict.message == "x" * 299 + "…"
+
+
 texts = st.text(st.characters(exclude_categories=()))  # lone surrogates too
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -210,17 +393,19 @@ bodies = json_values | st.fixed_dictionaries(
 @example(status=200, body={"id": "x", "error": ""}, error=None)
 @example(status=200, body={"id": "x"}, error=False)
 @example(status=299, body={"x": 1}, error=None)
+@example(status=200, body='{"id": "x"}', error=None)
 def test_success_is_exactly_the_strict_rule(status: object, body: object, error: object) -> None:
     number = int(status) if isinstance(status, str) and status in {"200", "204"} else status
+    read = {"id": "x"} if body == '{"id": "x"}' else body
     expected = (
         error is None
         and isinstance(number, int | float)
         and not isinstance(number, bool)
         and 200 <= number < 300
         and number == int(number)
-        and isinstance(body, dict)
-        and bool(body)
-        and body.get("error") is None
+        and isinstance(read, dict)
+        and bool(read)
+        and read.get("error") is None
     )
     verdict = classify(row({"status_code": status, "body": body}, error))
     assert (verdict.outcome is OK) is expected

@@ -116,6 +116,7 @@ RECORD = RunRecord(
         ),
     ),
     counts=RecordedCounts(total=3, succeeded=2, failed=1, codes={"invalid_prompt": 1}),
+    truncated=1,
     usage=sum_usage([BATCH]),
     outputs={
         "output.jsonl": FileDigest(bytes=1400, sha256="aa" * 32, lines=2),
@@ -174,11 +175,19 @@ def test_a_record_that_is_a_link_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_record_without_a_field_is_not_read() -> None:
-    for name in json.loads(GOLDEN.read_bytes()):
+    for name in json.loads(GOLDEN.read_bytes()).keys() - {"truncated"}:
         document = json.loads(GOLDEN.read_bytes())
         del document[name]
         with pytest.raises(FileRejected, match=name):
             decode(json.dumps(document).encode())
+
+
+def test_the_record_of_an_earlier_version_is_read_and_stays_as_it_is() -> None:
+    document = json.loads(GOLDEN.read_bytes())
+    del document["truncated"]
+    earlier = decode(json.dumps(document).encode())
+    assert earlier == replace(RECORD, truncated=None)
+    assert json.loads(encode(earlier)) == document
 
 
 def test_a_batch_is_kept_verbatim_and_in_order() -> None:

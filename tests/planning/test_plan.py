@@ -379,6 +379,12 @@ def test_the_same_facts_give_the_same_plan(tmp_path: Path) -> None:
         ("internal_error", None, BatchFailure.PASSING),
         ("invalid_json_line", "not parseable", BatchFailure.LASTING),
         ("something_new", None, BatchFailure.LASTING),
+        ("server_error", None, BatchFailure.PASSING),
+        ("503", None, BatchFailure.PASSING),
+        (None, "Error code: 502", BatchFailure.PASSING),
+        ("rate_limit_exceeded", None, BatchFailure.LIMIT),
+        ("model_not_found", "see HTTP 503", BatchFailure.LASTING),
+        (None, "There is no GPU here.", BatchFailure.LASTING),
     ],
 )
 def test_why_a_batch_was_turned_away(

@@ -41,9 +41,13 @@ class AnswerLocation(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Succeed:
-    """Status 200. `text` is added to the answer's own; `body` replaces the whole of it."""
+    """Status 200. `text` is added to the answer's own; `body` replaces the whole of it.
+
+    `finish` is why the answer of a chat or a completion ends.
+    """
 
     text: str = ""
+    finish: str = "stop"
     body: Mapping[str, Any] | None = None
     status: int = 200
 
@@ -184,6 +188,17 @@ class Counts(Enum):
     NULL = "null"
 
 
+class Reasons(Enum):
+    """In which form a failed batch gives its reasons."""
+
+    LIST = "errors.data"
+    BARE_LIST = "errors is a list"
+    OBJECT = "errors is the first one"
+    TEXT = "errors is the message of the first one"
+    ERROR = "error is the first one, and errors is null"
+    ERROR_TEXT = "error is the message of the first one, and errors is null"
+
+
 class NoFile(Enum):
     """How a file with no lines is shown."""
 
@@ -212,6 +227,8 @@ class Behaviour:
         files_after: seconds from the terminal status until the ids of the files are shown.
         content_after: seconds from then on until the files can be read (404 before).
         final_newline: result files end in a newline.
+        reasons: the form of the reasons, where the batch fails as a whole.
+        bodies_as_text: the body of a response is a JSON text of the object, as OGX writes it.
 
     """
 
@@ -230,6 +247,8 @@ class Behaviour:
     files_after: float = 0.0
     content_after: float = 0.0
     final_newline: bool = True
+    reasons: Reasons = Reasons.LIST
+    bodies_as_text: bool = False
 
 
 Behaviours: TypeAlias = "Callable[[int, Sequence[Row]], Behaviour]"
@@ -322,6 +341,7 @@ class Conditions:
         create_status: 200, or 201 as some dialects have it.
         conflict_status: the answer to the cancel of a batch that is over: 409, or 400.
         chunked: file contents declare no length.
+        refuses_with: the status of every refusal, such as 200; None for the proper one.
         echoes_key: a refused key is repeated in full in the error message.
         max_requests, max_bytes: limits of a batch, of an upload.
 
@@ -344,6 +364,7 @@ class Conditions:
     create_status: int = 200
     conflict_status: int = 409
     chunked: bool = False
+    refuses_with: int | None = None
     echoes_key: bool = False
     max_requests: int = 50_000
     max_bytes: int = 200_000_000

@@ -20,6 +20,7 @@ from tests.simulation.behaviour import (
     Fail,
     NoFile,
     NotRun,
+    Reasons,
     Stuck,
     Vanish,
 )
@@ -57,6 +58,9 @@ class Tally(NamedTuple):
     failed: int
     prompt: int
     completion: int
+
+
+_OTHER_FIELD = frozenset({Reasons.ERROR, Reasons.ERROR_TEXT})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -163,7 +167,12 @@ class Life:
                 AnswerLocation.ERROR: [],
             }
             for index in done:
-                for place, line in lines(self.rows[index], self.answers[index], self.id):
+                for place, line in lines(
+                    self.rows[index],
+                    self.answers[index],
+                    self.id,
+                    bodies_as_text=self.behaviour.bodies_as_text,
+                ):
                     written[place].append(line)
             if self.behaviour.lists_unrun and self.steps[-1].status != "failed":
                 code = "batch_expired" if self.steps[-1].status == "expired" else "batch_cancelled"
@@ -208,6 +217,8 @@ class Life:
             "request_counts": self._counts(at, status),
             "metadata": (self.asked.get("metadata") or None) if metadata else None,
         }
+        if shown["errors"] is not None and self.behaviour.reasons in _OTHER_FIELD:
+            shown["errors"], shown["error"] = None, shown["errors"]
         for step in passed[1:]:
             shown[_STAMPS[step.status]] = whole_seconds(step.at)
         if not classic:
@@ -218,7 +229,7 @@ class Life:
     def _passed(self, at: float) -> list[Step]:
         return [self.steps[0], *(step for step in self.steps[1:] if step.at <= at)]
 
-    def _errors(self) -> dict[str, Any]:
+    def _errors(self) -> object:
         data = [
             {
                 "code": problem.code,
@@ -228,7 +239,17 @@ class Life:
             }
             for problem in self.problems
         ]
-        return {"object": "list", "data": data}
+        match self.behaviour.reasons:
+            case Reasons.LIST:
+                return {"object": "list", "data": data}
+            case Reasons.BARE_LIST:
+                return data
+            case Reasons.OBJECT | Reasons.ERROR:
+                return data[0]
+            case Reasons.TEXT | Reasons.ERROR_TEXT:
+                return data[0]["message"]
+            case _:
+                assert_never(self.behaviour.reasons)
 
     def _file_id(self, place: AnswerLocation, at: float) -> str | None:
         if at < self.files_at or self.steps[-1].status == "failed":

@@ -37,7 +37,10 @@ def succeeds(answer: Answer) -> bool:
     """Whether the row has a good line: paid for, and not to be submitted again."""
     match answer:
         case Succeed(body=body, status=status):
-            return (body is None or (bool(body) and "error" not in body)) and 200 <= status < 300
+            finished = body is None or (
+                bool(body) and "error" not in body and body.get("status") in (None, "completed")
+            )
+            return finished and 200 <= status < 300
         case Several(answers=answers):
             return any(succeeds(one) for one in answers)
         case HttpError() | NotRun() | ErrorInBody() | Missing() | Malformed():
@@ -51,11 +54,29 @@ def fails(answer: Answer) -> bool:
     return not succeeds(answer) and not isinstance(answer, Missing)
 
 
-def lines(row: Row, answer: Answer, mark: str) -> list[tuple[AnswerLocation, bytes]]:
+def lines(
+    row: Row, answer: Answer, mark: str, *, bodies_as_text: bool = False
+) -> list[tuple[AnswerLocation, bytes]]:
     """Write the row's lines, each with its file; `mark` makes their ids the batch's own."""
+    written = _lines(row, answer, mark)
+    return [(place, _with_text(line)) for place, line in written] if bodies_as_text else written
+
+
+def _with_text(line: bytes) -> bytes:
+    """Replace the body in a line by its JSON text; a line that is none stays as it is."""
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return line
+    if isinstance(document, dict) and document.get("response"):
+        document["response"]["body"] = json.dumps(document["response"]["body"])
+    return json.dumps(document).encode()
+
+
+def _lines(row: Row, answer: Answer, mark: str) -> list[tuple[AnswerLocation, bytes]]:
     match answer:
-        case Succeed(text=text, body=given, status=status):
-            body = _body(row, text) if given is None else given
+        case Succeed(text=text, body=given, status=status, finish=finish):
+            body = _body(row, text, finish) if given is None else given
             return [(AnswerLocation.OUTPUT, _line(row, mark, status, body))]
         case HttpError(status=0, place=place):
             return [(place, _line(row, mark, 0, {}))]
@@ -71,7 +92,7 @@ def lines(row: Row, answer: Answer, mark: str) -> list[tuple[AnswerLocation, byt
             whole = _line(row, mark, 200, _body(row, ""))
             return [(place, whole[: len(whole) // 2] if line is None else line)]
         case Several(answers=answers):
-            return [line for one in answers for line in lines(row, one, mark)]
+            return [line for one in answers for line in _lines(row, one, mark)]
         case _:
             assert_never(answer)
 
@@ -107,7 +128,7 @@ def _error(code: str | None, message: str) -> dict[str, Any]:
     return {"message": message, "type": "invalid_request_error", "param": None, "code": code}
 
 
-def _body(row: Row, text: str) -> dict[str, Any]:
+def _body(row: Row, text: str, finish: str = "stop") -> dict[str, Any]:
     digest = echo(row.custom_id, row.body)
     prompt, completion = usage(row)
     model = row.body.get("model")
@@ -135,7 +156,7 @@ def _body(row: Row, text: str) -> dict[str, Any]:
             },
             "echo": digest,
         }
-    choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "logprobs": None}
+    choice: dict[str, Any] = {"index": 0, "finish_reason": finish, "logprobs": None}
     if row.url.endswith("/chat/completions"):
         choice["message"] = {"role": "assistant", "content": said, "refusal": None}
     else:
@@ -168,7 +189,8 @@ def check_answers(output: bytes, asked: bytes) -> set[str]:
         assert name in requests, f"output line {number}: {name!r} was never asked"
         assert name not in answered, f"output line {number}: {name!r} is answered twice"
         answered.add(name)
-        found = (document["response"] or {}).get("body", {}).get("echo")
+        body = (document["response"] or {}).get("body", {})
+        found = (json.loads(body) if isinstance(body, str) else body).get("echo")
         expected = echo(name, requests[name])
         assert found == expected, (
             f"output line {number}: {name!r} has the answer {found}, its own is {expected}"

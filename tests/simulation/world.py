@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tests.simulation import truth
@@ -128,6 +128,8 @@ class World:
         acted = fault is None or fault.acted
         now = self.clock()
         answer = (self._refuse_key(request) or self.handle(request)) if acted else None
+        if answer is not None and answer.status >= 400 and self.conditions.refuses_with:
+            answer = replace(answer, status=self.conditions.refuses_with)
         sent = on_the_wire(fault, answer)
         upload = request.form.file if request.form else None
         self.requests.append(

@@ -14,7 +14,7 @@ from runner.report.page.markup import BLANK, element
 from runner.report.page.samples import sample_lists
 from runner.report.status import describe_blocked
 from runner.report.text_width import fit
-from runner.text import listed, plural, printable, span
+from runner.text import listed, plural, printable, span, truncated_answers
 from runner.views.attempts import read_attempts
 from runner.views.batch_phases import phases, seconds_in
 
@@ -85,6 +85,8 @@ def _facts(job: JobReport, details: JobDetails) -> Html:
     ]
     if view.progress is not None and view.progress.source == "provider":
         facts.append(("in flight", describe_progress(view.progress)))
+    if truncated := truncated_answers(view.truncated):
+        facts.append(("truncated", truncated))
     if tokens := token_counts(job.tokens):
         facts.append(("tokens", tokens))
     return element(

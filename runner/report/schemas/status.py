@@ -208,6 +208,15 @@ class JobOutput(TypedDict):
             ],
         ),
     ]
+    truncated: Annotated[
+        Natural | None,
+        Meta(
+            description="Responses that were cut at the token limit: successful ones, and failed "
+            "ones with the code truncated, whose API calls them incomplete. Null before the first "
+            "results, or where an earlier version of runner collected them.",
+            examples=[0, None],
+        ),
+    ]
 
 
 Output = Annotated[
