@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from runner.planning.shards import ShardContext, ShardProgress
 
 _LIMIT_BACKOFF: Final = 60.0
-_LIMIT_BACKOFF_LOOPBACK: Final = 1.0
+_SHORTEST_BACKOFF: Final = 1.0
 LONGEST_BACKOFF: Final = 3600.0
 _LOST_AFTER: Final = 600.0
-"""Seconds for which a provider must deny a batch before it is lost; loopback: the grace time."""
+"""Seconds for which a provider must deny a batch before it is lost."""
 _LATE: Final = 900.0
-"""Seconds within which a terminal batch may name its output file; loopback: the grace time."""
+"""Seconds within which a terminal batch may name its output file."""
 _CANCEL_PATIENCE: Final = 86_400.0
 """Seconds that a cancellation may take; it is to take minutes (fact sheet, section 1)."""
 _REASONS_SHOWN: Final = 3
@@ -136,7 +136,7 @@ def _decide_missing(
             key=submission.key,
             batch_id=batch_id,
         )
-    until = (submission.missing_at or 0.0) + (context.grace if context.loopback else _LOST_AFTER)
+    until = (submission.missing_at or 0.0) + context.patience(_LOST_AFTER)
     if context.observed_at >= until:
         return MarkLost(
             run=context.run,
@@ -175,7 +175,7 @@ def _decide_terminal(
     # error file with a line for each request shows that nothing succeeded. The wait is bounded.
     early = False
     if batch.output_file_id is None:
-        max_delay = context.grace if context.loopback else max(_LATE, context.grace)
+        max_delay = context.patience(max(_LATE, context.grace))
         until = (submission.terminal_at or context.inputs.now) + max_delay
         early = context.is_unset(submission.terminal_at) or context.observed_at < until
         counts = batch.request_counts
@@ -204,7 +204,7 @@ def _limit_backoff(context: ShardContext, progress: ShardProgress) -> float:
         if earlier.counted:
             break
         refused += 1
-    base = _LIMIT_BACKOFF_LOOPBACK if context.loopback else _LIMIT_BACKOFF
+    base = max(context.patience(_LIMIT_BACKOFF), _SHORTEST_BACKOFF)
     return float(min(base * 2.0 ** min(refused, 16), LONGEST_BACKOFF))
 
 

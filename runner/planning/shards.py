@@ -253,8 +253,7 @@ class ShardContext:
         """The time when the provider was queried, in Unix seconds; it may be hours before now."""
         return self.inputs.now if self.observed.queried_at is None else self.observed.queried_at
 
-    @property
-    def loopback(self) -> bool:
-        """Whether the provider is on this machine, where nothing takes minutes."""
+    def patience(self, usual: float) -> float:
+        """Return the seconds to wait for what the provider may still show; `usual` is the rule."""
         provider = self.inputs.providers.get(self.run.provider)
-        return provider is not None and provider.loopback
+        return usual if provider is None else provider.patience(usual)

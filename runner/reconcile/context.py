@@ -184,6 +184,8 @@ class PassState:
         stopped: the providers that get no more requests in this pass, each with the reason.
         unusable: the providers whose API key is refused, or where there is no credit: waiting
             does not help.
+        refused: the keys of the submissions whose results have been refused, or unusable, for so
+            long that `--wait` does not wait for them.
         accepting: the providers that have accepted a batch in this pass. Before the first one is
             accepted, submissions to a provider are made one at a time: one call shows whether the
             API key is refused or the credit is used up.
@@ -207,6 +209,7 @@ class PassState:
     held: dict[str, str] = field(default_factory=dict)
     stopped: dict[str, str] = field(default_factory=dict)
     unusable: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     accepting: set[str] = field(default_factory=set)
     recorded_batches: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
