@@ -25,6 +25,7 @@ from runner.planning.in_flight import LONGEST_BACKOFF, batch_failure, follow
 
 if TYPE_CHECKING:
     from runner.batch import Batch
+    from runner.inputs.row_set import RowSet
     from runner.planning.actions import Steps
     from runner.planning.shards import ShardContext, ShardProgress
     from runner.planning.state import Listing
@@ -35,9 +36,14 @@ def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
     adopted = _adopt_unknown(context, progress)
     if adopted:
         return adopted
-    submission = progress.open
-    if submission is None:
-        return _next_attempt(context, progress)
+    steps = [
+        step for submission in progress.open for step in _decide_open(context, progress, submission)
+    ]
+    return steps + _next_attempts(context, progress)
+
+
+def _decide_open(context: ShardContext, progress: ShardProgress, submission: Submission) -> Steps:
+    """Decide about an attempt that has not ended."""
     problem = context.inputs.held.get(str(submission.key))
     if problem is not None:
         return [Wait(run=context.run, key=submission.key, reason=problem, is_problem=True)]
@@ -90,24 +96,39 @@ def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
     return steps
 
 
-def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
-    """Decide about the pending rows of a shard without an open attempt: submit, or wait."""
-    if not progress.pending or not context.may_submit:
+def _next_attempts(context: ShardContext, progress: ShardProgress) -> Steps:
+    """Decide about the rows of a shard that no open attempt has: submit, or wait.
+
+    Where one file would be too large they are several attempts, at the same time.
+    """
+    if not progress.unsent or not context.may_submit:
         return []
-    rows = context.sizes.of(progress)
-    if not rows:
-        limited = context.sizes.by_shard[progress.shard.number]
-        return [Wait(run=context.run, key=None, reason=limited.reason)]
-    limited_attempt = _limited_attempt(context, progress)
+    parts = context.sizes.parts(progress)
+    if not parts:
+        held = context.sizes.held[progress.shard.number]
+        return [Wait(run=context.run, key=None, reason=held.reason)]
+    steps: Steps = []
+    attempt = progress.last_attempt
+    for rows in parts:
+        key = SubmissionKey(
+            job=context.run.job,
+            revision=context.run.short,
+            shard=progress.shard.number,
+            attempt=attempt + 1,
+        )
+        while key in context.used_keys:
+            key = dataclasses.replace(key, attempt=key.attempt + 1)
+        attempt = key.attempt
+        steps += _new_attempt(context, progress, key, rows)
+    return steps
+
+
+def _new_attempt(
+    context: ShardContext, progress: ShardProgress, key: SubmissionKey, rows: RowSet
+) -> Steps:
+    """Decide about a new attempt at some rows of a shard: submit, or wait."""
+    limited_attempt = _limited_attempt(context, progress, rows)
     whole = len(rows) == progress.shard.requests
-    key = SubmissionKey(
-        job=context.run.job,
-        revision=context.run.short,
-        shard=progress.shard.number,
-        attempt=progress.last_attempt + 1,
-    )
-    while key in context.used_keys:
-        key = dataclasses.replace(key, attempt=key.attempt + 1)
     submission = Submission(
         key=key,
         round=context.run.round,
@@ -128,10 +149,19 @@ def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
     return _submit(context, progress, submission, new=True)
 
 
-def _limited_attempt(context: ShardContext, progress: ShardProgress) -> Submission | None:
-    """Return the last attempt if it was refused because of a limit, not of its requests."""
+def _limited_attempt(
+    context: ShardContext, progress: ShardProgress, rows: RowSet
+) -> Submission | None:
+    """Return the last attempt at these rows if a limit refused it, not its requests."""
     before = context.run.shard_submissions(progress.shard.number)
-    last = next((attempt for attempt in reversed(before) if attempt.state.closed), None)
+    last = next(
+        (
+            attempt
+            for attempt in reversed(before)
+            if attempt.state.closed and attempt.rows.intersection(rows)
+        ),
+        None,
+    )
     refused = last is not None and last.state is SubmissionState.FAILED and not last.counted
     return last if refused else None
 
@@ -170,6 +200,9 @@ def _submit(
                 is_problem=True,
             )
         ]
+    if not new and context.sizes.exceeds_limits(submission):
+        reason = "the limits in runner.yaml are smaller now, so it is submitted in smaller files"
+        return [AbandonSubmission(run=context.run, reason=reason, submission=submission)]
     return [
         Submit(
             run=context.run,
@@ -200,7 +233,7 @@ def _unknown(listing: Listing) -> str:
 
 def _limit_wait(context: ShardContext, progress: ShardProgress, submission: Submission) -> Wait:
     """Return the wait after a token limit, a queue limit or a lack of credit."""
-    last = _limited_attempt(context, progress)
+    last = _limited_attempt(context, progress, submission.rows)
     failure = last is not None and last.batch is not None and batch_failure(last.batch)
     return Wait(
         run=context.run,

@@ -161,7 +161,7 @@ def _decide_terminal(
     has_files = batch.output_file_id is not None or batch.error_file_id is not None
     if failed and not has_files:
         failure = batch_failure(batch)
-        pause = _limit_backoff(context, progress) if failure in UNCOUNTED else 0.0
+        pause = _limit_backoff(context, progress, submission) if failure in UNCOUNTED else 0.0
         return CloseRejectedBatch(
             run=context.run,
             reason=_batch_failure_reason(batch),
@@ -197,10 +197,14 @@ def _decide_terminal(
     )
 
 
-def _limit_backoff(context: ShardContext, progress: ShardProgress) -> float:
+def _limit_backoff(context: ShardContext, progress: ShardProgress, submission: Submission) -> float:
     """Return the seconds to wait after a limit: doubled for each in a row, at most an hour."""
     refused = 0
-    for earlier in reversed(context.run.shard_submissions(progress.shard.number)[:-1]):
+    for earlier in reversed(context.run.shard_submissions(progress.shard.number)):
+        if earlier.key.attempt >= submission.key.attempt or not earlier.rows.intersection(
+            submission.rows
+        ):
+            continue
         if earlier.counted:
             break
         refused += 1

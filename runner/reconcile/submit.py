@@ -88,6 +88,13 @@ def _prepare(context: Context, action: Submit) -> Submission:
     submission = action.submission
     if not submission.sha256:
         submission = _extract_remaining(context, action)
+    limit = action.job.provider.limits.max_bytes
+    while submission.bytes > limit and submission.requests > 1:
+        # How many rows fit was estimated.
+        fewer = min(submission.requests - 1, submission.requests * limit // submission.bytes)
+        rows = submission.rows.head(max(1, fewer))
+        smaller = dataclasses.replace(submission, rows=rows, requests=len(rows))
+        submission = _extract_remaining(context, dataclasses.replace(action, submission=smaller))
     submission_transitions.prepare(context.ledger, action.run, submission)
     return submission
 
