@@ -109,7 +109,9 @@ def _decide_in_flight(context: ShardContext, submission: Submission, batch: Batc
         and str(submission.key) not in context.inputs.cancelled
     ):
         steps.append(CancelBatch(run=context.run, reason=cancel_reason, submission=submission))
-    elif (stuck := _stuck_in_cancelling(context, submission, batch)) is not None:
+    elif (
+        stuck := _stuck_in_cancelling(context, submission, batch, wanted=cancel_reason is not None)
+    ) is not None:
         steps.append(
             MarkLost(run=context.run, reason=stuck, submission=submission, stuck=True)
             if context.run.cancel_requested or submission.round < context.run.round
@@ -262,30 +264,44 @@ def _overdue(context: ShardContext, submission: Submission, batch: Batch) -> str
     return f"{batch.id} is overdue: {batch.status}, and due {overdue_text} ago; {consequence}"
 
 
-def _stuck_in_cancelling(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
-    """Say that the provider does not end a cancellation; None before its patience has ended."""
-    since = _cancelled_at(context, submission, batch)
-    if (
-        since is None
-        or batch.known_status is not BatchStatus.CANCELLING
-        or context.inputs.now < since + _CANCEL_PATIENCE
-    ):
+def _stuck_in_cancelling(
+    context: ShardContext, submission: Submission, batch: Batch, *, wanted: bool
+) -> str | None:
+    """Say that the provider does not end a cancellation; None before its patience has ended.
+
+    A cancellation that is `wanted` may also leave the batch as it was.
+    """
+    cancelling = batch.known_status is BatchStatus.CANCELLING
+    since = _cancelled_at(context, submission, batch) if cancelling or wanted else None
+    if since is None or context.inputs.now < since + _CANCEL_PATIENCE:
         return None
     age = span(context.inputs.now - since)
-    return f"{batch.id} has been {batch.status} for {age}: the provider does not end it"
+    return (
+        f"{batch.id} has been {batch.status} for {age}: the provider does not end it"
+        if cancelling
+        else f"{batch.id} was to be cancelled {age} ago and is {batch.status}: the provider does "
+        f"not end it"
+    )
 
 
 def _cancelled_at(context: ShardContext, submission: Submission, batch: Batch) -> float | None:
     """Return when a cancellation was requested, by this machine's clock; None if unknown.
 
     Of the provider's own time only the distance from the creation is taken, since its clock may
-    differ from ours.
+    differ from ours; and some say another time at each look, so the first sight of it counts too.
     """
     began = submission.submitted_at
+    times = []
     if began is not None and batch.cancelling_at is not None and batch.created_at is not None:
-        return began + max(0, batch.cancelling_at - batch.created_at)
-    # Where the provider does not say, a batch is cancelled when it becomes overdue.
-    return submission.overdue_at if context.deadline.action is DeadlineAction.RESUBMIT else None
+        times.append(began + max(0, batch.cancelling_at - batch.created_at))
+    if submission.cancelling_since is not None:
+        times.append(submission.cancelling_since)
+    overdue = submission.overdue_at
+    resubmits = context.deadline.action is DeadlineAction.RESUBMIT
+    if batch.known_status is not BatchStatus.CANCELLING and resubmits and overdue is not None:
+        # It was cancelled when it became overdue, and nothing shows that.
+        times.append(overdue)
+    return min(times, default=None)
 
 
 def _due_at(context: ShardContext, submission: Submission, batch: Batch) -> float | None:
