@@ -14,14 +14,18 @@ from runner.planning.actions import (
     AbandonSubmission,
     AdoptBatch,
     AdoptFile,
-    BatchFailure,
     ClearIntent,
     ListFirst,
     MarkUncertain,
     Submit,
     Wait,
 )
-from runner.planning.in_flight import LONGEST_BACKOFF, batch_failure, follow
+from runner.planning.in_flight import (
+    LONGEST_BACKOFF,
+    follow,
+    limited_attempt,
+    refused_for_money,
+)
 
 if TYPE_CHECKING:
     from runner.batch import Batch
@@ -127,7 +131,7 @@ def _new_attempt(
     context: ShardContext, progress: ShardProgress, key: SubmissionKey, rows: RowSet
 ) -> Steps:
     """Decide about a new attempt at some rows of a shard: submit, or wait."""
-    limited_attempt = _limited_attempt(context, progress, rows)
+    limited = limited_attempt(context, progress, rows)
     whole = len(rows) == progress.shard.requests
     submission = Submission(
         key=key,
@@ -138,32 +142,13 @@ def _new_attempt(
         bytes=progress.shard.bytes if whole else 0,
         sha256=progress.shard.sha256 if whole else "",
         # A file that met a limit is used again: nothing was wrong with it.
-        input_file_id=limited_attempt.input_file_id
-        if limited_attempt and limited_attempt.rows == rows
-        else None,
-        not_before=limited_attempt.not_before if limited_attempt else 0.0,
+        input_file_id=limited.input_file_id if limited and limited.rows == rows else None,
+        not_before=limited.not_before if limited else 0.0,
     )
     problem = context.inputs.held.get(str(key))
     if problem is not None:
         return [Wait(run=context.run, key=key, reason=problem, is_problem=True)]
     return _submit(context, progress, submission, new=True)
-
-
-def _limited_attempt(
-    context: ShardContext, progress: ShardProgress, rows: RowSet
-) -> Submission | None:
-    """Return the last attempt at these rows if a limit refused it, not its requests."""
-    before = context.run.shard_submissions(progress.shard.number)
-    last = next(
-        (
-            attempt
-            for attempt in reversed(before)
-            if attempt.state.closed and attempt.rows.intersection(rows)
-        ),
-        None,
-    )
-    refused = last is not None and last.state is SubmissionState.FAILED and not last.counted
-    return last if refused else None
 
 
 def _submit(
@@ -233,16 +218,17 @@ def _unknown(listing: Listing) -> str:
 
 def _limit_wait(context: ShardContext, progress: ShardProgress, submission: Submission) -> Wait:
     """Return the wait after a token limit, a queue limit or a lack of credit."""
-    last = _limited_attempt(context, progress, submission.rows)
-    failure = last is not None and last.batch is not None and batch_failure(last.batch)
+    last = limited_attempt(context, progress, submission.rows)
+    no_credit = refused_for_money(last)
     return Wait(
         run=context.run,
         key=submission.key,
         reason=f"{last.problem}; add credit or raise the limit, and it is submitted again"
-        if last is not None and failure is BatchFailure.MONEY
+        if last is not None and no_credit
         else "the provider's limit was reached",
         until=submission.not_before,
-        is_problem=failure is BatchFailure.MONEY,
+        is_problem=no_credit,
+        of_provider=no_credit,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.batch import MONEY_CODES, BatchStatus
+from runner.ledger.records import SubmissionState
 from runner.planning.actions import (
     BatchFailure,
     CancelBatch,
@@ -26,6 +27,7 @@ from runner.text import parse_duration, span
 
 if TYPE_CHECKING:
     from runner.batch import Batch
+    from runner.inputs.row_set import RowSet
     from runner.ledger.records import Submission
     from runner.planning.actions import Steps
     from runner.planning.shards import ShardContext, ShardProgress
@@ -64,6 +66,8 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
                 key=submission.key,
                 reason=failed or "in flight",
                 is_problem=failed is not None,
+                in_flight=failed is None,
+                of_provider=refused_for_money(limited_attempt(context, progress, submission.rows)),
             )
         ]
     steps: Steps = []
@@ -83,11 +87,13 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
     if batch.terminal:
         steps.append(_decide_terminal(context, progress, submission, batch))
     else:
-        steps += _decide_in_flight(context, submission, batch)
+        steps += _decide_in_flight(context, progress, submission, batch)
     return steps
 
 
-def _decide_in_flight(context: ShardContext, submission: Submission, batch: Batch) -> Steps:
+def _decide_in_flight(
+    context: ShardContext, progress: ShardProgress, submission: Submission, batch: Batch
+) -> Steps:
     """Decide about a batch that is not terminal: wait, or cancel it on request or when overdue."""
     steps: Steps = []
     waiting = f"in flight, {batch.status}"
@@ -124,7 +130,17 @@ def _decide_in_flight(context: ShardContext, submission: Submission, batch: Batc
             )
         )
     else:
-        steps.append(Wait(run=context.run, key=submission.key, reason=waiting))
+        steps.append(
+            Wait(
+                run=context.run,
+                key=submission.key,
+                reason=waiting,
+                in_flight=True,
+                # A lack of credit shows only when a batch is validated.
+                of_provider=batch.known_status is BatchStatus.VALIDATING
+                and refused_for_money(limited_attempt(context, progress, submission.rows)),
+            )
+        )
     return steps
 
 
@@ -188,6 +204,7 @@ def _decide_terminal(
                 key=submission.key,
                 reason=f"{batch.status}, but its files are not named yet",
                 until=until,
+                in_flight=True,
             )
     return Collect(
         run=context.run,
@@ -196,6 +213,32 @@ def _decide_terminal(
         submission=submission,
         batch=batch,
         early=early,
+    )
+
+
+def limited_attempt(
+    context: ShardContext, progress: ShardProgress, rows: RowSet
+) -> Submission | None:
+    """Return the last attempt at these rows if a limit refused it, not its requests."""
+    before = context.run.shard_submissions(progress.shard.number)
+    last = next(
+        (
+            attempt
+            for attempt in reversed(before)
+            if attempt.state.closed and attempt.rows.intersection(rows)
+        ),
+        None,
+    )
+    refused = last is not None and last.state is SubmissionState.FAILED and not last.counted
+    return last if refused else None
+
+
+def refused_for_money(limited: Submission | None) -> bool:
+    """Whether an attempt that a limit refused was refused for lack of credit."""
+    return (
+        limited is not None
+        and limited.batch is not None
+        and batch_failure(limited.batch) is BatchFailure.MONEY
     )
 
 

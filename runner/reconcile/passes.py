@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from runner.api.protocol import BatchApi
     from runner.errors import Problem
+    from runner.ledger.notifications import OpenProblem
     from runner.planning.actions import Action, Plan
     from runner.planning.saved_plan import SavedPlan
     from runner.planning.state import DesiredRun, Observed, Recorded
@@ -42,9 +43,12 @@ class PassReport:
     latter with the reason. `changed` is true if an action was applied. `stopped` has, by provider,
     the reason why it got no more requests in this pass. `unusable` are the providers for which
     waiting does not help: the API key is refused, there is no credit, or an extra is missing.
-    `refused` are the submissions, by key, whose results could not be read for too long.
+    `refused` are the submissions, by key, whose results could not be read for too long. `answered`
+    are the providers that have answered a query in this pass, and `accepting` those that have
+    accepted a batch.
     `patience_until` is the time (Unix seconds) before which a provider wants no more requests
-    (Retry-After), or 0.
+    (Retry-After), or 0. `unresolved` are problems of earlier passes of which this one has not shown
+    that they are over; they are known once it is compared with the ledger.
     """
 
     desired_runs: tuple[DesiredRun, ...]
@@ -57,7 +61,10 @@ class PassReport:
     stopped: Mapping[str, str]
     unusable: frozenset[str]
     refused: frozenset[str]
+    answered: frozenset[str]
+    accepting: frozenset[str]
     patience_until: float
+    unresolved: tuple[OpenProblem, ...] = ()
 
     @property
     def all_final(self) -> bool:
@@ -83,7 +90,9 @@ class PassReport:
     @property
     def has_problem(self) -> bool:
         """Whether something could not be done that the user should know."""
-        return bool(self.unreadable_inputs) or any(wait.is_problem for wait in self.waits)
+        return bool(self.unreadable_inputs or self.unresolved) or any(
+            wait.is_problem for wait in self.waits
+        )
 
 
 def reconcile_once(
@@ -136,6 +145,8 @@ def reconcile_once(
         stopped=dict(state.stopped),
         unusable=frozenset(state.unusable),
         refused=frozenset(state.refused),
+        answered=frozenset(state.answered),
+        accepting=frozenset(state.accepting),
         patience_until=state.patience_until,
     )
 
@@ -225,6 +236,7 @@ class _PassQueries:
             self._record_listing(provider, observed)
         if observed.failure is None:
             context.providers.responded.add(provider)
+            state.answered.add(provider)
             return observed
         state.stopped[provider] = observed.failure
         if observed.unusable:
