@@ -103,9 +103,12 @@ def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
 def _next_attempts(context: ShardContext, progress: ShardProgress) -> Steps:
     """Decide about the rows of a shard that no open attempt has: submit, or wait.
 
-    Where one file would be too large they are several attempts, at the same time.
+    Where one file would be too large they are several attempts, at the same time. Otherwise what an
+    attempt leaves waits for its end, to be submitted together with what it does not answer.
     """
     if not progress.unsent or not context.may_submit:
+        return []
+    if progress.open and not context.sizes.is_split(progress.shard):
         return []
     parts = context.sizes.parts(progress)
     if not parts:

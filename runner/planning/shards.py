@@ -145,6 +145,10 @@ class BatchSizes:
             rows = rows.difference(part)
         return parts
 
+    def is_split(self, shard: ShardRecord) -> bool:
+        """Whether a shard is too large for one file by now."""
+        return self._most_rows(shard) < shard.requests
+
     def _most_rows(self, shard: ShardRecord) -> int:
         """Return how many rows of a shard one file may have; its bytes are estimated."""
         most = shard.requests

@@ -276,7 +276,7 @@ class ProviderSchema(StrictModel):
     )
     adoption_grace: Annotated[float, Field(ge=0, le=86_400)] | None = Field(
         default=None,
-        description="Seconds to wait for what a list of the provider may lack; on loopback also for its results.",
+        description="Seconds to wait for what its lists may lack; on loopback also for results.",
         examples=[60],
     )
 
