@@ -53,6 +53,7 @@ from runner.planning.actions import (
     StartRun,
     Submit,
 )
+from runner.planning.in_flight import LONGEST_BACKOFF
 from runner.reconcile.adopt import adopt_batch, adopt_file
 from runner.reconcile.collect import close_rejected_batch, collect, is_given_up, mark_lost
 from runner.reconcile.concurrency import TaskRunner
@@ -179,7 +180,9 @@ def _refused_results(context: Context, state: PassState, action: Collect, error:
     Until then `--wait` goes on; after it, these results are no reason to wait any more.
     """
     now = context.clock()
-    if not is_given_up(context, action, now):
+    # A provider that asks for more time gets it once, and not for ever.
+    asked_for = min(error.retry_after or 0.0, LONGEST_BACKOFF)
+    if not is_given_up(context, action, now - asked_for):
         state.patience_until = max(state.patience_until, now)
         return str(error)
     state.refused.add(str(action.submission.key))
