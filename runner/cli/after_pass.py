@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from runner.ledger.records import RunState
 if TYPE_CHECKING:
     from runner.cli.console import Console
     from runner.errors import RunnerError
+    from runner.ledger.notifications import OpenProblem
     from runner.notify.alerts import AlertChanges
     from runner.reconcile.context import Context
     from runner.reconcile.passes import PassReport
@@ -27,14 +29,14 @@ def after_pass(
     everything: bool,
     seconds: float,
     changes_only: bool = False,
-) -> None:
+) -> PassReport:
     """Record the problems of a pass, notify the hooks, write the metrics and send the ping.
 
     `seconds` is the duration of the pass. A failure here does not change its exit code; it is
     printed once. `changes_only` leaves out the metrics and the ping, which belong to a pass and
-    not to a change. Raises LedgerError.
+    not to a change. Returns the report with the problems that are still open. Raises LedgerError.
     """
-    _record_problems(context, console, specs, report, everything=everything)
+    report = _record_problems(context, console, specs, report, everything=everything)
     project = context.project
     if project.hooks:
         from runner.notify.deliver import deliver
@@ -42,12 +44,18 @@ def after_pass(
 
         deliver(context.ledger, project, environ=Environment(), warn=console.warn)
     if changes_only:
-        return
+        return report
     code = exit_code(report, specs)
     if project.metrics is not None:
         _write_metrics(context, console, specs, code=code, seconds=seconds)
     if project.ping is not None:
         _send_ping(context, console, specs, report, code=code)
+    return report
+
+
+def unresolved_text(problem: OpenProblem) -> str:
+    """Return the message about a problem of an earlier pass that may not be over."""
+    return f"not known to work again yet: {problem.what}"
 
 
 def exit_code(report: PassReport, specs: Specs) -> int:
@@ -81,33 +89,28 @@ def ping_failure(project: Project, error: RunnerError) -> None:
 
 def _record_problems(
     context: Context, console: Console, specs: Specs, report: PassReport, *, everything: bool
-) -> None:
+) -> PassReport:
     from runner.ledger.notifications import record_problems
     from runner.notify.alerts import collect_alerts, compare_alerts
 
     alerts = collect_alerts(report, specs, stopped=report.stopped)
-    changes = compare_alerts(
-        context.ledger,
-        alerts,
-        report,
-        specs,
-        responded=context.providers.responded,
-        everything=everything,
-    )
+    changes = compare_alerts(context.ledger, alerts, report, specs, everything=everything)
     repeated = _print_problems(changes, console, now=context.clock())
     reworded = {
         alert.subject: alert.what
         for alert, recorded in changes.ongoing
         if alert.what != recorded.what
     }
-    if changes.began or changes.over or repeated or reworded:
+    if changes.began or changes.over or changes.dropped or repeated or reworded:
         record_problems(
             context.ledger,
             began={alert.subject: alert.what for alert in changes.began},
             over=changes.over,
             reworded=reworded,
+            dropped=changes.dropped,
             repeated=repeated,
         )
+    return dataclasses.replace(report, unresolved=changes.unresolved)
 
 
 def _print_problems(changes: AlertChanges, console: Console, *, now: float) -> list[str]:
@@ -118,21 +121,27 @@ def _print_problems(changes: AlertChanges, console: Console, *, now: float) -> l
     """
     if console.remind_after is None:
         return []
-    from runner.text import span
+    from runner.report.history import over_text
 
+    open_problems = [
+        *((recorded, alert.messages) for alert, recorded in changes.ongoing),
+        *((problem, {unresolved_text(problem)}) for problem in changes.unresolved),
+    ]
     repeated = [
-        alert.subject
-        for alert, recorded in changes.ongoing
+        recorded.subject
+        for recorded, _messages in open_problems
         if now - recorded.notified_at >= console.remind_after
     ]
     console.suppress(
         message
-        for alert, _recorded in changes.ongoing
-        if alert.subject not in repeated
-        for message in alert.messages
+        for recorded, messages in open_problems
+        if recorded.subject not in repeated
+        for message in messages
     )
-    for problem in changes.over:
-        console.info(f"resolved after {span(now - problem.began_at)}: {problem.what}")
+    for gone, problems in ((False, changes.over), (True, changes.dropped)):
+        for problem in problems:
+            lasted = now - problem.began_at
+            console.info(over_text(problem.subject, problem.what, lasted, gone=gone))
     return repeated
 
 

@@ -250,7 +250,7 @@ def one_pass(
             console.waiting(report, _LOCAL_SLICE)
             opened.embedded.work(_LOCAL_SLICE)
             report = reconcile_once(context, specs, everything=everything)
-    after_pass(
+    return after_pass(
         context,
         console,
         specs,
@@ -258,7 +258,6 @@ def one_pass(
         everything=everything,
         seconds=time.monotonic() - began,
     )
-    return report
 
 
 def all_passes(
@@ -278,11 +277,11 @@ def all_passes(
 
     began = summarized = time.monotonic()
 
-    def finish_pass(report: PassReport, *, last: bool) -> None:
+    def finish_pass(report: PassReport, *, last: bool) -> PassReport:
         nonlocal summarized
         now = time.monotonic()
         changes_only = not last and now - summarized < _SUMMARY_INTERVAL
-        after_pass(
+        report = after_pass(
             context,
             console,
             specs,
@@ -292,6 +291,7 @@ def all_passes(
             changes_only=changes_only,
         )
         summarized = summarized if changes_only else now
+        return report
 
     def waiting(report: PassReport, pause: float) -> None:
         finish_pass(report, last=False)
@@ -313,8 +313,7 @@ def all_passes(
         waiting=waiting,
         saved_plan=saved_plan,
     )
-    finish_pass(report, last=True)
-    return report
+    return finish_pass(report, last=True)
 
 
 def retry_while_locked(passes: Callable[[], PassReport]) -> PassReport:
@@ -352,10 +351,22 @@ def _sleeper(opened: Providers) -> Callable[[float], None]:
 
 def conclude(report: PassReport, specs: Specs, console: Console) -> int:
     """Print the problems of the last pass, and return the exit code."""
-    from runner.cli.after_pass import exit_code
+    from runner.cli.after_pass import exit_code, unresolved_text
+    from runner.reconcile.context import Notice
 
     console.clear_display()
     console.held(report)
+    for problem in report.unresolved:
+        kind, _, name = problem.subject.partition(" ")
+        console.notice(
+            Notice(
+                job=name if kind == "job" else "",
+                provider=name if kind == "provider" else None,
+                message=unresolved_text(problem),
+                is_problem=True,
+                event="held",
+            )
+        )
     console.problems(report.problems)
     console.flush()
     if not report.changed and not report.has_problem:

@@ -207,18 +207,20 @@ def record_problems(
     *,
     began: Mapping[str, str],
     over: Iterable[OpenProblem],
+    dropped: Iterable[OpenProblem] = (),
     reworded: Mapping[str, str] | None = None,
     repeated: Iterable[str] = (),
 ) -> None:
     """Record the problems that have begun, those that are over, and those notified again.
 
+    `dropped` are over as well, since their subject does not exist any more: the event says so.
     `began` maps the subject of a problem to its text; a subject that is open already gets the new
     text. `reworded` has the new texts of open problems that only say it differently, which is no
     event. `repeated` are the subjects that the user was reminded of. Two passes that record the
     same at the same time write one event.
     """
     with ledger.transaction() as transaction:
-        for problem in over:
+        for problem, gone in (*((one, False) for one in over), *((one, True) for one in dropped)):
             if transaction.write(
                 "DELETE FROM troubles WHERE subject = ? AND began_at = ?",
                 problem.subject,
@@ -230,6 +232,7 @@ def record_problems(
                     subject=problem.subject,
                     what=problem.what,
                     since=problem.began_at,
+                    gone=gone,
                 )
         for subject, what in began.items():
             if transaction.write(

@@ -201,6 +201,8 @@ class Submission:
         tidied_at: when its files were deleted at the provider.
         terminal_at: when the batch was first seen in a terminal status.
         missing_at: when the provider first replied that it does not know the batch.
+        cancelling_since: when its batch was first seen in its cancellation or, where it never was,
+            when the user requested that; known from the history, and None in a new submission.
         transient: the failed rows that a new attempt may answer; known once it has ended.
         permanent: the failed rows that no attempt can answer; known once it has ended.
         batch: the Batch object as last recorded.
@@ -224,6 +226,7 @@ class Submission:
     submitted_at: float | None = None
     terminal_at: float | None = None
     missing_at: float | None = None
+    cancelling_since: float | None = None
     overdue_at: float | None = None
     tidied_at: float | None = None
     transient: RowSet | None = None

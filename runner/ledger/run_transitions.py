@@ -125,8 +125,18 @@ def relocate_run(ledger: Ledger, run: Run, job: JobRecord, folder: str) -> None:
         )
 
 
-def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> None:
-    """Continue a finished run: its spec is back, or the user requested a retry (`next_round`)."""
+def reopen_run(
+    ledger: Ledger,
+    run: Run,
+    *,
+    next_round: bool,
+    attempts: int,
+    unmatched: Iterable[SubmissionKey] = (),
+) -> None:
+    """Continue a finished run: its spec is back, or the user requested a retry (`next_round`).
+
+    `unmatched` are the collected submissions whose files are read once more.
+    """
     with ledger.transaction(durable=True) as transaction:
         transaction.write(
             "UPDATE runs SET state = ?, reason = NULL, superseded = 0, cancel_requested = 0, "
@@ -145,6 +155,14 @@ def reopen_run(ledger: Ledger, run: Run, *, next_round: bool, attempts: int) -> 
             run.id,
             SubmissionState.LOST,
         )
+        # The files of these may hold by now what they lacked.
+        for key in unmatched:
+            transaction.move(
+                key,
+                to=SubmissionState.SUBMITTED,
+                allowed=(SubmissionState.COLLECTED,),
+                values={"transient": None, "permanent": None},
+            )
         transaction.record_event("run_reopened", job=run.job, revision=run.short, asked=next_round)
 
 

@@ -14,7 +14,7 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from runner.batch import Batch
+from runner.batch import Batch, BatchStatus
 from runner.errors import LedgerError
 from runner.ledger.connection import (
     Transaction,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from runner.inputs.fingerprint import Fingerprint
     from runner.ledger.mapping import InFlight
-    from runner.ledger.records import Event, Run
+    from runner.ledger.records import Event, Run, Submission
     from runner.spec.project import Provider
 
 
@@ -242,6 +242,29 @@ class Ledger:
             key.job,
             str(key),
         )
+        return None if row["at"] is None else float(row["at"])
+
+    def cancelling_since(self, run: Run, submission: Submission) -> float | None:
+        """Return when a cancellation was first seen, or else requested, in Unix seconds.
+
+        A change of a batch's status is an event, so the last one is when its present status began.
+        """
+        batch = submission.batch
+        if batch is not None and batch.known_status is BatchStatus.CANCELLING:
+            [row] = self.query(
+                "SELECT max(at) AS at FROM events WHERE job = ? AND submission = ? "
+                "AND kind IN ('batch_changed', 'submitted', 'batch_adopted')",
+                submission.key.job,
+                str(submission.key),
+            )
+        else:
+            [row] = self.query(
+                "SELECT min(at) AS at FROM events WHERE job = ? AND revision = ? "
+                "AND kind = 'cancel_requested' AND at >= ?",
+                run.job,
+                run.short,
+                submission.submitted_at or 0.0,
+            )
         return None if row["at"] is None else float(row["at"])
 
     def submission_keys(self, revision: str) -> frozenset[SubmissionKey]:

@@ -3,7 +3,8 @@
 An alert has a subject: a provider, a job, a job as far as this machine is to blame, or a file with
 problems. An alert lasts as long as its subject has any problem, even if a provider words its error
 differently each time. Only for a file do other problems start another alert, since the user has
-edited it. An alert is over when a pass has checked its subject and has found no problem.
+edited it. An alert is over when a pass has shown that its subject works again, not when a pass
+merely did not meet the problem.
 
 The subscribers are the project's hooks, its ping and its metrics file.
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger import notifications
+from runner.ledger.records import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,12 +47,17 @@ class Alert:
 class AlertChanges:
     """The problems of a pass, compared with those in the ledger.
 
-    `ongoing` are those that are in the ledger already, each with its entry there.
+    `ongoing` are those that are in the ledger already, each with its entry there. `over` are those
+    that the pass has shown to be over, `dropped` those whose subject does not exist any more, and
+    `unresolved` those of the jobs of this pass that are neither: nothing has shown yet that the
+    subject works again.
     """
 
     began: tuple[Alert, ...]
     ongoing: tuple[tuple[Alert, OpenProblem], ...]
     over: tuple[OpenProblem, ...]
+    dropped: tuple[OpenProblem, ...]
+    unresolved: tuple[OpenProblem, ...]
 
 
 def collect_alerts(
@@ -68,7 +75,7 @@ def collect_alerts(
             provider = wait.run.provider
             if wait.subject in report.on_this_machine:
                 subject = f"{_MACHINE} {wait.run.job}"
-            elif provider in stopped:
+            elif wait.of_provider or provider in stopped:
                 subject = f"{_PROVIDER} {provider}"
             else:
                 subject = f"{_JOB} {wait.run.job}"
@@ -89,13 +96,11 @@ def compare_alerts(
     report: PassReport,
     specs: Specs,
     *,
-    responded: Iterable[str],
     everything: bool,
 ) -> AlertChanges:
     """Compare the problems of a pass with those in the ledger.
 
-    `responded` are the providers that have responded; `everything` is true if the pass was for all
-    jobs.
+    `everything` is true if the pass was for all jobs.
     """
     before = notifications.open_problems(ledger)
     now = {alert.subject: alert for alert in alerts}
@@ -105,40 +110,87 @@ def compare_alerts(
         if alert.subject not in before or _is_another(alert, before[alert.subject])
     )
     new_subjects = {alert.subject for alert in began}
-    checked = _Checked(report, specs, frozenset(responded), everything=everything)
+    checked = _Checked(report, specs, frozenset(now), everything=everything)
+    rest = [problem for subject, problem in before.items() if subject not in now]
+    dropped = tuple(problem for problem in rest if checked.is_gone(problem.subject))
+    over = tuple(
+        problem for problem in rest if problem not in dropped and checked.works(problem.subject)
+    )
     return AlertChanges(
         began=began,
         ongoing=tuple(
             (alert, before[alert.subject]) for alert in alerts if alert.subject not in new_subjects
         ),
-        over=tuple(
+        over=over,
+        dropped=dropped,
+        unresolved=tuple(
             problem
-            for subject, problem in before.items()
-            if subject not in now and checked.covers(subject)
+            for problem in rest
+            if problem not in over and problem not in dropped and checked.is_needed(problem.subject)
         ),
     )
 
 
 class _Checked:
-    """The subjects that a pass has checked: only their problems can be over."""
+    """What a pass has shown about the subjects of alerts.
+
+    A pass that found no problem proves nothing about what it did not try: a submission may have
+    waited for its turn, or the provider may not have been called. So a job works again if nothing
+    of it is left that was not tried; and a provider if it has accepted a batch or, in a pass for
+    all jobs, if it has answered and nothing casts doubt on it.
+    """
 
     def __init__(
-        self, report: PassReport, specs: Specs, responded: frozenset[str], *, everything: bool
+        self, report: PassReport, specs: Specs, subjects: frozenset[str], *, everything: bool
     ) -> None:
-        self._states = report.states
-        self._responded = responded
+        self._report = report
+        self._subjects = subjects
         self._everything = everything
-        self._names = {job.name for job in specs.jobs} if specs.complete else None
+        self._complete = everything and specs.complete
+        self._names = {job.name for job in specs.jobs}
+        providers = {job.provider.name for job in specs.jobs}
+        self._providers = providers | {wait.run.provider for wait in report.waits}
+        self._doubtful = {wait.run.provider for wait in report.waits if wait.of_provider}
+        self._untried = {wait.run.job for wait in report.waits if not wait.in_flight}
+        self._job_provider = {
+            desired.job.name: desired.job.provider.name for desired in report.desired_runs
+        }
 
-    def covers(self, subject: str) -> bool:
+    def works(self, subject: str) -> bool:
+        """Whether the subject of an open problem has worked in this pass."""
         kind, _, name = subject.partition(" ")
         if kind in (_JOB, _MACHINE):
-            gone = self._everything and self._names is not None and name not in self._names
-            return name in self._states or gone
+            return self._job_works(name)
         if kind == _PROVIDER:
-            # A provider that a pass for all jobs did not call is not used any more.
-            return name in self._responded or (self._everything and self._names is not None)
+            answered = self._everything and name in self._report.answered
+            return (answered or name in self._report.accepting) and name not in self._doubtful
         return self._everything
+
+    def _job_works(self, name: str) -> bool:
+        state = self._report.states.get(name)
+        provider = f"{_PROVIDER} {self._job_provider.get(name)}"
+        return (
+            state is not None
+            and state not in (RunState.FAILED, RunState.PARTIAL)
+            and name not in self._untried
+            and provider not in self._subjects
+        )
+
+    def is_gone(self, subject: str) -> bool:
+        """Whether the job was cancelled or has no spec any more, or no spec uses the provider."""
+        kind, _, name = subject.partition(" ")
+        if kind in (_JOB, _MACHINE) and self._report.states.get(name) is RunState.CANCELLED:
+            return True
+        names = {_JOB: self._names, _MACHINE: self._names, _PROVIDER: self._providers}
+        return self._complete and kind in names and name not in names[kind]
+
+    def is_needed(self, subject: str) -> bool:
+        """Whether jobs of this pass that have not ended depend on the subject."""
+        kind, _, name = subject.partition(" ")
+        unfinished = {job for job, state in self._report.states.items() if not state.final}
+        if kind in (_JOB, _MACHINE):
+            return name in unfinished
+        return self._everything and name in {self._job_provider[job] for job in unfinished}
 
 
 def _is_another(alert: Alert, before: OpenProblem) -> bool:

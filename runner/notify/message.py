@@ -13,7 +13,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from runner.ledger.notifications import RECOVERED, TROUBLE
-from runner.text import plural, printable, span, timestamp
+from runner.report.history import describe_event
+from runner.text import plural, printable, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,12 +95,14 @@ def make_message(pending: PendingEvent, run: Run | None, *, project: str) -> Mes
         case "trouble":
             pass
         case "recovered":
-            since = detail.get("since")
-            lasted = event.at - since if isinstance(since, float | int) else 0.0
-            what = f"resolved after {span(lasted)}: {what}"
+            what = describe_event(event)
         case _:
             pass
-    prefix = event.job or (None if event.kind in (TROUBLE, RECOVERED) else project)
+    prefix = (
+        None
+        if event.kind == RECOVERED
+        else event.job or (None if event.kind == TROUBLE else project)
+    )
     text = printable(f"{prefix}: {what}" if prefix else what)
     return Message(
         id=sha256(identity.encode()).hexdigest()[:16],

@@ -441,7 +441,9 @@ class Wait:
 
     `until` is the time after which a pass may continue with it (Unix seconds); None if that depends
     on the provider or the user. `is_problem` is true if the user has to act: a pass that ends with
-    such a wait exits with 1.
+    such a wait exits with 1. `in_flight` is true if its batch is at the provider, and nothing is
+    wrong with it. `of_provider` is true if the reason concerns all jobs at the provider; without
+    `is_problem` it is then unknown whether such a problem is over.
     """
 
     run: Run
@@ -449,6 +451,8 @@ class Wait:
     reason: str
     until: float | None = None
     is_problem: bool = False
+    in_flight: bool = False
+    of_provider: bool = False
 
     @property
     def subject(self) -> str:

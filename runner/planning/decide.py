@@ -14,17 +14,22 @@ from runner.planning.actions import (
     AbandonSubmission,
     AdoptBatch,
     AdoptFile,
-    BatchFailure,
     ClearIntent,
     ListFirst,
     MarkUncertain,
     Submit,
     Wait,
 )
-from runner.planning.in_flight import LONGEST_BACKOFF, batch_failure, follow
+from runner.planning.in_flight import (
+    LONGEST_BACKOFF,
+    follow,
+    limited_attempt,
+    refused_for_money,
+)
 
 if TYPE_CHECKING:
     from runner.batch import Batch
+    from runner.inputs.row_set import RowSet
     from runner.planning.actions import Steps
     from runner.planning.shards import ShardContext, ShardProgress
     from runner.planning.state import Listing
@@ -35,9 +40,14 @@ def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
     adopted = _adopt_unknown(context, progress)
     if adopted:
         return adopted
-    submission = progress.open
-    if submission is None:
-        return _next_attempt(context, progress)
+    steps = [
+        step for submission in progress.open for step in _decide_open(context, progress, submission)
+    ]
+    return steps + _next_attempts(context, progress)
+
+
+def _decide_open(context: ShardContext, progress: ShardProgress, submission: Submission) -> Steps:
+    """Decide about an attempt that has not ended."""
     problem = context.inputs.held.get(str(submission.key))
     if problem is not None:
         return [Wait(run=context.run, key=submission.key, reason=problem, is_problem=True)]
@@ -90,24 +100,42 @@ def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
     return steps
 
 
-def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
-    """Decide about the pending rows of a shard without an open attempt: submit, or wait."""
-    if not progress.pending or not context.may_submit:
+def _next_attempts(context: ShardContext, progress: ShardProgress) -> Steps:
+    """Decide about the rows of a shard that no open attempt has: submit, or wait.
+
+    Where one file would be too large they are several attempts, at the same time. Otherwise what an
+    attempt leaves waits for its end, to be submitted together with what it does not answer.
+    """
+    if not progress.unsent or not context.may_submit:
         return []
-    rows = context.sizes.of(progress)
-    if not rows:
-        limited = context.sizes.by_shard[progress.shard.number]
-        return [Wait(run=context.run, key=None, reason=limited.reason)]
-    limited_attempt = _limited_attempt(context, progress)
+    if progress.open and not context.sizes.is_split(progress.shard):
+        return []
+    parts = context.sizes.parts(progress)
+    if not parts:
+        held = context.sizes.held[progress.shard.number]
+        return [Wait(run=context.run, key=None, reason=held.reason)]
+    steps: Steps = []
+    attempt = progress.last_attempt
+    for rows in parts:
+        key = SubmissionKey(
+            job=context.run.job,
+            revision=context.run.short,
+            shard=progress.shard.number,
+            attempt=attempt + 1,
+        )
+        while key in context.used_keys:
+            key = dataclasses.replace(key, attempt=key.attempt + 1)
+        attempt = key.attempt
+        steps += _new_attempt(context, progress, key, rows)
+    return steps
+
+
+def _new_attempt(
+    context: ShardContext, progress: ShardProgress, key: SubmissionKey, rows: RowSet
+) -> Steps:
+    """Decide about a new attempt at some rows of a shard: submit, or wait."""
+    limited = limited_attempt(context, progress, rows)
     whole = len(rows) == progress.shard.requests
-    key = SubmissionKey(
-        job=context.run.job,
-        revision=context.run.short,
-        shard=progress.shard.number,
-        attempt=progress.last_attempt + 1,
-    )
-    while key in context.used_keys:
-        key = dataclasses.replace(key, attempt=key.attempt + 1)
     submission = Submission(
         key=key,
         round=context.run.round,
@@ -117,23 +145,13 @@ def _next_attempt(context: ShardContext, progress: ShardProgress) -> Steps:
         bytes=progress.shard.bytes if whole else 0,
         sha256=progress.shard.sha256 if whole else "",
         # A file that met a limit is used again: nothing was wrong with it.
-        input_file_id=limited_attempt.input_file_id
-        if limited_attempt and limited_attempt.rows == rows
-        else None,
-        not_before=limited_attempt.not_before if limited_attempt else 0.0,
+        input_file_id=limited.input_file_id if limited and limited.rows == rows else None,
+        not_before=limited.not_before if limited else 0.0,
     )
     problem = context.inputs.held.get(str(key))
     if problem is not None:
         return [Wait(run=context.run, key=key, reason=problem, is_problem=True)]
     return _submit(context, progress, submission, new=True)
-
-
-def _limited_attempt(context: ShardContext, progress: ShardProgress) -> Submission | None:
-    """Return the last attempt if it was refused because of a limit, not of its requests."""
-    before = context.run.shard_submissions(progress.shard.number)
-    last = next((attempt for attempt in reversed(before) if attempt.state.closed), None)
-    refused = last is not None and last.state is SubmissionState.FAILED and not last.counted
-    return last if refused else None
 
 
 def _submit(
@@ -170,6 +188,9 @@ def _submit(
                 is_problem=True,
             )
         ]
+    if not new and context.sizes.exceeds_limits(submission):
+        reason = "the limits in runner.yaml are smaller now, so it is submitted in smaller files"
+        return [AbandonSubmission(run=context.run, reason=reason, submission=submission)]
     return [
         Submit(
             run=context.run,
@@ -200,16 +221,17 @@ def _unknown(listing: Listing) -> str:
 
 def _limit_wait(context: ShardContext, progress: ShardProgress, submission: Submission) -> Wait:
     """Return the wait after a token limit, a queue limit or a lack of credit."""
-    last = _limited_attempt(context, progress)
-    failure = last is not None and last.batch is not None and batch_failure(last.batch)
+    last = limited_attempt(context, progress, submission.rows)
+    no_credit = refused_for_money(last)
     return Wait(
         run=context.run,
         key=submission.key,
         reason=f"{last.problem}; add credit or raise the limit, and it is submitted again"
-        if last is not None and failure is BatchFailure.MONEY
+        if last is not None and no_credit
         else "the provider's limit was reached",
         until=submission.not_before,
-        is_problem=failure is BatchFailure.MONEY,
+        is_problem=no_credit,
+        of_provider=no_credit,
     )
 
 

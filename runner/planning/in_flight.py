@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.batch import MONEY_CODES, BatchStatus, status_named_in, status_of_code
+from runner.ledger.records import SubmissionState
 from runner.planning.actions import (
     BatchFailure,
     CancelBatch,
@@ -26,17 +27,18 @@ from runner.text import parse_duration, span
 
 if TYPE_CHECKING:
     from runner.batch import Batch
+    from runner.inputs.row_set import RowSet
     from runner.ledger.records import Submission
     from runner.planning.actions import Steps
     from runner.planning.shards import ShardContext, ShardProgress
 
 _LIMIT_BACKOFF: Final = 60.0
-_LIMIT_BACKOFF_LOOPBACK: Final = 1.0
+_SHORTEST_BACKOFF: Final = 1.0
 LONGEST_BACKOFF: Final = 3600.0
 _LOST_AFTER: Final = 600.0
-"""Seconds for which a provider must deny a batch before it is lost; loopback: the grace time."""
+"""Seconds for which a provider must deny a batch before it is lost."""
 _LATE: Final = 900.0
-"""Seconds within which a terminal batch may name its output file; loopback: the grace time."""
+"""Seconds within which a terminal batch may name its output file."""
 _CANCEL_PATIENCE: Final = 86_400.0
 """Seconds that a cancellation may take; it is to take minutes (fact sheet, section 1)."""
 _REASONS_SHOWN: Final = 3
@@ -64,6 +66,8 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
                 key=submission.key,
                 reason=failed or "in flight",
                 is_problem=failed is not None,
+                in_flight=failed is None,
+                of_provider=refused_for_money(limited_attempt(context, progress, submission.rows)),
             )
         ]
     steps: Steps = []
@@ -83,11 +87,13 @@ def follow(context: ShardContext, progress: ShardProgress, submission: Submissio
     if batch.terminal:
         steps.append(_decide_terminal(context, progress, submission, batch))
     else:
-        steps += _decide_in_flight(context, submission, batch)
+        steps += _decide_in_flight(context, progress, submission, batch)
     return steps
 
 
-def _decide_in_flight(context: ShardContext, submission: Submission, batch: Batch) -> Steps:
+def _decide_in_flight(
+    context: ShardContext, progress: ShardProgress, submission: Submission, batch: Batch
+) -> Steps:
     """Decide about a batch that is not terminal: wait, or cancel it on request or when overdue."""
     steps: Steps = []
     waiting = f"in flight, {batch.status}"
@@ -109,7 +115,9 @@ def _decide_in_flight(context: ShardContext, submission: Submission, batch: Batc
         and str(submission.key) not in context.inputs.cancelled
     ):
         steps.append(CancelBatch(run=context.run, reason=cancel_reason, submission=submission))
-    elif (stuck := _stuck_in_cancelling(context, submission, batch)) is not None:
+    elif (
+        stuck := _stuck_in_cancelling(context, submission, batch, wanted=cancel_reason is not None)
+    ) is not None:
         steps.append(
             MarkLost(run=context.run, reason=stuck, submission=submission, stuck=True)
             if context.run.cancel_requested or submission.round < context.run.round
@@ -122,7 +130,17 @@ def _decide_in_flight(context: ShardContext, submission: Submission, batch: Batc
             )
         )
     else:
-        steps.append(Wait(run=context.run, key=submission.key, reason=waiting))
+        steps.append(
+            Wait(
+                run=context.run,
+                key=submission.key,
+                reason=waiting,
+                in_flight=True,
+                # A lack of credit shows only when a batch is validated.
+                of_provider=batch.known_status is BatchStatus.VALIDATING
+                and refused_for_money(limited_attempt(context, progress, submission.rows)),
+            )
+        )
     return steps
 
 
@@ -136,7 +154,7 @@ def _decide_missing(
             key=submission.key,
             batch_id=batch_id,
         )
-    until = (submission.missing_at or 0.0) + (context.grace if context.loopback else _LOST_AFTER)
+    until = (submission.missing_at or 0.0) + context.patience(_LOST_AFTER)
     if context.observed_at >= until:
         return MarkLost(
             run=context.run,
@@ -161,7 +179,7 @@ def _decide_terminal(
     has_files = batch.output_file_id is not None or batch.error_file_id is not None
     if failed and not has_files:
         failure = batch_failure(batch)
-        pause = _limit_backoff(context, progress) if failure in UNCOUNTED else 0.0
+        pause = _limit_backoff(context, progress, submission) if failure in UNCOUNTED else 0.0
         return CloseRejectedBatch(
             run=context.run,
             reason=_batch_failure_reason(batch),
@@ -175,7 +193,7 @@ def _decide_terminal(
     # error file with a line for each request shows that nothing succeeded. The wait is bounded.
     early = False
     if batch.output_file_id is None:
-        max_delay = context.grace if context.loopback else max(_LATE, context.grace)
+        max_delay = context.patience(max(_LATE, context.grace))
         until = (submission.terminal_at or context.inputs.now) + max_delay
         early = context.is_unset(submission.terminal_at) or context.observed_at < until
         counts = batch.request_counts
@@ -186,6 +204,7 @@ def _decide_terminal(
                 key=submission.key,
                 reason=f"{batch.status}, but its files are not named yet",
                 until=until,
+                in_flight=True,
             )
     return Collect(
         run=context.run,
@@ -197,14 +216,44 @@ def _decide_terminal(
     )
 
 
-def _limit_backoff(context: ShardContext, progress: ShardProgress) -> float:
+def limited_attempt(
+    context: ShardContext, progress: ShardProgress, rows: RowSet
+) -> Submission | None:
+    """Return the last attempt at these rows if a limit refused it, not its requests."""
+    before = context.run.shard_submissions(progress.shard.number)
+    last = next(
+        (
+            attempt
+            for attempt in reversed(before)
+            if attempt.state.closed and attempt.rows.intersection(rows)
+        ),
+        None,
+    )
+    refused = last is not None and last.state is SubmissionState.FAILED and not last.counted
+    return last if refused else None
+
+
+def refused_for_money(limited: Submission | None) -> bool:
+    """Whether an attempt that a limit refused was refused for lack of credit."""
+    return (
+        limited is not None
+        and limited.batch is not None
+        and batch_failure(limited.batch) is BatchFailure.MONEY
+    )
+
+
+def _limit_backoff(context: ShardContext, progress: ShardProgress, submission: Submission) -> float:
     """Return the seconds to wait after a limit: doubled for each in a row, at most an hour."""
     refused = 0
-    for earlier in reversed(context.run.shard_submissions(progress.shard.number)[:-1]):
+    for earlier in reversed(context.run.shard_submissions(progress.shard.number)):
+        if earlier.key.attempt >= submission.key.attempt or not earlier.rows.intersection(
+            submission.rows
+        ):
+            continue
         if earlier.counted:
             break
         refused += 1
-    base = _LIMIT_BACKOFF_LOOPBACK if context.loopback else _LIMIT_BACKOFF
+    base = max(context.patience(_LIMIT_BACKOFF), _SHORTEST_BACKOFF)
     return float(min(base * 2.0 ** min(refused, 16), LONGEST_BACKOFF))
 
 
@@ -264,30 +313,44 @@ def _overdue(context: ShardContext, submission: Submission, batch: Batch) -> str
     return f"{batch.id} is overdue: {batch.status}, and due {overdue_text} ago; {consequence}"
 
 
-def _stuck_in_cancelling(context: ShardContext, submission: Submission, batch: Batch) -> str | None:
-    """Say that the provider does not end a cancellation; None before its patience has ended."""
-    since = _cancelled_at(context, submission, batch)
-    if (
-        since is None
-        or batch.known_status is not BatchStatus.CANCELLING
-        or context.inputs.now < since + _CANCEL_PATIENCE
-    ):
+def _stuck_in_cancelling(
+    context: ShardContext, submission: Submission, batch: Batch, *, wanted: bool
+) -> str | None:
+    """Say that the provider does not end a cancellation; None before its patience has ended.
+
+    A cancellation that is `wanted` may also leave the batch as it was.
+    """
+    cancelling = batch.known_status is BatchStatus.CANCELLING
+    since = _cancelled_at(context, submission, batch) if cancelling or wanted else None
+    if since is None or context.inputs.now < since + _CANCEL_PATIENCE:
         return None
     age = span(context.inputs.now - since)
-    return f"{batch.id} has been {batch.status} for {age}: the provider does not end it"
+    return (
+        f"{batch.id} has been {batch.status} for {age}: the provider does not end it"
+        if cancelling
+        else f"{batch.id} was to be cancelled {age} ago and is {batch.status}: the provider does "
+        f"not end it"
+    )
 
 
 def _cancelled_at(context: ShardContext, submission: Submission, batch: Batch) -> float | None:
     """Return when a cancellation was requested, by this machine's clock; None if unknown.
 
     Of the provider's own time only the distance from the creation is taken, since its clock may
-    differ from ours.
+    differ from ours; and some say another time at each look, so the first sight of it counts too.
     """
     began = submission.submitted_at
+    times = []
     if began is not None and batch.cancelling_at is not None and batch.created_at is not None:
-        return began + max(0, batch.cancelling_at - batch.created_at)
-    # Where the provider does not say, a batch is cancelled when it becomes overdue.
-    return submission.overdue_at if context.deadline.action is DeadlineAction.RESUBMIT else None
+        times.append(began + max(0, batch.cancelling_at - batch.created_at))
+    if submission.cancelling_since is not None:
+        times.append(submission.cancelling_since)
+    overdue = submission.overdue_at
+    resubmits = context.deadline.action is DeadlineAction.RESUBMIT
+    if batch.known_status is not BatchStatus.CANCELLING and resubmits and overdue is not None:
+        # It was cancelled when it became overdue, and nothing shows that.
+        times.append(overdue)
+    return min(times, default=None)
 
 
 def _due_at(context: ShardContext, submission: Submission, batch: Batch) -> float | None:

@@ -331,7 +331,13 @@ class _Planner:
         attempts = desired.job.attempts if desired is not None else run.attempts
         all_progress = [shard_progress(run, shard, attempts) for shard in run.shards]
         job = None if desired is None else desired.job
-        next_sizes = sizes(run, all_progress, job.canary if job is not None else None)
+        provider = self.inputs.providers.get(run.provider)
+        next_sizes = sizes(
+            run,
+            all_progress,
+            canary=None if job is None else job.canary,
+            limits=None if provider is None else provider.limits,
+        )
         broken = next(
             (progress.broken for progress in all_progress if progress.broken), next_sizes.broken
         )

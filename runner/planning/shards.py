@@ -5,9 +5,10 @@ failed or pending. The tests check this as a law.
 
 An attempt submits all pending rows of a shard, with two exceptions. A provider may refuse a file
 for its size, whatever its documentation says (fact sheet, failure 12): that size then limits the
-later files of the run. And a job may send a canary first (failure 32): a batch may refuse requests
-that the live endpoint accepts, and ten requests are enough to find out. Both are computed from the
-recorded submissions. Pure.
+later files of the run, and so does a limit that the user has lowered since the run began: then the
+rows of a shard go out in several attempts at the same time. And a job may send a canary first
+(failure 32): a batch may refuse requests that the live endpoint accepts, and ten requests are
+enough to find out. Both are computed from the recorded submissions. Pure.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from runner.planning.batch_index import BatchIndex
     from runner.planning.state import Observed, PlanInputs
     from runner.spec.job import Job
+    from runner.spec.project import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,8 @@ class ShardProgress:
     Attributes:
         succeeded: rows with a successful response.
         failed: rows that are not resubmitted automatically.
-        pending: rows of the open attempt, and rows that a later attempt may submit.
-        open: the attempt that has not ended, or None.
+        pending: rows of open attempts, and rows that a later attempt may submit.
+        open: the attempts that have not ended.
         last_attempt: the highest attempt number so far, 0 before the first.
         broken: the reason why the whole shard cannot continue, or None.
 
@@ -46,22 +48,30 @@ class ShardProgress:
     succeeded: RowSet
     failed: RowSet
     pending: RowSet
-    open: Submission | None
+    open: tuple[Submission, ...]
     last_attempt: int
     broken: str | None
+
+    @property
+    def unsent(self) -> RowSet:
+        """The pending rows that no open attempt has."""
+        rows = self.pending
+        for submission in self.open:
+            rows = rows.difference(submission.rows)
+        return rows
 
 
 def shard_progress(run: Run, shard: ShardRecord, attempts: int) -> ShardProgress:
     """Return the progress of one shard; `attempts` is the limit of counted attempts of a row."""
     succeeded = given_up = RowSet()
-    open_attempt: Submission | None = None
+    open_attempts: list[Submission] = []
     broken: str | None = None
     last = 0
     tried: list[RowSet] = []
     for submission in run.shard_submissions(shard.number):
         last = submission.key.attempt
         if not submission.state.closed:
-            open_attempt = submission
+            open_attempts.append(submission)
             continue
         transient = submission.transient or RowSet()
         permanent = submission.permanent or RowSet()
@@ -77,15 +87,15 @@ def shard_progress(run: Run, shard: ShardRecord, attempts: int) -> ShardProgress
             broken = submission.problem
     unfinished = shard.rows.difference(succeeded)
     exhausted = tried[attempts - 1] if len(tried) >= attempts else RowSet()
-    if open_attempt is not None:
-        exhausted = exhausted.difference(open_attempt.rows)
+    for submission in open_attempts:
+        exhausted = exhausted.difference(submission.rows)
     failed = unfinished.intersection(given_up.union(exhausted))
     return ShardProgress(
         shard=shard,
         succeeded=succeeded,
         failed=failed,
         pending=unfinished.difference(failed),
-        open=open_attempt,
+        open=tuple(open_attempts),
         last_attempt=last,
         broken=broken,
     )
@@ -103,8 +113,8 @@ def _count_attempt(tried: list[RowSet], rows: RowSet) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchSize:
-    """The pending rows of a shard that its next attempt may submit, and why not all of them."""
+class Held:
+    """The unsent rows of a shard that may be submitted now, and why not all of them."""
 
     rows: RowSet
     reason: str
@@ -112,36 +122,67 @@ class BatchSize:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSizes:
-    """The batch sizes of a run by shard number; a shard without one submits all pending rows.
+    """What the next attempts of a run may submit.
 
-    `broken` is the reason why a failed canary stops the run, or None.
+    `held` has, by shard number, the shards of which not all unsent rows may be submitted now.
+    `ceiling` is the largest file in bytes that the provider has not refused, or None; `limits` are
+    those of the provider now. `broken` is the reason why a failed canary stops the run, or None.
     """
 
-    by_shard: dict[int, BatchSize]
+    held: dict[int, Held]
+    ceiling: int | None = None
+    limits: Limits | None = None
     broken: str | None = None
 
-    def of(self, progress: ShardProgress) -> RowSet:
-        """Return the rows that the next attempt at a shard may submit."""
-        limited = self.by_shard.get(progress.shard.number)
-        return progress.pending if limited is None else limited.rows
+    def parts(self, progress: ShardProgress) -> list[RowSet]:
+        """Return the rows of each attempt at a shard that may be submitted now."""
+        held = self.held.get(progress.shard.number)
+        rows = progress.unsent if held is None else held.rows
+        most, parts = self._most_rows(progress.shard), []
+        while rows:
+            part = rows.head(most)
+            parts.append(part)
+            rows = rows.difference(part)
+        return parts
+
+    def is_split(self, shard: ShardRecord) -> bool:
+        """Whether a shard is too large for one file by now."""
+        return self._most_rows(shard) < shard.requests
+
+    def _most_rows(self, shard: ShardRecord) -> int:
+        """Return how many rows of a shard one file may have; its bytes are estimated."""
+        most = shard.requests
+        ceilings = [self.ceiling]
+        if self.limits is not None:
+            most = min(most, self.limits.max_requests)
+            ceilings.append(self.limits.max_bytes)
+        for ceiling in ceilings:
+            if ceiling is not None and shard.bytes > ceiling:
+                most = min(most, rows_that_fit(shard, ceiling))
+        return most
+
+    def exceeds_limits(self, submission: Submission) -> bool:
+        """Whether an attempt that was prepared is larger than the limits allow by now."""
+        return (
+            self.limits is not None
+            and submission.requests > 1
+            and (
+                submission.requests > self.limits.max_requests
+                or submission.bytes > self.limits.max_bytes
+            )
+        )
 
 
-def sizes(run: Run, all_progress: Sequence[ShardProgress], canary: int | None) -> BatchSizes:
-    """Return which rows the next attempt at each shard of a run may submit."""
-    by_shard: dict[int, BatchSize] = {}
-    ceiling = run.ceiling
-    if ceiling is not None:
-        for progress in all_progress:
-            fits = rows_that_fit(progress.shard, ceiling)
-            if len(progress.pending) > fits:
-                by_shard[progress.shard.number] = BatchSize(
-                    rows=progress.pending.head(fits), reason="the provider refused a larger file"
-                )
+def sizes(
+    run: Run, all_progress: Sequence[ShardProgress], canary: int | None, limits: Limits | None
+) -> BatchSizes:
+    """Return what the next attempts at each shard of a run may submit."""
+    held: dict[int, Held] = {}
     broken = None
     if canary is not None:
         for group in _by_model(all_progress):
-            broken = _hold_for_canary(run, group, canary, by_shard) or broken
-    return BatchSizes(by_shard=by_shard, broken=broken)
+            broken = _hold_for_canary(run, group, canary, held) or broken
+    return BatchSizes(held=held, ceiling=run.ceiling, limits=limits, broken=broken)
 
 
 def rows_that_fit(shard: ShardRecord, ceiling: int) -> int:
@@ -167,7 +208,7 @@ def _by_model(all_progress: Sequence[ShardProgress]) -> list[list[ShardProgress]
 
 
 def _hold_for_canary(
-    run: Run, group: Sequence[ShardProgress], canary: int, by_shard: dict[int, BatchSize]
+    run: Run, group: Sequence[ShardProgress], canary: int, held: dict[int, Held]
 ) -> str | None:
     """Limit a model's batches to its canary until that has ended; return why it failed, or None."""
     first = group[0]
@@ -179,13 +220,12 @@ def _hold_for_canary(
             if submission.rows.difference(canary_rows):
                 return None  # the others have been submitted already
     model = f" of {first.shard.model}" if first.shard.model is not None else ""
-    if first.pending.intersection(canary_rows) or first.open is not None:
+    if first.pending.intersection(canary_rows) or first.open:
         reason = f"waiting for the canary ({len(canary_rows):,} requests{model})"
-        limited = by_shard.get(first.shard.number)
-        rows = (first.pending if limited is None else limited.rows).intersection(canary_rows)
         for progress in group:
-            by_shard[progress.shard.number] = BatchSize(rows=RowSet(), reason=reason)
-        by_shard[first.shard.number] = BatchSize(rows=rows, reason=reason)
+            held[progress.shard.number] = Held(rows=RowSet(), reason=reason)
+        rows = first.unsent.intersection(canary_rows)
+        held[first.shard.number] = Held(rows=rows, reason=reason)
         return None
     succeeded = len(first.succeeded.intersection(canary_rows))
     if 2 * succeeded >= len(canary_rows):
@@ -254,8 +294,7 @@ class ShardContext:
         """The time when the provider was queried, in Unix seconds; it may be hours before now."""
         return self.inputs.now if self.observed.queried_at is None else self.observed.queried_at
 
-    @property
-    def loopback(self) -> bool:
-        """Whether the provider is on this machine, where nothing takes minutes."""
+    def patience(self, usual: float) -> float:
+        """Return the seconds to wait for what the provider may still show; `usual` is the rule."""
         provider = self.inputs.providers.get(self.run.provider)
-        return provider is not None and provider.loopback
+        return usual if provider is None else provider.patience(usual)

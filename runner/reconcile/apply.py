@@ -54,15 +54,16 @@ from runner.planning.actions import (
     StartRun,
     Submit,
 )
+from runner.planning.in_flight import LONGEST_BACKOFF
 from runner.reconcile.adopt import adopt_batch, adopt_file
-from runner.reconcile.collect import close_rejected_batch, collect, mark_lost
+from runner.reconcile.collect import close_rejected_batch, collect, is_given_up, mark_lost
 from runner.reconcile.concurrency import TaskRunner
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.finish import finish, update_latest
 from runner.reconcile.restore import restore
 from runner.reconcile.run_lifecycle import delete_remote_files, relocate, reopen
 from runner.reconcile.submit import submit
-from runner.text import plural
+from runner.text import plural, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -170,28 +171,52 @@ def _is_held(state: PassState, action: Action) -> bool:
 
 def _hold(context: Context, state: PassState, action: Action, error: Exception) -> None:
     """Report an error and hold the subject of its action; raises any error that is a bug."""
+    problem = str(error)
     if isinstance(error, ApiError):
         _stop_provider(context, state, action.run.provider, error)
+        if isinstance(action, Collect):
+            problem = _refused_results(context, state, action, error)
         if isinstance(error, NoRoom) and isinstance(action, Submit):
             smallest, _reason = state.no_room.get(action.run.provider, (math.inf, ""))
             if _size(action) < smallest:
                 state.no_room[action.run.provider] = (_size(action), str(error))
     elif isinstance(error, OSError):
         error = LocalFileError(f"{error.filename}: {error.strerror or error}")
+        problem = str(error)
     elif not isinstance(error, LocalFileError | InputChanged | InvalidInput | MissingExtra):
         raise error
     if not isinstance(error, ApiError):
         state.on_this_machine.add(action.subject)
-    state.held[action.subject] = str(error)
+    state.held[action.subject] = problem
     context.report_notice(
         Notice(
             job=action.run.job,
-            message=str(error),
+            message=problem,
             is_problem=True,
             event="held",
             submission=action.submission_key,
             error=error,
         )
+    )
+
+
+def _refused_results(context: Context, state: PassState, action: Collect, error: ApiError) -> str:
+    """Return what is wrong with the results of a batch, and what the user can do in the end.
+
+    Until then `--wait` goes on; after it, these results are no reason to wait any more.
+    """
+    now = context.clock()
+    # A provider that asks for more time gets it once, and not for ever.
+    asked_for = min(error.retry_after or 0.0, LONGEST_BACKOFF)
+    if not is_given_up(context, action, now - asked_for):
+        state.patience_until = max(state.patience_until, now)
+        return str(error)
+    state.refused.add(str(action.submission.key))
+    age = span(now - (action.submission.terminal_at or now))
+    return (
+        f"{error}; the results of {action.batch.id} have been refused or unusable for {age}. "
+        f"`runner reconcile` tries again, and nothing is submitted again; `runner cancel "
+        f"{action.run.job}` ends the job without them"
     )
 
 

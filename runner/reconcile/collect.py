@@ -17,7 +17,8 @@ from runner.reconcile.download import fetch, read_downloaded
 from runner.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from pathlib import Path
 
     from runner.api.protocol import BatchApi
     from runner.ledger.records import Run, Submission
@@ -41,25 +42,23 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
 
     started_at = context.clock()
     submission, key = action.submission, action.submission.key
-    fetched, not_found = yield from _download_files(context, action, started_at)
     ids = custom_ids(context, action.run, action.shard, submission)
+    retried = submission.round < action.run.round
+    earlier = read_downloaded(context, action.run, key) if retried else []
+    fetched, failure = yield from _download_files(context, action, ids, earlier, started_at)
     index = AnswerIndex(ids(), [file.path for file in fetched])
     if index.results.missing and not all(file.has_expected_size for file in fetched):
         # A body without Content-Length can end early and look complete. Rows that are missing
         # for that reason would be submitted, and paid for, a second time.
-        records = [file.record for file in fetched]
-        fetched = []
-        for record in records:
-            fetched.append(
-                (yield partial(fetch, context, action.run, key, record.kind, record.file_id))
-            )
+        earlier = fetched
+        fetched, failure = yield from _download_files(context, action, ids, earlier, started_at)
         index = AnswerIndex(ids(), [file.path for file in fetched])
     results = index.results
     contradiction = None
-    if results.missing and not_found is None:
+    if results.missing and failure is None:
         contradiction = _contradiction(action, results, fetched, context.api(action.run.provider))
         # Time passes between the plan and this call: `early` is the plan's, and it decides.
-        waiting = action.early or not _is_given_up(context, action, started_at)
+        waiting = action.early or not is_given_up(context, action, started_at)
         if contradiction is not None and waiting:
             raise UnexpectedReply(
                 f"{action.batch.id} is {action.batch.status}, but {contradiction}; its files are "
@@ -69,8 +68,8 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
             )
     for file in fetched:
         submission_transitions.downloaded(context.ledger, key, file.record)
-    if results.missing and not_found is not None:
-        _close_without_results(context, action, results, not_found)
+    if results.missing and failure is not None:
+        _close_without_results(context, action, results, failure)
         return
     if contradiction is not None and action.submission.round == action.run.round:
         _close_contradicted(context, action, results, contradiction)
@@ -152,8 +151,9 @@ def _close_contradicted(
     """
     problem = (
         f"{action.batch.id} is {action.batch.status}, but {contradiction}. The responses that "
-        f"cannot be matched stay in raw/; `runner retry {action.run.job}` submits "
-        f"{plural(len(results.missing), 'request')} again, and pays for them again"
+        f"cannot be matched stay in raw/; `runner retry {action.run.job}` reads the files once "
+        f"more, and submits what they still lack of {plural(len(results.missing), 'request')} "
+        f"again, and pays for it again"
     )
     submission_transitions.close(
         context.ledger,
@@ -201,49 +201,71 @@ def _counts(action: Collect, results: SubmissionResults) -> RequestCounts:
 
 
 def _download_files(
-    context: Context, action: Collect, started_at: float
+    context: Context,
+    action: Collect,
+    ids: Callable[[], Iterator[tuple[int, str]]],
+    earlier: Sequence[DownloadedFile],
+    started_at: float,
 ) -> Generator[Call, Any, tuple[list[DownloadedFile], ApiError | None]]:
-    """Download both files; returns them, and the error if one of them will never appear.
+    """Download both files; returns them, and the error if one of them is given up.
 
-    If the provider does not have a file any more, an intact copy on this disk is used. An error
-    that comes with a successful status in place of a file does not last for ever either: unlike an
-    outage, it is waited for no longer than a file that is missing.
+    That is a file that the provider has denied for too long, or one that could not be downloaded
+    for as long, and that the user has given up by `runner cancel` or `runner retry`. `earlier` are
+    intact copies on this disk: one is used if the provider does not have the file any more, or if
+    what comes now lacks a response that it has.
     """
     key, fetched = action.submission.key, []
-    not_found: ApiError | None = None
+    failure: ApiError | None = None
     kinds = (("output", action.batch.output_file_id), ("error", action.batch.error_file_id))
     for kind, file_id in kinds:
         if not file_id:
             continue
+        before = next((each for each in earlier if each.record.kind == kind), None)
         try:
-            file: DownloadedFile = yield partial(fetch, context, action.run, key, kind, file_id)
-        except (NotFound, Transient) as error:
-            if isinstance(error, Transient) and not error.in_body:
+            file: DownloadedFile = yield partial(
+                fetch,
+                context,
+                action.run,
+                key,
+                kind,
+                file_id,
+                is_worse=None if before is None else partial(_answers_less, ids, before.path),
+            )
+        except ApiError as error:
+            # An error in place of a file, with a successful status, is no outage.
+            denied = isinstance(error, NotFound) or (isinstance(error, Transient) and error.in_body)
+            # After `runner cancel` or `runner retry` the user does not wait for it any more.
+            unwanted = action.run.cancel_requested or action.submission.round < action.run.round
+            given_up = (denied or unwanted) and is_given_up(context, action, started_at)
+            if before is None and (denied or given_up):
+                on_disk = read_downloaded(context, action.run, key)
+                before = next((each for each in on_disk if each.record.kind == kind), None)
+            if before is not None and (denied or given_up):
+                fetched.append(before)
+            elif given_up:
+                failure = error
+            else:
                 raise
-            on_disk = [
-                each
-                for each in read_downloaded(context, action.run, key)
-                if each.record.kind == kind
-            ]
-            if on_disk:
-                fetched += on_disk
-                continue
-            if not _is_given_up(context, action, started_at):
-                raise
-            not_found = error
         else:
             fetched.append(file)
-    return fetched, not_found
+    return fetched, failure
 
 
-def _is_given_up(context: Context, action: Collect, started_at: float) -> bool:
-    """Whether a result file has been missing for so long that it will never appear.
+def _answers_less(ids: Callable[[], Iterator[tuple[int, str]]], before: Path, now: Path) -> bool:
+    """Whether a file lacks a response that an earlier download of it has."""
+    from runner.outputs.answer_index import AnswerIndex
+
+    answered = AnswerIndex(ids(), [before]).results.succeeded
+    return bool(answered.difference(AnswerIndex(ids(), [now]).results.succeeded))
+
+
+def is_given_up(context: Context, action: Collect, started_at: float) -> bool:
+    """Whether the result files of a batch have been missing or unusable for too long.
 
     The time counts at which the download began, `started_at`: a slow reply proves nothing.
     """
-    provider = context.project.providers[action.run.provider]
+    patience = context.project.providers[action.run.provider].patience(_MAX_FILE_DELAY)
     since = action.submission.terminal_at
-    patience = provider.grace if provider.loopback else _MAX_FILE_DELAY
     return since is not None and started_at >= since + patience
 
 
@@ -252,11 +274,14 @@ def _close_without_results(
 ) -> None:
     """Close a submission whose result file was deleted or has expired (fact sheet, failure 27).
 
-    The rows in the other file are classified; those without a line are lost.
+    The same holds for one that could not be downloaded until the user gave it up. The rows in the
+    other file are classified; those without a line are lost.
     """
-    what = "not at the provider any more" if isinstance(error, NotFound) else "refused for too long"
+    gone = isinstance(error, NotFound)
     problem = (
-        f"results of {action.batch.id} are {what} ({error}); to submit its "
+        f"results of {action.batch.id} "
+        f"{'are not at the provider any more' if gone else 'could not be downloaded'} ({error}); "
+        f"to submit its "
         f"{plural(len(results.missing), 'request')} without a line again, and pay for them again, "
         f"run `runner retry {action.run.job}`"
     )
@@ -379,13 +404,33 @@ def mark_lost(context: Context, action: MarkLost) -> None:
 
 def _rows_on_disk(context: Context, run: Run, submission: Submission) -> RowSet:
     """Return the rows whose responses were downloaded before, although nothing was collected."""
+    results = _results_on_disk(context, run, submission)
+    return RowSet() if results is None else results.succeeded
+
+
+def _results_on_disk(
+    context: Context, run: Run, submission: Submission
+) -> SubmissionResults | None:
+    """Return the results in the files that were downloaded before; None if there is none."""
     from runner.outputs.answer_index import AnswerIndex
 
     paths = [each.path for each in read_downloaded(context, run, submission.key)]
     if not paths:
-        return RowSet()
+        return None
     shard = next(shard for shard in run.shards if shard.number == submission.key.shard)
-    return AnswerIndex(custom_ids(context, run, shard, submission)(), paths).results.succeeded
+    return AnswerIndex(custom_ids(context, run, shard, submission)(), paths).results
+
+
+def unmatched_submissions(context: Context, run: Run) -> list[Submission]:
+    """Return the submissions of a run that were closed although their files lack responses."""
+    found = []
+    for submission in run.submissions:
+        if submission.state is not SubmissionState.COLLECTED or not submission.permanent:
+            continue
+        results = _results_on_disk(context, run, submission)
+        if results is None or results.missing.intersection(submission.permanent):
+            found.append(submission)
+    return found
 
 
 def _failure_summary(results: SubmissionResults) -> str | None:

@@ -196,6 +196,9 @@ class PassState:
         stopped: the providers that get no more requests in this pass, each with the reason.
         unusable: the providers whose API key is refused, or where there is no credit: waiting
             does not help.
+        answered: the providers that have answered a query in this pass.
+        refused: the keys of the submissions whose results have been refused, or unusable, for so
+            long that `--wait` does not wait for them.
         accepting: the providers that have accepted a batch in this pass. Before the first one is
             accepted, submissions to a provider are made one at a time: one call shows whether the
             API key is refused or the credit is used up.
@@ -222,6 +225,8 @@ class PassState:
     on_this_machine: set[str] = field(default_factory=set)
     stopped: dict[str, str] = field(default_factory=dict)
     unusable: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
     accepting: set[str] = field(default_factory=set)
     recorded_batches: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)

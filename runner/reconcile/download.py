@@ -11,6 +11,7 @@ from runner.outputs.files import explained, sha256_of, sync_folder
 from runner.reconcile.context import with_shard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from runner.ledger.records import Run, SubmissionKey
@@ -81,9 +82,18 @@ def _raw_name(key: SubmissionKey, kind: str) -> str:
 
 
 def fetch(
-    context: Context, run: Run, key: SubmissionKey, kind: str, file_id: str
+    context: Context,
+    run: Run,
+    key: SubmissionKey,
+    kind: str,
+    file_id: str,
+    *,
+    is_worse: Callable[[Path], bool] | None = None,
 ) -> DownloadedFile:
-    """Download one result file under a temporary name, check it, and name it."""
+    """Download one result file under a temporary name, check it, and name it.
+
+    If `is_worse` is true of what has come, the file that is there already stays.
+    """
     from runner.outputs.result_files import verify_download
 
     api = context.api(run.provider)
@@ -111,6 +121,20 @@ def fetch(
                 # Of the right length, so a broken last line is the provider's own: a row's error.
                 break
             download = api.download(file_id, part, expected_bytes=expected, progress=report_bytes)
+    if is_worse is not None and is_worse(part):
+        part.unlink()
+        return DownloadedFile(
+            record=FileRecord(
+                kind=kind,
+                file_id=file_id,
+                path=name,
+                bytes=path.stat().st_size,
+                sha256=sha256_of(path),
+            ),
+            path=path,
+            has_expected_size=expected is not None,
+            has_other_size=has_other_size,
+        )
     with explained(path, doing="written"):
         part.replace(path)
     # The name must be durable before the ledger records that the file is there.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from runner.api.protocol import BatchApi
     from runner.errors import Problem
+    from runner.ledger.notifications import OpenProblem
     from runner.planning.actions import Action, Plan
     from runner.planning.saved_plan import SavedPlan
     from runner.planning.state import DesiredRun, Observed, Recorded
@@ -43,8 +44,12 @@ class PassReport:
     the reason why it got no more requests in this pass. `unusable` are the providers for which
     waiting does not help: the API key is refused, there is no credit, or an extra is missing.
     `on_this_machine` are the subjects of the waits whose reason is on this machine.
+    `refused` are the submissions, by key, whose results could not be read for too long. `answered`
+    are the providers that have answered a query in this pass, and `accepting` those that have
+    accepted a batch.
     `patience_until` is the time (Unix seconds) before which a provider wants no more requests
-    (Retry-After), or 0.
+    (Retry-After), or 0. `unresolved` are problems of earlier passes of which this one has not shown
+    that they are over; they are known once it is compared with the ledger.
     """
 
     desired_runs: tuple[DesiredRun, ...]
@@ -56,8 +61,12 @@ class PassReport:
     changed: bool
     stopped: Mapping[str, str]
     unusable: frozenset[str]
+    refused: frozenset[str]
+    answered: frozenset[str]
+    accepting: frozenset[str]
     patience_until: float
     on_this_machine: frozenset[str] = frozenset()
+    unresolved: tuple[OpenProblem, ...] = ()
 
     @property
     def all_final(self) -> bool:
@@ -65,18 +74,27 @@ class PassReport:
         return not self.unreadable_inputs and all(state.final for state in self.states.values())
 
     @property
-    def only_unusable_remain(self) -> bool:
-        """Whether every selected job that is not final waits for an unusable provider."""
+    def only_hopeless_remain(self) -> bool:
+        """Whether waiting helps no selected job that is not final.
+
+        Each waits for an unusable provider, or only for results that were refused for too long.
+        """
         return all(
-            desired.job.provider.name in self.unusable
+            desired.job.provider.name in self.unusable or self._waits_for_refused(desired.job.name)
             for desired in self.desired_runs
             if not self.states[desired.job.name].final
         )
 
+    def _waits_for_refused(self, job: str) -> bool:
+        keys = [str(wait.key) for wait in self.waits if wait.run.job == job]
+        return bool(keys) and self.refused.issuperset(keys)
+
     @property
     def has_problem(self) -> bool:
         """Whether something could not be done that the user should know."""
-        return bool(self.unreadable_inputs) or any(wait.is_problem for wait in self.waits)
+        return bool(self.unreadable_inputs or self.unresolved) or any(
+            wait.is_problem for wait in self.waits
+        )
 
 
 def reconcile_once(
@@ -130,6 +148,9 @@ def reconcile_once(
         changed=changed,
         stopped=dict(state.stopped),
         unusable=frozenset(state.unusable),
+        refused=frozenset(state.refused),
+        answered=frozenset(state.answered),
+        accepting=frozenset(state.accepting),
         patience_until=state.patience_until,
         on_this_machine=frozenset(state.on_this_machine),
     )
@@ -225,6 +246,7 @@ class _PassQueries:
             self._record_listing(provider, observed)
         if observed.failure is None:
             context.providers.responded.add(provider)
+            state.answered.add(provider)
             return observed
         state.stopped[provider] = observed.failure
         if observed.unusable:
@@ -298,10 +320,10 @@ def reconcile_until_done(
     turn. Without `poll_interval` (seconds) the pause is a tenth of the time in which nothing
     has changed, between 5 s (0.2 s on this machine) and a minute. An outage of a provider that has
     responded before, or that asks clients to wait (Retry-After), has no limit of time. A refused
-    API key, a lack of credit or a missing extra ends the loop, and so do three passes in a row
-    that met only problems. `waiting` is called before each pause. `saved_plan` is compared with the
-    first plan of the first pass. Raises LockHeld if another reconcile holds the lock at the first
-    pass and `wait_for_lock` is false.
+    API key, a lack of credit or a missing extra ends the loop, and so do results that have been
+    refused for too long, and three passes in a row that met only problems. `waiting` is called
+    before each pause. `saved_plan` is compared with the first plan of the first pass. Raises
+    LockHeld if another reconcile holds the lock at the first pass and `wait_for_lock` is false.
     """
     changed_at = context.clock()
     fruitless = 0
@@ -311,7 +333,7 @@ def reconcile_until_done(
         saved_plan = None
         wait_for_lock = True
         now = context.clock()
-        if report.all_final or report.only_unusable_remain:
+        if report.all_final or report.only_hopeless_remain:
             return report
         changed_at = now if report.changed else changed_at
         fruitless = fruitless + 1 if _is_fruitless(context, report) else 0

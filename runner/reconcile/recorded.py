@@ -13,7 +13,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from runner.ledger.records import SubmissionKey
+from runner.batch import BatchStatus
+from runner.ledger.records import SubmissionKey, SubmissionState
 from runner.outputs.files import explained, read_latest, sync_folder, write_whole
 from runner.planning.state import Enqueued, Load, Recorded
 from runner.reconcile.desired import job_folder, shown_path
@@ -22,7 +23,7 @@ from runner.reconcile.restore import find_restorable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from runner.ledger.records import Run
+    from runner.ledger.records import Run, Submission
     from runner.ledger.store import Ledger
     from runner.planning.state import DesiredRun
     from runner.spec.project import Project
@@ -42,7 +43,7 @@ def load_recorded(
     for run in ledger.runs():
         if run.job not in names and run.revision not in revisions and not everything:
             continue
-        runs.append(run if run.state.final else ledger.run(run.id))
+        runs.append(run if run.state.final else _with_cancellations(ledger, ledger.run(run.id)))
     providers = {desired.job.provider.name for desired in desired_runs} | {
         run.provider for run in runs
     }
@@ -83,6 +84,30 @@ def with_present_provider(project: Project, run: Run) -> Run:
             address = provider.identity["base_url"]
             return dataclasses.replace(run, provider=provider.name, base_url=address)
     return run
+
+
+def _with_cancellations(ledger: Ledger, run: Run) -> Run:
+    """Return a run with the times since when its batches are being cancelled."""
+
+    def is_ending(submission: Submission) -> bool:
+        batch = submission.batch
+        return (
+            submission.state is SubmissionState.SUBMITTED
+            and batch is not None
+            and (batch.known_status is BatchStatus.CANCELLING or run.cancel_requested)
+        )
+
+    if not any(map(is_ending, run.submissions)):
+        return run
+    return dataclasses.replace(
+        run,
+        submissions=tuple(
+            dataclasses.replace(each, cancelling_since=ledger.cancelling_since(run, each))
+            if is_ending(each)
+            else each
+            for each in run.submissions
+        ),
+    )
 
 
 def _loads(ledger: Ledger) -> dict[str, Load]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
 from runner.ledger import run_transitions
 from runner.outputs.files import read_latest, sha256_of
+from runner.reconcile.collect import unmatched_submissions
 from runner.reconcile.context import Notice
 from runner.reconcile.download import download_again
 from runner.reconcile.recorded import read_claims
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
 def reopen(context: Context, run: Run, *, next_round: bool, attempts: int) -> None:
     """Remove the final files of a run and continue it; `next_round` retries every failed request.
 
-    `output.jsonl` and `errors.jsonl` mean a final state, so they go first; their lines stay in
-    `raw/`, and they are written again when the run ends. Raises LocalFileError.
+    Files that did not hold what their batch had reported are read once more first, since what is
+    in them by now need not be paid for again. `output.jsonl` and `errors.jsonl` mean a final state,
+    so they go first; their lines stay in `raw/`, and they are written again when the run ends.
+    Raises LocalFileError.
     """
     folder = context.folder(run)
+    unmatched = unmatched_submissions(context, context.ledger.run(run.id)) if next_round else []
     try:
         for name in ("output.jsonl", "errors.jsonl"):
             (folder / name).unlink(missing_ok=True)
@@ -39,7 +43,23 @@ def reopen(context: Context, run: Run, *, next_round: bool, attempts: int) -> No
         raise LocalFileError(
             f"the final files of {run.folder} cannot be removed: {error.strerror or error}"
         ) from error
-    run_transitions.reopen_run(context.ledger, run, next_round=next_round, attempts=attempts)
+    run_transitions.reopen_run(
+        context.ledger,
+        run,
+        next_round=next_round,
+        attempts=attempts,
+        unmatched=[submission.key for submission in unmatched],
+    )
+    for submission in unmatched:
+        context.report_notice(
+            Notice(
+                job=run.job,
+                message=f"the result files of {submission.batch_id} are read once more, before "
+                f"anything is submitted again",
+                event="remark",
+                submission=submission.key,
+            )
+        )
 
 
 def relocate(context: Context, action: RelocateRun) -> None:

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 
 _VISIBLE_AFTER: Final = 600.0
-"""Seconds after its upload after which a 404 proves that a file is deleted; loopback: grace."""
+"""Seconds after its upload after which a 404 proves that a file is deleted."""
 
 
 def submit(context: Context, state: PassState, action: Submit) -> Steps:
@@ -88,6 +88,13 @@ def _prepare(context: Context, action: Submit) -> Submission:
     submission = action.submission
     if not submission.sha256:
         submission = _extract_remaining(context, action)
+    limit = action.job.provider.limits.max_bytes
+    while submission.bytes > limit and submission.requests > 1:
+        # How many rows fit was estimated.
+        fewer = min(submission.requests - 1, submission.requests * limit // submission.bytes)
+        rows = submission.rows.head(max(1, fewer))
+        smaller = dataclasses.replace(submission, rows=rows, requests=len(rows))
+        submission = _extract_remaining(context, dataclasses.replace(action, submission=smaller))
     submission_transitions.prepare(context.ledger, action.run, submission)
     return submission
 
@@ -260,8 +267,7 @@ def _is_new_upload(context: Context, action: Submit) -> bool:
 
     Another upload would be even more recent and would not help.
     """
-    provider = action.job.provider
-    max_delay = provider.grace if provider.loopback else _VISIBLE_AFTER
+    max_delay = action.job.provider.patience(_VISIBLE_AFTER)
     uploaded = context.ledger.uploaded_at(action.submission.key)
     return uploaded is not None and uploaded <= context.clock() < uploaded + max_delay
 

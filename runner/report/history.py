@@ -10,7 +10,7 @@ from runner.report.colour import NO_COLOURS
 from runner.report.csv_output import to_csv
 from runner.report.table import Column, render_table
 from runner.report.text_width import wrap
-from runner.text import moment, plural, printable, timestamp
+from runner.text import moment, plural, printable, span, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -156,8 +156,10 @@ def describe_event(event: Event) -> str:
             return "no spec defines the job any more"
         case "cancel_requested":
             return f"of {event.revision}"
-        case "trouble" | "recovered":
+        case "trouble":
             return str(event.detail.get("what"))
+        case "recovered":
+            return _describe_recovery(event)
         case "told" | "not_told":
             reason = f": {event.detail['problem']}" if event.detail.get("problem") else ""
             return f"{event.detail.get('hook')}: {event.detail.get('of')}{reason}"
@@ -165,6 +167,27 @@ def describe_event(event: Event) -> str:
             return ": ".join(
                 part for part in (_shard(event), _describe_submission_event(event)) if part
             )
+
+
+def _describe_recovery(event: Event) -> str:
+    detail, since = event.detail, event.detail.get("since")
+    return over_text(
+        str(detail.get("subject") or ""),
+        str(detail.get("what")),
+        event.at - since if isinstance(since, float | int) else 0.0,
+        gone=bool(detail.get("gone")),
+    )
+
+
+def over_text(subject: str, what: str, lasted: float, *, gone: bool = False) -> str:
+    """Return the good news that a problem is over; `gone` if its subject does not exist any more.
+
+    `what` is the problem, and `lasted` how long it was there, in seconds.
+    """
+    kind, _, name = subject.partition(" ")
+    well = "has no problem any more" if kind == "file" else "works again"
+    news = "is not needed any more" if gone else well
+    return f"{name or 'it'} {news}, after {span(lasted)}; the problem was: {what}"
 
 
 def _describe_run_event(event: Event) -> str:

@@ -36,8 +36,7 @@ MAX_EXPIRES_AFTER: Final = 30 * 86_400
 EMBEDDED_BASE_URL: Final = "http://local.invalid/v1"
 """The address of `local` until it is started: `.invalid` never resolves (RFC 2606)."""
 
-_LOOPBACK_GRACE: Final = 5.0
-_REMOTE_GRACE: Final = 60.0
+_GRACE: Final = 60.0
 
 
 class Secret:
@@ -202,9 +201,18 @@ class Provider:
         """Seconds after a call without a reply in which lists may lack the new object."""
         if self.adoption_grace is not None:
             return self.adoption_grace
-        if self.embedded:
-            return 0.0
-        return _LOOPBACK_GRACE if self.loopback else _REMOTE_GRACE
+        return 0.0 if self.embedded else _GRACE
+
+    def patience(self, usual: float) -> float:
+        """Return for how many seconds to wait for what this provider may still show.
+
+        `usual` is that time at any address: a loopback address may be that of a tunnel or a proxy,
+        with a server behind it that takes its time. There `adoption_grace` replaces it; the
+        embedded provider shows everything at once.
+        """
+        if self.embedded or (self.loopback and self.adoption_grace is not None):
+            return self.grace
+        return usual
 
     @property
     def identity(self) -> dict[str, str | None]:

@@ -286,7 +286,7 @@ class ProviderSchema(StrictModel):
     )
     adoption_grace: Annotated[float, Field(ge=0, le=86_400)] | None = Field(
         default=None,
-        description="Seconds in which a list of the provider may lack an object just created.",
+        description="Seconds to wait for what its lists may lack; on loopback also for results.",
         examples=[60],
     )
 

@@ -84,7 +84,8 @@ def lab(folder: Folder, server: Server) -> Folder:
         "providers:\n"
         "  lab:\n"
         f"    base_url: {server.base_url}\n"
-        "    api_key_env: LAB_KEY\n",
+        "    api_key_env: LAB_KEY\n"
+        "    adoption_grace: 5\n",
     )
     folder.env["LAB_KEY"] = KEY
     return folder

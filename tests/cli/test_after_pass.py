@@ -16,6 +16,7 @@ from tests.simulation.behaviour import Behaviour, HttpError, by_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runner.reconcile.passes import PassReport
     from tests.cli.conftest import Run
     from tests.cli.shell import Folder
     from tests.notify.catcher import Catcher
@@ -88,9 +89,10 @@ def test_a_job_is_told_of_as_soon_as_it_has_ended(
     seen = []
     real = after_pass.after_pass
 
-    def watch(*arguments: Any, **more: Any) -> None:  # noqa: ANN401 -- as it is called
-        real(*arguments, **more)
+    def watch(*arguments: Any, **more: Any) -> PassReport:  # noqa: ANN401 -- as it is called
+        report = real(*arguments, **more)
         seen.append((arguments[3].all_final, kinds(catcher)))
+        return report
 
     told.job("one")
     world.behaviour = Behaviour(working=5)
@@ -135,7 +137,8 @@ def test_trouble_is_told_when_it_begins_and_when_it_is_over(
 
     assert sorted(kinds(catcher)) == ["recovered", "succeeded", "succeeded", "trouble"]
     [over] = [one for one in messages(catcher) if one["kind"] == "recovered"]
-    assert over["text"].startswith("resolved after ")
+    assert over["text"].startswith("lab works again, after ")
+    assert "; the problem was: " in over["text"]
 
 
 def test_a_file_with_other_problems_is_told_of_anew(
@@ -154,7 +157,7 @@ def test_a_file_with_other_problems_is_told_of_anew(
     assert texts[0].startswith("specs/bad.yaml:1: input: is missing; ")
     assert texts[0].endswith("; and 1 more")
     assert texts[1].startswith("specs/bad.yaml:3:8: input: no such file")
-    assert texts[2].startswith("resolved after ")
+    assert texts[2].startswith("specs/bad.yaml has no problem any more, after ")
 
 
 def test_a_pass_over_some_jobs_says_nothing_of_the_trouble_of_others(
@@ -215,8 +218,8 @@ def test_with_reminders_trouble_is_told_when_it_begins_daily_and_when_it_is_over
     (lab.root / "specs" / "bad.yaml").unlink()
     code, over = mail(0)
     assert code == 0
-    assert [line for line in over if line.startswith("resolved after 1 d")] == over[-2:]
-    assert not [line for line in mail(600)[1] if "resolved after" in line]
+    assert [line for line in over if ", after 1 d; the problem was: " in line] == over[-2:]
+    assert not [line for line in mail(600)[1] if "the problem was" in line]
 
 
 def test_with_reminders_how_a_job_ended_is_told_at_once(

@@ -12,7 +12,7 @@ import pytest
 from tests.failures.scene import LOOPBACK
 from tests.simulation.behaviour import in_turn
 from tests.simulation.scene import request_lines
-from tests.simulation.site import SPEC, Site
+from tests.simulation.site import SHORT_PATIENCE, SPEC, Site
 from tests.simulation.world import VirtualClock, World
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def make_site(folder: Path) -> MakeSite:
         )
         written = site.root / "runner.yaml"
         text = written.read_text(encoding="utf-8").replace(LOOPBACK, base_url)
+        if base_url != LOOPBACK or "adoption_grace" in config:
+            text = text.replace(f"    {SHORT_PATIENCE}", "")
         written.write_text(text + config, encoding="utf-8")
         return site
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from runner.ledger import run_transitions
 from runner.ledger.store import Ledger
+from runner.reconcile.run_lifecycle import reopen
 from tests.simulation.replies import json_reply
 from tests.simulation.world import VirtualClock, World
 
@@ -102,9 +103,9 @@ def history(site: Site, kind: str, job: str = "job") -> list[Event]:
 
 def ask_again(site: Site) -> None:
     """Do what `runner retry` does before its pass."""
-    with Ledger.open(site.root / ".runner/ledger.db", clock=site.clock) as ledger:
-        [run] = ledger.runs()
-        run_transitions.reopen_run(ledger, run, next_round=True, attempts=3)
+    with site.context() as (context, _specs):
+        [run] = context.ledger.runs()
+        reopen(context, run, next_round=True, attempts=3)
 
 
 def cancel(site: Site) -> None:

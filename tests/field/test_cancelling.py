@@ -23,6 +23,8 @@ from tests.simulation.faults import Status
 from tests.simulation.site import SPEC
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.failures.conftest import MakeSite
     from tests.simulation.site import Site
 
@@ -98,3 +100,72 @@ def test_a_cancel_that_was_refused_for_days_gets_its_day_all_the_same(make_site:
     assert site.reconcile().states == {"job": RunState.RUNNING}
     site.clock.sleep(DAY + HOUR)
     assert site.reconcile().states == {"job": RunState.CANCELLED}
+
+
+def no_time(batch: dict[str, Any]) -> None:
+    """Show a cancelled batch as one that is being cancelled, without saying since when."""
+    never_ends(batch)
+    batch["cancelling_at"] = None
+
+
+def takes_no_notice(batch: dict[str, Any]) -> None:
+    """Show a cancelled batch as one that goes on."""
+    if batch["cancelling_at"] is not None:
+        batch["status"] = "in_progress"
+        batch["cancelling_at"] = batch["cancelled_at"] = None
+        batch["output_file_id"] = batch["error_file_id"] = None
+
+
+class Moving(Dialect):
+    """Says at each look that the cancellation was requested just now."""
+
+    def __init__(self) -> None:
+        def move(batch: dict[str, Any]) -> None:
+            never_ends(batch)
+            if batch["cancelling_at"] is not None:
+                batch["cancelling_at"] = int(self.clock())
+
+        super().__init__(each_batch(move), behaviour=Behaviour(ending=Stuck()))
+
+
+WORLDS: dict[str, Callable[[], Dialect]] = {
+    "no time": lambda: Dialect(each_batch(no_time), behaviour=Behaviour(ending=Stuck())),
+    "a moving time": Moving,
+    "no notice": lambda: Dialect(each_batch(takes_no_notice), behaviour=Behaviour(ending=Stuck())),
+}
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_day_counts_from_the_first_sight_of_the_cancellation(
+    make_site: MakeSite, name: str
+) -> None:
+    site = make_site(world=WORLDS[name](), base_url=REMOTE)
+    site.reconcile()
+    site.clock.sleep(30 * HOUR)
+    cancel(site)
+    for _ in range(3):
+        assert site.reconcile().states == {"job": RunState.RUNNING}
+        site.clock.sleep(7 * HOUR)
+    site.clock.sleep(4 * HOUR)
+    assert site.reconcile().states == {"job": RunState.CANCELLED}
+    assert "given up" in told(site)
+    assert asked(site) == [tuple(ids())]
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_deadline_says_it_and_cancel_gives_the_batch_up(make_site: MakeSite, name: str) -> None:
+    site = make_site(world=WORLDS[name](), base_url=REMOTE, spec=OVERDUE)
+    site.reconcile()
+    site.clock.sleep(31 * HOUR)
+    site.reconcile()
+    site.clock.sleep(25 * HOUR)
+    for _ in range(3):
+        report = site.reconcile()
+        assert report.has_problem
+        [wait] = report.waits
+        assert "the provider does not end it" in wait.reason
+        assert "`runner cancel job`" in wait.reason
+        site.clock.sleep(HOUR)
+    cancel(site)
+    assert site.reconcile().states == {"job": RunState.CANCELLED}
+    assert asked(site) == [tuple(ids())]

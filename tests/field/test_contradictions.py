@@ -28,6 +28,7 @@ from tests.failures.scene import (
 )
 from tests.simulation.behaviour import Behaviour, Counts, HttpError, by_id
 from tests.simulation.exchange import Content
+from tests.simulation.faults import Status
 from tests.simulation.replies import json_reply
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def test_an_error_with_a_known_code_is_waited_for_as_long(
     assert site.clock() - site.world.submissions()[0].over_at >= HOUR
     [submission] = known(site).submissions
     assert submission.state is SubmissionState.LOST
-    assert f"results of {submission.batch_id} are refused for too long" in told(site)
+    assert f"results of {submission.batch_id} could not be downloaded" in told(site)
     assert {line["error"]["code"] for line in error_lines(site).values()} == {"runner_batch_lost"}
     gateway.broken = False
     ask_again(site)
@@ -176,15 +177,76 @@ def test_lines_without_custom_id_need_no_counts(make_site: MakeSite, counts: Cou
     assert asked(site) == [tuple(ids())]
 
 
-def test_a_retry_is_the_decision_to_pay_again(make_site: MakeSite) -> None:
-    gateway = Gateway(CONTENTS["lines without custom_id"])
+@pytest.mark.parametrize("name", CONTENTS)
+def test_a_retry_takes_the_answers_that_are_there_now(make_site: MakeSite, name: str) -> None:
+    gateway = Gateway(CONTENTS[name])
     site = make_site(world=Dialect(gateway), base_url=REMOTE)
     assert site.until_done(pause=900).states == {"job": RunState.PARTIAL}
     gateway.broken = False
     ask_again(site)
+    assert "are read once more" in told(site)
+    assert site.reconcile().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == [tuple(ids())]
+    site.check(ids())
+
+
+@pytest.mark.parametrize("name", CONTENTS)
+def test_a_retry_asks_again_only_for_what_is_still_not_there(
+    make_site: MakeSite, name: str
+) -> None:
+    gateway = Gateway(CONTENTS[name])
+    site = make_site(world=Dialect(gateway), base_url=REMOTE)
+    site.until_done(pause=900)
+    failed = site.results()[1]
+    ask_again(site)
+    site.reconcile()
+    assert [sorted(rows) for rows in asked(site)] == [ids(), sorted(failed)]
+    gateway.broken = False
     assert site.until_done(pause=900).states == {"job": RunState.SUCCEEDED}
-    assert asked(site) == [tuple(ids()), tuple(ids())]
     assert site.results() == (ids(), [])
+
+
+@pytest.mark.parametrize("worse", [b"", b"<html></html>\n"])
+def test_a_retry_keeps_what_came_before_where_less_comes_now(
+    make_site: MakeSite, worse: bytes
+) -> None:
+    gateway = Gateway(CONTENTS["the first two lines"])
+    site = make_site(world=Dialect(gateway), base_url=REMOTE)
+    site.until_done(pause=900)
+    came = site.results()[0]
+    gateway.change = lambda _content: worse
+    ask_again(site)
+    site.reconcile()
+    gateway.broken = False
+    assert site.until_done(pause=900).states == {"job": RunState.SUCCEEDED}
+    assert sorted(asked(site)[1]) == sorted(set(ids()) - set(came))
+    assert site.results() == (ids(), [])
+
+
+def test_a_retry_keeps_what_came_before_where_nothing_comes_now(make_site: MakeSite) -> None:
+    gateway = Gateway(CONTENTS["the first two lines"])
+    site = make_site(world=Dialect(gateway), base_url=REMOTE)
+    site.until_done(pause=900)
+    first = site.world.calls("GET", "/files/*")[-1].path
+    site.world.faults = lambda request, _number: (
+        Status(status=500) if request.path == first else None
+    )
+    ask_again(site)
+    gateway.broken = False
+    assert site.until_done(pause=900).states == {"job": RunState.SUCCEEDED}
+    assert len(asked(site)[1]) == len(ids()) - 2
+    assert site.results() == (ids(), [])
+
+
+def test_a_retry_reads_nothing_again_of_plain_failures(make_site: MakeSite) -> None:
+    failing = Behaviour(answer=by_id({"r0": HttpError(status=400)}))
+    site = make_site(failing, Behaviour(), base_url=REMOTE)
+    assert site.until_done().states == {"job": RunState.PARTIAL}
+    reads = len(site.world.calls("GET", "/files/*"))
+    ask_again(site)
+    site.reconcile()
+    assert len(site.world.calls("GET", "/files/*")) == reads
+    assert asked(site)[1:] == [("r0",)]
 
 
 def test_a_plan_that_waits_for_the_output_file_decides(
@@ -200,7 +262,7 @@ def test_a_plan_that_waits_for_the_output_file_decides(
 
     failing = Behaviour(answer=by_id({"r0": HttpError(status=400)}))
     site = make_site(world=Dialect(each_batch(hide), behaviour=failing), base_url=REMOTE)
-    monkeypatch.setattr(collect, "_is_given_up", lambda *_arguments: True)
+    monkeypatch.setattr(collect, "is_given_up", lambda *_arguments: True)
     site.reconcile()
     site.reconcile()
     assert [each.state for each in known(site).submissions] == [SubmissionState.SUBMITTED]

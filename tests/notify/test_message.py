@@ -66,12 +66,27 @@ def test_the_variables_of_a_message() -> None:
     [
         (message_for("trouble", job="hello", what="it waits"), "hello: it waits"),
         (
-            message_for("recovered", what="lab is away", since=AT - 3 * 3600),
-            "resolved after 3 h: lab is away",
+            message_for(
+                "recovered", subject="provider lab", what="lab is away", since=AT - 3 * 3600
+            ),
+            "lab works again, after 3 h; the problem was: lab is away",
         ),
         (
-            message_for("recovered", job="hello", what="it waits", since=AT - 90),
-            "hello: resolved after 1 min 30 s: it waits",
+            message_for(
+                "recovered", job="hello", subject="job hello", what="it waits", since=AT - 90
+            ),
+            "hello works again, after 1 min 30 s; the problem was: it waits",
+        ),
+        (
+            message_for(
+                "recovered",
+                job="hello",
+                subject="job hello",
+                what="it waits",
+                since=AT - 90,
+                gone=True,
+            ),
+            "hello is not needed any more, after 1 min 30 s; the problem was: it waits",
         ),
         (message_for("overdue", job="hello", problem="late"), "hello: late"),
         (

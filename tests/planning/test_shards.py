@@ -173,8 +173,16 @@ def test_an_open_attempt_keeps_its_rows_pending_even_if_it_is_the_last() -> None
     first = attempt(1, EVERY, SubmissionState.COLLECTED, rest, RowSet())
     second = attempt(2, rest, SubmissionState.SUBMITTED, RowSet(), RowSet())
     progress = shard_progress(run_of([first, second]), shard(), 1)
-    assert progress.open == second
-    assert progress.pending == rest
+    assert progress.open == (second,)
+    assert (progress.pending, progress.unsent) == (rest, RowSet())
+
+
+def test_what_no_open_attempt_has_is_unsent() -> None:
+    first = attempt(1, RowSet.span(0, 3), SubmissionState.SUBMITTED, RowSet(), RowSet())
+    second = attempt(2, RowSet.span(3, 5), SubmissionState.PREPARED, RowSet(), RowSet())
+    progress = shard_progress(run_of([first, second]), shard(), 1)
+    assert progress.open == (first, second)
+    assert (progress.pending, progress.unsent) == (EVERY, RowSet.span(5, ROWS))
 
 
 def test_a_lost_batch_breaks_the_shard_and_nothing_is_pending() -> None:

@@ -23,8 +23,8 @@ from tests.simulation.behaviour import (
     by_id,
 )
 from tests.simulation.exchange import Request
-from tests.simulation.faults import never, on, rate_limited
-from tests.simulation.scene import get
+from tests.simulation.faults import Refuse, never, on, rate_limited
+from tests.simulation.scene import get, request_line
 from tests.simulation.site import SPEC
 
 if TYPE_CHECKING:
@@ -124,6 +124,104 @@ def test_one_request_that_is_too_large_is_the_users_to_mend(make_site: MakeSite)
     site.world.conditions = Conditions(max_bytes=10)
     assert site.until_done().states == {"job": RunState.FAILED}
     assert sizes(site) == []
+
+
+SLOW = Behaviour(working=10 * HOUR)
+
+
+def limits(site: Site, **values: int) -> None:
+    """Write the limits of the provider anew."""
+    path = site.root / "runner.yaml"
+    kept = [line for line in path.read_text().splitlines() if "max_" not in line]
+    lines = [f"    {name}: {value}" for name, value in values.items()]
+    path.write_text("\n".join([*kept, *lines]) + "\n")
+
+
+def test_the_parts_of_a_file_that_is_too_large_go_out_in_one_pass(make_site: MakeSite) -> None:
+    site = make_site(SLOW, rows=24, shard=12)
+    site.world.conditions = Conditions(max_bytes=len(site.lines) // 6)
+    site.reconcile()
+    assert sizes(site) == [2] * 12
+    site.clock.sleep(11 * HOUR)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert sizes(site) == [2] * 12
+    site.check(ids(24))
+
+
+def test_a_part_that_fails_is_sent_again_and_the_others_are_left_alone(make_site: MakeSite) -> None:
+    site = make_site(Behaviour(ending=Expire(fraction=0.0)), SLOW, rows=12)
+    site.world.conditions = Conditions(max_bytes=len(site.lines) // 2 + 50)
+    site.reconcile()
+    site.reconcile()
+    assert [batch.rows for batch in site.world.submissions()] == [
+        tuple(ids(12)[:6]),
+        tuple(ids(12)[6:]),
+        tuple(ids(12)[:6]),
+    ]
+    site.clock.sleep(21 * HOUR)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert len(sizes(site)) == 3
+    site.check(ids(12))
+
+
+def test_the_parts_are_found_again_without_a_ledger(make_site: MakeSite) -> None:
+    site = make_site(SLOW, rows=12)
+    site.world.conditions = Conditions(max_bytes=len(site.lines) // 3)
+    site.reconcile()
+    site.drop_ledger()
+    site.clock.sleep(11 * HOUR)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert sizes(site) == [2] * 6
+    site.check(ids(12))
+
+
+def test_a_smaller_limit_of_requests_counts_for_what_is_not_sent_yet(make_site: MakeSite) -> None:
+    site = make_site(SLOW, rows=12, shard=6)
+    limits(site, max_requests_per_batch=6, max_active_batches=1)
+    site.reconcile()
+    assert sizes(site) == [6]
+    limits(site, max_requests_per_batch=4)
+    site.reconcile()
+    assert sizes(site) == [6, 4, 2]
+    site.clock.sleep(11 * HOUR)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    site.check(ids(12))
+
+
+def test_a_smaller_limit_of_bytes_holds_for_each_file(make_site: MakeSite) -> None:
+    site = make_site(SLOW, rows=12)
+    names = [f"r{number}-{'x' * (97 * number % 400)}" for number in range(12)]
+    lines = [request_line(name) for name in names]
+    (site.root / "requests.jsonl").write_bytes(b"".join(lines))
+    site.world.faults = on("POST", "/files", *[Refuse()] * 9)
+    site.reconcile()
+    limit = max(map(len, lines)) + 200
+    limits(site, max_bytes_per_batch=limit)
+    site.world.faults = never
+    site.reconcile()
+    uploaded = [len(site.world.content(file.id)) for file in site.world.files()]
+    assert max(uploaded) <= limit
+    assert sum(sizes(site)) == 12
+    site.clock.sleep(11 * HOUR)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    site.check(names)
+
+
+@pytest.mark.parametrize("path", ["/files", "/batches"])
+def test_a_smaller_limit_counts_for_an_attempt_that_was_prepared(
+    make_site: MakeSite, path: str
+) -> None:
+    site = make_site(SLOW, rows=6)
+    site.world.faults = on("POST", path, *[rate_limited()] * 9)
+    site.reconcile()
+    assert sizes(site) == []
+    limits(site, max_requests_per_batch=2)
+    site.world.faults = never
+    site.reconcile()
+    assert sizes(site) == [2, 2, 2]
+    site.clock.sleep(11 * HOUR)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    site.check(ids())
 
 
 # Batches that take too long --------------------------------------------------------------------

@@ -17,7 +17,7 @@ from runner.api.client import Client
 from runner.ledger.store import Ledger
 from runner.reconcile.concurrency import InlineExecutor
 from runner.reconcile.context import Context, ProviderPool
-from runner.reconcile.passes import reconcile_once
+from runner.reconcile.passes import reconcile_once, reconcile_until_done
 from runner.spec.load import load_specs
 from runner.spec.project import find_project
 from runner.views.jobs import job_views
@@ -26,7 +26,7 @@ from tests.simulation.transport import WorldTransport
 from tests.simulation.world import VirtualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runner.planning.saved_plan import SavedPlan
@@ -43,6 +43,8 @@ name: job
 endpoint: /v1/chat/completions
 input: requests.jsonl
 """
+SHORT_PATIENCE = "adoption_grace: 5\n"
+"""A setting of a provider on this machine whose lists and files do not lag."""
 
 
 @dataclass
@@ -75,7 +77,7 @@ class Site:
         (self.root / "requests.jsonl").write_bytes(self.lines)
         (self.root / "runner.yaml").write_text(
             "providers:\n  openai:\n    base_url: http://127.0.0.1:9/v1\n    api_key_env: KEY\n"
-            f"    max_requests_per_batch: {self.max_requests}\n",
+            f"    max_requests_per_batch: {self.max_requests}\n    {SHORT_PATIENCE}",
             encoding="utf-8",
         )
 
@@ -106,6 +108,19 @@ class Site:
         self, selectors: Sequence[str] = (), saved_plan: SavedPlan | None = None
     ) -> PassReport:
         """Make one pass, as a process of its own."""
+        with self.context(selectors) as (context, specs):
+            return reconcile_once(context, specs, everything=not selectors, saved_plan=saved_plan)
+
+    def wait(self, selectors: Sequence[str] = ()) -> PassReport:
+        """Make passes as `reconcile --wait` does, as a process of its own."""
+        with self.context(selectors) as (context, specs):
+            return reconcile_until_done(
+                context, specs, everything=not selectors, sleep=self.clock.sleep
+            )
+
+    @contextlib.contextmanager
+    def context(self, selectors: Sequence[str] = ()) -> Iterator[tuple[Context, Specs]]:
+        """Open what a command works with, as a process of its own."""
         project, specs = self._specs(tuple(selectors))
         with contextlib.ExitStack() as stack:
             ledger = stack.enter_context(Ledger.open(project.ledger, clock=self.wall_clock))
@@ -117,7 +132,7 @@ class Site:
                 executor=self.executor,
                 report_notice=lambda notice: self.told.append(f"{notice.job}: {notice.message}"),
             )
-            return reconcile_once(context, specs, everything=not selectors, saved_plan=saved_plan)
+            yield context, specs
 
     def preview(self) -> Preview:
         """Make the plan that `runner plan` shows, as a process of its own."""

@@ -461,27 +461,31 @@ def test_an_empty_key_is_no_key(value: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "loopback", "grace"),
+    ("url", "loopback"),
     [
-        ("http://127.0.0.1:8000/v1", True, 5.0),
-        ("http://127.9.9.9/v1", True, 5.0),
-        ("http://[::1]/v1", True, 5.0),
-        ("http://localhost:1/v1", True, 5.0),
-        ("http://lab.localhost/v1", False, 60.0),
-        ("http://localhost.example/v1", False, 60.0),
-        ("https://api.openai.com/v1", False, 60.0),
-        ("http://5.0.0.1/v1", False, 60.0),
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://127.9.9.9/v1", True),
+        ("http://[::1]/v1", True),
+        ("http://localhost:1/v1", True),
+        ("http://lab.localhost/v1", False),
+        ("http://localhost.example/v1", False),
+        ("https://api.openai.com/v1", False),
+        ("http://5.0.0.1/v1", False),
     ],
 )
-def test_what_is_on_this_machine(url: str, *, loopback: bool, grace: float) -> None:
+def test_what_is_on_this_machine(url: str, *, loopback: bool) -> None:
     provider = Provider(name="lab", base_url=url)
 
-    assert (provider.loopback, provider.grace) == (loopback, grace)
+    assert provider.loopback == loopback
+    assert (provider.grace, provider.patience(3600)) == (60, 3600)
+    small = Provider(name="lab", base_url=url, adoption_grace=2)
+    assert (small.grace, small.patience(3600)) == (2, 2 if loopback else 3600)
 
 
-def test_adoption_grace_of_the_project_and_of_the_embedded_provider() -> None:
+def test_the_embedded_provider_shows_everything_at_once() -> None:
+    local = Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True)
+    assert (local.grace, local.patience(3600)) == (0, 0)
     assert Provider(name="x", base_url="http://x", adoption_grace=0.0).grace == 0
-    assert Provider(name="local", base_url=EMBEDDED_BASE_URL, embedded=True).grace == 0
 
 
 def test_a_project_is_found_without_heavy_imports(tmp_path: Path) -> None:
