@@ -34,7 +34,7 @@ from tests.ledger.entries import (
     start,
     submission,
 )
-from tests.report.golden_files import check_golden
+from tests.report.golden_files import check_golden_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -371,7 +371,7 @@ def test_every_transition_writes_what_it_wrote_at_the_last_review(tmp_path: Path
     from runner.ledger.store import Ledger
     from tests.ledger.entries import Clock
 
-    blocks = []
+    blocks = {}
     for number, (name, case) in enumerate(CASES.items()):
         path, clock = tmp_path / f"{number}.db", Clock()
         with Ledger.open(path, clock=clock) as ledger:
@@ -381,8 +381,8 @@ def test_every_transition_writes_what_it_wrote_at_the_last_review(tmp_path: Path
             new = dump(path)
         changed = [f"- {line}" for line in old if line not in new]
         changed += [f"+ {line}" for line in new if line not in old]
-        blocks.append("\n".join([name, *changed, ""]))
-    check_golden(GOLDEN, "\n".join(blocks))
+        blocks[name] = "".join(f"{line}\n" for line in changed)
+    check_golden_blocks(GOLDEN, blocks)
 
 
 @pytest.mark.parametrize("case", ["too_large", "overdue", "batch_not_found", "downloaded"])

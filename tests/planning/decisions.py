@@ -95,8 +95,12 @@ class Scene:
         return dataclasses.replace(described, job=dataclasses.replace(described.job, **self.job))
 
 
-def shown(plan: Plan) -> Iterator[str]:
+def shown(plan: Plan) -> list[str]:
     """Render every action, wait and note of a plan with all that it says."""
+    return [*_shown(plan)]
+
+
+def _shown(plan: Plan) -> Iterator[str]:
     for step in (*plan.actions, *plan.waits):
         yield f"{type(step).__name__}: {step.reason}"
         for field in dataclasses.fields(step):

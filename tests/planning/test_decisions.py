@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.planning.decisions import SCENES, shown
-from tests.report.golden_files import check_golden
+from tests.report.golden_files import check_golden_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,8 @@ GOLDEN = Path(__file__).parent / "golden"
 def test_every_decision_says_what_it_said_at_the_last_review(
     tmp_path: Path, name: str, scenes: Mapping[str, Scene]
 ) -> None:
-    blocks = []
-    for title, scene in scenes.items():
-        lines = "".join(f"    {line}\n" for line in shown(scene.plan(tmp_path)))
-        blocks.append(f"{title}\n{lines or '    nothing' + chr(10)}")
-    check_golden(GOLDEN / f"{name.replace(' ', '-')}.txt", "\n".join(blocks))
+    blocks = {
+        title: "".join(f"    {line}\n" for line in shown(scene.plan(tmp_path)) or ["nothing"])
+        for title, scene in scenes.items()
+    }
+    check_golden_blocks(GOLDEN / f"{name.replace(' ', '-')}.txt", blocks)
