@@ -14,6 +14,7 @@ PINNED := $(VENV)/pinned
 READY := $(VENV)/ready
 TOOLS := $(VENV)/tools
 DRIVEN := $(VENV)/browser
+BREAKING := $(VENV)/mutants
 VERSION := import platform; print(platform.python_version())
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 UV := build/pins/bin/uv
@@ -23,7 +24,7 @@ COMPILE := $(UV) pip compile --quiet --upgrade --universal --python-version 3.11
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test pinned browser docs picture check layout lint types layers format bench soak fuzz \
-	pins clean
+	mutants pins clean
 
 help: ## say what each target does
 	@echo 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv]'
@@ -89,16 +90,22 @@ fuzz: $(TOOLS) ## fuzz the four parsers, MINUTES each
 		$(BIN)/python -m tests.fuzz $$target --minutes $(MINUTES) || exit; \
 	done
 
+# What is not changed since the last time is not tried again: `rm -r mutants` begins anew.
+mutants: $(TOOLS) $(BREAKING) ## break what decides in thousands of small ways, and name what no test notices
+	@$(BIN)/python -m mutmut run --max-children $(JOBS) $(MUTANTS)
+	@$(BIN)/python -m tests.mutants
+
 # What the demo needs is a part of what the tests need, so it is chosen second.
 pins: $(UV) ## choose the newest versions that fit, and write them with their hashes
 	@$(COMPILE) requirements/dev.txt pyproject.toml --extra local --group dev
 	@$(COMPILE) requirements/demo.txt --constraint requirements/dev.txt pyproject.toml \
 		--extra local --group build
 	@$(COMPILE) requirements/browser.txt --constraint requirements/dev.txt --group pyproject.toml:browser
+	@$(COMPILE) requirements/mutants.txt --constraint requirements/dev.txt --group pyproject.toml:mutants
 	@$(COMPILE) requirements/pins.txt --group pyproject.toml:pins
 
 clean: ## remove what make has created; results and ledger stay
-	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist mutants .coverage .coverage.* .hypothesis .import_linter_cache
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -135,6 +142,11 @@ $(TOOLS): $(READY) requirements/dev.txt
 $(DRIVEN): $(PINNED) requirements/browser.txt
 	@echo 'Adding what drives a browser (requirements/browser.txt) to $(VENV) ...' >&2
 	@$(PIP) install --require-hashes -r requirements/browser.txt
+	@touch $@
+
+$(BREAKING): $(PINNED) requirements/mutants.txt
+	@echo 'Adding what breaks the code (requirements/mutants.txt) to $(VENV) ...' >&2
+	@$(PIP) install --require-hashes -r requirements/mutants.txt
 	@touch $@
 
 # The compiler of the pins is pinned too, and lives apart: nothing else needs it.
