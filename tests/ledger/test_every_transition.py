@@ -35,6 +35,7 @@ from tests.ledger.entries import (
     submission,
 )
 from tests.report.golden_files import check_golden_blocks
+from tests.simulation.thrift import blank_ledger, quick_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -367,18 +368,21 @@ def test_what_must_survive_a_power_cut_waits_for_the_disk(
     assert commits(ledger, CASES[name].make)[-1:] == ["FULL" if durable else "NORMAL"]
 
 
-def test_every_transition_writes_what_it_wrote_at_the_last_review(tmp_path: Path) -> None:
+def test_every_transition_writes_what_it_wrote_at_the_last_review() -> None:
     from runner.ledger.store import Ledger
     from tests.ledger.entries import Clock
 
     blocks = {}
-    for number, (name, case) in enumerate(CASES.items()):
-        path, clock = tmp_path / f"{number}.db", Clock()
-        with Ledger.open(path, clock=clock) as ledger:
-            before(ledger, clock, case)
-            old = dump(path)
-            case.make(ledger)
-            new = dump(path)
+    for name, case in CASES.items():
+        clock = Clock()
+        with quick_folder() as folder:
+            path = folder / "ledger.db"
+            blank_ledger(path)
+            with Ledger.open(path, clock=clock) as ledger:
+                before(ledger, clock, case)
+                old = dump(path)
+                case.make(ledger)
+                new = dump(path)
         changed = [f"- {line}" for line in old if line not in new]
         changed += [f"+ {line}" for line in new if line not in old]
         blocks[name] = "".join(f"{line}\n" for line in changed)

@@ -67,6 +67,8 @@ class Scene:
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     recorded: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     new: bool = False
+    beside: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    """Other jobs that specs describe: their revision by name."""
 
     def plan(self, root: Path) -> Plan:
         """Make the plan."""
@@ -85,10 +87,20 @@ class Scene:
             "runs": () if self.new else (run,),
         }
         return make_plan(
-            [described] if self.wanted else [],
+            [described, *self._beside(described)] if self.wanted else [],
             Recorded(**(recorded | dict(self.recorded))),
             PlanInputs(**(values | dict(self.inputs))),
         )
+
+    def _beside(self, described: DesiredRun) -> Iterator[DesiredRun]:
+        for name, revision in self.beside.items():
+            yield dataclasses.replace(
+                described,
+                job=dataclasses.replace(described.job, name=name),
+                revision=revision,
+                record=dataclasses.replace(RECORD, name=name, desired_revision=revision),
+                folder=f"outputs/{name}/{revision[:12]}",
+            )
 
     def _desired(self, root: Path) -> DesiredRun:
         described = desired(root, **self.desired)
@@ -105,7 +117,7 @@ def _shown(plan: Plan) -> Iterator[str]:
         yield f"{type(step).__name__}: {step.reason}"
         for field in dataclasses.fields(step):
             value = getattr(step, field.name)
-            if field.name != "reason" and value is not None and value is not False:
+            if field.name != "reason" and value is not field.default:
                 yield f"    {field.name}: {_value(value)}"
     yield from (f"note: {note}" for note in plan.notes)
     yield from (f"needs a listing: {name}" for name in sorted(plan.needs_listing))
@@ -120,7 +132,8 @@ def _value(value: Any) -> str:  # noqa: ANN401 -- any field of an action
     match type(value).__name__:
         case "Run":
             moved = f" in {value.folder}" if value.folder != run_of([]).folder else ""
-            return f"{value.job}/{value.revision[:12]} {value.state} {value.requests}{moved}"
+            made = f" made at {value.created_at:g}" if value.created_at != 0 else ""
+            return f"{value.job}/{value.revision[:12]} {value.state} {value.requests}{moved}{made}"
         case "Submission":
             fields = {name: getattr(value, name) for name in sorted(_KEPT)}
             fields["sha256"] = value.sha256[:4]
@@ -173,6 +186,19 @@ def tagged(key: SubmissionKey, identifier: str, **more: Any) -> Batch:  # noqa: 
     """Return a listed batch with a submission key in its metadata."""
     tag = Tag(key=key, requests=8, sha256="0" * 64)
     return batch("in_progress", **({"id": identifier, "metadata": {"runner": str(tag)}} | more))
+
+
+def other_content(
+    key: SubmissionKey,
+    *,
+    requests: int = 8,
+    sha256: str | None = "0" * 64,
+    **more: Any,  # noqa: ANN401
+) -> Batch:
+    """Return a listed batch whose tag may describe other rows; without a digest as users write."""
+    tag = str(Tag(key=key, requests=requests, sha256=sha256, **more))
+    shown = tag if sha256 is not None else f"{key} rows={requests}"
+    return batch("in_progress", id="batch_2", metadata={"runner": shown})
 
 
 def listed(*batches: Batch, **more: Any) -> Observed:  # noqa: ANN401 -- fields of a Listing
@@ -346,7 +372,7 @@ def _next() -> dict[str, Scene]:
         "the next key is used by another run": Scene(
             submissions=[half],
             at=LISTED,
-            recorded={"keys": {"a" * 64: frozenset({KEY, SECOND, THIRD})}},
+            recorded={"keys": {"a" * 64: frozenset({KEY, SECOND})}},
         ),
         "an attempt that is not known here": Scene(at=listed(TAGGED)),
         "an attempt that is not known here, of a failed one": Scene(
@@ -462,6 +488,38 @@ def _next() -> dict[str, Scene]:
             ],
             at=seen("in_progress"),
             job={"canary": 1},
+            run={"shards": shards("m", "m"), "requests": 16},
+        ),
+        "a canary two of five of which succeed": Scene(
+            submissions=[
+                closed(
+                    1,
+                    SubmissionState.COLLECTED,
+                    NOTHING,
+                    rows=RowSet.span(0, 5),
+                    permanent=FIRST_ROWS,
+                )
+            ],
+            at=LISTED,
+            job={"canary": 5},
+        ),
+        "a canary as large as the job that fails": Scene(
+            submissions=[closed(1, SubmissionState.COLLECTED, NOTHING, permanent=EVERY)],
+            job={"canary": 8},
+        ),
+        "a canary of a job without models": Scene(
+            at=LISTED, job={"canary": 2}, run={"shards": shards(None, None), "requests": 16}
+        ),
+        "a canary of the spec after all was submitted": Scene(
+            submissions=[closed(1, SubmissionState.COLLECTED, NOTHING)],
+            at=LISTED,
+            job={"canary": 2},
+            run={"shards": shards("m", "m"), "requests": 16},
+        ),
+        "a canary of other rows": Scene(
+            submissions=[closed(1, SubmissionState.COLLECTED, NOTHING, rows=LAST_ROWS)],
+            at=LISTED,
+            job={"canary": 2},
             run={"shards": shards("m", "m"), "requests": 16},
         ),
         "a canary after a size limit": Scene(
@@ -584,6 +642,14 @@ def _flight() -> dict[str, Scene]:
         "not yet due by its expiry": Scene(
             submissions=[submission(S, submitted_at=NOW - 3699.5)],
             at=seen("in_progress", expires_at=1000, **WINDOW),
+        ),
+        "due by its window in minutes": Scene(
+            submissions=[submission(S, submitted_at=NOW - 5400)],
+            at=seen("in_progress", completion_window="30m"),
+        ),
+        "due by its window in days": Scene(
+            submissions=[submission(S, submitted_at=NOW - DAY - 3600)],
+            at=seen("in_progress", completion_window="1d"),
         ),
         "expires before it was created": Scene(
             submissions=[submission(S, submitted_at=NOW - 3600)],
@@ -753,6 +819,16 @@ def _terminal() -> dict[str, Scene]:
         "failed for a lack of credit": Scene(
             submissions=[ended], at=seen("failed", errors=_money())
         ),
+        "failed for a quota": Scene(
+            submissions=[ended], at=seen("failed", errors=_errors("some_quota_met"))
+        ),
+        "failed for its output": Scene(
+            submissions=[ended], at=seen("failed", errors=_errors("output_failed"))
+        ),
+        "failed for the moment and for a limit": Scene(
+            submissions=[ended],
+            at=seen("failed", errors=_errors("internal_error", "token_limit_exceeded")),
+        ),
         "failed for the file": Scene(
             submissions=[ended],
             at=seen("failed", errors={"data": [{"code": "x", "message": "Cannot find file f"}]}),
@@ -762,7 +838,7 @@ def _terminal() -> dict[str, Scene]:
 
 def _runs() -> dict[str, Scene]:
     """Return the states of a run as a whole."""
-    done = {"state": RunState.SUCCEEDED}
+    done: dict[str, Any] = {"state": RunState.SUCCEEDED}
     there = {"published": frozenset({1})}
     led = there | {"latest": {"outputs/job": "a" * 12}}
     collected = closed(1, SubmissionState.COLLECTED, NOTHING)
@@ -810,6 +886,33 @@ def _runs() -> dict[str, Scene]:
             at=listed(tagged(dataclasses.replace(KEY, shard=2), "batch_2")),
             run=done,
             inputs=led,
+        ),
+        "another content of the shard at the provider": Scene(
+            at=listed(other_content(KEY, sha256="1" * 64)), new=True
+        ),
+        "another number of rows of the shard at the provider": Scene(
+            at=listed(other_content(KEY, requests=7)), new=True
+        ),
+        "another content of a later attempt at the provider": Scene(
+            at=listed(other_content(SECOND, sha256="1" * 64, requests=3)), new=True
+        ),
+        "a part of the shard at the provider": Scene(
+            at=listed(other_content(KEY, sha256="1" * 64, requests=3, part_of="0" * 64)), new=True
+        ),
+        "a part of another shard at the provider": Scene(
+            at=listed(other_content(KEY, sha256="0" * 64, part_of="1" * 64)), new=True
+        ),
+        "a batch without a digest at the provider": Scene(
+            at=listed(other_content(KEY, sha256=None, requests=7)), new=True
+        ),
+        "a batch of another revision that was adopted": Scene(
+            at=listed(
+                other_content(
+                    dataclasses.replace(KEY, revision="b" * 12), sha256="1" * 64, requests=3
+                )
+            ),
+            new=True,
+            desired={"claims": {"batch_2": KEY}},
         ),
         "all succeeded": Scene(submissions=[collected]),
         "all succeeded, held": Scene(
@@ -891,6 +994,9 @@ def _runs() -> dict[str, Scene]:
             at=seen("in_progress"),
             recorded={"jobs": {"job": edited}},
         ),
+        "edited before anything was submitted": Scene(
+            submissions=[submission(P)], at=LISTED, recorded={"jobs": {"job": edited}}
+        ),
         "edited, described by nothing before": Scene(
             run=done,
             inputs=led,
@@ -910,6 +1016,35 @@ def _runs() -> dict[str, Scene]:
             new=True,
             recorded={"runs": (old,)},
             inputs={"held": {f"old/{'a' * 12}": "the folder is used"}},
+        ),
+        "a spec cannot be read, and nothing was submitted": Scene(
+            at=LISTED, new=True, inputs={"job_names": None}
+        ),
+        "a spec cannot be read, and another job has another revision": Scene(
+            at=LISTED,
+            new=True,
+            recorded={"runs": (dataclasses.replace(old, revision="b" * 64),)},
+            inputs={"job_names": None},
+        ),
+        "renamed, and the old name has another revision": Scene(
+            new=True,
+            at=LISTED,
+            recorded={"runs": (old,)},
+            inputs={"job_names": frozenset({"job", "old"})},
+            beside={"old": "b" * 64},
+        ),
+        "the same requests as another job of this pass": Scene(
+            new=True,
+            at=LISTED,
+            recorded={"runs": (old,)},
+            inputs={"job_names": frozenset({"job", "old"})},
+            beside={"old": "a" * 64},
+        ),
+        "two new jobs of the same requests": Scene(
+            new=True,
+            at=LISTED,
+            inputs={"job_names": frozenset({"job", "twin"})},
+            beside={"twin": "a" * 64},
         ),
         "perhaps renamed": Scene(new=True, recorded={"runs": (old,)}, inputs={"job_names": None}),
         "the same requests as a job of another revision": Scene(

@@ -25,6 +25,7 @@ from runner.reconcile.context import Context, PassState, ProviderPool
 from runner.spec.project import Project, Provider
 from tests.ledger.entries import KEY, PROVIDER, Clock, batch, bring_to, kinds, result_file
 from tests.report.golden_files import check_golden_blocks
+from tests.simulation.thrift import blank_ledger, quick_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -167,6 +168,7 @@ class Stage:
             providers={PROVIDER: Provider(name=PROVIDER, base_url=base_url)},
             config_file=None,
         )
+        blank_ledger(project.ledger)
         with Ledger.open(project.ledger, clock=clock) as ledger:
             self._record(ledger, clock)
             context = Context(
@@ -286,7 +288,7 @@ def rejected(failure: BatchFailure, **more: Any) -> Callable[..., Steps | None]:
     def act(context: Context, state: PassState, run: Run) -> Steps | None:
         [submission] = run.submissions
         assert submission.batch is not None
-        failed = Batch.from_api(submission.batch.raw | {"status": "failed"} | more)
+        failed = Batch.from_api({**submission.batch.raw, "status": "failed", **more})
         action = CloseRejectedBatch(
             run=run,
             reason="batch_1 failed: because",
@@ -445,7 +447,7 @@ SCENES: Final = {
 
 
 def test_every_conclusion_is_that_of_the_last_review(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def ids(
         context: Context, run: Run, shard: ShardRecord, submission: Submission
@@ -455,9 +457,8 @@ def test_every_conclusion_is_that_of_the_last_review(
 
     monkeypatch.setattr(collect, "custom_ids", ids)
     blocks = {}
-    for number, (name, scene) in enumerate(SCENES.items()):
-        root = tmp_path / str(number)
-        root.mkdir()
-        told = "".join(f"    {line}\n" for line in Stage(root, scene).play())
+    for name, scene in SCENES.items():
+        with quick_folder() as root:
+            told = "".join(f"    {line}\n" for line in Stage(root, scene).play())
         blocks[name] = told.replace(str(root), "ROOT")
     check_golden_blocks(GOLDEN, blocks)
