@@ -352,6 +352,7 @@ def _open() -> dict[str, Scene]:
 def _next() -> dict[str, Scene]:
     """Return the states of a shard without an open attempt."""
     half = closed(1, SubmissionState.COLLECTED, LAST_ROWS)
+    renamed = batch("failed", id="batch_7", input_file_id="file-1")
     return {
         "nothing submitted": Scene(at=LISTED),
         "nothing submitted, held": Scene(at=LISTED, inputs=HELD),
@@ -378,6 +379,11 @@ def _next() -> dict[str, Scene]:
         "an attempt that is not known here, of a failed one": Scene(
             submissions=[half], at=listed(tagged(SECOND, "batch_2"))
         ),
+        "an attempt that is not known here, after one that is": Scene(
+            submissions=[dataclasses.replace(half, batch_id="batch_1")],
+            at=listed(TAGGED, tagged(SECOND, "batch_2")),
+        ),
+        "two attempts that are not known here": Scene(at=listed(TAGGED, tagged(SECOND, "batch_2"))),
         "two attempts that are not known here, held": Scene(
             at=listed(TAGGED, tagged(SECOND, "batch_2")), inputs=HELD
         ),
@@ -416,6 +422,19 @@ def _next() -> dict[str, Scene]:
         ),
         "after a limit": Scene(submissions=[limited()], at=LISTED),
         "after a limit, the time has come": Scene(submissions=[limited(not_before=NOW)], at=LISTED),
+        "after a limit, its batch under another id": Scene(
+            submissions=[limited(not_before=NOW)], at=listed(renamed)
+        ),
+        "after a limit, uploaded, its batch is listed": Scene(
+            submissions=[limited(), later(2, submission(UP))], at=listed(SAME_FILE)
+        ),
+        "after a limit, creating, its batch is listed": Scene(
+            submissions=[limited(), later(2, submission(C, doubt_at=DOUBTED))],
+            at=listed(SAME_FILE),
+        ),
+        "after as many attempts as the spec wants": Scene(
+            submissions=[half], at=LISTED, job={"attempts": 1}, run={"attempts": 3}
+        ),
         "after a limit, in the longest pause": Scene(
             submissions=[limited(not_before=NOW + 3600)], at=LISTED
         ),
@@ -568,6 +587,11 @@ def _flight() -> dict[str, Scene]:
         "in flight, not observed": Scene(submissions=[fixed]),
         "in flight, out of reach": Scene(submissions=[fixed], at=OUT),
         "in flight, held": Scene(submissions=[fixed], at=seen("in_progress"), inputs=HELD),
+        "in flight, the run is held": Scene(
+            submissions=[fixed],
+            at=seen("in_progress"),
+            inputs={"held": {f"job/{'a' * 12}": "a disk is full"}},
+        ),
         "in flight, a newer status": Scene(submissions=[fixed], at=seen("finalizing")),
         "in flight, an older status": Scene(submissions=[fixed], at=seen("validating")),
         "in flight, new counts": Scene(
@@ -1092,6 +1116,14 @@ def _runs() -> dict[str, Scene]:
         ),
         "results of a batch submitted at an unknown time": Scene(
             submissions=[waiting], at=seen("completed")
+        ),
+        "results of a second shard that expire": Scene(
+            submissions=[
+                submission(S, submitted_at=NOW - life + 60),
+                in_shard(2, dataclasses.replace(waiting, submitted_at=NOW - life + 60)),
+            ],
+            run={"shards": shards("m", "m"), "requests": 16},
+            at=observed(),
         ),
         "results that expire at an unknown provider": Scene(
             submissions=[dataclasses.replace(waiting, submitted_at=NOW - life + 60)],
