@@ -379,6 +379,9 @@ def _next() -> dict[str, Scene]:
         "an attempt that is not known here, of a failed one": Scene(
             submissions=[half], at=listed(tagged(SECOND, "batch_2"))
         ),
+        "an attempt that was listed before": Scene(
+            at=LISTED, recorded={"tagged": {"openai": ((KEY, TAGGED),)}}
+        ),
         "an attempt that is not known here, after one that is": Scene(
             submissions=[dataclasses.replace(half, batch_id="batch_1")],
             at=listed(TAGGED, tagged(SECOND, "batch_2")),
