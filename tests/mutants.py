@@ -31,6 +31,9 @@ EXPLAINED: Final[Mapping[str, Mapping[str, str]]] = {
     "_keys_by_filename": {
         'key = SubmissionKey.parse_filename(file.filename or "XXXX")': "it is no name of ours"
     },
+    "_contradiction": {
+        "break  # a line of the error file is no response": "the error file is the last one",
+    },
     "decide_shard": {
         "return _submit(context, progress, submission, new=None)": _FALSY,
         "raise AssertionError(None)": _UNREACHABLE,

@@ -59,7 +59,10 @@ def bad(status: int, *rows: int, code: str = "no") -> bytes:
         json.dumps(
             {
                 "custom_id": f"r{row}",
-                "response": {"status_code": status, "body": {"error": {"code": code}}},
+                "response": {
+                    "status_code": status,
+                    "body": {"error": {"code": code, "message": f"{row}!"}},
+                },
             }
         ).encode()
         + b"\n"
@@ -174,7 +177,7 @@ class Stage:
             context = Context(
                 project=project,
                 ledger=ledger,
-                providers=ProviderPool(lambda _name: cast("BatchApi", shelf)),
+                providers=ProviderPool(lambda name: cast("BatchApi", {PROVIDER: shelf}[name])),
                 clock=clock,
                 report_notice=self.notices.append,
             )
@@ -183,7 +186,7 @@ class Stage:
             try:
                 finish(self._act(context, state, run))
             except ApiError as error:
-                yield f"raises {type(error).__name__}: {error}"
+                yield f"raises {type(error).__name__}: {error} [{error.provider} {error.call}]"
             yield from (f"call: {call}" for call in shelf.calls)
             yield from recorded(ledger, known)
             kept = state.answers.take(KEY)
@@ -376,6 +379,9 @@ SCENES: Final = {
     ),
     "lines of nobody, and counts that do not add up": Scene(
         output=[good(0, 1) + foreign()], counts=(4, 2, 1)
+    ),
+    "lines of nobody, and counts of one": Scene(
+        output=[good(0, 1) + foreign()], counts=(1, 1, 0)
     ),
     "lines of nobody, and counts of more": Scene(
         output=[good(0, 1) + foreign()], counts=(4, 3, 1)
