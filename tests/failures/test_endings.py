@@ -143,6 +143,25 @@ def test_05_nothing_is_concluded_before_a_cancelled_batch_shows_its_files(
     site.check(ids())
 
 
+@pytest.mark.parametrize("counts", list(Counts))
+def test_05_a_batch_that_fails_after_it_ran_may_name_its_files_late(
+    make_site: MakeSite, counts: Counts
+) -> None:
+    """Failure mode 5: its responses are waited for, and only the rest is submitted again."""
+    failing = Behaviour(
+        working=10,
+        ending=Fail(problems=(TOKEN_LIMIT,), fraction=0.5),
+        files_after=120,
+        counts=counts,
+    )
+    site = make_site(failing, Behaviour(), base_url=REMOTE)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    first, second = site.world.submissions()
+    assert len(first.answered) == 3
+    assert set(second.rows) == set(ids()) - first.answered
+    site.check(ids())
+
+
 def test_05_a_cancelled_batch_without_any_file_is_not_waited_for_for_ever(
     make_site: MakeSite,
 ) -> None:

@@ -846,6 +846,20 @@ def _terminal() -> dict[str, Scene]:
         "failed for a lack of credit": Scene(
             submissions=[ended], at=seen("failed", errors=_money())
         ),
+        "failed after it ran": Scene(
+            submissions=[ended], at=seen("failed", in_progress_at=950, errors=_errors("a"))
+        ),
+        "failed after it ran, and the time is over": Scene(
+            submissions=[over], at=seen("failed", in_progress_at=950, errors=_errors("a"))
+        ),
+        "failed after some were completed": Scene(
+            submissions=[ended],
+            at=seen("failed", request_counts={"total": 8, "completed": 1}, errors=_errors("a")),
+        ),
+        "failed after none was completed": Scene(
+            submissions=[ended],
+            at=seen("failed", request_counts={"total": 8, "failed": 8}, errors=_errors("a")),
+        ),
         "failed for a quota": Scene(
             submissions=[ended], at=seen("failed", errors=_errors("some_quota_met"))
         ),
