@@ -538,6 +538,12 @@ def _next() -> dict[str, Scene]:
             job={"canary": 2},
             run={"shards": shards("m", "m"), "requests": 16},
         ),
+        "a canary of the spec after all of a shard has failed": Scene(
+            submissions=[closed(1, SubmissionState.COLLECTED, NOTHING, permanent=EVERY)],
+            at=LISTED,
+            job={"canary": 2},
+            run={"shards": shards("m", "m"), "requests": 16},
+        ),
         "a canary of other rows": Scene(
             submissions=[closed(1, SubmissionState.COLLECTED, NOTHING, rows=LAST_ROWS)],
             at=LISTED,
@@ -902,6 +908,7 @@ def _runs() -> dict[str, Scene]:
         "on the disk and not in the ledger": Scene(new=True, desired={"restorable": restorable}),
         "restoring, nothing found": Scene(at=LISTED, new=True, inputs={"restoring": True}),
         "restoring, a batch found": Scene(at=listed(TAGGED), new=True, inputs={"restoring": True}),
+        "restoring, not listed": Scene(new=True, inputs={"restoring": True}),
         "restoring, from the disk": Scene(
             new=True, desired={"restorable": restorable}, inputs={"restoring": True}
         ),
@@ -1053,6 +1060,17 @@ def _runs() -> dict[str, Scene]:
             desired={"folder": "elsewhere/aaaaaaaaaaaa"},
         ),
         "renamed": Scene(new=True, recorded={"runs": (old,)}),
+        "renamed in flight": Scene(
+            new=True,
+            at=seen("in_progress"),
+            recorded={
+                "runs": (
+                    dataclasses.replace(
+                        run_of([submission(S)]), job="old", base_url=PROVIDER.base_url
+                    ),
+                )
+            },
+        ),
         "renamed, held": Scene(
             new=True,
             recorded={"runs": (old,)},

@@ -139,6 +139,7 @@ class Scene:
     round: int = 0
     before: bytes | None = None
     damaged: bool = False
+    kind: str = "output"
     act: Callable[[Context, PassState, Run], Steps | None] | None = None
 
 
@@ -204,7 +205,9 @@ class Stage:
         submission_transitions.observed(ledger, KEY, PROVIDER, self.batch)
         if scene.before is not None:
             record = dataclasses.replace(
-                result_file(), file_id="o", sha256=hashlib.sha256(scene.before).hexdigest()
+                result_file(scene.kind),
+                file_id=scene.kind[0],
+                sha256=hashlib.sha256(scene.before).hexdigest(),
             )
             path = self.root / run.folder / record.path
             path.parent.mkdir(parents=True)
@@ -418,6 +421,9 @@ SCENES: Final = {
     ),
     "no error file at the provider, for too long, nothing is missing": Scene(
         output=[good(0, 1, 2, 4)], error=[gone()], ended=LATE
+    ),
+    "no error file at the provider, one on the disk": Scene(
+        output=[good(0, 1)], error=[gone()], before=bad(400, 2, 4), kind="error"
     ),
     "unreadable lines": Scene(output=[good(0, 1) + b'{"custom_id": "r2", broken\n{"x": 1}\n']),
     "several lines of a request": Scene(
