@@ -31,6 +31,7 @@ EXPLAINED: Final[Mapping[str, Mapping[str, str]]] = {
     "_keys_by_filename": {
         'key = SubmissionKey.parse_filename(file.filename or "XXXX")': "it is no name of ours"
     },
+    "close_rejected_batch": {"nothing = RowSet.parse(None)": "it is the empty set of rows, too"},
     "_contradiction": {
         "break  # a line of the error file is no response": "the error file is the last one",
     },
