@@ -16,6 +16,7 @@ TOOLS := $(VENV)/tools
 DRIVEN := $(VENV)/browser
 FOREIGN := build/foreign
 SERVERS := aibrix llmock ogx openapi node
+BREAKING := $(VENV)/mutants
 VERSION := import platform; print(platform.python_version())
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 UV := build/pins/bin/uv
@@ -28,7 +29,7 @@ COMPILE := $(UV) pip compile --quiet --upgrade --universal --generate-hashes --n
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test pinned browser foreign docs picture check layout lint types layers format \
-	bench soak fuzz pins clean
+	bench soak fuzz mutants pins clean
 
 help: ## say what each target does
 	@echo 'usage: make TARGET [PYTHON=python3.12] [VENV=.venv]'
@@ -97,12 +98,18 @@ fuzz: $(TOOLS) ## fuzz the four parsers, MINUTES each
 		$(BIN)/python -m tests.fuzz $$target --minutes $(MINUTES) || exit; \
 	done
 
+# What is not changed since the last time is not tried again: `rm -r mutants` begins anew.
+mutants: $(TOOLS) $(BREAKING) ## break what decides in thousands of small ways, and name what no test notices
+	@$(BIN)/python -m mutmut run --max-children $(JOBS) $(MUTANTS)
+	@$(BIN)/python -m tests.mutants
+
 # What the demo needs is a part of what the tests need, so it is chosen second.
 pins: $(UV) ## choose the newest versions that fit, and write them with their hashes
 	@$(COMPILE) 3.11 --output-file requirements/dev.txt pyproject.toml --extra local --group dev
 	@$(COMPILE) 3.11 --output-file requirements/demo.txt --constraint requirements/dev.txt pyproject.toml \
 		--extra local --group build
 	@$(COMPILE) 3.11 --output-file requirements/browser.txt --constraint requirements/dev.txt --group pyproject.toml:browser
+	@$(COMPILE) 3.11 --output-file requirements/mutants.txt --constraint requirements/dev.txt --group pyproject.toml:mutants
 	@$(COMPILE) 3.11 --output-file requirements/pins.txt --group pyproject.toml:pins
 	@for server in $(filter-out node,$(SERVERS)); do \
 		$(COMPILE) $(THEIRS) --output-file requirements/foreign/$$server.txt \
@@ -112,7 +119,7 @@ pins: $(UV) ## choose the newest versions that fit, and write them with their ha
 	@$(NPM) --prefix requirements/foreign install --package-lock-only --omit-lockfile-registry-resolved
 
 clean: ## remove what make has created; results and ledger stay
-	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist mutants .coverage .coverage.* .hypothesis .import_linter_cache
 	rm -rf .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -149,6 +156,11 @@ $(TOOLS): $(READY) requirements/dev.txt
 $(DRIVEN): $(PINNED) requirements/browser.txt
 	@echo 'Adding what drives a browser (requirements/browser.txt) to $(VENV) ...' >&2
 	@$(PIP) install --require-hashes -r requirements/browser.txt
+	@touch $@
+
+$(BREAKING): $(PINNED) requirements/mutants.txt
+	@echo 'Adding what breaks the code (requirements/mutants.txt) to $(VENV) ...' >&2
+	@$(PIP) install --require-hashes -r requirements/mutants.txt
 	@touch $@
 
 # The compiler of the pins is pinned too, and lives apart: nothing else needs it.

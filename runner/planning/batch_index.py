@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runner.ledger.records import SubmissionKey, Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from runner.batch import Batch, File
-    from runner.ledger.records import Run
+    from runner.ledger.records import Run, Submission
     from runner.planning.state import Observed
 
 
@@ -20,6 +21,7 @@ class BatchIndex:
 
     Of several batches with one key the oldest counts: the others are repetitions. `carried` has all
     batches with a key, oldest first. `claims` are the keys of adopted batches, which carry none.
+    `submissions` are those of this ledger: their batches need not be in sight.
     """
 
     def __init__(
@@ -27,6 +29,7 @@ class BatchIndex:
         recorded: Sequence[tuple[SubmissionKey | None, Batch]],
         observed: Observed,
         claims: Mapping[str, SubmissionKey] | None = None,
+        submissions: Iterable[Submission] = (),
     ) -> None:
         claimed = dict(claims or {})
         keys = {batch.id: key for key, batch in recorded if key is not None}
@@ -44,7 +47,7 @@ class BatchIndex:
         for batch in oldest_first:
             if batch.input_file_id is not None:
                 self._by_file.setdefault(batch.input_file_id, []).append(batch)
-        keys |= self._keys_by_filename()
+        keys |= self._keys_by_filename(submissions)
         self._carries: dict[str, SubmissionKey] = {}
         self.carried: list[tuple[SubmissionKey, Batch]] = []
         self._by_revision: dict[str, list[tuple[SubmissionKey, Batch]]] = {}
@@ -58,18 +61,42 @@ class BatchIndex:
                 place = (carries.revision, carries.shard)
                 self._by_shard.setdefault(place, {}).setdefault(carries, batch)
 
-    def _keys_by_filename(self) -> dict[str, SubmissionKey]:
+    def _keys_by_filename(self, submissions: Iterable[Submission]) -> dict[str, SubmissionKey]:
         """Return keys by batch id, read from the names of input files.
 
         They are the link where a provider drops metadata, or the user left no room for ours. A
-        file that met a limit is used again, so the second batch made from it is the next attempt.
+        file that met a limit is used again, so the next batch made from it is the next attempt. The
+        list may show only the later ones, and those of one second in any order, so a batch that
+        this ledger has submitted keeps its key, and its number is given to no other.
         """
+        submitted: dict[str, dict[str, Submission]] = {}
+        for submission in submissions:
+            if submission.input_file_id is not None and submission.batch_id is not None:
+                made = submitted.setdefault(submission.input_file_id, {})
+                made[submission.batch_id] = submission
         keys: dict[str, SubmissionKey] = {}
         for file in self._listed:
             key = SubmissionKey.parse_filename(file.filename or "")
-            if key is not None:
-                for number, batch in enumerate(self._by_file.get(file.id, ())):
-                    keys[batch.id] = replace(key, attempt=key.attempt + number)
+            if key is None:
+                continue
+            listed = self._by_file.get(file.id, ())
+            shown = {batch.id for batch in listed}
+            by_id = submitted.get(file.id, {})
+            # The same batch may be listed under another id (fact sheet, failure 25).
+            renamed = {
+                submission.batch.created_at: submission.key
+                for identifier, submission in by_id.items()
+                if submission.batch is not None and identifier not in shown
+            }
+            used = {submission.key.attempt for submission in by_id.values()}
+            numbers = (number for number in itertools.count(key.attempt) if number not in used)
+            for batch in listed:
+                if batch.id in by_id:
+                    keys[batch.id] = by_id[batch.id].key
+                elif batch.created_at in renamed:
+                    keys[batch.id] = renamed[batch.created_at]
+                else:
+                    keys[batch.id] = replace(key, attempt=next(numbers))
         return keys
 
     def batch(

@@ -177,7 +177,12 @@ def _decide_terminal(
     """Decide about a terminal batch: close it, or collect it once it names its files."""
     failed = batch.known_status is BatchStatus.FAILED
     has_files = batch.output_file_id is not None or batch.error_file_id is not None
-    if failed and not has_files:
+    max_delay = context.patience(max(_LATE, context.grace))
+    until = (submission.terminal_at or context.inputs.now) + max_delay
+    within = context.is_unset(submission.terminal_at) or context.observed_at < until
+    # What has run may have responses: its files are waited for like those of any other batch.
+    ran = batch.in_progress_at is not None or batch.request_counts.completed > 0
+    if failed and not has_files and not (ran and within):
         failure = batch_failure(batch)
         pause = _limit_backoff(context, progress, submission) if failure in UNCOUNTED else 0.0
         return CloseRejectedBatch(
@@ -193,9 +198,7 @@ def _decide_terminal(
     # error file with a line for each request shows that nothing succeeded. The wait is bounded.
     early = False
     if batch.output_file_id is None:
-        max_delay = context.patience(max(_LATE, context.grace))
-        until = (submission.terminal_at or context.inputs.now) + max_delay
-        early = context.is_unset(submission.terminal_at) or context.observed_at < until
+        early = within
         counts = batch.request_counts
         none_succeeded = batch.error_file_id is not None and counts.total > 0 == counts.completed
         if early and not none_succeeded:

@@ -373,7 +373,15 @@ class _Planner:
                 for name, key in desired.claims.items()
             }
             self._indexes[provider] = BatchIndex(
-                self.recorded.tagged.get(provider, ()), self.inputs.of(provider), claims
+                self.recorded.tagged.get(provider, ()),
+                self.inputs.of(provider),
+                claims,
+                submissions=(
+                    submission
+                    for run in self.recorded.runs
+                    if run.provider == provider
+                    for submission in run.submissions
+                ),
             )
         return self._indexes[provider]
 

@@ -71,8 +71,8 @@ def _has_same_rows(submission: Submission, action: AdoptBatch) -> bool:
 def adopt_file(context: Context, action: AdoptFile) -> None:
     """Record a file found at the provider as the uploaded one, if it has the same content.
 
-    The input may have changed during the upload, so name and size are not enough. A provider
-    that does not allow the download of inputs is trusted.
+    The input may have changed during the upload, so name and size are not enough. Where a provider
+    does not allow the download of inputs, the file is uploaded again: a second one costs nothing.
     """
     path = context.scratch(action.key).with_suffix(".check")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -80,16 +80,18 @@ def adopt_file(context: Context, action: AdoptFile) -> None:
         download = context.api(action.run.provider).download(
             action.file.id, path, expected_bytes=action.file.bytes
         )
+        problem = (
+            None
+            if download.sha256 == action.sha256
+            else "the file at the provider has another content"
+        )
     except (NotFound, NotOffered, Rejected, Unauthorized):
-        pass
-    else:
-        if download.sha256 != action.sha256:
-            submission_transitions.clear_intent(
-                context.ledger, action.key, "the file at the provider has another content"
-            )
-            return
+        problem = "the content of the file at the provider cannot be read, so it is uploaded again"
     finally:
         path.unlink(missing_ok=True)
+    if problem is not None:
+        submission_transitions.clear_intent(context.ledger, action.key, problem)
+        return
     submission_transitions.uploaded(context.ledger, action.key, action.file, adopted=True)
     context.scratch(action.key).unlink(missing_ok=True)
 

@@ -25,10 +25,14 @@ from tests.failures.scene import (
     told,
 )
 from tests.simulation.behaviour import (
+    CANNOT_FIND_FILE,
+    MODEL_NOT_FOUND,
+    TOKEN_LIMIT,
     Behaviour,
     Cancelled,
     Counts,
     Expire,
+    Fail,
     NoFile,
     Vanish,
 )
@@ -49,11 +53,21 @@ def contents(site: Site) -> list[str]:
 
 
 @pytest.mark.parametrize("lists_unrun", [True, False])
-@pytest.mark.parametrize("ending", [Expire(fraction=0.1), Cancelled(fraction=0.1)])
+@pytest.mark.parametrize(
+    "ending",
+    [
+        Expire(fraction=0.1),
+        Cancelled(fraction=0.1),
+        Fail(problems=(CANNOT_FIND_FILE,), fraction=0.1),
+        Fail(problems=(TOKEN_LIMIT,), fraction=0.1),
+        Fail(problems=(MODEL_NOT_FOUND,), fraction=0.1),
+    ],
+    ids=["expired", "cancelled", "failed", "failed at a limit", "failed for a lasting reason"],
+)
 def test_04_what_an_ended_batch_answered_is_kept_and_the_rest_asked_again(
-    make_site: MakeSite, ending: Expire | Cancelled, *, lists_unrun: bool
+    make_site: MakeSite, ending: Expire | Cancelled | Fail, *, lists_unrun: bool
 ) -> None:
-    """Failure mode 4: expired and cancelled batches are read like completed ones.
+    """Failure mode 4: batches that expired, were cancelled or failed are read like completed ones.
 
     One of ten is answered and paid for: it is in the final file, and only the other nine are
     submitted again, whether or not the error file lists them.
@@ -126,6 +140,25 @@ def test_05_nothing_is_concluded_before_a_cancelled_batch_shows_its_files(
     else:
         assert len(asked(site)) == 1
         assert set(error_lines(site)) == set(ids()) - first.answered
+    site.check(ids())
+
+
+@pytest.mark.parametrize("counts", list(Counts))
+def test_05_a_batch_that_fails_after_it_ran_may_name_its_files_late(
+    make_site: MakeSite, counts: Counts
+) -> None:
+    """Failure mode 5: its responses are waited for, and only the rest is submitted again."""
+    failing = Behaviour(
+        working=10,
+        ending=Fail(problems=(TOKEN_LIMIT,), fraction=0.5),
+        files_after=120,
+        counts=counts,
+    )
+    site = make_site(failing, Behaviour(), base_url=REMOTE)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    first, second = site.world.submissions()
+    assert len(first.answered) == 3
+    assert set(second.rows) == set(ids()) - first.answered
     site.check(ids())
 
 

@@ -13,7 +13,15 @@ from runner.batch import Batch
 from runner.ledger.records import RunState
 from runner.spec.project import Provider
 from tests.failures.scene import REMOTE, Dialect, asked, history, ids, known
-from tests.simulation.behaviour import Behaviour, Conditions, ListFault, ListShape
+from tests.simulation.behaviour import (
+    TOKEN_LIMIT,
+    Behaviour,
+    Conditions,
+    Fail,
+    ListFault,
+    ListShape,
+    in_turn,
+)
 from tests.simulation.exchange import Request
 from tests.simulation.faults import Drop, on
 from tests.simulation.http import serve
@@ -228,3 +236,32 @@ def test_25_a_batch_is_adopted_under_whatever_name_the_list_gives_it(make_site: 
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert asked(site) == [tuple(ids())]
     site.check(ids())
+
+
+def test_a_second_batch_of_a_file_is_found_though_the_first_is_out_of_sight(
+    make_site: MakeSite,
+) -> None:
+    """The provider drops metadata, so a batch is found by the name of its file.
+
+    The first batch met a limit, its file was used again, and the reply to the second creation was
+    lost. Between the two lies more than a page of other batches, so the list is not read back to
+    the first: what is seen is then the second attempt, not the first.
+    """
+    hour = 3600.0
+    site = make_site(base_url=REMOTE, conditions=Conditions(metadata=False))
+    site.world.behaviour = in_turn(
+        Behaviour(validating=4 * hour, ending=Fail(problems=(TOKEN_LIMIT,))), Behaviour()
+    )
+    site.reconcile()
+    site.clock.sleep(2 * hour)
+    crowd(site, 150)
+    site.clock.sleep(hour)
+    crowd(site, 10)
+    site.clock.sleep(2 * hour)
+    site.world.faults = on("POST", "/batches", Drop(acted=True))
+    for _ in range(3):
+        site.reconcile()
+        site.clock.sleep(90)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site).count(tuple(ids())) == 2
+    assert site.results() == (ids(), [])

@@ -119,3 +119,18 @@ def test_every_row_is_in_exactly_one_set(
         )
     failed = len(results.transient) + len(results.permanent) - len(results.missing)
     assert sum(results.codes.values()) == failed
+
+
+def test_lines_that_name_no_request_are_counted_by_file_with_the_first_as_example(
+    tmp_path: Path,
+) -> None:
+    """Readable or not; what a line without a custom_id begins with is its example."""
+    first = write(tmp_path / "first", success("a"), success("x"), failure("y", "no"))
+    second = write(tmp_path / "second", b"\xff {", success("z"))
+    long = write(tmp_path / "long", success("i" * 9000), b"{" * 9000)
+    found = AnswerIndex([(0, "a")], [first, second, long]).results.unmatched
+    assert {path.name: (lines.count, lines.example) for path, lines in found.items()} == {
+        "first": (2, "custom_id x"),
+        "second": (2, "\ufffd {"),
+        "long": (2, f"custom_id {'i' * 4096}"),
+    }

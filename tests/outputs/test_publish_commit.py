@@ -182,3 +182,48 @@ def test_a_job_folder_that_cannot_be_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "job").write_text("a file")
     with pytest.raises(LocalFileError, match="latest cannot be replaced"):
         point_latest(tmp_path / "job", "abc")
+
+
+def test_every_file_is_on_the_disk_before_it_is_named_and_output_is_named_last(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut keeps what was synced, in any order of the rest."""
+    publish(run, 1)
+    done: list[str] = []
+    fsync, replace, unlink = os.fsync, os.replace, Path.unlink
+
+    def name(path: Path) -> str:
+        return "the folder" if path == run else path.name.replace(str(os.getpid()), "PID")
+
+    def syncing(descriptor: int) -> None:
+        synced = os.fstat(descriptor).st_ino
+        [path] = [path for path in (run, *run.iterdir()) if path.stat().st_ino == synced]
+        done.append(f"sync {name(path)}")
+        fsync(descriptor)
+
+    def replacing(old: Path, new: Path) -> None:
+        done.append(f"{name(old)} becomes {name(new)}")
+        replace(old, new)
+
+    def unlinking(path: Path, *, missing_ok: bool = False) -> None:
+        if path.parent == run and path.exists():
+            done.append(f"remove {name(path)}")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(os, "replace", replacing)
+    monkeypatch.setattr(Path, "unlink", unlinking)
+    publish(run, 2)
+    assert done == [
+        "sync .output.jsonl.PID.partial",
+        "sync .errors.jsonl.PID.partial",
+        "sync .run.json.PID.partial",
+        "remove output.jsonl",
+        "sync the folder",
+        ".errors.jsonl.PID.partial becomes errors.jsonl",
+        ".run.json.PID.partial becomes run.json",
+        "sync the folder",
+        ".output.jsonl.PID.partial becomes output.jsonl",
+        "sync the folder",
+    ]
+    assert generations(run) == ["2"] * len(NAMES)

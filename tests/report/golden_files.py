@@ -15,7 +15,7 @@ from runner.report.colour import Colours
 from runner.report.text_width import columns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 WIDTHS: Final = (80, 200)
@@ -31,6 +31,21 @@ def check_golden(path: Path, text: str) -> None:
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
+
+
+def check_golden_blocks(path: Path, blocks: Mapping[str, str]) -> None:
+    """Compare named blocks of lines with their golden file; a difference is shown by its block."""
+    text = "\n".join(f"{name}\n{block}" for name, block in blocks.items())
+    if os.environ.get("UPDATE_GOLDEN"):
+        check_golden(path, text)
+    golden = path.read_text(encoding="utf-8")
+    different = "".join(
+        f"{name}\n{block}"
+        for name, block in blocks.items()
+        if f"{name}\n{block}\n" not in f"{golden}\n"
+    )
+    assert not different, f"not as in {path.name}:\n{different}"
+    assert len(text) == len(golden), f"{path.name} has blocks that nothing makes"
 
 
 def check_rendering(name: str, width: int, render: Callable[[Colours], str]) -> None:

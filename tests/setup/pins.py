@@ -21,6 +21,7 @@ FILES: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "demo.txt": (("local",), ("build",)),
     "dev.txt": (("local",), ("dev",)),
     "browser.txt": ((), ("browser",)),
+    "mutants.txt": ((), ("mutants",)),
     "pins.txt": ((), ("pins",)),
 }
 """The extras and the dependency groups that each file pins; with an extra go the dependencies."""

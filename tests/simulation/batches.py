@@ -176,7 +176,7 @@ class BatchDesk:
             },
             seed=f"{self.ground.seed}/{index}",
         )
-        if life.steps[-1].status != "failed":
+        if not life.without_files:
             self._asked.update(row.digest for row in rows)
         self.lives[identifier] = self._open[identifier] = life
         return life

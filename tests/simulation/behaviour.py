@@ -140,10 +140,14 @@ class Complete:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fail:
-    """The batch as a whole fails; `late` while in progress, else while validating."""
+    """The batch as a whole fails; `late` while in progress, else while validating.
+
+    With a `fraction` it fails late, when that part of the rows is done, and has files.
+    """
 
     problems: tuple[Problem, ...] = (TOKEN_LIMIT,)
     late: bool = False
+    fraction: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.simulation.behaviour import Counts, ListFault, ListShape, NoFile, Several
+from tests.simulation.behaviour import Counts, Fail, ListFault, ListShape, NoFile, Several
 from tests.simulation.mishaps import Mishap
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ EVERYTHING = frozenset(
         "contents declare no length",
         *(f"a batch: {name}" for name in ("Complete", "Expire", "Cancelled", "Fail", "Stuck")),
         "a batch: Vanish",
+        "a batch: Fail, with files",
         *(f"counts: {counts.name}" for counts in Counts),
         *(f"no output file: {how.name}" for how in NoFile),
         *(f"no error file: {how.name}" for how in NoFile),
@@ -85,6 +86,8 @@ def befallen(story: Story) -> Iterator[str]:
 def marked(behaviour: Behaviour, rows: Sequence[Row]) -> Iterator[str]:
     """Return the name of how a batch with these rows ends."""
     yield f"a batch: {type(behaviour.ending).__name__}"
+    if isinstance(behaviour.ending, Fail) and behaviour.ending.fraction is not None:
+        yield "a batch: Fail, with files"
     yield f"counts: {behaviour.counts.name}"
     yield f"no output file: {behaviour.no_output.name}"
     yield f"no error file: {behaviour.no_error.name}"

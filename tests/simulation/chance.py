@@ -41,6 +41,7 @@ ENDINGS: Sequence[Ending] = (
     Cancelled(fraction=0.4),
     Fail(problems=(TOKEN_LIMIT,)),
     Fail(problems=(CANNOT_FIND_FILE,)),
+    Fail(problems=(CANNOT_FIND_FILE,), fraction=0.6),
 )
 
 

@@ -83,9 +83,11 @@ class Life:
     _order: list[int] | None = None
     _files: dict[AnswerLocation, bytes] | None = None
     _tallied: tuple[int, Tally] | None = None
+    _refused: bool = False
 
     def __post_init__(self) -> None:
-        self.steps = _plan(self.behaviour, self.created, refused=bool(self.problems))
+        self._refused = bool(self.problems)
+        self.steps = _plan(self.behaviour, self.created, refused=self._refused)
         match self.behaviour.ending:
             case Fail(problems=problems) if not self.problems:
                 self.problems = problems
@@ -113,6 +115,13 @@ class Life:
         """When the ids of its files are shown."""
         return self.over_at + self.behaviour.files_after
 
+    @property
+    def without_files(self) -> bool:
+        """Whether it fails as a whole, so that no row of it has a line."""
+        ending = self.behaviour.ending
+        keeps = isinstance(ending, Fail) and ending.fraction is not None and not self._refused
+        return self.steps[-1].status == "failed" and not keeps
+
     def cancel(self, now: float) -> None:
         """Take the order to cancel; a batch that is being cancelled is not changed."""
         if any(step.status == "cancelling" for step in self._passed(now)):
@@ -127,11 +136,11 @@ class Life:
         """Return the indexes of the rows run until a time, in the order they were run."""
         begun = next((step.at for step in self.steps if step.status == "in_progress"), math.inf)
         until = at if self.stopped is None else min(at, self.stopped)
-        if until < begun or self.steps[-1].status == "failed":
+        if until < begun or self.without_files:
             return []
         full = len(self.rows)
         ending, working = self.behaviour.ending, self.behaviour.working
-        if isinstance(ending, Expire | Cancelled | Stuck):
+        if isinstance(ending, Expire | Cancelled | Stuck | Fail) and ending.fraction is not None:
             full = math.floor(full * ending.fraction)
         share = 1.0 if working <= 0 else min(1.0, (until - begun) / working)
         if at >= self.over_at and self.stopped is None:
@@ -174,8 +183,9 @@ class Life:
                     bodies_as_text=self.behaviour.bodies_as_text,
                 ):
                     written[place].append(line)
-            if self.behaviour.lists_unrun and self.steps[-1].status != "failed":
-                code = "batch_expired" if self.steps[-1].status == "expired" else "batch_cancelled"
+            if self.behaviour.lists_unrun and not self.without_files:
+                last = self.steps[-1].status
+                code = f"batch_{last}" if last in ("expired", "failed") else "batch_cancelled"
                 ran = set(done)
                 for row in self.rows:
                     if row.index not in ran:
@@ -252,7 +262,7 @@ class Life:
                 assert_never(self.behaviour.reasons)
 
     def _file_id(self, place: AnswerLocation, at: float) -> str | None:
-        if at < self.files_at or self.steps[-1].status == "failed":
+        if at < self.files_at or self.without_files:
             return None
         behaviour = self.behaviour
         absent = behaviour.no_output if place is AnswerLocation.OUTPUT else behaviour.no_error
@@ -321,9 +331,11 @@ def _plan(behaviour: Behaviour, created: float, *, refused: bool) -> list[Step]:
     match ending:
         case Complete() | Vanish():
             return [first, working, writing, Step(written, "completed")]
-        case Fail(late=late):
+        case Fail(late=late, fraction=fraction):
             return (
-                [first, working, Step(ends, "failed")] if late else [first, Step(begins, "failed")]
+                [first, working, Step(ends, "failed")]
+                if late or fraction is not None
+                else [first, Step(begins, "failed")]
             )
         case Expire():
             return [first, working, writing, Step(written, "expired")]

@@ -59,6 +59,8 @@ ENDINGS: Final[Sequence[Ending]] = (
     Cancelled(fraction=0.4),
     Fail(problems=(TOKEN_LIMIT,)),
     Fail(problems=(CANNOT_FIND_FILE,), late=True),
+    Fail(problems=(CANNOT_FIND_FILE,), fraction=0.6),
+    Fail(problems=(TOKEN_LIMIT,), fraction=1.0),
     Stuck(fraction=0.5),
     Vanish(after=700.0),
 )

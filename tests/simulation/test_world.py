@@ -221,6 +221,24 @@ def test_a_batch_can_fail_as_a_whole(late: bool) -> None:  # noqa: FBT001
     assert world.submissions()[0].answered == frozenset()
 
 
+@pytest.mark.parametrize("lists_unrun", [True, False])
+def test_a_batch_can_fail_with_files(lists_unrun: bool) -> None:  # noqa: FBT001
+    ending = how.Fail(problems=(how.TOKEN_LIMIT,), fraction=0.5)
+    behaviour = replace(PHASES, ending=ending, lists_unrun=lists_unrun, shuffled=False)
+    world = world_of(behaviour)
+    path = f"/batches/{submit(world, request_lines(4))}"
+    wait(world, 1000)
+    batch = get(world, path)
+    assert (batch["status"], batch["failed_at"]) == ("failed", 1110)
+    assert batch["errors"]["data"][0]["code"] == "token_limit_exceeded"
+    assert world.submissions()[0].answered == {"r0", "r1"}
+    answered, unrun = (list(map(json.loads, file.splitlines())) for file in results(world, batch))
+    assert [line["custom_id"] for line in answered] == ["r0", "r1"]
+    assert [(line["custom_id"], line["error"]["code"]) for line in unrun] == (
+        [("r2", "batch_failed"), ("r3", "batch_failed")] if lists_unrun else []
+    )
+
+
 def test_other_windows_can_be_offered() -> None:
     world = World(VirtualClock(1000.0), windows=("24h", "7d"))
     made = create(world, upload(world, request_lines(1)), completion_window="7d").document()

@@ -129,8 +129,12 @@ def check_exactly_once(
 
 
 def check_nothing_lost(submissions: Sequence[Submission], asked: Iterable[str]) -> None:
-    """Assert that each of these custom_ids was in a batch that did not fail as a whole."""
-    reached = {name for each in submissions if each.status != "failed" for name in each.rows}
+    """Assert that each of these custom_ids was in a batch that did not fail, or has its answer."""
+    reached = {
+        name
+        for each in submissions
+        for name in (each.rows if each.status != "failed" else each.answered)
+    }
     _fail_with([f"{name!r} was never asked" for name in asked if name not in reached])
 
 
