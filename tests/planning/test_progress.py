@@ -21,7 +21,7 @@ def test_before_the_first_attempt_all_is_pending() -> None:
         succeeded=NOTHING,
         failed=NOTHING,
         pending=EVERY,
-        open=None,
+        open=(),
         last_attempt=0,
         broken=None,
     )
@@ -32,7 +32,7 @@ def test_an_attempt_after_an_open_one_counts() -> None:
     first = attempt(1, EVERY, SubmissionState.SUBMITTED, NOTHING, NOTHING)
     second = attempt(2, FIRST, COLLECTED, NOTHING, NOTHING)
     progress = shard_progress(run_of([first, second]), shard(), 3)
-    assert (progress.open, progress.succeeded, progress.last_attempt) == (first, FIRST, 2)
+    assert (progress.open, progress.succeeded, progress.last_attempt) == ((first,), FIRST, 2)
 
 
 def test_an_attempt_of_this_round_counts_after_those_of_earlier_ones() -> None:
