@@ -9,6 +9,7 @@ the rows, except those of the rows for which runner writes the error line.
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -74,8 +75,9 @@ class SubmissionResults:
     `missing` is the part of `transient` that has no line in any file. `unknown`, `malformed` and
     `duplicates` count lines: those of unknown custom_ids, unreadable ones, and those beyond the
     first of a request. `unmatched` has by file the lines, readable or not, that name none of the
-    rows. `truncated` counts the rows whose answer was cut at the token limit. `codes` counts failed
-    rows by code, without the missing ones; `examples` has up to three messages of each code.
+    rows. `found_in` counts the rows by the file of their best line, and `truncated` those whose
+    answer was cut at the token limit. `codes` counts failed rows by code, without the missing ones;
+    `examples` has up to three messages of each code.
     """
 
     succeeded: RowSet
@@ -87,6 +89,7 @@ class SubmissionResults:
     duplicates: int
     truncated: int
     unmatched: Mapping[Path, UnmatchedLines]
+    found_in: Mapping[Path, int]
     codes: Mapping[str, int]
     examples: Mapping[str, tuple[str, ...]]
 
@@ -233,6 +236,9 @@ class AnswerIndex:
                 (transient if self._transient[index] else permanent).append(row)
                 errors.add(self._codes[self._code[index]], self._messages.get(index))
         absent = RowSet.from_iterable(rows[LineStatus.ABSENT])
+        found_in = Counter(
+            file for file, status in zip(self._file, self._status, strict=True) if status
+        )
         return SubmissionResults(
             succeeded=RowSet.from_iterable(rows[LineStatus.SUCCEEDED]),
             transient=RowSet.from_iterable(transient).union(absent),
@@ -243,6 +249,7 @@ class AnswerIndex:
             duplicates=self._duplicates,
             truncated=sum(self._truncated),
             unmatched=self._unmatched,
+            found_in={self._files[number]: count for number, count in found_in.items()},
             codes=errors.counts,
             examples=errors.examples,
         )

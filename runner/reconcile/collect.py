@@ -131,6 +131,10 @@ def _contradiction(
                 f"request, and no line for {plural(len(results.missing), 'request')}; the first "
                 f"is: {api.redact(lines.example)}"
             )
+    # Where each error is counted as failed, it is not among the completed requests as well.
+    errors = sum(results.found_in.get(one.path, 0) for one in fetched if one.record.kind == "error")
+    apart = errors <= counts.failed and counts.completed + counts.failed <= counts.total
+    found -= errors if apart else 0
     if counts.completed > found:
         return f"it reports {counts.completed:,} responses, and its files hold {found:,}"
     if any(file.has_other_size for file in fetched):

@@ -115,6 +115,26 @@ def test_what_never_comes_ends_in_words_and_one_payment(make_site: MakeSite, nam
     assert asked(site) == [tuple(ids())]
 
 
+def test_an_error_line_is_no_response_that_was_reported(make_site: MakeSite) -> None:
+    """Five are completed and one failed: four answers and an error leave one out."""
+    cut = Gateway(
+        lambda content: (
+            b"".join(content.splitlines(keepends=True)[:4])
+            if content.count(b"\n") == 5
+            else content
+        )
+    )
+    one_fails = Behaviour(answer=by_id({"r0": HttpError(status=400)}))
+    site = make_site(world=Dialect(cut, behaviour=one_fails), base_url=REMOTE)
+    assert site.until_done(pause=900).states == {"job": RunState.PARTIAL}
+    assert asked(site) == [tuple(ids())]
+    lines = error_lines(site)
+    assert lines.pop("r0")["response"]["status_code"] == 400
+    [unmatched] = lines.values()
+    assert unmatched["error"]["code"] == "runner_unmatched_response"
+    assert "it reports 5 responses, and its files hold 4" in told(site)
+
+
 NOT_READY = b'{"error": {"message": "not ready", "type": "server_error", "code": "not_ready"}}'
 
 
