@@ -356,7 +356,8 @@ def stated_error(call: Call, decoded: object, reply: Reply, *, now: float) -> Ap
     """Return the error that a reply with a successful status states in its body.
 
     Its status is that of its code. If that is not known, a call that acts may have acted, and no
-    other is worth repeating at once.
+    other is worth repeating at once. Neither is a call that acts repeated for an error that passes:
+    the successful status speaks against it, and the list of the provider shows what is true.
     """
     message = _error_message(decoded, call.secret)
     text = (
@@ -364,14 +365,22 @@ def stated_error(call: Call, decoded: object, reply: Reply, *, now: float) -> Ap
         f"{message.text or message.code or message.type or 'it gives no reason'}"
     )
     status = _stated_status(call, decoded, message)
+    error: ApiError | None = None
     if status is not None:
         error = _judged(call, replace(reply, status=status), message, text, now=now)
-    else:
+    passing = isinstance(error, Transient) and not isinstance(error, FileNotVisible)
+    if error is None or (call.acts and (passing or _names_object(decoded))):
         advice = WILL_BE_CHECKED if call.acts else WILL_BE_RETRIED
         kind = MayHaveActed if call.acts else UnexpectedReply
         error = _error(kind, call, f"{text} ({advice})", reply, message)
     error.in_body = True
     return error
+
+
+def _names_object(decoded: object) -> bool:
+    """Whether a decoded reply has the id of an object, which may have been created."""
+    identifier = decoded.get("id") if isinstance(decoded, dict) else None
+    return isinstance(identifier, str) and identifier != ""
 
 
 def error_as_content(call: Call, body: bytes, reply: Reply, *, now: float) -> ApiError | None:
@@ -400,8 +409,7 @@ def _states_error(call: Call, decoded: object) -> bool:
     """
     if not isinstance(decoded, dict):
         return False
-    identifier = decoded.get("id")
-    named = isinstance(identifier, str) and identifier != ""
+    named = _names_object(decoded)
     if (
         named
         and call.kind is not CallKind.LISTING

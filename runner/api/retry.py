@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tenacity import Retrying, retry_if_exception
 
-from runner.errors import ApiError, Transient, UnexpectedReply
+from runner.errors import ApiError, FileNotVisible, Transient, UnexpectedReply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,9 +70,9 @@ def is_retryable(error: BaseException, *, max_retry_after: float) -> bool:
         return False
     if error.retry_after is not None and error.retry_after > max_retry_after:
         return False
-    return isinstance(error, Transient) or (
-        isinstance(error, UnexpectedReply) and not error.in_body
-    )
+    if error.in_body and isinstance(error, FileNotVisible | UnexpectedReply):
+        return False  # the successful status speaks against it
+    return isinstance(error, Transient | UnexpectedReply)
 
 
 def call_with_retry(

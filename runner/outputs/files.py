@@ -15,7 +15,6 @@ import hashlib
 import os
 import re
 import stat
-import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -93,15 +92,16 @@ def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
 def prove_writable(folder: Path) -> None:
     """Make the folder of a run, and prove that files of a run can be made in it and renamed.
 
-    A file with the longest name that a run gives is made and removed. Raises LocalFileError.
+    A file with the longest name that a run gives is made and removed; its name is always the same,
+    so that one left by a crash is removed here. Raises LocalFileError.
     """
-    longest = f"99999-99999.{OUTPUT}"
     for place in (folder, folder / RAW):
         with explained(place, doing="written"):
             place.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=place, prefix=f".{longest}.", suffix=".part")
-            os.close(descriptor)
-            Path(name).unlink()
+            probe = place / f".99999-99999.{OUTPUT}.part"
+            probe.unlink(missing_ok=True)
+            os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600))
+            probe.unlink()
 
 
 def sha256_of(path: Path) -> str:

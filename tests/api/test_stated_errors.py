@@ -15,6 +15,7 @@ from runner.errors import (
     NoRoom,
     NotFound,
     Rejected,
+    Transient,
     Unauthorized,
     UnexpectedReply,
 )
@@ -100,6 +101,11 @@ def test_an_error_with_status_200_is_that_of_its_status(
     proper = outcome(world, call, tmp_path, status, body)
     tries = len(world.server.received)
     found = outcome(world, call, tmp_path, 200, body)
+    if call in ACTING and isinstance(proper, Transient):
+        # The status says that it was done, so the list decides and not another call.
+        assert type(found) is MayHaveActed
+        assert len(world.server.received) == 1
+        return
     assert type(found) is type(proper)
     assert (found.status, found.code, found.param) == (status, proper.code, proper.param)
     assert (found.in_body, proper.in_body) == (True, False)

@@ -238,10 +238,10 @@ def test_25_a_batch_is_adopted_under_whatever_name_the_list_gives_it(make_site: 
     site.check(ids())
 
 
-def test_a_second_batch_of_a_file_is_found_though_the_first_is_out_of_sight(
+def test_15_a_second_batch_of_a_file_is_found_though_the_first_is_out_of_sight(
     make_site: MakeSite,
 ) -> None:
-    """The provider drops metadata, so a batch is found by the name of its file.
+    """Failure mode 15: where metadata is dropped, a batch is found by the name of its file.
 
     The first batch met a limit, its file was used again, and the reply to the second creation was
     lost. Between the two lies more than a page of other batches, so the list is not read back to

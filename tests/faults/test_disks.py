@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,6 +83,7 @@ def test_outputs_that_may_not_be_written(
 ) -> None:
     world.behaviour = Behaviour()
     assert launcher.run(project, "reconcile").code == 0
+    shutil.rmtree(project.root / "outputs")
     (project.root / "outputs").mkdir()
     with permitted(project.root / "outputs", 0o555):
         end = project.run("reconcile", command=HUMBLE)
