@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 _BLOCK = 1 << 20
+_NEVER = "not reconciled yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +202,9 @@ def _with_blocked(
             continue
         problem = problems[found]
         blocked = Blocked(reason=problem.what, since=problem.began_at, provider=subjects[found])
-        yield replace(view, blocked=blocked)
+        # It was reconciled: what the ledger lacks of it is what is blocked.
+        note = None if view.note == _NEVER else view.note
+        yield replace(view, blocked=blocked, note=note)
 
 
 def job_history(project: Project, job: Job | None, name: str, ledger: Ledger) -> JobHistory | None:
@@ -276,7 +279,7 @@ def _unstarted(
     project: Project, job: Job, wanted: str | None, digest: tuple[str, int] | None
 ) -> JobView:
     folder = job_folder(project, job)
-    note = "not reconciled yet"
+    note = _NEVER
     try:
         total = _count_lines(job) if digest is None else digest[1]
     except OSError as error:
