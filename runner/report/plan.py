@@ -34,7 +34,7 @@ from runner.report.text_width import fit, pad, wrap
 from runner.text import listed, moment, plural, printable, size, tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from runner.ledger.records import Run
     from runner.planning.actions import Action, Plan, Wait
@@ -48,28 +48,55 @@ if TYPE_CHECKING:
 _TOGETHER: Final = 4
 """The number of actions from which on those that differ only in their subject share a line."""
 
+_BlockKey = tuple[str, str]
+"""The name of a job and its revision."""
+
 _SHORT_WORDS: Final = {"adopt_file": "adopt", "point_latest": "latest"}
 
 
+_MANY: Final = 20
+"""The number of jobs above which, in a terminal, those with the same steps share their lines."""
+
+
 def render_plan(
-    preview: Preview, *, width: int | None = None, colours: Colours = NO_COLOURS
+    preview: Preview,
+    *,
+    width: int | None = None,
+    each: bool = False,
+    colours: Colours = NO_COLOURS,
 ) -> str:
-    """Render a plan in at most `width` columns; None for no limit."""
+    """Render a plan in at most `width` columns; None for no limit.
+
+    In a terminal, of many jobs those with the same steps share their lines unless `each` is true.
+    """
     plan = preview.plan
     lines = [colours.bold(wrap(headline(plan), width, indent=2)), ""] if _is_any(plan) else []
     wanted = {(desired.job.name, desired.revision) for desired in preview.desired_runs}
-    for (job, revision), (run, actions, waits) in _blocks(plan).items():
-        models = list(dict.fromkeys(shard.model for shard in run.shards if shard.model))
-        head = f"{run.job}  {run.short}  {run.endpoint} on {run.provider}"
-        head += f", {listed(models)}" if models else ""
+    blocks = _blocks(plan)
+    is_summed = width is not None and not each and len(blocks) > _MANY
+    changed = {
+        (job, revision) for job, revision in blocks.keys() & wanted if job in preview.changes
+    }
+    for alike in _alike(blocks, changed) if is_summed else [[key] for key in blocks]:
+        job, revision = alike[0]
+        run, actions, waits = blocks[alike[0]]
+        name = f"{run.job}  {run.short}"
+        if len(alike) > 1:
+            name = listed([blocks[key][0].job for key in alike])
+            actions = [action for key in alike for action in blocks[key][1]]
+            waits = [wait for key in alike for wait in blocks[key][2]]
+        head = f"{name}  {_where(run)}"
         lines.append(colours.bold(wrap(printable(head), width, indent=2)))
         if (job, revision) in wanted and (since := preview.changes.get(job)) is not None:
             starts = any(isinstance(action, StartRun) for action in actions)
             lines += _change_lines(since, starts=starts, width=width, colours=colours)
         shown = _without_redundant_observations(actions, waits)
-        lines += [_action_line(group, width, colours) for group in _groups(shown)]
-        lines += _whole_job(run, actions, width)
-        lines += [_wait_line(group, width, colours) for group in _wait_groups(waits)]
+        groups = _groups(shown) if len(alike) == 1 else _kinds(shown)
+        lines += [_action_line(group, width, colours) for group in groups]
+        lines += _whole_job(run, actions, width) if len(alike) == 1 else []
+        lines += [
+            _wait_line(group, width, colours, of_jobs=len(alike)) for group in _wait_groups(waits)
+        ]
         lines.append("")
     notes = [
         *plan.notes,
@@ -86,6 +113,35 @@ def render_plan(
     total = summary(preview)
     lines.append(wrap(total.replace("Plan:", "In total:", 1), width, indent=2))
     return "\n".join(lines) + "\n"
+
+
+def _where(run: Run) -> str:
+    """Return the endpoint, the provider and the models of a run."""
+    models = list(dict.fromkeys(shard.model for shard in run.shards if shard.model))
+    return f"{run.endpoint} on {run.provider}" + (f", {listed(models)}" if models else "")
+
+
+def _alike(
+    blocks: Mapping[_BlockKey, tuple[Run, list[Action], list[Wait]]], changed: Collection[_BlockKey]
+) -> list[list[_BlockKey]]:
+    """Return the blocks by what they say; each that shows changes stays alone."""
+    groups: dict[object, list[_BlockKey]] = {}
+    for key, (run, actions, waits) in blocks.items():
+        says = (
+            _where(run),
+            tuple(dict.fromkeys(map(_group_key, actions))),
+            frozenset((wait.reason, wait.is_problem) for wait in waits),
+        )
+        groups.setdefault(key if key in changed else says, []).append(key)
+    return list(groups.values())
+
+
+def _kinds(actions: Sequence[Action]) -> list[list[Action]]:
+    """Return the actions of several jobs by kind, in the order of the first of each."""
+    kinds: dict[object, list[Action]] = {}
+    for action in actions:
+        kinds.setdefault(_group_key(action), []).append(action)
+    return list(kinds.values())
 
 
 def _blocks(plan: Plan) -> dict[tuple[str, str], tuple[Run, list[Action], list[Wait]]]:
@@ -198,6 +254,13 @@ def _common_subject(group: Sequence[Action]) -> str:
         later_attempt = f", attempt {attempt}" if attempt > 1 else ""
         shards = f"{plural(len(submits), 'shard')}{later_attempt}"
         return f"{shards}: {_total_load(submits)}"
+    starts = [action for action in group if isinstance(action, StartRun)]
+    if starts:
+        requests = sum(action.run.requests for action in starts)
+        total = size(sum(action.run.bytes for action in starts))
+        return f"{plural(len(starts), 'job')}: {plural(requests, 'request')}, {total}"
+    if group[0].submission_key is None:
+        return plural(len(group), "job")
     return plural(len(group), "shard" if group[0].remote_batch_id is None else "batch")
 
 
@@ -234,11 +297,15 @@ def _wait_groups(waits: Sequence[Wait]) -> list[list[Wait]]:
     return list(groups.values())
 
 
-def _wait_line(group: Sequence[Wait], width: int | None, colours: Colours) -> str:
+def _wait_line(group: Sequence[Wait], width: int | None, colours: Colours, *, of_jobs: int) -> str:
     first = group[0]
     keys = [wait.key for wait in group if wait.key is not None]
     what = (
-        listed([key.place for key in keys]) if len(keys) < _TOGETHER else plural(len(keys), "shard")
+        listed([key.place for key in keys])
+        if len(keys) < _TOGETHER and of_jobs == 1
+        else plural(len(keys), "shard")
+        if keys
+        else plural(of_jobs, "job")
     )
     text = f"{what} — {first.reason}" if what else first.reason
     untils = [wait.until for wait in group if wait.until is not None]

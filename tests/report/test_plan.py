@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from runner.errors import Problem
-from runner.planning.actions import Wait
+from runner.planning.actions import StartRun, Wait
 from runner.report.json_output import to_json
 from runner.report.plan import render_plan
 from runner.report.plan_json import plan_json
-from tests.report.scenes import every_step, preview, run, submission, submit
+from tests.report.scenes import every_step, preview, record, run, submission, submit
 
 if TYPE_CHECKING:
     from runner.planning.actions import Action
+    from runner.views.preview import Preview
 
 
 def test_plan_json_names_every_step() -> None:
@@ -87,6 +90,41 @@ def test_the_counts_come_first(words: list[str], first: str) -> None:
         steps.append(Wait(run=run(), key=None, reason="the disk is full", is_problem=True))
 
     assert render_plan(preview(*steps)).splitlines()[0] == first
+
+
+REASON = "its requests have not been submitted yet"
+
+
+def many_jobs() -> Preview:
+    """Return the plan for 40 new jobs and 3 in flight."""
+    steps: list[Action | Wait] = []
+    for number in range(43):
+        of = dataclasses.replace(run(), id=number + 1, job=f"sweep-{number:02}")
+        key = dataclasses.replace(submission(of).key, job=of.job)
+        sent = dataclasses.replace(submission(of), key=key)
+        if number < 40:
+            steps.append(StartRun(run=of, reason="a new job", job=record()))
+            steps.append(dataclasses.replace(submit(of), submission=sent, reason=REASON))
+        else:
+            steps.append(Wait(run=of, key=key, reason="in flight, in_progress"))
+    return preview(*steps)
+
+
+def test_of_many_jobs_those_with_the_same_steps_share_their_lines() -> None:
+    text = render_plan(many_jobs(), width=200)
+    load = "123,200 requests, 49.3 MB"
+
+    assert text.splitlines()[2:-1] == [
+        "sweep-00, sweep-01, sweep-02 and 37 more  /v1/chat/completions on openai, gpt-4.1-mini",
+        f"  + start    40 jobs: {load} — a new job",
+        f"  + submit   40 shards: {load}, about 14,100,000 prompt tokens — {REASON}",
+        "",
+        "sweep-40, sweep-41, sweep-42  /v1/chat/completions on openai, gpt-4.1-mini",
+        "  . wait     3 shards — in flight, in_progress",
+        "",
+    ]
+    for whole in (render_plan(many_jobs(), width=200, each=True), render_plan(many_jobs())):
+        assert len(re.findall(r"^sweep-\d\d  ", whole, re.MULTILINE)) == 43
 
 
 def test_a_plan_of_nothing_valid_says_so() -> None:

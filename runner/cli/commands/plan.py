@@ -34,6 +34,12 @@ from runner.errors import RunnerError
     help="Save the plan to FILE, for `reconcile --plan FILE`.",
 )
 @click.option(
+    "--all",
+    "each",
+    is_flag=True,
+    help="Show each job. Without it, a terminal shows many jobs with the same steps together.",
+)
+@click.option(
     "--detailed-exitcode",
     "detailed",
     is_flag=True,
@@ -41,7 +47,13 @@ from runner.errors import RunnerError
 )
 @click.pass_obj
 def plan(
-    directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
+    directory: Path,
+    selectors: tuple[str, ...],
+    *,
+    as_json: bool,
+    out: Path | None,
+    each: bool,
+    detailed: bool,
 ) -> int:
     """Show what reconcile would do, without changing anything.
 
@@ -49,7 +61,7 @@ def plan(
     the plan is for all specs. Reads the state of batches and files from the providers.
     """
     try:
-        return _plan(directory, selectors, as_json=as_json, out=out, detailed=detailed)
+        return _plan(directory, selectors, as_json=as_json, out=out, each=each, detailed=detailed)
     except RunnerError as error:
         if detailed and error.exit_code != 1:
             # With --detailed-exitcode, 2 means that there are changes.
@@ -59,7 +71,13 @@ def plan(
 
 
 def _plan(
-    directory: Path, selectors: tuple[str, ...], *, as_json: bool, out: Path | None, detailed: bool
+    directory: Path,
+    selectors: tuple[str, ...],
+    *,
+    as_json: bool,
+    out: Path | None,
+    each: bool,
+    detailed: bool,
 ) -> int:
     from runner.cli.console import Console
     from runner.views.preview import preview
@@ -95,7 +113,7 @@ def _plan(
     if not as_json:
         from runner.report.plan import render_plan
 
-        write_output(render_plan(made, width=width(), colours=colours()))
+        write_output(render_plan(made, width=width(), each=each, colours=colours()))
     if out is not None:
         note(f"plan saved to {out}; to apply exactly this plan: runner reconcile --plan {out}")
     changes = any(not action.bookkeeping for action in made.plan.actions)
