@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.ledger import notifications
 from runner.ledger.records import RunState
+from runner.planning.in_flight import awaits_credit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -110,7 +111,13 @@ def compare_alerts(
         if alert.subject not in before or _is_another(alert, before[alert.subject])
     )
     new_subjects = {alert.subject for alert in began}
-    checked = _Checked(report, specs, frozenset(now), everything=everything)
+    checked = _Checked(
+        report,
+        specs,
+        frozenset(now),
+        everything=everything,
+        doubtful=_without_credit(ledger, before, report),
+    )
     rest = [problem for subject, problem in before.items() if subject not in now]
     dropped = tuple(problem for problem in rest if checked.is_gone(problem.subject))
     over = tuple(
@@ -131,6 +138,24 @@ def compare_alerts(
     )
 
 
+def _without_credit(
+    ledger: Ledger, problems: Mapping[str, OpenProblem], report: PassReport
+) -> frozenset[str]:
+    """Return the providers where a job waits for credit, whether or not the pass was for it.
+
+    Only those with an open problem that have answered or accepted a batch are looked at.
+    """
+    responded = report.answered | report.accepting
+    suspects = {name for name in responded if f"{_PROVIDER} {name}" in problems}
+    if not suspects:
+        return frozenset()
+    return frozenset(
+        run.provider
+        for run in ledger.runs()
+        if run.provider in suspects and not run.state.final and awaits_credit(ledger.run(run.id))
+    )
+
+
 class _Checked:
     """What a pass has shown about the subjects of alerts.
 
@@ -141,7 +166,13 @@ class _Checked:
     """
 
     def __init__(
-        self, report: PassReport, specs: Specs, subjects: frozenset[str], *, everything: bool
+        self,
+        report: PassReport,
+        specs: Specs,
+        subjects: frozenset[str],
+        *,
+        everything: bool,
+        doubtful: frozenset[str],
     ) -> None:
         self._report = report
         self._subjects = subjects
@@ -150,7 +181,7 @@ class _Checked:
         self._names = {job.name for job in specs.jobs}
         providers = {job.provider.name for job in specs.jobs}
         self._providers = providers | {wait.run.provider for wait in report.waits}
-        self._doubtful = {wait.run.provider for wait in report.waits if wait.of_provider}
+        self._doubtful = doubtful | {wait.run.provider for wait in report.waits if wait.of_provider}
         self._untried = {wait.run.job for wait in report.waits if not wait.in_flight}
         self._job_provider = {
             desired.job.name: desired.job.provider.name for desired in report.desired_runs

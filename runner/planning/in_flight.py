@@ -28,7 +28,7 @@ from runner.text import parse_duration, span
 if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.inputs.row_set import RowSet
-    from runner.ledger.records import Submission
+    from runner.ledger.records import Run, Submission
     from runner.planning.actions import Steps
     from runner.planning.shards import ShardContext, ShardProgress
 
@@ -243,6 +243,24 @@ def refused_for_money(limited: Submission | None) -> bool:
         and limited.batch is not None
         and batch_failure(limited.batch) is BatchFailure.MONEY
     )
+
+
+def awaits_credit(run: Run) -> bool:
+    """Whether a batch of a run was refused for lack of credit, and no later one has been validated.
+
+    A provider accepts a batch without credit, and refuses it when it validates it.
+    """
+    for shard in run.shards:
+        attempts = run.shard_submissions(shard.number)
+        if attempts and not attempts[-1].state.closed:
+            batch = attempts[-1].batch
+            is_validated = batch is not None and batch.known_status is not BatchStatus.VALIDATING
+            attempts = () if is_validated else attempts[:-1]
+        last = attempts[-1] if attempts else None
+        is_limited = last is not None and last.state is SubmissionState.FAILED and not last.counted
+        if is_limited and refused_for_money(last):
+            return True
+    return False
 
 
 def _limit_backoff(context: ShardContext, progress: ShardProgress, submission: Submission) -> float:
