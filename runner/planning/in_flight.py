@@ -232,8 +232,12 @@ def limited_attempt(
         ),
         None,
     )
-    refused = last is not None and last.state is SubmissionState.FAILED and not last.counted
-    return last if refused else None
+    return last if last is not None and _is_limited(last) else None
+
+
+def _is_limited(attempt: Submission) -> bool:
+    """Whether a limit refused an attempt, and not its requests."""
+    return attempt.state is SubmissionState.FAILED and not attempt.counted
 
 
 def refused_for_money(limited: Submission | None) -> bool:
@@ -256,9 +260,7 @@ def awaits_credit(run: Run) -> bool:
             batch = attempts[-1].batch
             is_validated = batch is not None and batch.known_status is not BatchStatus.VALIDATING
             attempts = () if is_validated else attempts[:-1]
-        last = attempts[-1] if attempts else None
-        is_limited = last is not None and last.state is SubmissionState.FAILED and not last.counted
-        if is_limited and refused_for_money(last):
+        if attempts and _is_limited(attempts[-1]) and refused_for_money(attempts[-1]):
             return True
     return False
 

@@ -59,6 +59,7 @@ _EXAMPLES: Final = {
     "ping": 'expected "url_env: PING_URL" below it',
     "notify": 'expected a list, such as "- webhook_env: HOOK_URL"',
     "when": "expected a list, such as [failed, trouble]",
+    "same_as": "expected a list, such as [old-name]",
 }
 _DURATION_FIELDS: Final = frozenset({"completion_window", "deadline.after"})
 _HOUR: Final = re.compile(r"([1-9][0-9]{0,4})(:00)?", re.ASCII)

@@ -548,3 +548,23 @@ def test_a_key_over_http_is_allowed_by_name_and_changes_no_revision(
 def test_a_key_over_http_is_allowed_by_true_alone(tmp_path: Path) -> None:
     config = "providers: {lab: {base_url: 'http://gateway/v1', allow_key_over_http: 'true'}}\n"
     assert len(problems(tmp_path, config)) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("http://u:hunter2@h/v1", "same_as: expected a list, such as [old-name]"),
+        ("[http://u:hunter2@h/v1]", "same_as[0]: contains a user or password"),
+        ("[5]", "same_as[0]: 5 is a number"),
+        ("[]", "same_as: "),
+    ],
+)
+def test_a_mistake_in_earlier_addresses(tmp_path: Path, written: str, message: str) -> None:
+    config = f"providers: {{lab: {{base_url: 'http://h/v1', same_as: {written}}}}}\n"
+    lay_out(tmp_path, {"runner.yaml": config})
+    with pytest.raises(InvalidInput) as caught:
+        find_project(tmp_path, {})
+    [problem] = map(str, caught.value.problems)
+    assert problem.startswith("runner.yaml:1:")
+    assert message in problem
+    assert "hunter2" not in problem
