@@ -311,7 +311,7 @@ def _wait_line(group: Sequence[Wait], width: int | None, colours: Colours, *, of
     untils = [wait.until for wait in group if wait.until is not None]
     if untils:
         text += f" (until {moment(min(untils))} UTC)"
-    sign, word = ("!", "stuck") if first.is_problem else (".", "wait")
+    sign, word = ("!", "blocked") if first.is_problem else (".", "wait")
     line = _step_line(sign, word, text, width)
     return colours.bad(line) if first.is_problem else colours.busy(line)
 
@@ -334,11 +334,11 @@ def headline(plan: Plan) -> str:
     text = ", ".join(f"{count:,} to {what}" for what, count in counts.items())
     waiting, stuck = _count_waits(plan)
     text += f"; {waiting:,} waiting" if waiting else ""
-    return f"Plan: {text}{f'; {stuck:,} stuck' if stuck else ''}."
+    return f"Plan: {text}{f'; {stuck:,} blocked' if stuck else ''}."
 
 
 def _count_waits(plan: Plan) -> tuple[int, int]:
-    """Return how many submissions wait, and how many are stuck."""
+    """Return how many submissions wait, and how many are blocked."""
     stuck = sum(wait.is_problem for wait in plan.waits)
     return len(plan.waits) - stuck, stuck
 
@@ -367,7 +367,7 @@ def summary(preview: Preview) -> str:
     waiting, stuck = _count_waits(plan)
     after = [
         *([f"{plural(waiting, 'shard')} waiting"] if waiting else []),
-        *([f"{stuck:,} stuck"] if stuck else []),
+        *([f"{stuck:,} blocked"] if stuck else []),
     ]
     actions = _count_actions(plan)
     if actions:

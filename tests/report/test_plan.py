@@ -57,8 +57,8 @@ TOKENS = "about 352,000 prompt tokens at 3.5 bytes each"
             f"In total: submit 1 batch (3,080 requests, 1.2 MB, {TOKENS}), collect 1 batch.",
         ),
         (["observe"], "Nothing to do: 1 job up to date."),
-        (["stuck"], "Nothing to do now: 1 stuck."),
-        (["publish", "wait", "stuck"], "In total: publish 1 run; 1 shard waiting; 1 stuck."),
+        (["stuck"], "Nothing to do now: 1 blocked."),
+        (["publish", "wait", "stuck"], "In total: publish 1 run; 1 shard waiting; 1 blocked."),
     ],
     ids=str,
 )
@@ -77,7 +77,7 @@ def test_a_plan_is_summed_up_in_a_line(words: list[str], summary: str) -> None:
     [
         (["point_latest"], "Plan: 0 to submit, 0 to collect, 1 to change."),
         (["submit", "collect"], "Plan: 1 to submit, 1 to collect, 0 to change."),
-        (["stuck"], "Plan: 0 to submit, 0 to collect, 0 to change; 1 stuck."),
+        (["stuck"], "Plan: 0 to submit, 0 to collect, 0 to change; 1 blocked."),
         (["publish", "wait"], "Plan: 0 to submit, 0 to collect, 1 to change; 1 waiting."),
     ],
     ids=str,
