@@ -244,7 +244,7 @@ def one_pass(
     from runner.reconcile.passes import reconcile_once
 
     began = time.monotonic()
-    with locked(context.ledger.path, wait=wait_for_lock):
+    with locked(context.ledger.path, wait=wait_for_lock, waiting=console.waiting_for_lock):
         report = reconcile_once(context, specs, everything=everything, saved_plan=saved_plan)
         if opened.embedded is not None and not report.all_final:
             console.waiting(report, _LOCAL_SLICE)
