@@ -18,6 +18,7 @@ import pytest
 from runner.errors import LocalFileError, LockHeld, UsageError
 from runner.extras import how_to_install
 from runner.local.provider import LocalProvider
+from tests.another_user import as_another_user, as_root
 from tests.local.support import CHAT, PATIENCE, Clock, authorization, chat_lines, jsonl
 
 if TYPE_CHECKING:
@@ -98,6 +99,17 @@ def test_who_does_not_know_the_key_of_this_start_gets_nothing(
     assert reply.status_code == 401
     assert reply.json()["error"]["code"] == "invalid_api_key"
     assert known not in reply.text
+
+
+@as_root
+def test_another_user_of_the_machine_gets_nothing(shared: Bench) -> None:
+    address = shared.provider.base_url
+
+    def ask() -> str:
+        return str(httpx.get(f"{address}/files").status_code)
+
+    with as_another_user(ask) as ended:
+        assert ended == "401"
 
 
 def test_each_start_has_a_key_of_its_own(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import stat
@@ -11,15 +10,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
 from runner.errors import LedgerError, LockHeld
 from runner.reconcile.lock import holder, locked
+from tests.another_user import as_another_user, as_root
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 def process_of(ledger: Path) -> str | None:
@@ -136,36 +136,14 @@ def open_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-OTHER_USER: Final = 65_534
+def taking(path: Path, flags: int) -> Callable[[], str]:
+    """Return what takes the lock."""
 
+    def take() -> str:
+        fcntl.flock(os.open(path, flags, 0o666), fcntl.LOCK_EX)
+        return "taken"
 
-@contextlib.contextmanager
-def held_by_another_user(path: Path, flags: int) -> Iterator[str]:
-    """Have a process of another user hold a lock, and return the error that it got instead."""
-    (told, tell), (go_on, end) = os.pipe(), os.pipe()
-    process = os.fork()
-    if not process:
-        try:
-            os.close(end)
-            os.setgroups([])
-            os.setgid(OTHER_USER)
-            os.setuid(OTHER_USER)
-            fcntl.flock(os.open(path, flags, 0o666), fcntl.LOCK_EX)
-            os.write(tell, b"none")
-            os.read(go_on, 1)
-        except OSError as error:
-            os.write(tell, type(error).__name__.encode())
-        finally:
-            os._exit(0)
-    try:
-        yield os.read(told, 100).decode()
-    finally:
-        for descriptor in (told, tell, go_on, end):
-            os.close(descriptor)
-        os.waitpid(process, 0)
-
-
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a second user")
+    return take
 
 
 @as_root
@@ -176,10 +154,10 @@ def test_another_user_cannot_take_the_lock(open_folder: Path, flags: int) -> Non
         pass
 
     with (
-        held_by_another_user(open_folder / "ledger.db.lock", flags) as error,
+        as_another_user(taking(open_folder / "ledger.db.lock", flags)) as ended,
         locked(ledger),
     ):
-        assert error == "PermissionError"
+        assert ended == "PermissionError"
 
 
 @as_root
@@ -187,8 +165,8 @@ def test_a_lock_that_another_user_has_made_is_refused(
     open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = open_folder / "ledger.db.lock"
-    with held_by_another_user(path, os.O_RDWR | os.O_CREAT) as error:
-        assert error == "none"
+    with as_another_user(taking(path, os.O_RDWR | os.O_CREAT)) as ended:
+        assert ended == "taken"
         path.chmod(0o666)
         monkeypatch.setattr(os, "geteuid", lambda: 4711)
 
