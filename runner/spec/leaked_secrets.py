@@ -92,7 +92,7 @@ def report_leaked_secrets(root: Node, problems: list[Problem]) -> tuple[Problem,
     hidden_texts = sorted({text for text in hidden if text}, key=len, reverse=True)
     shown_problems: list[Problem] = []
     # Limited first: each text is searched for in each message.
-    for problem in limit_problems(found):
+    for problem in limit_problems(found) if found else ():
         message = problem.message
         for text in hidden_texts:
             message = message.replace(text, "***")
