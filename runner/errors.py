@@ -133,9 +133,16 @@ class UsageError(RunnerError):
 
 
 class LockHeld(RunnerError):
-    """Another reconcile holds the lock of this ledger (exit code EX_TEMPFAIL)."""
+    """Another reconcile holds the lock of this ledger (exit code EX_TEMPFAIL).
+
+    `since` says since when, in Unix seconds; None if that is unknown.
+    """
 
     exit_code: ClassVar[int] = 75
+
+    def __init__(self, message: str, *, since: float | None = None) -> None:
+        super().__init__(message)
+        self.since = since
 
 
 class LedgerError(RunnerError):

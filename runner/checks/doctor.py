@@ -172,8 +172,8 @@ def check_ledger(project: Project, clock: Callable[[], float]) -> Iterator[Check
         )
     else:
         yield ok("file system", f"of the ledger: {kind}")
-    process = holder(path)
-    yield ok("lock", "free" if process is None else f"held by {process}: a reconcile is running")
+    found = holder(path)
+    yield ok("lock", "free" if found is None else f"held by {found}: a reconcile is running")
 
 
 def _check_ledger_file(path: Path, shown: str, clock: Callable[[], float]) -> CheckResult:

@@ -112,6 +112,10 @@ class Console:
         if self._verbose and not self._quiet:
             self._print(message, partial(note, message, event=event))
 
+    def waiting_for_lock(self, message: str) -> None:
+        """Print that another process has the lock, before the wait for it."""
+        self.info(f"{message}; waiting for it", event="waiting")
+
     def notice(self, notice: Notice) -> None:
         """Print a step that was done or a problem; the same problem only once."""
         if notice.is_problem:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import os
+import re
 import sys
 import time
 from functools import partial
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 
 LOG_FORMAT_OPTION: Final = "--log-format"
 LOG_FORMATS: Final = ("text", "json")
+
+_CI_VARIABLES: Final = frozenset({"GITHUB_ACTIONS", "TF_BUILD"})
+_COMMAND: Final = re.compile(r"^\s*::|##\[|##vso\[", re.MULTILINE)
+_JOINER: Final = "\N{WORD JOINER}"
 
 _MAX_FRAMES: Final = 20
 """Problems that are printed with a code frame; after these, only their messages are."""
@@ -67,6 +72,7 @@ def write_output(text: str) -> None:
     if sys.stdout is None:
         return
     encoding = sys.stdout.encoding or "utf-8"
+    text = _without_commands(text)
     try:
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
         sys.stdout.flush()
@@ -76,6 +82,20 @@ def write_output(text: str) -> None:
     except OSError as error:
         discard(sys.stdout)
         raise LocalFileError(f"the output cannot be written: {error.strerror or error}") from error
+
+
+def _without_commands(text: str) -> str:
+    """Make what a CI service would take for a command plain: words of providers are in the text.
+
+    A line that begins with `::` and the text `##[` anywhere are commands there. In JSON, `##[` is
+    only within strings and has the same value as an escape.
+    Sources: GitHub's "Workflow commands", Azure Pipelines' "Logging commands".
+    """
+    if not _CI_VARIABLES & os.environ.keys() or not _COMMAND.search(text):
+        return text
+    if text.startswith(("{", "[")):
+        return text.replace("##[", r"##\u005b").replace("##vso[", r"##vso\u005b")
+    return _COMMAND.sub(lambda found: f"{found[0][:-1]}{_JOINER}{found[0][-1]}", text)
 
 
 def write_json(value: object) -> None:
@@ -123,7 +143,7 @@ def write_note(text: str, entry: Callable[[], Entry]) -> None:
 def _write(text: str) -> None:
     """Write to stderr; if its reader has gone, the command continues without it."""
     try:
-        sys.stderr.write(text)
+        sys.stderr.write(_without_commands(text))
         sys.stderr.flush()
     except OSError:
         discard(sys.stderr)

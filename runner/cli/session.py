@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runner.reconcile.context import Context
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Job, Specs
-    from runner.spec.project import Project
+    from runner.spec.project import Project, Provider, Secret
 
 
 def open_project(directory: Path) -> Project:
@@ -129,8 +129,6 @@ class Providers:
         Raises Unauthorized if its API key is missing or runner.yaml does not configure it,
         MissingExtra if the libraries of the embedded provider are not installed.
         """
-        from runner.api.client import Client
-
         provider = self._project.providers.get(name)
         if provider is None:
             raise Unauthorized(
@@ -146,6 +144,7 @@ class Providers:
                 LocalProvider(self._project.ledger.parent / "local")
             )
             provider = dataclasses.replace(provider, base_url=self.embedded.base_url)
+            return self._connect(provider, self.embedded.api_key)
         key = provider.api_key(self._environ)
         if provider.api_key_env is not None and key is None:
             raise Unauthorized(
@@ -154,6 +153,11 @@ class Providers:
                 provider=name,
                 call="open",
             )
+        return self._connect(provider, key)
+
+    def _connect(self, provider: Provider, key: Secret | None) -> Client:
+        from runner.api.client import Client
+
         return self._stack.enter_context(Client(provider, key, sleep=time.sleep))
 
 
@@ -244,7 +248,7 @@ def one_pass(
     from runner.reconcile.passes import reconcile_once
 
     began = time.monotonic()
-    with locked(context.ledger.path, wait=wait_for_lock):
+    with locked(context.ledger.path, wait=wait_for_lock, waiting=console.waiting_for_lock):
         report = reconcile_once(context, specs, everything=everything, saved_plan=saved_plan)
         if opened.embedded is not None and not report.all_final:
             console.waiting(report, _LOCAL_SLICE)

@@ -5,6 +5,9 @@ that arrives just before a system call starts to wait, or in another thread, is 
 only when that call returns, which can take half a minute for a silent provider. So each signal also
 writes to a pipe (`signal.set_wakeup_fd`); a thread reads the pipe and sends the signal to the main
 thread until it has been handled, which interrupts the system call.
+
+A library that computes for long, such as SQLite in a query, lets no handler run. After some seconds
+the process then ends without one, as by `kill -9`: the next pass continues.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
 
 _PAUSE: Final = 0.05
 """Seconds between two attempts to interrupt the main thread."""
+
+_ATTEMPTS: Final = 100
+"""Attempts after which the process ends without the main thread."""
 
 _received: Final[list[int]] = []
 _handled: Final = threading.Event()
@@ -47,8 +53,13 @@ def _interrupt_main(reading: int) -> None:
     """Send each received signal to the main thread until the first one has been handled."""
     while not _handled.is_set():
         number = os.read(reading, 1)[0]
-        while number in (signal.SIGINT, signal.SIGTERM) and not _handled.wait(_PAUSE):
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            continue
+        for _ in range(_ATTEMPTS):
+            if _handled.wait(_PAUSE):
+                return
             signal.pthread_kill(threading.main_thread().ident or 0, number)
+        os._exit(128 + number)
 
 
 def _is_first(number: int) -> bool:

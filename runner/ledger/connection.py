@@ -15,12 +15,21 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import sqlite3
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LedgerDamaged, LedgerError, LedgerTooNew
-from runner.ledger.migrations import APPLICATION_ID, MIGRATIONS, apply_migrations
+from runner.ledger.migrations import (
+    APPLICATION_ID,
+    MIGRATIONS,
+    TRIGGERS,
+    VIEWS,
+    apply_migrations,
+)
+from runner.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +54,8 @@ def connect(path: Path, *, warn: Callable[[str], None] | None = None) -> sqlite3
     """
     with translated(path):
         _require_no_folder(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(path)
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
         try:
             _prepare(connection, path)
@@ -62,6 +72,25 @@ def connect(path: Path, *, warn: Callable[[str], None] | None = None) -> sqlite3
             connection.close()
             raise
         return connection
+
+
+def _make_private(path: Path) -> None:
+    """Create the file for this user only, or take it from the group and others.
+
+    SQLite gives the files beside it the same permissions. An existing file is not opened here:
+    closing it would release the locks that another connection of this process has on it.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        about = path.lstat()
+        if stat.S_ISLNK(about.st_mode):
+            raise LedgerError(
+                f"the ledger {path} is a symbolic link, to {path.readlink()}: name the file "
+                f"itself, with `ledger:` in runner.yaml; nothing was submitted"
+            ) from None
+        if about.st_uid == os.geteuid() and stat.S_IMODE(about.st_mode) & 0o077:
+            path.chmod(0o600)
 
 
 def _disable_wal(
@@ -153,15 +182,51 @@ def _open_query_only(path: Path, mode: str) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.row_factory = sqlite3.Row
+    connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = FULL")
     if path.stat().st_size == 0:
         return
-    # Count the tables first: another process may create the ledger between the two queries.
-    used = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    # Read the schema first: another process may create the ledger between the two queries.
+    schema = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
     ours = connection.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
-    if used and not ours:
+    if schema and not ours:
         raise LedgerError(f"{path} is a SQLite file of another program, not a ledger of runner's")
+    _version(connection, path)
+    for name, sql in schema:
+        if not _is_plain(sql):
+            raise LedgerError(
+                f"the ledger {path} has a view, trigger or virtual table that is not runner's "
+                f"({printable(str(name), 60)}): queries would run it. If you made it, remove it: "
+                f"`sqlite3 {path} 'DROP ...'`; if somebody gave you the file, do not use it"
+            )
+
+
+_TABLES: Final = re.compile(
+    r"CREATE (TABLE|(UNIQUE )?INDEX) (?!.*\bAS\s*\()", re.IGNORECASE | re.DOTALL
+)
+
+
+def _is_plain(sql: str | None) -> bool:
+    """Whether an entry of the schema is a table, an index, or a trigger or view of a ledger.
+
+    Columns that are computed (`AS (...)`) are none of a ledger. The text is what SQLite obeys; the
+    column `type` beside it may say something else.
+    """
+    if sql is None or _TABLES.match(sql):  # SQLite's own indexes have no text
+        return True
+    return _normalized(sql) in _OUR_CODE
+
+
+def _normalized(sql: str) -> str:
+    """Return SQL without quotes of names and white space: sqlite-utils chooses them."""
+    return re.sub(r'[\s"\[\]`]+', "", sql).casefold()
+
+
+_OUR_CODE: Final = frozenset(
+    _normalized(text)
+    for text in (*TRIGGERS, *(f"CREATE VIEW {name} AS {query}" for name, query in VIEWS.items()))
+)
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

@@ -25,6 +25,50 @@ APPLICATION_ID: Final = 0x52554E52
 """`RUNR`: marks a SQLite file as a ledger."""
 
 
+TRIGGERS: Final = (
+    """
+    CREATE TRIGGER events_are_final BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
+    """,
+    """
+    CREATE TRIGGER events_are_new BEFORE INSERT ON events
+    WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id)
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
+    """,
+    """
+    CREATE TRIGGER events_are_kept BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
+    """,
+)
+"""All triggers of a ledger; one with any other trigger is refused."""
+
+VIEWS: Final = {
+    "current": """
+    SELECT jobs.name AS job, substr(runs.revision, 1, 12) AS revision, runs.state,
+           runs.reason, runs.requests, runs.succeeded, runs.failed, runs.folder,
+           datetime(runs.created_at, 'unixepoch') AS created,
+           datetime(runs.finished_at, 'unixepoch') AS finished
+    FROM jobs LEFT JOIN runs ON runs.job = jobs.name AND runs.revision = jobs.wanted
+    """,
+    "in_flight": """
+    SELECT runs.job, submissions.key, submissions.requests, batches.id AS batch,
+           batches.status, batches.request_counts,
+           datetime(batches.created_at, 'unixepoch') AS created,
+           datetime(batches.expires_at, 'unixepoch') AS expires
+    FROM submissions
+    JOIN runs ON runs.id = submissions.run
+    LEFT JOIN batches ON batches.submission = submissions.key
+    WHERE submissions.state = 'submitted'
+    """,
+    "history": """
+    SELECT datetime(at, 'unixepoch') AS time, kind, job, substr(revision, 1, 12) AS revision,
+           submission, batch, detail
+    FROM events ORDER BY id
+    """,
+}
+"""All views of a ledger, with their queries. They are for people: runner reads none of them."""
+
+
 def apply_migrations(connection: sqlite3.Connection, *, after: int) -> None:
     """Migrate the schema from version `after` to the newest, with one transaction a version."""
     with hidden_imports("pandas", "numpy"):  # loaded where they are installed: 0.2 s and 50 MB
@@ -220,19 +264,8 @@ def _observations(database: Database) -> None:
         ) STRICT
     """)
     database.execute("CREATE INDEX events_job ON events(job)")
-    database.execute("""
-        CREATE TRIGGER events_are_final BEFORE UPDATE ON events
-        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
-    """)
-    database.execute("""
-        CREATE TRIGGER events_are_new BEFORE INSERT ON events
-        WHEN EXISTS (SELECT 1 FROM events WHERE id = NEW.id)
-        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
-    """)
-    database.execute("""
-        CREATE TRIGGER events_are_kept BEFORE DELETE ON events
-        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END
-    """)
+    for trigger in TRIGGERS:
+        database.execute(trigger)
     database.execute("""
         CREATE TABLE input_cache (
             path TEXT PRIMARY KEY,
@@ -247,37 +280,8 @@ def _observations(database: Database) -> None:
 
 
 def _views(database: Database) -> None:
-    database.create_view(
-        "current",
-        """
-        SELECT jobs.name AS job, substr(runs.revision, 1, 12) AS revision, runs.state,
-               runs.reason, runs.requests, runs.succeeded, runs.failed, runs.folder,
-               datetime(runs.created_at, 'unixepoch') AS created,
-               datetime(runs.finished_at, 'unixepoch') AS finished
-        FROM jobs LEFT JOIN runs ON runs.job = jobs.name AND runs.revision = jobs.wanted
-        """,
-    )
-    database.create_view(
-        "in_flight",
-        """
-        SELECT runs.job, submissions.key, submissions.requests, batches.id AS batch,
-               batches.status, batches.request_counts,
-               datetime(batches.created_at, 'unixepoch') AS created,
-               datetime(batches.expires_at, 'unixepoch') AS expires
-        FROM submissions
-        JOIN runs ON runs.id = submissions.run
-        LEFT JOIN batches ON batches.submission = submissions.key
-        WHERE submissions.state = 'submitted'
-        """,
-    )
-    database.create_view(
-        "history",
-        """
-        SELECT datetime(at, 'unixepoch') AS time, kind, job, substr(revision, 1, 12) AS revision,
-               submission, batch, detail
-        FROM events ORDER BY id
-        """,
-    )
+    for name, query in VIEWS.items():
+        database.create_view(name, query)
 
 
 def _second(database: Database) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 _PATIENCE: Final = 0.05
 """Seconds to wait for a lock that another program holds."""
+
+_LONGEST: Final = 0.5
+"""Seconds after which a query is given up: the file may be from somebody else."""
 
 
 def job_names(path: Path) -> tuple[str, ...]:
@@ -25,6 +29,8 @@ def job_names(path: Path) -> tuple[str, ...]:
         uri = f"{path.absolute().as_uri()}?mode=rw"
         with contextlib.closing(sqlite3.connect(uri, timeout=_PATIENCE, uri=True)) as connection:
             connection.execute("PRAGMA query_only = ON")
+            until = time.monotonic() + _LONGEST
+            connection.set_progress_handler(lambda: time.monotonic() > until, 10_000)
             return tuple(name for (name,) in connection.execute("SELECT name FROM jobs"))
     except (OSError, ValueError, sqlite3.Error):
         return ()

@@ -8,6 +8,7 @@ of a file is always built from an id in the store, never from a URL.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import uuid
 from http import HTTPStatus
 from typing import TYPE_CHECKING, BinaryIO, Final
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from runner.local.records import StorePage
     from runner.local.store import Store
@@ -48,6 +49,26 @@ _BLOCK: Final = 256 * 1024
 _MOST_FILES: Final = 10_000
 _MOST_BATCHES: Final = 100
 _DEFAULT_BATCHES: Final = 20
+
+
+class _KeyRequired:
+    """Middleware that answers 401 to every request without the API key."""
+
+    def __init__(self, app: ASGIApp, *, authorization: bytes) -> None:
+        self._app = app
+        self._authorization = authorization
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        if hmac.compare_digest(given, self._authorization):
+            await self._app(scope, receive, send)
+            return
+        refused = RequestRejected(
+            "Incorrect API key provided: this provider serves only the process that started it.",
+            status=HTTPStatus.UNAUTHORIZED,
+            code="invalid_api_key",
+        )
+        await _json_response(refused.to_api(), refused.status)(scope, receive, send)
 
 
 class Api:
@@ -60,6 +81,7 @@ class Api:
         report: called with an unexpected exception of the server.
         host: the address of the server; requests with another Host header are rejected, so that no
             web page can reach the server under its own name (DNS rebinding).
+        key: the API key that each request must have; other users of the machine do not know it.
 
     """
 
@@ -71,12 +93,14 @@ class Api:
         wake: Callable[[], None],
         report: Callable[[Exception], None],
         host: str,
+        key: str,
     ) -> None:
         self._store = store
         self._clock = clock
         self._wake = wake
         self._report = report
         self._host = host
+        self._authorization = f"Bearer {key}".encode()
 
     def application(self) -> Starlette:
         """Build the ASGI application."""
@@ -93,7 +117,10 @@ class Api:
                 Route(batch, self.retrieve_batch, methods=["GET"]),
                 Route(f"{batch}/cancel", self.cancel_batch, methods=["POST"]),
             ],
-            middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[self._host, "localhost"])],
+            middleware=[
+                Middleware(TrustedHostMiddleware, allowed_hosts=[self._host, "localhost"]),
+                Middleware(_KeyRequired, authorization=self._authorization),
+            ],
             exception_handlers={
                 RequestRejected: _request_rejected,
                 HTTPException: _route_not_found,

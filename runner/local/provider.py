@@ -15,6 +15,7 @@ import fcntl
 import ipaddress
 import logging
 import os
+import secrets
 import socket
 import threading
 import time
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Self
 
 from runner.errors import LocalFileError, LockHeld, MissingExtra, UsageError
 from runner.extras import how_to_install
+from runner.spec.project import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +124,8 @@ class LocalProvider:
         self._port = self._bound = port
         self._worker: Worker | None = None
         self._exit = ExitStack()
+        self.api_key = Secret(secrets.token_urlsafe(32))
+        """The key of this start, which every request needs: the port is open to all users."""
 
     def __enter__(self) -> Self:
         try:
@@ -155,6 +159,7 @@ class LocalProvider:
                 wake=worker.wake,
                 report=worker.report,
                 host=self._host,
+                key=self.api_key.reveal(),
             )
             stack.callback(serve(api.application(), listener))
             self._exit = stack.pop_all()

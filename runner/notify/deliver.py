@@ -162,7 +162,7 @@ def send(channel: Channel, message: Message, project: Project, environ: Mapping[
 
             post(
                 channel.address.read(environ),
-                message.to_json_line(),
+                message.without_markup().to_json_line(),
                 content_type="application/json",
                 headers={"Idempotency-Key": message.id},
             )
@@ -170,7 +170,8 @@ def send(channel: Channel, message: Message, project: Project, environ: Mapping[
             from runner.notify.chat import send as send_by_apprise
 
             url = channel.address.read(environ)
-            send_by_apprise(url, kind=message.kind, title=message.title, text=message.text)
+            text = message.without_markup().text
+            send_by_apprise(url, kind=message.kind, title=message.title, text=text)
         case _:
             assert_never(channel)
 

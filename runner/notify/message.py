@@ -8,7 +8,8 @@ theirs can be used directly.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 _MAX_TEXT: Final = 2_000
 """Characters of a text: it can contain an error message of a provider, of any length."""
+
+_JOINER: Final = "\N{WORD JOINER}"
+_MARKUP: Final = str.maketrans(
+    "<>",
+    "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
+)
+_MENTION: Final = re.compile(
+    r"(?<![\w.+-])@(?=\w)|@(?=(?:all|channel|everyone|here)\b)", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +78,17 @@ class Message:
     def to_json_line(self) -> bytes:
         """Return the fields as one line of JSON."""
         return json.dumps(self.fields(), ensure_ascii=False).encode() + b"\n"
+
+    def without_markup(self) -> Message:
+        """Return the message for a chat: nothing in its text mentions people or hides a link.
+
+        A provider's words are part of the text. Chats read `<!channel>`, `@everyone` and
+        `[text](address)` as commands; similar characters and an invisible joiner make them plain.
+        Sources: https://docs.slack.dev/messaging/formatting-message-text, Mattermost's and
+        Discord's documentation of mentions.
+        """
+        plain = self.text.translate(_MARKUP).replace("](", f"]{_JOINER}(")
+        return replace(self, text=_MENTION.sub(f"@{_JOINER}", plain))
 
     def variables(self) -> dict[str, str]:
         """Return the fields as environment variables; a missing field is empty."""

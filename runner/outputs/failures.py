@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from runner.outputs.files import ERRORS, FileRejected, open_file
 from runner.outputs.record import read_record
 from runner.outputs.result_files import MOST_EXAMPLES, ErrorCounts, by_frequency, classify
+from runner.spec.leaked_secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,9 @@ def failure_kinds(folder: Path) -> tuple[FailureKind, ...] | None:
         found = classify(line)
         shown = examples.setdefault(counter.add(found.code or _UNNAMED), [])
         if len(shown) < MOST_EXAMPLES:
-            shown.append(Example(custom_id=found.custom_id or "?", message=found.message or ""))
+            shown.append(
+                Example(custom_id=found.custom_id or "?", message=masked(found.message or ""))
+            )
     counts: Mapping[str, int] = counter.counts
     if not whole:
         try:

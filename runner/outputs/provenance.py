@@ -27,7 +27,12 @@ _READ_ONLY: Final = {
     "LC_ALL": "C",
 }
 
-_NO_PROGRAMS: Final = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null")
+_NO_PROGRAMS: Final = (
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "protocol.allow=never"),  # for a git that does not know GIT_NO_LAZY_FETCH
+    *("-c", "safe.bareRepository=explicit"),  # files of a clone that look like a repository
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,17 +71,15 @@ def tool_versions() -> ToolVersions:
 def git_state(root: Path) -> GitState | None:
     """Return the state of the repository that holds `root`.
 
-    None where there is no repository, no commit, or no git. Changes nothing and starts no hook or
-    file monitor of the repository's configuration. Ignores the environment variables by which
-    git's hooks name another repository.
+    None where there is no repository, no commit, or no git. Changes nothing and starts no hook,
+    filter or file monitor of the repository's configuration. Ignores the environment variables by
+    which git's hooks name another repository.
     """
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if not commit:
         return None
     branch = _git(root, "symbolic-ref", "--quiet", "--short", "HEAD")
-    changes = _git(
-        root, "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty"
-    )
+    changes = _status(root, "--untracked-files=no")
     return GitState(
         commit=commit, branch=branch or None, dirty=None if changes is None else bool(changes)
     )
@@ -94,11 +97,47 @@ def uncommitted(root: Path, folder: Path) -> tuple[str, ...] | None:
     Paths are relative to the repository's root. None without a repository or git, or if git took
     too long.
     """
-    listing = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--", str(folder))
+    listing = _status(root, "-z", "--untracked-files=all", "--", str(folder))
     if listing is None:
         return None
     # Each entry is two letters, a space and the path; a renamed file's old path follows bare.
     return tuple(entry[3:] for entry in listing.split("\0") if entry[2:3] == " ")
+
+
+def _status(root: Path, *arguments: str) -> str | None:
+    """Run `git status` without the filters that the repository itself defines.
+
+    git runs them to compare a file whose time has changed. Submodules have a configuration of
+    their own, so they are not entered. Source: gitattributes(5), "filter".
+    """
+    filters = _filters_off(root)
+    if filters is None:
+        return None
+    changes = ("status", "--porcelain", "--ignore-submodules=dirty", *arguments)
+    return _git(root, *filters, *changes)
+
+
+def _filters_off(root: Path) -> list[str] | None:
+    """Return options that replace the repository's filters by the user's own, or by none.
+
+    None if git cannot list them, or if one has a name that no option can have.
+    """
+    listing = _git(root, "config", "--show-scope", "--null", "--list")
+    if listing is None:
+        return None
+    # Each entry is the scope and, after a NUL, the key and its value on lines of their own.
+    fields = listing.split("\0")
+    own: dict[str, str] = {}
+    theirs: dict[str, str] = {}
+    for scope, entry in zip(fields[::2], fields[1::2], strict=False):
+        key, _, value = entry.partition("\n")
+        if key.startswith("filter."):
+            (own if scope in {"system", "global"} else theirs)[key] = value
+    if any("=" in key for key in theirs):
+        return None
+    none = {key: "false" if key.endswith(".required") else "" for key in theirs}
+    replaced = none | {key: own[key] for key in theirs if key in own}
+    return [part for key, value in replaced.items() for part in ("-c", f"{key}={value}")]
 
 
 def _git(root: Path, *arguments: str) -> str | None:

@@ -325,11 +325,18 @@ def reconcile_until_done(
     before each pause. `saved_plan` is compared with the first plan of the first pass. Raises
     LockHeld if another reconcile holds the lock at the first pass and `wait_for_lock` is false.
     """
+
+    def say_first(message: str) -> None:
+        text = f"{message}; waiting for it"
+        context.report_notice(Notice(job="", message=text, event="waiting"))
+
+    say_waiting: Callable[[str], None] | None = say_first
     changed_at = context.clock()
     fruitless = 0
     while True:
-        with locked(context.ledger.path, wait=wait_for_lock):
+        with locked(context.ledger.path, wait=wait_for_lock, waiting=say_waiting):
             report = reconcile_once(context, specs, everything=everything, saved_plan=saved_plan)
+        say_waiting = None  # later waits are for other processes that take their turn
         saved_plan = None
         wait_for_lock = True
         now = context.clock()

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from runner.spec.leaked_secrets import SECRET_PATTERN
 from runner.spec.project import OPENAI_HOST
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ def read_base_url(text: str) -> str:
     if "?" in text or "#" in text:
         raise ValueError('contains a "?" or "#"; write only the part before it')
     path = parts.path.rstrip("/")
+    if SECRET_PATTERN.search(path):
+        raise ValueError(
+            "contains what looks like an API key, and addresses are kept in the ledger and in"
+            " records; name the variable of the key in api_key_env"
+        )
     if endpoint := _ENDPOINT.search(path):
         raise ValueError(
             f'ends with the path of an endpoint; write only the part before "{endpoint[1]}"'

@@ -75,7 +75,7 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
 
         shown_problems = report_leaked_secrets(document.root, problems)
     else:
-        shown_problems = limit_problems(problems)
+        shown_problems = limit_problems(problems) if problems else ()
     if shown_problems:
         raise InvalidInput(shown_problems)
     return Project(

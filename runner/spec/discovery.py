@@ -214,7 +214,10 @@ class _FolderWalk:
         stem, ending = os.path.splitext(entry.name)  # noqa: PTH122 - called for thousands of files
         if not ending and entry.is_symlink() and not Path(entry.path).exists():
             self._problem(entry.path, _DEAD_FOLDER)
-        elif ending.lower() in SUFFIXES or (
+            return
+        if ending.lower() == ".txt":  # an editor or a file manager may have added it unseen
+            stem, ending = os.path.splitext(stem)  # noqa: PTH122 - as above
+        if ending.lower() in SUFFIXES or (
             ending.lower() == ".json" and has_form_of_spec(Path(entry.path))
         ):
             name = shown(os.fsencode(stem).decode(errors="backslashreplace"))

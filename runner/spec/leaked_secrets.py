@@ -45,6 +45,14 @@ SECRET_PATTERN: Final = re.compile(
 """Prefixes of API keys, JSON Web Tokens (RFC 7519), and URLs that are secrets."""
 
 
+def masked(text: str) -> str:
+    """Return text of a provider for people, without what has the form of a secret.
+
+    A server may echo the key of a request in its response.
+    """
+    return SECRET_PATTERN.sub("***", text)
+
+
 def report_leaked_secrets(root: Node, problems: list[Problem]) -> tuple[Problem, ...]:
     """Add a problem for each secret in `runner.yaml`, limit all problems, and mask the secrets.
 
@@ -84,7 +92,7 @@ def report_leaked_secrets(root: Node, problems: list[Problem]) -> tuple[Problem,
     hidden_texts = sorted({text for text in hidden if text}, key=len, reverse=True)
     shown_problems: list[Problem] = []
     # Limited first: each text is searched for in each message.
-    for problem in limit_problems(found):
+    for problem in limit_problems(found) if found else ():
         message = problem.message
         for text in hidden_texts:
             message = message.replace(text, "***")

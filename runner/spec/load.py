@@ -84,7 +84,7 @@ def load_specs(
     return Specs(
         jobs=tuple(entry.job for entry in entries if entry.job),
         selected=tuple(entry.job for entry in entries if entry.job and entry in selected),
-        problems=limit_problems(problems),
+        problems=limit_problems(problems) if problems else (),
         complete=complete and not any(entry.problems for entry in of_project),
         jobs_without_spec=tuple(sorted(named)),
     )

@@ -11,6 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from runner.spec.leaked_secrets import masked
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -53,10 +55,10 @@ class Turn:
 
     @classmethod
     def of(cls, speaker: str, text: str) -> Turn:
-        """Return a turn with its text cut to LONGEST_TURN characters."""
+        """Return a turn with its text cut to LONGEST_TURN characters, and secrets masked."""
         return cls(
             speaker=speaker[:_LONGEST_NAME],
-            text=text[:LONGEST_TURN],
+            text=masked(text[: 2 * LONGEST_TURN])[:LONGEST_TURN],
             left_out=max(len(text) - LONGEST_TURN, 0),
         )
 

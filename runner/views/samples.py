@@ -19,6 +19,7 @@ from runner.inputs.fingerprint import Fingerprint, open_unchanged, read
 from runner.inputs.lines import BYTE_ORDER_MARK
 from runner.outputs.files import ERRORS, OUTPUT, FileRejected, open_file
 from runner.outputs.result_files import classify, opened, read_line
+from runner.spec.leaked_secrets import masked
 from runner.spec.project import Limits
 from runner.views.conversation import request_turns, response_turns
 
@@ -149,7 +150,9 @@ def _result(line: bytes) -> Sample | None:
     if verdict.custom_id is None:
         return None
     if verdict.code is not None:
-        return Sample(custom_id=verdict.custom_id, code=verdict.code, message=verdict.message)
+        return Sample(
+            custom_id=verdict.custom_id, code=verdict.code, message=masked(verdict.message or "")
+        )
     try:
         body = opened(read_line(line)["response"]["body"])  # type: ignore[index]
     except (ValueError, LookupError, TypeError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sqlite3
+import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def somebody_at_work(folder: Folder) -> Iterator[None]:
-    """Hold the lock of the project's ledger, as another reconcile would."""
+def somebody_at_work(folder: Folder, *, seconds: float = 0) -> Iterator[None]:
+    """Hold the lock of the project's ledger, as another reconcile would that began then."""
     path = folder.root / ".runner" / "ledger.db.lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        began = time.time() - seconds
+        os.utime(path, (began, began))
         yield
 
 
@@ -233,11 +237,25 @@ def test_another_reconcile_at_work(
 
     with somebody_at_work(lab):
         done = run("reconcile", *option)
-        verbose = run("reconcile", "-v", *option)
+        quiet = run("reconcile", "--quiet", *option)
 
     assert (done.code, done.out) == (code, "")
-    assert bool(done.err) is (code == 75)
-    assert "another reconcile is running" in verbose.err
+    assert f"another reconcile is running on {lab.root}/.runner/ledger.db (process " in done.err
+    assert bool(quiet.err) is (code == 75)
+    assert not world.requests
+
+
+def test_another_reconcile_that_is_at_work_for_over_an_hour_is_a_problem(
+    run: Run, lab: Folder, world: World
+) -> None:
+    lab.job("one")
+
+    with somebody_at_work(lab, seconds=3700):
+        done = run("reconcile", "--quiet")
+        after = run("reconcile", "--quiet", "--if-locked", "fail")
+
+    assert (done.code, done.out, after.code) == (1, "", 75)
+    assert "for 1 h 1 min): that is long for one pass; see whether it hangs" in done.err
     assert not world.requests
 
 
@@ -279,8 +297,6 @@ def test_waiting_for_another_reconcile(lab: Folder) -> None:
 
 
 def test_waiting_to_the_end(lab: Folder, world: World) -> None:
-    import time
-
     lab.job("one", rows=4)
     lab.job("two", rows=2)
     world._ground.clock = world.clock = time.time

@@ -120,3 +120,27 @@ def test_a_signal_that_ends_no_wait_is_heard(name: str, raised: str) -> None:
         timeout=PATIENCE,
     )
     assert (done.stdout, done.stderr) == ("heard\n", "")
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
+def test_a_query_without_an_end_can_be_interrupted(number: signal.Signals, code: int) -> None:
+    script = """
+import sqlite3
+from runner.cli.signals import install_handlers
+install_handlers()
+connection = sqlite3.connect(":memory:")
+connection.create_function("begun", 1, lambda x: print("begun", flush=True) if x == 1 else None)
+connection.execute(
+    "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) "
+    "SELECT count(CASE x WHEN 1 THEN begun(x) END) FROM n"
+).fetchall()
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    process.send_signal(number)
+    try:
+        assert process.wait(timeout=PATIENCE) == code
+    finally:
+        process.kill()
+        process.communicate()

@@ -181,8 +181,10 @@ class Project:
             else:
                 content = b""
             mode = stat.S_IFMT(about.st_mode)
-            # The folder of the ledger itself: SQLite makes and removes files beside it.
-            changed = 0 if path == self.ledger.parent else about.st_mtime_ns
+            # The folder of the ledger itself: SQLite makes and removes files beside it. The time of
+            # the lock says when the last pass began.
+            timeless = path in {self.ledger.parent, self.ledger.with_name("ledger.db.lock")}
+            changed = 0 if timeless else about.st_mtime_ns
             found[str(path.relative_to(self.root))] = (mode, changed, content)
         return found
 

@@ -134,7 +134,13 @@ def at_home(state: Path) -> Iterator[Home]:
     with (
         LocalProvider(state) as provider,
         closing(
-            httpx.Client(base_url=provider.base_url, verify=False, trust_env=False, timeout=30)
+            httpx.Client(
+                base_url=provider.base_url,
+                headers={"Authorization": f"Bearer {provider.api_key.reveal()}"},
+                verify=False,
+                trust_env=False,
+                timeout=30,
+            )
         ) as client,
     ):
 

@@ -44,6 +44,8 @@ def project_at(folder: Path, foreign: Foreign, **jobs: Sequence[dict[str, Any]])
         f"providers:\n  openai:\n    base_url: {foreign.base_url}\n    adoption_grace: 0.1\n"
         "    max_requests_per_batch: 3\n",
     )
+    if foreign.key is not None:
+        project.environment["OPENAI_API_KEY"] = foreign.key
     for name, lines in jobs.items():
         endpoint = lines[0]["url"]
         project.write(f"specs/{name}.yaml", f"endpoint: {endpoint}\ninput: {name}.jsonl\n")

@@ -3,7 +3,8 @@
 import { createRequire } from "node:module";
 
 const { default: OpenAI, toFile } = createRequire(process.env.INSTALLED)("openai");
-const client = new OpenAI({ baseURL: process.argv[2], apiKey: "none", maxRetries: 0 });
+const [, , baseURL, apiKey] = process.argv;
+const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
 
 async function ended(lines, endpoint) {
   const content = lines.map((each) => JSON.stringify(each) + "\n").join("");

@@ -30,9 +30,13 @@ TERMINAL: Final = ("completed", "failed", "expired", "cancelled")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreign(Home):
-    """A foreign server; `upstream` counts what it asks, where it asks somebody."""
+    """A foreign server; `upstream` counts what it asks, where it asks somebody.
+
+    `key` is the API key that it insists on, if it does.
+    """
 
     embedder: str
+    key: str | None = None
     upstream: Upstream | None = None
 
     @property
@@ -56,6 +60,7 @@ def running(
     address: str,
     *,
     end: signal.Signals = signal.SIGTERM,
+    key: str | None = None,
 ) -> Iterator[httpx.Client]:
     """Run a server until the block ends, and give a client of it once it lists its batches.
 
@@ -66,7 +71,12 @@ def running(
     log = folder / "server.log"
     with (
         log.open("wb") as stream,
-        httpx.Client(base_url=address, trust_env=False, timeout=PATIENCE) as client,
+        httpx.Client(
+            base_url=address,
+            headers={} if key is None else {"Authorization": f"Bearer {key}"},
+            trust_env=False,
+            timeout=PATIENCE,
+        ) as client,
         subprocess.Popen(
             [str(part) for part in command],
             cwd=folder,

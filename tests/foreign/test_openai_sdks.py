@@ -26,7 +26,7 @@ SCRIPT: Final = Path(__file__).with_name("sdk.mjs")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     with LocalProvider(tmp_path_factory.mktemp("state")) as provider:
         done = subprocess.run(
-            ["node", SCRIPT, provider.base_url],
+            ["node", SCRIPT, provider.base_url, provider.api_key.reveal()],
             env={
                 "PATH": os.environ.get("PATH", os.defpath),
                 "INSTALLED": str(INSTALLED / "node/package.json"),

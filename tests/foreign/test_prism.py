@@ -51,12 +51,13 @@ def foreign(folder: Path) -> Iterator[Foreign]:
     with LocalProvider(folder / "state") as provider:
         command = ["node", NODE / "@stoplight/prism-cli/dist/index.js", "proxy"]
         command += ["--host", "127.0.0.1", "--port", str(port), document, provider.base_url]
-        with running(command, folder, f"http://127.0.0.1:{port}") as client:
+        key = provider.api_key.reveal()
+        with running(command, folder, f"http://127.0.0.1:{port}", key=key) as client:
 
             def settle() -> None:
                 assert provider.work(PATIENCE)
 
-            yield Foreign(client=client, embedder="wordllama", settle=settle)
+            yield Foreign(client=client, embedder="wordllama", key=key, settle=settle)
 
 
 def violations(folder: Path) -> list[tuple[str, str, str]]:

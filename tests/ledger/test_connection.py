@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlite_utils import Database
 
 from runner.errors import LedgerDamaged, LedgerError, LedgerTooNew
 from runner.ledger import connection as connecting
 from runner.ledger.migrations import APPLICATION_ID, MIGRATIONS
+from runner.ledger.peek import job_names
 from runner.ledger.store import Ledger
 from tests.ledger.entries import Clock, start
 
@@ -232,3 +235,98 @@ def test_a_disk_of_its_own_is_not_warned_of(path: Path) -> None:
     told: list[str] = []
     Ledger.open(path, clock=Clock(), warn=told.append).close()
     assert told == []
+
+
+ENDLESS = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x AS name FROM n"
+
+
+@pytest.mark.parametrize("opening", OPENINGS)
+@pytest.mark.parametrize(
+    "statements",
+    [
+        pytest.param(("DROP TABLE jobs", f"CREATE VIEW jobs AS {ENDLESS}"), id="view-as-table"),
+        pytest.param(("DROP VIEW current", f"CREATE VIEW current AS {ENDLESS}"), id="our-view"),
+        pytest.param((f"CREATE VIEW more AS {ENDLESS}",), id="view"),
+        pytest.param(
+            ("CREATE TRIGGER more AFTER INSERT ON events BEGIN DELETE FROM runs; END",),
+            id="trigger",
+        ),
+        pytest.param(
+            ("DROP TABLE jobs", "CREATE VIRTUAL TABLE jobs USING fts5(name)"), id="virtual-table"
+        ),
+        pytest.param(
+            ("ALTER TABLE jobs ADD COLUMN more TEXT AS (printf('%.*c', 400000000, 'x'))",),
+            id="computed-column",
+        ),
+        pytest.param(
+            (
+                "DROP TABLE jobs",
+                f"CREATE VIEW jobs AS {ENDLESS}",
+                "PRAGMA writable_schema = ON",
+                "UPDATE sqlite_master SET type = 'table' WHERE name = 'jobs'",
+            ),
+            id="in-disguise",
+        ),
+    ],
+)
+def test_code_of_somebody_else_is_refused_and_not_run(
+    closed: Path, opening: Callable[..., Ledger | None], statements: tuple[str, ...]
+) -> None:
+    with closing(sqlite3.connect(closed)) as connection:
+        connection.execute("PRAGMA foreign_keys = OFF")
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+    with pytest.raises(LedgerError, match=r"virtual table that is not runner's|is damaged"):
+        opening(closed, clock=Clock())
+    assert len(job_names(closed)) <= 1
+
+
+def test_a_table_of_the_user_is_none_of_our_business(closed: Path) -> None:
+    with closing(sqlite3.connect(closed)) as connection:
+        connection.execute("CREATE TABLE notes (job TEXT, note TEXT)")
+
+    Ledger.open(closed, clock=Clock()).close()
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS) + 1))
+def test_the_views_and_triggers_of_each_version_are_known(path: Path, version: int) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        database = Database(connection, execute_plugins=False)
+        for migrate in MIGRATIONS[:version]:
+            migrate(database)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {version}")
+
+    Ledger.open(path, clock=Clock()).close()
+
+
+def test_a_ledger_is_for_this_user_only(path: Path) -> None:
+    Ledger.open(path, clock=Clock()).close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    path.chmod(0o644)
+
+    with Ledger.open(path, clock=Clock()) as ledger:
+        start(ledger)
+        beside = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+
+    assert {name: mode for name, mode in beside.items() if name.startswith(path.name)} == {
+        path.name: 0o600,
+        f"{path.name}-wal": 0o600,
+        f"{path.name}-shm": 0o600,
+    }
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_its_place_is_refused(tmp_path: Path, *, there: bool) -> None:
+    path, target = tmp_path / "ledger.db", tmp_path / "theirs.db"
+    if there:
+        target.write_bytes(b"")
+    path.symlink_to(target)
+
+    with pytest.raises(LedgerError, match=r"is a symbolic link, to .*theirs.db"):
+        Ledger.open(path, clock=Clock())
+
+    assert target.exists() is there
+    assert not there or target.read_bytes() == b""

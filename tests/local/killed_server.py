@@ -36,15 +36,18 @@ def main() -> None:
 
     setattr(Store, method, killing)
     with LocalProvider(Path(state)) as provider:
+        key = {"Authorization": f"Bearer {provider.api_key.reveal()}"}
         if source != "-":
             with Path(source).open("rb") as content:
                 file = httpx.post(
                     f"{provider.base_url}/files",
+                    headers=key,
                     data={"purpose": "batch"},
                     files={"file": ("input.jsonl", content)},
                 ).json()
             httpx.post(
                 f"{provider.base_url}/batches",
+                headers=key,
                 json={
                     "input_file_id": file["id"],
                     "endpoint": "/v1/chat/completions",

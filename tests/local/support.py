@@ -71,14 +71,26 @@ def jsonl(lines: Lines) -> bytes:
     return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
+def authorization(provider: LocalProvider) -> dict[str, str]:
+    """Return the header that every request to a provider needs."""
+    return {"Authorization": f"Bearer {provider.api_key.reveal()}"}
+
+
 @contextmanager
 def served(state: Path, clock: Clock | None = None) -> Iterator[Bench]:
     """Run a provider on this state, with clients that are closed before it."""
     clock = clock or Clock()
     with (
         LocalProvider(state, clock=clock) as provider,
-        OpenAI(base_url=provider.base_url, api_key="x", max_retries=0) as client,
-        httpx.Client(base_url=provider.base_url, verify=False, trust_env=False) as http,
+        OpenAI(
+            base_url=provider.base_url, api_key=provider.api_key.reveal(), max_retries=0
+        ) as client,
+        httpx.Client(
+            base_url=provider.base_url,
+            headers=authorization(provider),
+            verify=False,
+            trust_env=False,
+        ) as http,
     ):
         yield Bench(provider=provider, client=client, http=http, clock=clock)
         clock.released.set()

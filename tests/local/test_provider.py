@@ -18,7 +18,8 @@ import pytest
 from runner.errors import LocalFileError, LockHeld, UsageError
 from runner.extras import how_to_install
 from runner.local.provider import LocalProvider
-from tests.local.support import CHAT, PATIENCE, Clock, chat_lines, jsonl
+from tests.another_user import as_another_user, as_root
+from tests.local.support import CHAT, PATIENCE, Clock, authorization, chat_lines, jsonl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,9 @@ def test_it_serves_on_loopback_and_leaves_nothing_behind(
     with LocalProvider(tmp_path / "deep" / "state") as provider:
         match = re.fullmatch(r"http://127\.0\.0\.1:(\d+)/v1", provider.base_url)
         assert match is not None
-        with httpx.Client() as client:  # a connection kept alive does not hold up the end
+        with httpx.Client(
+            headers=authorization(provider)
+        ) as client:  # a connection kept alive does not hold up the end
             assert client.get(f"{provider.base_url}/batches").json()["data"] == []
             assert provider.work(PATIENCE)
             provider.__exit__(None, None, None)
@@ -77,9 +80,42 @@ def test_it_refuses_to_be_reached_from_elsewhere(tmp_path: Path, host: str) -> N
 
 
 def test_a_page_of_another_name_cannot_speak_to_it(shared: Bench) -> None:
-    url = f"{shared.provider.base_url}/batches"
-    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 400
-    assert httpx.get(url, headers={"Host": "localhost:1"}).status_code == 200
+    url, key = f"{shared.provider.base_url}/batches", authorization(shared.provider)
+    assert httpx.get(url, headers={"Host": "evil.example"} | key).status_code == 400
+    assert httpx.get(url, headers={"Host": "localhost:1"} | key).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["batches", "batches/batch_1", "files/file-1/content", "nothing"])
+@pytest.mark.parametrize("key", [None, "Bearer", "Bearer x", "Basic {key}", "Bearer {key}x"])
+def test_who_does_not_know_the_key_of_this_start_gets_nothing(
+    shared: Bench, path: str, key: str | None
+) -> None:
+    """The port is open to each user of the machine."""
+    known = shared.provider.api_key.reveal()
+    headers = {} if key is None else {"Authorization": key.replace("{key}", known)}
+
+    reply = httpx.get(f"{shared.provider.base_url}/{path}", headers=headers)
+
+    assert reply.status_code == 401
+    assert reply.json()["error"]["code"] == "invalid_api_key"
+    assert known not in reply.text
+
+
+@as_root
+def test_another_user_of_the_machine_gets_nothing(shared: Bench) -> None:
+    address = shared.provider.base_url
+
+    def ask() -> str:
+        return str(httpx.get(f"{address}/files").status_code)
+
+    with as_another_user(ask) as ended:
+        assert ended == "401"
+
+
+def test_each_start_has_a_key_of_its_own(tmp_path: Path) -> None:
+    keys = {LocalProvider(tmp_path).api_key for _ in range(10)}
+    assert len(keys) == 10
+    assert "***" in repr(keys)
 
 
 @pytest.mark.parametrize("library", ["uvicorn", "starlette", "python_multipart"])
@@ -108,7 +144,8 @@ def test_a_client_that_hangs_up_leaves_nothing(tmp_path: Path) -> None:
         with socket.create_connection((host, int(port))) as connection:
             connection.sendall(
                 b"POST /v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n"
-                b"Expect: 100-continue\r\n"
+                + f"Authorization: Bearer {provider.api_key.reveal()}\r\n".encode()
+                + b"Expect: 100-continue\r\n"
                 b"Content-Type: multipart/form-data; boundary=edge\r\n\r\n"
             )
             assert connection.recv(25).startswith(b"HTTP/1.1 100")  # the upload is being read
@@ -219,7 +256,7 @@ def test_logging_is_left_as_it_was(tmp_path: Path) -> None:
 
 def order(provider: LocalProvider, rows: int) -> str:
     """Create a batch of so many rows and give the id of its input."""
-    with httpx.Client(base_url=provider.base_url) as client:
+    with httpx.Client(base_url=provider.base_url, headers=authorization(provider)) as client:
         file = client.post(
             "/files",
             data={"purpose": "batch"},

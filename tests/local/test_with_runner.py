@@ -29,7 +29,9 @@ def test_the_official_sdk_finds_what_runner_submitted(tmp_path: Path) -> None:
 
     with (
         LocalProvider(tmp_path / ".runner/local") as local,
-        openai.OpenAI(base_url=local.base_url, api_key="none", max_retries=0) as client,
+        openai.OpenAI(
+            base_url=local.base_url, api_key=local.api_key.reveal(), max_retries=0
+        ) as client,
     ):
         [listed] = client.batches.list().data
         batch = client.batches.retrieve(listed.id)

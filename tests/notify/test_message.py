@@ -134,3 +134,32 @@ def test_a_sample_says_that_it_is_one() -> None:
 
     assert message.kind == "test"
     assert "nothing has happened" in message.text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "<!channel> pay here",
+        "<!here|all>",
+        "<https://evil.example|your results>",
+        "[your results](https://evil.example)",
+        "@everyone",
+        "x@here!",
+        "@channel and @All",
+        "@somebody",
+        "<@U123>",
+    ],
+)
+def test_a_chat_takes_nothing_in_the_words_of_a_provider_for_a_command(words: str) -> None:
+    plain = message_for("trouble", subject="provider lab", what=words).without_markup().text
+
+    for sign in ("<", ">", "](", "@e", "@h", "@c", "@A", "@s", "@U"):
+        assert sign not in plain
+    assert plain.translate({0x2039: "<", 0x203A: ">", 0x2060: None}) == words
+
+
+@pytest.mark.parametrize(
+    "text", ["12 of 14 requests; see outputs/job/1", "write to me@example.org"]
+)
+def test_other_text_is_the_same_in_a_chat(text: str) -> None:
+    assert message_for("trouble", subject="job", what=text).without_markup().text == text

@@ -99,3 +99,13 @@ def test_error_counts_are_bounded_however_many_codes_there_are() -> None:
     assert counter.examples["code-0"] == ("message 0", "again")
     assert len(counter.examples[OTHER]) == 3
     assert next(iter(counter.counts)) == "code-0"
+
+
+def test_what_has_the_form_of_a_key_is_masked(tmp_path: Path) -> None:
+    line = error("a", "no_key", "Incorrect API key provided: sk-live-0123456789abcdef.")
+    (tmp_path / "errors.jsonl").write_bytes(line)
+
+    found = failure_kinds(tmp_path)
+
+    assert found is not None
+    assert found[0].examples[0].message == "Incorrect API key provided: ***."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
 import runner
-from runner.outputs.provenance import GitState, git_state, tool_versions
+from runner.outputs.provenance import GitState, git_state, tool_versions, uncommitted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,3 +123,64 @@ def test_the_versions_are_those_that_run() -> None:
         "sqlite-utils",
         "tenacity",
     }
+
+
+def marking(marker: Path) -> str:
+    """Return a filter command that leaves a mark when it runs."""
+    return f"touch '{marker}'; cat"
+
+
+@pytest.mark.parametrize("kind", ["clean", "process"])
+@pytest.mark.parametrize("name", ["x", "with=sign", "lfs"])
+def test_filters_of_the_repository_are_not_run(
+    repository: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    marker = tmp_path / "ran"
+    (repository / ".gitattributes").write_text(f"* filter={name}\n")
+    git(repository, "config", f"filter.{name}.{kind}", marking(marker))
+    git(repository, "config", f"filter.{name}.required", "true")
+    os.utime(repository / "spec.yaml", (1, 1))
+
+    state = git_state(repository)
+    listed = uncommitted(repository, repository)
+
+    assert not marker.exists()
+    assert state is not None
+    assert state.dirty is (None if "=" in name else False)
+    assert listed == (None if "=" in name else (".gitattributes",))
+    subprocess.run(["git", "-C", str(repository), "status"], check=False, capture_output=True)
+    assert marker.exists()  # so they would have run
+
+
+def test_filters_of_the_user_are_run(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "gitconfig"
+    own.write_text('[filter "swap"]\n\tclean = tr a b\n')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    own.rename(tmp_path / ".gitconfig")
+    (repository / ".gitattributes").write_text("spec.yaml filter=swap\n")
+    git(repository, "add", "--renormalize", "spec.yaml", ".gitattributes")
+    git(repository, "commit", "--quiet", "--message", "second")
+    git(repository, "config", "filter.swap.clean", "false")
+    os.utime(repository / "spec.yaml", (1, 1))
+
+    state = git_state(repository)
+
+    assert state is not None
+    assert state.dirty is False
+
+
+def test_files_that_look_like_a_repository_are_none(repository: Path, tmp_path: Path) -> None:
+    """A clone may hold the files of a bare repository, with a configuration that runs programs."""
+    marker, embedded = tmp_path / "ran", repository / "embedded"
+    git(repository, "clone", "--quiet", "--bare", ".", "embedded")
+    git(embedded, "config", "core.bare", "false")
+    git(embedded, "config", "core.worktree", "..")
+    git(embedded, "config", "core.fsmonitor", marking(marker))
+    git(embedded, "config", "filter.x.clean", marking(marker))
+    (repository / ".gitattributes").write_text("* filter=x\n")
+
+    assert git_state(embedded) is None
+    assert uncommitted(embedded, embedded) is None
+    assert not marker.exists()

@@ -303,6 +303,12 @@ URLS = [
 ]
 
 
+def test_a_key_in_the_path_of_the_environments_url_is_not_recorded(tmp_path: Path) -> None:
+    url = "https://x/sk-hush-0123456789abcdef/v1"
+    [problem] = problems(tmp_path, "", {"OPENAI_BASE_URL": url})
+    assert problem.startswith("OPENAI_BASE_URL: contains what looks like an API key, and addresses")
+
+
 @pytest.mark.parametrize(("url", "expected"), URLS)
 def test_a_wrong_base_url(tmp_path: Path, url: str, expected: str) -> None:
     config = f'providers:\n  lab:\n    base_url: "{url}"\n'

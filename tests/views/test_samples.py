@@ -155,3 +155,19 @@ def test_a_link_in_the_place_of_a_result_is_not_followed(tmp_path: Path, folder:
     (folder / "output.jsonl").symlink_to(tmp_path / "elsewhere.jsonl")
 
     assert read_samples(source, folder, None, most=3).succeeded == ()
+
+
+def test_what_has_the_form_of_a_key_is_masked(tmp_path: Path, folder: Path) -> None:
+    key = "sk-live-0123456789abcdef"
+    source = source_of(tmp_path / "in.jsonl", request_lines(2))
+    echoed = result("r0").replace(b'"content": "', b'"content": "' + key.encode())
+    assert key.encode() in echoed
+    (folder / "output.jsonl").write_bytes(echoed)
+    error = {"code": "invalid_api_key", "message": f"Incorrect API key provided: {key}."}
+    line = {"custom_id": "r1", "response": None, "error": error}
+    (folder / "errors.jsonl").write_text(json.dumps(line) + "\n")
+
+    found = read_samples(source, folder, None, most=3)
+
+    assert key not in repr(found)
+    assert found.failed[0].message == "Incorrect API key provided: ***."

@@ -46,8 +46,8 @@ def adopt(directory: Path, batch_id: str, *, job: str) -> int:
     project = open_project(directory)
     specs, _wanted = find_job(project, job, directory)
     with (
-        open_context(project) as (context, _opened, _console),
-        locked(project.ledger, wait=True),
+        open_context(project) as (context, _opened, console),
+        locked(project.ledger, wait=True, waiting=console.waiting_for_lock),
     ):
         context.ledger.require_in_place()
         adopt_external(context, _desired_run(context, specs), batch_id)

@@ -41,7 +41,7 @@ def cancel(directory: Path, job: str) -> int:
     project = open_project(directory)
     specs, name = _find_job(project, job, directory)
     with open_context(project) as (context, opened, console):
-        with locked(project.ledger, wait=True):
+        with locked(project.ledger, wait=True, waiting=console.waiting_for_lock):
             context.ledger.require_in_place()
             runs = _open_runs(context.ledger, name)
             for run in runs:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from runner.cli.exit_codes import Command
 from runner.cli.options import SECONDS, log_format_option, read_duration, specs_argument
+from runner.cli.output import print_error
 from runner.cli.session import (
     all_passes,
     conclude,
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from runner.planning.saved_plan import SavedPlan
     from runner.reconcile.passes import PassReport
     from runner.spec.project import Project
+
+_LONGEST_PASS: Final = 3600
+"""Seconds after which a lock that is still held is a problem: a pass waits for no batch."""
 
 
 @contextlib.contextmanager
@@ -150,7 +155,10 @@ def reconcile(  # noqa: PLR0913 -- its options
         except LockHeld as error:
             if if_locked == "fail":
                 raise
-            console.nothing_to_do(f"{error}; skipped", event="skipped")
+            if error.since is not None and time.time() - error.since > _LONGEST_PASS:
+                print_error(LockHeld(f"{error}: that is long for one pass; see whether it hangs"))
+                return 2 if specs.problems else 1
+            console.info(f"{error}; skipped", event="skipped")
             return 2 if specs.problems else 0
         return conclude(report, specs, console)
 

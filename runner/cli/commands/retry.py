@@ -36,7 +36,7 @@ def retry(directory: Path, job: str) -> int:
     specs, wanted = find_job(project, job, directory)
     name = wanted.name
     with open_context(project) as (context, opened, console):
-        with locked(project.ledger, wait=True):
+        with locked(project.ledger, wait=True, waiting=console.waiting_for_lock):
             context.ledger.require_in_place()
             run = current_run(project, specs, context.ledger, context.ledger.runs())
             if run is None:
