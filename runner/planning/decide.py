@@ -30,6 +30,7 @@ from runner.planning.in_flight import (
 if TYPE_CHECKING:
     from runner.batch import Batch
     from runner.inputs.row_set import RowSet
+    from runner.ledger.records import Run
     from runner.planning.actions import Steps
     from runner.planning.shards import ShardContext, ShardProgress
     from runner.planning.state import Listing
@@ -195,7 +196,7 @@ def _submit(
         Submit(
             run=context.run,
             reason="its requests have not been submitted yet"
-            if key.attempt == 1
+            if not _was_tried(context.run, submission)
             else "its requests failed, and submitting them again can help",
             job=context.job,
             shard=progress.shard,
@@ -203,6 +204,15 @@ def _submit(
             new=new,
         )
     ]
+
+
+def _was_tried(run: Run, submission: Submission) -> bool:
+    """Whether some of the requests were in an earlier attempt; after a canary most were in none."""
+    key = submission.key
+    return any(
+        earlier.key.attempt < key.attempt and bool(earlier.rows.intersection(submission.rows))
+        for earlier in run.shard_submissions(key.shard)
+    )
 
 
 def _unknown(listing: Listing) -> str:
