@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from runner.batch import MONEY_CODES, BatchStatus, status_named_in, status_of_code
+from runner.inputs.row_set import RowSet
 from runner.ledger.records import SubmissionState
 from runner.planning.actions import (
     BatchFailure,
@@ -27,7 +28,6 @@ from runner.text import parse_duration, span
 
 if TYPE_CHECKING:
     from runner.batch import Batch
-    from runner.inputs.row_set import RowSet
     from runner.ledger.records import Run, Submission
     from runner.planning.actions import Steps
     from runner.planning.shards import ShardContext, ShardProgress
@@ -250,19 +250,25 @@ def refused_for_money(limited: Submission | None) -> bool:
 
 
 def awaits_credit(run: Run) -> bool:
-    """Whether a batch of a run was refused for lack of credit, and no later one has been validated.
+    """Whether requests of a run were refused for lack of credit, and not been validated since.
 
     A provider accepts a batch without credit, and refuses it when it validates it.
     """
     for shard in run.shards:
-        attempts = run.shard_submissions(shard.number)
-        if attempts and not attempts[-1].state.closed:
-            batch = attempts[-1].batch
-            is_validated = batch is not None and batch.known_status is not BatchStatus.VALIDATING
-            attempts = () if is_validated else attempts[:-1]
-        if attempts and _is_limited(attempts[-1]) and refused_for_money(attempts[-1]):
-            return True
+        since = RowSet()
+        for attempt in reversed(run.shard_submissions(shard.number)):
+            if not attempt.state.closed and not _is_validated(attempt):
+                continue  # it is unknown whether there is credit for these requests now
+            lacks_credit = _is_limited(attempt) and refused_for_money(attempt)
+            if lacks_credit and attempt.rows.difference(since):
+                return True
+            since = since.union(attempt.rows)
     return False
+
+
+def _is_validated(attempt: Submission) -> bool:
+    batch = attempt.batch
+    return batch is not None and batch.known_status is not BatchStatus.VALIDATING
 
 
 def _limit_backoff(context: ShardContext, progress: ShardProgress, submission: Submission) -> float:

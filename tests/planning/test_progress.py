@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
+import pytest
+
+from runner.batch import Batch
 from runner.inputs.row_set import RowSet
 from runner.ledger.records import SubmissionState
+from runner.planning.in_flight import awaits_credit
 from runner.planning.shards import ShardProgress, shard_progress
 from tests.planning.test_shards import EVERY, attempt, run_of, shard
+
+if TYPE_CHECKING:
+    from runner.ledger.records import Submission
 
 NOTHING = RowSet()
 FIRST = RowSet.span(0, 5)
@@ -64,3 +72,52 @@ def test_a_shard_is_broken_by_what_is_lost_or_rejected_for_good() -> None:
         made = attempt(1, EVERY, state, EVERY.difference(permanent), permanent)
         run = run_of([dataclasses.replace(made, problem="because")])
         assert shard_progress(run, shard(), 3).broken == broken
+
+
+def refused(number: int, rows: RowSet) -> Submission:
+    """Return an attempt whose batch failed for lack of credit."""
+    errors = {"data": [{"code": "insufficient_quota", "message": "No credit."}]}
+    return dataclasses.replace(
+        attempt(number, rows, SubmissionState.FAILED, rows, NOTHING, counted=False),
+        batch=Batch.from_api({"id": f"batch_{number}", "status": "failed", "errors": errors}),
+    )
+
+
+def in_flight(number: int, rows: RowSet, status: str) -> Submission:
+    return dataclasses.replace(
+        attempt(number, rows, SubmissionState.SUBMITTED, NOTHING, NOTHING),
+        batch=Batch.from_api({"id": f"batch_{number}", "status": status}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("attempts", "expected"),
+    [
+        ([refused(1, EVERY)], True),
+        ([refused(1, EVERY), in_flight(2, EVERY, "validating")], True),
+        ([refused(1, EVERY), in_flight(2, EVERY, "in_progress")], False),
+        ([refused(1, EVERY), in_flight(2, FIRST, "in_progress")], True),
+        (
+            [
+                refused(1, EVERY),
+                in_flight(2, FIRST, "validating"),
+                in_flight(3, REST, "in_progress"),
+            ],
+            True,
+        ),
+        (
+            [
+                refused(1, EVERY),
+                attempt(2, FIRST, COLLECTED, NOTHING, NOTHING),
+                in_flight(3, REST, "in_progress"),
+            ],
+            False,
+        ),
+        ([attempt(1, EVERY, COLLECTED, NOTHING, NOTHING)], False),
+    ],
+)
+def test_credit_is_awaited_until_all_that_was_refused_is_validated(
+    attempts: list[Submission], *, expected: bool
+) -> None:
+    run = dataclasses.replace(run_of(attempts), shards=(shard(),))
+    assert awaits_credit(run) is expected
