@@ -24,7 +24,7 @@ CONTRACTS: Final[dict[str, dict[str, Any]]] = {
 
 COMMON_WORDS: Final = {
     "commands, which name their files": """
-        cancel completion doctor events init notify report retry schedule schema show status
+        cancel completion doctor events init notify report retry schedule schema show status trust
         validate verify watch""",
     "Python, Unix and the command line": """
         cli colour command config console exit codes import log main options signals session""",
