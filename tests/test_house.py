@@ -277,7 +277,11 @@ def test_no_lock_file_is_tracked() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CHANGELOG.md", "LICENSE", "Makefile", ".ci/run", "runner/py.typed"]
+    "name",
+    [
+        *("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"),
+        *("Makefile", ".ci/run", "runner/py.typed"),
+    ],
 )
 def test_the_usual_files_of_a_project_exist(name: str) -> None:
     assert (ROOT / name).is_file()

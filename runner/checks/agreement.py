@@ -61,10 +61,10 @@ def refusal(missing: Iterable[Permission]) -> InvalidInput:
     )
 
 
-def agree(project: Project, permissions: Iterable[Permission], environ: Mapping[str, str]) -> Path:
+def agree(project: Project, permissions: Iterable[Permission], environ: Mapping[str, str]) -> None:
     """Record that the user agrees to these permissions of a project, and to no others.
 
-    Returns the file. Raises LocalFileError if it cannot be written.
+    Raises LocalFileError if that cannot be written.
     """
     file = _file(project.root, environ)
     if file is None:
@@ -80,7 +80,6 @@ def agree(project: Project, permissions: Iterable[Permission], environ: Mapping[
         write_whole(file, json.dumps(content, indent=2).encode() + b"\n", mode=_PRIVATE_FILE)
     except LocalFileError as error:
         raise LocalFileError(f"{error}; to agree without it, {_OTHER_WAYS}") from error
-    return file
 
 
 def revoke(project: Project, environ: Mapping[str, str]) -> bool:

@@ -52,7 +52,8 @@ def trust(directory: Path, *, show: bool, revoke: bool) -> int:
         return 0
     write_output("".join(f"{each.full}\n" for each in permissions))
     if permissions:
-        note(f"agreed; kept in {agreement.agree(project, permissions, environ)}")
+        agreement.agree(project, permissions, environ)
+        note("agreed; `runner trust --revoke` takes it back")
     else:
         agreement.revoke(project, environ)  # of what the file said before
     return 0
