@@ -187,7 +187,7 @@ SESSIONS: Final = (
     Session(
         page="docs/howto/self-hosted.md",
         start="project",
-        blocks={"plan": ("runner plan",)},
+        blocks={"trust": ("runner trust",), "plan": ("runner plan",)},
     ),
     Session(
         page="docs/howto/limits.md",

@@ -21,6 +21,7 @@ PAGES: Final = sorted(
     [
         README,
         ROOT / "CHANGELOG.md",
+        ROOT / "SECURITY.md",
         *DOCS.rglob("*.md"),
         *(ROOT / "specs").rglob("*.md"),
         *(ROOT / "benchmarks").rglob("*.md"),

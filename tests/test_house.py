@@ -24,7 +24,7 @@ CONTRACTS: Final[dict[str, dict[str, Any]]] = {
 
 COMMON_WORDS: Final = {
     "commands, which name their files": """
-        cancel completion doctor events init notify report retry schedule schema show status
+        cancel completion doctor events init notify report retry schedule schema show status trust
         validate verify watch""",
     "Python, Unix and the command line": """
         cli colour command config console exit codes import log main options signals session""",
@@ -277,7 +277,11 @@ def test_no_lock_file_is_tracked() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CHANGELOG.md", "LICENSE", "Makefile", ".ci/run", "runner/py.typed"]
+    "name",
+    [
+        *("README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"),
+        *("Makefile", ".ci/run", "runner/py.typed"),
+    ],
 )
 def test_the_usual_files_of_a_project_exist(name: str) -> None:
     assert (ROOT / name).is_file()

@@ -6,9 +6,10 @@ Nothing is changed: a ledger of an earlier version is not migrated.
 A provider gets one request, for the first page of its batches, which costs nothing. It shows
 whether the provider can be reached, accepts the API key and lists batches, by which lost ones are
 found, and what its clock says. A server that does not know the path is asked for its files too:
-without these either, it has no Batch API. No message is sent and no program is run; `runner notify
---test` does that. Passes work without notifications, so a problem with these is only a warning. No
-result contains an API key or the URL of a hook; it says where they come from.
+without these either, it has no Batch API. Offline no request is made, and no command is run for an
+API key. No message is sent and no hook is run; `runner notify --test` does that. Passes work
+without notifications, so a problem with these is only a warning. No result contains an API key or
+the URL of a hook; it says where they come from.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
+from runner.checks.agreement import AGREES, not_agreed
 from runner.errors import (
     ApiError,
+    InvalidInput,
     LedgerDamaged,
     LedgerError,
     NotDelivered,
@@ -50,6 +53,7 @@ if TYPE_CHECKING:
     from runner.ledger.records import Run
     from runner.spec.job import Job, Specs
     from runner.spec.notifications import Address, Hook
+    from runner.spec.permissions import Permission
     from runner.spec.project import Project, Provider, Secret
 
 
@@ -127,6 +131,25 @@ def check_project(project: Project, specs: Specs) -> Iterator[CheckResult]:
     else:
         yield ok("specs", f"{plural(len(specs.jobs), 'job')}, no problem")
     yield _check_git(project)
+
+
+def check_agreement(
+    project: Project, permissions: Sequence[Permission], environ: Mapping[str, str]
+) -> Iterator[CheckResult]:
+    """Check whether the user has agreed to what the project runs and sends, if it needs that."""
+    try:
+        missing = not_agreed(project, permissions, environ)
+    except InvalidInput as error:
+        yield fail("trust", str(error), f"do that, or set {AGREES}")
+        return
+    if missing:
+        yield warn(
+            "trust",
+            f"you have not agreed to {plural(len(missing), 'permission')} that the project needs",
+            "`runner trust --show` lists them, `runner trust` agrees: until then no pass is made",
+        )
+    elif permissions:
+        yield ok("trust", f"you have agreed to {plural(len(permissions), 'permission')}")
 
 
 def _check_git(project: Project) -> CheckResult:
@@ -308,6 +331,9 @@ def check_provider(
         )
     if provider.embedded:
         yield _check_extra(provider)
+        return
+    if open_client is None and provider.api_key_command is not None:
+        yield ok(f"{provider.name}: key", f"{provider.key_source}, which was not run")
         return
     try:
         key = provider.api_key(environ)

@@ -10,6 +10,7 @@ from runner.errors import LocalFileError, NotDelivered
 from runner.ledger.records import RunState
 
 if TYPE_CHECKING:
+    from runner.cli.agreement import TrustedProject
     from runner.cli.console import Console
     from runner.errors import RunnerError
     from runner.ledger.notifications import OpenProblem
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from runner.reconcile.context import Context
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Specs
-    from runner.spec.project import Project
 
 
 def after_pass(
@@ -66,7 +66,7 @@ def exit_code(report: PassReport, specs: Specs) -> int:
     return int(bad or report.has_problem)
 
 
-def ping_failure(project: Project, error: RunnerError) -> None:
+def ping_failure(project: TrustedProject, error: RunnerError) -> None:
     """Ping that a pass could not be made. Hooks are left out: their state is in the ledger."""
     from runner.cli.output import note
     from runner.notify.ping import ping

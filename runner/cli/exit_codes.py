@@ -18,7 +18,7 @@ TERMINATED: Final = 143
 EXIT_CODES: Final[Codes] = (
     ("0", "Success; batches may be in flight, or another reconcile is running."),
     ("1", "A job ended as failed or partial, or an error occurred."),
-    ("2", "Usage error, or an invalid spec or input: nothing was sent for it."),
+    ("2", "Usage error, an invalid spec or input, or no agreement: nothing was sent for it."),
     ("75", "Another reconcile holds the lock (only with --if-locked fail)."),
     ("130", "Interrupted by Ctrl-C (143: by SIGTERM); the next pass continues."),
 )
@@ -78,6 +78,11 @@ _BY_COMMAND: Final[Mapping[str, Codes]] = {
         _INVALID,
     ),
     "retry": (("0", "Resubmitted, or nothing to resubmit."), _JOB, _INVALID),
+    "trust": (
+        ("0", "You have agreed; or it was shown, or is revoked."),
+        ("1", "The agreement cannot be written or removed."),
+        ("2", "Usage error, or an invalid runner.yaml."),
+    ),
     "schedule": (
         ("0", "The schedule was printed."),
         ("2", "Usage error, an invalid spec, or a project that cannot be scheduled there."),
@@ -103,7 +108,11 @@ _BY_COMMAND: Final[Mapping[str, Codes]] = {
         ("1", "A provider did not respond."),
         _INVALID,
     ),
-    "doctor": (("0", "No check failed."), ("1", "A check failed."), _USAGE),
+    "doctor": (
+        ("0", "No check failed."),
+        ("1", "A check failed."),
+        ("2", "Usage error, or you have not agreed to what runner.yaml does."),
+    ),
 }
 
 

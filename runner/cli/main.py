@@ -48,6 +48,7 @@ _COMMANDS: Final = {
     "verify": "Check that results still match their records.",
     "cancel": "Cancel the batches of a job and collect its responses.",
     "retry": "Resubmit the requests of a job that did not succeed.",
+    "trust": "Agree to what runner.yaml runs and where it sends.",
     "schedule": "Print a cron, systemd, GitHub or Kubernetes schedule.",
     "notify": "List the notification hooks, or test them.",
     "adopt": "Adopt a batch that another tool has created.",

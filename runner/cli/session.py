@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runner.api.client import Client
+    from runner.cli.agreement import TrustedProject
     from runner.cli.console import Console
     from runner.errors import Problem
     from runner.ledger.records import Run
@@ -28,10 +29,35 @@ if TYPE_CHECKING:
 
 
 def open_project(directory: Path) -> Project:
-    """Return the project that a folder belongs to. Raises UsageError or InvalidInput."""
+    """Return the project that a folder belongs to, for a command that runs and sends nothing.
+
+    Raises UsageError or InvalidInput.
+    """
+    from runner.cli.agreement import refuse_project_above
+
+    project = find_project_here(directory)
+    refuse_project_above(project, directory)
+    return project
+
+
+def find_project_here(directory: Path) -> Project:
+    """Return the project that a folder belongs to, before anything is known about its owner.
+
+    Raises UsageError or InvalidInput.
+    """
     from runner.spec.project import Environment, find_project
 
     return find_project(directory, Environment())
+
+
+def open_trusted_project(directory: Path) -> TrustedProject:
+    """Return the project that a folder belongs to, once the user has agreed to what it does.
+
+    Raises UsageError or InvalidInput.
+    """
+    from runner.cli.agreement import require_agreement
+
+    return require_agreement(find_project_here(directory), directory)
 
 
 def open_specs(
@@ -116,7 +142,7 @@ class Providers:
     """Opens providers by name, and the server of the embedded provider; `stack` closes them."""
 
     def __init__(
-        self, project: Project, *, environ: Mapping[str, str], stack: contextlib.ExitStack
+        self, project: TrustedProject, *, environ: Mapping[str, str], stack: contextlib.ExitStack
     ) -> None:
         self._project = project
         self._environ = environ
@@ -162,7 +188,7 @@ class Providers:
 
 
 @contextlib.contextmanager
-def providers(project: Project) -> Iterator[Providers]:
+def providers(project: TrustedProject) -> Iterator[Providers]:
     """Yield the providers of a project, unopened; close at the end those that were opened."""
     from runner.spec.project import Environment
 
@@ -185,7 +211,7 @@ _LOCAL_BUSY: Final = 0.5
 
 @contextlib.contextmanager
 def open_context(
-    project: Project,
+    project: TrustedProject,
     *,
     quiet: bool = False,
     verbose: bool = False,

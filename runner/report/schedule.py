@@ -34,6 +34,12 @@ _PLACEHOLDER: Final = "git+https://example.org/runner.git@COMMIT"
 _CONTAINER: Final = "/project"
 """The folder of the project in a container."""
 
+_GITHUB_AGREES: Final = '  RUNNER_TRUST: "yes"  # who merges a change of runner.yaml has read it'
+_KUBERNETES_AGREES: Final = (
+    '  - {name: RUNNER_TRUST, value: "yes"}  # who builds the image has read its runner.yaml'
+)
+"""Where nobody can be asked. The folders of a volume are often writable for a group, too."""
+
 _BARE: Final = re.compile(r"[A-Za-z0-9_@+=:,./-]+", re.ASCII)
 _UNIT_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$"})
 
@@ -115,6 +121,7 @@ class ScheduleTarget:
     project. `variables` are the environment variables that a pass needs. `package` is runner with
     the extras that the project uses; `requirement` is the argument of `pip install` for another
     machine, None where runner was not installed from an address that it can reach.
+    `needs_agreement` is whether runner.yaml runs or sends something that has to be agreed to.
     """
 
     name: str
@@ -127,6 +134,7 @@ class ScheduleTarget:
     package: str
     requirement: str | None
     every: Interval
+    needs_agreement: bool = False
 
     @property
     def unit(self) -> str:
@@ -203,6 +211,7 @@ def _github_values(target: ScheduleTarget) -> dict[str, str]:
             8,
             "env:",
             *(f"  {name}: ${{{{ secrets.{name} }}}}" for name in target.variables),
+            *([_GITHUB_AGREES] if target.needs_agreement else []),
         ),
     }
 
@@ -220,15 +229,13 @@ def _origin(target: ScheduleTarget) -> str:
 
 
 def _kubernetes_values(target: ScheduleTarget) -> dict[str, str]:
-    entries = (
-        line
-        for name in target.variables
-        for line in (
+    entries = [_KUBERNETES_AGREES]
+    for name in target.variables:
+        entries += [
             f"  - name: {name}",
             "    valueFrom:",
             f"      secretKeyRef: {{name: {target.unit}, key: {name}}}",
-        )
-    )
+        ]
     return {
         "image": target.image,
         "project": _CONTAINER,
@@ -253,6 +260,7 @@ def schedule_notes(scheduler: Scheduler, target: ScheduleTarget) -> Iterator[str
                 "what the pass did, and each problem when it begins, once a day, and when it ends"
             )
             yield from _environment_notes(target)
+            yield from _agreement_notes(target)
         case Scheduler.SYSTEMD:
             yield (
                 "put each part into the file that its first line names, then run `systemctl "
@@ -263,6 +271,7 @@ def schedule_notes(scheduler: Scheduler, target: ScheduleTarget) -> Iterator[str
                 f"`journalctl --user -u {unit}` shows the output of the passes"
             )
             yield from _environment_notes(target)
+            yield from _agreement_notes(target)
         case Scheduler.GITHUB_ACTIONS:
             yield (
                 f"commit it as .github/workflows/{unit}.yml on the default branch; GitHub starts "
@@ -306,4 +315,12 @@ def _environment_notes(target: ScheduleTarget) -> Iterator[str]:
         wanted = ", ".join(f"{name}='...'" for name in target.variables)
         yield (
             f"write these lines into {_ENVIRONMENT}: {wanted}; then run `chmod 600 {_ENVIRONMENT}`"
+        )
+
+
+def _agreement_notes(target: ScheduleTarget) -> Iterator[str]:
+    if target.needs_agreement:
+        yield (
+            "nobody can be asked there: run `runner trust` once as this user, and again after a "
+            "change of what runner.yaml runs or where it sends"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -78,7 +79,7 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
         shown_problems = limit_problems(problems) if problems else ()
     if shown_problems:
         raise InvalidInput(shown_problems)
-    return Project(
+    project = Project(
         root=root,
         specs=root / (parsed.specs if parsed else "specs"),
         outputs=root / (parsed.outputs if parsed else "outputs"),
@@ -90,6 +91,11 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
         ping=ping,
         metrics=root / parsed.metrics if parsed and parsed.metrics else None,
     )
+    if parsed is None:
+        return project
+    from runner.spec.permissions import find_permissions
+
+    return replace(project, permissions=find_permissions(project, parsed, partial(_at, document)))
 
 
 def refuse_other_names(start: Path, config: Path | None) -> None:

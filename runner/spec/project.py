@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from runner.errors import Problem
     from runner.spec.notifications import Address, Hook
+    from runner.spec.permissions import Permission
 
 
 PROJECT_FILE: Final = "runner.yaml"
@@ -234,7 +235,8 @@ class Project:
 
     `providers` always contains the built-in `openai` and `local`. `config_file` is None if there
     is no `runner.yaml`. `hooks` receive messages about changes, `ping` is the source of a URL that
-    is requested after each pass, and `metrics` is a file that each pass writes.
+    is requested after each pass, and `metrics` is a file that each pass writes. `permissions` are
+    what the file needs the user's agreement for.
     """
 
     root: Path
@@ -247,6 +249,7 @@ class Project:
     hooks: tuple[Hook, ...] = ()
     ping: Address | None = None
     metrics: Path | None = None
+    permissions: tuple[Permission, ...] = ()
 
 
 def find_project(start: Path, environ: Mapping[str, str]) -> Project:

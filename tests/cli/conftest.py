@@ -76,6 +76,12 @@ def folder(tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
+def agreed(folder: Folder) -> None:
+    """Agree to whatever the project runs and sends."""
+    folder.env["RUNNER_TRUST"] = "yes"
+
+
+@pytest.fixture
 def lab(folder: Folder, server: Server) -> Folder:
     """Make an empty project for the simulated provider."""
     folder.write(

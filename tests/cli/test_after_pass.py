@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.notify.catcher import Catcher
     from tests.simulation.world import VirtualClock, World
 
+pytestmark = pytest.mark.usefixtures("agreed")
+
 REFUSED = "key"
 DAY = 86_400.0
 

@@ -32,6 +32,7 @@ COMMANDS = (
     "verify",
     "cancel",
     "retry",
+    "trust",
     "schedule",
     "notify",
     "adopt",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import yaml
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
     from tests.cli.shell import Folder
+    from tests.simulation.world import World
 
 ALL = ("--cron", "--systemd", "--github-actions", "--kubernetes")
 
@@ -58,7 +60,7 @@ def test_variables_are_those_of_the_providers_that_are_asked_and_of_who_is_told(
 
     [job] = yaml.safe_load(run("schedule", "--github-actions").out)["jobs"].values()
     [reconcile] = [step for step in job["steps"] if step.get("run") == "runner reconcile"]
-    assert list(reconcile["env"]) == ["LAB_KEY", "HOOK_URL", "MAIL_URL", "PING_URL"]
+    assert list(reconcile["env"]) == ["LAB_KEY", "HOOK_URL", "MAIL_URL", "PING_URL", "RUNNER_TRUST"]
     [install] = [step for step in job["steps"] if step.get("run", "").startswith("pip")]
     assert "'batch-runner[notify,tokens] @ " in install["run"]
 
@@ -146,3 +148,24 @@ def test_what_cannot_be_kept_elsewhere_is_refused(
         assert (done.code, done.out) == (2, "")
         assert told in done.err
     assert run("schedule", "--cron").code == 0
+
+
+@pytest.mark.parametrize("option", ALL)
+def test_what_is_scheduled_can_make_a_pass_as_it_is_written(
+    run: Run, lab: Folder, world: World, option: str
+) -> None:
+    config = (lab.root / "runner.yaml").read_text()
+    lab.write("runner.yaml", config + "notify: [{command: [touch, told]}]\n")
+    lab.job()
+    done = run("schedule", option)
+    before = lab.sh("reconcile")
+    found = re.search(r"RUNNER_TRUST(?:: |, value: )\"(\w+)\"", done.out)
+    if found:
+        lab.env["RUNNER_TRUST"] = found[1]
+    else:
+        assert "`runner trust`" in done.err
+        assert run("trust").code == 0
+
+    assert (before.code, world.requests) == (2, [])
+    assert lab.sh("reconcile").code == 0
+    assert world.requests

@@ -204,7 +204,7 @@ def config(lab: Folder, key: str) -> None:
     path.write_text(path.read_text("utf-8").replace("api_key_env: LAB_KEY", key), "utf-8")
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("quick", "agreed")
 @pytest.mark.parametrize("key", ["api_key_file: key", "api_key_command: [cat, key]"])
 def test_a_key_from_a_file_or_a_command_is_used(run: Run, keyed: Folder, key: str) -> None:
     keyed.write("key", SECRET + "\n").chmod(0o600)

@@ -83,7 +83,20 @@ def test_without_variables_there_is_no_file_and_no_secret_for_them(scheduler: Sc
     place = replace(PLACE, variables=())
 
     text = render(scheduler, place) + "".join(schedule_notes(scheduler, place))
-    assert not re.search(r"(?i)secret|\benv\b|environ", text)
+    known = r"\n +env:\n.*RUNNER_TRUST.*" if scheduler is Scheduler.KUBERNETES else r"(?!)"
+    assert not re.search(r"(?i)secret|\benv\b|environ", re.sub(known, "", text))
+
+
+def test_where_nobody_can_be_asked_the_schedule_agrees_or_says_who_has_to() -> None:
+    place = replace(PLACE, needs_agreement=True)
+    notes = {each: "".join(schedule_notes(each, place)) for each in Scheduler}
+    [step] = [step for step in workflow(place)["jobs"]["reconcile"]["steps"] if "env" in step]
+
+    assert step["env"]["RUNNER_TRUST"] == "yes"
+    assert "RUNNER_TRUST" not in render(Scheduler.GITHUB_ACTIONS)
+    assert "runner trust" in notes[Scheduler.CRON]
+    assert "runner trust" in notes[Scheduler.SYSTEMD]
+    assert "runner trust" not in "".join(schedule_notes(Scheduler.CRON, PLACE))
 
 
 @pytest.mark.parametrize(
@@ -255,7 +268,9 @@ def test_the_manifests_keep_the_state_and_let_one_pass_run_at_a_time() -> None:
     [volume] = pod["volumes"]
     assert volume["persistentVolumeClaim"] == {"claimName": claim["metadata"]["name"]}
     assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"]}
-    assert [(one["name"], one["valueFrom"]["secretKeyRef"]["key"]) for one in container["env"]] == [
+    trust, *secrets = container["env"]
+    assert trust == {"name": "RUNNER_TRUST", "value": "yes"}
+    assert [(one["name"], one["valueFrom"]["secretKeyRef"]["key"]) for one in secrets] == [
         ("OPENAI_API_KEY", "OPENAI_API_KEY"),
         ("HOOK_URL", "HOOK_URL"),
     ]

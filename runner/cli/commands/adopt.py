@@ -9,7 +9,7 @@ import click
 from runner.cli.completion import complete_jobs
 from runner.cli.exit_codes import Command
 from runner.cli.options import log_format_option
-from runner.cli.session import find_job, open_context, open_project
+from runner.cli.session import find_job, open_context, open_trusted_project
 from runner.errors import InvalidInput, LocalFileError, UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def adopt(directory: Path, batch_id: str, *, job: str) -> int:
 
     if not batch_id.isprintable() or not batch_id.strip():
         raise UsageError("BATCH_ID is empty or contains characters that cannot be printed")
-    project = open_project(directory)
+    project = open_trusted_project(directory)
     specs, _wanted = find_job(project, job, directory)
     with (
         open_context(project) as (context, _opened, console),

@@ -15,7 +15,7 @@ from runner.cli.session import (
     find_job,
     one_pass,
     open_context,
-    open_project,
+    open_trusted_project,
 )
 from runner.errors import InvalidInput, LockHeld, UsageError
 
@@ -38,7 +38,7 @@ def cancel(directory: Path, job: str) -> int:
     from runner.ledger.records import RunState
     from runner.reconcile.lock import locked
 
-    project = open_project(directory)
+    project = open_trusted_project(directory)
     specs, name = _find_job(project, job, directory)
     with open_context(project) as (context, opened, console):
         with locked(project.ledger, wait=True, waiting=console.waiting_for_lock):

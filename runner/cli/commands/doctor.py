@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from runner.cli.agreement import needed_permissions, refuse_project_above, require_agreement
 from runner.cli.exit_codes import Command
 from runner.cli.options import json_option
 from runner.cli.output import colours, width, write_json, write_output
-from runner.cli.session import open_project, open_specs
+from runner.cli.session import find_project_here, open_specs
 from runner.errors import InvalidInput, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _TIMEOUT: Final = 10.0
     metavar="NAME",
     help="Check this provider instead of those that the specs use.",
 )
-@click.option("--offline", is_flag=True, help="Do not connect to any provider.")
+@click.option("--offline", is_flag=True, help="Connect to no provider, and run no command.")
 @json_option("Print the checks as JSON.")
 @click.pass_obj
 def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: bool) -> int:
@@ -42,7 +43,8 @@ def doctor(directory: Path, provider: str | None, *, offline: bool, as_json: boo
     `notify`, `ping` and `metrics`; for each provider its API key, whether it responds, and its
     clock. Changes nothing and sends no message; each provider gets one request, for its newest
     batches, and one for its files if it has no batches. Exits with 1 if a check fails, not for
-    warnings.
+    warnings. Without --offline, the user has to have agreed to what runner.yaml does; see `runner
+    trust --help`.
     """
     from runner.checks.doctor import CheckStatus
 
@@ -67,12 +69,16 @@ def _run_checks(directory: Path, named: str | None, *, offline: bool) -> Iterato
 
     yield from doctor.check_versions()
     try:
-        project = open_project(directory)
+        project = find_project_here(directory)
     except InvalidInput as error:
         first, *others = error.problems
         more = f", and {len(others)} more" if others else ""
         yield doctor.fail("project", f"{first}{more}", "fix runner.yaml; the rest was not checked")
         return
+    if offline:
+        refuse_project_above(project, directory)
+    else:
+        require_agreement(project, directory)
     if named is not None and named not in project.providers:
         known = one_of(named, sorted(project.providers))
         raise UsageError(f'"{named}" is not a provider of this project; {known}')
@@ -81,6 +87,8 @@ def _run_checks(directory: Path, named: str | None, *, offline: bool) -> Iterato
     except UsageError:  # the project has no specs folder
         specs = Specs(jobs=(), selected=(), problems=(), complete=False)
     yield from doctor.check_project(project, specs)
+    permissions = needed_permissions(project, directory)
+    yield from doctor.check_agreement(project, permissions, Environment())
     yield from doctor.check_ledger(project, time.time)
     yield from doctor.check_disk(project, specs, doctor.recorded_runs(project, time.time))
     yield from check_hooks(project, Environment())

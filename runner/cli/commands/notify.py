@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runner.cli.agreement import require_agreement
 from runner.cli.exit_codes import Command
 from runner.cli.output import colours, note, width, write_output
 from runner.cli.session import open_project
@@ -15,6 +16,7 @@ from runner.errors import MissingExtra, NotDelivered
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runner.cli.agreement import TrustedProject
     from runner.spec.project import Project
 
 
@@ -30,7 +32,9 @@ def notify(directory: Path, *, test: bool) -> int:
     if not project.hooks:
         note("no notification hooks; add them under `notify` in runner.yaml")
         return 0
-    return _send_sample_messages(project) if test else _list(project)
+    if test:
+        return _send_sample_messages(require_agreement(project, directory))
+    return _list(project)
 
 
 def _list(project: Project) -> int:
@@ -48,7 +52,7 @@ def _list(project: Project) -> int:
     return 0
 
 
-def _send_sample_messages(project: Project) -> int:
+def _send_sample_messages(project: TrustedProject) -> int:
     from runner.notify.deliver import error_with_output, send
     from runner.notify.message import sample_message
     from runner.report.hooks import render_sample

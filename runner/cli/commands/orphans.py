@@ -9,7 +9,7 @@ import click
 from runner.cli.exit_codes import Command
 from runner.cli.options import json_option
 from runner.cli.output import colours, note, print_problems, width, write_json, write_output
-from runner.cli.session import open_project, open_specs, providers, read_ledger
+from runner.cli.session import open_specs, open_trusted_project, providers, read_ledger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def orphans(directory: Path, *, as_json: bool) -> int:
     from runner.report.orphans import orphans_json, render_orphans
     from runner.views.orphans import find_orphans
 
-    project = open_project(directory)
+    project = open_trusted_project(directory)
     specs = open_specs(project, (), directory)
     print_problems(specs.problems)
     with read_ledger(project) as ledger, providers(project) as opened:

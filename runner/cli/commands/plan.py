@@ -19,7 +19,7 @@ from runner.cli.output import (
     write_json,
     write_output,
 )
-from runner.cli.session import open_project, open_specs, providers, read_ledger
+from runner.cli.session import open_specs, open_trusted_project, providers, read_ledger
 from runner.errors import RunnerError
 
 
@@ -82,7 +82,7 @@ def _plan(
     from runner.cli.console import Console
     from runner.views.preview import preview
 
-    project = open_project(directory)
+    project = open_trusted_project(directory)
     specs = open_specs(project, selectors, directory)
     with read_ledger(project) as ledger, providers(project) as opened, Console() as console:
         made = preview(

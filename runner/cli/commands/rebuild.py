@@ -11,7 +11,7 @@ import click
 from runner.cli.exit_codes import Command
 from runner.cli.options import log_format_option
 from runner.cli.output import note, print_problems
-from runner.cli.session import open_context, open_project, open_specs, read_ledger
+from runner.cli.session import open_context, open_specs, open_trusted_project, read_ledger
 from runner.errors import LedgerDamaged, UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def rebuild(directory: Path, *, force: bool) -> int:
     from runner.reconcile.rebuild import set_aside
     from runner.text import plural
 
-    project = open_project(directory)
+    project = open_trusted_project(directory)
     specs = open_specs(project, (), directory)
     print_problems(specs.problems)
     with locked(project.ledger):

@@ -18,8 +18,8 @@ from runner.cli.session import (
     conclude,
     one_pass,
     open_context,
-    open_project,
     open_specs,
+    open_trusted_project,
     retry_while_locked,
 )
 from runner.errors import InvalidInput, LockHeld, Problem, RunnerError, UsageError
@@ -27,16 +27,16 @@ from runner.errors import InvalidInput, LockHeld, Problem, RunnerError, UsageErr
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from runner.cli.agreement import TrustedProject
     from runner.planning.saved_plan import SavedPlan
     from runner.reconcile.passes import PassReport
-    from runner.spec.project import Project
 
 _LONGEST_PASS: Final = 3600
 """Seconds after which a lock that is still held is a problem: a pass waits for no batch."""
 
 
 @contextlib.contextmanager
-def _pinging_failure(project: Project) -> Iterator[None]:
+def _pinging_failure(project: TrustedProject) -> Iterator[None]:
     """Ping an error that ends the pass; a lock held by another reconcile is not an error."""
     try:
         yield
@@ -108,7 +108,7 @@ def reconcile(  # noqa: PLR0913 -- its options
     did not succeed. SPEC is a spec file, a folder, a job name or a pattern of names such as
     'sent*'. Without SPEC, the pass is for all specs.
     """
-    project = open_project(directory)
+    project = open_trusted_project(directory)
     saved_plan = None if plan_file is None else _load_plan(plan_file, selectors)
     if saved_plan is not None:
         selectors = saved_plan.terms.selection.selectors

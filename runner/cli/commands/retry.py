@@ -15,7 +15,7 @@ from runner.cli.session import (
     find_job,
     one_pass,
     open_context,
-    open_project,
+    open_trusted_project,
 )
 from runner.errors import LockHeld, UsageError
 
@@ -32,7 +32,7 @@ def retry(directory: Path, job: str) -> int:
     from runner.reconcile.lock import locked
     from runner.reconcile.run_lifecycle import reopen
 
-    project = open_project(directory)
+    project = open_trusted_project(directory)
     specs, wanted = find_job(project, job, directory)
     name = wanted.name
     with open_context(project) as (context, opened, console):

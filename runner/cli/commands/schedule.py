@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from runner.cli.agreement import needed_permissions
 from runner.cli.exit_codes import Command
 from runner.cli.output import note, print_problems, write_output
 from runner.cli.session import open_project, open_specs
@@ -93,6 +94,7 @@ def schedule(
         package=named(extras),
         requirement=requirement(extras),
         every=interval,
+        needs_agreement=bool(needed_permissions(project, directory)),
     )
     elsewhere = scheduler in (Scheduler.GITHUB_ACTIONS, Scheduler.KUBERNETES)
     if elsewhere:
@@ -102,6 +104,7 @@ def schedule(
             repository_folder=_repository_folder(project.root),
             ledger=ledger,
             outputs=outputs,
+            needs_agreement=bool(project.permissions),
         )
     write_output(render_schedule(scheduler, target, read_templates(scheduler)))
     for text in schedule_notes(scheduler, target):
