@@ -127,6 +127,8 @@ class Life:
     def withheld(self, at: float) -> str | None:
         """Say why its results cannot be had and never will; None where they can, or will."""
         status, spoiled = self.status(at), self.behaviour.spoiled
+        if at >= self.gone_at:
+            return "vanished"
         if self.over_at == math.inf and (status == "cancelling" or self.ignores):
             return f"cancelling for ever: {self.behaviour.cancels.name}"
         if spoiled is not None and spoiled.lasts == math.inf and at >= self.files_at:
