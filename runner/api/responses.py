@@ -252,6 +252,7 @@ _NO_ROOM: Final = re.compile(
     re.IGNORECASE,
 )
 """What providers call a full account (fact sheet, section 4); none has a code for it."""
+_QUOTA: Final = re.compile(r"\bquotas?\b|\benqueued\b.{0,40}\blimit\b", re.IGNORECASE)
 _MODEL: Final = re.compile(r"\bmodels?\b(?!\.\w)|model_", re.IGNORECASE)
 """But not `model.request`, the right to make any call with any model."""
 _SHORTEST_KEY: Final = 12
@@ -557,7 +558,15 @@ def _narrow_refusal(status: int, message: ErrorMessage) -> type[ApiError] | None
     """Return the error of a refusal that is about neither the request nor the API key."""
     if status in _ROOM_STATUSES and _NO_ROOM.search(message.text):
         return NoRoom
+    if status in _ROOM_STATUSES and _names_a_quota(message):
+        return RateLimited
     return ModelRefused if status in _KEY_STATUSES and _names_a_model(message) else None
+
+
+def _names_a_quota(message: ErrorMessage) -> bool:
+    """Whether a refusal is about a limit, which others use up and that becomes free again."""
+    names = f"{message.code} {message.type}".lower()
+    return "quota" in names or "token_limit" in names or bool(_QUOTA.search(message.text))
 
 
 def _names_a_model(message: ErrorMessage) -> bool:

@@ -9,7 +9,6 @@ the rows, except those of the rows for which runner writes the error line.
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -72,10 +71,10 @@ class SubmissionResults:
     """The rows of a submission by their result.
 
     `succeeded`, `transient` and `permanent` are disjoint and together all rows of the submission;
-    `missing` is the part of `transient` that has no line in any file. `unknown`, `malformed` and
-    `duplicates` count lines: those of unknown custom_ids, unreadable ones, and those beyond the
-    first of a request. `unmatched` has by file the lines, readable or not, that name none of the
-    rows. `found_in` counts the rows by the file of their best line, and `truncated` those whose
+    `missing` is the part of `transient` that has no line in any file, and `unreadable` the part of
+    which every line is unreadable. `unknown`, `malformed` and `duplicates` count lines: those of
+    unknown custom_ids, unreadable ones, and those beyond the first of a request. `unmatched` has by
+    file the lines, readable or not, that name none of the rows. `truncated` counts the rows whose
     answer was cut at the token limit. `codes` counts failed rows by code, without the missing ones;
     `examples` has up to three messages of each code.
     """
@@ -84,14 +83,19 @@ class SubmissionResults:
     transient: RowSet
     permanent: RowSet
     missing: RowSet
+    unreadable: RowSet
     unknown: int
     malformed: int
     duplicates: int
     truncated: int
     unmatched: Mapping[Path, UnmatchedLines]
-    found_in: Mapping[Path, int]
     codes: Mapping[str, int]
     examples: Mapping[str, tuple[str, ...]]
+
+    @property
+    def lacking(self) -> RowSet:
+        """The rows of which no file holds a line that can be read."""
+        return self.missing.union(self.unreadable)
 
 
 class AnswerIndex:
@@ -236,20 +240,17 @@ class AnswerIndex:
                 (transient if self._transient[index] else permanent).append(row)
                 errors.add(self._codes[self._code[index]], self._messages.get(index))
         absent = RowSet.from_iterable(rows[LineStatus.ABSENT])
-        found_in = Counter(
-            file for file, status in zip(self._file, self._status, strict=True) if status
-        )
         return SubmissionResults(
             succeeded=RowSet.from_iterable(rows[LineStatus.SUCCEEDED]),
             transient=RowSet.from_iterable(transient).union(absent),
             permanent=RowSet.from_iterable(permanent),
             missing=absent,
+            unreadable=RowSet.from_iterable(rows[LineStatus.MALFORMED]),
             unknown=self._unknown,
             malformed=self._malformed,
             duplicates=self._duplicates,
             truncated=sum(self._truncated),
             unmatched=self._unmatched,
-            found_in={self._files[number]: count for number, count in found_in.items()},
             codes=errors.counts,
             examples=errors.examples,
         )

@@ -106,6 +106,8 @@ def _decide_in_flight(
                     run=context.run, reason=overdue_text, key=submission.key, batch_id=batch.id
                 )
             )
+    # It was given up before `runner retry`.
+    retried = submission.round < context.run.round
     cancel_reason = "cancelled on request" if context.run.cancel_requested else None
     if overdue_text is not None and context.deadline.action is DeadlineAction.RESUBMIT:
         cancel_reason = cancel_reason or "it is overdue; its unfinished requests are resubmitted"
@@ -116,11 +118,13 @@ def _decide_in_flight(
     ):
         steps.append(CancelBatch(run=context.run, reason=cancel_reason, submission=submission))
     elif (
-        stuck := _stuck_in_cancelling(context, submission, batch, wanted=cancel_reason is not None)
+        stuck := _stuck_in_cancelling(
+            context, submission, batch, wanted=retried or cancel_reason is not None
+        )
     ) is not None:
         steps.append(
             MarkLost(run=context.run, reason=stuck, submission=submission, stuck=True)
-            if context.run.cancel_requested or submission.round < context.run.round
+            if context.run.cancel_requested or retried
             else Wait(
                 run=context.run,
                 key=submission.key,
@@ -347,7 +351,7 @@ def _stuck_in_cancelling(
 ) -> str | None:
     """Say that the provider does not end a cancellation; None before its patience has ended.
 
-    A cancellation that is `wanted` may also leave the batch as it was.
+    A cancellation that is, or was, `wanted` may also leave the batch as it was.
     """
     cancelling = batch.known_status is BatchStatus.CANCELLING
     since = _cancelled_at(context, submission, batch) if cancelling or wanted else None

@@ -47,7 +47,7 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
     earlier = read_downloaded(context, action.run, key) if retried else []
     fetched, failure = yield from _download_files(context, action, ids, earlier, started_at)
     index = AnswerIndex(ids(), [file.path for file in fetched])
-    if index.results.missing and not all(file.has_expected_size for file in fetched):
+    if index.results.lacking and not all(file.has_expected_size for file in fetched):
         # A body without Content-Length can end early and look complete. Rows that are missing
         # for that reason would be submitted, and paid for, a second time.
         earlier = fetched
@@ -55,7 +55,7 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
         index = AnswerIndex(ids(), [file.path for file in fetched])
     results = index.results
     contradiction = None
-    if results.missing and failure is None:
+    if results.lacking and failure is None:
         contradiction = _contradiction(action, results, fetched, context.api(action.run.provider))
         # Time passes between the plan and this call: `early` is the plan's, and it decides.
         waiting = action.early or not is_given_up(context, action, started_at)
@@ -107,17 +107,18 @@ def _contradiction(
     fetched: Sequence[DownloadedFile],
     api: BatchApi,
 ) -> str | None:
-    """Return what speaks against the absence of the missing lines; None where nothing does.
+    """Return what speaks against the absence of the lines that lack; None where nothing does.
 
-    A request without a line is submitted again, and paid for again, only if the provider says
-    nothing else: downloading the files again is free. The text completes "the batch is completed,
-    but …".
+    A request without a line that can be read is submitted again, and paid for again, only if the
+    provider says nothing else: downloading the files again is free. The text completes "the batch
+    is completed, but …".
     """
     if action.early:
         return (
             f"it names no output file, and its error file lacks {len(results.missing):,} requests"
         )
-    found = action.submission.requests - len(results.missing)
+    lacking = plural(len(results.lacking), "request")
+    found = action.submission.requests - len(results.lacking)
     counts = action.batch.request_counts
     # Some providers never fill in the counts; those of a completed batch account for each request.
     counted = counts.total > 0 and counts.completed + counts.failed == counts.total
@@ -128,20 +129,16 @@ def _contradiction(
         if not (counted and counts.completed <= found):
             return (
                 f"its output file has {plural(lines.count, 'line')} whose custom_id is that of no "
-                f"request, and no line for {plural(len(results.missing), 'request')}; the first "
-                f"is: {api.redact(lines.example)}"
+                f"request, and no line for {lacking}; the first is: {api.redact(lines.example)}"
             )
     # Where each error is counted as failed, it is not among the completed requests as well.
-    errors = sum(results.found_in.get(one.path, 0) for one in fetched if one.record.kind == "error")
+    errors = found - len(results.succeeded)
     apart = errors <= counts.failed and counts.completed + counts.failed <= counts.total
     found -= errors if apart else 0
     if counts.completed > found:
         return f"it reports {counts.completed:,} responses, and its files hold {found:,}"
     if any(file.has_other_size for file in fetched):
-        return (
-            f"a result file is not as long as the provider says, and lacks "
-            f"{plural(len(results.missing), 'request')}"
-        )
+        return f"a result file is not as long as the provider says, and lacks {lacking}"
     return None
 
 
@@ -156,15 +153,15 @@ def _close_contradicted(
     problem = (
         f"{action.batch.id} is {action.batch.status}, but {contradiction}. The responses that "
         f"cannot be matched stay in raw/; `runner retry {action.run.job}` reads the files once "
-        f"more, and submits what they still lack of {plural(len(results.missing), 'request')} "
+        f"more, and submits what they still lack of {plural(len(results.lacking), 'request')} "
         f"again, and pays for it again"
     )
     submission_transitions.close(
         context.ledger,
         action.submission.key,
         state=SubmissionState.COLLECTED,
-        transient=results.transient.difference(results.missing),
-        permanent=results.permanent.union(results.missing),
+        transient=results.transient.difference(results.lacking),
+        permanent=results.permanent.union(results.lacking),
         problem=problem,
         truncated=results.truncated,
         detail=_detail(results),
@@ -432,7 +429,7 @@ def unmatched_submissions(context: Context, run: Run) -> list[Submission]:
         if submission.state is not SubmissionState.COLLECTED or not submission.permanent:
             continue
         results = _results_on_disk(context, run, submission)
-        if results is None or results.missing.intersection(submission.permanent):
+        if results is None or results.lacking.intersection(submission.permanent):
             found.append(submission)
     return found
 

@@ -91,10 +91,12 @@ def _with_cancellations(ledger: Ledger, run: Run) -> Run:
 
     def is_ending(submission: Submission) -> bool:
         batch = submission.batch
+        # `runner retry` takes a cancellation back, but not for the batches of before.
+        wanted = run.cancel_requested or submission.round < run.round
         return (
             submission.state is SubmissionState.SUBMITTED
             and batch is not None
-            and (batch.known_status is BatchStatus.CANCELLING or run.cancel_requested)
+            and (batch.known_status is BatchStatus.CANCELLING or wanted)
         )
 
     if not any(map(is_ending, run.submissions)):

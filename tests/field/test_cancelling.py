@@ -150,6 +150,10 @@ def test_the_day_counts_from_the_first_sight_of_the_cancellation(
     assert site.reconcile().states == {"job": RunState.CANCELLED}
     assert "given up" in told(site)
     assert asked(site) == [tuple(ids())]
+    site.world.behaviour = lambda _index, _rows: Behaviour()
+    ask_again(site)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == [tuple(ids()), tuple(ids())]
 
 
 @pytest.mark.parametrize("name", WORLDS)

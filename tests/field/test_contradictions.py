@@ -26,10 +26,20 @@ from tests.failures.scene import (
     latest,
     told,
 )
-from tests.simulation.behaviour import Behaviour, Counts, HttpError, by_id
+from tests.simulation.behaviour import (
+    AnswerLocation,
+    Behaviour,
+    Counts,
+    HttpError,
+    Malformed,
+    Spoil,
+    Spoiled,
+    by_id,
+)
 from tests.simulation.exchange import Content
 from tests.simulation.faults import Status
 from tests.simulation.replies import json_reply
+from tests.simulation.scene import request_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,8 +83,10 @@ CONTENTS: dict[str, Callable[[bytes], bytes]] = {
     "nothing": lambda _content: b"",
     "an error object": lambda _content: b'{"error": {"message": "not ready", "code": "early"}}',
     "a page": lambda _content: b"<html><title>Bad gateway</title></html>\n",
+    "all but the end of the last line": lambda content: content[:-40],
     "the first two lines": lambda content: b"".join(content.splitlines(keepends=True)[:2]),
 }
+CAME = {"all but the end of the last line": 5, "the first two lines": 2}
 
 
 @pytest.mark.parametrize("counts", [Counts.TRUE, Counts.ALL_WELL])
@@ -103,11 +115,14 @@ def test_what_never_comes_ends_in_words_and_one_payment(make_site: MakeSite, nam
     [submission] = known(site).submissions
     assert submission.state is SubmissionState.COLLECTED
     succeeded, failed = site.results()
-    assert len(succeeded) == (2 if name == "the first two lines" else 0)
+    assert len(succeeded) == CAME.get(name, 0)
     assert sorted([*succeeded, *failed]) == ids()
     for line in error_lines(site).values():
-        assert line["error"]["code"] == "runner_unmatched_response"
-        assert submission.batch_id in line["error"]["message"]
+        if "all but the end" in name:
+            assert line["error"]["code"] == "runner_malformed_line"
+        else:
+            assert line["error"]["code"] == "runner_unmatched_response"
+            assert submission.batch_id in line["error"]["message"]
     assert "runner retry job" in told(site)
     assert latest(site, "raw/0001-1.output.jsonl").is_file()
     site.clock.sleep(86_400)
@@ -165,6 +180,48 @@ def test_an_error_with_a_known_code_is_waited_for_as_long(
     gateway.broken = False
     ask_again(site)
     assert site.until_done(pause=900).states == {"job": RunState.SUCCEEDED}
+
+
+@pytest.mark.parametrize("place", AnswerLocation)
+def test_an_error_line_is_no_response_in_whichever_file_it_is(
+    make_site: MakeSite, place: AnswerLocation
+) -> None:
+    """Three are completed and three failed: three errors and an answer leave two out."""
+
+    def shorten(content: bytes) -> bytes:
+        lines = content.splitlines(keepends=True)
+        good = [line for line in lines if b'"status_code": 200' in line]
+        return b"".join(line for line in lines if line not in good[1:])
+
+    failing = HttpError(status=400, place=place)
+    some_fail = Behaviour(answer=by_id(dict.fromkeys(ids(3), failing)), shuffled=False)
+    site = make_site(world=Dialect(Gateway(shorten), behaviour=some_fail), base_url=REMOTE)
+    assert site.until_done(pause=900).states == {"job": RunState.PARTIAL}
+    assert asked(site) == [tuple(ids())]
+    assert "it reports 3 responses, and its files hold 1" in told(site)
+
+
+@pytest.mark.parametrize("counts", [Counts.EMPTY, Counts.NULL, Counts.NULL_MEMBERS])
+def test_a_last_line_that_is_cut_is_weighed_against_the_size_of_the_file(
+    make_site: MakeSite, counts: Counts
+) -> None:
+    cut = Behaviour(counts=counts, spoiled=Spoiled(how=Spoil.CUT))
+    site = make_site(cut, Behaviour(), base_url=REMOTE, lines=request_lines(1))
+    assert site.until_done(pause=900).states == {"job": RunState.PARTIAL}
+    assert asked(site) == [("r0",)]
+    assert "a result file is not as long as the provider says, and lacks 1 request" in told(site)
+    ask_again(site)
+    assert site.until_done(pause=900).states == {"job": RunState.SUCCEEDED}
+
+
+@pytest.mark.parametrize("place", AnswerLocation)
+def test_a_line_that_the_provider_itself_has_broken_is_asked_for_again(
+    make_site: MakeSite, place: AnswerLocation
+) -> None:
+    broken = Behaviour(answer=by_id({"r0": Malformed(place=place)}))
+    site = make_site(broken, Behaviour(), base_url=REMOTE)
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == [tuple(ids()), ("r0",)]
 
 
 def test_lines_that_match_nothing_are_counted_and_one_is_shown(make_site: MakeSite) -> None:

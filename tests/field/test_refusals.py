@@ -30,6 +30,12 @@ FULL = [
     Status(status=429, message="Your quota of files is reached."),
     Status(status=507, message="No space left on device"),
 ]
+OF_ONE_MODEL = "The quota of enqueued tokens for the model secret-model is used up."
+USED_UP = [
+    *(Status(status=status, message=OF_ONE_MODEL) for status in (400, 403, 409, 413, 422, 429)),
+    Status(status=400, code="token_limit_exceeded", message="Try again later."),
+    Status(status=400, message="Enqueued token limit reached for secret-model: 2,000,000."),
+]
 NOT_ALLOWED = [
     Status(status=403, type="key_model_access_denied", param="model", message="No."),
     Status(status=403, code="model_not_allowed", message="Forbidden."),
@@ -79,7 +85,11 @@ def test_a_full_account_is_asked_once_a_pass_for_files_of_one_size(make_site: Ma
     assert len(site.world.calls("POST", "/files")) == 1
 
 
-@pytest.mark.parametrize("refusal", NOT_ALLOWED, ids=["param", "code", "text"])
+@pytest.mark.parametrize(
+    "refusal",
+    [*NOT_ALLOWED, *USED_UP],
+    ids=["param", "code", "text", *(f"{each.status} {each.code or 'quota'}" for each in USED_UP)],
+)
 def test_a_model_that_is_refused_stops_its_own_job_alone(
     make_site: MakeSite, refusal: Status
 ) -> None:

@@ -89,6 +89,7 @@ class BatchDesk:
                     life=lifetime(
                         life.asked.get("output_expires_after") or {}, "anchor", "seconds"
                     ),
+                    spoiled=life.behaviour.spoiled,
                 )
 
     def _show(self, life: Life, at: float) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Seconds are by the clock of the simulated provider (`World`).
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 from enum import Enum
@@ -211,6 +212,48 @@ class NoFile(Enum):
     EMPTY_FILE = "the id of a file of 0 bytes"
 
 
+class Spoil(Enum):
+    """What a gateway makes of a result file."""
+
+    SHORTENED = "the first half of its lines"
+    CUT = "its beginning, which ends within a line"
+    EMPTIED = "nothing"
+    NAMELESS = "its lines without custom_id"
+    RENAMED = "its lines with other custom_ids"
+    EXCHANGED = "lines of requests that nobody made in place of the second half"
+    MIXED = "a line of a request that nobody made, and then its lines"
+    PAGE = "a page of HTML"
+    ERROR = "an error object without a code"
+    REFUSAL = "an error object"
+
+
+class SaidSize(Enum):
+    """How many bytes a spoiled file is said to have."""
+
+    WHOLE = "those that it should have"
+    SENT = "those that are sent"
+    UNSAID = "null"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoiled:
+    """What comes in place of both files for the first `lasts` seconds that they can be read."""
+
+    how: Spoil
+    lasts: float = math.inf
+    size: SaidSize = SaidSize.WHOLE
+
+
+class Cancelling(Enum):
+    """What becomes of a cancellation."""
+
+    ENDS = "it ends"
+    STUCK = "it never ends"
+    TIMELESS = "it never ends, and nothing says since when it goes on"
+    MOVING = "it never ends, and is said to have been requested just now"
+    IGNORED = "the batch goes on as if nothing had been asked"
+
+
 def succeed(_row: Row) -> Answer:
     """Answer any row well."""
     return Succeed()
@@ -233,6 +276,8 @@ class Behaviour:
         final_newline: result files end in a newline.
         reasons: the form of the reasons, where the batch fails as a whole.
         bodies_as_text: the body of a response is a JSON text of the object, as OGX writes it.
+        spoiled: what comes in place of its files; None for the files themselves.
+        cancels: what becomes of its cancellation.
 
     """
 
@@ -253,6 +298,8 @@ class Behaviour:
     final_newline: bool = True
     reasons: Reasons = Reasons.LIST
     bodies_as_text: bool = False
+    spoiled: Spoiled | None = None
+    cancels: Cancelling = Cancelling.ENDS
 
 
 Behaviours: TypeAlias = "Callable[[int, Sequence[Row]], Behaviour]"

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
-from tests.simulation.behaviour import Counts, Fail, ListFault, ListShape, NoFile, Several
+from tests.simulation.barriers import Scope
+from tests.simulation.behaviour import (
+    Cancelling,
+    Counts,
+    Fail,
+    ListFault,
+    ListShape,
+    NoFile,
+    Several,
+    Spoil,
+)
 from tests.simulation.mishaps import Mishap
 
 if TYPE_CHECKING:
@@ -36,6 +47,16 @@ EVERYTHING = frozenset(
         "ids of files come late",
         "contents of files come late",
         "lines out of order",
+        *(f"spoiled for good: {how.name}" for how in Spoil),
+        "spoiled for a while",
+        *(
+            f"cancelling for ever: {how.name}"
+            for how in Cancelling if how is not Cancelling.ENDS
+        ),
+        *(f"refused: {scope.name}" for scope in Scope),
+        "cancelled by the user",
+        "a cancellation given up",
+        "retried by the user",
         *(
             f"a row: {name}"
             for name in (
@@ -95,6 +116,8 @@ def marked(behaviour: Behaviour, rows: Sequence[Row]) -> Iterator[str]:
         yield "ids of files come late"
     if behaviour.content_after:
         yield "contents of files come late"
+    if behaviour.spoiled is not None and behaviour.spoiled.lasts < math.inf:
+        yield "spoiled for a while"
     if behaviour.shuffled and len(rows) > 1:
         yield "lines out of order"
     for row in rows:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
-from tests.simulation.exchange import Response
+from tests.simulation.behaviour import SaidSize
+from tests.simulation.exchange import Content, Response
 from tests.simulation.replies import (
     Refusal,
     decode,
@@ -14,11 +15,13 @@ from tests.simulation.replies import (
     page_limit,
     whole_seconds,
 )
+from tests.simulation.results import spoil
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.simulation.exchange import Content, Request
+    from tests.simulation.behaviour import Spoiled
+    from tests.simulation.exchange import Request
     from tests.simulation.replies import Ground
 
 _PURPOSES = ("assistants", "batch", "fine-tune", "vision", "user_data", "evals")
@@ -38,24 +41,45 @@ class StoredFile:
     readable: float
     content: Content
     deleted: float | None = None
+    spoiled: Spoiled | None = None
 
     def exists(self, at: float) -> bool:
         """Whether the provider has it at a time, delays of visibility apart."""
         return self.created <= at < (self.expires if self.deleted is None else self.deleted)
 
-    def show(self) -> dict[str, Any]:
-        """Return the File object."""
+    def sent(self, at: float) -> Content:
+        """Return what comes when it is read at a time."""
+        spoiled = self.spoiled
+        if spoiled is None or at >= self.readable + spoiled.lasts:
+            return self.content
+        return Content.of(spoil(self.content.whole(), spoiled.how))
+
+    def show(self, at: float) -> dict[str, Any]:
+        """Return the File object as of a time."""
         return {
             "object": "file",
             "id": self.id,
             "purpose": self.purpose,
             "filename": self.filename,
-            "bytes": len(self.content),
+            "bytes": self._said(at),
             "created_at": whole_seconds(self.created),
             "expires_at": whole_seconds(self.expires),
             "status": "processed",
             "status_details": None,
         }
+
+    def _said(self, at: float) -> int | None:
+        """Return its size as the provider says it."""
+        size = SaidSize.WHOLE if self.spoiled is None else self.spoiled.size
+        match size:
+            case SaidSize.WHOLE:
+                return len(self.content)
+            case SaidSize.SENT:
+                return len(self.sent(at))
+            case SaidSize.UNSAID:
+                return None
+            case _:
+                assert_never(size)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -69,11 +93,11 @@ class FileShelf:
         """Answer a call below `/files`; raises Refusal."""
         match request.method, parts:
             case "POST", []:
-                return json_reply(self._create(request, now).show())
+                return json_reply(self._create(request, now).show(now))
             case "GET", []:
                 return self._list(request, now)
             case "GET", [name]:
-                return json_reply(self._visible(name, now).show())
+                return json_reply(self._visible(name, now).show(now))
             case "GET", [name, "content"]:
                 return self._content(name, now)
             case "DELETE", [name]:
@@ -85,7 +109,7 @@ class FileShelf:
 
     def add(
         self, identifier: str, filename: str, content: Content, *, created: float, readable: float,
-        life: float | None = None, purpose: str = "batch_output",
+        life: float | None = None, purpose: str = "batch_output", spoiled: Spoiled | None = None,
     ) -> StoredFile:  # fmt: skip
         """Put a file on the shelf."""
         file = StoredFile(
@@ -97,6 +121,7 @@ class FileShelf:
             expires=created + (self.ground.conditions.file_life if life is None else life),
             readable=readable,
             content=content,
+            spoiled=spoiled,
         )
         self.stored[identifier] = file
         return file
@@ -192,7 +217,7 @@ class FileShelf:
         return Response(
             status=200,
             headers={"content-type": "application/octet-stream"},
-            body=file.content,
+            body=file.sent(now),
             chunked=self.ground.conditions.chunked,
         )
 
@@ -225,7 +250,7 @@ class FileShelf:
             entries,
             after=self._position(entries, query.get("after"), descending=order == "desc"),
             limit=page_limit(query, default=10_000, ceiling=10_000),
-            show=StoredFile.show,
+            show=lambda file: file.show(now),
             conditions=conditions,
         )
 

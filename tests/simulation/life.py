@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
 from tests.simulation.behaviour import (
     AnswerLocation,
     Cancelled,
+    Cancelling,
     Complete,
     Counts,
     Expire,
@@ -79,6 +80,7 @@ class Life:
     seed: str
     steps: list[Step] = field(init=False)
     stopped: float | None = None
+    ignores: bool = False
     _answers: list[Answer] | None = None
     _order: list[int] | None = None
     _files: dict[AnswerLocation, bytes] | None = None
@@ -122,9 +124,27 @@ class Life:
         keeps = isinstance(ending, Fail) and ending.fraction is not None and not self._refused
         return self.steps[-1].status == "failed" and not keeps
 
+    def withheld(self, at: float) -> str | None:
+        """Say why its results cannot be had and never will; None where they can, or will."""
+        status, spoiled = self.status(at), self.behaviour.spoiled
+        if at >= self.gone_at:
+            return "vanished"
+        if self.over_at == math.inf and (status == "cancelling" or self.ignores):
+            return f"cancelling for ever: {self.behaviour.cancels.name}"
+        if spoiled is not None and spoiled.lasts == math.inf and at >= self.files_at:
+            return f"spoiled for good: {spoiled.how.name}"
+        return None
+
     def cancel(self, now: float) -> None:
         """Take the order to cancel; a batch that is being cancelled is not changed."""
         if any(step.status == "cancelling" for step in self._passed(now)):
+            return
+        if self.behaviour.cancels is Cancelling.IGNORED:
+            self.ignores = True
+            return
+        if self.behaviour.cancels is not Cancelling.ENDS:
+            self.stopped = now
+            self.steps = [*self._passed(now), Step(now, "cancelling")]
             return
         begun = any(step.status == "in_progress" for step in self._passed(now))
         end = "completed" if self.behaviour.cancel_loses and begun else "cancelled"
@@ -231,6 +251,10 @@ class Life:
             shown["errors"], shown["error"] = None, shown["errors"]
         for step in passed[1:]:
             shown[_STAMPS[step.status]] = whole_seconds(step.at)
+        if status == "cancelling" and self.behaviour.cancels is Cancelling.TIMELESS:
+            shown["cancelling_at"] = None
+        elif status == "cancelling" and self.behaviour.cancels is Cancelling.MOVING:
+            shown["cancelling_at"] = whole_seconds(at)
         if not classic:
             shown["model"] = self._model() if status != "validating" else None
             shown["usage"] = self._usage(at) if status in OVER else None
@@ -341,7 +365,9 @@ def _plan(behaviour: Behaviour, created: float, *, refused: bool) -> list[Step]:
             return [first, working, writing, Step(written, "expired")]
         case Cancelled():
             cancelled = Step(ends + behaviour.cancelling, "cancelled")
-            return [first, working, Step(ends, "cancelling"), cancelled]
+            way = [first, working, Step(ends, "cancelling"), cancelled]
+            ended = behaviour.cancels in (Cancelling.ENDS, Cancelling.IGNORED)
+            return way if ended else way[:-1]
         case Stuck(status=status):
             way = [first, working, writing]
             kept = [number for number, step in enumerate(way) if step.status == status]

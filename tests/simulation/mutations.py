@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runner.api import responses
 from runner.ledger import connection, store, submission_transitions
 from runner.outputs.answer_index import AnswerIndex
+from runner.planning import in_flight
 from runner.planning.batch_index import BatchIndex
+from runner.reconcile import collect, run_lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,12 +53,35 @@ def committing_without_fsync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "write_transaction", careless)
 
 
+def taking_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Submit again what the result files lack, whatever else the provider says."""
+    monkeypatch.setattr(collect, "_contradiction", lambda *_: None)
+
+
+def buying_before_looking_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry without reading files once more that did not hold what had been answered."""
+    monkeypatch.setattr(run_lifecycle, "unmatched_submissions", lambda *_: [])
+
+
+def waiting_for_ever_for_a_cancellation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_flight, "_stuck_in_cancelling", lambda *_, **__: None)
+
+
+def letting_one_refusal_stop_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judge a refusal by its status alone, as one of the key or of the request."""
+    monkeypatch.setattr(responses, "_narrow_refusal", lambda *_: None)
+
+
 MUTATIONS = (
     with_a_blind_second_creation,
     leaving_a_file_unread,
     committing_without_fsync,
+    taking_what_comes,
+    waiting_for_ever_for_a_cancellation,
+    letting_one_refusal_stop_all,
 )
-"""One for each kind of promise: paid once, nothing lost, and both across a power cut.
+"""One for each kind of promise: paid once, nothing lost, and both across a power cut; then one for
+each kind of evidence, of waiting without an end, and of a refusal with a scope.
 
 That each part alone is needed is shown by the tests of its room, and by `make mutants`.
 """

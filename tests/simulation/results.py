@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from tests.simulation.behaviour import (
     AnswerLocation,
@@ -18,6 +18,7 @@ from tests.simulation.behaviour import (
     Missing,
     NotRun,
     Several,
+    Spoil,
     Succeed,
 )
 
@@ -170,6 +171,67 @@ def _body(row: Row, text: str, finish: str = "stop") -> dict[str, Any]:
         "usage": {**tokens, "completion_tokens": completion},
         "echo": digest,
     }
+
+
+def spoil(content: bytes, how: Spoil) -> bytes:
+    """Return what comes in place of a result file."""
+    found = content.splitlines(keepends=True)
+    half = len(found) // 2
+    match how:
+        case Spoil.SHORTENED:
+            kept = found[:half]
+        case Spoil.CUT:
+            kept = [*found[:half], *(line[: len(line) // 2] for line in found[half : half + 1])]
+        case Spoil.NAMELESS:
+            kept = [_renamed(line, None) for line in found]
+        case Spoil.RENAMED:
+            kept = [_renamed(line, "gw-") for line in found]
+        case Spoil.EXCHANGED:
+            kept = [*found[:half], *map(_nobodys, range(len(found) - half))]
+        case Spoil.MIXED:
+            kept = [_nobodys(0), *found]
+        case Spoil.EMPTIED | Spoil.PAGE | Spoil.ERROR | Spoil.REFUSAL:
+            kept = [_INSTEAD[how]]
+        case _:
+            assert_never(how)
+    return b"".join(kept)
+
+
+_INSTEAD: Final[dict[Spoil, bytes]] = {
+    Spoil.EMPTIED: b"",
+    Spoil.PAGE: b"<!DOCTYPE html><html><title>Bad gateway</title></html>\n",
+    Spoil.ERROR: b'{"error": {"message": "This file is being prepared."}}\n',
+    Spoil.REFUSAL: b'{"error": {"message": "not ready", "type": "server_error"}}\n',
+}
+
+
+def _renamed(line: bytes, prefix: str | None) -> bytes:
+    """Put `prefix` before the custom_id of a line, or take the custom_id out."""
+    try:
+        document = json.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(document, dict) or "custom_id" not in document:
+        return line
+    name = document.pop("custom_id")
+    if prefix is not None:
+        document["custom_id"] = prefix + name
+    return json.dumps(document).encode() + b"\n"
+
+
+def _nobodys(number: int) -> bytes:
+    """Write a good line of a request that nobody made."""
+    document = {
+        "id": f"batch_req_nobodys{number}",
+        "custom_id": f"nobodys-{number}",
+        "response": {
+            "status_code": 200,
+            "request_id": "req_nobodys",
+            "body": {"choices": [{"index": 0, "finish_reason": "stop", "message": {}}]},
+        },
+        "error": None,
+    }
+    return json.dumps(document).encode() + b"\n"
 
 
 def check_answers(output: bytes, asked: bytes) -> set[str]:

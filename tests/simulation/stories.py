@@ -12,15 +12,20 @@ import itertools
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.simulation.barriers import Barrier
 from tests.simulation.behaviour import (
     EVERY_ANSWER,
     Behaviour,
+    Cancelling,
     Complete,
     Conditions,
     Counts,
     ListFault,
     ListShape,
     NoFile,
+    SaidSize,
+    Spoil,
+    Spoiled,
     Vanish,
 )
 from tests.simulation.mishaps import Mishap
@@ -35,6 +40,7 @@ from tests.simulation.story import (
     PAUSES,
     PHASES,
     SCARCE,
+    SPOILED_FOR,
     STATUS_WORDS,
     End,
     Fate,
@@ -78,6 +84,12 @@ def _fates(rows: int, *, vanishing: bool) -> st.SearchStrategy[Fate]:
         Complete(),
         *(each for each in ENDINGS if vanishing or not isinstance(each, Vanish)),
     )
+    spoiled = st.builds(
+        Spoiled,
+        how=st.sampled_from(Spoil),
+        lasts=st.sampled_from(SPOILED_FOR),
+        size=st.sampled_from(SaidSize),
+    )
     behaviour = st.builds(
         Behaviour,
         validating=st.sampled_from(PHASES),
@@ -93,6 +105,8 @@ def _fates(rows: int, *, vanishing: bool) -> st.SearchStrategy[Fate]:
         files_after=_SHORT_LAGS,
         content_after=_SHORT_LAGS,
         final_newline=st.sampled_from((True, False)),
+        spoiled=st.none() | spoiled,
+        cancels=st.sampled_from(Cancelling),
     )
     wrong = st.dictionaries(st.integers(0, rows - 1), st.sampled_from(EVERY_ANSWER), max_size=rows)
     return st.builds(
@@ -102,7 +116,7 @@ def _fates(rows: int, *, vanishing: bool) -> st.SearchStrategy[Fate]:
     )
 
 
-def _visits(machines: int, *, losses: bool) -> st.SearchStrategy[Visit]:
+def _visits(machines: int, *, losses: bool, cancels: bool) -> st.SearchStrategy[Visit]:
     return st.builds(
         Visit,
         pause=st.sampled_from(PAUSES),
@@ -110,6 +124,7 @@ def _visits(machines: int, *, losses: bool) -> st.SearchStrategy[Visit]:
         loses_ledger=_FLAGS if losses else st.just(value=False),
         jump=st.sampled_from((0.0, 0.0, 0.0, *JUMPS)),
         intruder=st.none() | st.integers(0, 5),
+        cancels=_FLAGS if cancels else st.just(value=False),
     )
 
 
@@ -120,6 +135,8 @@ def stories(draw: st.DrawFn) -> Story:
     machines = draw(st.integers(1, 2))
     losses = draw(_FLAGS)
     fates = _fates(rows, vanishing=machines == 1 and not losses)
+    cancels = machines == 1 and not losses and draw(_FLAGS)
+    visits = _visits(machines, losses=losses, cancels=cancels)
     mishaps = st.dictionaries(_EXCHANGES, st.sampled_from(Mishap), max_size=20)
     ends = st.lists(
         st.builds(End, moment=_MOMENTS, power_cut=_FLAGS, lot=st.integers(0, 7)), max_size=8
@@ -134,11 +151,13 @@ def stories(draw: st.DrawFn) -> Story:
         fates=tuple(draw(st.lists(fates, max_size=5))),
         mishaps=tuple(draw(mishaps).items()),
         ends=tuple(draw(ends)),
-        visits=tuple(draw(st.lists(_visits(machines, losses=losses), max_size=20))),
+        visits=tuple(draw(st.lists(visits, max_size=20))),
         encore=draw(_FLAGS),
         canary=draw(st.none() | st.integers(1, MOST_ROWS)),
         deadline=draw(st.none() | st.sampled_from(DEADLINES)),
         delete_remote_files=machines == 1 and draw(_FLAGS),
+        barrier=draw(st.none() | st.tuples(st.sampled_from((0, 10, 30)), st.sampled_from(Barrier))),
+        retried=draw(_FLAGS),
     )
 
 

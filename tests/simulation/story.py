@@ -12,16 +12,19 @@ unknown.
 from __future__ import annotations
 
 import dataclasses
+import math
 import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from tests.simulation.barriers import Barrier
 from tests.simulation.behaviour import (
     CANNOT_FIND_FILE,
     EVERY_ANSWER,
     TOKEN_LIMIT,
     Behaviour,
     Cancelled,
+    Cancelling,
     Complete,
     Conditions,
     Counts,
@@ -30,6 +33,10 @@ from tests.simulation.behaviour import (
     ListFault,
     ListShape,
     NoFile,
+    SaidSize,
+    Several,
+    Spoil,
+    Spoiled,
     Stuck,
     Succeed,
     Vanish,
@@ -80,6 +87,11 @@ SCARCE: Final = 500
 """Bytes of an upload: room for two requests."""
 
 DEADLINES: Final = ("{after: 10m, action: resubmit}", "{after: 90m}", "{action: wait}")
+SPOILED_FOR: Final = (0.5, math.inf, math.inf, math.inf)
+"""Seconds; the short one is over before runner gives a file up, whatever else lags."""
+
+SHORTENING: Final = frozenset({Spoil.SHORTENED, Spoil.CUT, Spoil.EMPTIED})
+SILENT: Final = frozenset({Counts.EMPTY, Counts.NULL_MEMBERS, Counts.NULL})
 JUMPS: Final = (-3600.0, -40.0, 40.0, 86_400.0)
 
 
@@ -91,11 +103,25 @@ class Fate:
     wrong: tuple[tuple[int, Answer], ...] = ()
 
     def of(self, rows: Sequence[Row]) -> Behaviour:
-        """Return the behaviour of the batch with these rows."""
+        """Return the behaviour of the batch with these rows.
+
+        Of a file that is shortened something must say so: its size, or the counts of its batch. And
+        where one row has several lines, what is left of them says nothing of the others.
+        """
+        behaviour, spoiled = self.behaviour, self.behaviour.spoiled
         wrong = {f"r{row}": answer for row, answer in self.wrong}
         fine: Answer = Succeed()
+        if spoiled is not None:
+            wrong = {
+                row: fine if isinstance(answer, Several) else answer
+                for row, answer in wrong.items()
+            }
+            if spoiled.how in SHORTENING and behaviour.counts in SILENT:
+                spoiled = dataclasses.replace(spoiled, size=SaidSize.WHOLE)
         met = {row.custom_id: wrong.get(row.custom_id, fine) for row in rows}
-        return dataclasses.replace(self.behaviour, answer=lambda row: met[row.custom_id])
+        return dataclasses.replace(
+            behaviour, spoiled=spoiled, answer=lambda row: met[row.custom_id]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +130,7 @@ class Visit:
 
     Before it the ledger may be deleted, or the machine's clock put forward or back by `jump`
     seconds. A second process tries the same ledger at the exchange of the pass that `intruder`
-    names.
+    names. With `cancels` the user cancels the job first.
     """
 
     pause: float = 30.0
@@ -112,6 +138,7 @@ class Visit:
     loses_ledger: bool = False
     jump: float = 0.0
     intruder: int | None = None
+    cancels: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +171,9 @@ class Story:
         encore: the ledger is deleted once more when everything is done.
         canary, deadline: what the spec says of them.
         tidy: the spec says `keep_remote: false`.
+        barrier: a refusal that lasts, from which exchange on; a second job, with another model,
+            works beside the first one then.
+        retried: what has not succeeded in the end is retried by the user.
 
     """
 
@@ -162,6 +192,8 @@ class Story:
     canary: int | None = None
     deadline: str | None = None
     delete_remote_files: bool = False
+    barrier: tuple[int, Barrier] | None = None
+    retried: bool = False
 
     @property
     def desired_runs(self) -> str:
@@ -175,6 +207,14 @@ class Story:
     def vanishing(self) -> bool:
         """Whether the provider forgets a batch, so that its results are lost."""
         return any(isinstance(fate.behaviour.ending, Vanish) for fate in self.fates)
+
+    @property
+    def loses_results(self) -> bool:
+        """Whether a job may fail as a whole, since what a batch has answered cannot be had."""
+        return self.vanishing or any(
+            fate.behaviour.spoiled is not None and fate.behaviour.spoiled.how is Spoil.REFUSAL
+            for fate in self.fates
+        )
 
     @property
     def behaviours(self) -> Behaviours:
@@ -194,6 +234,7 @@ def drawn(seed: int) -> Story:
         # What one machine, or a deleted ledger, has seen before it vanished is known to nobody.
         fates = tuple(map(_kept, fates))
     conditions = _conditions(lot)
+    cancelled = machines == 1 and not losses and lot.random() < 0.1
     mortality = lot.choice((0.0, 0.01, 0.05, 0.15))
     power = lot.choice((0.0, 0.5, 1.0))
     return Story(
@@ -211,12 +252,16 @@ def drawn(seed: int) -> Story:
             for moment in range(MOMENTS)
             if lot.random() < mortality
         ),
-        visits=tuple(_visits(lot, machines, losses)),
+        visits=tuple(_visits(lot, machines, losses, cancelled=cancelled)),
         encore=lot.random() < 0.1,
         canary=lot.choice((None, None, None, 1, 3)),
         deadline=lot.choice((None, None, *DEADLINES)),
         # What one machine deletes another cannot read any more.
         delete_remote_files=machines == 1 and lot.random() < 0.2,
+        barrier=(lot.choice((0, 0, 10, 30)), lot.choice(tuple(Barrier)))
+        if lot.random() < 0.15
+        else None,
+        retried=lot.random() < 0.4,
     )
 
 
@@ -245,8 +290,18 @@ def _fate(lot: random.Random, rows: int) -> Fate:
             files_after=lot.choice((0.0, 0.0, LAG / 2)),
             content_after=lot.choice((0.0, 0.0, LAG / 2)),
             final_newline=lot.random() < 0.8,
+            spoiled=_spoiled(lot) if lot.random() < 0.12 else None,
+            cancels=lot.choice(tuple(Cancelling)) if lot.random() < 0.12 else Cancelling.ENDS,
         ),
         wrong=tuple((row, lot.choice(EVERY_ANSWER)) for row in range(rows) if lot.random() < wrong),
+    )
+
+
+def _spoiled(lot: random.Random) -> Spoiled:
+    return Spoiled(
+        how=lot.choice(tuple(Spoil)),
+        lasts=lot.choice(SPOILED_FOR),
+        size=lot.choice(tuple(SaidSize)),
     )
 
 
@@ -287,7 +342,7 @@ def _mishaps(
     return found
 
 
-def _visits(lot: random.Random, machines: int, losses: float) -> list[Visit]:
+def _visits(lot: random.Random, machines: int, losses: float, *, cancelled: bool) -> list[Visit]:
     jumps = lot.choice((0.0, 0.0, 0.1))
     intruders = lot.choice((0.0, 0.0, 0.2))
     pauses = lot.choice((PAUSES, PAUSES, HASTE))
@@ -298,6 +353,7 @@ def _visits(lot: random.Random, machines: int, losses: float) -> list[Visit]:
             loses_ledger=lot.random() < losses,
             jump=lot.choice(JUMPS) if lot.random() < jumps else 0.0,
             intruder=lot.randrange(6) if lot.random() < intruders else None,
+            cancels=cancelled and lot.random() < 0.3,
         )
         for _ in range(lot.choice((3, 8, 20)))
     ]

@@ -64,10 +64,14 @@ def test_the_truth_may_be_asked_for_while_requests_come_in(
             looks.append(len(world.submissions()))
 
     def slowly(
-        life: Life, files: dict[str, StoredFile], fetched: dict[str, float], now: float
+        life: Life,
+        files: dict[str, StoredFile],
+        fetched: dict[str, float],
+        now: float,
+        excused: dict[str, float],
     ) -> truth.Submission:
         told.wait(0.001)  # lets the server's thread run in the middle of a look
-        return tell(life, files, fetched, now)
+        return tell(life, files, fetched, now, excused)
 
     tell, told, done, looks = truth.submission, threading.Event(), threading.Event(), list[int]()
     monkeypatch.setattr(truth, "submission", slowly)

@@ -3,43 +3,68 @@
 The real reconciler runs against the simulated provider in virtual time. The promises are checked
 after every pass: one batch per submission key, no succeeded row submitted again, no final file
 that is incomplete, a ledger that never moves backwards. Once faults stop, the job must end
-automatically, and then nothing more may happen. The same seed gives the same story, so that a
-failing one can be repeated.
+automatically, and then nothing more may happen. Where it cannot, since a cancellation never ends or
+the files of a batch do not hold what it has answered, the pass must say so; then the user cancels
+or retries, and that must help. The same seed gives the same story, so that a failing one can be
+repeated.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runner.errors import LockHeld
+from runner.ledger import run_transitions
 from runner.ledger.records import RunState
 from runner.reconcile import lock
 from runner.reconcile.concurrency import InlineExecutor
+from runner.reconcile.run_lifecycle import reopen
+from tests.simulation.barriers import BARRED_JOB, Scope
 from tests.simulation.behaviour import Behaviour, ListFault
 from tests.simulation.census import befallen, marked
 from tests.simulation.exchange import Request
-from tests.simulation.faults import never
 from tests.simulation.mishaps import ENDS, POWER_CUTS, strike
 from tests.simulation.power import Disk
 from tests.simulation.promises import Watch
 from tests.simulation.results import check_answers
-from tests.simulation.scene import request_lines
+from tests.simulation.scene import request_line, request_lines
 from tests.simulation.site import SPEC, Site
 from tests.simulation.story import SETTLING, drawn
 from tests.simulation.thrift import blank_ledger, thrift
 from tests.simulation.world import VirtualClock, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from runner.reconcile.context import Context
     from runner.reconcile.passes import PassReport
     from tests.simulation.behaviour import Row
     from tests.simulation.faults import Fault
     from tests.simulation.story import Story, Visit
+    from tests.simulation.truth import Submission
+
+
+BYSTANDER: Final = "other"
+_BYSTANDER_LINES: Final = b"".join(request_line(f"o{n}", model="gpt-other") for n in range(2))
+_BYSTANDER_SPEC: Final = """\
+name: other
+endpoint: /v1/chat/completions
+input: other.jsonl
+retry: {attempts: 8}
+"""
+_HALF_A_DAY: Final = 12 * 3600.0
+_RESTLESS: Final = 8
+"""Passes after which something that changes at every look is taken for standing still."""
+_UNHAD: Final = frozenset(
+    {"runner_unmatched_response", "runner_batch_lost", "runner_malformed_line"}
+)
+"""The codes of requests that were answered, and whose answers could not be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,11 +123,14 @@ class _Telling:
     batches: int = 0
     at_work: _Machine | None = None
     intrusion: int | None = None
+    refusals: int = 0
+    wanted: int | None = None
 
     def __post_init__(self) -> None:
         story = self.story
         self.mishaps = dict(story.mishaps)
         self.ends = {end.moment: end for end in story.ends}
+        self.barrier = story.barrier
         self.clock = VirtualClock()
         self.world = World(
             self.clock,
@@ -123,6 +151,9 @@ class _Telling:
     def _machine(self, root: Path, lines: bytes, *, power: bool) -> _Machine:
         spec = SPEC + self.story.desired_runs
         site = Site(root, self.world, lines, self.story.shard, spec, frozen=True)
+        if self.story.barrier is not None:
+            (root / "other.jsonl").write_bytes(_BYSTANDER_LINES)
+            site.write_spec(_BYSTANDER_SPEC, BYSTANDER)
         aside = root.with_name(f"{root.name}-aside")
         aside.mkdir()
         disk = Disk(root=root, ledger=site.ledger, aside=aside, pulse=self._pulse, power=power)
@@ -139,7 +170,13 @@ class _Telling:
                 break
         self._calm()
         for machine in self.machines:
+            self._wait_at_the_barrier(machine)
+        self.barrier = None
+        for machine in self.machines:
             self._finish(machine)
+        for one in self.world.submissions():
+            if one.withheld is not None:
+                self.met[one.withheld] += 1
         if self.story.encore and not self.story.delete_remote_files:
             self._encore(self.machines[0])
         return Trial(
@@ -173,7 +210,7 @@ class _Telling:
         self.intrusion = (
             None if visit.intruder is None else len(self.world.requests) + visit.intruder
         )
-        report = self._pass(machine)
+        report = self._pass(machine, self._cancel if visit.cancels else None)
         machine.done = report is not None and report.all_final
         if len(self.machines) > 1:
             self.met["two machines take turns"] += 1
@@ -183,8 +220,13 @@ class _Telling:
         machine.disk.forget_ledger()
         machine.watch.forget()
 
-    def _pass(self, machine: _Machine) -> PassReport | None:
-        """Make one pass as a process; None if it died. Checks every promise afterwards."""
+    def _pass(
+        self, machine: _Machine, first: Callable[[Context], None] | None = None
+    ) -> PassReport | None:
+        """Make one pass as a process; None if it died. Checks every promise afterwards.
+
+        `first` is what a command does before its pass.
+        """
         site = machine.site
         self.at_work = machine
         report = None
@@ -194,7 +236,11 @@ class _Telling:
             blank_ledger(site.ledger)
         # What a dead process had under way is not under way in the next.
         site.executor = InlineExecutor(self.story.executor)
+        refused = self.refusals
         with machine.disk.process(), lock.locked(site.ledger):
+            if first is not None:
+                with site.context() as (context, _specs):
+                    first(context)
             report = site.reconcile()
         if machine.disk.dead:
             report = None
@@ -205,6 +251,8 @@ class _Telling:
             machine.watch.forget()
         machine.watch.check()
         self._check_what_was_asked()
+        if report is not None and self.refusals > refused:
+            assert report.has_problem, "a refusal that lasts is not said"
         return report
 
     def _check_what_was_asked(self) -> None:
@@ -213,6 +261,11 @@ class _Telling:
         if made != self.batches:
             self.world.check_exactly_once()
             self.batches = made
+            assert self.wanted in (None, self._made()), "a cancelled job submits once more"
+
+    def _made(self) -> int:
+        """Count the batches of the job that have been made."""
+        return sum(1 for one in self.world.submissions() if one.rows[0].startswith("r"))
 
     def _heal(self) -> None:
         self.world.conditions = dataclasses.replace(
@@ -221,7 +274,7 @@ class _Telling:
 
     def _calm(self) -> None:
         """End all faults; a batch that is stuck is cancelled at the provider."""
-        self.world.faults = never
+        self.mishaps, self.intrusion = {}, None
         self._heal()
         self.ends = {}
         self.world.behaviour = Behaviour()
@@ -230,33 +283,123 @@ class _Telling:
                 self.world.handle(Request.json("POST", f"/batches/{one.batch_id}/cancel"))
                 self.met["cancelled by somebody else"] += 1
 
+    def _wait_at_the_barrier(self, machine: _Machine) -> None:
+        """See that a refusal that lasts stops what it is about, says so, and nothing else."""
+        if self.barrier is None:
+            return
+        scope = self.barrier[1].scope
+        for _ in range(12):
+            self.clock.sleep(300)
+            report = self._pass(machine)
+            assert report is not None
+            if scope in (Scope.MODEL, Scope.MODEL_AT_UPLOAD):
+                assert not report.stopped, "the refusal of a model stops its provider"
+                if not report.states[BYSTANDER].final:
+                    continue
+            return
+        raise AssertionError(f"another job has to wait: {machine.site.told[-5:]}")
+
     def _finish(self, machine: _Machine) -> None:
         """See a machine to its end, and assert that it is the right one and the last."""
         site = machine.site
         self.clock.sleep(SETTLING)
-        state = self._settled(machine).states["job"]
-        good, bad = site.results()
-        may_fail = self.story.vanishing or self.story.canary is not None
-        assert state in (RunState.SUCCEEDED, RunState.PARTIAL) or may_fail, state
-        assert (state is RunState.SUCCEEDED) == (not bad), f"{state}, but {len(bad)} errors"
-        site.check([f"r{row}" for row in range(self.story.rows)])
-        output = site.root / "outputs" / "job" / "latest" / "output.jsonl"
-        assert check_answers(output.read_bytes(), site.lines) == set(good)
+        report = self._settled(machine)
+        state = report.states["job"]
+        may_fail = self.story.loses_results or self.story.canary is not None
+        assert (
+            state in (RunState.SUCCEEDED, RunState.PARTIAL) or may_fail or self.wanted is not None
+        ), state
+        self._check_results(machine, state)
+        if self.story.barrier is not None:
+            assert report.states[BYSTANDER] is RunState.SUCCEEDED
+            site.check(["o0", "o1"], BYSTANDER)
+        if self.story.retried and state is not RunState.SUCCEEDED:
+            self._retry(machine)
         exchanges = len(self.world.requests)
         again = self._pass(machine)
         assert again is not None
         assert not again.changed, "a finished job changes once more"
         assert len(self.world.requests) == exchanges, "a finished job asks once more"
 
+    def _check_results(self, machine: _Machine, state: RunState) -> None:
+        """Check the final files: each request once, its own answer, and true words where none."""
+        site = machine.site
+        good, bad = site.results()
+        assert (state is RunState.SUCCEEDED) == (not bad), f"{state}, but {len(bad)} errors"
+        site.check([f"r{row}" for row in range(self.story.rows)])
+        folder = site.root / "outputs" / "job" / "latest"
+        assert check_answers((folder / "output.jsonl").read_bytes(), site.lines) == set(good)
+        made = self.world.submissions()
+        asked = Counter(row for one in made for row in one.rows)
+        # The line of an earlier attempt comes before what runner says of a later one.
+        answered = {row for one in made for row in one.answered if asked[row] == 1}
+        for line in filter(None, (folder / "errors.jsonl").read_bytes().split(b"\n")):
+            document = json.loads(line)
+            code = (document["error"] or {}).get("code")
+            ended = code == "runner_batch_failed" and state is RunState.PARTIAL
+            assert not ended, "a failure that passes has ended a request"
+            # What another machine has asked for meanwhile, this one does not know.
+            if document["custom_id"] in answered and len(self.machines) == 1:
+                assert code in _UNHAD, f"{document['custom_id']} was answered, and is {line!r}"
+
+    def _retry(self, machine: _Machine) -> None:
+        """Let the user retry what has not succeeded: now it must, and nothing is paid twice.
+
+        What cannot be had for good the user pays for again.
+        """
+        self.met["retried by the user"] += 1
+        self.wanted = None
+        self.world.excuse(machine.site.results()[1])
+        machine.watch.forget()
+        report = self._pass(machine, _reopen)
+        assert report is not None
+        if not report.all_final:
+            report = self._settled(machine)
+        state = report.states["job"]
+        assert state is RunState.SUCCEEDED, f"{state} after a retry"
+        self._check_results(machine, state)
+
     def _settled(self, machine: _Machine) -> PassReport:
         """Make passes until the job is in a final state, and return the last."""
-        for _ in range(60):
+        for number in range(60):
             report = self._pass(machine)
             assert report is not None, "a process died though all trouble was over"
             if report.all_final:
                 return report
+            still = not report.changed or number > _RESTLESS
+            if still and any(one.over_at == math.inf for one in self._known()):
+                return self._give_up(machine)
             self.clock.sleep(300)
         raise AssertionError(f"never done: {machine.site.told[-5:]}")
+
+    def _known(self) -> Iterator[Submission]:
+        """Yield the batches that the provider has not forgotten."""
+        return (one for one in self.world.submissions() if one.gone_at == math.inf)
+
+    def _give_up(self, machine: _Machine) -> PassReport:
+        """Wait for a cancellation that never ends; the pass must say so, and the user ends it."""
+        for first in (None, self._cancel):
+            report = self._pass(machine, first)
+            for _ in range(5):
+                if report is not None and report.all_final:
+                    self.met["a cancellation given up"] += 1
+                    return report
+                self.clock.sleep(_HALF_A_DAY)
+                report = self._pass(machine)
+            assert report is not None
+            if first is None and any(one.status == "cancelling" for one in self._known()):
+                assert report.has_problem
+                reasons = [wait.reason for wait in report.waits]
+                assert any("`runner cancel job`" in reason for reason in reasons), reasons
+        raise AssertionError(f"never given up: {machine.site.told[-5:]}")
+
+    def _cancel(self, context: Context) -> None:
+        """Do what `runner cancel` does before its pass."""
+        for run in context.ledger.runs():
+            if run.job == "job" and not run.state.final:
+                run_transitions.request_cancel(context.ledger, run)
+                self.met["cancelled by the user"] += 1
+                self.wanted = self._made()
 
     def _encore(self, machine: _Machine) -> None:
         """Delete the ledger of a job that is done: its outputs say all that has to be known."""
@@ -271,6 +414,8 @@ class _Telling:
     # What the world and the disks ask while a pass is at work -----------------------------
 
     def _behaviour(self, index: int, rows: Sequence[Row]) -> Behaviour:
+        if not rows[0].custom_id.startswith("r"):
+            return Behaviour()
         behaviour = self.story.behaviours(index, rows)
         self.met.update(marked(behaviour, rows))
         return behaviour
@@ -280,13 +425,32 @@ class _Telling:
             self._intrude()
         mishap = self.mishaps.get(number)
         if mishap is None:
-            return None
+            return self._refuse(request, number)
         fault = strike(mishap, request, self.world.clock())
         if fault is not None:
             self.met[mishap.value] += 1
         if mishap in ENDS:
             self._die(power_cut=mishap in POWER_CUTS, lot=number)
         return fault
+
+    def _refuse(self, request: Request, number: int) -> Fault | None:
+        """Return what a barrier has against an exchange."""
+        if self.barrier is None or number < self.barrier[0]:
+            return None
+        refusal = self.barrier[1].strike(request, self._filename(request))
+        if refusal is not None:
+            self.refusals += 1
+            self.met[f"refused: {self.barrier[1].scope.name}"] += 1
+        return refusal
+
+    def _filename(self, request: Request) -> str:
+        """Return the name of the input that is uploaded, or that a batch is made from."""
+        if request.form is not None and request.form.file is not None:
+            return request.form.file.filename or ""
+        if (request.method, request.path) != ("POST", "/batches"):
+            return ""
+        wanted = json.loads(request.body)["input_file_id"]
+        return next((file.filename for file in self.world.files() if file.id == wanted), "")
 
     def _pulse(self, what: str) -> None:
         end = self.ends.get(self.moment)
@@ -308,3 +472,11 @@ class _Telling:
                 raise AssertionError("two processes hold the lock of one ledger")
         except LockHeld:
             self.met["two processes on one ledger"] += 1
+
+
+def _reopen(context: Context) -> None:
+    """Do what `runner retry` does before its pass."""
+    for run in context.ledger.runs():
+        if run.job == BARRED_JOB:
+            assert run.state.final
+            reopen(context, run, next_round=True, attempts=8)

@@ -37,7 +37,9 @@ class Submission:
     `key` is the submission's own, None where it was not given one. `rows` are the custom_ids
     asked, in order; `answered` those answered well, and so paid for, until now. `over_at`,
     `gone_at` and `readable_at` are times: the end of its life, when the provider forgets it,
-    and from when on its answers can be downloaded; infinite if never.
+    and from when on its answers can be downloaded; infinite if never. `withheld` says why its
+    results cannot be had for good, and `excused` from when on the user accepts that a row is paid
+    for again.
     """
 
     index: int
@@ -56,6 +58,8 @@ class Submission:
     readable_at: float
     readable_until: float
     downloaded_at: float
+    withheld: str | None
+    excused: Mapping[str, float]
 
     def __str__(self) -> str:
         return f"batch #{self.index} ({self.key or 'no key'}, created at {self.created:g})"
@@ -70,7 +74,11 @@ class Submission:
 
 
 def submission(
-    life: Life, files: Mapping[str, StoredFile], fetched: Mapping[str, float], now: float
+    life: Life,
+    files: Mapping[str, StoredFile],
+    fetched: Mapping[str, float],
+    now: float,
+    excused: Mapping[str, float],
 ) -> Submission:
     """Tell the truth about one batch; `fetched` is when each file was first given out whole."""
     metadata = life.asked.get("metadata") or {}
@@ -96,6 +104,8 @@ def submission(
         readable_at=life.files_at + life.behaviour.content_after,
         readable_until=min(until, life.gone_at),
         downloaded_at=fetched.get(output, math.inf),
+        withheld=life.withheld(now),
+        excused=excused,
     )
 
 
@@ -107,8 +117,10 @@ def check_exactly_once(
     - No two batches carry the same submission key, unless the provider had forgotten the first
       when the second was made.
     - No request is submitted while an earlier batch of the run that has it can still answer.
-    - No request is submitted again if its good response could be downloaded, or had been.
+    - No request is submitted again if its good response could be downloaded, or had been, or would
+      have come but for a gateway that spoils the file.
 
+    The user may excuse the second and the third for a row: by a retry, after the pass has given up.
     A request is a line of an input file, byte for byte. Batches without a key count as one run.
     """
     wrong: list[str] = []
@@ -121,6 +133,8 @@ def check_exactly_once(
             named = ", ".join(map(str, twins))
             wrong.append(f"{len(twins)} batches carry the submission key {key!r}: {named}")
     for first, second, name in _asked_again(submissions, run):
+        if second.created >= first.excused.get(name, math.inf):
+            continue
         if first.in_flight(second.created):
             wrong.append(f"{name!r} is asked by {second} while {first} is still at work on it")
         elif name in first.answered and first.known(second.created):

@@ -104,6 +104,7 @@ class World:
             ground=self._ground, files=self._files, behaviours=_each(behaviour), windows=windows
         )
         self._fetched: dict[str, float] = {}
+        self._excused: dict[str, dict[str, float]] = {}
 
     @property
     def conditions(self) -> Conditions:
@@ -192,7 +193,9 @@ class World:
             now = self.clock()
             self._batches.settle(now)
             return tuple(
-                truth.submission(life, self._files.stored, self._fetched, now)
+                truth.submission(
+                    life, self._files.stored, self._fetched, now, self._excused.get(life.id, {})
+                )
                 for life in self._batches.lives.values()
             )
 
@@ -223,6 +226,15 @@ class World:
     def check_uploads_once(self) -> None:
         """Assert that no file was uploaded under the same name twice."""
         truth.check_uploads_once(self.files())
+
+    def excuse(self, rows: Iterable[str]) -> None:
+        """Let the user pay again for these rows of all batches whose results are withheld."""
+        wanted = set(rows)
+        for one in self.submissions():
+            if one.withheld is not None:
+                excused = self._excused.setdefault(one.batch_id, {})
+                for row in wanted.intersection(one.rows):
+                    excused.setdefault(row, self.clock())
 
     def calls(self, method: str, path: str) -> list[Exchange]:
         """Return the logged exchanges of one kind; a `path` ending in `*` is a beginning."""
