@@ -93,6 +93,19 @@ class SubmissionResults:
     codes: Mapping[str, int]
     examples: Mapping[str, tuple[str, ...]]
 
+    def as_detail(self) -> dict[str, object]:
+        """Return what the event of a collected batch says about its lines."""
+        return {
+            "succeeded": len(self.succeeded),
+            "missing": len(self.missing),
+            "unknown": self.unknown,
+            "malformed": self.malformed,
+            "duplicates": self.duplicates,
+            "truncated": self.truncated,
+            "codes": dict(self.codes),
+            "examples": {code: list(texts) for code, texts in self.examples.items()},
+        }
+
 
 class AnswerIndex:
     """The location of the best line of every row, found in one pass over the files."""

@@ -132,6 +132,8 @@ ERRORS: Final = "errors.jsonl"
 RECORD: Final = "run.json"
 RAW: Final = "raw"
 """The folder of the downloaded files."""
+BY_ORDER: Final = "by_order"
+"""The kind of a file in it with lines that were matched by order, next to `output` and `error`."""
 
 
 LATEST: Final = "latest"

@@ -191,6 +191,17 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
     )
 
 
+def unpublish(folder: Path) -> None:
+    """Remove the final files of a run that goes on; its record stays. Raises LocalFileError.
+
+    `output.jsonl` and `errors.jsonl` mean a final state. Their lines stay in `raw/`, and they are
+    written again when the run ends.
+    """
+    for name in (OUTPUT, ERRORS):
+        with explained(folder / name, doing="removed"):
+            (folder / name).unlink(missing_ok=True)
+
+
 def _write(
     output: LineWriter, errors: LineWriter, locations: Iterable[tuple[ShardAnswers, AnswerLocation]]
 ) -> tuple[ErrorCounts, int]:

@@ -17,7 +17,7 @@ from runner.outputs.files import ERRORS, OUTPUT
 from runner.outputs.provenance import tool_versions
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
-from runner.reconcile.download import download_again
+from runner.reconcile.download import restore_raw_file
 from runner.spec.job import METADATA_KEY
 from runner.text import listed, timestamp, truncated_answers
 
@@ -182,7 +182,7 @@ def _restore_raw_files(
         for record in files.get(str(submission.key), ()):
             path = folder / record.path
             if not path.exists() or path.stat().st_size != record.bytes:
-                download_again(context, run, submission.key, record)
+                restore_raw_file(context, run, submission.key, record)
 
 
 def _shard_answers(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from runner.ledger import run_transitions
 from runner.ledger.store import Ledger
 from runner.reconcile.run_lifecycle import reopen
+from tests.simulation.exchange import Content
 from tests.simulation.replies import json_reply
 from tests.simulation.world import VirtualClock, World
 
@@ -42,6 +44,33 @@ class Dialect(World):
 
     def handle(self, request: Request) -> Response:
         return self.retell(request, super().handle(request))
+
+
+class Gateway:
+    """Replaces the content of the output file for as long as `broken`, and says no sizes."""
+
+    def __init__(self, change: Callable[[bytes], bytes]) -> None:
+        self.change = change
+        self.broken = True
+
+    def __call__(self, request: Request, response: Response) -> Response:
+        if request.method != "GET" or not request.path.startswith("/files/"):
+            return response
+        if not request.path.endswith("/content"):
+            return json_reply(response.document() | {"bytes": None}, response.status)
+        if not self.broken or response.status != 200:
+            return response
+        return replace(response, body=Content.of(self.change(response.body.whole())))
+
+
+def each_line(change: Callable[[dict[str, object]], object]) -> Callable[[bytes], bytes]:
+    def changed(content: bytes) -> bytes:
+        lines = [json.loads(line) for line in content.splitlines()]
+        for line in lines:
+            change(line)
+        return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+    return changed
 
 
 def each_batch(change: Callable[[dict[str, Any]], None]) -> Retell:
