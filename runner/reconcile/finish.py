@@ -70,10 +70,21 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
             files=files,
             published=published,
         )
-        publication.commit(encode(record))
+        is_synced = publication.commit(encode(record))
     except BaseException:
         publication.discard()
         raise
+    if not is_synced and not state.unsynced:
+        state.unsynced = True
+        context.report_notice(
+            Notice(
+                job=run.job,
+                message=f"{folder} cannot be synced on this disk: the results are whole, but a "
+                f"power cut in the next seconds may still undo them",
+                event="remark",
+                revision=run.short,
+            )
+        )
     if action.again:
         context.report_notice(
             Notice(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from runner.ledger import run_transitions
 from runner.ledger.store import Ledger
@@ -16,6 +18,8 @@ from tests.simulation.world import VirtualClock, World
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
     from runner.ledger.records import Event, Run
     from tests.simulation.behaviour import Behaviour, Behaviours, Conditions
@@ -152,3 +156,25 @@ def asked(site: Site) -> list[tuple[str, ...]]:
 def told(site: Site) -> str:
     """Return all that passes have said."""
     return "\n".join(site.told)
+
+
+def refuse_to_sync_folders(monkeypatch: pytest.MonkeyPatch, number: int) -> list[int]:
+    """Let no folder be synced; return a list that grows by one for each that was to be."""
+    refused: list[int] = []
+    sync_whole = os.fsync
+
+    def sync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            refused.append(descriptor)
+            raise OSError(number, "no folders here")
+        sync_whole(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    return refused
+
+
+def refuse_hard_links(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def link(source: object, target: object, **_options: object) -> NoReturn:
+        raise OSError(number, "no links here", str(source), None, str(target))
+
+    monkeypatch.setattr(os, "link", link)
