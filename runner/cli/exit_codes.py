@@ -77,7 +77,11 @@ _BY_COMMAND: Final[Mapping[str, Codes]] = {
         _JOB,
         _INVALID,
     ),
-    "retry": (("0", "Resubmitted, or nothing to resubmit."), _JOB, _INVALID),
+    "retry": (
+        ("0", "Resubmitted or matched, or there was nothing to do."),
+        _JOB,
+        ("2", "Usage error, an invalid spec or input, or lines that cannot be matched by order."),
+    ),
     "trust": (
         ("0", "You have agreed; or it was shown, or is revoked."),
         ("1", "The agreement cannot be written or removed."),

@@ -329,5 +329,33 @@ def _fourth(database: Database) -> None:
     database.execute("ALTER TABLE runs ADD COLUMN truncated INTEGER")
 
 
-MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (_first, _second, _third, _fourth)
+def _fifth(database: Database) -> None:
+    """Let `files` hold the lines that were matched by order; SQLite widens a CHECK only like this.
+
+    No table refers to `files`.
+    """
+    database.execute("""
+        CREATE TABLE wider_files (
+            submission TEXT NOT NULL REFERENCES submissions(key),
+            kind TEXT NOT NULL CHECK (kind IN ('output', 'error', 'by_order')),
+            file_id TEXT NOT NULL,
+            path TEXT NOT NULL,
+            bytes INTEGER NOT NULL,
+            sha256 TEXT NOT NULL,
+            downloaded_at REAL NOT NULL,
+            PRIMARY KEY (submission, kind)
+        ) STRICT
+    """)
+    database.execute("INSERT INTO wider_files SELECT * FROM files")
+    database.execute("DROP TABLE files")
+    database.execute("ALTER TABLE wider_files RENAME TO files")
+
+
+MIGRATIONS: Final[tuple[Callable[[Database], None], ...]] = (
+    _first,
+    _second,
+    _third,
+    _fourth,
+    _fifth,
+)
 """All schema versions, oldest first; a ledger of version n has the first n applied."""

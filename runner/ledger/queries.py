@@ -44,6 +44,7 @@ EVENT_KINDS: Final = (
     "overdue",
     "downloaded",
     "collected",
+    "matched_by_order",
     "failed",
     "lost",
     "abandoned",
@@ -239,7 +240,8 @@ def attempt_outcomes(ledger: Ledger) -> Iterator[AttemptOutcome]:
         "SELECT runs.job, submissions.key, submissions.requests, events.kind, events.detail "
         "FROM submissions JOIN runs ON runs.id = submissions.run "
         "JOIN (SELECT submission, max(id) AS last FROM events "
-        "WHERE kind IN ('collected', 'failed', 'lost', 'abandoned') GROUP BY submission) AS ends "
+        "WHERE kind IN ('collected', 'matched_by_order', 'failed', 'lost', 'abandoned') "
+        "GROUP BY submission) AS ends "
         "ON ends.submission = submissions.key "
         "JOIN events ON events.id = ends.last ORDER BY events.id"
     ):

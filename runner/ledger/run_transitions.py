@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import LedgerError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from runner.batch import Batch
+    from runner.inputs.row_set import RowSet
     from runner.ledger.connection import Transaction
     from runner.ledger.records import (
         FileRecord,
@@ -164,6 +166,56 @@ def reopen_run(
                 values={"transient": None, "permanent": None},
             )
         transaction.record_event("run_reopened", job=run.job, revision=run.short, asked=next_round)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderMatch:
+    """What changes of a collected submission whose lines were matched by order.
+
+    `file` holds the lines with their custom_ids. `transient` and `permanent` are the rows that are
+    still without a success, `problem` says what was done, `detail` counts the lines.
+    """
+
+    key: SubmissionKey
+    file: FileRecord
+    transient: RowSet
+    permanent: RowSet
+    problem: str
+    detail: Mapping[str, object]
+
+
+def match_by_order(ledger: Ledger, run: Run, matches: Iterable[OrderMatch]) -> None:
+    """Record which lines of a final run were matched by order, and let the run finish once more.
+
+    The round stays, and so does a request to cancel: nothing is submitted because of this.
+    """
+    with ledger.transaction(durable=True) as transaction:
+        transaction.write(
+            "UPDATE runs SET state = ?, reason = NULL, finished_at = NULL, tidied_at = NULL "
+            "WHERE id = ?",
+            RunState.RUNNING,
+            run.id,
+        )
+        for match in matches:
+            transaction.move(
+                match.key,
+                to=SubmissionState.COLLECTED,
+                allowed=(SubmissionState.COLLECTED,),
+                values={
+                    "transient": str(match.transient),
+                    "permanent": str(match.permanent),
+                    "problem": match.problem,
+                },
+            )
+            insert_file(transaction, match.key, match.file)
+            transaction.record_event(
+                "matched_by_order",
+                key=match.key,
+                problem=match.problem,
+                transient=len(match.transient),
+                permanent=len(match.permanent),
+                outcome=dict(match.detail),
+            )
 
 
 def request_cancel(ledger: Ledger, run: Run) -> None:

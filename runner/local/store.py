@@ -8,7 +8,6 @@ of files are not in the database.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import threading
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import msgspec
 from runner.batch import TERMINAL, BatchError, BatchStatus
 from runner.errors import LocalFileError
 from runner.local.records import Progress, StoredBatch, StoredFile, StorePage, UnknownCursor
+from runner.outputs.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -114,12 +114,8 @@ class Store:
         return self._blobs / identifier
 
     def sync_folder(self) -> None:
-        """Force the names in the folder of files to disk."""
-        descriptor = os.open(self._blobs, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        """Force the names in the folder of files to disk, where the disk can do that."""
+        sync_folder(self._blobs)
 
     def sweep(self, now: int) -> None:
         """Delete expired files, and the bytes of files without a record.

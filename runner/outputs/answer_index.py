@@ -97,6 +97,19 @@ class SubmissionResults:
         """The rows of which no file holds a line that can be read."""
         return self.missing.union(self.unreadable)
 
+    def as_detail(self) -> dict[str, object]:
+        """Return what the event of a collected batch says about its lines."""
+        return {
+            "succeeded": len(self.succeeded),
+            "missing": len(self.missing),
+            "unknown": self.unknown,
+            "malformed": self.malformed,
+            "duplicates": self.duplicates,
+            "truncated": self.truncated,
+            "codes": dict(self.codes),
+            "examples": {code: list(texts) for code, texts in self.examples.items()},
+        }
+
 
 class AnswerIndex:
     """The location of the best line of every row, found in one pass over the files."""

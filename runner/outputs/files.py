@@ -42,7 +42,9 @@ _WORDS: Final = {
     errno.ENAMETOOLONG: "the name is too long for this file system",
 }
 
-_CANNOT_SYNC_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
+_CANNOT_SYNC_FOLDERS: Final = frozenset(
+    {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM, errno.ENOSYS}
+)
 
 
 def refusal(path: Path, problem: OSError, *, doing: str) -> LocalFileError:
@@ -110,21 +112,24 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that the names in it survive a power cut.
+def sync_folder(folder: Path) -> bool:
+    """Sync a folder, so that the names in it survive a power cut; return whether that is possible.
 
     Some network and user-space file systems cannot sync a folder. That is no error: results must
-    not depend on it.
+    not depend on it. Raises LocalFileError for any other failure.
     """
     with explained(folder, doing="written"):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(descriptor)
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError as problem:
             if problem.errno not in _CANNOT_SYNC_FOLDERS:
                 raise
-        finally:
-            os.close(descriptor)
+            return False
+    return True
 
 
 OUTPUT: Final = "output.jsonl"
@@ -132,6 +137,8 @@ ERRORS: Final = "errors.jsonl"
 RECORD: Final = "run.json"
 RAW: Final = "raw"
 """The folder of the downloaded files."""
+BY_ORDER: Final = "by_order"
+"""The kind of a file in it with lines that were matched by order, next to `output` and `error`."""
 
 
 LATEST: Final = "latest"

@@ -15,11 +15,22 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import LocalFileError
 from runner.inputs.row_set import RowSet
-from runner.outputs.files import ERRORS, OUTPUT, RAW, RECORD, FileRejected, explained, open_file
+from runner.outputs.by_order import is_made_of
+from runner.outputs.files import (
+    BY_ORDER,
+    ERRORS,
+    OUTPUT,
+    RAW,
+    RECORD,
+    FileRejected,
+    explained,
+    open_file,
+)
 from runner.outputs.record import read_record
 from runner.outputs.trace import trace
 from runner.spec.identity import REVISION_SHOWN, canonical_json
 from runner.spec.job import METADATA_KEY
+from runner.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -114,6 +125,7 @@ def check_folder(
         strays, notes = _find_strays(folder, {*expected, *beside})
         files += strays
         problems += _untraced(folder, record, files)
+        notes += _matched_by_order(record, files)
     except LocalFileError as problem:
         problems.append(str(problem))
     return FolderCheck(
@@ -189,8 +201,22 @@ def _untraced(folder: Path, record: RunRecord, files: list[FileCheck]) -> Iterat
     if not {OUTPUT, ERRORS} <= readable:
         return
     raw = [folder / file.path for file in record.results if file.path in readable]
+    for submission in record.submissions:
+        paths = {file.kind: file.path for file in submission.results if file.path in readable}
+        source, matched = paths.get("output"), paths.get(BY_ORDER)
+        if source and matched and not is_made_of(folder / matched, folder / source):
+            yield f"{matched} has lines that are not those of {source}"
     lines = sum(file.lines or 0 for file in files if file.name in (OUTPUT, ERRORS))
     yield from trace(folder, raw, lines=lines)
+
+
+def _matched_by_order(record: RunRecord, files: list[FileCheck]) -> Iterator[str]:
+    """Yield a note for each file whose lines have their custom_ids from their order."""
+    lines = {file.name: file.lines or 0 for file in files}
+    for result in record.results:
+        if result.kind == BY_ORDER:
+            count = plural(lines.get(result.path, 0), "line")
+            yield f"{result.path} has {count} that named no request: matched by order, on request"
 
 
 def _contradictions(
@@ -291,6 +317,7 @@ def _submission_problems(
     if created_here and isinstance(mark, str) and mark.split(" ")[0] != submission.key:
         yield f"batch {batch.get('id')} has the submission key {mark.split(' ')[0]}"
     ids = {"output": batch.get("output_file_id"), "error": batch.get("error_file_id")}
+    ids[BY_ORDER] = ids["output"]
     for result in submission.results:
         if result.file_id != ids.get(result.kind):
             yield f"{result.path} is file {result.file_id}, which batch {batch.get('id')} has not"

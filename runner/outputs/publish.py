@@ -121,11 +121,12 @@ class Publication:
     folder: Path
     published: Published
 
-    def commit(self, record: bytes) -> None:
+    def commit(self, record: bytes) -> bool:
         """Write `record` as `run.json` and give all files their final names.
 
-        Replaces an earlier publication in the same folder. Raises LocalFileError. The earlier
-        files do not change until the record is safely written.
+        Replaces an earlier publication in the same folder. Returns whether the names are sure to
+        survive a power cut: see `sync_folder`. Raises LocalFileError. The earlier files do not
+        change until the record is safely written.
         """
         temporary = {name: _temporary(self.folder, name) for name in (ERRORS, RECORD, OUTPUT)}
         path = temporary[RECORD]
@@ -145,7 +146,7 @@ class Publication:
             _rename(temporary[name], self.folder / name)
         sync_folder(self.folder)
         _rename(temporary[OUTPUT], self.folder / OUTPUT)
-        sync_folder(self.folder)
+        return sync_folder(self.folder)
 
     def discard(self) -> None:
         """Remove the files that have no final names yet, as far as the disk allows."""
@@ -189,6 +190,17 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
             errors=failures,
         ),
     )
+
+
+def unpublish(folder: Path) -> None:
+    """Remove the final files of a run that goes on; its record stays. Raises LocalFileError.
+
+    `output.jsonl` and `errors.jsonl` mean a final state. Their lines stay in `raw/`, and they are
+    written again when the run ends.
+    """
+    for name in (OUTPUT, ERRORS):
+        with explained(folder / name, doing="removed"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _write(

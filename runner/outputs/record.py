@@ -126,14 +126,16 @@ class RecordedInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedResult:
-    """A file that was downloaded."""
+    """A file that was downloaded, or made of one."""
 
     kind: Annotated[
         str,
         Meta(
-            description="Whether it is the batch's output file or its error file.",
+            description="Whether it is the batch's output file or its error file; by_order: those "
+            "lines of the output file that named no request, with the custom_ids of the requests "
+            "at their places, as `runner retry JOB --by-order` was asked to match them.",
             examples=["output"],
-            extra_json_schema={"enum": ["output", "error"]},
+            extra_json_schema={"enum": ["output", "error", "by_order"]},
         ),
     ]
     file_id: Annotated[

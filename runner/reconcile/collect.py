@@ -9,6 +9,7 @@ from runner.errors import ApiError, NotFound, Transient, UnexpectedReply
 from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
+from runner.outputs.files import BY_ORDER
 from runner.planning.actions import BatchFailure
 from runner.planning.in_flight import UNCOUNTED
 from runner.reconcile.context import Notice, RequestCounts
@@ -72,7 +73,7 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
         _close_without_results(context, action, results, failure)
         return
     if contradiction is not None and action.submission.round == action.run.round:
-        _close_contradicted(context, action, results, contradiction)
+        _close_contradicted(context, action, results, fetched, contradiction)
         return
     submission_transitions.close(
         context.ledger,
@@ -82,7 +83,7 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
         permanent=results.permanent,
         problem=_failure_summary(results),
         truncated=results.truncated,
-        detail=_detail(results),
+        detail=results.as_detail(),
     )
     if not results.transient:
         state.answers.put(key, index)
@@ -143,19 +144,35 @@ def _contradiction(
 
 
 def _close_contradicted(
-    context: Context, action: Collect, results: SubmissionResults, contradiction: str
+    context: Context,
+    action: Collect,
+    results: SubmissionResults,
+    fetched: Sequence[DownloadedFile],
+    contradiction: str,
 ) -> None:
     """Close a batch whose files have contradicted its own report for too long.
 
     What came counts. The rest failed in words: the provider may have answered, and been paid for,
     what it does not show, so only `runner retry` submits it again.
     """
+    from runner.reconcile.by_order import can_match_by_order
+
+    by_kind = {file.record.kind: file.path for file in fetched}
+    output = by_kind.get("output")
+    by_order = output is not None and can_match_by_order(
+        context, action.run, action.submission, output, by_kind.get("error")
+    )
     problem = (
         f"{action.batch.id} is {action.batch.status}, but {contradiction}. The responses that "
         f"cannot be matched stay in raw/; `runner retry {action.run.job}` reads the files once "
         f"more, and submits what they still lack of {plural(len(results.lacking), 'request')} "
         f"again, and pays for it again"
     )
+    if by_order:
+        problem += (
+            f". There are as many lines as requests: if this server keeps their order, `runner "
+            f"retry {action.run.job} --by-order` matches them by it, and submits nothing"
+        )
     submission_transitions.close(
         context.ledger,
         action.submission.key,
@@ -164,7 +181,7 @@ def _close_contradicted(
         permanent=results.permanent.union(results.lacking),
         problem=problem,
         truncated=results.truncated,
-        detail=_detail(results),
+        detail=results.as_detail(),
     )
     context.report_notice(
         Notice(
@@ -177,20 +194,6 @@ def _close_contradicted(
             counts=_counts(action, results),
         )
     )
-
-
-def _detail(results: SubmissionResults) -> dict[str, object]:
-    """Return what the event of a collected batch says about its lines."""
-    return {
-        "succeeded": len(results.succeeded),
-        "missing": len(results.missing),
-        "unknown": results.unknown,
-        "malformed": results.malformed,
-        "duplicates": results.duplicates,
-        "truncated": results.truncated,
-        "codes": dict(results.codes),
-        "examples": {code: list(texts) for code, texts in results.examples.items()},
-    }
 
 
 def _counts(action: Collect, results: SubmissionResults) -> RequestCounts:
@@ -425,9 +428,12 @@ def _results_on_disk(
 def unmatched_submissions(context: Context, run: Run) -> list[Submission]:
     """Return the submissions of a run that were closed although their files lack responses."""
     found = []
+    files = context.ledger.files(run.id)
     for submission in run.submissions:
         if submission.state is not SubmissionState.COLLECTED or not submission.permanent:
             continue
+        if any(record.kind == BY_ORDER for record in files.get(str(submission.key), ())):
+            continue  # the user has said whose lines they are
         results = _results_on_disk(context, run, submission)
         if results is None or results.lacking.intersection(submission.permanent):
             found.append(submission)

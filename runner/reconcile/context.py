@@ -212,6 +212,7 @@ class PassState:
             larger one in this pass.
         unwritable: why the results of a run could not be written, by the run's id; None if they
             could when the pass tried.
+        unsynced: whether this pass has said that the disk cannot sync folders.
         scanned: the inputs that this pass has read and may upload as they are, each with its
             fingerprint and digest: an unchanged one need not be hashed again.
         claims: the submission keys of adopted batches that carry none, by batch id.
@@ -234,6 +235,7 @@ class PassState:
     recounting: set[str] = field(default_factory=set)
     max_file_bytes: dict[int, int] = field(default_factory=dict)
     unwritable: dict[int, str | None] = field(default_factory=dict)
+    unsynced: bool = False
     scanned: dict[Path, tuple[Fingerprint, str]] = field(default_factory=dict)
     claims: dict[str, SubmissionKey] = field(default_factory=dict)
     answers: AnswerIndexCache = field(default_factory=AnswerIndexCache)

@@ -46,6 +46,15 @@ def custom_ids(
     return read
 
 
+def ids_in_order(context: Context, run: Run, submission: Submission) -> list[str]:
+    """Return the custom_ids of a submission's requests, in the order in which they are sent.
+
+    Raises LocalFileError as `custom_ids` does.
+    """
+    shard = next(shard for shard in run.shards if shard.number == submission.key.shard)
+    return [custom_id for _row, custom_id in custom_ids(context, run, shard, submission)()]
+
+
 def _rewrite_ids_file(context: Context, run: Run) -> None:
     """Write the custom_ids of a run's input again, from the input itself."""
     from runner.inputs.scan import scan

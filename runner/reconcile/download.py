@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
 from runner.ledger.records import FileRecord
-from runner.outputs.files import explained, sha256_of, sync_folder
+from runner.outputs.files import BY_ORDER, FileRejected, explained, sha256_of, sync_folder
 from runner.reconcile.context import with_shard
+from runner.reconcile.custom_ids import ids_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,23 +36,51 @@ class DownloadedFile:
     """Whether it has another size than the provider reports."""
 
 
-def download_again(context: Context, run: Run, key: SubmissionKey, record: FileRecord) -> None:
-    """Download a result file again that is missing on this disk.
+def restore_raw_file(context: Context, run: Run, key: SubmissionKey, record: FileRecord) -> None:
+    """Restore a file of `raw/` that is missing on this disk: from the provider, or from the others.
 
     Raises LocalFileError if the provider does not have it any more, or has another content.
     """
+    sha256 = (
+        _match_again(context, run, key, record)
+        if record.kind == BY_ORDER
+        else _download_again(context, run, key, record)
+    )
+    if sha256 != record.sha256:
+        raise LocalFileError(
+            f"{record.path} of {run.job} has another content at the provider now than when it "
+            f"was first downloaded (sha256 {record.sha256[:12]}…)"
+        )
+
+
+def _download_again(context: Context, run: Run, key: SubmissionKey, record: FileRecord) -> str:
+    """Download a result file again, and return its SHA-256."""
     try:
-        fetched = fetch(context, run, key, record.kind, record.file_id)
+        return fetch(context, run, key, record.kind, record.file_id).record.sha256
     except NotFound as error:
         raise LocalFileError(
             f"{record.path} of {run.job} is missing in {run.folder}, and the provider does not "
             f"keep it any more; restore it from a backup, or submit again with `replicate`"
         ) from error
-    if fetched.record.sha256 != record.sha256:
+
+
+def _match_again(context: Context, run: Run, key: SubmissionKey, record: FileRecord) -> str:
+    """Write the lines that were matched by order again, and return the file's SHA-256."""
+    from runner.outputs.by_order import write_by_order
+
+    submission = next(each for each in run.submissions if each.key == key)
+    folder = context.folder(run)
+    try:
+        return write_by_order(
+            folder / _raw_name(key, "output"),
+            folder / record.path,
+            ids_in_order(context, run, submission),
+        ).sha256
+    except FileRejected as unfit:
         raise LocalFileError(
-            f"{record.path} of {run.job} has another content at the provider now than when it "
-            f"was first downloaded (sha256 {record.sha256[:12]}…)"
-        )
+            f"{record.path} of {run.job} is missing in {run.folder}, and cannot be made again: "
+            f"{_raw_name(key, 'output')} {unfit}"
+        ) from unfit
 
 
 def read_downloaded(context: Context, run: Run, key: SubmissionKey) -> list[DownloadedFile]:

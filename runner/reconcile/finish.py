@@ -17,7 +17,7 @@ from runner.outputs.files import ERRORS, OUTPUT
 from runner.outputs.provenance import tool_versions
 from runner.reconcile.context import Notice, RequestCounts
 from runner.reconcile.custom_ids import custom_ids
-from runner.reconcile.download import download_again
+from runner.reconcile.download import restore_raw_file
 from runner.spec.job import METADATA_KEY
 from runner.text import listed, timestamp, truncated_answers
 
@@ -70,10 +70,21 @@ def finish(context: Context, state: PassState, action: Finish) -> None:
             files=files,
             published=published,
         )
-        publication.commit(encode(record))
+        is_synced = publication.commit(encode(record))
     except BaseException:
         publication.discard()
         raise
+    if not is_synced and not state.unsynced:
+        state.unsynced = True
+        context.report_notice(
+            Notice(
+                job=run.job,
+                message=f"{folder} cannot be synced on this disk: the results are whole, but a "
+                f"power cut in the next seconds may still undo them",
+                event="remark",
+                revision=run.short,
+            )
+        )
     if action.again:
         context.report_notice(
             Notice(
@@ -182,7 +193,7 @@ def _restore_raw_files(
         for record in files.get(str(submission.key), ()):
             path = folder / record.path
             if not path.exists() or path.stat().st_size != record.bytes:
-                download_again(context, run, submission.key, record)
+                restore_raw_file(context, run, submission.key, record)
 
 
 def _shard_answers(

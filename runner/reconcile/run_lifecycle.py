@@ -13,7 +13,7 @@ from runner.ledger import run_transitions
 from runner.outputs.files import read_latest, sha256_of
 from runner.reconcile.collect import unmatched_submissions
 from runner.reconcile.context import Notice
-from runner.reconcile.download import download_again
+from runner.reconcile.download import restore_raw_file
 from runner.reconcile.recorded import read_claims
 from runner.text import plural
 
@@ -34,15 +34,10 @@ def reopen(context: Context, run: Run, *, next_round: bool, attempts: int) -> No
     so they go first; their lines stay in `raw/`, and they are written again when the run ends.
     Raises LocalFileError.
     """
-    folder = context.folder(run)
+    from runner.outputs.publish import unpublish
+
     unmatched = unmatched_submissions(context, context.ledger.run(run.id)) if next_round else []
-    try:
-        for name in ("output.jsonl", "errors.jsonl"):
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise LocalFileError(
-            f"the final files of {run.folder} cannot be removed: {error.strerror or error}"
-        ) from error
+    unpublish(context.folder(run))
     run_transitions.reopen_run(
         context.ledger,
         run,
@@ -126,7 +121,7 @@ def delete_remote_files(context: Context, action: DeleteRemoteFiles) -> None:
             continue
         for record in records:
             if not (context.folder(run) / record.path).exists():
-                download_again(context, run, submission.key, record)
+                restore_raw_file(context, run, submission.key, record)
         _require_unchanged(context.folder(run), records)
         deleted: list[str] = []
         left: dict[str, str] = {}

@@ -233,6 +233,8 @@ def _describe_submission_event(event: Event) -> str:
             text = f"{detail.get('kind_of_file')} file {detail.get('file')}"
         case "collected":
             text = _collected_counts(detail)
+        case "matched_by_order":
+            text = f"{detail.get('problem')}; {_collected_counts(detail)}"
         case _:
             text = str(detail.get("problem") or "") or ", ".join(_pairs(detail))
     return text

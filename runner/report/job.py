@@ -278,6 +278,9 @@ def _attempt(attempt: Attempt, now: float) -> Iterator[str]:
             yield f"    {durations}"
     if attempt.problem and attempt.state is not SubmissionState.COLLECTED:
         yield printable(f"    {attempt.problem}")
+    if attempt.by_order:
+        lines = plural(attempt.by_order, "line")
+        yield f"    {lines} named no request: matched by order, on request"
     for failure in attempt.failures:
         yield from _failure(failure)
     for what, count in attempt.oddities.items():

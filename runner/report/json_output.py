@@ -138,6 +138,7 @@ def _attempt_shape(attempt: Attempt, now: float) -> AttemptOutput:
         "requests": attempt.requests,
         "answered": attempt.answered,
         "unanswered": attempt.unanswered,
+        "by_order": attempt.by_order,
         "problem": attempt.problem,
         "batch": None if batch is None else batch.id,
         "phases": [

@@ -45,7 +45,8 @@ class Attempt:
 
     `state` is None if the ledger has the batch alone: a run that was restored from disk.
     `answered` is the number of requests that succeeded, None before the results are collected;
-    `unanswered` are the others. `oddities` counts what was wrong with the result files, by kind.
+    `unanswered` are the others. `by_order` is the number of lines that were matched with their
+    requests by order, on request. `oddities` counts what was wrong with the result files, by kind.
     """
 
     key: SubmissionKey
@@ -55,6 +56,7 @@ class Attempt:
     problem: str | None = None
     answered: int | None = None
     unanswered: int = 0
+    by_order: int = 0
     failures: tuple[Failure, ...] = ()
     oddities: Mapping[str, int] = field(default_factory=dict)
 
@@ -118,7 +120,7 @@ def _after(attempt: Attempt, event: Event, objects: Mapping[str, Batch]) -> Atte
         problem=_text(detail.get("problem")),
     )
     match event.kind:
-        case "collected":
+        case "collected" | "matched_by_order":
             return _collected(attempt, detail)
         case "failed" | "lost" | "abandoned":
             return replace(attempt, unanswered=attempt.requests or 0)
@@ -134,6 +136,7 @@ def _collected(attempt: Attempt, detail: Mapping[str, object]) -> Attempt:
         attempt,
         answered=_count(outcome.get("succeeded")),
         unanswered=_count(detail.get("transient")) + _count(detail.get("permanent")),
+        by_order=_count(outcome.get("matched")),
         failures=read_failures(outcome),
         oddities={
             "in neither file": _count(outcome.get("missing")),

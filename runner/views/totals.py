@@ -127,7 +127,7 @@ def count_errors(ledger: Ledger, shown: Collection[str]) -> tuple[ErrorKind, ...
 
 def _failures(ending: AttemptOutcome) -> Iterator[Failure]:
     """Yield each kind of failure of a closed attempt."""
-    if ending.kind != "collected":
+    if ending.kind not in ("collected", "matched_by_order"):
         problem = ending.detail.get("problem")
         examples = (problem,) if isinstance(problem, str) else ()
         yield Failure(code=f"batch {ending.kind}", count=ending.requests, examples=examples)

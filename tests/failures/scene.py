@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeAlias
+import os
+import stat
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from runner.ledger import run_transitions
 from runner.ledger.store import Ledger
 from runner.reconcile.run_lifecycle import reopen
+from tests.simulation.exchange import Content
 from tests.simulation.replies import json_reply
 from tests.simulation.world import VirtualClock, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    import pytest
 
     from runner.ledger.records import Event, Run
     from tests.simulation.behaviour import Behaviour, Behaviours, Conditions
@@ -42,6 +48,33 @@ class Dialect(World):
 
     def handle(self, request: Request) -> Response:
         return self.retell(request, super().handle(request))
+
+
+class Gateway:
+    """Replaces the content of the output file for as long as `broken`, and says no sizes."""
+
+    def __init__(self, change: Callable[[bytes], bytes]) -> None:
+        self.change = change
+        self.broken = True
+
+    def __call__(self, request: Request, response: Response) -> Response:
+        if request.method != "GET" or not request.path.startswith("/files/"):
+            return response
+        if not request.path.endswith("/content"):
+            return json_reply(response.document() | {"bytes": None}, response.status)
+        if not self.broken or response.status != 200:
+            return response
+        return replace(response, body=Content.of(self.change(response.body.whole())))
+
+
+def each_line(change: Callable[[dict[str, object]], object]) -> Callable[[bytes], bytes]:
+    def changed(content: bytes) -> bytes:
+        lines = [json.loads(line) for line in content.splitlines()]
+        for line in lines:
+            change(line)
+        return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+
+    return changed
 
 
 def each_batch(change: Callable[[dict[str, Any]], None]) -> Retell:
@@ -123,3 +156,25 @@ def asked(site: Site) -> list[tuple[str, ...]]:
 def told(site: Site) -> str:
     """Return all that passes have said."""
     return "\n".join(site.told)
+
+
+def refuse_to_sync_folders(monkeypatch: pytest.MonkeyPatch, number: int) -> list[int]:
+    """Let no folder be synced; return a list that grows by one for each that was to be."""
+    refused: list[int] = []
+    sync_whole = os.fsync
+
+    def sync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            refused.append(descriptor)
+            raise OSError(number, "no folders here")
+        sync_whole(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    return refused
+
+
+def refuse_hard_links(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def link(source: object, target: object, **_options: object) -> NoReturn:
+        raise OSError(number, "no links here", str(source), None, str(target))
+
+    monkeypatch.setattr(os, "link", link)

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from tests.failures.scene import Gateway, each_line
 from tests.faults.launching import Step
 from tests.faults.project import SPEC, WAITING, Project, ids, lines_of, sent
+from tests.simulation.behaviour import Behaviour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,51 @@ def lose_the_ledger(project: Project) -> Path:
 def lose_the_outputs(project: Project) -> Path:
     shutil.rmtree(project.root / "outputs")
     return project.root / "outputs" / "job"
+
+
+@pytest.mark.parametrize(("kind", "fewest"), [("commit", 3), ("disk", 15)])
+def test_a_death_while_lines_are_matched_by_order(
+    launcher: Launcher,
+    project: Project,
+    world: World,
+    memory_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: Literal["commit", "disk"],
+    fewest: int,
+    sweep: Sweep,
+) -> None:
+    lose = Gateway(each_line(lambda line: line.pop("custom_id")))
+    handle = world.handle
+    monkeypatch.setattr(world, "handle", lambda request: lose(request, handle(request)))
+    world.behaviour = Behaviour(shuffled=False)
+    assert launcher.run(project, *WAITING).code == 1
+    asked = sent(world)
+    matching = ("retry", "job", "--by-order")
+
+    def copied(name: str) -> Project:
+        copy = Project(root=memory_path / name, environment=project.environment)
+        shutil.rmtree(copy.root, ignore_errors=True)
+        shutil.copytree(project.root, copy.root, symlinks=True)
+        return copy
+
+    def die_at(number: int) -> bool:
+        copy = copied(str(number))
+        killed = launcher.run(copy, *matching, step=Step(kind=kind, number=number))
+        assert killed.code in (0, -signal.SIGKILL), killed
+        for mending in (matching, WAITING):
+            mended = launcher.run(copy, *mending)
+            assert mended.code == 0, mended
+        assert sent(world) == asked
+        place = copy.root / "outputs" / "job" / "latest"
+        assert lines_of(place / "output.jsonl") == ids(12)
+        assert lines_of(place / "errors.jsonl") == []
+        assert launcher.run(copy, "verify").code == 0
+        launcher.check_idle(copy, None)
+        return killed.code != 0
+
+    points = launcher.steps(copied("clean"), Step(kind=kind, number=0), *matching)
+    assert points >= fewest
+    sweep(points, die_at)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ error object or a page, and that cut a file short for good.
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,9 +15,11 @@ from runner.reconcile import collect
 from tests.failures.scene import (
     REMOTE,
     Dialect,
+    Gateway,
     ask_again,
     asked,
     each_batch,
+    each_line,
     error_lines,
     ids,
     known,
@@ -36,45 +36,15 @@ from tests.simulation.behaviour import (
     Spoiled,
     by_id,
 )
-from tests.simulation.exchange import Content
 from tests.simulation.faults import Status
-from tests.simulation.replies import json_reply
 from tests.simulation.scene import request_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.failures.conftest import MakeSite
-    from tests.simulation.exchange import Request, Response
 
 HOUR = 3600
-
-
-class Gateway:
-    """Replaces the content of the output file for as long as `broken`, and says no sizes."""
-
-    def __init__(self, change: Callable[[bytes], bytes]) -> None:
-        self.change = change
-        self.broken = True
-
-    def __call__(self, request: Request, response: Response) -> Response:
-        if request.method != "GET" or not request.path.startswith("/files/"):
-            return response
-        if not request.path.endswith("/content"):
-            return json_reply(response.document() | {"bytes": None}, response.status)
-        if not self.broken or response.status != 200:
-            return response
-        return replace(response, body=Content.of(self.change(response.body.whole())))
-
-
-def each_line(change: Callable[[dict[str, object]], object]) -> Callable[[bytes], bytes]:
-    def changed(content: bytes) -> bytes:
-        lines = [json.loads(line) for line in content.splitlines()]
-        for line in lines:
-            change(line)
-        return b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-
-    return changed
 
 
 CONTENTS: dict[str, Callable[[bytes], bytes]] = {

@@ -59,6 +59,7 @@ MUST_BE_DURABLE: Final = {
     "submitted": True,
     "close": True,
     "reopen_run": True,
+    "match_by_order": True,
     "request_cancel": True,
     "finish_run": True,
     # What a provider, a spec or the disk shows once more needs no disk to wait for.
@@ -295,6 +296,23 @@ CASES: Final = {
         ),
         COLLECTED,
     ),
+    "match_by_order": Case(
+        lambda ledger: run_transitions.match_by_order(
+            ledger,
+            ledger.run(1),
+            [
+                run_transitions.OrderMatch(
+                    key=KEY,
+                    file=result_file("by_order"),
+                    transient=RowSet(),
+                    permanent=RowSet.parse("4"),
+                    problem="3 lines were matched",
+                    detail={"matched": 3},
+                )
+            ],
+        ),
+        COLLECTED,
+    ),
     "request_cancel": Case(
         lambda ledger: run_transitions.request_cancel(ledger, ledger.run(1)), SUBMITTED
     ),
@@ -389,7 +407,9 @@ def test_every_transition_writes_what_it_wrote_at_the_last_review() -> None:
     check_golden_blocks(GOLDEN, blocks)
 
 
-@pytest.mark.parametrize("case", ["too_large", "overdue", "batch_not_found", "downloaded"])
+@pytest.mark.parametrize(
+    "case", ["too_large", "overdue", "batch_not_found", "downloaded", "match_by_order"]
+)
 @pytest.mark.parametrize("state", list(SubmissionState))
 def test_a_transition_from_another_state_is_refused(
     ledger: Ledger, path: Path, clock: Clock, case: str, state: SubmissionState

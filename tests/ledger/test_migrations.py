@@ -11,7 +11,7 @@ import pytest
 
 from runner.batch import CLASSIC_FIELDS, NEWER_FIELDS
 from runner.errors import LedgerError
-from runner.ledger import store
+from runner.ledger import migrations, store
 from runner.ledger.records import SubmissionState
 from tests.ledger.entries import KEY, PROVIDER, batch, bring_to, start
 
@@ -201,3 +201,26 @@ def test_a_job_that_was_never_run_is_current_too(ledger: Ledger) -> None:
     [current] = ledger.query("SELECT * FROM current")
 
     assert (current["job"], current["state"]) == ("hello", None)
+
+
+def test_files_keep_their_rows_when_another_kind_is_allowed(path: Path) -> None:
+    old = (
+        "('hello/9f86d081884c/0001/1', 'output', 'file-1', 'raw/0001-1.output.jsonl', 9, 'f', 7.0)"
+    )
+    new = old.replace("'output'", "'by_order'")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(migrations, "MIGRATIONS", migrations.MIGRATIONS[:4])
+            migrations.apply_migrations(connection, after=0)
+        connection.execute(f"INSERT INTO files VALUES {old}")
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+            connection.execute(f"INSERT INTO files VALUES {new}")
+        before = connection.execute("SELECT * FROM files").fetchall()
+
+        migrations.apply_migrations(connection, after=4)
+
+        assert connection.execute("SELECT * FROM files").fetchall() == before
+        connection.execute(f"INSERT INTO files VALUES {new}")
+        for bad in (old, new, old.replace("'output'", "'more'")):
+            with pytest.raises(sqlite3.IntegrityError):
+                connection.execute(f"INSERT INTO files VALUES {bad}")

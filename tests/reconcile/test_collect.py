@@ -20,7 +20,7 @@ from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.records import SubmissionState
 from runner.ledger.store import Ledger
 from runner.planning.actions import BatchFailure, CloseRejectedBatch, Collect, MarkLost
-from runner.reconcile import collect
+from runner.reconcile import by_order, collect, custom_ids
 from runner.reconcile.context import Context, PassState, ProviderPool
 from runner.spec.project import Project, Provider
 from tests.ledger.entries import KEY, PROVIDER, Clock, batch, bring_to, kinds, result_file
@@ -447,6 +447,12 @@ SCENES: Final = {
         act=rejected(BatchFailure.PASSING, **NO_FILE, input_file_id=None)
     ),
     "rejected for good, for a file": Scene(act=rejected(BatchFailure.LASTING, **NO_FILE)),
+    "as many unknown lines as requests, for long": Scene(
+        output=[good(0) + foreign() * 3], ended=LATE
+    ),
+    "as many unknown lines as requests and a failure, for long": Scene(
+        output=[foreign() * 4], error=[bad(500, 2)], ended=LATE
+    ),
     "lost": Scene(act=lost()),
     "lost, in the next round": Scene(act=lost(again=1)),
     "lost, stuck": Scene(act=lost(stuck=True)),
@@ -462,12 +468,15 @@ def test_every_conclusion_is_that_of_the_last_review(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def ids(
-        context: Context, run: Run, shard: ShardRecord, submission: Submission
+        context: Context, run: Run, shard: ShardRecord, submission: Submission | None
     ) -> Callable[[], Iterator[tuple[int, str]]]:
-        assert context.ledger.run(run.id).shards[0] == shard
-        return lambda: iter([(row, f"r{row}") for row in submission.rows])
+        assert shard in context.ledger.run(run.id).shards
+        assert submission is None or shard.number == 1
+        rows = shard.rows if submission is None else submission.rows
+        return lambda: iter([(row, f"r{row}") for row in rows])
 
-    monkeypatch.setattr(collect, "custom_ids", ids)
+    for module in (collect, custom_ids, by_order):
+        monkeypatch.setattr(module, "custom_ids", ids)
     blocks = {}
     for name, scene in SCENES.items():
         with quick_folder() as root:

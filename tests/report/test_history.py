@@ -15,6 +15,11 @@ from tests.report.stories import event
         ("run_restored", {"state": "failed"}, "9f86d081884c, failed, from its record on the disk"),
         ("run_moved", {"was_job": "a", "was_folder": "b"}, "9f86d081884c, from job a in b"),
         ("run_reopened", {"asked": True}, "9f86d081884c, to retry the failed requests"),
+        (
+            "matched_by_order",
+            {"problem": "6 lines", "permanent": 1, "outcome": {"succeeded": 5}},
+            "6 lines; 5 succeeded, 1 failed (permanent)",
+        ),
         ("run_reopened", {"asked": False}, "9f86d081884c, its spec is back"),
         ("spec_gone", {}, "no spec defines the job any more"),
         ("cancel_requested", {}, "of 9f86d081884c"),

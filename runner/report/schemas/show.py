@@ -103,6 +103,14 @@ class AttemptOutput(TypedDict):
     unanswered: Annotated[
         Natural, Meta(description="Requests that ended without one.", examples=[20])
     ]
+    by_order: Annotated[
+        Natural,
+        Meta(
+            description="Result lines that named no request and were matched by their order, as "
+            "`runner retry JOB --by-order` was asked to.",
+            examples=[0],
+        ),
+    ]
     problem: Annotated[
         str | None,
         Meta(
