@@ -38,6 +38,8 @@ def after_pass(
     """
     report = _record_problems(context, console, specs, report, everything=everything)
     project = context.project
+    if not report.all_final:
+        _record_pass(context, console)
     if project.hooks:
         from runner.notify.deliver import deliver
         from runner.spec.project import Environment
@@ -51,6 +53,15 @@ def after_pass(
     if project.ping is not None:
         _send_ping(context, console, specs, report, code=code)
     return report
+
+
+def _record_pass(context: Context, console: Console) -> None:
+    from runner.reconcile.lock import record_pass
+
+    try:
+        record_pass(context.ledger.path, context.clock())
+    except LocalFileError as error:
+        console.warn(f"{error}; `runner watch` cannot say when the last pass was made")
 
 
 def unresolved_text(problem: OpenProblem) -> str:

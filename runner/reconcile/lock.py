@@ -1,7 +1,11 @@
-"""The lock of a ledger, which allows one reconcile at a time.
+"""The lock of a ledger, which allows one reconcile at a time, and the time of the last pass.
 
 The kernel releases `flock` when a process ends, however it ends; there is no file to clean up.
 Source: flock(2).
+
+A pass that finds nothing new leaves no trace in the ledger, and shall not: readers wake up when
+the ledger changes. So a pass that leaves unfinished jobs sets the time of an empty file beside it,
+at most once in five minutes. A pass that leaves none changes no file at all.
 """
 
 from __future__ import annotations
@@ -10,12 +14,16 @@ import contextlib
 import fcntl
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from runner.errors import LedgerError, LockHeld
+from runner.outputs.files import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_INTERVAL: Final = 300.0
+"""Seconds between two changes of the file; the time that it has is right within them."""
 
 
 @contextlib.contextmanager
@@ -78,3 +86,39 @@ def _tried(descriptor: int) -> str | None:
 
 def _path(ledger: Path) -> Path:
     return ledger.with_name(ledger.name + ".lock")
+
+
+def record_pass(ledger: Path, now: float) -> None:
+    """Record that a pass has left unfinished jobs; `now` is in Unix seconds.
+
+    Raises LocalFileError.
+    """
+    path = _pass_path(ledger)
+    before = _time(path)
+    if before is not None and 0 <= now - before < _INTERVAL:
+        return
+    with explained(path, doing="written"):
+        path.touch()
+        os.utime(path, (now, now))
+
+
+def last_pass(ledger: Path, now: float) -> float | None:
+    """Return when a pass was made last, in Unix seconds; None if none has left unfinished jobs.
+
+    While a pass is under way, however long it takes, that is now.
+    """
+    at = _time(_pass_path(ledger))
+    if at is None or now - at < 2 * _INTERVAL:
+        return at
+    return at if holder(ledger) is None else now
+
+
+def _time(path: Path) -> float | None:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _pass_path(ledger: Path) -> Path:
+    return ledger.with_name(f"{ledger.name}.pass")
