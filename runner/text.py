@@ -24,6 +24,10 @@ _BLANKS: Final = 20
 _LONGEST_GUESS: Final = 64
 """Characters of a word of which a known one is still guessed."""
 
+_LONGEST_WHOLE_ID: Final = 20
+_SHORTEST_ID: Final = 14
+"""Characters: `batch_` and eight more."""
+
 _DURATION: Final = re.compile(r"([0-9]{1,9})([a-z]{1,3})", re.ASCII)
 _UNITS: Final = {"s": 1, "m": _MINUTE, "min": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 * _DAY}
 _ESTIMATED_DIGITS: Final = 3
@@ -42,6 +46,19 @@ def listed(items: Sequence[str], *, most: int = 3) -> str:
     if len(items) <= most:
         return ", ".join(items)
     return f"{', '.join(items[:most])} and {len(items) - most:,} more"
+
+
+def short_ids(ids: Iterable[str]) -> dict[str, str]:
+    """Return for each long id its beginning, as long as is needed to tell these ids apart.
+
+    An id of at most 20 characters is left out, and so is one that would not become shorter.
+    """
+    known = frozenset(ids)
+    length = _SHORTEST_ID
+    while len({one[:length] for one in known}) < len(known):
+        length += 1
+    longest = max(_LONGEST_WHOLE_ID, length + 1)
+    return {one: f"{one[:length]}…" for one in known if len(one) > longest}
 
 
 def truncated_answers(count: int | None) -> str:

@@ -121,24 +121,37 @@ def is_explained(name: str, lines: list[str]) -> bool:
 
 
 def report(folder: Path) -> Iterator[str]:
-    """Yield a line for each module, and the mutants that are neither noticed nor explained."""
+    """Yield a line for each module, and the mutants that are neither noticed nor explained.
+
+    The share is of those that can be noticed: explained ones are counted apart.
+    """
     total: Counter[str] = Counter()
     unnoticed: list[str] = []
     for meta in sorted(folder.rglob("*.py.meta")):
         found = statuses(meta)
         if not found:
             continue
-        count = Counter("noticed" if status in NOTICED else "not" for status in found.values())
+        count: Counter[str] = Counter()
+        for name, status in found.items():
+            lines = [] if status in NOTICED else change(name)
+            if status in NOTICED:
+                count["noticed"] += 1
+            elif is_explained(name, lines):
+                count["explained"] += 1
+            else:
+                count["not"] += 1
+                unnoticed.append("\n    ".join([f"\nNo test notices {name}:", *lines]))
         total += count
-        module = meta.relative_to(folder).with_suffix("")
-        yield f"{count['noticed'] / count.total():7.1%} of {count.total():5,}  {module}"
-        unnoticed += [name for name, status in found.items() if status not in NOTICED]
+        yield _share(count, str(meta.relative_to(folder).with_suffix("")))
     if total:
-        yield f"{total['noticed'] / total.total():7.1%} of {total.total():5,}  in all"
-    for name in unnoticed:
-        lines = change(name)
-        if not is_explained(name, lines):
-            yield "\n".join([f"\nNo test notices {name}:", *(f"    {line}" for line in lines)])
+        yield _share(total, "in all")
+    yield from unnoticed
+
+
+def _share(count: Counter[str], of: str) -> str:
+    noticeable = count["noticed"] + count["not"]
+    share = count["noticed"] / noticeable if noticeable else 1.0
+    return f"{share:7.1%} of {noticeable:5,}, and {count['explained']:3,} explained  {of}"
 
 
 if __name__ == "__main__":

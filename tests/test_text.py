@@ -16,6 +16,7 @@ from runner.text import (
     parse_duration,
     plural,
     printable,
+    short_ids,
     size,
     span,
     timestamp,
@@ -209,3 +210,43 @@ def test_every_language_stays_as_it_is(text: str) -> None:
 )
 def test_what_is_not_to_be_seen_is_replaced(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+LONG_ID = "batch_68f0c3a1d4b88190a7c1"
+
+
+@pytest.mark.parametrize(
+    ("ids", "short"),
+    [
+        ([], {}),
+        (["batch_0001", "batch_0002", "b" * 20], {}),
+        ([LONG_ID], {LONG_ID: "batch_68f0c3a1…"}),
+        ([LONG_ID, LONG_ID], {LONG_ID: "batch_68f0c3a1…"}),
+        (
+            [LONG_ID, "batch_68f0c3a1d500000000000"],
+            {
+                LONG_ID: "batch_68f0c3a1d4…",
+                "batch_68f0c3a1d500000000000": "batch_68f0c3a1d5…",
+            },
+        ),
+        ([LONG_ID, "batch_68f0c3a1"], {LONG_ID: "batch_68f0c3a1d…"}),
+        ([LONG_ID, f"{LONG_ID[:-1]}2"], {}),
+        ([LONG_ID, f"{LONG_ID[:-2]}2x"], {}),
+        (
+            [LONG_ID, f"{LONG_ID[:-3]}2xy"],
+            {LONG_ID: f"{LONG_ID[:-2]}…", f"{LONG_ID[:-3]}2xy": f"{LONG_ID[:-3]}2…"},
+        ),
+    ],
+)
+def test_long_ids_are_as_long_as_tells_them_apart(ids: list[str], short: dict[str, str]) -> None:
+    assert short_ids(ids) == short
+
+
+@given(st.lists(st.text("ab_", min_size=1, max_size=40)))
+def test_short_ids_are_never_two_of_one(ids: list[str]) -> None:
+    short = short_ids(ids)
+    shown = [short.get(one, one) for one in set(ids)]
+    assert len(set(shown)) == len(shown)
+    for one, its in short.items():
+        assert len(its) < len(one)
+        assert one.startswith(its[:-1])

@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias, asser
 
 import msgspec
 
-from runner.inputs.body_schema import BODY_TYPES, MODEL_KINDS
+from runner.inputs.body_schema import (
+    BODY_TYPES,
+    MODEL_KINDS,
+    nested_nodes,
+    nested_wrong_types,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,16 +165,21 @@ class _RequestLine(msgspec.Struct, frozen=True, gc=False):
 _decode_model: Final = msgspec.json.Decoder(
     Annotated[str, msgspec.Meta(min_length=1)] | None
 ).decode
+_decode_any: Final = msgspec.json.Decoder().decode
 _decode_inputs: Final = msgspec.json.Decoder(str | list[str | int | list[int]]).decode
 
 
 class WrongType(NamedTuple):
-    """A field of a body whose value has another type than OpenAI's API takes."""
+    """A field of a body whose value has another type than OpenAI's API takes.
+
+    `sampled` is true of a field below the top level: only the first requests are looked at so.
+    """
 
     field: str
     found: str
     expected: str
     value: bytes
+    sampled: bool = False
 
 
 def _expected_types(kind: RequestKind) -> dict[str, frozenset[str]]:
@@ -279,6 +289,7 @@ class RequestReader:
         self._others: list[object] = []
         self._checked = _CheckedFields()
         self.wrong_types: list[WrongType] = []
+        self._nested = nested_nodes(self._kind)
         self._decode = msgspec.json.Decoder(
             _RequestLine, dec_hook=_hook(endpoint, self._ids, self._others, self._checked)
         ).decode
@@ -348,6 +359,24 @@ class RequestReader:
         if found not in key.types and not (found == "integer" and "number" in key.types):
             expected = " or ".join(sorted(key.types - {"null"}))
             self.wrong_types.append(WrongType(str(key), found, expected, value))
+
+    def note_nested_types(self, row: bytes) -> None:
+        """Note the values below the top level that have a wrong type, each kind of them once.
+
+        Nothing is noted of a row that is not valid.
+        """
+        try:
+            body = self._decode(row).body
+            values = {key: _decode_any(body[_Key(key)]) for key in self._nested if key in body}
+        except (msgspec.DecodeError, RecursionError):
+            return
+        noted: set[tuple[str, str]] = set()
+        for key, value in values.items():
+            for path, found, expected, its in nested_wrong_types(value, self._nested[key], key):
+                if (path, found) not in noted:
+                    noted.add((path, found))
+                    text = msgspec.json.encode(its)
+                    self.wrong_types.append(WrongType(path, found, expected, text, sampled=True))
 
 
 def _inputs(body: _Body, kind: RequestKind) -> int | None:

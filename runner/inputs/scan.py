@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 from array import array
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final, assert_never
 
 from runner.errors import MAX_PROBLEMS, InvalidInput, Problem, limit_problems
@@ -162,6 +163,9 @@ class ProblemList:
         return InvalidInput(limit_problems(self._problems, more=more), warnings)
 
 
+_SAMPLES: Final = 100
+_SAMPLE_BYTES: Final = 4 * 1024 * 1024
+"""At most so many lines and bytes at the beginning of an input are checked below the top level."""
 _MAX_REPEATED: Final = 10_000
 """Repeated ids that are compared in a second pass; more are only counted."""
 
@@ -236,6 +240,7 @@ class _Kind:
     line: int
     column: int
     expected: str
+    sampled: bool
     count: int = 0
 
 
@@ -264,6 +269,8 @@ class _InputScan:
         self.sharder = ShardBuilder(limits, self._ids.offset, counter)
         self.verbatim = True
         self._wrong_types: dict[tuple[str, str], _Kind] = {}
+        self._samples_left = _SAMPLES
+        self._sample_bytes_left = _SAMPLE_BYTES
 
     def take(self, part: Block | OversizedLine) -> None:
         """Validate some lines and add their rows to shards."""
@@ -310,11 +317,26 @@ class _InputScan:
                 self.sharder.add(row, request, offset=offset)
                 self._ids.add(request.custom_id)
             offset += len(line) + 1
+        if self._samples_left:
+            self._sample(block)
         self._ids.offset()
         same = self.sharder.flush(block.data if block.ended else b"")
         marked = block.number == 1 and block.offset > 0
         # A last blank line without a line feed is not a row, but still a part of the file.
         self.verbatim = self.verbatim and same and block.ended and not marked
+
+    def _sample(self, block: Block) -> None:
+        """Look at the fields below the top level of the first lines; more would take long."""
+        for number, line in islice(enumerate(block.lines, block.number), self._samples_left):
+            row = line.removesuffix(b"\r")
+            self._sample_bytes_left -= len(row)
+            if self._sample_bytes_left < 0:
+                self._samples_left = 0
+                return
+            self._samples_left -= 1
+            if _is_utf8(row):
+                self._reader.note_nested_types(row)
+                self._count_wrong_types(row, number)
 
     def _count_wrong_types(self, row: bytes, number: int) -> None:
         """Count the wrong types in a row by their kind, and note the place of the first one."""
@@ -322,7 +344,7 @@ class _InputScan:
             kind = (wrong.field, wrong.found)
             if kind not in self._wrong_types:
                 column = value_column(row, wrong.field, wrong.value)
-                self._wrong_types[kind] = _Kind(number, column, wrong.expected)
+                self._wrong_types[kind] = _Kind(number, column, wrong.expected, wrong.sampled)
             self._wrong_types[kind].count += 1
         self._reader.wrong_types.clear()
 
@@ -333,7 +355,9 @@ class _InputScan:
                 path=self._shown,
                 line=kind.line,
                 column=kind.column,
-                message=wrong_type_message(field, found, kind.expected, kind.count),
+                message=wrong_type_message(
+                    field, found, kind.expected, kind.count, sampled=kind.sampled
+                ),
                 is_warning=True,
             )
             for (field, found), kind in self._wrong_types.items()

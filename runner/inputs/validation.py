@@ -14,7 +14,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final, Never, assert_never
 
-from runner.inputs.requests import LONGEST_CUSTOM_ID, InputRequest, RequestKind, count_inputs
+from runner.inputs.requests import (
+    LONGEST_CUSTOM_ID,
+    InputRequest,
+    RequestKind,
+    count_inputs,
+)
 from runner.text import plural
 
 _SHOWN: Final = 60
@@ -295,13 +300,19 @@ def _embedding_input(value: object) -> list[str]:
     return [message]
 
 
-def wrong_type_message(field: str, found: str, expected: str, count: int) -> str:
-    """Return the warning that a field of so many bodies has a type that the API does not take."""
+def wrong_type_message(
+    field: str, found: str, expected: str, count: int, *, sampled: bool = False
+) -> str:
+    """Return the warning that a field of so many bodies has a type that the API does not take.
+
+    `sampled`: only the first lines were looked at.
+    """
     is_decimal = found == "number"  # a whole number is an integer here
     given = "a decimal number" if is_decimal else _with_article(found)
     return (
         f"'body.{field}' is {given}, and OpenAI's API takes"
-        f" {_with_article(expected)}: {_first_of(count)} (invalid_type)"
+        f" {_with_article(expected)}: {_first_of(count)}"
+        f"{' among the first lines' if sampled else ''} (invalid_type)"
     )
 
 
@@ -322,8 +333,12 @@ def _with_article(types: str) -> str:
 
 
 def value_column(row: bytes, field: str, value: bytes) -> int:
-    """Return the column of a value in a row by its field and its own text, 0 if it is not found."""
-    match = re.search(rb'"%s"\s*:\s*(%s)' % (field.encode(), re.escape(value)), row)
+    """Return the column of a value in a row by its field and its own text, 0 if it is not found.
+
+    Of a path the last name counts.
+    """
+    name = re.escape(field.rpartition(".")[2].encode())
+    match = re.search(rb'"%s"\s*:\s*(%s)' % (name, re.escape(value)), row)
     return len(row[: match.start(1)].decode(errors="replace")) + 1 if match else 0
 
 

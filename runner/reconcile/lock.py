@@ -1,7 +1,7 @@
-"""The lock of a ledger, which allows one reconcile at a time.
+"""The lock of a ledger, which allows one reconcile at a time, and the time of the last pass.
 
 The kernel releases `flock` when a process ends, however it ends; there is no file to clean up.
-Source: flock(2). The time of the file says when the lock was last taken.
+Source: flock(2). A pass that finds nothing new leaves no other trace than the time of the file.
 
 Whoever can open the file can hold the lock for ever, so it is for this user only.
 """
@@ -145,3 +145,15 @@ def _unusable(path: Path, reason: str) -> LedgerError:
 
 def _path(ledger: Path) -> Path:
     return ledger.with_name(ledger.name + ".lock")
+
+
+def last_pass(ledger: Path, now: float) -> float | None:
+    """Return when the last pass began, in Unix seconds; None before the first one.
+
+    While one is under way, however long it takes, that is `now`.
+    """
+    try:
+        at = _path(ledger).stat(follow_symlinks=False).st_mtime
+    except OSError:
+        return None
+    return at if holder(ledger) is None else now

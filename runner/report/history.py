@@ -49,11 +49,17 @@ _INDENT: Final = 39
 
 
 def history_lines(
-    events: Sequence[Event], *, job: str, whole: bool, width: int | None
+    events: Sequence[Event],
+    *,
+    job: str,
+    whole: bool,
+    width: int | None,
+    short: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """Yield the history, oldest first; observations of the same status of a batch are one line.
 
-    A long history is cut to its beginning and its end, unless `whole`.
+    A long history is cut to its beginning and its end, unless `whole`. `short` has the short form
+    of ids of batches.
     """
     folded = list(_fold_observations(events))
     left_out = range(0) if whole or len(folded) <= _MOST else range(_FIRST, len(folded) - _LAST)
@@ -62,7 +68,7 @@ def history_lines(
             if number == _FIRST:
                 yield printable(f"  ... {len(left_out):,} more: `runner events {job}`")
             continue
-        text = describe_event(event)
+        text = describe_event(event, short)
         if observations > 1:
             text += f" (the last of {observations:,} observations)"
         line = f"  {moment(event.at)}  {event.kind:<16}{text}"
@@ -147,8 +153,11 @@ def _observed_status(event: Event) -> tuple[str | None, object] | None:
     return (event.batch, event.detail.get("status")) if event.kind == "batch_changed" else None
 
 
-def describe_event(event: Event) -> str:
-    """Return the details of an event in words, without its kind."""
+def describe_event(event: Event, short: Mapping[str, str] | None = None) -> str:
+    """Return the details of an event in words, without its kind.
+
+    `short` has the short form of ids of batches, where it is wanted.
+    """
     match event.kind:
         case "run_started" | "run_restored" | "run_moved" | "run_reopened" | "run_finished":
             return _describe_run_event(event)
@@ -165,7 +174,9 @@ def describe_event(event: Event) -> str:
             return f"{event.detail.get('hook')}: {event.detail.get('of')}{reason}"
         case _:
             return ": ".join(
-                part for part in (_shard(event), _describe_submission_event(event)) if part
+                part
+                for part in (_shard(event), _describe_submission_event(event, short or {}))
+                if part
             )
 
 
@@ -211,8 +222,8 @@ def _describe_run_event(event: Event) -> str:
             )
 
 
-def _describe_submission_event(event: Event) -> str:
-    detail, batch = event.detail, event.batch
+def _describe_submission_event(event: Event, short: Mapping[str, str]) -> str:
+    detail, batch = event.detail, short.get(event.batch or "", event.batch)
     match event.kind:
         case "prepared":
             text = _requests(detail)

@@ -10,12 +10,12 @@ from runner.report.colour import NO_COLOURS
 from runner.report.history import history_lines
 from runner.report.status import describe_blocked, state_words
 from runner.report.text_width import wrap
-from runner.text import moment, plural, printable, span, truncated_answers
+from runner.text import moment, plural, printable, short_ids, span, truncated_answers
 from runner.views.attempts import read_attempts
 from runner.views.batch_phases import phases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from runner.batch import Batch, BatchStatus
     from runner.outputs.failures import FailureKind
@@ -46,13 +46,16 @@ def render_history(
     """
     view = job_history.view
     attempts = read_attempts(job_history.events, view.batches, view.revision)
+    short: dict[str, str] = {}
+    if width is not None and not whole:
+        short = short_ids(event.batch for event in job_history.events if event.batch is not None)
     lines = [
         f"{colours.bold(printable(view.name))}  {colours.state(view.state, state_words(view))}"
     ]
     lines += [_fact(name, text, width) for name, text in _facts(view, folder, now)]
     lines += [_fact("next", text, width) for text in next_steps(view, folder)]
     failures = list(_failure_lines(job_history, attempts, folder, whole=whole))
-    attempt_texts = _attempt_lines(attempts, now, job=view.name, whole=whole)
+    attempt_texts = _attempt_lines(attempts, now, job=view.name, whole=whole, short=short)
     others = [run for run in job_history.runs if run.revision != view.revision]
     for heading, section in (
         (_failure_heading(job_history), [(line, _indent_of(line) + 2) for line in failures]),
@@ -66,7 +69,9 @@ def render_history(
             lines += ["", colours.bold(heading)]
             lines += [wrap(line, width, indent=indent) for line, indent in section]
     if job_history.events:
-        events = history_lines(job_history.events, job=view.name, whole=whole, width=width)
+        events = history_lines(
+            job_history.events, job=view.name, whole=whole, width=width, short=short
+        )
         lines += ["", colours.bold("History (UTC)"), *events]
     return "\n".join(lines) + "\n"
 
@@ -193,7 +198,9 @@ def _other_revisions(
         yield printable(f"  {run.revision}  {text}" + (f": {run.note}" if run.note else ""))
         if whole:
             attempts = read_attempts(job_history.events, run.batches, run.revision)
-            for line in _attempt_lines(attempts, now, job=job_history.view.name, whole=True):
+            for line in _attempt_lines(
+                attempts, now, job=job_history.view.name, whole=True, short={}
+            ):
                 yield f"  {line}"
 
 
@@ -205,17 +212,17 @@ _BROKEN: Final = (SubmissionState.FAILED, SubmissionState.LOST, SubmissionState.
 
 
 def _attempt_lines(
-    attempts: Sequence[Attempt], now: float, *, job: str, whole: bool
+    attempts: Sequence[Attempt], now: float, *, job: str, whole: bool, short: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield lines for each attempt; of many attempts a summary and the worst, unless `whole`."""
     if whole or len(attempts) <= _MANY:
         for attempt in attempts:
-            yield from _attempt(attempt, now)
+            yield from _attempt(attempt, now, short)
         return
-    yield from _summary(attempts, now)
+    yield from _summary(attempts, now, short)
     worst = sorted((one for one in attempts if _has_failures(one)), key=_badness, reverse=True)
     for attempt in worst[:_WORST_SHOWN]:
-        yield from _attempt(attempt, now)
+        yield from _attempt(attempt, now, short)
     if len(worst) > _WORST_SHOWN:
         left = f"{len(worst) - _WORST_SHOWN:,} more attempts had failed requests"
         yield printable(f"  {left}: `runner show {job} --all`")
@@ -230,7 +237,7 @@ def _badness(attempt: Attempt) -> tuple[bool, int]:
     return attempt.state in _BROKEN, attempt.unanswered
 
 
-def _summary(attempts: Sequence[Attempt], now: float) -> Iterator[str]:
+def _summary(attempts: Sequence[Attempt], now: float, short: Mapping[str, str]) -> Iterator[str]:
     """Yield the sum of many attempts: their states, the time they take, the first expiry."""
     states = _ranked(str(attempt.state) for attempt in attempts if attempt.state is not None)
     shards = len({attempt.key.shard for attempt in attempts})
@@ -259,7 +266,7 @@ def _summary(attempts: Sequence[Attempt], now: float) -> Iterator[str]:
         default=None,
     )
     if expiring is not None:
-        yield printable(f"  the first to expire: {_describe_batch(expiring, now)}")
+        yield printable(f"  the first to expire: {_describe_batch(expiring, now, short)}")
 
 
 def _ranked(words: Iterable[str]) -> str:
@@ -270,10 +277,10 @@ def _ranked(words: Iterable[str]) -> str:
     return ", ".join(f"{count:,} {word}" for word, count in ranked)
 
 
-def _attempt(attempt: Attempt, now: float) -> Iterator[str]:
+def _attempt(attempt: Attempt, now: float, short: Mapping[str, str]) -> Iterator[str]:
     yield printable(f"  {_headline(attempt)}")
     if attempt.batch is not None:
-        yield printable(f"    {_describe_batch(attempt.batch, now)}")
+        yield printable(f"    {_describe_batch(attempt.batch, now, short)}")
         if durations := _phases(attempt.batch, now):
             yield f"    {durations}"
     if attempt.problem and attempt.state is not SubmissionState.COLLECTED:
@@ -303,10 +310,10 @@ def _headline(attempt: Attempt) -> str:
             return f"{headline}, {attempt.state}"
 
 
-def _describe_batch(batch: Batch, now: float) -> str:
+def _describe_batch(batch: Batch, now: float, short: Mapping[str, str]) -> str:
     """Return a batch with its status, its counts and its time."""
     counts = batch.request_counts
-    text = f"{batch.id}  {batch.status}"
+    text = f"{short.get(batch.id, batch.id)}  {batch.status}"
     if counts.total:
         text += f", {counts.completed:,} of {plural(counts.total, 'request')}"
         text += f", {counts.failed:,} failed"

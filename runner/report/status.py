@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner.ledger.records import RunState
@@ -9,7 +10,15 @@ from runner.report.colour import NO_COLOURS, bar
 from runner.report.csv_output import to_csv
 from runner.report.table import Column, flow_cells, render_table
 from runner.report.text_width import columns, fit
-from runner.text import listed, plural, printable, span, timestamp, truncated_answers
+from runner.text import (
+    listed,
+    plural,
+    printable,
+    short_ids,
+    span,
+    timestamp,
+    truncated_answers,
+)
 from runner.views.batch_phases import in_status_since
 
 if TYPE_CHECKING:
@@ -56,15 +65,21 @@ def render_status(
     """
     if not views:
         return ""
-    totals: list[str] = []
+    above: list[str] = []
     below = _notes(views, now, None if width is None else _NOTES_SHOWN)
     if width is not None and len(views) > _MANY:
-        totals = [*_totals(views, now, durations or {}), ""]
+        above = [_count_states(views), *totals(views, now, durations or {}), ""]
         views, others = (views, ()) if each else _split(views)
     else:
         others = ()
     at_work = width is not None and any(view.awaited for view in views)
     heads = _USUAL | (_MORE if wide else _AT_WORK if at_work else {})
+    if width is not None:
+        short = short_ids(batch.id for view in views for batch in view.in_flight)
+        heads = {
+            column: partial(_in_flight, short=short) if cell is _in_flight else cell
+            for column, cell in heads.items()
+        }
     rows = [[cell(view, now) for cell in heads.values()] for view in views]
 
     def colour_cell(row: int, column: int, cell: str) -> str:
@@ -80,7 +95,7 @@ def render_status(
         lines = [line for view in views for line in _block(view, heads, now, width, colours)]
     elif wide and table.left_out:
         below.append(f"no room for {', '.join(table.left_out)}: use a wider window or a pipe")
-    above = [fit(printable(line), width) for line in totals]
+    above = [fit(printable(line), width) for line in above]
     notes = [fit(printable(note), width) for note in below]
     return "\n".join([*above, *(lines if views else ()), *_below(notes)]) + "\n"
 
@@ -161,8 +176,9 @@ def _expires(view: JobView, now: float) -> str:
     return f"in {span(at - now)}" if at > now else "overdue"
 
 
-def _in_flight(view: JobView, _now: float) -> str:
-    return printable(listed([batch.id for batch in view.in_flight], most=_IDS_SHOWN)) or "-"
+def _in_flight(view: JobView, _now: float, *, short: Mapping[str, str] | None = None) -> str:
+    names = [(short or {}).get(batch.id, batch.id) for batch in view.in_flight]
+    return printable(listed(names, most=_IDS_SHOWN)) or "-"
 
 
 def _tokens(view: JobView, _now: float) -> str:
@@ -195,11 +211,10 @@ def describe_blocked(view: JobView, now: float) -> str | None:
     return f"blocked for {span(max(now - view.blocked.since, 0))}: {view.blocked.reason}"
 
 
-def _totals(
+def totals(
     views: Sequence[JobView], now: float, durations: Mapping[str, Sequence[float]]
 ) -> Iterator[str]:
-    """Yield the totals of many jobs: their states, their requests, and what is in flight."""
-    yield _count_states(views)
+    """Yield the totals of many jobs: a bar of their requests, and what is in flight."""
     total = sum(view.total for view in views)
     succeeded = sum(view.done.succeeded for view in views)
     failed = sum(view.done.failed for view in views)

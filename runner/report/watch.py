@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 from runner.report.colour import NO_COLOURS
 from runner.report.history import describe_event
 from runner.report.progress import RunProgress, run_progress_lines
-from runner.report.status import state_words
+from runner.report.status import state_words, totals
 from runner.report.text_width import columns, fit, pad
-from runner.text import clock_time, moment, plural, printable, span
+from runner.text import clock_time, moment, plural, printable, short_ids, span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from runner.ledger.records import Event, Run
     from runner.report.colour import Colours
@@ -25,23 +25,40 @@ EVENTS_READ: Final = 100
 _EVENTS: Final = 8
 _FEWEST_EVENTS: Final = 3
 _LONGEST_NAME: Final = 20
+_TALL: Final = 12
+"""Lines of a terminal from which on it shows totals."""
+
+_LONG: Final = 3600.0
+"""Seconds without a pass that are worth saying; a schedule makes them within minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WatchState:
-    """The jobs and the last events, as the ledger had them when it was last read."""
+    """The jobs and the last events, as the ledger had them when it was last read.
+
+    `durations` are seconds that earlier batches of each provider took, and `last_pass` is when a
+    pass was made last, in Unix seconds, None where it is not known.
+    """
 
     views: tuple[JobView, ...]
     progress: tuple[RunProgress, ...]
     events: tuple[Event, ...]
+    durations: Mapping[str, Sequence[float]]
+    last_pass: float | None = None
 
     @classmethod
     def of(
-        cls, views: Sequence[JobView], runs: Sequence[Run], events: Sequence[Event], *, now: float
+        cls,
+        views: Sequence[JobView],
+        runs: Sequence[Run],
+        events: Sequence[Event],
+        *,
+        now: float,
+        durations: Mapping[str, Sequence[float]] | None = None,
     ) -> WatchState:
         """Return the state from rows of the ledger; `runs` are those of the running jobs.
 
-        `now` is in Unix seconds.
+        `now` is in Unix seconds; `durations` has how long earlier batches of each provider took.
         """
         at_work = {(run.job, run.short): run for run in runs}
         return cls(
@@ -51,6 +68,7 @@ class WatchState:
                 for view in views
             ),
             events=tuple(_without_repeats(events)),
+            durations=durations or {},
         )
 
     @property
@@ -58,14 +76,28 @@ class WatchState:
         """Whether every job is in a final state."""
         return all(view.state.final for view in self.views)
 
+    def silence(self, unix: float) -> str | None:
+        """Say that nobody has reconciled for long, though jobs are not final; else None."""
+        if self.all_final or self.last_pass is None or unix - self.last_pass < _LONG:
+            return None
+        return (
+            f"nobody has reconciled for {span(unix - self.last_pass)}: `runner reconcile` makes a "
+            f"pass, `runner schedule` prints a schedule for them"
+        )
+
     def lines(
         self, *, unix: float, most: int, width: int, colours: Colours = NO_COLOURS
     ) -> list[str]:
         """Render it in at most `most` lines of at most `width` columns; `unix` is now.
 
-        If there are more jobs than lines, finished jobs are left out first.
+        If there are more jobs than lines, finished jobs are left out first. A high terminal shows
+        the totals of several jobs, and when those in flight may end.
         """
-        room = most - 1
+        silence = self.silence(unix)
+        above = [] if silence is None else [colours.warning(fit(printable(silence), width))]
+        if len(self.views) > 1 and most >= _TALL:
+            above += [fit(line, width) for line in totals(self.views, unix, self.durations)]
+        room = most - 1 - len(above)
         spare = max(room - len(self.progress), _FEWEST_EVENTS + 1 if room > 2 * _EVENTS else 0)
         events = self._event_lines(min(spare - 1, _EVENTS), width, colours)
         room = max(room - (len(events) + 1 if events else 0), 1)
@@ -75,7 +107,7 @@ class WatchState:
             shown = tuple(sorted(shown, key=lambda one: one.job in final))
         jobs = run_progress_lines(shown, unix=unix, most=room, width=width, colours=colours)
         below = ["", *events] if events else []
-        return [self._head(unix, width), *jobs, *below][:most]
+        return [self._head(unix, width), *above, *jobs, *below][:most]
 
     def table(self, *, unix: float, width: int, colours: Colours = NO_COLOURS) -> str:
         """Render all jobs, without events: the lines that stay on the screen at the end."""
@@ -106,6 +138,7 @@ class WatchState:
         if most < 1:
             return []
         shown = self.events[-most:]
+        short = short_ids(event.batch for event in shown if event.batch is not None)
         names = [fit(printable(event.job or "-"), _LONGEST_NAME) for event in shown]
         name_width = max(map(columns, names), default=0)
         kind_width = max((len(event.kind) for event in shown), default=0)
@@ -114,7 +147,7 @@ class WatchState:
                 fit(
                     f"  {clock_time(event.at)}  {pad(name, name_width)}  "
                     f"{printable(event.kind).ljust(kind_width)}  "
-                    f"{printable(describe_event(event))}".rstrip(),
+                    f"{printable(describe_event(event, short))}".rstrip(),
                     width,
                 )
             )

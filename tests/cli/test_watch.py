@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ import pytest
 
 from runner.ledger.queries import history
 from runner.ledger.store import Ledger
+from runner.reconcile.lock import last_pass, locked
 from tests.cli.conftest import FINISH
 from tests.cli.shell import PATIENCE, begin
 from tests.cli.terminal import CTRL_C, terminal
@@ -197,3 +199,64 @@ def test_looking_keeps_nobody_waiting(finished: Folder) -> None:
 
     assert len(versions) == 21
     assert time.monotonic() - began < PATIENCE / 2
+
+
+def test_it_says_that_nobody_has_reconciled_for_long(
+    lab: Folder, run: Run, world: World, clock: VirtualClock
+) -> None:
+    lab.job("one")
+    world.behaviour = Behaviour(working=1000)
+    assert run("reconcile").code == 0
+    passed = lab.root / ".runner" / "ledger.db.lock"
+    os.utime(passed, (time.time() - 10_900, time.time() - 10_900))
+    process = begin(*WATCH, cwd=lab.root, env=lab.env)
+    try:
+        assert told(process).startswith("nobody has reconciled for 3 h 1 min: `runner reconcile`")
+        assert told(process).startswith("one: running")
+        clock.sleep(2000)
+        assert run(*FINISH).code == 0
+        out, _ = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.communicate()
+    assert "nobody" not in out
+
+
+def test_a_terminal_says_it_below_the_head(lab: Folder, run: Run, world: World) -> None:
+    lab.job("one")
+    world.behaviour = Behaviour(working=1000)
+    assert run("reconcile").code == 0
+    passed = lab.root / ".runner" / "ledger.db.lock"
+    with terminal(lab, *WATCH) as screen:
+        screen.until("1 running")
+        os.utime(passed, (time.time() - 10_900, time.time() - 10_900))
+        screen.until("^nobody has reconciled for 3 h 1 min")
+        screen.press("q")
+        assert screen.end() == 0
+
+
+def test_a_pass_under_way_is_no_silence(lab: Folder, run: Run, world: World) -> None:
+    lab.job("one")
+    world.behaviour = Behaviour(working=1000)
+    assert run("reconcile").code == 0
+    ledger = lab.root / ".runner" / "ledger.db"
+    long_ago = time.time() - 10_900
+    os.utime(ledger.with_name("ledger.db.lock"), (long_ago, long_ago))
+    assert last_pass(ledger, time.time()) == pytest.approx(long_ago)
+    with locked(ledger):
+        now = time.time()
+        assert last_pass(ledger, now) == now
+
+
+def test_each_pass_says_when_it_began(lab: Folder, run: Run, world: World) -> None:
+    ledger = lab.root / ".runner" / "ledger.db"
+    assert last_pass(ledger, time.time()) is None
+    lab.job("one")
+    world.behaviour = Behaviour(working=1000)
+    for _ in range(2):  # the second one has nothing to do
+        before = time.time()
+        assert run("reconcile").code == 0
+        began = last_pass(ledger, time.time())
+        assert began is not None
+        assert before - 1 <= began <= time.time()
+        os.utime(ledger.with_name("ledger.db.lock"), (1, 1))

@@ -16,7 +16,12 @@ from openai.types import completion_create_params, embedding_create_params, mode
 from openai.types.chat import completion_create_params as chat_create_params
 from openai.types.responses import response_create_params
 
-from runner.inputs.body_schema import BODY_TYPES
+from runner.inputs.body_schema import (
+    BODY_TYPES,
+    NESTED_TYPES,
+    nested_nodes,
+    nested_wrong_types,
+)
 from runner.inputs.requests import RequestKind
 from tests.inputs.writing import CHAT, EMBEDDINGS, line, read, write
 
@@ -37,6 +42,7 @@ PARAMETERS: Final = {
     "moderations": moderation_create_params.ModerationCreateParams,
     "responses": response_create_params.ResponseCreateParamsBase,
 }
+RESPONSES: Final = "/v1/responses"
 SCALARS: Final[dict[object, str]] = {
     str: "string",
     bool: "true or false",
@@ -72,6 +78,135 @@ def test_the_types_are_those_of_the_vendors_library(kind: RequestKind) -> None:
     }
 
     assert ours == theirs
+
+
+def members(hint: object) -> list[object]:
+    """Return the types of a union, or the type itself."""
+    if get_origin(hint) in (typing.Union, types.UnionType):
+        return [one for each in get_args(hint) for one in members(each)]
+    return [hint]
+
+
+def below(hints: Sequence[object], name: str) -> list[object]:
+    """Return the types at a place below some types: of a field, or of the elements of a list."""
+    found: list[object] = []
+    for hint in hints:
+        if name == "[]" and get_origin(hint) in (list, Iterable, Sequence):
+            found += members(get_args(hint)[0])
+        elif name != "[]" and hasattr(hint, "__required_keys__"):
+            fields = get_type_hints(hint)
+            found += members(fields[name]) if name in fields else []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [(kind, path) for kind, paths in NESTED_TYPES.items() for path in paths]
+)
+def test_the_types_below_the_top_level_are_those_of_the_vendors_library(
+    kind: str, path: str
+) -> None:
+    first, *names = path.replace("[]", ".[]").split(".")
+    hints = members(get_type_hints(PARAMETERS[kind])[first])
+    for name in names:
+        hints = below(hints, name)
+
+    theirs = set().union(*map(json_types, hints))
+    ours = set(re.findall(r"true or false|\w+", NESTED_TYPES[kind][path]))
+    assert ours == theirs
+
+
+NESTED: Final = [
+    (CHAT, {"messages": ["hi"]}, "messages[]' is a string, and OpenAI's API takes an object"),
+    (CHAT, {"messages": [{"role": 1}]}, "messages[].role' is a whole number, and OpenAI's API"),
+    (CHAT, {"messages": [{"role": "user", "content": {}}]}, "content' is an object, and OpenAI's"),
+    (CHAT, {"messages": [{"content": [{"type": "text", "text": 5}]}]}, "content[].text' is a whol"),
+    (CHAT, {"messages": [{"content": ["hi"]}]}, "content[]' is a string, and OpenAI's API takes"),
+    (CHAT, {"response_format": {"type": {}}}, "response_format.type' is an object, and OpenAI's"),
+    (
+        CHAT,
+        {"response_format": {"type": "json_schema", "json_schema": {"schema": "{}"}}},
+        "response_format.json_schema.schema' is a string, and OpenAI's API takes an object",
+    ),
+    (CHAT, {"response_format": {"json_schema": {"strict": "yes"}}}, "takes true or false"),
+    (CHAT, {"tools": ["search"]}, "tools[]' is a string, and OpenAI's API takes an object"),
+    (CHAT, {"tools": [{"function": {"parameters": "{}"}}]}, "parameters' is a string, and Open"),
+    (RESPONSES, {"input": [{"role": ["user"]}]}, "input[].role' is an array, and OpenAI's API"),
+    (RESPONSES, {"text": {"format": "json"}}, "text.format' is a string, and OpenAI's API takes"),
+    (RESPONSES, {"reasoning": {"effort": 1.5}}, "reasoning.effort' is a decimal number, and Open"),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "fields", "expected"), NESTED)
+def test_a_field_below_the_top_level_of_another_type_is_a_warning(
+    tmp_path: Path, endpoint: str, fields: dict[str, Any], expected: str
+) -> None:
+    body = {"model": "m", "messages": [{"role": "user"}], "input": "hi"} | fields
+    (warning,) = warnings(tmp_path, line("a", endpoint, **body), endpoint=endpoint)
+
+    assert ": warning: 'body." in warning
+    assert expected in warning
+    assert warning.endswith(": 1 request among the first lines (invalid_type)")
+
+
+def test_the_place_of_a_value_below_the_top_level_is_said(tmp_path: Path) -> None:
+    bad = line("a", model="m", messages=[{"role": 5, "content": '"role": 5'}])
+
+    (warning,) = warnings(tmp_path, row("x"), bad)
+
+    assert warning.startswith(f"2:{bad.decode().index('5') + 1}: warning: 'body.messages[].role'")
+
+
+def test_only_the_first_lines_are_looked_at_below_the_top_level(tmp_path: Path) -> None:
+    bad = [line(f"b{n}", model="m", messages=[{"role": n}, {"role": n}]) for n in range(60)]
+    rows = [row(f"a{n}") for n in range(70)]
+
+    (warning,) = warnings(tmp_path, *rows, *bad)
+    assert warning.startswith("71:")
+    assert "a string: the first of 30 requests among the first lines (" in warning
+    assert warnings(tmp_path, *rows, *(row(f"c{n}") for n in range(30)), *bad) == []
+
+
+def test_long_lines_are_looked_at_only_as_long_as_that_takes_no_time(tmp_path: Path) -> None:
+    bad = [
+        line(f"b{n}", model="m", messages=[{"role": n, "content": "x" * 1_500_000}])
+        for n in range(4)
+    ]
+    (warning,) = warnings(tmp_path, *bad)
+    assert "the first of 2 requests among the first lines (" in warning
+
+
+def test_what_other_servers_take_below_the_top_level_is_fine(tmp_path: Path) -> None:
+    fields: dict[str, Any] = {
+        "messages": [
+            {"role": "user", "content": None, "reasoning": 5},
+            {"role": "tool", "content": [{"type": "text", "text": "hi", "cache": 1}]},
+        ],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "extra": []}},
+        "tools": [{"type": "function", "function": {"name": "f", "parameters": {}, "x": 1}}],
+    }
+    assert warnings(tmp_path, line("a", model="m", **fields)) == []
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["role", "content", "type", "function", "json_schema", "x"]),
+                inner,
+                max_size=3,
+            )
+        ),
+        max_leaves=20,
+    ),
+    st.sampled_from(["messages", "tools", "response_format"]),
+)
+def test_no_value_below_the_top_level_breaks_the_check(value: Any, name: str) -> None:  # noqa: ANN401
+    node = nested_nodes("chat")[name]
+    for path, found, expected, _its in nested_wrong_types(value, node, name):
+        assert path.startswith(name)
+        assert found not in expected.split(" or ")
 
 
 def warnings(folder: Path, *lines: bytes, endpoint: str = CHAT) -> list[str]:

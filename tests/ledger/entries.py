@@ -22,6 +22,7 @@ from runner.ledger.records import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from runner.ledger.store import Ledger
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 REVISION: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 KEY: Final = SubmissionKey(job="hello", revision=REVISION[:12], shard=1, attempt=1)
 PROVIDER: Final = "lab"
+
+PREPARED: Final = SubmissionState.PREPARED
+UPLOADING: Final = SubmissionState.UPLOADING
+UPLOADED: Final = SubmissionState.UPLOADED
+CREATING: Final = SubmissionState.CREATING
+SUBMITTED: Final = SubmissionState.SUBMITTED
+COLLECTED: Final = SubmissionState.COLLECTED
+LOST: Final = SubmissionState.LOST
 
 JOB: Final = JobRecord(
     name="hello",
@@ -207,3 +216,26 @@ def dump(path: Path) -> list[str]:
 def kinds(ledger: Ledger) -> list[str]:
     """Return the kinds of all events, oldest first."""
     return [row["kind"] for row in ledger.query("SELECT kind FROM events ORDER BY id")]
+
+
+CALLS: Final[Mapping[str, Callable[[Ledger], None]]] = {
+    "intend_upload": lambda ledger: submission_transitions.intend_upload(ledger, KEY, since=77),
+    "uploaded": lambda ledger: submission_transitions.uploaded(ledger, KEY, file()),
+    "uploaded, adopted": lambda ledger: submission_transitions.uploaded(
+        ledger, KEY, file(), adopted=True
+    ),
+    "intend_create": lambda ledger: submission_transitions.intend_create(
+        ledger, KEY, since=78, completion_window="24h"
+    ),
+    "submitted": lambda ledger: submission_transitions.submitted(
+        ledger, KEY, PROVIDER, batch(input_file_id=None)
+    ),
+    "submitted, adopted": lambda ledger: submission_transitions.submitted(
+        ledger, KEY, PROVIDER, batch(), adopted=True
+    ),
+    "clear_intent": lambda ledger: submission_transitions.clear_intent(ledger, KEY, "refused"),
+    "clear_intent with the file": lambda ledger: submission_transitions.clear_intent(
+        ledger, KEY, "no such file", file_gone=True
+    ),
+}
+"""Calls of transitions of a submission, by name."""

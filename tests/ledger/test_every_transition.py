@@ -20,16 +20,24 @@ from runner.errors import LedgerError
 from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
+from runner.ledger.store import record_listing
 from tests.ledger.entries import (
+    CALLS,
+    COLLECTED,
+    CREATING,
     JOB,
     KEY,
+    LOST,
+    PREPARED,
     PROVIDER,
     RUN,
     SHARDS,
+    SUBMITTED,
+    UPLOADED,
+    UPLOADING,
     batch,
     bring_to,
     dump,
-    file,
     result_file,
     start,
     submission,
@@ -44,13 +52,6 @@ if TYPE_CHECKING:
     from runner.ledger.store import Ledger
     from tests.ledger.entries import Clock
 
-PREPARED: Final = SubmissionState.PREPARED
-UPLOADING: Final = SubmissionState.UPLOADING
-UPLOADED: Final = SubmissionState.UPLOADED
-CREATING: Final = SubmissionState.CREATING
-SUBMITTED: Final = SubmissionState.SUBMITTED
-COLLECTED: Final = SubmissionState.COLLECTED
-LOST: Final = SubmissionState.LOST
 GOLDEN: Final = Path(__file__).parent / "golden" / "transitions.txt"
 
 MUST_BE_DURABLE: Final = {
@@ -147,6 +148,57 @@ def _close(**more: object) -> Callable[[Ledger], object]:
     return lambda ledger: submission_transitions.close(ledger, KEY, **(values | more))  # type: ignore[arg-type]
 
 
+def _close_twice(ledger: Ledger) -> None:
+    _close(truncated=2)(ledger)
+    second = dataclasses.replace(KEY, attempt=2)
+    submission_transitions.prepare(ledger, ledger.run(1), submission(second))
+    submission_transitions.close(
+        ledger,
+        second,
+        state=COLLECTED,
+        transient=RowSet(),
+        permanent=RowSet(),
+        problem=None,
+        truncated=3,
+    )
+
+
+def _observe_beside_another(ledger: Ledger) -> None:
+    """Observe a batch whose id another batch, of nobody here, has at the provider's new name."""
+    record_listing(ledger, "renamed", "http://x/v1", through=1, tagged=[(OTHER_KEY, batch())])
+    submission_transitions.observed(ledger, KEY, "renamed", batch(status="finalizing"))
+
+
+def _finish(*, truncated: int | None = None) -> Callable[[Ledger], object]:
+    return lambda ledger: run_transitions.finish_run(
+        ledger,
+        ledger.run(1),
+        state=RunState.PARTIAL,
+        reason="two failed",
+        succeeded=4,
+        failed=2,
+        superseded=True,
+        truncated=truncated,
+    )
+
+
+def _match(ledger: Ledger) -> None:
+    match = run_transitions.OrderMatch(
+        key=KEY,
+        file=result_file("by_order"),
+        transient=RowSet(),
+        permanent=RowSet.parse("4"),
+        problem="3 lines were matched",
+        detail={"matched": 3},
+    )
+    run_transitions.match_by_order(ledger, ledger.run(1), [match])
+
+
+def _match_after_the_end(ledger: Ledger) -> None:
+    _finish()(ledger)
+    _match(ledger)
+
+
 CASES: Final = {
     "prepare": Case(
         lambda ledger: submission_transitions.prepare(
@@ -156,28 +208,11 @@ CASES: Final = {
     "prepare the first": Case(
         lambda ledger: submission_transitions.prepare(ledger, start(ledger), submission()), None
     ),
-    "intend_upload": Case(
-        lambda ledger: submission_transitions.intend_upload(ledger, KEY, since=77)
-    ),
-    "uploaded": Case(
-        lambda ledger: submission_transitions.uploaded(ledger, KEY, file()), UPLOADING, doubted=True
-    ),
-    "uploaded, adopted": Case(
-        lambda ledger: submission_transitions.uploaded(ledger, KEY, file(), adopted=True)
-    ),
-    "intend_create": Case(
-        lambda ledger: submission_transitions.intend_create(
-            ledger, KEY, since=78, completion_window="24h"
-        ),
-        UPLOADED,
-    ),
-    "submitted": Case(
-        lambda ledger: submission_transitions.submitted(
-            ledger, KEY, PROVIDER, batch(input_file_id=None)
-        ),
-        CREATING,
-        doubted=True,
-    ),
+    "intend_upload": Case(CALLS["intend_upload"]),
+    "uploaded": Case(CALLS["uploaded"], UPLOADING, doubted=True),
+    "uploaded, adopted": Case(CALLS["uploaded, adopted"]),
+    "intend_create": Case(CALLS["intend_create"], UPLOADED),
+    "submitted": Case(CALLS["submitted"], CREATING, doubted=True),
     "submitted, adopted with other rows": Case(
         lambda ledger: submission_transitions.submitted(
             ledger,
@@ -197,23 +232,9 @@ CASES: Final = {
         UPLOADING,
         doubted=True,
     ),
-    "clear_intent of an upload": Case(
-        lambda ledger: submission_transitions.clear_intent(ledger, KEY, "refused"),
-        UPLOADING,
-        doubted=True,
-    ),
-    "clear_intent of a creation": Case(
-        lambda ledger: submission_transitions.clear_intent(ledger, KEY, "refused"),
-        CREATING,
-        doubted=True,
-    ),
-    "clear_intent with the file": Case(
-        lambda ledger: submission_transitions.clear_intent(
-            ledger, KEY, "no such file", file_gone=True
-        ),
-        CREATING,
-        doubted=True,
-    ),
+    "clear_intent of an upload": Case(CALLS["clear_intent"], UPLOADING, doubted=True),
+    "clear_intent of a creation": Case(CALLS["clear_intent"], CREATING, doubted=True),
+    "clear_intent with the file": Case(CALLS["clear_intent with the file"], CREATING, doubted=True),
     "too_large": Case(
         lambda ledger: submission_transitions.too_large(
             ledger,
@@ -244,6 +265,15 @@ CASES: Final = {
         lambda ledger: submission_transitions.observed(ledger, KEY, PROVIDER, batch("batch_9")),
         SUBMITTED,
     ),
+    "observed at a provider of another name": Case(
+        lambda ledger: submission_transitions.observed(
+            ledger, KEY, "renamed", batch(status="finalizing")
+        ),
+        SUBMITTED,
+    ),
+    "observed at a provider of another name, with another batch of that id": Case(
+        _observe_beside_another, SUBMITTED
+    ),
     "batch_not_found": Case(
         lambda ledger: submission_transitions.batch_not_found(ledger, KEY, "batch_1"), SUBMITTED
     ),
@@ -263,6 +293,8 @@ CASES: Final = {
         ),
         SUBMITTED,
     ),
+    "close, with cut answers": Case(_close(truncated=2), SUBMITTED),
+    "close, with cut answers of an earlier attempt": Case(_close_twice, SUBMITTED),
     "set_desired": Case(lambda ledger: run_transitions.set_desired(ledger, EDITED)),
     "clear_desired": Case(lambda ledger: run_transitions.clear_desired(ledger, "hello")),
     "start_run": Case(
@@ -296,38 +328,19 @@ CASES: Final = {
         ),
         COLLECTED,
     ),
-    "match_by_order": Case(
-        lambda ledger: run_transitions.match_by_order(
-            ledger,
-            ledger.run(1),
-            [
-                run_transitions.OrderMatch(
-                    key=KEY,
-                    file=result_file("by_order"),
-                    transient=RowSet(),
-                    permanent=RowSet.parse("4"),
-                    problem="3 lines were matched",
-                    detail={"matched": 3},
-                )
-            ],
+    "reopen_run, with files to be read once more": Case(
+        lambda ledger: run_transitions.reopen_run(
+            ledger, ledger.run(1), next_round=True, attempts=3, unmatched=[KEY]
         ),
         COLLECTED,
     ),
+    "match_by_order": Case(_match, COLLECTED),
+    "match_by_order, of a run that has ended": Case(_match_after_the_end, COLLECTED),
     "request_cancel": Case(
         lambda ledger: run_transitions.request_cancel(ledger, ledger.run(1)), SUBMITTED
     ),
-    "finish_run": Case(
-        lambda ledger: run_transitions.finish_run(
-            ledger,
-            ledger.run(1),
-            state=RunState.PARTIAL,
-            reason="two failed",
-            succeeded=4,
-            failed=2,
-            superseded=True,
-        ),
-        COLLECTED,
-    ),
+    "finish_run": Case(_finish(), COLLECTED),
+    "finish_run, with cut answers": Case(_finish(truncated=7), COLLECTED),
     "submission_files_deleted": Case(
         lambda ledger: run_transitions.submission_files_deleted(
             ledger, KEY, deleted=["file-in"], left={"file-out": "refused"}

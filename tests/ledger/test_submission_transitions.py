@@ -13,14 +13,19 @@ from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from tests.ledger.entries import (
+    CALLS,
+    CREATING,
     KEY,
+    PREPARED,
     PROVIDER,
+    SUBMITTED,
+    UPLOADED,
+    UPLOADING,
     attempt,
     batch,
     bring_to,
     close,
     dump,
-    file,
     kinds,
     start,
     submission,
@@ -33,11 +38,6 @@ if TYPE_CHECKING:
     from runner.ledger.store import Ledger
     from tests.ledger.entries import Clock
 
-PREPARED: Final = SubmissionState.PREPARED
-UPLOADING: Final = SubmissionState.UPLOADING
-UPLOADED: Final = SubmissionState.UPLOADED
-CREATING: Final = SubmissionState.CREATING
-SUBMITTED: Final = SubmissionState.SUBMITTED
 OPEN: Final = frozenset({PREPARED, UPLOADING, UPLOADED, CREATING})
 ENDS: Final = (
     SubmissionState.COLLECTED,
@@ -59,61 +59,55 @@ class Step:
 
 STEPS: Final = {
     "intend_upload": Step(
-        make=lambda ledger: submission_transitions.intend_upload(ledger, KEY, since=5),
+        make=CALLS["intend_upload"],
         start=frozenset({PREPARED}),
         leads_to=UPLOADING,
         tells="uploading",
     ),
     "uploaded": Step(
-        make=lambda ledger: submission_transitions.uploaded(ledger, KEY, file()),
+        make=CALLS["uploaded"],
         start=frozenset({PREPARED, UPLOADING}),
         leads_to=UPLOADED,
         tells="uploaded",
     ),
     "adopted_file": Step(
-        make=lambda ledger: submission_transitions.uploaded(ledger, KEY, file(), adopted=True),
+        make=CALLS["uploaded, adopted"],
         start=frozenset({PREPARED, UPLOADING}),
         leads_to=UPLOADED,
         tells="file_adopted",
     ),
     "intend_create": Step(
-        make=lambda ledger: submission_transitions.intend_create(
-            ledger, KEY, since=7, completion_window="24h"
-        ),
+        make=CALLS["intend_create"],
         start=frozenset({UPLOADED}),
         leads_to=CREATING,
         tells="creating",
     ),
     "submitted": Step(
-        make=lambda ledger: submission_transitions.submitted(ledger, KEY, PROVIDER, batch()),
+        make=CALLS["submitted"],
         start=OPEN,
         leads_to=SUBMITTED,
         tells="submitted",
     ),
     "adopted_batch": Step(
-        make=lambda ledger: submission_transitions.submitted(
-            ledger, KEY, PROVIDER, batch(), adopted=True
-        ),
+        make=CALLS["submitted, adopted"],
         start=OPEN,
         leads_to=SUBMITTED,
         tells="batch_adopted",
     ),
     "retract_an_upload": Step(
-        make=lambda ledger: submission_transitions.clear_intent(ledger, KEY, "refused"),
+        make=CALLS["clear_intent"],
         start=frozenset({UPLOADING}),
         leads_to=PREPARED,
         tells="not_sent",
     ),
     "retract_a_creation": Step(
-        make=lambda ledger: submission_transitions.clear_intent(ledger, KEY, "refused"),
+        make=CALLS["clear_intent"],
         start=frozenset({CREATING, UPLOADED}),
         leads_to=UPLOADED,
         tells="not_sent",
     ),
     "retract_with_the_file": Step(
-        make=lambda ledger: submission_transitions.clear_intent(
-            ledger, KEY, "no such file", file_gone=True
-        ),
+        make=CALLS["clear_intent with the file"],
         start=frozenset({UPLOADING, CREATING, UPLOADED}),
         leads_to=PREPARED,
         tells="not_sent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +14,7 @@ from runner.report.text_width import columns
 from runner.report.watch import WatchState
 from runner.views.jobs import Blocked, JobProgress
 from tests.report.golden_files import WIDTHS, check_rendering
-from tests.report.scenes import NOW, batch, run, submission, view
+from tests.report.scenes import NOW, batch, raw_batch, run, submission, view
 from tests.report.stories import event, running_story
 from tests.report.test_golden import usual_jobs
 
@@ -112,3 +113,30 @@ def test_it_is_over_when_every_job_is_final(states: list[str], *, settled: bool)
     jobs = [view(f"job-{number}", RunState(state)) for number, state in enumerate(states)]
 
     assert WatchState.of(jobs, [], [], now=NOW).all_final is settled
+
+
+def test_it_says_that_nobody_has_reconciled_for_long() -> None:
+    state = replace(watched(), last_pass=NOW - 3 * 3600)
+
+    words = "nobody has reconciled for 3 h: `runner reconcile` makes a pass"
+    assert (state.silence(NOW) or "").startswith(words)
+    assert state.lines(unix=NOW, most=23, width=100)[1].startswith(words)
+    assert state.silence(NOW - 2 * 3600 - 1) is None
+    assert replace(state, last_pass=None).silence(NOW) is None
+    over = WatchState.of([view()], [], [], now=NOW)
+    assert replace(over, last_pass=NOW - 9 * 3600).silence(NOW) is None
+
+
+def test_several_jobs_have_a_bar_and_the_time_of_the_end() -> None:
+    batches = (raw_batch(1, "in_progress"),)
+    jobs = [view("one", "running", batches=batches), view("two")]
+    state = WatchState.of(jobs, [], [], now=NOW, durations={"openai": (9000.0, 9200.0)})
+
+    lines = state.lines(unix=NOW, most=12, width=100)
+    assert lines[1].endswith(" 50 %  3,080 of 6,160 requests succeeded, 0 failed")
+    assert lines[2] == (
+        "1 batch in flight; the last should end in about 31 min 40 s, as 2 earlier batches did"
+    )
+    assert not any("in flight" in line for line in state.lines(unix=NOW, most=11, width=100))
+    alone = WatchState.of(jobs[:1], [], [], now=NOW)
+    assert not any("%" in line for line in alone.lines(unix=NOW, most=30, width=100))

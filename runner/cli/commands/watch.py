@@ -7,6 +7,7 @@ import os
 import select
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +17,7 @@ from runner.cli.options import SECONDS, jobs_argument
 from runner.cli.output import colours, is_terminal, note, print_problems, write_output
 from runner.cli.session import open_project, open_specs, read_ledger, recorded_jobs
 from runner.cli.signals import Terminated
+from runner.text import moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,8 +46,8 @@ def watch(directory: Path, jobs: tuple[str, ...], *, interval: float) -> int:
 
     JOB is a job name, a pattern of names such as 'sent*', a spec file or a folder. Without JOB,
     all jobs are shown, also those without a spec that are not final. Only reads the ledger: the
-    passes are made by `runner reconcile`, by hand or by cron. In a pipe or a file, prints one line
-    per change. Press q or Ctrl-C to quit.
+    passes are made by `runner reconcile`, by hand or by cron, and it says so if none was made for
+    an hour. In a pipe or a file, prints one line per change. Press q or Ctrl-C to quit.
     """
     from runner.views.jobs import job_views
 
@@ -105,6 +107,7 @@ class _LedgerWatcher:
         Raises LedgerError.
         """
         from runner.ledger.store import Ledger
+        from runner.reconcile.lock import last_pass
 
         before = self._ledger
         if self._ledger is not None and not self._ledger.in_place:
@@ -112,13 +115,17 @@ class _LedgerWatcher:
         if self._ledger is None:
             self._ledger = Ledger.open_read_only(self._project.ledger, clock=time.time)
         version = None if self._ledger is None else self._ledger.version
+        now = time.time()
+        passed = last_pass(self._project.ledger, now)
         if self._state is None or self._ledger is not before or version != self._version:
             self._version = version
             self._state = self._read()
+        if self._state.last_pass != passed:
+            self._state = replace(self._state, last_pass=passed)
         return self._state
 
     def _read(self) -> WatchState:
-        from runner.ledger.queries import history
+        from runner.ledger.queries import batch_durations, history
         from runner.report.watch import EVENTS_READ, WatchState
         from runner.views.jobs import job_views
 
@@ -132,6 +139,7 @@ class _LedgerWatcher:
             [ledger.run(run.id) for run in ledger.runs() if (run.job, run.short) in at_work],
             history(ledger, jobs=[view.name for view in views], limit=EVENTS_READ),
             now=time.time(),
+            durations=batch_durations(ledger),
         )
 
 
@@ -144,8 +152,13 @@ def _can_draw() -> bool:
 def _print(watcher: _LedgerWatcher, interval: float) -> WatchState:
     """Print a line for each change, until all jobs are final."""
     before: WatchState | None = None
+    was_silent = False
     while True:
         state = watcher.read()
+        silence = state.silence(time.time())
+        if silence is not None and not was_silent:
+            write_output(f"{moment(time.time())}  {silence}\n")
+        was_silent = silence is not None
         for line in state.changes(before, unix=time.time()):
             write_output(line + "\n")
         if state.all_final:
