@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import Problem
 from runner.spec.discovery import shown_path
-from runner.spec.permissions import Permission, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runner.spec.permissions import Permission
     from runner.spec.project import Project
 
 _ROOT: Final = 0
@@ -47,6 +47,8 @@ def owner_permissions_above(project: Project, start: Path) -> tuple[Permission, 
 
 def _check(paths: list[Path], base: Path) -> Iterator[Permission]:
     """Yield a permission for each path that others can change; what is not there is nobody's."""
+    from runner.spec.permissions import Permission, digest_of
+
     for path in paths:
         try:
             # A link, which another user may have made to a file of this one, and where it leads.
