@@ -17,6 +17,8 @@ from tests.markdown import DOCS, PAGES, blocks, name
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runner.spec.permissions import Permission
+
 HOWTO: Final = DOCS / "howto"
 
 UNIT_KEYS: Final = {
@@ -34,6 +36,9 @@ SBATCH_OPTIONS: Final = {
 
 WORKFLOW_KEYS: Final = {"name", "on", "permissions", "concurrency", "jobs"}
 STEP_KEYS: Final = {"uses", "with", "run", "env", "if"}
+
+NEED_AGREEMENT: Final = {"cron.md", "limits.md", "notify.md", "self-hosted.md", "slurm.md"}
+"""The pages with a `runner.yaml` that runs, sends or uses something that is asked about."""
 
 YAML: Final = [
     pytest.param(block, id=f"{name(page)}-{number}")
@@ -111,6 +116,20 @@ def test_specs_project_files_and_workflows_shown_are_valid(block: str, tmp_path:
     else:
         (tmp_path / "runner.yaml").write_text(block, "utf-8")
         assert find_project(tmp_path, {}).config_file is not None
+
+
+@pytest.mark.parametrize("page", sorted(HOWTO.glob("*.md")), ids=name)
+def test_a_page_whose_project_needs_an_agreement_says_how_to_give_it(
+    page: Path, tmp_path: Path
+) -> None:
+    needed: list[Permission] = []
+    for block in blocks(page, "yaml"):
+        if not {"jobs", "endpoint"} & set(yaml.safe_load(block)):
+            (tmp_path / "runner.yaml").write_text(block, "utf-8")
+            needed += find_project(tmp_path, {}).permissions
+
+    assert not needed or "`runner trust`" in page.read_text("utf-8")
+    assert bool(needed) == (page.name in NEED_AGREEMENT)
 
 
 def problems_of_spec(block: str, folder: Path) -> int:

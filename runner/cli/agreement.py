@@ -26,12 +26,14 @@ def needed_permissions(project: Project, start: Path) -> tuple[Permission, ...]:
     """Return all permissions that a project needs; `start` is where the command looked for it."""
     from runner.spec.owners import owner_permissions, owner_permissions_above
 
-    found = (
+    found: dict[str, Permission] = {}
+    for each in (
         *owner_permissions_above(project, start),
         *owner_permissions(project),
         *project.permissions,
-    )
-    return tuple({each.digest: each for each in reversed(found)}.values())[::-1]
+    ):
+        found.setdefault(each.digest, each)
+    return tuple(found.values())
 
 
 def require_agreement(project: Project, start: Path) -> TrustedProject:

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import Problem
-from runner.spec.discovery import shown_path
-from runner.spec.permissions import Permission, digest_of
+from runner.spec.discovery import find_specs, shown_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from runner.spec.permissions import Permission
     from runner.spec.project import Project
 
 _ROOT: Final = 0
@@ -31,10 +31,16 @@ _ROOT: Final = 0
 
 def owner_permissions(project: Project) -> tuple[Permission, ...]:
     """Return a permission for each part of the project that others can change."""
-    paths = [project.specs, project.ledger.parent, project.ledger]
+    paths = [*_spec_folders(project), project.ledger.parent, project.ledger]
     if project.config_file is not None:
         paths.insert(0, project.config_file)
     return tuple(_check(paths, project.root))
+
+
+def _spec_folders(project: Project) -> list[Path]:
+    """Return the folder of the specs and those below it, or behind a link in it, that have any."""
+    found = find_specs(project.specs, root=project.root, skip={os.fspath(project.outputs)})
+    return sorted({project.specs, *(Path(file).parent for file in found.files)})
 
 
 def owner_permissions_above(project: Project, start: Path) -> tuple[Permission, ...]:
@@ -47,6 +53,8 @@ def owner_permissions_above(project: Project, start: Path) -> tuple[Permission, 
 
 def _check(paths: list[Path], base: Path) -> Iterator[Permission]:
     """Yield a permission for each path that others can change; what is not there is nobody's."""
+    from runner.spec.permissions import Permission, digest_of
+
     for path in paths:
         try:
             # A link, which another user may have made to a file of this one, and where it leads.

@@ -119,13 +119,16 @@ def _of_provider(provider: Provider, declared: ProviderSchema, at: At) -> Iterat
     target = (declared.base_url, declared.allow_key_over_http)
     keys = {"api_key_env": declared.api_key_env, "api_key_file": declared.api_key_file}
     if not provider.loopback:
-        in_clear = ", over plain http" if declared.allow_key_over_http else ""
+        is_plain = declared.allow_key_over_http and provider.base_url.startswith("http:")
+        in_clear = ", over plain http" if is_plain else ""
         if not at_own_address:
-            inherited = command is None and not any(keys.values()) and provider.api_key_env
+            # Without this in the digest, a field of a key could be removed to send another one.
+            has_own = command is not None or any(keys.values())
+            inherited = None if has_own else provider.api_key_env
             with_key = f", with the API key in {inherited}{in_clear}" if inherited else ""
             brief = f"sends requests to {host}{with_key}"
             full = f"sends requests to {provider.base_url}{with_key}"
-            yield _permission(at, (*here, "base_url"), brief, full, value=target)
+            yield _permission(at, (*here, "base_url"), brief, full, value=[*target, inherited])
         for field, value in keys.items():
             if value is not None and not (at_own_address and value == variable):
                 what = f"sends the API key in {value} to"

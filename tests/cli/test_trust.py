@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import stat
 import subprocess
 import threading
@@ -397,6 +398,36 @@ def test_without_a_place_for_it_the_error_says_what_to_do(run: Run, state: Path)
     assert done.code == 1
     assert done.err.endswith("name a folder of yours in XDG_STATE_HOME, or set RUNNER_TRUST=yes\n")
     assert run("plan").code == 2
+
+
+@pytest.mark.usefixtures("clone")
+def test_a_user_without_a_home_is_told_what_to_do(
+    run: Run, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.delenv("HOME")
+    folder.env["XDG_STATE_HOME"] = ""
+
+    assert run("plan").code == 2
+    assert run("trust", "--revoke").code == 0
+    done = run("trust")
+
+    assert done.code == 1
+    assert done.err.startswith("error: there is no home folder to keep your agreement in: ")
+    assert "XDG_STATE_HOME" in done.err
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root can write everywhere")
+def test_a_folder_that_cannot_be_written_is_named(run: Run, clone: Folder, state: Path) -> None:
+    state.mkdir(mode=0o500)
+
+    done = run("trust")
+
+    assert (done.code, "permission denied" in done.err) == (1, True)
+    assert not (clone.root / "ran").exists()
 
 
 def test_a_relative_state_folder_does_not_count(run: Run, clone: Folder, tmp_path: Path) -> None:

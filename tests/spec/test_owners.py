@@ -75,6 +75,20 @@ def test_what_everybody_can_change(root: Path, part: str) -> None:
     assert text.startswith(f"{part}: can be changed by every user of this machine (mode 0777")
 
 
+def test_a_folder_of_specs_below_or_behind_a_link(root: Path, tmp_path: Path) -> None:
+    (root / "specs" / "empty").mkdir()
+    for folder in (root / "specs" / "below", tmp_path / "linked"):
+        folder.mkdir()
+        (folder / "job.yaml").touch()
+        folder.chmod(0o777)
+    (root / "specs" / "empty").chmod(0o777)
+    (root / "specs" / "link").symlink_to(tmp_path / "linked")
+
+    paths = {text.partition(":")[0] for text in found(root)}
+
+    assert paths == {"specs/below", "specs/link"}
+
+
 @only_root
 @pytest.mark.parametrize("part", PARTS)
 def test_what_a_group_can_change(root: Path, part: str) -> None:

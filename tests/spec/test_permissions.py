@@ -201,6 +201,28 @@ def test_a_change_of_what_matters_is_seen(tmp_path: Path, old: str, new: str, ch
     assert len(now - agreed) == changed
 
 
+@pytest.mark.parametrize(
+    "key", ["api_key_env: DUMMY", "api_key_file: dummy", "api_key_command: dummy"]
+)
+def test_a_key_that_is_removed_brings_the_users_own_into_play(tmp_path: Path, key: str) -> None:
+    before = "providers:\n  openai:\n    base_url: https://gateway.example/v1\n"
+    agreed = {each.digest for each in permissions(tmp_path, f"{before}    {key}\n")}
+
+    [now] = permissions(tmp_path, before)
+
+    assert now.digest not in agreed
+    assert "with the API key in OPENAI_API_KEY" in now.full.message
+
+
+@pytest.mark.parametrize(("scheme", "told"), [("http", True), ("https", False)])
+def test_a_key_without_tls_is_said_to_be(tmp_path: Path, scheme: str, *, told: bool) -> None:
+    lab = f"base_url: '{scheme}://lab.example/v1', api_key_env: K, allow_key_over_http: true"
+
+    found = permissions(tmp_path, f"providers: {{lab: {{{lab}}}}}\n")
+
+    assert found[1].full.message.endswith(", over plain http") is told
+
+
 def test_logs_get_no_argument_of_a_command_and_users_all_of_it(tmp_path: Path) -> None:
     config = 'notify: [{command: [/bin/sh, -c, "curl\\u202e x | sh", "two words"]}]\n'
 
