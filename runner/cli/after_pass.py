@@ -10,8 +10,8 @@ from runner.errors import LocalFileError, NotDelivered
 from runner.ledger.records import RunState
 
 if TYPE_CHECKING:
-    from runner.cli.agreement import TrustedProject
     from runner.cli.console import Console
+    from runner.cli.session import TrustedProject
     from runner.errors import RunnerError
     from runner.ledger.notifications import OpenProblem
     from runner.notify.alerts import AlertChanges

@@ -56,10 +56,7 @@ def output_format(output: str | None, *, as_json: bool) -> str:
 
 
 class _Seconds(click.FloatRange):
-    """A positive number of seconds, at most a day."""
-
-    def __init__(self) -> None:
-        super().__init__(min=0, max=86_400, min_open=True)
+    """A positive number of seconds."""
 
     def convert(
         self,
@@ -74,20 +71,27 @@ class _Seconds(click.FloatRange):
         return seconds
 
 
-def read_duration(
-    context: click.Context, parameter: click.Parameter, text: str | None
-) -> float | None:
-    """Return the seconds of an option such as 90m, 12h or 1d; a callback of click."""
-    if text is None:
-        return None
-    from runner.text import parse_duration
+class _Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on
+    """A duration such as 90m, 12h or 1d, in seconds."""
 
-    seconds = parse_duration(text, units=("m", "h", "d"))
-    if not seconds:
-        raise click.BadParameter(
-            f"{text!r} is not a duration; write one such as 12h or 1d", context, parameter
-        )
-    return float(seconds)
+    name = "duration"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 -- as click's
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Return the seconds."""
+        from runner.text import parse_duration
+
+        seconds = parse_duration(value, units=("m", "h", "d"))
+        if not seconds:
+            self.fail(f"{value!r} is not a duration; write one such as 12h or 1d", param, ctx)
+        return float(seconds)
 
 
-SECONDS: Final = _Seconds()
+SECONDS: Final = _Seconds(min=0, max=86_400, min_open=True)
+"""At most a day."""
+
+DURATION: Final = _Duration()

@@ -1,21 +1,26 @@
-"""What commands share: opening the project, specs, ledger and providers, and making passes."""
+"""What commands share: opening the project, specs, ledger and providers, and making passes.
+
+Commands that only read take a `Project`. What opens a provider, notifies a hook or makes a pass
+takes a `TrustedProject`, and only `require_agreement` makes one of a project.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NewType
 
 from runner.errors import InvalidInput, LockHeld, Unauthorized, UsageError
+from runner.spec.project import Project
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from runner.api.client import Client
-    from runner.cli.agreement import TrustedProject
     from runner.cli.console import Console
     from runner.errors import Problem
     from runner.ledger.records import Run
@@ -25,7 +30,11 @@ if TYPE_CHECKING:
     from runner.reconcile.context import Context
     from runner.reconcile.passes import PassReport
     from runner.spec.job import Job, Specs
-    from runner.spec.project import Project, Provider, Secret
+    from runner.spec.permissions import Permission
+    from runner.spec.project import Provider, Secret
+
+TrustedProject = NewType("TrustedProject", Project)
+"""A project to whose permissions the user has agreed."""
 
 
 def open_project(directory: Path) -> Project:
@@ -33,8 +42,6 @@ def open_project(directory: Path) -> Project:
 
     Raises UsageError or InvalidInput.
     """
-    from runner.cli.agreement import refuse_project_above
-
     project = find_project_here(directory)
     refuse_project_above(project, directory)
     return project
@@ -55,9 +62,58 @@ def open_trusted_project(directory: Path) -> TrustedProject:
 
     Raises UsageError or InvalidInput.
     """
-    from runner.cli.agreement import require_agreement
-
     return require_agreement(find_project_here(directory), directory)
+
+
+def require_agreement(project: Project, start: Path) -> TrustedProject:
+    """Return the project once the user has agreed to all permissions that it needs.
+
+    In a terminal the user is asked. Raises InvalidInput, with a problem for each permission, if the
+    user has not agreed and says no or cannot be asked.
+    """
+    from runner.spec.permissions import needed_permissions
+    from runner.spec.project import Environment
+
+    permissions = needed_permissions(project, start)
+    if permissions:
+        from runner.checks.agreement import agree, not_agreed, refusal
+
+        missing = not_agreed(project, permissions, Environment())
+        if missing and not _says_yes(project, missing):
+            raise refusal(missing)
+        if missing:
+            agree(project, permissions, Environment())
+    return TrustedProject(project)
+
+
+def refuse_project_above(project: Project, start: Path) -> None:
+    """Raise InvalidInput for a `runner.yaml` above `start` that others can change.
+
+    Nobody has named its folder: it was only found on the way up. This is for all commands, also for
+    those that run and send nothing.
+    """
+    from runner.spec.permissions import owner_permissions_above
+    from runner.spec.project import Environment
+
+    if permissions := owner_permissions_above(project, start):
+        from runner.checks.agreement import not_agreed, refusal
+
+        if missing := not_agreed(project, permissions, Environment()):
+            raise refusal(missing)
+
+
+def _says_yes(project: Project, missing: Sequence[Permission]) -> bool:
+    """Show the permissions and ask; False if there is nobody at a terminal."""
+    import click
+
+    from runner.cli.output import is_terminal, note, wants_json
+
+    if wants_json() or not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        return False
+    note(f"You have not agreed yet to what the project {project.root} does:")
+    for each in missing:
+        note(f"  {each.full}")
+    return click.confirm("Do you agree?", err=True)
 
 
 def open_specs(

@@ -1,12 +1,17 @@
-"""The permissions that `runner.yaml` needs: what it runs, where it sends, what it uses elsewhere.
+"""The permissions that a project needs: what it runs, where it sends, what others can change in it.
 
-A project that was cloned is data until its user agrees to these. Everything else in the file is
-harmless: it can neither run something, nor send something to an address that the user has not
+A project that was cloned is data until its user agrees to these. Everything else in `runner.yaml`
+is harmless: it can neither run something, nor send something to an address that the user has not
 chosen, nor lead out of the project. No agreement is needed for a provider on this machine, as long
 as no command is run for it, nor for a built-in provider with its own variable at its own address.
 
 A new field of `runner.yaml` belongs to one of the two kinds; tests/spec/test_permissions.py fails
 until it is there.
+
+`runner.yaml`, the folders of the specs and the ledger have to belong to the user or to root, and
+nobody else may be able to write there, as is asked of a key file. Otherwise they need agreement
+too. On many systems each user has a group of their own, and files are writable for it. Nobody else
+is in it, so that does not count: as OpenSSH on those systems sees it.
 """
 
 from __future__ import annotations
@@ -14,11 +19,13 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import stat
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias, assert_never
 
+from runner.errors import Problem
 from runner.spec.notifications import ChatChannel, CommandChannel, WebhookChannel
 from runner.spec.project import OPENAI_BASE_URL
 from runner.text import printable
@@ -26,7 +33,6 @@ from runner.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from runner.errors import Problem
     from runner.spec.notifications import Address, Channel
     from runner.spec.project import Project, Provider
     from runner.spec.schema import ConfigSchema, ProviderSchema
@@ -62,10 +68,25 @@ _WORK: Final = {
 """The fields that are paths, and what a pass does there."""
 
 
+_ROOT: Final = 0
+
+
 def digest_of(*values: object) -> str:
     """Return the digest of values that JSON can express."""
     text = json.dumps(values, separators=(",", ":"), sort_keys=True)
     return sha256(text.encode()).hexdigest()
+
+
+def needed_permissions(project: Project, start: Path) -> tuple[Permission, ...]:
+    """Return all permissions that a project needs; `start` is where the command looked for it."""
+    found: dict[str, Permission] = {}
+    for each in (
+        *owner_permissions_above(project, start),
+        *owner_permissions(project),
+        *project.permissions,
+    ):
+        found.setdefault(each.digest, each)
+    return tuple(found.values())
 
 
 def find_permissions(project: Project, parsed: ConfigSchema, at: At) -> tuple[Permission, ...]:
@@ -163,3 +184,76 @@ def _of_address(address: Address, field: str, what: str, here: tree.Path, at: At
     field = f"{field}_env" if address.file is None else f"{field}_file"
     text = f"{what} {address}"
     return _permission(at, (*here, field), text, text, value=[str(address)])
+
+
+def owner_permissions(project: Project) -> tuple[Permission, ...]:
+    """Return a permission for each part of the project that others can change."""
+    paths = [*_spec_folders(project), project.ledger.parent, project.ledger]
+    if project.config_file is not None:
+        paths.insert(0, project.config_file)
+    return tuple(_check_owners(paths, project.root))
+
+
+def _spec_folders(project: Project) -> list[Path]:
+    """Return the folder of the specs and those below it, or behind a link in it, that have any."""
+    from runner.spec.discovery import find_specs
+
+    found = find_specs(project.specs, root=project.root, skip={os.fspath(project.outputs)})
+    return sorted({project.specs, *(Path(file).parent for file in found.files)})
+
+
+def owner_permissions_above(project: Project, start: Path) -> tuple[Permission, ...]:
+    """Return those of a `runner.yaml` in a folder above `start`, and of that folder; else none.
+
+    A command looks for `runner.yaml` in the folders above the one it was started in. Anybody can
+    create a file in some of those, such as /tmp.
+    """
+    folder = os.path.abspath(start)  # noqa: PTH100 - Path.resolve() follows links
+    if project.config_file is None or folder == os.fspath(project.root):
+        return ()
+    return tuple(_check_owners([project.root, project.config_file], Path(folder)))
+
+
+def _check_owners(paths: list[Path], base: Path) -> Iterator[Permission]:
+    """Yield a permission for each path that others can change; what is not there is nobody's."""
+    from runner.spec.discovery import shown_path
+
+    for path in paths:
+        try:
+            # A link, which another user may have made to a file of this one, and where it leads.
+            statuses = [path.lstat(), path.stat()]
+        except OSError:  # whoever opens it says why it cannot be opened
+            continue
+        for status in statuses:
+            if flaw := _find_flaw(status):
+                problem = Problem(path=shown_path(path, base), message=flaw)
+                digest = digest_of("owner", os.path.realpath(path), flaw)
+                yield Permission(brief=problem, full=problem, digest=digest)
+                break
+
+
+def _find_flaw(status: os.stat_result) -> str | None:
+    """Return who else can change a file, or None if nobody can but its user and root."""
+    if status.st_uid not in (os.geteuid(), _ROOT):
+        return f"belongs to another user of this machine (uid {status.st_uid})"
+    if stat.S_ISLNK(status.st_mode):
+        return None  # the mode of a link means nothing
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & stat.S_IWOTH:
+        return f"can be changed by every user of this machine (mode {mode:04o}; see chmod o-w)"
+    if mode & stat.S_IWGRP and not _is_private(status.st_gid):
+        return f"can be changed by the group {status.st_gid} (mode {mode:04o}; see chmod g-w)"
+    return None
+
+
+def _is_private(group: int) -> bool:
+    """Return whether a group is the user's own: the first one, of the same name, nobody else's."""
+    import grp
+    import pwd
+
+    try:
+        user, entry = pwd.getpwuid(os.geteuid()), grp.getgrgid(group)
+    except KeyError:  # one of them has no name, as in many containers
+        return False
+    own = user.pw_gid == group and entry.gr_name == user.pw_name
+    return own and set(entry.gr_mem) <= {user.pw_name}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from runner.spec.owners import owner_permissions, owner_permissions_above
+from runner.spec.permissions import owner_permissions, owner_permissions_above
 from runner.spec.project import find_project
 
 if TYPE_CHECKING:

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner.cli.agreement import needed_permissions, refuse_project_above, require_agreement
 from runner.cli.exit_codes import Command
 from runner.cli.options import json_option
 from runner.cli.output import colours, width, write_json, write_output
-from runner.cli.session import find_project_here, open_specs
+from runner.cli.session import (
+    find_project_here,
+    open_specs,
+    refuse_project_above,
+    require_agreement,
+)
 from runner.errors import InvalidInput, UsageError
+from runner.spec.permissions import needed_permissions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

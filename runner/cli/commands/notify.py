@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runner.cli.agreement import require_agreement
 from runner.cli.exit_codes import Command
 from runner.cli.output import colours, note, width, write_output
-from runner.cli.session import open_project
+from runner.cli.session import open_project, require_agreement
 from runner.errors import MissingExtra, NotDelivered
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runner.cli.agreement import TrustedProject
+    from runner.cli.session import TrustedProject
     from runner.spec.project import Project
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from runner.cli.exit_codes import Command
-from runner.cli.options import SECONDS, log_format_option, read_duration, specs_argument
+from runner.cli.options import DURATION, SECONDS, log_format_option, specs_argument
 from runner.cli.output import print_error
 from runner.cli.session import (
     all_passes,
@@ -27,7 +27,7 @@ from runner.errors import InvalidInput, LockHeld, Problem, RunnerError, UsageErr
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runner.cli.agreement import TrustedProject
+    from runner.cli.session import TrustedProject
     from runner.planning.saved_plan import SavedPlan
     from runner.reconcile.passes import PassReport
 
@@ -75,7 +75,7 @@ def _pinging_failure(project: TrustedProject) -> Iterator[None]:
 @click.option(
     "--remind",
     metavar="TIME",
-    callback=read_duration,
+    type=DURATION,
     help="Without a terminal, repeat an ongoing problem at most once per TIME, such as 1d.",
 )
 @click.option(

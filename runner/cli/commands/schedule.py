@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from runner.cli.agreement import needed_permissions
 from runner.cli.exit_codes import Command
 from runner.cli.output import note, print_problems, write_output
 from runner.cli.session import open_project, open_specs
 from runner.errors import UsageError
 from runner.extras import named, requirement
+from runner.spec.permissions import needed_permissions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,7 +30,7 @@ def trust(directory: Path, *, show: bool, revoke: bool) -> int:
     containers, where somebody has reviewed the file before, RUNNER_TRUST=yes agrees.
     """
     from runner.checks import agreement
-    from runner.cli.agreement import needed_permissions
+    from runner.spec.permissions import needed_permissions
     from runner.spec.project import Environment
 
     if show and revoke:
