@@ -165,10 +165,15 @@ def _submit(
     )
     if found is not None:
         return [_adopt(context, progress, key, submission, found)]
-    if not context.may_submit or context.job is None:
+    taken = not new and _is_taken(progress, submission)
+    if not context.may_submit or context.job is None or taken:
         return [
             AbandonSubmission(
-                run=context.run, reason="it is no longer wanted", submission=submission
+                run=context.run,
+                reason="another machine has submitted its requests in the meantime"
+                if taken
+                else "it is no longer wanted",
+                submission=submission,
             )
         ]
     if context.inputs.now < submission.not_before <= context.inputs.now + LONGEST_BACKOFF:
@@ -203,6 +208,15 @@ def _submit(
             new=new,
         )
     ]
+
+
+def _is_taken(progress: ShardProgress, submission: Submission) -> bool:
+    """Whether another attempt has rows of this one, in flight or answered.
+
+    A machine with a ledger of its own numbers the parts of a shard in its own way.
+    """
+    others = (each.rows for each in progress.open if each.state is SubmissionState.SUBMITTED)
+    return any(submission.rows.intersection(rows) for rows in (progress.succeeded, *others))
 
 
 def _unknown(listing: Listing) -> str:

@@ -26,7 +26,7 @@ from tests.simulation.mutations import (
     taking_what_comes,
     waiting_for_ever_for_a_cancellation,
 )
-from tests.simulation.story import SHORTENING, SILENT, Fate, Story, Visit
+from tests.simulation.story import SCARCE, SHORTENING, SILENT, End, Fate, Story, Visit
 from tests.simulation.trial import tell
 
 if TYPE_CHECKING:
@@ -76,8 +76,26 @@ ERRORS_AMONG_THE_ANSWERS = Story(
 """An error line is no response, in the output file either."""
 
 
+PARTS_OF_TWO_MACHINES = Story(
+    rows=4,
+    machines=2,
+    conditions=Conditions(max_bytes=SCARCE),
+    mishaps=((4, Mishap.GARBAGE_BEFORE),),
+    ends=(End(moment=15, power_cut=True),),
+    visits=(Visit(), Visit(machine=1)),
+)
+"""Of two parts of a shard one machine has sent the second; the other sends the first as a third."""
+
+
 @pytest.mark.parametrize(
-    "story", [DENIED_ONCE, TWO_FILES_OF_ONE_NAME, LAST_LINE_CUT, ERRORS_AMONG_THE_ANSWERS]
+    "story",
+    [
+        DENIED_ONCE,
+        TWO_FILES_OF_ONE_NAME,
+        LAST_LINE_CUT,
+        ERRORS_AMONG_THE_ANSWERS,
+        PARTS_OF_TWO_MACHINES,
+    ],
 )
 def test_a_story_that_broke_a_promise_once(story: Story, tmp_path: Path) -> None:
     tell(story, tmp_path)

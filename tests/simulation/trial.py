@@ -236,7 +236,7 @@ class _Telling:
             blank_ledger(site.ledger)
         # What a dead process had under way is not under way in the next.
         site.executor = InlineExecutor(self.story.executor)
-        refused = self.refusals
+        refused, made = self.refusals, self._made() if first == self._cancel else 0
         with machine.disk.process(), lock.locked(site.ledger):
             if first is not None:
                 with site.context() as (context, _specs):
@@ -249,6 +249,8 @@ class _Telling:
         if machine.disk.cut:
             site.told.append("-- of a power cut")
             machine.watch.forget()
+        if first == self._cancel and machine.watch.is_cancelled("job"):
+            self.wanted = made
         machine.watch.check()
         self._check_what_was_asked()
         if report is not None and self.refusals > refused:
@@ -399,7 +401,6 @@ class _Telling:
             if run.job == "job" and not run.state.final:
                 run_transitions.request_cancel(context.ledger, run)
                 self.met["cancelled by the user"] += 1
-                self.wanted = self._made()
 
     def _encore(self, machine: _Machine) -> None:
         """Delete the ledger of a job that is done: its outputs say all that has to be known."""
