@@ -43,7 +43,11 @@ def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
     steps = [
         step for submission in progress.open for step in _decide_open(context, progress, submission)
     ]
-    return steps + _next_attempts(context, progress)
+    steps += _next_attempts(context, progress)
+    if any(isinstance(step, AdoptBatch) for step in steps):
+        # It may have other rows than the attempt whose key it carries: then these are taken.
+        return [step for step in steps if not isinstance(step, Submit)]
+    return steps
 
 
 def _decide_open(context: ShardContext, progress: ShardProgress, submission: Submission) -> Steps:
@@ -78,22 +82,28 @@ def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
     for, the same rows again.
     """
     shard = progress.shard.number
-    recorded_attempts = {
-        submission.key.attempt for submission in context.run.shard_submissions(shard)
-    }
+    recorded = {each.key.attempt: each for each in context.run.shard_submissions(shard)}
     recorded_ids = {submission.batch_id for submission in context.run.submissions}
     job_names = context.inputs.job_names
     found: dict[int, tuple[SubmissionKey, Batch]] = {}
     steps: Steps = []
-    for key, batch in context.index.of_shard(context.run.short, shard):
+    listed = context.index.of_shard(context.run.short, shard)
+    last = max((*recorded, *(key.attempt for key, _batch in listed)), default=0)
+    for key, batch in listed:
+        mine = recorded.get(key.attempt)
         belongs_to_other = key in context.used_keys or (
             key.job != context.run.job and (job_names is None or key.job in job_names)
         )
-        if key.attempt in recorded_attempts or belongs_to_other or batch.id in recorded_ids:
+        # A number that was given up here without a batch another machine may have used since.
+        used = mine is not None and (mine.batch_id is not None or not mine.state.closed)
+        if used or belongs_to_other or batch.id in recorded_ids:
             continue
         problem = context.inputs.held.get(str(key))
         if problem is not None:
             steps.append(Wait(run=context.run, key=key, reason=problem, is_problem=True))
+        elif mine is not None:
+            last += 1
+            found[last] = (dataclasses.replace(key, attempt=last), batch)
         else:
             found.setdefault(key.attempt, (key, batch))
     steps += [_adopt(context, progress, key, None, batch) for key, batch in found.values()]

@@ -283,6 +283,20 @@ def _open() -> dict[str, Scene]:
             ],
             at=LISTED,
         ),
+        "prepared, and another under its key": Scene(
+            submissions=[
+                submission(P, rows=FIRST_ROWS),
+                dataclasses.replace(submission(P, rows=LAST_ROWS), key=SECOND),
+            ],
+            at=listed(TAGGED),
+        ),
+        "prepared, another machine has used an abandoned number": Scene(
+            submissions=[
+                closed(1, SubmissionState.ABANDONED, FIRST_ROWS, rows=FIRST_ROWS),
+                dataclasses.replace(submission(P, rows=LAST_ROWS), key=SECOND),
+            ],
+            at=listed(TAGGED),
+        ),
         "prepared, its rows have failed": Scene(
             submissions=[
                 submission(P, rows=FIRST_ROWS),
