@@ -184,6 +184,7 @@ NOTICED: list[tuple[Callable[[pytest.MonkeyPatch], None], Story]] = [
     (taking_what_comes, spoiled(Spoiled(how=Spoil.NAMELESS))),
     (taking_what_comes, spoiled(Spoiled(how=Spoil.SHORTENED, lasts=math.inf))),
     (waiting_for_ever_for_a_cancellation, stuck(Cancelling.STUCK)),
+    (waiting_for_ever_for_a_cancellation, stuck(Cancelling.IGNORED)),
     (letting_one_refusal_stop_all, barred(Barrier.MODEL_403)),
     (letting_one_refusal_stop_all, barred(Barrier.ROOM_400)),
     (letting_one_refusal_stop_all, barred(Barrier.QUOTA_409)),
