@@ -22,6 +22,7 @@ from tests.simulation.behaviour import (
 )
 from tests.simulation.mishaps import Mishap
 from tests.simulation.mutations import (
+    buying_before_looking_again,
     letting_one_refusal_stop_all,
     taking_what_comes,
     waiting_for_ever_for_a_cancellation,
@@ -140,6 +141,22 @@ def test_files_spoiled_for_a_while_are_waited_for(tmp_path: Path) -> None:
     assert len(trial.site.world.submissions()) == 2
 
 
+LATE_ANSWERS = Story(
+    rows=2,
+    fates=(Fate(behaviour=Behaviour(spoiled=Spoiled(how=Spoil.NAMELESS, lasts=12.0))),),
+    visits=(Visit(), Visit(pause=1.0), Visit(pause=6.0)),
+    retried=True,
+)
+"""The file is as it should be once it has been given up, and before the user retries."""
+
+
+def test_a_retry_takes_the_answers_that_have_come_too_late(tmp_path: Path) -> None:
+    trial = tell(LATE_ANSWERS, tmp_path)
+
+    assert trial.met["retried by the user"] == 1
+    assert len(trial.site.world.submissions()) == 1
+
+
 def stuck(how: Cancelling, deadline: str | None = None, *, cancels: bool = False) -> Story:
     return Story(
         rows=3,
@@ -183,6 +200,7 @@ def test_a_refusal_stops_what_it_is_about_and_ends_nothing(
 NOTICED: list[tuple[Callable[[pytest.MonkeyPatch], None], Story]] = [
     (taking_what_comes, spoiled(Spoiled(how=Spoil.NAMELESS))),
     (taking_what_comes, spoiled(Spoiled(how=Spoil.SHORTENED, lasts=math.inf))),
+    (buying_before_looking_again, LATE_ANSWERS),
     (waiting_for_ever_for_a_cancellation, stuck(Cancelling.STUCK)),
     (waiting_for_ever_for_a_cancellation, stuck(Cancelling.IGNORED)),
     (letting_one_refusal_stop_all, barred(Barrier.MODEL_403)),
