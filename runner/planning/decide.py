@@ -44,7 +44,11 @@ def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
     steps = [
         step for submission in progress.open for step in _decide_open(context, progress, submission)
     ]
-    return steps + _next_attempts(context, progress)
+    steps += _next_attempts(context, progress)
+    if any(isinstance(step, AdoptBatch) for step in steps):
+        # It may have other rows than the attempt whose key it carries: then these are taken.
+        return [step for step in steps if not isinstance(step, Submit)]
+    return steps
 
 
 def _decide_open(context: ShardContext, progress: ShardProgress, submission: Submission) -> Steps:
@@ -79,22 +83,28 @@ def _adopt_unknown(context: ShardContext, progress: ShardProgress) -> Steps:
     for, the same rows again.
     """
     shard = progress.shard.number
-    recorded_attempts = {
-        submission.key.attempt for submission in context.run.shard_submissions(shard)
-    }
+    recorded = {each.key.attempt: each for each in context.run.shard_submissions(shard)}
     recorded_ids = {submission.batch_id for submission in context.run.submissions}
     job_names = context.inputs.job_names
     found: dict[int, tuple[SubmissionKey, Batch]] = {}
     steps: Steps = []
-    for key, batch in context.index.of_shard(context.run.short, shard):
+    listed = context.index.of_shard(context.run.short, shard)
+    last = max((*recorded, *(key.attempt for key, _batch in listed)), default=0)
+    for key, batch in listed:
+        mine = recorded.get(key.attempt)
         belongs_to_other = key in context.used_keys or (
             key.job != context.run.job and (job_names is None or key.job in job_names)
         )
-        if key.attempt in recorded_attempts or belongs_to_other or batch.id in recorded_ids:
+        # A number that was given up here without a batch another machine may have used since.
+        used = mine is not None and (mine.batch_id is not None or not mine.state.closed)
+        if used or belongs_to_other or batch.id in recorded_ids:
             continue
         problem = context.inputs.held.get(str(key))
         if problem is not None:
             steps.append(Wait(run=context.run, key=key, reason=problem, is_problem=True))
+        elif mine is not None:
+            last += 1
+            found[last] = (dataclasses.replace(key, attempt=last), batch)
         else:
             found.setdefault(key.attempt, (key, batch))
     steps += [_adopt(context, progress, key, None, batch) for key, batch in found.values()]
@@ -166,10 +176,15 @@ def _submit(
     )
     if found is not None:
         return [_adopt(context, progress, key, submission, found)]
-    if not context.may_submit or context.job is None:
+    taken = not new and _is_taken(progress, submission)
+    if not context.may_submit or context.job is None or taken:
         return [
             AbandonSubmission(
-                run=context.run, reason="it is no longer wanted", submission=submission
+                run=context.run,
+                reason="another machine has submitted its requests in the meantime"
+                if taken
+                else "it is no longer wanted",
+                submission=submission,
             )
         ]
     if context.inputs.now < submission.not_before <= context.inputs.now + LONGEST_BACKOFF:
@@ -213,6 +228,15 @@ def _was_tried(run: Run, submission: Submission) -> bool:
         earlier.key.attempt < key.attempt and bool(earlier.rows.intersection(submission.rows))
         for earlier in run.shard_submissions(key.shard)
     )
+
+
+def _is_taken(progress: ShardProgress, submission: Submission) -> bool:
+    """Whether another attempt has rows of this one, in flight or answered.
+
+    A machine with a ledger of its own numbers the parts of a shard in its own way.
+    """
+    others = (each.rows for each in progress.open if each.state is SubmissionState.SUBMITTED)
+    return any(submission.rows.intersection(rows) for rows in (progress.succeeded, *others))
 
 
 def _unknown(listing: Listing) -> str:

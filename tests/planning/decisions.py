@@ -269,6 +269,41 @@ def _open() -> dict[str, Scene]:
         "prepared, listed under its key": Scene(submissions=[submission(P)], at=listed(TAGGED)),
         "prepared, no spec": Scene(submissions=[submission(P)], at=LISTED, wanted=False),
         "prepared, cancelled": Scene(submissions=[submission(P)], at=LISTED, run=CANCEL),
+        "prepared, its rows are in flight": Scene(
+            submissions=[
+                submission(P, rows=FIRST_ROWS),
+                dataclasses.replace(submission(S, rows=FIRST_ROWS), key=SECOND),
+            ],
+            at=LISTED,
+        ),
+        "prepared, one of its rows is answered": Scene(
+            submissions=[
+                submission(P, rows=FIRST_ROWS),
+                closed(2, SubmissionState.COLLECTED, RowSet.span(0, 2), rows=FIRST_ROWS),
+            ],
+            at=LISTED,
+        ),
+        "prepared, and another under its key": Scene(
+            submissions=[
+                submission(P, rows=FIRST_ROWS),
+                dataclasses.replace(submission(P, rows=LAST_ROWS), key=SECOND),
+            ],
+            at=listed(TAGGED),
+        ),
+        "prepared, another machine has used an abandoned number": Scene(
+            submissions=[
+                closed(1, SubmissionState.ABANDONED, FIRST_ROWS, rows=FIRST_ROWS),
+                dataclasses.replace(submission(P, rows=LAST_ROWS), key=SECOND),
+            ],
+            at=listed(TAGGED),
+        ),
+        "prepared, its rows have failed": Scene(
+            submissions=[
+                submission(P, rows=FIRST_ROWS),
+                closed(2, SubmissionState.COLLECTED, FIRST_ROWS, rows=FIRST_ROWS),
+            ],
+            at=LISTED,
+        ),
         "uploaded": Scene(submissions=[submission(UP)], at=LISTED),
         "uploaded, a batch of its file": Scene(submissions=[submission(UP)], at=listed(SAME_FILE)),
         "second attempt prepared": Scene(

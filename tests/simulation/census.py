@@ -47,7 +47,8 @@ EVERYTHING = frozenset(
         "ids of files come late",
         "contents of files come late",
         "lines out of order",
-        *(f"spoiled for good: {how.name}" for how in Spoil),
+        *(f"spoiled: {how.name}" for how in Spoil),
+        "spoiled for good",
         "spoiled for a while",
         *(
             f"cancelling for ever: {how.name}"
@@ -116,8 +117,9 @@ def marked(behaviour: Behaviour, rows: Sequence[Row]) -> Iterator[str]:
         yield "ids of files come late"
     if behaviour.content_after:
         yield "contents of files come late"
-    if behaviour.spoiled is not None and behaviour.spoiled.lasts < math.inf:
-        yield "spoiled for a while"
+    if behaviour.spoiled is not None:
+        yield f"spoiled: {behaviour.spoiled.how.name}"
+        yield f"spoiled for {'good' if behaviour.spoiled.lasts == math.inf else 'a while'}"
     if behaviour.shuffled and len(rows) > 1:
         yield "lines out of order"
     for row in rows:

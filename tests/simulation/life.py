@@ -132,7 +132,7 @@ class Life:
         if self.over_at == math.inf and (status == "cancelling" or self.ignores):
             return f"cancelling for ever: {self.behaviour.cancels.name}"
         if spoiled is not None and spoiled.lasts == math.inf and at >= self.files_at:
-            return f"spoiled for good: {spoiled.how.name}"
+            return "spoiled for good"
         return None
 
     def cancel(self, now: float) -> None:

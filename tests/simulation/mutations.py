@@ -77,11 +77,11 @@ MUTATIONS = (
     leaving_a_file_unread,
     committing_without_fsync,
     taking_what_comes,
-    waiting_for_ever_for_a_cancellation,
     letting_one_refusal_stop_all,
 )
-"""One for each kind of promise: paid once, nothing lost, and both across a power cut; then one for
-each kind of evidence, of waiting without an end, and of a refusal with a scope.
+"""One for each kind of promise: paid once, nothing lost, and both across a power cut; then the
+evidence that is weighed before a request is paid for again, and the scope of a refusal. The others
+are noticed by known stories.
 
 That each part alone is needed is shown by the tests of its room, and by `make mutants`.
 """

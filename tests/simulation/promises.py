@@ -56,6 +56,14 @@ class Watch:
         """Excuse the ledger: it was deleted, or a power cut has put an older one back."""
         self._last = _NOTHING
 
+    def is_cancelled(self, job: str) -> bool:
+        """Whether the ledger says that the user has cancelled a job."""
+        with contextlib.closing(sqlite3.connect(self.ledger)) as ledger:
+            [found] = ledger.execute(
+                "SELECT max(cancel_requested) FROM runs WHERE job = ?", (job,)
+            ).fetchone()
+        return bool(found)
+
     def check(self) -> None:
         """Assert that the ledger has only grown, and that every final file is whole."""
         state = _state([self.ledger, Path(f"{self.ledger}-wal")])

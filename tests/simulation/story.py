@@ -17,7 +17,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tests.simulation.barriers import Barrier
+from tests.simulation.barriers import Barrier, Scope
 from tests.simulation.behaviour import (
     CANNOT_FIND_FILE,
     EVERY_ANSWER,
@@ -71,6 +71,9 @@ ENDINGS: Final[Sequence[Ending]] = (
     Stuck(fraction=0.5),
     Vanish(after=700.0),
 )
+UNENDING: Final = tuple(each for each in Cancelling if each is not Cancelling.ENDS)
+CANCELLED: Final[Sequence[Ending]] = (Stuck(fraction=0.5), Stuck(), Cancelled(fraction=0.4))
+"""Endings in which a batch is cancelled by somebody, sooner or later."""
 LIST_FAULTS: Final = (ListFault.ENDLESS, ListFault.REPEATED, ListFault.HOLE)
 STATUS_WORDS: Final[Sequence[Mapping[str, str]]] = (
     {},
@@ -258,9 +261,7 @@ def drawn(seed: int) -> Story:
         deadline=lot.choice((None, None, *DEADLINES)),
         # What one machine deletes another cannot read any more.
         delete_remote_files=machines == 1 and lot.random() < 0.2,
-        barrier=(lot.choice((0, 0, 10, 30)), lot.choice(tuple(Barrier)))
-        if lot.random() < 0.15
-        else None,
+        barrier=_barrier(lot) if lot.random() < 0.15 else None,
         retried=lot.random() < 0.4,
     )
 
@@ -275,13 +276,17 @@ def _kept(fate: Fate) -> Fate:
 
 def _fate(lot: random.Random, rows: int) -> Fate:
     wrong = lot.choice((0.0, 0.2, 0.6))
+    ending = Complete() if lot.random() < 0.4 else lot.choice(ENDINGS)
+    cancels = Cancelling.ENDS
+    if lot.random() < 0.12:
+        cancels, ending = lot.choice(UNENDING), lot.choice(CANCELLED)
     return Fate(
         behaviour=Behaviour(
             validating=lot.choice(PHASES),
             working=lot.choice(PHASES),
             finalizing=lot.choice(PHASES),
             cancelling=lot.choice(PHASES),
-            ending=Complete() if lot.random() < 0.4 else lot.choice(ENDINGS),
+            ending=ending,
             lists_unrun=lot.random() < 0.7,
             shuffled=lot.random() < 0.7,
             counts=lot.choice(tuple(Counts)),
@@ -290,11 +295,16 @@ def _fate(lot: random.Random, rows: int) -> Fate:
             files_after=lot.choice((0.0, 0.0, LAG / 2)),
             content_after=lot.choice((0.0, 0.0, LAG / 2)),
             final_newline=lot.random() < 0.8,
-            spoiled=_spoiled(lot) if lot.random() < 0.12 else None,
-            cancels=lot.choice(tuple(Cancelling)) if lot.random() < 0.12 else Cancelling.ENDS,
+            spoiled=_spoiled(lot) if lot.random() < 0.15 else None,
+            cancels=cancels,
         ),
         wrong=tuple((row, lot.choice(EVERY_ANSWER)) for row in range(rows) if lot.random() < wrong),
     )
+
+
+def _barrier(lot: random.Random) -> tuple[int, Barrier]:
+    scope = lot.choice(tuple(Scope))
+    return lot.choice((0, 0, 10, 30)), lot.choice([each for each in Barrier if each.scope is scope])
 
 
 def _spoiled(lot: random.Random) -> Spoiled:

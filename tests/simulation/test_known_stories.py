@@ -22,11 +22,12 @@ from tests.simulation.behaviour import (
 )
 from tests.simulation.mishaps import Mishap
 from tests.simulation.mutations import (
+    buying_before_looking_again,
     letting_one_refusal_stop_all,
     taking_what_comes,
     waiting_for_ever_for_a_cancellation,
 )
-from tests.simulation.story import SHORTENING, SILENT, Fate, Story, Visit
+from tests.simulation.story import SCARCE, SHORTENING, SILENT, End, Fate, Story, Visit
 from tests.simulation.trial import tell
 
 if TYPE_CHECKING:
@@ -76,8 +77,26 @@ ERRORS_AMONG_THE_ANSWERS = Story(
 """An error line is no response, in the output file either."""
 
 
+PARTS_OF_TWO_MACHINES = Story(
+    rows=4,
+    machines=2,
+    conditions=Conditions(max_bytes=SCARCE),
+    mishaps=((4, Mishap.GARBAGE_BEFORE),),
+    ends=(End(moment=15, power_cut=True),),
+    visits=(Visit(), Visit(machine=1)),
+)
+"""Of two parts of a shard one machine has sent the second; the other sends the first as a third."""
+
+
 @pytest.mark.parametrize(
-    "story", [DENIED_ONCE, TWO_FILES_OF_ONE_NAME, LAST_LINE_CUT, ERRORS_AMONG_THE_ANSWERS]
+    "story",
+    [
+        DENIED_ONCE,
+        TWO_FILES_OF_ONE_NAME,
+        LAST_LINE_CUT,
+        ERRORS_AMONG_THE_ANSWERS,
+        PARTS_OF_TWO_MACHINES,
+    ],
 )
 def test_a_story_that_broke_a_promise_once(story: Story, tmp_path: Path) -> None:
     tell(story, tmp_path)
@@ -120,6 +139,22 @@ def test_files_spoiled_for_a_while_are_waited_for(tmp_path: Path) -> None:
 
     assert not trial.met["retried by the user"]
     assert len(trial.site.world.submissions()) == 2
+
+
+LATE_ANSWERS = Story(
+    rows=2,
+    fates=(Fate(behaviour=Behaviour(spoiled=Spoiled(how=Spoil.NAMELESS, lasts=12.0))),),
+    visits=(Visit(), Visit(pause=1.0), Visit(pause=6.0)),
+    retried=True,
+)
+"""The file is as it should be once it has been given up, and before the user retries."""
+
+
+def test_a_retry_takes_the_answers_that_have_come_too_late(tmp_path: Path) -> None:
+    trial = tell(LATE_ANSWERS, tmp_path)
+
+    assert trial.met["retried by the user"] == 1
+    assert len(trial.site.world.submissions()) == 1
 
 
 def stuck(how: Cancelling, deadline: str | None = None, *, cancels: bool = False) -> Story:
@@ -165,7 +200,9 @@ def test_a_refusal_stops_what_it_is_about_and_ends_nothing(
 NOTICED: list[tuple[Callable[[pytest.MonkeyPatch], None], Story]] = [
     (taking_what_comes, spoiled(Spoiled(how=Spoil.NAMELESS))),
     (taking_what_comes, spoiled(Spoiled(how=Spoil.SHORTENED, lasts=math.inf))),
+    (buying_before_looking_again, LATE_ANSWERS),
     (waiting_for_ever_for_a_cancellation, stuck(Cancelling.STUCK)),
+    (waiting_for_ever_for_a_cancellation, stuck(Cancelling.IGNORED)),
     (letting_one_refusal_stop_all, barred(Barrier.MODEL_403)),
     (letting_one_refusal_stop_all, barred(Barrier.ROOM_400)),
     (letting_one_refusal_stop_all, barred(Barrier.QUOTA_409)),

@@ -58,7 +58,7 @@ endpoint: /v1/chat/completions
 input: other.jsonl
 retry: {attempts: 8}
 """
-_HALF_A_DAY: Final = 12 * 3600.0
+_DAY: Final = 86_400.0
 _RESTLESS: Final = 8
 """Passes after which something that changes at every look is taken for standing still."""
 _UNHAD: Final = frozenset(
@@ -236,7 +236,7 @@ class _Telling:
             blank_ledger(site.ledger)
         # What a dead process had under way is not under way in the next.
         site.executor = InlineExecutor(self.story.executor)
-        refused = self.refusals
+        refused, made = self.refusals, self._made() if first == self._cancel else 0
         with machine.disk.process(), lock.locked(site.ledger):
             if first is not None:
                 with site.context() as (context, _specs):
@@ -249,6 +249,8 @@ class _Telling:
         if machine.disk.cut:
             site.told.append("-- of a power cut")
             machine.watch.forget()
+        if first == self._cancel and machine.watch.is_cancelled("job"):
+            self.wanted = made
         machine.watch.check()
         self._check_what_was_asked()
         if report is not None and self.refusals > refused:
@@ -349,7 +351,9 @@ class _Telling:
         """
         self.met["retried by the user"] += 1
         self.wanted = None
-        self.world.excuse(machine.site.results()[1])
+        # By a clock that was put forward by a day, any cancellation goes on for too long.
+        late = any(visit.jump >= _DAY for visit in self.story.visits)
+        self.world.excuse(machine.site.results()[1], unended=late)
         machine.watch.forget()
         report = self._pass(machine, _reopen)
         assert report is not None
@@ -384,7 +388,7 @@ class _Telling:
                 if report is not None and report.all_final:
                     self.met["a cancellation given up"] += 1
                     return report
-                self.clock.sleep(_HALF_A_DAY)
+                self.clock.sleep(_DAY / 2)
                 report = self._pass(machine)
             assert report is not None
             if first is None and any(one.status == "cancelling" for one in self._known()):
@@ -399,7 +403,6 @@ class _Telling:
             if run.job == "job" and not run.state.final:
                 run_transitions.request_cancel(context.ledger, run)
                 self.met["cancelled by the user"] += 1
-                self.wanted = self._made()
 
     def _encore(self, machine: _Machine) -> None:
         """Delete the ledger of a job that is done: its outputs say all that has to be known."""

@@ -227,14 +227,17 @@ class World:
         """Assert that no file was uploaded under the same name twice."""
         truth.check_uploads_once(self.files())
 
-    def excuse(self, rows: Iterable[str]) -> None:
-        """Let the user pay again for these rows of all batches whose results are withheld."""
-        wanted = set(rows)
+    def excuse(self, rows: Iterable[str], *, unended: bool = False) -> None:
+        """Let the user pay again for these rows of all batches whose results are withheld.
+
+        With `unended` for those of batches in flight as well.
+        """
+        wanted, now = set(rows), self.clock()
         for one in self.submissions():
-            if one.withheld is not None:
+            if one.withheld is not None or (unended and one.in_flight(now)):
                 excused = self._excused.setdefault(one.batch_id, {})
                 for row in wanted.intersection(one.rows):
-                    excused.setdefault(row, self.clock())
+                    excused.setdefault(row, now)
 
     def calls(self, method: str, path: str) -> list[Exchange]:
         """Return the logged exchanges of one kind; a `path` ending in `*` is a beginning."""
