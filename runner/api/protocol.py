@@ -131,7 +131,8 @@ class BatchApi(Protocol):
 
         After each page but the last, `enough` is called with all batches so far; True ends the
         listing. A list that does not end, repeats its pages or has unreadable entries is returned
-        as far as it was read, with `complete` False. Raises NotOffered if there is no such list.
+        as far as it was read, with `complete` False; so is one that takes too much time or memory.
+        Raises NotOffered if there is no such list.
 
         An entry with an id that is not a Batch object is retrieved. If that does not help it is
         left out where it cannot be ours: it has an id and no key of ours, and either its metadata
@@ -147,15 +148,18 @@ class BatchApi(Protocol):
         destination: Path,
         *,
         expected_bytes: int | None,
+        at_most: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Download:
         """Write a file's content to `destination` and force it to disk.
 
         `destination` is overwritten, and removed if the download fails. The caller renames it once
         it has checked the content. `expected_bytes` is the size in the File object, or None if it
-        has none; without it, a body without a Content-Length that ends early goes unnoticed.
+        has none; without it, a body without a Content-Length that ends early goes unnoticed. A file
+        of more than `at_most` bytes is given up as soon as they have come; None is no limit but the
+        room on the disk, of which some is left.
         `progress` is called with the bytes written so far; it starts over with every try.
 
         Raises NotFound if the content does not exist (any more), UnexpectedReply if its length
-        stays wrong, LocalFileError if this machine cannot store it.
+        stays wrong or is more than `at_most`, LocalFileError if this machine cannot store it.
         """

@@ -67,6 +67,13 @@ if TYPE_CHECKING:
 LONGEST_TEXT: Final = 500
 """The most characters of a provider's message that are shown."""
 
+MOST_MEMORY: Final = 64 * 1024 * 1024
+"""The memory that a reply may take once it is decoded, as `memory_to_decode` has it: ten thousand
+File objects take 17 MB, a batch with an error for each of 50,000 requests 48 MB."""
+
+_MOST_REPAIRED: Final = 16 * 1024 * 1024
+"""The same for a reply that is decoded twice."""
+
 _LONGEST_NAME: Final = 200
 _LONGEST_PAGE: Final = 64 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -122,11 +129,21 @@ def decode_json(body: bytes) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        if b"\\u" not in text:
+        if b"\\u" not in text or memory_to_decode(text) > _MOST_REPAIRED:
             raise ValueError(str(error)) from error
         return _decode_repaired(text, error)
     except UnicodeDecodeError as error:
         raise ValueError("the text is not UTF-8") from error
+
+
+def memory_to_decode(body: bytes) -> int:
+    """Return about how many bytes of memory JSON takes once it is decoded, rather more than less.
+
+    Brackets, quotes and commas are counted wherever they are. `{},` is three bytes of text, and
+    some two hundred as an object; so the length of a text alone is no bound.
+    """
+    brackets = body.count(b"{") + body.count(b"[")
+    return len(body) + 200 * brackets + 32 * (body.count(b'"') + body.count(b","))
 
 
 def _decode_repaired(text: bytes, error: Exception) -> object:
@@ -333,7 +350,14 @@ def decode_reply(call: Call, reply: Reply, *, now: float) -> object:
         raise status_error(call, reply, now=now)
     if not reply.whole:
         raise unusable_reply_error(
-            call, f"a body too long to be read ({len(reply.body):,} bytes)", reply
+            call, f"a body too long to be read (more than {len(reply.body):,} bytes)", reply
+        )
+    memory = memory_to_decode(reply.body)
+    if memory > MOST_MEMORY:
+        raise unusable_reply_error(
+            call,
+            f"a body of {len(reply.body):,} bytes that would take {memory:,} bytes of memory",
+            reply,
         )
     body = _redact_key(reply.body, call.secret)
     try:
