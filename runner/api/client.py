@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from runner.api.pagination import ListPage, read_pages
-from runner.api.protocol import BatchListing, FileListing
+from runner.api.protocol import ANY_FILE, BatchListing, FileListing
 from runner.api.responses import (
     CallKind,
     decode_reply,
@@ -253,7 +253,10 @@ class Client:
         """Write a file's content to `destination`; see `BatchApi.download`."""
         call = self._transport.call(CallKind.OBJECT, "GET", f"{_file_path(file_id)}/content")
         digests: set[str | None] = {None}
-        limits = ContentLimits(expected_bytes=expected_bytes, at_most=at_most)
+        limits = ContentLimits(
+            expected_bytes=expected_bytes,
+            at_most=max(ANY_FILE, expected_bytes or 0) if at_most is None else at_most,
+        )
 
         def attempt() -> Download | WrongLength:
             try:

@@ -67,9 +67,23 @@ if TYPE_CHECKING:
 LONGEST_TEXT: Final = 500
 """The most characters of a provider's message that are shown."""
 
-MOST_MEMORY: Final = 64 * 1024 * 1024
-"""The memory that a reply may take once it is decoded, as `memory_to_decode` has it: ten thousand
-File objects take 17 MB, a batch with an error for each of 50,000 requests 48 MB."""
+LONGEST_REPLY: Final = 16 * 1024 * 1024
+"""The most bytes of JSON that are read, before and after their compression is undone.
+
+Ten thousand File objects are three megabytes, a hundred batches with metadata are less than one,
+and a batch with an error for each of 50,000 requests is ten.
+"""
+
+LONGEST_SMALL_REPLY: Final = 2 * 1024 * 1024
+"""The same for one File object, and for a batch that has just been created.
+
+Eight such calls may be under way at the same time, and a batch whose reply is longer is found in
+the list.
+"""
+
+MEMORY_A_BYTE: Final = 4
+"""How many times its longest length a reply may take in memory, as `memory_to_decode` has it: ten
+thousand File objects take 17 MB, a batch with 50,000 errors 48 MB."""
 
 _MOST_REPAIRED: Final = 16 * 1024 * 1024
 """The same for a reply that is decoded twice."""
@@ -316,6 +330,12 @@ class Call:
                 assert_never(self.kind)
 
     @property
+    def longest_reply(self) -> int:
+        """The most bytes of JSON that are read of a successful reply."""
+        large = self.kind is CallKind.LISTING or self.path.startswith("/batches/")
+        return LONGEST_REPLY if large else LONGEST_SMALL_REPLY
+
+    @property
     def of_collection(self) -> bool:
         """Whether a 404 means that the provider does not offer the call at all."""
         return self.kind is not CallKind.OBJECT
@@ -353,7 +373,7 @@ def decode_reply(call: Call, reply: Reply, *, now: float) -> object:
             call, f"a body too long to be read (more than {len(reply.body):,} bytes)", reply
         )
     memory = memory_to_decode(reply.body)
-    if memory > MOST_MEMORY:
+    if memory > MEMORY_A_BYTE * call.longest_reply:
         raise unusable_reply_error(
             call,
             f"a body of {len(reply.body):,} bytes that would take {memory:,} bytes of memory",

@@ -150,10 +150,10 @@ class WrongLength(UnexpectedReply):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentLimits:
-    """How long the content of a file is, and how long it may be; None if that is not known."""
+    """How long the content of a file is, None if that is not known, and how long it may be."""
 
     expected_bytes: int | None
-    at_most: int | None
+    at_most: int
 
 
 def save_content(
@@ -185,7 +185,7 @@ def save_content(
     disk.require(expected or 0)
     with _open_download(destination) as file:
         for piece in decoded(call, reply, response.iter_raw()):
-            if at_most is not None and written + len(piece) > at_most:
+            if written + len(piece) > at_most:
                 raise _too_long_error(call, limits)
             disk.require(len(piece))
             with _write_errors(destination):

@@ -67,13 +67,6 @@ if TYPE_CHECKING:
 with hidden_imports("rich"):  # httpx's command line would load it: 40 ms
     import httpx
 
-LONGEST_REPLY: Final = 16 * 1024 * 1024
-"""The most bytes of JSON that are read, before and after their compression is undone.
-
-Ten thousand File objects are three megabytes, a hundred batches with metadata are less than one,
-and a batch with an error for each of 50,000 requests is ten.
-"""
-
 LONGEST_REFUSAL: Final = 1024 * 1024
 MOST_REDIRECTS: Final = 5
 
@@ -463,7 +456,7 @@ def _read(call: Call, response: httpx.Response) -> Reply:
 
     An error reply whose body breaks off still counts by its status: the call has not acted.
     """
-    limit = LONGEST_REPLY if response.is_success else LONGEST_REFUSAL
+    limit = call.longest_reply if response.is_success else LONGEST_REFUSAL
     reply = Reply(
         status=response.status_code,
         headers={name.lower(): value for name, value in response.headers.items()},

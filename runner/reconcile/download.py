@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from runner.api.protocol import ANY_FILE
 from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
 from runner.ledger.records import FileRecord
 from runner.outputs.files import explained, sha256_of, sync_folder
@@ -28,9 +29,7 @@ _TIMES_THE_SIZE: Final = 4
 up to four bytes."""
 
 _BYTES_A_REQUEST: Final = 1024 * 1024
-_ANY_RESULTS: Final = 4 * 1024**3
-"""What is taken of a file without a size, for each request and in any case: the results of 50,000
-long texts in embeddings are three gigabytes."""
+"""What is taken of a file without a size for each request, beside what is taken of any file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +172,7 @@ def _most_bytes(expected: int | None, *, requests: int) -> int:
     """Return how many bytes are taken of a file of which the provider says the size, or none."""
     if expected:
         return expected * _TIMES_THE_SIZE + _MARGIN
-    return requests * _BYTES_A_REQUEST + _ANY_RESULTS
+    return requests * _BYTES_A_REQUEST + ANY_FILE
 
 
 def _expected_bytes(context: Context, run: Run, file_id: str) -> int | None:

@@ -89,5 +89,5 @@ def test_a_pass_ends_and_says_why(
         done = run(*command)
         assert done.code == 1, done
         assert "Traceback" not in done.err
-        assert words in done.out + done.err
+        assert words in " ".join((done.out + done.err).split())
     assert bully.received

@@ -232,7 +232,7 @@ def test_a_result_that_is_far_longer_than_announced_is_given_up(
     make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, dialect: Retell
 ) -> None:
     """No more is written than was announced and a margin; the job goes on once it is right."""
-    for name in ("_MARGIN", "_ANY_RESULTS", "_BYTES_A_REQUEST"):
+    for name in ("_MARGIN", "ANY_FILE", "_BYTES_A_REQUEST"):
         monkeypatch.setattr(f"runner.reconcile.download.{name}", 10_000)
     site = make_site(rows=40, world=Dialect(dialect), base_url=REMOTE)
     site.reconcile()
