@@ -67,7 +67,14 @@ class Pace:
         self._phase = _Phase.CONNECTING
         self._due = 0.0
         self._before_reply = 0
+        self._given_up = False
         self._restart()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was not kept, so that another try would take as long."""
+        awaited = self._phase in (_Phase.AWAITING, _Phase.ANSWERING)
+        return self._given_up or (awaited and time.monotonic() >= self._due)
 
     @contextmanager
     def kept(self) -> Iterator[Pace]:
@@ -119,6 +126,7 @@ class Pace:
         """Count bytes that were read; raises RemoteProtocolError if no reply comes of them."""
         self._before_reply += count
         if self._phase is _Phase.AWAITING and self._before_reply > MOST_BEFORE_A_REPLY:
+            self._given_up = True
             raise httpx.RemoteProtocolError(
                 f"{self._before_reply:,} bytes of interim replies and headers, and no end of them"
             )
@@ -135,6 +143,7 @@ class Pace:
         if time.monotonic() - self._looked_at < self._window:
             return False
         if self._moved < self._least_rate * self._window:
+            self._given_up = True
             return True
         self._restart()
         return False

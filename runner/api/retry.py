@@ -78,6 +78,8 @@ def is_retryable(error: BaseException, *, max_retry_after: float) -> bool:
     """Whether a retry of the same call, soon, is both safe and useful."""
     if not isinstance(error, ApiError):
         return False
+    if error.too_slow:
+        return False  # it would take as long once more, and whoever waits for this pass too
     if error.retry_after is not None and error.retry_after > max_retry_after:
         return False
     if error.in_body and isinstance(error, FileNotVisible | UnexpectedReply):

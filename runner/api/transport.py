@@ -252,14 +252,18 @@ class Transport:
             except _ADDRESS_UNUSABLE as error:
                 raise self._unsendable_error(call, error) from strip_frames(error)
             except httpx.RequestError as error:
-                raise self._exchange_error(call, error, client, url) from strip_frames(error)
+                failure = self._exchange_error(call, error, client, url)
+                failure.too_slow = pace.is_over
+                raise failure from strip_frames(error)
             pace.reply_begun()
             try:
                 if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
                     raise self._proxy_asks_error(call, client, url)
                 yield response, pace
             except httpx.RequestError as error:
-                raise self._exchange_error(call, error, client, url) from strip_frames(error)
+                failure = self._exchange_error(call, error, client, url)
+                failure.too_slow = pace.is_over
+                raise failure from strip_frames(error)
             finally:
                 response.close()
 

@@ -326,6 +326,15 @@ def test_a_reply_that_comes_too_slowly_is_not_waited_for(
     assert "timed out" in str(caught.value) or "after 0.15 s" in str(caught.value)
 
 
+@pytest.mark.parametrize("reply", ["interim replies", "body"])
+def test_what_took_too_long_is_left_to_the_next_pass(world: World, reply: str) -> None:
+    """Five tries of five minutes each would be half an hour for one call of many."""
+    world.server.will(*[SLOW[reply]] * 5)
+    with pytest.raises(Transient, match="the next pass tries again"):
+        world.client(timeouts=HASTY).retrieve_batch("b")
+    assert (len(world.server.received), world.naps) == (1, [])
+
+
 def test_an_error_that_comes_too_slowly_counts_by_its_status(world: World) -> None:
     world.server.will(trickle(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9999\r\n\r\n", b"n", b""))
     with pytest.raises(Unauthorized, match="403 Forbidden: n"):
@@ -344,9 +353,10 @@ def test_interim_replies_without_end_are_left(world: World, called: Called, stat
             handler.wfile.write(OK + LENGTH + HONEST)
         handler.close_connection = True
 
-    world.server.will(flood)
+    world.server.will(*[flood] * 5)
     with pytest.raises(called.failure, match="of interim replies and headers, and no end of them"):
-        called.make(world.client(policy=ONCE))
+        called.make(world.client())
+    assert len(world.server.received) == 1
 
 
 def test_an_interim_reply_is_no_harm(world: World) -> None:
@@ -378,7 +388,7 @@ def test_content_has_to_move(
     world: World, tmp_path: Path, reply: Callable[[Handler], None]
 ) -> None:
     world.server.will(reply)
-    client = world.client(timeouts=HASTY, policy=ONCE)
+    client = world.client(timeouts=HASTY)
     with pytest.raises(Transient, match=r"it sends fewer than 100,000 bytes a second over 0\.15"):
         client.download("f", tmp_path / "x", expected_bytes=None)
     assert list(tmp_path.iterdir()) == []
