@@ -38,6 +38,7 @@ CHUNK_BYTES: Final = 256 * 1024
 
 LONGEST_ERROR: Final = 64 * 1024
 """The most bytes of a file's content in which an error in its place is looked for."""
+
 ROOM_LEFT: Final = 64 * 1024 * 1024
 """Bytes of a disk that no download takes: the ledger and the final files need some as well."""
 
@@ -181,8 +182,10 @@ def save_content(
     digest = hashlib.sha256()
     written = 0
     head = b""
+    announced = headers.get("content-length")
     disk = _Disk(destination)
-    disk.require(expected or 0)
+    # The size in the File object may be wrong; this one is held by the HTTP library.
+    disk.require(int(announced) if announced is not None and announced.isdecimal() else 0)
     with _open_download(destination) as file:
         for piece in decoded(call, reply, response.iter_raw()):
             if written + len(piece) > at_most:
@@ -196,7 +199,7 @@ def save_content(
             head = head + piece if written <= LONGEST_ERROR else b""
             if progress is not None and piece:
                 progress(written)
-        announced, received = headers.get("content-length"), response.num_bytes_downloaded
+        received = response.num_bytes_downloaded
         if announced is not None and announced != str(received):
             raise unusable_reply_error(call, f"{received:,} bytes of {announced} announced", reply)
         refused = error_as_content(call, head, reply, now=now) if head else None

@@ -170,7 +170,7 @@ def fetch(
 
 def _most_bytes(expected: int | None, *, requests: int) -> int:
     """Return how many bytes are taken of a file of which the provider says the size, or none."""
-    if expected:
+    if expected is not None and expected > 0:
         return expected * _TIMES_THE_SIZE + _MARGIN
     return requests * _BYTES_A_REQUEST + ANY_FILE
 

@@ -503,21 +503,22 @@ def test_a_disk_is_not_filled_with_what_was_announced(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only_free(monkeypatch, 1000 * MEGABYTE)
-    world.server.will(stream(MEGABYTE))
+    world.server.will(answer(200, b"{}\n", announced=10**9))
     with pytest.raises(LocalFileError, match=r"x cannot be written: its disk has 1,048,576,000 by"):
-        world.client().download("f", tmp_path / "x", expected_bytes=10**9)
+        world.client().download("f", tmp_path / "x", expected_bytes=None)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("expected", [None, -(10**18), 10**18])
 def test_a_disk_is_not_filled_with_what_was_not_announced(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expected: int | None
 ) -> None:
     monkeypatch.setattr(transfers, "_WRITTEN_UNSEEN", MEGABYTE)
     only_free(monkeypatch, ROOM_LEFT - 1)
     world.server.will(stream(20 * MEGABYTE))
     told: list[int] = []
     with pytest.raises(LocalFileError, match="the next pass downloads it again"):
-        world.client().download("f", tmp_path / "x", expected_bytes=None, progress=told.append)
+        world.client().download("f", tmp_path / "x", expected_bytes=expected, progress=told.append)
     assert max(told) < 2 * MEGABYTE
     assert list(tmp_path.iterdir()) == []
 
@@ -528,6 +529,12 @@ def test_a_small_file_fits_on_a_disk_that_is_nearly_full(
     only_free(monkeypatch, MEGABYTE)
     world.server.will(answer(200, b"{}\n"))
     assert world.client().download("f", tmp_path / "x", expected_bytes=3).bytes == 3
+
+
+def test_an_absurd_size_of_a_small_file_is_only_a_wrong_one(world: World, tmp_path: Path) -> None:
+    world.server.will(*[answer(200, b"{}\n")] * 2)
+    with pytest.raises(UnexpectedReply, match="3 bytes, but says that the file has 1,000,000,000"):
+        world.client().download("f", tmp_path / "x", expected_bytes=10**18)
 
 
 # Redirects.

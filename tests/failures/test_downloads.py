@@ -227,7 +227,15 @@ def far_more_of_unknown_size(request: Request, response: Response) -> Response:
     return far_more(request, silent_about_sizes(request, response))
 
 
-@pytest.mark.parametrize("dialect", [far_more, far_more_of_unknown_size])
+def far_more_than_less_than_nothing(request: Request, response: Response) -> Response:
+    if request.path.startswith("/files/") and not request.path.endswith("/content"):
+        return json_reply({**response.document(), "bytes": -(10**12)}, response.status)
+    return far_more(request, response)
+
+
+@pytest.mark.parametrize(
+    "dialect", [far_more, far_more_of_unknown_size, far_more_than_less_than_nothing]
+)
 def test_a_result_that_is_far_longer_than_announced_is_given_up(
     make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, dialect: Retell
 ) -> None:
