@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Iterator
 
-    from httpcore import NetworkBackend, NetworkStream
-
 with hidden_imports("rich"):  # httpx's command line would load it: 40 ms
+    import httpcore
     import httpx
 
 MOST_BEFORE_A_REPLY: Final = 256 * 1024
@@ -76,6 +75,11 @@ class Pace:
         awaited = self._phase in (_Phase.AWAITING, _Phase.ANSWERING)
         return self._given_up or (awaited and time.monotonic() >= self._due)
 
+    @property
+    def not_whole(self) -> str:
+        """What is said of a reply that did not come in time."""
+        return f"the reply was not there whole after {self._reply:,g} s"
+
     @contextmanager
     def kept(self) -> Iterator[Pace]:
         """Have every read and write of this thread keep it, until the block ends."""
@@ -119,7 +123,7 @@ class Pace:
             self._due = time.monotonic() + self._reply
         left = self._due - time.monotonic()
         if left <= 0:
-            raise httpx.ReadTimeout(f"the reply was not there whole after {self._reply:,g} s")
+            raise httpx.ReadTimeout(self.not_whole)
         return left if timeout is None else min(timeout, left)
 
     def arrived(self, count: int) -> None:
@@ -255,7 +259,7 @@ def keep_watch(client: httpx.Client, frontier: Frontier | None = None) -> httpx.
 class _Network:
     """Makes connections as the HTTP library's own network does, and watches them."""
 
-    def __init__(self, inner: NetworkBackend, frontier: Frontier | None) -> None:
+    def __init__(self, inner: httpcore.NetworkBackend, frontier: Frontier | None) -> None:
         self._inner = inner
         self._frontier = frontier
 
@@ -270,10 +274,10 @@ class _Network:
             self._frontier.check(address)
         return _Connection(self._first(addresses, port, options))
 
-    def _first(self, addresses: Iterable[str], port: int, options: dict[str, Any]) -> NetworkStream:
+    def _first(
+        self, addresses: Iterable[str], port: int, options: dict[str, Any]
+    ) -> httpcore.NetworkStream:
         """Connect to the first address that answers; raises the error of the last one."""
-        import httpcore  # loaded by the HTTP library with its first transport
-
         failure: Exception | None = None
         for address in addresses:
             try:
@@ -286,14 +290,19 @@ class _Network:
 class _Connection:
     """A connection whose reads and writes keep the pace of the exchange that it serves."""
 
-    def __init__(self, inner: NetworkStream) -> None:
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         pace = _kept.get()
         if pace is None:
             return self._inner.read(max_bytes, timeout)
-        data = self._inner.read(max_bytes, pace.time_to_read(timeout))
+        try:
+            data = self._inner.read(max_bytes, pace.time_to_read(timeout))
+        except httpcore.ReadTimeout as error:
+            if pace.is_over:
+                raise httpx.ReadTimeout(pace.not_whole) from error
+            raise
         pace.arrived(len(data))
         return data
 
