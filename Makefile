@@ -94,10 +94,11 @@ bench: $(TOOLS) ## compare runner with curl and the SDK; BENCH='--case large' fo
 soak: $(TOOLS) ## run the simulated storms for MINUTES, on seeds from FIRST on, JOBS at once
 	@$(BIN)/python -m tests.simulation.soak --first $(FIRST) --minutes $(MINUTES) --jobs $(JOBS)
 
-fuzz: $(TOOLS) ## fuzz the four parsers, MINUTES each
+fuzz: $(TOOLS) ## fuzz the four parsers, MINUTES each, and every call with 2,000 hostile servers
 	@for target in specs inputs outputs replies; do \
 		$(BIN)/python -m tests.fuzz $$target --minutes $(MINUTES) || exit; \
 	done
+	@$(BIN)/python -m tests.fuzz.hostile --runs 2000 --jobs $(JOBS)
 
 # What is not changed since the last time is not tried again: `rm -r mutants` begins anew.
 mutants: $(TOOLS) $(BREAKING) ## break what decides in thousands of small ways, and name what no test notices

@@ -193,6 +193,7 @@ class ApiError(RunnerError):
         status: the HTTP status, or None without a reply. Of an error that came with a successful
             status it is the one that its code stands for.
         in_body: whether it came with a successful status, in the body of the reply.
+        too_slow: whether the reply was given up although something came, for taking too long.
         code: the API's own error code, or None.
         param: the API's own name for the wrong parameter, or None.
         request_id: the provider's id for the exchange, or None.
@@ -214,6 +215,7 @@ class ApiError(RunnerError):
     ) -> None:
         super().__init__(message)
         self.in_body = False
+        self.too_slow = False
         self.provider = provider
         self.call = call
         self.status = status

@@ -30,8 +30,8 @@ COMMON_WORDS: Final = {
         cli colour command config console exit codes import log main options signals session""",
     "formats and tools": "csv format git json yaml",
     "HTTP and its clients": """
-        address app body client download embeddings models pagination protocol provider proxy
-        redaction responses transfers transport upload webhook worker""",
+        address app body client download embeddings encoding models network pagination protocol
+        provider proxy redaction responses transfers transport upload webhook worker""",
     "data and programs": """
         concurrency connection index mapping migrations queries record store table tokens""",
     "parsing": "compose diff document excerpt lines scan tree validation",

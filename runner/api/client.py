@@ -17,10 +17,22 @@ from urllib.parse import quote
 import msgspec
 
 from runner.api.pagination import ListPage, read_pages
-from runner.api.protocol import BatchListing, FileListing
-from runner.api.responses import CallKind, decode_reply, shown, unusable_reply_error
+from runner.api.protocol import ANY_FILE, BatchListing, FileListing
+from runner.api.responses import (
+    CallKind,
+    decode_reply,
+    memory_to_decode,
+    shown,
+    unusable_reply_error,
+)
 from runner.api.retry import DEFAULT_POLICY, DEFAULT_TIMEOUTS, call_with_retry
-from runner.api.transfers import WrongLength, current_position, save_content, upload_form
+from runner.api.transfers import (
+    ContentLimits,
+    WrongLength,
+    current_position,
+    save_content,
+    upload_form,
+)
 from runner.api.transport import Body, Transport
 from runner.batch import Batch, BatchStatus, File
 from runner.errors import NotFound, Rejected, UnexpectedReply
@@ -45,7 +57,10 @@ BATCHES_A_PAGE: Final = 100
 FILES_A_PAGE: Final = 10_000
 """The largest page sizes that OpenAI allows (fact sheet, sections 1 and 2)."""
 
-_MOST_NAMED: Final = 3
+LARGEST_LIST: Final = 128 * 1024 * 1024
+"""The memory after which no further page of a list is read, as `memory_to_decode` has it: some
+20,000 batches or 75,000 files."""
+
 _LONGEST_EXAMPLE: Final = 80
 _BAD_PARAMETERS: Final = frozenset({400, 422})
 _NOT_CANCELLABLE: Final = frozenset({400, 409})
@@ -73,6 +88,7 @@ class Client:
         self._transport = Transport(
             provider, key, transport=transport, clock=clock, timeouts=timeouts
         )
+        self._listing_time = timeouts.listing
         self._sleep = sleep
         self._random = random
         self._policy = policy
@@ -209,8 +225,8 @@ class Client:
             complete=listing.complete,
             descending=listing.descending,
             requests=listing.requests,
-            invalid=len(listing.unreadable),
-            unreadable=self._named(listing.unreadable),
+            invalid=listing.invalid,
+            unreadable=self._named(listing),
         )
 
     def list_files(self, *, enough: Callable[[Sequence[File]], bool]) -> FileListing:
@@ -222,7 +238,7 @@ class Client:
             complete=listing.complete,
             descending=listing.descending,
             requests=listing.requests,
-            invalid=len(listing.unreadable),
+            invalid=listing.invalid,
         )
 
     def download(
@@ -231,26 +247,32 @@ class Client:
         destination: Path,
         *,
         expected_bytes: int | None,
+        at_most: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Download:
         """Write a file's content to `destination`; see `BatchApi.download`."""
         call = self._transport.call(CallKind.OBJECT, "GET", f"{_file_path(file_id)}/content")
-        digests: set[str] = set()
+        digests: set[str | None] = {None}
+        limits = ContentLimits(
+            expected_bytes=expected_bytes,
+            at_most=max(ANY_FILE, expected_bytes or 0) if at_most is None else at_most,
+        )
 
         def attempt() -> Download | WrongLength:
             try:
-                with self._transport.stream_content(call) as response:
+                with self._transport.stream_content(call) as (response, pace):
                     return save_content(
                         call,
                         response,
                         destination,
-                        expected_bytes=expected_bytes,
+                        limits=limits,
+                        arrived=pace.moved,
                         progress=progress,
                         now=self._transport.clock(),
                     )
             except WrongLength as wrong:
                 if wrong.sha256 in digests:
-                    # The same content came twice: the size in the File object is wrong.
+                    # The same content came twice, or it is too long: another try cannot help.
                     return wrong
                 digests.add(wrong.sha256)
                 raise
@@ -267,10 +289,12 @@ class Client:
         body: Callable[[], Body] | None = None,
         *,
         parameters: Mapping[str, str] | None = None,
+        measure: Callable[[int], None] | None = None,
     ) -> _Value:
         """Make a call, with retries while they are safe, and read the object in the reply.
 
         `body` builds a new body for each try: the body of an upload can be sent only once.
+        `measure` is called with the memory that the object may take, in bytes.
         """
 
         def attempt() -> tuple[Reply, object]:
@@ -279,6 +303,8 @@ class Client:
             return reply, decode_reply(call, reply, now=self._transport.clock())
 
         reply, raw = self._call_with_retry(attempt)
+        if measure is not None:
+            measure(memory_to_decode(reply.body))
         try:
             return read(raw)
         except ValueError as error:
@@ -296,12 +322,23 @@ class Client:
         call = self._transport.call(CallKind.LISTING, "GET", path)
         accepted = dict(parameters)
         has_more_missing = False
+        taken = 0
+        until = time.monotonic() + self._listing_time
+
+        def take(memory: int) -> None:
+            nonlocal taken
+            taken += memory
+
+        def is_over(seen: Sequence[Entry]) -> bool:
+            return taken > LARGEST_LIST or time.monotonic() > until or enough(seen)
 
         def fetch(cursor: str | None) -> tuple[ListPage, int | None]:
             nonlocal has_more_missing
             after = {} if cursor is None else {"after": cursor}
             try:
-                page = self._read(call, ListPage.from_api, parameters={**accepted, **after})
+                page = self._read(
+                    call, ListPage.from_api, parameters={**accepted, **after}, measure=take
+                )
             except Rejected as refused:
                 if refused.status not in _BAD_PARAMETERS:
                     raise
@@ -311,15 +348,16 @@ class Client:
                 if cursor is not None:
                     raise
                 accepted.clear()
-                page = self._read(call, ListPage.from_api)
+                page = self._read(call, ListPage.from_api, measure=take)
             has_more_missing = page.more is None
             return page, int(accepted["limit"]) if accepted else None
 
-        listing = read_pages(fetch, read=read, enough=enough)
+        listing = read_pages(fetch, read=read, enough=is_over)
         if listing.possible_gap and accepted:
             # With another page size the last page is not full, or the gap is elsewhere.
             accepted["limit"] = str(int(accepted["limit"]) - 1)
-            listing = read_pages(fetch, read=read, enough=enough)
+            taken = 0
+            listing = read_pages(fetch, read=read, enough=is_over)
         return listing
 
     def redact(self, text: str) -> str:
@@ -342,10 +380,10 @@ class Client:
 
         return read
 
-    def _named(self, unreadable: Sequence[str]) -> tuple[str, ...]:
-        """Return the first of these descriptions, and how many more there are."""
-        named = [shown(what, self._transport.secret) for what in unreadable[:_MOST_NAMED]]
-        more = len(unreadable) - len(named)
+    def _named(self, listing: ListResult[Batch]) -> tuple[str, ...]:
+        """Return what is wrong with the first unreadable entries, and how many more there are."""
+        named = [shown(what, self._transport.secret) for what in listing.unreadable]
+        more = listing.invalid - len(named)
         return (*named, f"{more:,} more") if more else tuple(named)
 
     def _call_with_retry(self, attempt: Callable[[], _Value]) -> _Value:

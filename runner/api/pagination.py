@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 PAGE_CAP: Final = 10_000
 """The number of pages after which a list is assumed to be endless."""
 
+_MOST_NAMED: Final = 3
+
 
 class ListEntry(Protocol):
     """The fields of a list entry that pagination needs."""
@@ -96,7 +98,7 @@ class ListResult(Generic[Entry]):
     """The entries of a list; the members are those of `protocol.BatchListing`.
 
     `possible_gap`: an empty page with `has_more` followed a full page.
-    `unreadable`: what is wrong with each entry that could not be read, with its place.
+    `unreadable`: what is wrong with the first of the `invalid` entries, with their places.
     """
 
     entries: tuple[Entry, ...]
@@ -104,6 +106,7 @@ class ListResult(Generic[Entry]):
     possible_gap: bool = False
     descending: bool
     requests: int
+    invalid: int
     unreadable: tuple[str, ...]
 
 
@@ -126,7 +129,7 @@ def read_pages(
     cursor: str | None = None
     anothers: set[str | None] = set()
     unreadable: list[str] = []
-    place = requests = 0
+    place = requests = invalid = 0
     ended = full = possible_gap = False
     while requests < page_cap:
         page, limit = fetch(cursor)
@@ -136,8 +139,10 @@ def read_pages(
             try:
                 entry = read(raw)
             except ValueError as error:
-                # Keep it: an entry that cannot be read may be the one that is searched for.
-                unreadable.append(f"entry {place:,}: {error}")
+                # Count it: an entry that cannot be read may be the one that is searched for.
+                invalid += 1
+                if len(unreadable) < _MOST_NAMED:
+                    unreadable.append(f"entry {place:,}: {error}")
                 continue
             if entry is None:
                 anothers.add(_id(raw))
@@ -157,10 +162,11 @@ def read_pages(
         cursors.add(str(cursor))
     return ListResult(
         entries=tuple(seen.values()),
-        complete=ended and not unreadable,
+        complete=ended and not invalid,
         possible_gap=possible_gap,
         descending=_descending(seen.values()),
         requests=requests,
+        invalid=invalid,
         unreadable=tuple(unreadable),
     )
 

@@ -16,13 +16,18 @@ This module does not import an HTTP library, so that plans can be typed and test
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from runner.batch import Batch, File
+
+
+ANY_FILE: Final = 4 * 1024**3
+"""The most bytes of a file of which nothing is known: input files have 200 MB, and embeddings of
+50,000 long texts three gigabytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +136,8 @@ class BatchApi(Protocol):
 
         After each page but the last, `enough` is called with all batches so far; True ends the
         listing. A list that does not end, repeats its pages or has unreadable entries is returned
-        as far as it was read, with `complete` False. Raises NotOffered if there is no such list.
+        as far as it was read, with `complete` False; so is one that takes too much time or memory.
+        Raises NotOffered if there is no such list.
 
         An entry with an id that is not a Batch object is retrieved. If that does not help it is
         left out where it cannot be ours: it has an id and no key of ours, and either its metadata
@@ -147,15 +153,18 @@ class BatchApi(Protocol):
         destination: Path,
         *,
         expected_bytes: int | None,
+        at_most: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> Download:
         """Write a file's content to `destination` and force it to disk.
 
         `destination` is overwritten, and removed if the download fails. The caller renames it once
         it has checked the content. `expected_bytes` is the size in the File object, or None if it
-        has none; without it, a body without a Content-Length that ends early goes unnoticed.
+        has none; without it, a body without a Content-Length that ends early goes unnoticed. A file
+        of more than `at_most` bytes is given up as soon as they have come; None is ANY_FILE, or
+        `expected_bytes` if that is more. Some room is left on the disk in any case.
         `progress` is called with the bytes written so far; it starts over with every try.
 
         Raises NotFound if the content does not exist (any more), UnexpectedReply if its length
-        stays wrong, LocalFileError if this machine cannot store it.
+        stays wrong or is more than `at_most`, LocalFileError if this machine cannot store it.
         """

@@ -67,6 +67,27 @@ if TYPE_CHECKING:
 LONGEST_TEXT: Final = 500
 """The most characters of a provider's message that are shown."""
 
+LONGEST_REPLY: Final = 16 * 1024 * 1024
+"""The most bytes of JSON that are read, before and after their compression is undone.
+
+Ten thousand File objects are three megabytes, a hundred batches with metadata are less than one,
+and a batch with an error for each of 50,000 requests is ten.
+"""
+
+LONGEST_SMALL_REPLY: Final = 2 * 1024 * 1024
+"""The same for one File object, and for a batch that has just been created.
+
+Eight such calls may be under way at the same time, and a batch whose reply is longer is found in
+the list.
+"""
+
+MEMORY_A_BYTE: Final = 4
+"""How many times its longest length a reply may take in memory, as `memory_to_decode` has it: ten
+thousand File objects take 17 MB, a batch with 50,000 errors 48 MB."""
+
+_MOST_REPAIRED: Final = 16 * 1024 * 1024
+"""The same for a reply that is decoded twice."""
+
 _LONGEST_NAME: Final = 200
 _LONGEST_PAGE: Final = 64 * 1024
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -122,11 +143,21 @@ def decode_json(body: bytes) -> object:
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError as error:
-        if b"\\u" not in text:
+        if b"\\u" not in text or memory_to_decode(text) > _MOST_REPAIRED:
             raise ValueError(str(error)) from error
         return _decode_repaired(text, error)
     except UnicodeDecodeError as error:
         raise ValueError("the text is not UTF-8") from error
+
+
+def memory_to_decode(body: bytes) -> int:
+    """Return about how many bytes of memory JSON takes once it is decoded, rather more than less.
+
+    Brackets, quotes and commas are counted wherever they are. `{},` is three bytes of text, and
+    some two hundred as an object; so the length of a text alone is no bound.
+    """
+    brackets = body.count(b"{") + body.count(b"[")
+    return len(body) + 200 * brackets + 32 * (body.count(b'"') + body.count(b","))
 
 
 def _decode_repaired(text: bytes, error: Exception) -> object:
@@ -300,6 +331,12 @@ class Call:
                 assert_never(self.kind)
 
     @property
+    def longest_reply(self) -> int:
+        """The most bytes of JSON that are read of a successful reply."""
+        large = self.kind is CallKind.LISTING or self.path.startswith("/batches/")
+        return LONGEST_REPLY if large else LONGEST_SMALL_REPLY
+
+    @property
     def of_collection(self) -> bool:
         """Whether a 404 means that the provider does not offer the call at all."""
         return self.kind is not CallKind.OBJECT
@@ -334,7 +371,14 @@ def decode_reply(call: Call, reply: Reply, *, now: float) -> object:
         raise status_error(call, reply, now=now)
     if not reply.whole:
         raise unusable_reply_error(
-            call, f"a body too long to be read ({len(reply.body):,} bytes)", reply
+            call, f"a body too long to be read (more than {len(reply.body):,} bytes)", reply
+        )
+    memory = memory_to_decode(reply.body)
+    if memory > MEMORY_A_BYTE * call.longest_reply:
+        raise unusable_reply_error(
+            call,
+            f"a body of {len(reply.body):,} bytes that would take {memory:,} bytes of memory",
+            reply,
         )
     body = _redact_key(reply.body, call.secret)
     try:

@@ -27,10 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Seconds without any progress after which an exchange fails.
+    """When an exchange fails; in seconds.
 
-    `act` replaces `read` for requests that create something: they are waited for longer, because a
-    timeout leaves their outcome unknown.
+    The first five are without any progress. `act` replaces `read` for requests that create
+    something: they are waited for longer, because a timeout leaves their outcome unknown.
+
+    The others are whatever the progress. A reply has to be there whole `reply` seconds after its
+    request was sent, `act_reply` if that creates something; of the content of a file this holds for
+    the headers. The content of files moves by at least `least_rate` bytes a second, counted over
+    each `window`, in both directions. No page of a list is requested once it has taken `listing`.
     """
 
     connect: float = 10.0
@@ -38,6 +43,11 @@ class Timeouts:
     write: float = 60.0
     pool: float = 60.0
     act: float = 600.0
+    reply: float = 300.0
+    act_reply: float = 900.0
+    listing: float = 1800.0
+    least_rate: float = 1000.0
+    window: float = 60.0
 
 
 DEFAULT_TIMEOUTS: Final = Timeouts()
@@ -68,6 +78,8 @@ def is_retryable(error: BaseException, *, max_retry_after: float) -> bool:
     """Whether a retry of the same call, soon, is both safe and useful."""
     if not isinstance(error, ApiError):
         return False
+    if error.too_slow:
+        return False  # it would take as long once more, and whoever waits for this pass too
     if error.retry_after is not None and error.retry_after > max_retry_after:
         return False
     if error.in_body and isinstance(error, FileNotVisible | UnexpectedReply):

@@ -3,8 +3,9 @@
 An upload is one multipart form in the order and with the headers that every provider accepts (fact
 sheet, section 2). Its length is sent before the first byte, so that a form that breaks off is never
 taken for a complete one. A download is written to disk as it arrives and hashed on the way; its
-length is checked against the Content-Length header and the size in the File object. Neither holds
-more than a piece of the file in memory.
+length is checked against the Content-Length header and the size in the File object. It ends where
+it becomes longer than it may, and before the disk is full. Neither holds more than a piece of the
+file in memory.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-import zlib
+import shutil
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from runner.api.encoding import decoded
 from runner.api.protocol import Download
 from runner.api.responses import Reply, error_as_content, unusable_reply_error
 from runner.api.transport import Body
 from runner.errors import LocalFileError, UnexpectedReply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import httpx
@@ -36,7 +39,11 @@ CHUNK_BYTES: Final = 256 * 1024
 LONGEST_ERROR: Final = 64 * 1024
 """The most bytes of a file's content in which an error in its place is looked for."""
 
-_GZIP: Final = 16 + zlib.MAX_WBITS
+ROOM_LEFT: Final = 64 * 1024 * 1024
+"""Bytes of a disk that no download takes: the ledger and the final files need some as well."""
+
+_WRITTEN_UNSEEN: Final = 8 * 1024 * 1024
+"""Bytes that are written before the room on the disk is looked at."""
 
 
 def upload_form(
@@ -128,16 +135,26 @@ def _read_errors(filename: str) -> Iterator[None]:
 
 
 class WrongLength(UnexpectedReply):
-    """The content arrived completely, but its length differs from that in the File object."""
+    """The length of the content differs from that in the File object.
 
-    def __init__(self, call: Call, download: Download, expected_bytes: int) -> None:
+    `sha256` is that of the content, or None if it was too long to be read to its end.
+    """
+
+    def __init__(self, call: Call, what: str, *, sha256: str | None) -> None:
         super().__init__(
-            f"{call.provider.name} answered {call} with {download.bytes:,} bytes, but says that"
-            f" the file has {expected_bytes:,}",
+            f"{call.provider.name} answered {call} with {what}",
             provider=call.provider.name,
             call=str(call),
         )
-        self.sha256 = download.sha256
+        self.sha256 = sha256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentLimits:
+    """How long the content of a file is, None if that is not known, and how long it may be."""
+
+    expected_bytes: int | None
+    at_most: int
 
 
 def save_content(
@@ -145,79 +162,90 @@ def save_content(
     response: httpx.Response,
     destination: Path,
     *,
-    expected_bytes: int | None,
+    limits: ContentLimits,
+    arrived: Callable[[int], None],
     progress: Callable[[int], None] | None,
     now: float,
 ) -> Download:
     """Write a reply's body to `destination`, force it to disk and return its size and hash.
 
-    Raises UnexpectedReply if the body is not the content of a file or is incomplete (WrongLength if
-    it does not have `expected_bytes`), the error of a body that is an error with a known code, and
+    `arrived` is called with the length of each piece, decoded. Raises UnexpectedReply if the body
+    is not the content of a file or is incomplete (WrongLength if it does not have the expected
+    bytes, or more than it may), the error of a body that is an error with a known code, and
     LocalFileError if it cannot be written. `destination` is then removed. `now` is Unix time.
     """
     headers = {name.lower(): value for name, value in response.headers.items()}
     reply = Reply(status=response.status_code, headers=headers, body=b"")
     if headers.get("content-type", "").lower().startswith("text/html"):
         raise unusable_reply_error(call, "an HTML page instead of a file", reply)
-    received = 0
-
-    def arriving() -> Iterator[bytes]:
-        nonlocal received
-        for chunk in response.iter_raw():
-            received += len(chunk)
-            yield chunk
-
+    expected, at_most = limits.expected_bytes, limits.at_most
     digest = hashlib.sha256()
     written = 0
     head = b""
+    announced = headers.get("content-length")
+    disk = _Disk(destination)
+    # The size in the File object may be wrong; this one is held by the HTTP library.
+    disk.require(int(announced) if announced is not None and announced.isdecimal() else 0)
     with _open_download(destination) as file:
-        for chunk in _decompressed(call, reply, arriving()):
+        for piece in decoded(call, reply, response.iter_raw()):
+            if written + len(piece) > at_most:
+                raise _too_long_error(call, limits)
+            disk.require(len(piece))
             with _write_errors(destination):
-                file.write(chunk)
-            digest.update(chunk)
-            written += len(chunk)
-            head = head + chunk if written <= LONGEST_ERROR else b""
-            if progress is not None:
+                file.write(piece)
+            digest.update(piece)
+            written += len(piece)
+            arrived(len(piece))
+            head = head + piece if written <= LONGEST_ERROR else b""
+            if progress is not None and piece:
                 progress(written)
-        announced = headers.get("content-length")
+        received = response.num_bytes_downloaded
         if announced is not None and announced != str(received):
             raise unusable_reply_error(call, f"{received:,} bytes of {announced} announced", reply)
         refused = error_as_content(call, head, reply, now=now) if head else None
         if refused is not None:
             raise refused
         download = Download(bytes=written, sha256=digest.hexdigest())
-        if expected_bytes not in {None, written}:
-            raise WrongLength(call, download, expected_bytes)
+        if expected not in {None, written}:
+            raise WrongLength(
+                call,
+                f"{written:,} bytes, but says that the file has {expected:,}",
+                sha256=download.sha256,
+            )
     return download
 
 
-def _decompressed(call: Call, reply: Reply, chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Undo the content encoding; raises UnexpectedReply if a compressed body ends early."""
-    encoding = reply.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in {"", "identity"}:
-        yield from chunks
-        return
-    if encoding not in {"gzip", "x-gzip"}:
-        raise unusable_reply_error(
-            call, f"a content encoding that was not requested: {encoding}", reply
-        )
-    member = zlib.decompressobj(wbits=_GZIP)
-    begun = False
-    for compressed in chunks:
-        rest = compressed
-        while rest:
-            if member.eof:
-                member = zlib.decompressobj(wbits=_GZIP)
-            begun = True
-            try:
-                plain = member.decompress(rest, CHUNK_BYTES)
-            except zlib.error as error:
-                raise unusable_reply_error(call, f"a damaged gzip body ({error})", reply) from error
-            rest = member.unconsumed_tail or member.unused_data
-            if plain:
-                yield plain
-    if begun and not member.eof:
-        raise unusable_reply_error(call, "a gzip body that breaks off", reply)
+def _too_long_error(call: Call, limits: ContentLimits) -> WrongLength:
+    expected = limits.expected_bytes
+    says = "no size" if expected is None else f"a size of {expected:,}"
+    return WrongLength(
+        call,
+        f"more than {limits.at_most:,} bytes, which are all that is taken of a file with {says}",
+        sha256=None,
+    )
+
+
+class _Disk:
+    """Sees to it that a download leaves some room on its disk."""
+
+    def __init__(self, destination: Path) -> None:
+        self._destination = destination
+        self._unseen = 0
+
+    def require(self, count: int) -> None:
+        """Raise LocalFileError if there is no room for `count` more bytes beside what is left."""
+        self._unseen += count
+        if self._unseen < _WRITTEN_UNSEEN:
+            return
+        with _write_errors(self._destination):
+            free = shutil.disk_usage(self._destination.parent).free
+        if free < self._unseen + ROOM_LEFT:
+            raise LocalFileError(
+                f"{self._destination} cannot be written: its disk has {free:,} bytes free, of which"
+                f" {ROOM_LEFT:,} stay free for the ledger and the final files (make room; the next"
+                " pass downloads it again)"
+            )
+        self._unseen = 0
 
 
 @contextmanager

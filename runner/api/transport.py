@@ -11,6 +11,9 @@ own that keeps no connection alive; a handshake costs milliseconds.
 The API key is sent only to the origin of the provider's base URL, and unencrypted to another
 machine only where the project allows that by name. Proxies of the environment are used except for
 loopback hosts.
+
+Redirects are followed for the content of files only, and never to where they could do harm: from
+https to http, or to an address that the server has no business with (runner/api/network.py).
 """
 
 from __future__ import annotations
@@ -18,11 +21,15 @@ from __future__ import annotations
 import ssl
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
+from functools import cached_property
+from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final
 
 from runner import __version__
+from runner.api.encoding import ACCEPTED, decoded
+from runner.api.network import AddressRefused, Frontier, Pace, check_numeric, keep_watch
 from runner.api.proxy import proxy_for, socks_proxies
 from runner.api.redaction import Bearer, is_header_safe, strip_frames
 from runner.api.responses import (
@@ -38,7 +45,14 @@ from runner.api.responses import (
     status_error,
     unusable_reply_error,
 )
-from runner.errors import MayHaveActed, Rejected, Transient, Unauthorized, Unreachable
+from runner.errors import (
+    ApiError,
+    MayHaveActed,
+    Rejected,
+    Transient,
+    Unauthorized,
+    Unreachable,
+)
 from runner.imports import hidden_imports
 
 if TYPE_CHECKING:
@@ -47,15 +61,11 @@ if TYPE_CHECKING:
     from runner.api.proxy import EnvironmentProxy
     from runner.api.responses import CallKind
     from runner.api.retry import Timeouts
-    from runner.errors import ApiError
     from runner.spec.project import Provider, Secret
 
 
 with hidden_imports("rich"):  # httpx's command line would load it: 40 ms
     import httpx
-
-LONGEST_REPLY: Final = 64 * 1024 * 1024
-"""The most bytes of JSON that are read: ten thousand File objects are three megabytes."""
 
 LONGEST_REFUSAL: Final = 1024 * 1024
 MOST_REDIRECTS: Final = 5
@@ -148,33 +158,40 @@ class Transport:
             auth=self._authorization(call),
             parameters=parameters,
             content=body.content if body is not None else None,
-        ) as response:
-            reply = _read(response)
+        ) as (response, _pace):
+            reply = _read(call, response)
         sent = sent_at(reply.headers)
         if sent is not None:
             self.ahead = sent - self.clock()
         return reply
 
     @contextmanager
-    def stream_content(self, call: Call) -> Iterator[httpx.Response]:
+    def stream_content(self, call: Call) -> Iterator[tuple[httpx.Response, Pace]]:
         """Open a file's content for reading, following up to five redirects.
 
-        Neither the API key nor the account is sent to another origin. Raises as `exchange` does,
-        and the error of any status but 2xx.
+        Whoever reads it tells the pace how much has come. Neither the API key nor the account is
+        sent to another origin. Raises as `exchange` does, the error of any status but 2xx, and
+        Rejected for a redirect that must not be followed.
         """
-        headers = {"Accept": "*/*", "Accept-Encoding": "gzip"}
+        headers = {"Accept": "*/*"}
         first_url = url = self._url(call)
         other_origin = False
         for _ in range(MOST_REDIRECTS + 1):
             pool = _Pool.OTHER_ORIGIN if other_origin else _Pool.READING
             auth = None if other_origin else self._authorization(call)
             account = {} if other_origin else self._account(call)
-            with self._response(call, pool, url, headers=headers | account, auth=auth) as response:
+            with self._response(call, pool, url, headers=headers | account, auth=auth) as found:
+                response, pace = found
                 following = response.next_request
                 if following is None:
                     self._require_success(call, response, other_origin=other_origin)
-                    yield response
+                    pace.transfer()
+                    yield response, pace
                     return
+                if url.scheme == "https" and following.url.scheme == "http":
+                    raise self._redirect_error(
+                        call, following.url, "others could read the results on their way over http"
+                    )
                 url = following.url
             # After a redirect to another origin, that origin chooses the next URL: never send the
             # API key again, not even to the provider.
@@ -182,6 +199,15 @@ class Transport:
         raise Rejected(
             f"{self.provider.name} redirects {call} more than {MOST_REDIRECTS} times, last to"
             f" {shown(public_url(str(url)), self._key)}",
+            provider=self.provider.name,
+            call=str(call),
+        )
+
+    def _redirect_error(self, call: Call, url: httpx.URL, why: str) -> Rejected:
+        place = shown(public_url(str(url)), self._key)
+        return Rejected(
+            f"{self.provider.name} redirects {call} to {place}, which is not followed: {why} (ask"
+            " who runs the server, or check base_url in runner.yaml)",
             provider=self.provider.name,
             call=str(call),
         )
@@ -197,36 +223,54 @@ class Transport:
         auth: Bearer | None,
         parameters: Mapping[str, str] | None = None,
         content: bytes | Iterator[bytes] | None = None,
-    ) -> Iterator[httpx.Response]:
-        """Send one request and yield its reply, with the body not read yet."""
+    ) -> Iterator[tuple[httpx.Response, Pace]]:
+        """Send one request and yield its reply, with the body not read yet, and its pace."""
         client = self._client(call, pool)
-        try:
-            request = client.build_request(
-                call.method,
-                url,
-                headers=headers,
-                params=parameters,
-                content=content,
-                timeout=self._timeout(call),
-            )
-            response = client.send(request, auth=auth, stream=True, follow_redirects=False)
-        except _ADDRESS_UNUSABLE as error:
-            raise self._unsendable_error(call, error) from strip_frames(error)
-        except httpx.RequestError as error:
-            raise self._exchange_error(call, error, client, url) from strip_frames(error)
-        try:
-            if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
-                raise self._proxy_asks_error(call, client, url)
-            yield response
-        except httpx.RequestError as error:
-            raise self._exchange_error(call, error, client, url) from strip_frames(error)
-        finally:
-            response.close()
+        timeouts = self._timeouts
+        pace = Pace(
+            reply=timeouts.act_reply if call.acts else timeouts.reply,
+            least_rate=timeouts.least_rate,
+            window=timeouts.window,
+        )
+        with pace.kept():
+            try:
+                if pool is _Pool.OTHER_ORIGIN and proxy_for(client, url) is not None:
+                    check_numeric(self._frontier, url.host)
+                request = client.build_request(
+                    call.method,
+                    url,
+                    headers=headers,
+                    params=parameters,
+                    content=content,
+                    timeout=self._timeout(call),
+                )
+                response = client.send(request, auth=auth, stream=True, follow_redirects=False)
+            except AddressRefused as refused:
+                raise self._redirect_error(
+                    call, url, f"{refused}, and {self.provider.name} is not there"
+                ) from strip_frames(refused)
+            except _ADDRESS_UNUSABLE as error:
+                raise self._unsendable_error(call, error) from strip_frames(error)
+            except httpx.RequestError as error:
+                failure = self._exchange_error(call, error, client, url)
+                failure.too_slow = pace.is_over
+                raise failure from strip_frames(error)
+            pace.reply_begun()
+            try:
+                if response.status_code == httpx.codes.PROXY_AUTHENTICATION_REQUIRED:
+                    raise self._proxy_asks_error(call, client, url)
+                yield response, pace
+            except httpx.RequestError as error:
+                failure = self._exchange_error(call, error, client, url)
+                failure.too_slow = pace.is_over
+                raise failure from strip_frames(error)
+            finally:
+                response.close()
 
     def _require_success(self, call: Call, response: httpx.Response, *, other_origin: bool) -> None:
         if response.is_success:
             return
-        reply = _read(response)
+        reply = _read(call, response)
         if other_origin and reply.status in {httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN}:
             # The signed URL has expired, not the API key: the next try gets a new URL.
             place = shown(public_url(str(response.url)), self._key)
@@ -373,16 +417,25 @@ class Transport:
             ) from None
 
     def _open(self, pool: _Pool) -> httpx.Client:
-        return httpx.Client(
+        client = httpx.Client(
             transport=self._transport,
             verify=self._ssl_context(pool),
             trust_env=not self.provider.loopback,
             limits=httpx.Limits(max_keepalive_connections=0 if pool is _Pool.ACTING else 4),
             headers={
                 "User-Agent": f"batch-runner/{__version__}",
+                "Accept-Encoding": ACCEPTED,
                 "Connection": "close" if pool is _Pool.ACTING else "keep-alive",
             },
         )
+        # No Batch API needs a cookie, and a server could send them without end.
+        client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        return keep_watch(client, self._frontier if pool is _Pool.OTHER_ORIGIN else None)
+
+    @cached_property
+    def _frontier(self) -> Frontier:
+        """Where redirects may lead."""
+        return Frontier(self.provider.host)
 
     def _timeout(self, call: Call) -> httpx.Timeout:
         return httpx.Timeout(
@@ -402,31 +455,31 @@ class Transport:
         return self._certificates
 
 
-def _read(response: httpx.Response) -> Reply:
+def _read(call: Call, response: httpx.Response) -> Reply:
     """Read a reply, up to a limit.
 
     An error reply whose body breaks off still counts by its status: the call has not acted.
     """
-    limit = LONGEST_REPLY if response.is_success else LONGEST_REFUSAL
+    limit = call.longest_reply if response.is_success else LONGEST_REFUSAL
+    reply = Reply(
+        status=response.status_code,
+        headers={name.lower(): value for name, value in response.headers.items()},
+        body=b"",
+    )
     body = bytearray()
     whole = True
     try:
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > limit:
+        for piece in decoded(call, reply, response.iter_raw()):
+            body += piece
+            if max(len(body), response.num_bytes_downloaded) > limit:
                 whole = False
                 break
-    except httpx.RequestError:
+    except (httpx.RequestError, ApiError):
         if response.is_success:
             raise
         whole = False
     del body[limit:]
-    return Reply(
-        status=response.status_code,
-        headers={name.lower(): value for name, value in response.headers.items()},
-        body=bytes(body),
-        whole=whole,
-    )
+    return replace(reply, body=bytes(body), whole=whole)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

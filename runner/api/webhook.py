@@ -3,7 +3,7 @@
 Knowing the URL is enough to post there. So it is treated like an API key: revealed at the last
 moment, shown only as its host, never used without TLS to another machine. Redirects are not
 followed: the message would go to a host that is not configured. The body of the reply is not read;
-its status is enough.
+its status is enough, and it has to come within a time, however many bytes come before it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from runner import __version__
+from runner.api.network import Pace, keep_watch
 from runner.api.redaction import redact_from_logs, strip_frames
 from runner.errors import NotDelivered
 from runner.imports import hidden_imports
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REDIRECTS: Final = range(300, 400)
+_LEAST_RATE: Final = 100.0
+"""Bytes a second; a message has a few thousand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookTimeouts:
-    """Seconds without any progress after which sending fails; a later pass sends it again."""
+    """Seconds after which sending fails; a later pass sends it again.
+
+    `answer` is the time for the reply, from the moment when the message has been sent.
+    """
 
     connect: float = 5.0
     answer: float = 10.0
@@ -60,14 +66,21 @@ def post(
     target, host = target_or_problem
     loopback = is_loopback(host)
     try:
-        with httpx.Client(
-            transport=transport,
-            verify=_certificates(target),
-            trust_env=not loopback,
-            follow_redirects=False,
-            timeout=httpx.Timeout(timeouts.answer, connect=timeouts.connect, pool=timeouts.connect),
-            headers={"User-Agent": f"batch-runner/{__version__}", "Connection": "close"},
-        ) as client:
+        with (
+            Pace(reply=timeouts.answer, least_rate=_LEAST_RATE, window=timeouts.answer).kept(),
+            keep_watch(
+                httpx.Client(
+                    transport=transport,
+                    verify=_certificates(target),
+                    trust_env=not loopback,
+                    follow_redirects=False,
+                    timeout=httpx.Timeout(
+                        timeouts.answer, connect=timeouts.connect, pool=timeouts.connect
+                    ),
+                    headers={"User-Agent": f"batch-runner/{__version__}", "Connection": "close"},
+                )
+            ) as client,
+        ):
             # In one expression: a request in a variable would show the URL in a traceback.
             response = client.send(
                 client.build_request(

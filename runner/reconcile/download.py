@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from runner.api.protocol import ANY_FILE
 from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
 from runner.ledger.records import FileRecord
 from runner.outputs.files import BY_ORDER, FileRejected, explained, sha256_of, sync_folder
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
 
 _MAX_DOWNLOADS: Final = 3
 """How often a file that looks cut off is downloaded before it is accepted as it is."""
+
+_MARGIN: Final = 64 * 1024 * 1024
+_TIMES_THE_SIZE: Final = 4
+"""What is taken beyond the size of a File object: some servers count characters, of which one has
+up to four bytes."""
+
+_BYTES_A_REQUEST: Final = 1024 * 1024
+"""What is taken of a file without a size for each request, beside what is taken of any file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,31 +135,36 @@ def fetch(
     """
     from runner.outputs.result_files import verify_download
 
-    api = context.api(run.provider)
     name = _raw_name(key, kind)
     path = context.folder(run) / name
     part = path.with_name(path.name + ".part")
     with explained(path.parent, doing="made"):
         path.parent.mkdir(parents=True, exist_ok=True)
     expected = _expected_bytes(context, run, file_id)
+    take = partial(
+        context.api(run.provider).download,
+        file_id,
+        part,
+        at_most=_most_bytes(expected, requests=run.requests),
+    )
     has_other_size = False
     with context.report_progress(
         run.job, with_shard("downloading", run, key), expected or 0
     ) as report_bytes:
         try:
-            download = api.download(file_id, part, expected_bytes=expected, progress=report_bytes)
+            download = take(expected_bytes=expected, progress=report_bytes)
         except UnexpectedReply:
             if expected is None:
                 raise
             # The content had the same other size twice: then the reported size is wrong, unless
-            # the content is cut off.
+            # the content is cut off. One that is too long is given up again.
             expected, has_other_size = None, True
-            download = api.download(file_id, part, expected_bytes=None, progress=report_bytes)
+            download = take(expected_bytes=None, progress=report_bytes)
         for _again in range(_MAX_DOWNLOADS - 1):
             if expected is not None or verify_download(part) is None:
                 # Of the right length, so a broken last line is the provider's own: a row's error.
                 break
-            download = api.download(file_id, part, expected_bytes=expected, progress=report_bytes)
+            download = take(expected_bytes=expected, progress=report_bytes)
     if is_worse is not None and is_worse(part):
         part.unlink()
         return DownloadedFile(
@@ -180,6 +195,13 @@ def fetch(
         has_expected_size=expected is not None,
         has_other_size=has_other_size,
     )
+
+
+def _most_bytes(expected: int | None, *, requests: int) -> int:
+    """Return how many bytes are taken of a file of which the provider says the size, or none."""
+    if expected is not None and expected > 0:
+        return expected * _TIMES_THE_SIZE + _MARGIN
+    return requests * _BYTES_A_REQUEST + ANY_FILE
 
 
 def _expected_bytes(context: Context, run: Run, file_id: str) -> int | None:

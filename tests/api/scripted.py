@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from runner.api.client import Client
-from runner.api.retry import DEFAULT_TIMEOUTS
+from runner.api.retry import DEFAULT_POLICY, DEFAULT_TIMEOUTS
 from runner.spec.project import Provider, Secret
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from runner.api.retry import Timeouts
+    from runner.api.retry import RetryPolicy, Timeouts
 
 KEY = "sk-test-4f1d2c9b8a7e6d5c"
 
@@ -231,6 +231,7 @@ class World:
         provider: Provider | None = None,
         *,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        policy: RetryPolicy = DEFAULT_POLICY,
         transport: httpx.BaseTransport | None = None,
     ) -> Client:
         client = Client(
@@ -240,6 +241,7 @@ class World:
             sleep=self.naps.append,
             random=lambda: 0.0,
             timeouts=timeouts,
+            policy=policy,
             transport=transport,
         )
         self.clients.append(client)

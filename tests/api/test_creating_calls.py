@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 from typing import TYPE_CHECKING
 
@@ -179,7 +180,7 @@ def test_a_connection_that_was_never_made_has_not_acted(
         if left:
             raise left.pop()
         request.read()
-        return httpx.Response(200, json=made)
+        return httpx.Response(200, stream=httpx.ByteStream(json.dumps(made).encode()))
 
     assert act(world.client(transport=httpx.MockTransport(handle))).id == made["id"]
     assert len(world.naps) == 2

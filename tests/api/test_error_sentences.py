@@ -117,6 +117,8 @@ def sentences() -> dict[str, str]:
             CallKind.CREATION, 502, b"<title>Bad Gateway</title>"
         ),
         "strange status": told(CallKind.LISTING, 529, fault("Overloaded.")),
+        "too much JSON": told(CallKind.LISTING, 200, b"[%s0]" % (b"{}," * 400_000)),
+        "too much JSON, after a creation": told(CallKind.CREATION, 200, b"[" * 50_000),
         "a page": told(CallKind.LISTING, 200, b"<html><title>Sign in</title></html>"),
         "a redirect to sign in": told(
             CallKind.LISTING, 302, headers={"location": "https://portal.example/login?next=/v1"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.api import transport
+from runner.api import responses, transport
 from runner.api.retry import Timeouts
 from runner.errors import (
     NotFound,
@@ -124,7 +124,7 @@ def test_json_that_is_no_batch_is_not_asked_for_again(world: World, reply: objec
 def test_a_reply_without_end_is_not_read_to_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "LONGEST_REPLY", 1000)
+    monkeypatch.setattr(responses, "LONGEST_REPLY", 1000)
     monkeypatch.setattr(transport, "LONGEST_REFUSAL", 1000)
     world.server.will(*[answer(200, b" " * 5000)] * 5)
     with pytest.raises(UnexpectedReply, match="too long"):

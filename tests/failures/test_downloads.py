@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ from tests.failures.scene import (
     told,
 )
 from tests.simulation.behaviour import Behaviour, Conditions, Missing, first_time
+from tests.simulation.exchange import Content
 from tests.simulation.faults import Status, Truncate, server_error
 from tests.simulation.http import serve
 from tests.simulation.replies import Refusal, json_reply
@@ -205,6 +207,50 @@ def test_16_a_cut_that_goes_on_for_ever_settles_nothing(make_site: MakeSite) -> 
     parts = [path for path in (site.root / "outputs").rglob("*") if path.is_file()]
     assert parts == []
     site.world.faults = content()
+    assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    assert asked(site) == [tuple(ids(40))]
+    site.check(ids(40))
+
+
+# More than was announced ----------------------------------------------------------------------
+
+
+def far_more(request: Request, response: Response) -> Response:
+    """Send a result file, and a thousand times as much after it."""
+    if not request.path.endswith("/content"):
+        return response
+    whole = response.body.whole()
+    return replace(response, body=Content.of(whole + whole * 1000))
+
+
+def far_more_of_unknown_size(request: Request, response: Response) -> Response:
+    return far_more(request, silent_about_sizes(request, response))
+
+
+def far_more_than_less_than_nothing(request: Request, response: Response) -> Response:
+    if request.path.startswith("/files/") and not request.path.endswith("/content"):
+        return json_reply({**response.document(), "bytes": -(10**12)}, response.status)
+    return far_more(request, response)
+
+
+@pytest.mark.parametrize(
+    "dialect", [far_more, far_more_of_unknown_size, far_more_than_less_than_nothing]
+)
+def test_a_result_that_is_far_longer_than_announced_is_given_up(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, dialect: Retell
+) -> None:
+    """No more is written than was announced and a margin; the job goes on once it is right."""
+    for name in ("_MARGIN", "ANY_FILE", "_BYTES_A_REQUEST"):
+        monkeypatch.setattr(f"runner.reconcile.download.{name}", 10_000)
+    site = make_site(rows=40, world=Dialect(dialect), base_url=REMOTE)
+    site.reconcile()
+    report = site.reconcile()
+    assert report.states == {"job": RunState.RUNNING}
+    assert report.has_problem
+    assert "which are all that is taken of a file with" in told(site)
+    assert [path for path in (site.root / "outputs").rglob("*") if path.is_file()] == []
+    assert isinstance(site.world, Dialect)
+    site.world.retell = lambda _request, response: response
     assert site.until_done().states == {"job": RunState.SUCCEEDED}
     assert asked(site) == [tuple(ids(40))]
     site.check(ids(40))

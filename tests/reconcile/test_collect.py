@@ -100,6 +100,7 @@ class Shelf:
         path: Path,
         *,
         expected_bytes: int | None,
+        at_most: int,
         progress: Callable[[int], None],
     ) -> Download:
         """Write the next content of a file; the last one is repeated."""
@@ -110,6 +111,7 @@ class Shelf:
             raise content
         if expected_bytes is not None and len(content) != expected_bytes:
             raise UnexpectedReply("another length", provider=PROVIDER, call="GET /files")
+        assert len(content) <= at_most
         path.write_bytes(content)
         progress(len(content))
         return Download(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())

@@ -111,5 +111,7 @@ def _client(provider: Provider, key: Secret | None) -> Client:
         provider,
         key,
         policy=RetryPolicy(tries=1),
-        timeouts=Timeouts(connect=_TIMEOUT, read=_TIMEOUT, write=_TIMEOUT, pool=_TIMEOUT),
+        timeouts=Timeouts(
+            connect=_TIMEOUT, read=_TIMEOUT, write=_TIMEOUT, pool=_TIMEOUT, reply=3 * _TIMEOUT
+        ),
     )
