@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import LocalFileError
-from runner.outputs.files import explained, sync_folder
+from runner.files import explained, sync_folder
 
 
 @pytest.mark.parametrize(
