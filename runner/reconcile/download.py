@@ -102,6 +102,7 @@ def read_downloaded(context: Context, run: Run, key: SubmissionKey) -> list[Down
     """
     intact = []
     for record in context.ledger.files(run.id).get(str(key), ()):
+        _require_run_file(run, record.path)
         path = context.folder(run) / record.path
         try:
             whole = sha256_of(path) == record.sha256
