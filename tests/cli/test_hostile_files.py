@@ -48,7 +48,11 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clone(folder: Folder) -> Folder:
-    """Make a project as it comes out of git: no ledger, no outputs."""
+    """Make a project as it comes out of git: no ledger, no outputs.
+
+    The user has agreed to whatever its `runner.yaml` says: links are refused all the same.
+    """
+    folder.env["RUNNER_TRUST"] = "yes"
     folder.write("runner.yaml", CONFIG)
     folder.job()
     return folder
