@@ -256,9 +256,9 @@ def sweep(folder: Path, *patterns: str) -> None:
 def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Replace the content of a file atomically, or create the file.
 
-    A link is replaced by the file, and what it leads to is left alone. So is a device or a pipe:
-    others would lose it. `mode` is set whatever the umask is; without it the umask decides.
-    Raises LocalFileError.
+    A link is replaced by the file, and what it leads to stays as it is. A device or a pipe is
+    refused: others would lose it. `mode` is set whatever the umask is; without it the umask
+    decides. Raises LocalFileError.
     """
     with explained(path, doing="written"):
         with suppress(FileNotFoundError):
