@@ -171,6 +171,120 @@ def test_pure_modules_call_no_builtin_that_reaches_outside() -> None:
     assert calls == []
 
 
+WRITING: Final = {
+    "os": "chmod chown link makedirs mkdir mkfifo mknod rename renames replace symlink truncate",
+    "shutil": "copy copy2 copyfile copymode copystat copytree move",
+    "a path": "chmod hardlink_to mkdir rename symlink_to touch write_bytes write_text",
+}
+"""The names of functions that make, name or change a file, by what they are called on."""
+
+WRITERS: Final = {
+    "files.py": "everything else goes through it",
+    "ledger/connection.py": "the folder of the ledger, whose files SQLite makes",
+    "reconcile/lock.py": "the lock, which is never replaced",
+}
+"""The modules that may, and why. A name may be removed anywhere: that follows no link."""
+
+
+def writes(call: ast.Call) -> bool:
+    """Return whether a call makes, names or changes a file, as far as it shows."""
+    if "os.devnull" in ast.unparse(call):
+        return False
+    match call.func:
+        case ast.Name(id="open"):
+            return opens_for_writing(call, place=1)
+        case ast.Attribute(value=ast.Name(id="os"), attr="open"):
+            return re.search(r"O_(WRONLY|RDWR|CREAT|APPEND|TRUNC)", ast.unparse(call)) is not None
+        case ast.Attribute(value=ast.Name(id="os" | "shutil" as module), attr=name):
+            return name in WRITING[module].split()
+        case ast.Attribute(attr="open"):
+            return opens_for_writing(call, place=0)
+        case ast.Attribute(attr="replace"):  # that of a text has two arguments
+            return len(call.args) == 1 and not call.keywords
+        case ast.Attribute(attr=name):
+            return name in WRITING["a path"].split()
+        case _:
+            return False
+
+
+def opens_for_writing(call: ast.Call, *, place: int) -> bool:
+    given = [*call.args[place : place + 1], *(k.value for k in call.keywords if k.arg == "mode")]
+    modes = [each.value for each in given if isinstance(each, ast.Constant)]
+    return any(isinstance(mode, str) and set(mode) & set("wax+") for mode in modes)
+
+
+def found_writing(code: bytes) -> list[int]:
+    """Return the lines of code that write, or import what writes."""
+    nodes = list(ast.walk(ast.parse(code)))
+    imports = [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)]
+    lines = [node.lineno for node in nodes if isinstance(node, ast.Call) and writes(node)]
+    return lines + [
+        node.lineno
+        for node in imports
+        if re.search(r"\btempfile\b|from (os|shutil) import", ast.unparse(node))
+    ]
+
+
+def test_files_are_written_in_one_module() -> None:
+    package = ROOT / "runner"
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in sorted(package.rglob("*.py"))
+        if str(path.relative_to(package)) not in WRITERS
+        for line in found_writing(path.read_bytes())
+    }
+
+    assert found == set()
+
+
+@pytest.mark.parametrize("module", WRITERS)
+def test_a_module_that_may_write_does(module: str) -> None:
+    assert found_writing((ROOT / "runner" / module).read_bytes())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open(path, 'w')",
+        "open(path, mode='r+b')",
+        "path.open('ab')",
+        "path.open(mode='xb')",
+        "path.write_text('x')",
+        "path.write_bytes(b'x')",
+        "path.replace(other)",
+        "path.rename(other)",
+        "path.parent.mkdir(exist_ok=True)",
+        "path.symlink_to(other)",
+        "os.open(path, os.O_RDWR | os.O_CREAT, 0o600)",
+        "os.replace(path, other)",
+        "os.makedirs(path)",
+        "shutil.copyfile(path, other)",
+        "import tempfile",
+        "from os import replace",
+        "def late():\n    from tempfile import mkstemp",
+    ],
+)
+def test_writing_elsewhere_is_found(code: str) -> None:
+    assert found_writing(code.encode()) == [code.count("\n") + 1]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open(path)",
+        "path.open('rb')",
+        "os.open(path, os.O_RDONLY)",
+        "os.open(os.devnull, os.O_WRONLY)",
+        "text.replace('a', 'b')",
+        "dataclasses.replace(value, field=1)",
+        "path.unlink()",
+        "import shutil",
+    ],
+)
+def test_reading_is_not_taken_for_writing(code: str) -> None:
+    assert found_writing(code.encode()) == []
+
+
 def words_of(text: str) -> set[str]:
     """Return the words of a text in lower case; a plural counts as its singular."""
     return {singular(word) for word in re.findall(r"[a-z]+", text.lower())}

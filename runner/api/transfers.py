@@ -23,6 +23,7 @@ from runner.api.protocol import Download
 from runner.api.responses import Reply, error_as_content, unusable_reply_error
 from runner.api.transport import Body
 from runner.errors import LocalFileError, UnexpectedReply
+from runner.files import BY_UMASK, create
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -169,6 +170,8 @@ def save_content(
 ) -> Download:
     """Write a reply's body to `destination`, force it to disk and return its size and hash.
 
+    `destination` must not exist: it is made anew, and never through a link.
+
     `arrived` is called with the length of each piece, decoded. Raises UnexpectedReply if the body
     is not the content of a file or is incomplete (WrongLength if it does not have the expected
     bytes, or more than it may), the error of a body that is an error with a known code, and
@@ -252,7 +255,7 @@ class _Disk:
 def _open_download(destination: Path) -> Iterator[BinaryIO]:
     """Open a file that is forced to disk at the end, or removed if the block raises."""
     with _write_errors(destination):
-        file = destination.open("wb")
+        file = create(destination, mode=BY_UMASK)
     try:
         yield file
         with _write_errors(destination):

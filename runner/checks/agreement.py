@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from runner.errors import InvalidInput, LocalFileError, Problem, limit_problems
-from runner.outputs.files import explained, write_whole
+from runner.files import explained, make_private_folders, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +33,6 @@ AGREES: Final = f"{VARIABLE}=yes"
 
 _FORMAT: Final = 1
 _PRIVATE_FILE: Final = 0o600
-_PRIVATE_FOLDER: Final = 0o700
 _OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 _OTHER_WAYS: Final = f"name a folder of yours in XDG_STATE_HOME, or set {AGREES}"
 
@@ -76,7 +75,7 @@ def agree(project: Project, permissions: Iterable[Permission], environ: Mapping[
     }
     try:
         with explained(file.parent, doing="written"):
-            _make_folders(file.parent)
+            make_private_folders(file.parent)
         write_whole(file, json.dumps(content, indent=2).encode() + b"\n", mode=_PRIVATE_FILE)
     except LocalFileError as error:
         raise LocalFileError(f"{error}; to agree without it, {_OTHER_WAYS}") from error
@@ -109,13 +108,6 @@ def _file(root: Path, environ: Mapping[str, str]) -> Path | None:
             return None
     name = sha256(os.fsencode(os.path.realpath(root))).hexdigest()
     return state / "runner" / "trust" / f"{name}.json"
-
-
-def _make_folders(folder: Path) -> None:
-    """Make a folder and those above it; nobody else may look into what is new."""
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    for each in reversed(missing):
-        each.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
 
 
 def _read(root: Path, environ: Mapping[str, str]) -> frozenset[str]:

@@ -11,6 +11,7 @@ from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.inputs.row_set import RowSet
 from runner.outputs.integrity import FileMatch
 from runner.reconcile.context import no_progress
+from runner.spec.discovery import is_inside
 from runner.spec.project import Limits
 
 if TYPE_CHECKING:
@@ -114,7 +115,12 @@ class Inputs:
             try:
                 with self._report_progress(name, "reading", path.stat().st_size) as report_bytes:
                     self._read[path, endpoint] = scan(
-                        path, shown=shown, endpoint=endpoint, limits=limits, progress=report_bytes
+                        path,
+                        shown=shown,
+                        endpoint=endpoint,
+                        limits=limits,
+                        progress=report_bytes,
+                        quoting=is_inside(path, self._project.root),
                     )
             except InvalidInput as error:
                 self._read[path, endpoint] = f"cannot be sent any more: {error.problems[0]}"
@@ -127,12 +133,8 @@ class Inputs:
 
     def _inside(self, shown: str) -> Path | None:
         """Return the real path of a path from a record; None if it is outside the project."""
-        try:
-            root = os.path.realpath(self._project.root)
-            real = os.path.realpath(self._project.root / shown)
-        except (OSError, ValueError):
-            return None
-        return Path(real) if real.startswith(root.rstrip("/") + "/") else None
+        path = self._project.root / shown
+        return Path(os.path.realpath(path)) if is_inside(path, self._project.root) else None
 
 
 def _has_same_rows(path: Path, scanned: Scan, shard: RecordedShard) -> bool:

@@ -18,7 +18,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner.checks.input import Inputs
-from runner.outputs.files import ERRORS, OUTPUT, RECORD, explained
+from runner.files import explained
+from runner.outputs.files import ERRORS, OUTPUT, RECORD
 from runner.outputs.integrity import FileMatch, check_folder
 from runner.reconcile.context import no_progress
 from runner.reconcile.desired import job_folder, shown_path

@@ -154,7 +154,8 @@ def _write_metrics(
     from runner.report.metrics import render_metrics
     from runner.views.totals import project_totals
 
-    if context.project.metrics is None:
+    path = context.project.metrics
+    if path is None:
         return
     text = render_metrics(
         project_totals(specs.jobs, context.ledger),
@@ -165,7 +166,7 @@ def _write_metrics(
         code=code,
     )
     try:
-        write(context.project.metrics, text)
+        write(path, text, within=context.project.base_of(path.parent))
     except LocalFileError as error:
         _record_failure(context, console, METRICS, error)
     else:

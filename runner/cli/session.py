@@ -40,7 +40,7 @@ TrustedProject = NewType("TrustedProject", Project)
 def open_project(directory: Path) -> Project:
     """Return the project that a folder belongs to, for a command that runs and sends nothing.
 
-    Raises UsageError or InvalidInput.
+    Raises UsageError, InvalidInput, and LocalFileError if a link leads to its outputs or ledger.
     """
     project = find_project_here(directory)
     refuse_project_above(project, directory)
@@ -50,11 +50,15 @@ def open_project(directory: Path) -> Project:
 def find_project_here(directory: Path) -> Project:
     """Return the project that a folder belongs to, before anything is known about its owner.
 
-    Raises UsageError or InvalidInput.
+    Raises UsageError, InvalidInput, and LocalFileError if a link leads to its outputs or ledger.
     """
+    from runner.files import require_no_link
     from runner.spec.project import Environment, find_project
 
-    return find_project(directory, Environment())
+    project = find_project(directory, Environment())
+    for place in (project.ledger, project.outputs):
+        require_no_link(place, within=project.base_of(place))
+    return project
 
 
 def open_trusted_project(directory: Path) -> TrustedProject:

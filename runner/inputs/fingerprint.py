@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError, Problem
+from runner.files import irregular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,28 +106,29 @@ def read(file: FileIO, size: int, *, shown: str) -> bytes:
 
 def _open(path: Path, shown: str) -> FileIO:
     try:
-        _require_regular(path.stat(), shown)
+        _require_regular(path, path.stat(), shown)
         # Not blocking: a named pipe may have replaced the file after the check.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
         raise _unreadable(shown, error) from error
     file = open(descriptor, "rb", buffering=0)  # noqa: PTH123, SIM115 - the caller closes it
     try:
-        _require_regular(os.fstat(descriptor), shown)
+        _require_regular(path, os.fstat(descriptor), shown)
     except InvalidInput:
         file.close()
         raise
     return file
 
 
-def _require_regular(status: os.stat_result, shown: str) -> None:
-    if stat.S_ISDIR(status.st_mode):
-        message = "is a folder: name the JSONL file in it"
-    elif not stat.S_ISREG(status.st_mode):
-        message = "is not a regular file: an input is read more than once; write it to a file"
-    else:
+def _require_regular(path: Path, status: os.stat_result, shown: str) -> None:
+    what = irregular(path, status)
+    if what is None:
         return
-    raise InvalidInput([Problem(path=shown, message=message)])
+    if stat.S_ISDIR(status.st_mode):
+        todo = "name the JSONL file in it"
+    else:
+        todo = "an input is read more than once; write it to a file"
+    raise InvalidInput([Problem(path=shown, message=f"is {what}: {todo}")])
 
 
 def _unreadable(shown: str, error: OSError | ValueError) -> InvalidInput:

@@ -40,6 +40,7 @@ from runner.inputs.validation import (
     check_line,
     quoted,
     value_column,
+    without_values,
     wrong_model_message,
     wrong_type_message,
 )
@@ -157,10 +158,11 @@ class ProblemList:
     def __bool__(self) -> bool:
         return self._count > 0
 
-    def error(self, warnings: Iterable[Problem]) -> InvalidInput:
+    def error(self, warnings: Iterable[Problem], *, quoting: bool) -> InvalidInput:
         """Return the exception that shows these problems, and how many more there are."""
         more = self._count - len(self._problems)
-        return InvalidInput(limit_problems(self._problems, more=more), warnings)
+        found = self._problems if quoting else map(without_values, self._problems)
+        return InvalidInput(limit_problems(found, more=more), warnings)
 
 
 _SAMPLES: Final = 100
@@ -199,14 +201,16 @@ def scan(
     ids: BinaryIO | None = None,
     progress: Callable[[int], None] | None = None,
     counter: TokenCounter | None = None,
+    quoting: bool = True,
 ) -> Scan:
     """Validate the input at `path` and divide it into shards for batches of `endpoint`.
 
-    `shown` is the path in messages. The custom_id of each row is written to `ids`, a new binary
-    file, as one JSON string a line. `progress` is called with the number of bytes read so far.
-    With a `counter` each shard's prompt tokens are counted, which then takes most of the time.
-    Raises InvalidInput with the first problems and how many more there are, InputChanged where
-    the file changes during the scan, LocalFileError if reading or writing `ids` fails.
+    `shown` is the path in messages, which quote values of the input unless `quoting` is false. The
+    custom_id of each row is written to `ids`, a new binary file, as one JSON string a line.
+    `progress` is called with the number of bytes read so far. With a `counter` each shard's prompt
+    tokens are counted, which then takes most of the time. Raises InvalidInput with the first
+    problems and how many more there are, InputChanged where the file changes during the scan,
+    LocalFileError if reading or writing `ids` fails.
     """
     with open_unchanged(path, shown=shown) as (file, identity):
         _require_requests(file, shown=shown, endpoint=endpoint)
@@ -221,8 +225,10 @@ def scan(
         sharder = reading.sharder
         shards = () if reading.problems else sharder.shards(verbatim=reading.verbatim)
         warnings = [*reading.type_warnings(), *_model_warnings(file, shards, shown, endpoint)]
+    if not quoting:
+        warnings = [without_values(each) for each in warnings]
     if reading.problems:
-        raise reading.problems.error(limit_problems(warnings))
+        raise reading.problems.error(limit_problems(warnings), quoting=quoting)
     return Scan(
         requests=sharder.requests,
         bytes=sharder.bytes,

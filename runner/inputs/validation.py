@@ -11,8 +11,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
-from typing import Final, Never, assert_never
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Never, assert_never
 
 from runner.inputs.requests import (
     LONGEST_CUSTOM_ID,
@@ -22,8 +22,14 @@ from runner.inputs.requests import (
 )
 from runner.text import plural
 
+if TYPE_CHECKING:
+    from runner.errors import Problem
+
 _SHOWN: Final = 60
 """Characters of a value that a message quotes."""
+
+_QUOTED: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_OURS: Final = re.compile(r"""'(?:custom_id|method|url|body(?:\.[a-z_]+)?|POST|/v1/[a-z/]+)'""")
 
 _TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"|-?(?:NaN|Infinity)', re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|.)", re.DOTALL)
@@ -345,6 +351,14 @@ def value_column(row: bytes, field: str, value: bytes) -> int:
 def quoted(text: str) -> str:
     """Return `text` in quotes, on one line, shortened if it is long."""
     return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+
+
+def without_values(problem: Problem) -> Problem:
+    """Return a problem that quotes no value of the input, only the names of its fields."""
+    message = _QUOTED.sub(
+        lambda found: found[0] if _OURS.fullmatch(found[0]) else "'…'", problem.message
+    )
+    return replace(problem, message=message)
 
 
 def _type_name(value: object) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import hmac
 import uuid
 from http import HTTPStatus
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from starlette.applications import Starlette
@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from runner.batch import BatchStatus
+from runner.files import open_regular
 from runner.local.errors import (
     RequestRejected,
     batch_not_found,
@@ -294,7 +295,7 @@ class _FileContent(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive
-        with _opened(self._path) as source:
+        with open_regular(self._path) as source:
             await send(
                 {
                     "type": "http.response.start",
@@ -305,10 +306,6 @@ class _FileContent(Response):
             while block := source.read(_BLOCK):
                 await send({"type": "http.response.body", "body": block, "more_body": True})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _opened(path: Path) -> BinaryIO:
-    return path.open("rb")
 
 
 def _json_response(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response:

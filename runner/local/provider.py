@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import ipaddress
 import logging
-import os
 import secrets
 import socket
 import threading
@@ -24,6 +23,7 @@ from typing import TYPE_CHECKING, Self
 
 from runner.errors import LocalFileError, LockHeld, MissingExtra, UsageError
 from runner.extras import how_to_install
+from runner.files import make_folder, open_lasting
 from runner.spec.project import Secret
 
 if TYPE_CHECKING:
@@ -214,11 +214,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _lock(stack: ExitStack, state: Path) -> None:
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state.chmod(0o700)
-    descriptor = os.open(state / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    stack.callback(os.close, descriptor)  # which also gives the lock back
+    make_folder(state, within=state.parent, private=True)
+    lock = stack.enter_context(open_lasting(state / "lock"))  # closing it gives the lock back
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise LockHeld(f"another process is using the local provider in {state}") from None

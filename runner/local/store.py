@@ -18,8 +18,8 @@ import msgspec
 
 from runner.batch import TERMINAL, BatchError, BatchStatus
 from runner.errors import LocalFileError
+from runner.files import make_folder, require_no_link, sync_folder
 from runner.local.records import Progress, StoredBatch, StoredFile, StorePage, UnknownCursor
-from runner.outputs.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,11 +89,9 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._blobs = folder / "files"
         self._lock = threading.RLock()
-        try:
-            self._blobs.mkdir(exist_ok=True)
-        except OSError as error:
-            raise LocalFileError(f"cannot create {self._blobs}: {error.strerror}") from error
+        make_folder(self._blobs, within=folder)
         self._path = folder / "server.db"
+        require_no_link(self._path, within=folder)
         with self._sqlite_errors():
             self._connection = sqlite3.connect(
                 self._path, isolation_level=None, check_same_thread=False
@@ -110,8 +108,14 @@ class Store:
             self._connection.close()
 
     def blob(self, identifier: str) -> Path:
-        """Return the path of a file's bytes; `identifier` must be an id of this store."""
-        return self._blobs / identifier
+        """Return the path of a file's bytes; `identifier` must be an id of this store.
+
+        Raises LocalFileError if it leads elsewhere: the database may have come with a clone.
+        """
+        path = self._blobs / identifier
+        if path.parent != self._blobs or path.name != identifier:
+            raise LocalFileError(f"{self._path} has a file of which the id is a path: {identifier}")
+        return path
 
     def sync_folder(self) -> None:
         """Force the names in the folder of files to disk, where the disk can do that."""

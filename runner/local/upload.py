@@ -15,6 +15,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
+from runner.files import create
 from runner.local.errors import RequestRejected, missing_parameter
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Upload:
             )
         except FormParserError as error:
             raise RequestRejected(f"Invalid multipart body: {error}.") from error
-        self._file = destination.open("xb")
+        self._file = create(destination)
 
     def __enter__(self) -> Self:
         return self

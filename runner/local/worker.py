@@ -19,6 +19,7 @@ import msgspec
 
 from runner.batch import BatchStatus
 from runner.errors import LocalFileError
+from runner.files import open_lasting, open_regular
 from runner.local import registry
 from runner.local.rows import read_rows
 from runner.local.validation import check
@@ -162,7 +163,7 @@ class Worker:
                 self._store.blob(blob).unlink(missing_ok=True)
 
     def _validate(self, batch: StoredBatch) -> None:
-        with self._store.blob(batch.input_file_id).open("rb") as source:
+        with open_regular(self._store.blob(batch.input_file_id)) as source:
             verdict = check(source, batch.endpoint, lambda: self._stopping)
         if verdict is None:
             return
@@ -176,7 +177,7 @@ class Worker:
     def _answer(self, batch: StoredBatch) -> bool:
         """Process the remaining requests; returns False if `stop` was called before the end."""
         path = self._store.blob(batch.input_file_id)
-        with path.open("rb") as source, _Results(self._store, batch) as results:
+        with open_regular(path) as source, _Results(self._store, batch) as results:
             size = os.fstat(source.fileno()).st_size
             while results.progress.input_offset < size:
                 if self._stopping:
@@ -322,11 +323,11 @@ class _Results:
         return f"{self._batch.id.removeprefix('batch_')}{row.offset:08x}"
 
     def _open(self, stack: ExitStack, blob: str, length: int) -> _ResultFile:
-        descriptor = os.open(self._store.blob(blob), os.O_RDWR | os.O_CREAT, 0o600)
-        stream = stack.enter_context(os.fdopen(descriptor, "r+b"))
-        if os.fstat(descriptor).st_size < length:
+        path = self._store.blob(blob)
+        stream = stack.enter_context(open_lasting(path))
+        if os.fstat(stream.fileno()).st_size < length:
             raise LocalFileError(
-                f"{stream.name}: shorter than the {length} bytes written to it; the results of"
+                f"{path}: shorter than the {length} bytes written to it; the results of"
                 f" batch {self._batch.id} were changed by another program"
             )
         stream.truncate(length)

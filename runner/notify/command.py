@@ -11,11 +11,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 from typing import IO, TYPE_CHECKING, Final
 
 from runner.errors import NotDelivered
+from runner.files import nameless
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,7 @@ def run(
     Raises NotDelivered if it cannot be started, runs too long, or exits with another code than 0.
     All processes of its process group are killed after the timeout.
     """
-    with tempfile.TemporaryFile() as given:
+    with nameless() as given:
         given.write(content)
         given.seek(0)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from runner.outputs.files import explained, write_whole
+from runner.files import make_folder, write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,12 +14,13 @@ _READABLE: Final = 0o644
 """The exporter runs as another user."""
 
 
-def write(path: Path, text: str) -> None:
-    """Replace a file in one step. Raises LocalFileError.
+def write(path: Path, text: str, *, within: Path) -> None:
+    """Replace a file in one step; no folder between `within` and it may be a link.
+
+    Raises LocalFileError.
 
     The name of the temporary file ends differently, so that no collector reads it. Bytes of a
     folder name that are not UTF-8 are written as question marks.
     """
-    with explained(path, doing="written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent, within=within)
     write_whole(path, text.encode(errors="replace"), mode=_READABLE)

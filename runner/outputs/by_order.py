@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from runner.outputs.files import FileRejected, explained, sync_folder
+from runner.files import explained, part_of, parts_of, rename, sweep, sync_folder
+from runner.outputs.files import FileRejected
 from runner.outputs.publish import LineWriter, SourceFiles
 from runner.outputs.result_files import MALFORMED, classify, lines
 
@@ -64,9 +65,8 @@ def write_by_order(source: Path, target: Path, ids: Sequence[str]) -> FileDigest
 
     Raises what `match_by_order` raises; an earlier file of that name is then as it was.
     """
-    part = target.with_name(f"{target.name}.part")
-    with explained(part, doing="removed"):
-        part.unlink(missing_ok=True)
+    sweep(target.parent, parts_of(target.name))
+    part = part_of(target)
     with SourceFiles() as sources:
         writer = LineWriter(part, sources)
         try:
@@ -77,7 +77,7 @@ def write_by_order(source: Path, target: Path, ids: Sequence[str]) -> FileDigest
             writer.abandon()
             raise
     with explained(target, doing="written"):
-        part.replace(target)
+        rename(part, target)
     # The name must be durable before the ledger records that the file is there.
     sync_folder(target.parent)
     return digest

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LocalFileError
+from runner.files import explained, name_of_part
 from runner.inputs.row_set import RowSet
 from runner.outputs.by_order import is_made_of
 from runner.outputs.files import (
@@ -23,7 +24,6 @@ from runner.outputs.files import (
     RAW,
     RECORD,
     FileRejected,
-    explained,
     open_file,
 )
 from runner.outputs.record import read_record
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 
 _CHUNK_BYTES: Final = 1024 * 1024
-_PART: Final = ".part"
 
 
 class FileMatch(StrEnum):
@@ -184,7 +183,9 @@ def _find_strays(folder: Path, known: set[str]) -> tuple[list[FileCheck], list[s
     expected_names = known | {RAW, RECORD}
     unknown = [name for name in (*raw, *beside) if name not in expected_names]
     # Nothing ever reads the part of a download that was interrupted.
-    cut_off = [name for name in unknown if name.removesuffix(_PART) in known]
+    cut_off = [
+        name for name in unknown if f"{RAW}/{name_of_part(name.removeprefix(f'{RAW}/'))}" in known
+    ]
     unknown = [name for name in unknown if name not in cut_off]
     strays = [name for name in unknown if name in (OUTPUT, ERRORS) or name in raw]
     notes = [f"{name} is part of a download that was interrupted" for name in cut_off]

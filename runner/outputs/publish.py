@@ -27,18 +27,22 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final, Self
 
 from runner.errors import LocalFileError
-from runner.outputs.answer_index import AnswerIndex
-from runner.outputs.files import (
-    ERRORS,
-    LATEST,
-    OUTPUT,
-    RECORD,
+from runner.files import (
+    BY_UMASK,
+    create,
     explained,
-    read_latest,
+    make_folder,
+    make_link,
+    part_of,
+    parts_of,
     refusal,
+    rename,
+    sweep,
     sync_folder,
     write_whole,
 )
+from runner.outputs.answer_index import AnswerIndex
+from runner.outputs.files import ERRORS, LATEST, OUTPUT, RAW, RECORD, read_latest
 from runner.outputs.record import FileDigest
 from runner.outputs.result_files import ErrorCounts, LineStatus
 
@@ -53,7 +57,6 @@ if TYPE_CHECKING:
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS})
 """What a disk without symbolic links says."""
-_TEMPORARY: Final = ".partial"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,10 +119,15 @@ class Published:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """Final files that are written under temporary names."""
+    """Final files that are written under temporary names: `parts`, by their final names.
+
+    Two processes can publish into one folder only if there are two ledgers. They then write
+    different files, and the slower one finds that its files are gone.
+    """
 
     folder: Path
     published: Published
+    parts: Mapping[str, Path]
 
     def commit(self, record: bytes) -> bool:
         """Write `record` as `run.json` and give all files their final names.
@@ -128,13 +136,12 @@ class Publication:
         survive a power cut: see `sync_folder`. Raises LocalFileError. The earlier files do not
         change until the record is safely written.
         """
-        temporary = {name: _temporary(self.folder, name) for name in (ERRORS, RECORD, OUTPUT)}
-        path = temporary[RECORD]
-        with explained(path, doing="written"), path.open("wb") as file:
+        path = self.parts[RECORD]
+        with explained(path, doing="written"), create(path, mode=BY_UMASK) as file:
             file.write(record)
             file.flush()
             os.fsync(file.fileno())
-        for path in temporary.values():
+        for path in self.parts.values():
             if not path.exists():
                 raise LocalFileError(
                     f"{path} is missing: another process has published into {self.folder}"
@@ -143,16 +150,21 @@ class Publication:
             (self.folder / OUTPUT).unlink(missing_ok=True)
         sync_folder(self.folder)
         for name in (ERRORS, RECORD):
-            _rename(temporary[name], self.folder / name)
+            self._name(name)
         sync_folder(self.folder)
-        _rename(temporary[OUTPUT], self.folder / OUTPUT)
+        self._name(OUTPUT)
         return sync_folder(self.folder)
 
     def discard(self) -> None:
         """Remove the files that have no final names yet, as far as the disk allows."""
-        for name in (OUTPUT, ERRORS, RECORD):
+        for path in self.parts.values():
             with suppress(OSError):
-                _temporary(self.folder, name).unlink()
+                path.unlink()
+
+    def _name(self, name: str) -> None:
+        path = self.folder / name
+        with explained(path, doing="replaced"):
+            rename(self.parts[name], path)
 
 
 def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
@@ -165,14 +177,16 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
     Raises LocalFileError, after removing its temporary files where that is possible, and
     ValueError when shards share rows or `ids` are not those of `rows`.
     """
-    with explained(folder, doing="written"):
-        folder.mkdir(parents=True, exist_ok=True)
-    _remove_temporary(folder, OUTPUT, ERRORS, RECORD)
+    make_folder(folder, within=folder.parent)
+    names = (ERRORS, RECORD, OUTPUT)
+    sweep(folder, *map(parts_of, names))
+    sweep(folder / RAW, parts_of("*"))
+    parts = {name: part_of(folder / name) for name in names}
     copies: list[LineWriter] = []
     try:
         with SourceFiles() as sources:
-            copies.append(output := LineWriter(_temporary(folder, OUTPUT), sources))
-            copies.append(errors := LineWriter(_temporary(folder, ERRORS), sources))
+            copies.append(output := LineWriter(parts[OUTPUT], sources))
+            copies.append(errors := LineWriter(parts[ERRORS], sources))
             errors_by_code, truncated = _write(output, errors, _merged(shards))
             written, failures = output.finish(), errors.finish()
     except BaseException:
@@ -181,6 +195,7 @@ def prepare(folder: Path, shards: Sequence[ShardAnswers]) -> Publication:
         raise
     return Publication(
         folder=folder,
+        parts=parts,
         published=Published(
             succeeded=written.lines,
             failed=failures.lines,
@@ -281,27 +296,6 @@ def _index(shard: ShardAnswers) -> AnswerIndex:
     return AnswerIndex(shard.ids(), files, rows=shard.rows)
 
 
-def _temporary(folder: Path, name: str) -> Path:
-    """Return the path of a temporary file, with the process id in its name.
-
-    Two processes can publish into one folder only if there are two ledgers. They then write
-    different files, and the slower one finds that its files are gone.
-    """
-    return folder / f".{name}.{os.getpid()}{_TEMPORARY}"
-
-
-def _remove_temporary(folder: Path, *names: str) -> None:
-    for name in names:
-        for path in folder.glob(f".{name}.*{_TEMPORARY}"):
-            with explained(path, doing="removed"):
-                path.unlink(missing_ok=True)
-
-
-def _rename(old: Path, new: Path) -> None:
-    with explained(new, doing="replaced"):
-        os.replace(old, new)  # noqa: PTH105
-
-
 def point_latest(job_folder: Path, revision: str) -> bool:
     """Point the link `latest` of a job to a revision's folder, atomically.
 
@@ -320,19 +314,17 @@ def point_latest(job_folder: Path, revision: str) -> bool:
                 f"{link} is not a link but a file or folder that runner did not create: move it "
                 f"away, and the next pass makes it the link to the latest results"
             )
-        job_folder.mkdir(parents=True, exist_ok=True)
-        _remove_temporary(job_folder, LATEST)
-        temporary = _temporary(job_folder, LATEST)
+        make_folder(job_folder, within=job_folder.parent)
+        sweep(job_folder, parts_of(LATEST))
+        part = part_of(link)
         try:
-            temporary.symlink_to(revision, target_is_directory=True)
+            make_link(revision, part)
         except OSError as problem:
             if problem.errno not in _NO_LINKS:
                 raise
-            if link.is_symlink():
-                link.unlink()  # its target is not ours to write to
             write_whole(link, f"{revision}\n".encode())
         else:
-            os.replace(temporary, link)  # noqa: PTH105
+            rename(part, link)
     sync_folder(job_folder)
     return True
 
@@ -382,7 +374,7 @@ class SourceFiles:
             return descriptor
         if len(self._open) >= _MOST_OPEN:
             os.close(self._open.popitem(last=False)[1])
-        descriptor = self._open[path] = os.open(path, os.O_RDONLY)
+        descriptor = self._open[path] = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         return descriptor
 
 
@@ -403,7 +395,7 @@ class LineWriter:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         with explained(path, doing="written"):
-            self._file: Final = path.open("xb", buffering=_CHUNK_BYTES)
+            self._file: Final = create(path, mode=BY_UMASK, buffering=_CHUNK_BYTES)
 
     def copy(self, path: Path, offset: int, length: int) -> None:
         """Append the line of `length` bytes at `offset` of `path`."""

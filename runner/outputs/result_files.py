@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, Final, Literal, NoReturn
 import msgspec
 
 from runner.batch import split_at_depth, status_named_in, status_of_code
-from runner.outputs.files import explained
+from runner.files import explained, open_regular
 from runner.text import printable
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def lines(path: Path, *, longest: int = LONGEST_LINE) -> Iterator[tuple[int, int
     For a line of more than `longest` bytes the content is its beginning only, and `whole` False.
     Raises LocalFileError.
     """
-    with explained(path, doing="read"), path.open("rb", buffering=_BLOCK) as file:
+    with explained(path, doing="read"), open_regular(path, buffering=_BLOCK) as file:
         yield from _lines(file, longest)
 
 
@@ -153,7 +153,7 @@ def verify_download(path: Path, *, longest: int = LONGEST_LINE) -> str | None:
     JSON: a strange value or byte concerns its row only and is no reason to download again. Raises
     LocalFileError when the file cannot be read.
     """
-    with explained(path, doing="read"), path.open("rb") as file:
+    with explained(path, doing="read"), open_regular(path) as file:
         last = _last_line(file, longest)
     if last is None:
         return f"the last line is longer than {longest} bytes"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import NotFound, NotOffered, Rejected, Unauthorized
+from runner.files import make_folder, part_of
 from runner.ledger import submission_transitions
 from runner.ledger.records import Submission, SubmissionState, Tag
 from runner.reconcile.context import Notice, RequestCounts
@@ -74,8 +75,8 @@ def adopt_file(context: Context, action: AdoptFile) -> None:
     The input may have changed during the upload, so name and size are not enough. Where a provider
     does not allow the download of inputs, the file is uploaded again: a second one costs nothing.
     """
-    path = context.scratch(action.key).with_suffix(".check")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(context.uploads, within=context.uploads.parent)
+    path = part_of(context.scratch(action.key))
     try:
         download = context.api(action.run.provider).download(
             action.file.id, path, expected_bytes=action.file.bytes

@@ -13,10 +13,10 @@ import json
 from typing import TYPE_CHECKING
 
 from runner.errors import NotFound, UnexpectedReply, UsageError
+from runner.files import explained, make_folder, part_of
 from runner.inputs.row_set import RowSet
 from runner.ledger import run_transitions, submission_transitions
 from runner.ledger.records import Submission, SubmissionKey, SubmissionState
-from runner.outputs.files import explained
 from runner.outputs.provenance import git_json
 from runner.planning.batch_index import BatchIndex
 from runner.planning.state import Observed
@@ -135,8 +135,8 @@ def _requests_of(
     """Return the digests of a batch's requests by custom_id, its size, and its SHA-256."""
     if batch.input_file_id is None:
         raise UsageError(f"{batch.id} does not say which file it was made from")
-    path = context.ledger.path.parent / "uploads" / "adopted.part"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(context.uploads, within=context.uploads.parent)
+    path = part_of(context.uploads / "adopted")
     try:
         download = context.api(desired.job.provider.name).download(
             batch.input_file_id, path, expected_bytes=None
@@ -227,7 +227,7 @@ def _require_same_requests(
     requests: dict[str, bytes],
 ) -> None:
     """Compare a batch's requests with the job's, one by one."""
-    path = context.ledger.path.parent / "uploads" / "compared"
+    path = part_of(context.uploads / "compared")
     with contextlib.ExitStack() as stack:
         stack.callback(path.unlink, missing_ok=True)
         extract_rows(context, desired.job, run, shard, rows, path)

@@ -10,6 +10,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
+from runner.errors import LocalFileError
+from runner.files import require_no_link
 from runner.reconcile.concurrency import InlineExecutor
 
 if TYPE_CHECKING:
@@ -154,12 +156,35 @@ class Context:
         return self.providers.api(provider)
 
     def folder(self, run: Run) -> Path:
-        """Return a run's output folder."""
-        return self.project.root / run.folder
+        """Return a run's output folder. Raises LocalFileError: see `place`."""
+        return self.place(run.folder)
+
+    def place(self, shown: str) -> Path:
+        """Return an output folder by its path as the ledger has it.
+
+        Raises LocalFileError if it is neither in the project nor in its outputs, or if a link
+        leads to it: a ledger and links may have come with a clone.
+        """
+        folder = self.project.root / shown
+        require_no_link(folder, within=self.project.base_of(folder))
+        return folder
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of the files that are uploaded or compared, beside the ledger."""
+        return self.ledger.path.parent / "uploads"
 
     def scratch(self, key: SubmissionKey) -> Path:
-        """Return the path at which the input file of a submission is written."""
-        return self.ledger.path.parent / "uploads" / key.filename
+        """Return the path at which the input file of a submission is written.
+
+        Raises LocalFileError if it would be in another folder: the ledger may have come with a
+        clone.
+        """
+        path = self.uploads / key.filename
+        if path.parent != self.uploads:
+            raise LocalFileError(f"the ledger has a job whose name is none: {key}")
+        require_no_link(self.uploads, within=self.ledger.path.parent)
+        return path
 
 
 _ROWS_KEPT: Final = 500_000

@@ -7,10 +7,10 @@ again from the input, as long as the input is unchanged.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
+from runner.files import make_folder, open_regular, part_of
 from runner.inputs.row_set import RowSet
 from runner.reconcile.desired import ids_path, open_ids_file
 
@@ -38,7 +38,7 @@ def custom_ids(
     def read() -> Iterator[tuple[int, str]]:
         from runner.inputs.custom_ids import read_custom_ids
 
-        with path.open("rb") as ids:
+        with open_regular(path) as ids:
             yield from read_custom_ids(
                 ids, shard_offset=shard.ids_offset, rows=shard.rows, wanted=wanted
             )
@@ -97,9 +97,8 @@ def rows_of_batch(
 
     if batch.input_file_id is None:
         raise LocalFileError(f"{batch.id} does not say which file it was made from")
-    name = hashlib.sha256(batch.input_file_id.encode(errors="replace")).hexdigest()
-    path = ids_path(context.ledger.path, name).with_suffix(".input")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(context.uploads, within=context.uploads.parent)
+    path = part_of(context.uploads / "adopted")
     try:
         download = context.api(run.provider).download(
             batch.input_file_id, path, expected_bytes=None

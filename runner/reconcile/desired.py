@@ -9,22 +9,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
+from runner.files import create, make_folder, part_of, parts_of, rename, sweep
 from runner.inputs.fingerprint import Fingerprint
 from runner.ledger import store
 from runner.ledger.records import JobRecord, RunState, ShardRecord
 from runner.planning.state import DesiredRun, EarlierRun
 from runner.reconcile.context import no_progress
 from runner.reconcile.restore import read_restorable, runs_on_disk
+from runner.spec.discovery import is_inside
 from runner.spec.identity import REVISION_SHOWN, revision
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
     from typing import BinaryIO
 
     from runner.errors import Problem
@@ -109,12 +110,11 @@ def resolve_desired(
 
 
 def _remove_part_files(ledger_path: Path) -> None:
-    """Remove the unfinished ids files of a crashed pass; the lock excludes a running one."""
-    for part_file in ids_path(ledger_path, "").parent.glob(".*.part"):
-        with contextlib.suppress(
-            OSError
-        ):  # a disk that is not writable is reported by the next write
-            part_file.unlink(missing_ok=True)
+    """Remove the unfinished files of a crashed pass; the lock excludes a running one."""
+    for folder in ("ids", "uploads"):
+        # A disk that is not writable is reported by the next write.
+        with contextlib.suppress(LocalFileError):
+            sweep(ledger_path.parent / folder, parts_of("*"))
 
 
 def job_folder(project: Project, job: Job) -> Path:
@@ -159,6 +159,7 @@ def _resolve_job(
                 earlier=_earlier_runs(project, job, digest, runs, desired_revision),
             )
     scanned = scan_input(
+        project,
         job,
         ledger.path if ledger is not None and writing else None,
         report_progress=report_progress,
@@ -267,6 +268,7 @@ def _counter(job: Job) -> TokenCounter | None:
 
 
 def scan_input(
+    project: Project,
     job: Job,
     ledger_path: Path | None,
     *,
@@ -277,7 +279,7 @@ def scan_input(
 
     The ids file is in the folder of the ledger; with `ledger_path` None there is none. With a
     `counter` the prompt tokens of the shards are counted. Raises InvalidInput with the problems of
-    the input.
+    the input; they quote nothing of a file outside of the project.
     """
     from runner.inputs.scan import scan
 
@@ -294,6 +296,7 @@ def scan_input(
             ids=ids,
             progress=report_bytes,
             counter=counter,
+            quoting=is_inside(job.input, project.root),
         )
         name_by_digest(scanned.digest)
     return scanned
@@ -311,17 +314,15 @@ def open_ids_file(
         yield None, lambda _digest: None
         return
     folder = ids_path(ledger_path, "").parent
-    temporary: Path | None = None
+    make_folder(folder, within=ledger_path.parent)
+    temporary = part_of(folder / "ids")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".part")
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as file:
+        with create(temporary) as file:
 
             def name_by_digest(digest: str) -> None:
                 file.flush()
                 os.fsync(file.fileno())
-                temporary.replace(ids_path(ledger_path, digest))
+                rename(temporary, ids_path(ledger_path, digest))
 
             yield file, name_by_digest
     except OSError as error:
@@ -329,8 +330,7 @@ def open_ids_file(
             f"the list of custom_ids cannot be kept in {folder}: {error.strerror or error}"
         ) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _desired_run(

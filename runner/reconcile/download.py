@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Final
 
 from runner.api.protocol import ANY_FILE
 from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
+from runner.files import (
+    explained,
+    make_folder,
+    part_of,
+    parts_of,
+    rename,
+    sha256_of,
+    sweep,
+    sync_folder,
+)
 from runner.ledger.records import FileRecord
-from runner.outputs.files import BY_ORDER, FileRejected, explained, sha256_of, sync_folder
+from runner.outputs.files import BY_ORDER, FileRejected, is_run_file
 from runner.reconcile.context import with_shard
 from runner.reconcile.custom_ids import ids_in_order
 
@@ -51,6 +61,7 @@ def restore_raw_file(context: Context, run: Run, key: SubmissionKey, record: Fil
 
     Raises LocalFileError if the provider does not have it any more, or has another content.
     """
+    _require_run_file(run, record.path)
     sha256 = (
         _match_again(context, run, key, record)
         if record.kind == BY_ORDER
@@ -101,6 +112,7 @@ def read_downloaded(context: Context, run: Run, key: SubmissionKey) -> list[Down
     """
     intact = []
     for record in context.ledger.files(run.id).get(str(key), ()):
+        _require_run_file(run, record.path)
         path = context.folder(run) / record.path
         try:
             whole = sha256_of(path) == record.sha256
@@ -113,6 +125,12 @@ def read_downloaded(context: Context, run: Run, key: SubmissionKey) -> list[Down
                 )
             )
     return intact
+
+
+def _require_run_file(run: Run, name: str) -> None:
+    """Raise LocalFileError for a name from the ledger that leads out of the run's folder."""
+    if not is_run_file(name):
+        raise LocalFileError(f"the ledger has a result file of {run.job} that is none: {name}")
 
 
 def _raw_name(key: SubmissionKey, kind: str) -> str:
@@ -137,9 +155,10 @@ def fetch(
 
     name = _raw_name(key, kind)
     path = context.folder(run) / name
-    part = path.with_name(path.name + ".part")
-    with explained(path.parent, doing="made"):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    _require_run_file(run, name)
+    make_folder(path.parent, within=context.project.base_of(path.parent))
+    sweep(path.parent, parts_of(path.name))
+    part = part_of(path)
     expected = _expected_bytes(context, run, file_id)
     take = partial(
         context.api(run.provider).download,
@@ -164,6 +183,7 @@ def fetch(
             if expected is not None or verify_download(part) is None:
                 # Of the right length, so a broken last line is the provider's own: a row's error.
                 break
+            part.unlink()
             download = take(expected_bytes=expected, progress=report_bytes)
     if is_worse is not None and is_worse(part):
         part.unlink()
@@ -180,7 +200,7 @@ def fetch(
             has_other_size=has_other_size,
         )
     with explained(path, doing="written"):
-        part.replace(path)
+        rename(part, path)
     # The name must be durable before the ledger records that the file is there.
     sync_folder(path.parent)
     return DownloadedFile(

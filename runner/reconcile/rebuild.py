@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from runner.errors import LedgerError, LocalFileError
+from runner.files import rename
 from runner.reconcile.context import Notice
 from runner.reconcile.desired import shown_path
 from runner.reconcile.passes import reconcile_once
@@ -40,14 +41,14 @@ def set_aside(ledger: Path, *, now: float) -> Path | None:
     aside = ledger.with_name(f"{ledger.name}.{stamp}")
     try:
         number = 1
-        while aside.exists():
+        while os.path.lexists(aside):
             number += 1
             aside = ledger.with_name(f"{ledger.name}.{stamp}-{number}")
         for journal in ("-shm", "-wal", "-journal"):
             path = ledger.with_name(ledger.name + journal)
             if path.exists():
-                path.replace(aside.with_name(aside.name + journal))
-        ledger.replace(aside)
+                rename(path, aside.with_name(aside.name + journal))
+        rename(ledger, aside)
     except OSError as error:
         raise LedgerError(
             f"the ledger {ledger} cannot be renamed: {error.strerror or error}"

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.batch import BatchStatus
+from runner.files import make_folder, open_regular, parts_of, sweep, sync_folder, write_whole
 from runner.ledger.records import SubmissionKey, SubmissionState
-from runner.outputs.files import explained, read_latest, sync_folder, write_whole
+from runner.outputs.files import read_latest
 from runner.planning.state import Enqueued, Load, Recorded
 from runner.reconcile.desired import job_folder, shown_path
 from runner.reconcile.restore import find_restorable
@@ -176,7 +177,8 @@ _FORMAT: Final = 1
 def read_claims(folder: Path) -> dict[str, SubmissionKey]:
     """Return the keys of the batches that were adopted for a run, by batch id."""
     try:
-        document = json.loads((folder / CLAIMS).read_bytes())
+        with open_regular(folder / CLAIMS) as file:
+            document = json.loads(file.read())
         keys = {
             str(name): SubmissionKey.parse(str(key)) for name, key in document["batches"].items()
         }
@@ -194,7 +196,7 @@ def write_claims(folder: Path, claims: Mapping[str, SubmissionKey]) -> None:
         "format_version": _FORMAT,
         "batches": {name: str(key) for name, key in claims.items()},
     }
-    with explained(folder, doing="written"):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, within=folder.parent)
+    sweep(folder, parts_of(CLAIMS))
     write_whole(folder / CLAIMS, json.dumps(document, indent=2, sort_keys=True).encode() + b"\n")
     sync_folder(folder)

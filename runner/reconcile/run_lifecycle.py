@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import LocalFileError, NotOffered, Rejected, Unauthorized
+from runner.files import make_folder, rename, sha256_of
 from runner.ledger import run_transitions
-from runner.outputs.files import read_latest, sha256_of
+from runner.outputs.files import read_latest
 from runner.reconcile.collect import unmatched_submissions
 from runner.reconcile.context import Notice
 from runner.reconcile.download import restore_raw_file
@@ -62,7 +63,7 @@ def relocate(context: Context, action: RelocateRun) -> None:
 
     Raises LocalFileError if another file or folder is in the way.
     """
-    old, new = context.folder(action.run), context.project.root / action.folder
+    old, new = context.folder(action.run), context.place(action.folder)
     try:
         if old != new and old.exists():
             if new.exists():
@@ -70,8 +71,8 @@ def relocate(context: Context, action: RelocateRun) -> None:
                     f"{action.run.folder} cannot be moved to {action.folder}: it exists "
                     f"already; move one of them away"
                 )
-            new.parent.mkdir(parents=True, exist_ok=True)
-            old.replace(new)
+            make_folder(new.parent, within=context.project.base_of(new.parent))
+            rename(old, new)
         if old.parent != new.parent and old.parent.is_dir():
             _remove_leftovers(old.parent)
     except OSError as error:

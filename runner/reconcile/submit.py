@@ -27,11 +27,11 @@ from runner.errors import (
     Rejected,
     TooLarge,
 )
+from runner.files import create, explained, make_folder, part_of, refusal, rename, sha256_of
 from runner.inputs.fingerprint import Fingerprint, open_unchanged
 from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState
-from runner.outputs.files import explained, refusal, sha256_of
 from runner.planning.shards import rows_that_fit
 from runner.reconcile.context import Notice, RequestCounts, with_shard
 from runner.reconcile.custom_ids import custom_ids
@@ -396,11 +396,12 @@ def _extract(
     from runner.inputs.extract import write_rows
 
     whole_input = dataclasses.replace(shard, offset=0, rows=RowSet.span(0, shard.rows.last + 1))
-    part = path.with_name(path.name + ".part")
+    make_folder(path.parent, within=path.parent.parent)
+    part = part_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         for location in (shard, whole_input):
-            with part.open("wb") as destination:
+            part.unlink(missing_ok=True)
+            with create(part) as destination:
                 try:
                     extracted = write_rows(
                         job.input,
@@ -415,7 +416,7 @@ def _extract(
                     continue
                 destination.flush()
                 os.fsync(destination.fileno())
-            part.replace(path)
+            rename(part, path)
             if is_expected(extracted):
                 return extracted
     except OSError as error:

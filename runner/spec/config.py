@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from runner.errors import InvalidInput, Problem, limit_problems
 from runner.spec.address import EXAMPLE, address_warnings, read_base_url
-from runner.spec.discovery import read_file, shown_path
+from runner.spec.discovery import is_inside, read_file, shown_path, without_content
 from runner.spec.notifications import EXAMPLE_COMMAND, arguments, read_hooks, read_ping
 from runner.spec.project import (
     EMBEDDED_BASE_URL,
@@ -77,6 +77,8 @@ def read_config(root: Path, config: Path | None, environ: Mapping[str, str]) -> 
         shown_problems = report_leaked_secrets(document.root, problems)
     else:
         shown_problems = limit_problems(problems) if problems else ()
+    if shown_problems and config is not None and not is_inside(config, root):
+        raise InvalidInput(map(without_content, shown_problems))
     if shown_problems:
         raise InvalidInput(shown_problems)
     project = Project(

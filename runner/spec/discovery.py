@@ -14,12 +14,12 @@ import errno
 import json
 import os
 import re
-import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from runner.errors import Problem
+from runner.files import irregular, open_regular
 from runner.spec.yaml.tree import shown
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ _LONGEST_PATH: Final = 4096
 
 _DEAD_FOLDER: Final = (
     "is a link to a file or folder that does not exist; correct or remove the link"
+)
+
+_NOT_QUOTED: Final = (
+    "has a problem here that is not quoted, since the file is outside of the project; "
+    "`runner validate`, given its own path, quotes it"
 )
 
 _KEYS_OF_SPEC: Final = ("endpoint", "input")
@@ -67,6 +72,26 @@ def shown_path(path: str | Path, root: Path) -> str:
     return shown(os.fsencode(inside).decode(errors="backslashreplace"), _LONGEST_PATH)
 
 
+def is_inside(path: Path, folder: Path) -> bool:
+    """Return whether a path leads into a folder, all links followed."""
+    try:
+        real = os.path.realpath(path)
+        base = os.path.realpath(folder).rstrip("/")
+    except (OSError, ValueError):
+        return False
+    return real.startswith(f"{base}/")
+
+
+def without_content(problem: Problem) -> Problem:
+    """Return a problem that says where it is, and nothing of what is in the file.
+
+    For files outside of the project: a link or a path that came with a clone may lead to any.
+    """
+    if not problem.line:
+        return problem  # about the file as such
+    return replace(problem, message=_NOT_QUOTED)
+
+
 def _is_spec_file(name: str) -> bool:
     """Return whether a file of this name is read as a spec."""
     return name.endswith(SUFFIXES) and not name.startswith(".")
@@ -75,13 +100,11 @@ def _is_spec_file(name: str) -> bool:
 def read_file(path: Path, shown_as: str) -> bytes | Problem:
     """Return the content of a regular file, up to one byte more than the limit, or a problem."""
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            return Problem(path=shown_as, message="is a folder; put a file in its place")
-        if not stat.S_ISREG(mode):
-            message = "is not a regular file; put one in its place"
-            return Problem(path=shown_as, message=message)
-        with path.open("rb") as file:
+        what = irregular(path, path.stat())
+        if what is not None:
+            instead = "a file" if what == "a folder" else "one"
+            return Problem(path=shown_as, message=f"is {what}; put {instead} in its place")
+        with open_regular(path) as file:
             # Nearly every spec is small: allocating the limit would take longer than reading it.
             head = file.read(_FIRST_READ)
             return head if len(head) < _FIRST_READ else head + file.read(_LARGEST + 1 - _FIRST_READ)

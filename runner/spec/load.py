@@ -10,7 +10,7 @@ import fnmatch
 import os
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from runner.spec.discovery import (
     find_specs,
     read_file,
     shown_path,
+    without_content,
 )
 from runner.spec.job import Specs
 from runner.spec.validate import validate
@@ -78,6 +79,7 @@ def load_specs(
     entries = sorted(reader.entries, key=lambda entry: entry.order)
     _refuse_shared_names(entries)
     _refuse_shared_outputs(entries, project)
+    reader.conceal()
     for entry in selected:
         problems += entry.problems
     complete = has_folder and not reader.problems
@@ -132,11 +134,15 @@ class _SpecEntry:
 
 @dataclass(slots=True, kw_only=True)
 class _SpecReader:
-    """The spec files read so far, by real path: a file is read once."""
+    """The spec files read so far, by real path: a file is read once.
+
+    `named` are the files and folders outside of the project that the command names.
+    """
 
     project: Project
     files: dict[str, list[_SpecEntry]] = field(default_factory=dict)
     folders: dict[str, str] = field(default_factory=dict)
+    named: list[Path] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -156,6 +162,23 @@ class _SpecReader:
         if real not in self.files:
             self.files[real] = self._read(path)
         return self.files[real]
+
+    def conceal(self) -> None:
+        """Let no problem quote a file that is outside of the project, unless the command names it.
+
+        A link in `specs`, or `specs` itself, may have come with a clone and lead anywhere.
+        """
+        quoted = tuple(
+            os.path.realpath(place).rstrip("/") for place in (self.project.root, *self.named)
+        )
+        for real, entries in self.files.items():
+            if real in quoted or real.startswith(tuple(f"{place}/" for place in quoted)):
+                continue
+            for entry in entries:
+                entry.problems = [without_content(problem) for problem in entry.problems]
+                if entry.job is not None:
+                    warnings = tuple(map(without_content, entry.job.warnings))
+                    entry.job = replace(entry.job, warnings=warnings)
 
     def _real(self, path: str) -> str:
         """Return the path without symbolic links; each folder is resolved once."""
@@ -224,6 +247,8 @@ def _select(
         else:
             _require_spec_file(selector, path, reader.project)
             selected.update(reader.read_file(os.fspath(path)))
+        if path is not None and not path.is_relative_to(reader.project.root):
+            reader.named.append(path)
     named: set[str] = set()
     for name in names:
         fits = _matcher(name)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from runner.errors import UsageError
+from runner.errors import LocalFileError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,6 +250,24 @@ class Project:
     ping: Address | None = None
     metrics: Path | None = None
     permissions: tuple[Permission, ...] = ()
+
+    def base_of(self, path: Path) -> Path:
+        """Return the folder that `path` is in, of those that a project may write to.
+
+        These are its root and, outside of that, its outputs and the folders of its ledger and its
+        metrics. Below them runner writes through no link. Raises LocalFileError for any other
+        place, and for one in the root that is written with `..`, which a link would lead astray.
+        """
+        is_inside = Path(os.path.normpath(path)).is_relative_to(self.root)
+        outside = (self.outputs, self.ledger.parent, self.metrics and self.metrics.parent)
+        for base in (self.root,) if is_inside else outside:
+            if base and path.is_relative_to(base) and ".." not in path.relative_to(base).parts:
+                return base
+        if is_inside:
+            raise LocalFileError(f"{path} leads out of the project and back: write it without `..`")
+        raise LocalFileError(
+            f"{path} is outside of the project and of its outputs: nothing is written there"
+        )
 
 
 def find_project(start: Path, environ: Mapping[str, str]) -> Project:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from runner.files import open_regular
 from runner.spec.discovery import find_specs
 from runner.spec.project import PROJECT_FILE, find_root
 
@@ -73,13 +74,7 @@ def _names(path: str) -> list[str]:
 def _head(path: str | Path) -> bytes:
     """Return the beginning of a file, or nothing if it cannot be read without waiting."""
     try:
-        # Not blocking: opening a named pipe would wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        with open_regular(Path(path)) as file:
+            return file.read(_LONGEST)
     except OSError:
         return b""
-    try:
-        return os.read(descriptor, _LONGEST)
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)

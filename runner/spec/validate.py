@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import unicodedata
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import Problem
+from runner.files import irregular
 from runner.spec.discovery import error_text
 from runner.spec.job import (
     METADATA_KEY,
@@ -264,7 +264,7 @@ class _Validation:
         path = self.project.root / shown_as
         path_shown = shown(shown_as, 200)
         try:
-            mode = path.stat().st_mode
+            what = irregular(path, path.stat())
         except FileNotFoundError:
             folder = "" if shown_as.startswith("/") else f" (in {self.project.root})"
             hint = '; "~" is not expanded' if shown_as.startswith("~") else ""
@@ -272,12 +272,11 @@ class _Validation:
         except OSError as error:
             self._add("input", f"{path_shown} cannot be read: {error_text(error)}")
         else:
-            if stat.S_ISREG(mode) and os.access(path, os.R_OK):
+            if what is None and os.access(path, os.R_OK):
                 return path
-            if stat.S_ISREG(mode):
+            if what is None:
                 self._add("input", f"{path_shown} cannot be read: permission denied")
             else:
-                what = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
                 self._add("input", f"{path_shown} is {what}; write the path of a JSONL file")
         return None
 

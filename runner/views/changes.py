@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from runner.files import open_regular
 from runner.planning.actions import RelocateRun
 from runner.spec.diff import changed_fields, spec_fields
 
@@ -240,7 +241,7 @@ def _of_ids(project: Project, run: Run) -> EarlierRequests | None:
     from runner.reconcile.desired import ids_path
 
     path = ids_path(project.ledger, run.digest)
-    with contextlib.suppress(OSError, ValueError), path.open("rb") as lines:
+    with contextlib.suppress(OSError, ValueError), open_regular(path) as lines:
         return _complete(RequestHashes.of_ids(lines), run, "the custom_ids that were kept")
     return None
 
@@ -263,7 +264,7 @@ def _complete(rows: RequestHashes, run: Run, source: str) -> EarlierRequests | N
 
 def _lines(*paths: Path) -> Iterator[bytes]:
     for path in paths:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             yield from file
 
 
@@ -271,7 +272,7 @@ def _requests_with_digest(path: Path, digest: str) -> RequestHashes | None:
     """Read a file of requests; None if it does not have this digest."""
     from runner.inputs.row_diff import RequestHashes
 
-    with contextlib.suppress(OSError, ValueError), path.open("rb") as lines:
+    with contextlib.suppress(OSError, ValueError), open_regular(path) as lines:
         rows = RequestHashes.of_requests(lines)
         return rows if rows.digest == digest else None
     return None

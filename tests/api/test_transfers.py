@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import os
+import resource
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -184,7 +185,6 @@ def test_a_file_arrives_byte_for_byte(
     world.server.will(reply)
     told: list[int] = []
     path = tmp_path / "part"
-    path.write_bytes(b"left over from a crash, and longer than what comes" * 10)
     done = world.client().download("file-1", path, expected_bytes=len(LINES), progress=told.append)
     assert path.read_bytes() == LINES
     assert (done.bytes, done.sha256) == (len(LINES), hashlib.sha256(LINES).hexdigest())
@@ -317,14 +317,32 @@ def test_a_place_that_cannot_be_written_is_a_local_error(world: World, tmp_path:
     assert len(world.server.received) == 1
 
 
-def test_a_full_disk_is_a_local_error_with_the_path(world: World, tmp_path: Path) -> None:
-    link = tmp_path / "part"
-    link.symlink_to("/dev/full")
+def test_a_disk_that_takes_no_more_is_a_local_error_with_the_path(
+    world: World, tmp_path: Path
+) -> None:
     world.server.will(answer(200, LINES))
-    with pytest.raises(LocalFileError, match=r"part cannot be written: No space left on device"):
-        fetch(world, link)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(LINES) - 1, before[1]))
+    try:
+        with pytest.raises(LocalFileError, match=r"part cannot be written: File too large"):
+            fetch(world, tmp_path / "part")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert len(world.server.received) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_already_is_neither_followed_nor_overwritten(
+    world: World, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "part").symlink_to("mine")
+    world.server.will(answer(200, LINES), answer(200, LINES))
+    for name in ("part", "mine"):
+        with pytest.raises(LocalFileError, match=f"{name} cannot be written: File exists"):
+            fetch(world, tmp_path / name)
+    assert (tmp_path / "mine").read_text() == "mine"
+    assert (tmp_path / "part").is_symlink()
 
 
 def test_a_file_that_cannot_be_forced_to_disk_is_not_trusted(

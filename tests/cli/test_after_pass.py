@@ -337,7 +337,7 @@ def test_metrics_that_cannot_be_written_are_told_of_once(run: Run, lab: Folder) 
 
     assert (done.code, later.code, later.err) == (0, 0, "")
     [told] = [line for line in done.err.splitlines() if line.startswith("warning: metrics: ")]
-    assert "runner.prom cannot be written: " in told
+    assert "data/one.jsonl cannot be written: " in told
     assert told.endswith("; the next pass tries again")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner.files import part_of
 from tests.cli.conftest import FINISH
 from tests.cli.records import edit, finish_mixed, flip, revision
 from tests.simulation.behaviour import Behaviour, HttpError, first_time
@@ -136,7 +137,7 @@ def test_a_stray_in_raw_is_found_and_one_beside_it_told(run: Run, finished: Fold
     assert done.code == 0
     assert "note: scores.csv is not of this run" in done.out
 
-    (revision(finished) / "raw/0001-1.output.jsonl.part").write_text("{")
+    part_of(revision(finished) / "raw/0001-1.output.jsonl").write_text("{")
     done = run("verify")
     assert done.code == 0
     assert "is part of a download that was interrupted" in " ".join(done.out.split())

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from runner.errors import LocalFileError
+from runner.files import sync_folder
 from runner.ledger.records import RunState
-from runner.outputs.files import sync_folder
 from tests.failures.scene import (
     REMOTE,
     asked,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runner.files import part_of
 from runner.outputs.by_order import (
     by_order_name,
     is_made_of,
@@ -102,7 +103,7 @@ def test_the_file_is_written_whole_or_not_at_all(source: Path) -> None:
     assert (digest.bytes, digest.lines) == (len(content), 2)
     assert digest.sha256 == hashlib.sha256(content).hexdigest()
 
-    source.with_name("matched.part").write_bytes(b"of an earlier process")
+    part_of(target).write_bytes(b"of an earlier process")
     with pytest.raises(FileRejected):
         write_by_order(written(source, [PLAIN, "x", PLAIN]), target, IDS)
     assert target.read_bytes() == content

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import LocalFileError
+from runner.files import name_of_part, part_of
 from runner.inputs.row_set import RowSet
 from runner.outputs.publish import AttemptFiles, ShardAnswers, point_latest, prepare
 
@@ -113,14 +114,33 @@ def test_publishing_again_gives_the_same_bytes(run: Path) -> None:
 
 def test_left_overs_of_a_crash_are_removed_and_nothing_else_is(run: Path) -> None:
     run.mkdir()
-    for name in (".output.jsonl.1.partial", ".errors.jsonl.99.partial", ".run.json.7.partial"):
-        (run / name).write_text("left over")
-    (run / ".notes").write_text("kept")
     (run / "raw").mkdir()
+    names = [*NAMES, "raw/0001-1.output.jsonl"]
+    for name in names:
+        part_of(run / name).write_text("left over")
+    mine = run.parent / "mine"
+    mine.write_text("kept")
+    part_of(run / "output.jsonl").symlink_to(mine)
+    part_of(run / "run.json").mkdir()
+    (run / ".notes").write_text("kept")
     publication = prepared(run, 1)
     publication.discard()
     publication.discard()
-    assert sorted(path.name for path in run.iterdir()) == [".notes", "raw"]
+    left = sorted(str(path.relative_to(run)) for path in run.rglob("*"))
+    assert [name for name in left if not name.startswith(".run.json.")] == [".notes", "raw"]
+    assert len(left) == 3, "a folder is nothing that a crash left"
+    assert mine.read_text() == "kept"
+
+
+def test_nothing_is_swept_through_a_link(run: Path) -> None:
+    elsewhere = run.parent / "elsewhere"
+    elsewhere.mkdir()
+    run.mkdir()
+    (run / "raw").symlink_to(elsewhere)
+    part = part_of(elsewhere / "0001-1.output.jsonl")
+    part.write_text("mine")
+    prepared(run, 1).discard()
+    assert part.read_text() == "mine"
 
 
 def test_the_one_overtaken_publishes_nothing(run: Path) -> None:
@@ -160,7 +180,7 @@ def test_latest_leads_to_the_revision_and_says_whether_it_changed(tmp_path: Path
     (job / "def").mkdir()
     assert (job / "latest").is_dir()
     assert point_latest(job, "abc") is True, "a link to a folder is replaced, not filled"
-    (job / ".latest.1.partial").symlink_to("left-over")
+    part_of(job / "latest").symlink_to("left-over")
     assert point_latest(job, "def") is True
     assert sorted(path.name for path in job.iterdir()) == ["def", "latest"]
 
@@ -180,7 +200,7 @@ def test_what_is_not_our_link_is_left_alone(tmp_path: Path, *, folder: bool) -> 
 
 def test_a_job_folder_that_cannot_be_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "job").write_text("a file")
-    with pytest.raises(LocalFileError, match="latest cannot be replaced"):
+    with pytest.raises(LocalFileError, match="job cannot be written"):
         point_latest(tmp_path / "job", "abc")
 
 
@@ -193,7 +213,8 @@ def test_every_file_is_on_the_disk_before_it_is_named_and_output_is_named_last(
     fsync, replace, unlink = os.fsync, os.replace, Path.unlink
 
     def name(path: Path) -> str:
-        return "the folder" if path == run else path.name.replace(str(os.getpid()), "PID")
+        whole = name_of_part(path.name)
+        return "the folder" if path == run else path.name if whole is None else f"new {whole}"
 
     def syncing(descriptor: int) -> None:
         synced = os.fstat(descriptor).st_ino
@@ -215,15 +236,15 @@ def test_every_file_is_on_the_disk_before_it_is_named_and_output_is_named_last(
     monkeypatch.setattr(Path, "unlink", unlinking)
     publish(run, 2)
     assert done == [
-        "sync .output.jsonl.PID.partial",
-        "sync .errors.jsonl.PID.partial",
-        "sync .run.json.PID.partial",
+        "sync new output.jsonl",
+        "sync new errors.jsonl",
+        "sync new run.json",
         "remove output.jsonl",
         "sync the folder",
-        ".errors.jsonl.PID.partial becomes errors.jsonl",
-        ".run.json.PID.partial becomes run.json",
+        "new errors.jsonl becomes errors.jsonl",
+        "new run.json becomes run.json",
         "sync the folder",
-        ".output.jsonl.PID.partial becomes output.jsonl",
+        "new output.jsonl becomes output.jsonl",
         "sync the folder",
     ]
     assert generations(run) == ["2"] * len(NAMES)

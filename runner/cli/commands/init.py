@@ -13,6 +13,7 @@ from runner.cli.completion import complete_folders
 from runner.cli.exit_codes import Command
 from runner.cli.output import note
 from runner.errors import LocalFileError
+from runner.files import BY_UMASK, create, make_folder, write_whole
 
 _PROJECT: Final = "runner.yaml"
 _TEMPLATE: Final = {
@@ -56,7 +57,7 @@ def init(directory: Path, folder: Path | None) -> int:
             note(f"kept     {root / _PROJECT}: the project exists already")
         else:
             for name, (package, source) in _TEMPLATE.items():
-                _create(root / name, resources.files(package).joinpath(source).read_bytes())
+                _create(root, root / name, resources.files(package).joinpath(source).read_bytes())
         _extend_gitignore(root / ".gitignore")
     except OSError as error:
         raise LocalFileError(
@@ -67,25 +68,25 @@ def init(directory: Path, folder: Path | None) -> int:
     return 0
 
 
-def _create(target: Path, content: bytes) -> None:
+def _create(root: Path, target: Path, content: bytes) -> None:
     if target.exists():
         note(f"kept     {target}")
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.open("xb") as file:
+    make_folder(target.parent, within=root)
+    with create(target, mode=BY_UMASK) as file:
         file.write(content)
     note(f"created  {target}")
 
 
 def _extend_gitignore(path: Path) -> None:
     """Add the folders that runner writes to a `.gitignore`; its other lines are not changed."""
+    if path.is_symlink():
+        raise LocalFileError(f"{path} is a link, and runner writes through no link: replace it")
     content = path.read_bytes() if path.exists() else b""
     missing = [entry for entry in _IGNORED if entry not in content.splitlines()]
     if not missing:
         note(f"kept     {path}")
         return
-    with path.open("ab") as file:
-        if content and not content.endswith(b"\n"):
-            file.write(b"\n")
-        file.writelines(entry + b"\n" for entry in missing)
+    ended = content if not content or content.endswith(b"\n") else content + b"\n"
+    write_whole(path, ended + b"".join(entry + b"\n" for entry in missing))
     note(f"{'extended' if content else 'created '} {path}")

@@ -31,7 +31,7 @@ from runner.errors import RunnerError
     "--out",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Save the plan to FILE, for `reconcile --plan FILE`.",
+    help="Save the plan to FILE, for `reconcile --plan FILE`; a link of that name is replaced.",
 )
 @click.option(
     "--all",
@@ -104,7 +104,7 @@ def _plan(
         selection = Selection(selectors=selectors, folder=Path(folder).as_posix())
         shape = plan_json(made, problems, selection=selection, made_at=time.time())
         if out is not None:
-            from runner.outputs.files import write_whole
+            from runner.files import write_whole
             from runner.report.json_output import to_json
 
             write_whole(out, to_json(shape).encode())

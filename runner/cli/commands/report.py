@@ -34,7 +34,7 @@ _MAX_SAMPLES: Final = 50
     type=click.Path(allow_dash=True),
     default="report.html",
     show_default=True,
-    help="The file to write; - for stdout.",
+    help="The file to write, in place of a link of that name; - for stdout.",
 )
 @click.option(
     "--samples",
@@ -52,7 +52,7 @@ def report(directory: Path, jobs: tuple[str, ...], *, output: str, samples: int)
     the report has all jobs, also those whose spec was deleted. It is one file that needs no
     network; its links to the outputs are relative to it. Sends nothing to any provider.
     """
-    from runner.outputs.files import write_whole
+    from runner.files import write_whole
     from runner.report.page.document import render_page
     from runner.text import plural, size
     from runner.views.project import gather_report

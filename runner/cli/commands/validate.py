@@ -39,7 +39,7 @@ def validate(directory: Path, selectors: tuple[str, ...]) -> int:
         for job in specs.selected:
             warnings.update(job.warnings)
             try:
-                scanned = scan_input(job, None, report_progress=console.progress)
+                scanned = scan_input(project, job, None, report_progress=console.progress)
                 requests += scanned.requests
                 warnings.update(scanned.warnings)
             except InvalidInput as error:

@@ -6,14 +6,13 @@ itself and may copy it into a chat or a log: so an API key written by mistake is
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from runner.spec.discovery import SUFFIXES
+from runner.files import open_regular
+from runner.spec.discovery import SUFFIXES, is_inside
 from runner.spec.leaked_secrets import SECRET_NAMES, SECRET_PATTERN
 from runner.spec.project import PROJECT_FILE
 
@@ -61,7 +60,8 @@ def excerpts(problems: Iterable[Problem], root: Path) -> Mapping[Problem, Excerp
 
     Paths are relative to `root`, the project's folder. A file is read once, as far as its last
     problem. An excerpt of YAML has the lines above and below too, one of data only the line itself.
-    Never raises for the content of a file.
+    A file outside of the project has none: what leads there may have come with a clone. Never
+    raises for the content of a file.
     """
     placed: dict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
@@ -69,6 +69,8 @@ def excerpts(problems: Iterable[Problem], root: Path) -> Mapping[Problem, Excerp
             placed[problem.path].append(problem)
     found: dict[Problem, Excerpt] = {}
     for path, its in placed.items():
+        if not is_inside(root / path, root):
+            continue
         around = int(path.endswith(SUFFIXES))
         numbers = {
             number
@@ -102,21 +104,14 @@ def _excerpt(problem: Problem, lines: Mapping[int, str], around: int) -> Excerpt
 def _lines(path: Path, wanted: set[int]) -> Iterator[tuple[int, str]]:
     """Yield the wanted lines of a regular file with their numbers, as far as they can be read."""
     try:
-        # Not blocking: opening a named pipe would wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except (OSError, ValueError):
-        return
-    try:
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return
+        with open_regular(path) as file:
             for number in range(1, max(wanted) + 1):
                 line = _line(file)
                 if not line:
                     return
                 if number in wanted:
                     yield number, line.decode(errors="replace").rstrip("\r\n")
-    except OSError:
+    except (OSError, ValueError):
         return
 
 
