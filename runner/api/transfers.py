@@ -18,10 +18,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from runner.api.encoding import decoded
 from runner.api.protocol import Download
 from runner.api.responses import Reply, error_as_content, unusable_reply_error
-from runner.api.transport import Body
+from runner.api.transport import Body, decoded
 from runner.errors import LocalFileError, UnexpectedReply
 from runner.files import BY_UMASK, create
 

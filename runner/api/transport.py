@@ -14,12 +14,17 @@ loopback hosts.
 
 Redirects are followed for the content of files only, and never to where they could do harm: from
 https to http, or to an address that the server has no business with (runner/api/network.py).
+
+A few kilobytes of gzip can stand for a thousand times as many, and a second layer for a million
+times. So there is one layer of content encoding at most, and it is undone piece by piece: each has
+a bounded length, and whoever takes them can stop at any, however much the rest stands for.
 """
 
 from __future__ import annotations
 
 import ssl
 import threading
+import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum, auto
@@ -28,7 +33,6 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Final
 
 from runner import __version__
-from runner.api.encoding import ACCEPTED, decoded
 from runner.api.network import AddressRefused, Frontier, Pace, check_numeric, keep_watch
 from runner.api.proxy import proxy_for, socks_proxies
 from runner.api.redaction import Bearer, is_header_safe, strip_frames
@@ -56,7 +60,7 @@ from runner.errors import (
 from runner.imports import hidden_imports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from runner.api.proxy import EnvironmentProxy
     from runner.api.responses import CallKind
@@ -69,6 +73,16 @@ with hidden_imports("rich"):  # httpx's command line would load it: 40 ms
 
 LONGEST_REFUSAL: Final = 1024 * 1024
 MOST_REDIRECTS: Final = 5
+
+ACCEPTED: Final = "gzip"
+"""The value of the Accept-Encoding header."""
+
+LONGEST_PIECE: Final = 256 * 1024
+"""The most bytes of a piece."""
+
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_TAKEN: Final = 16 * 1024
+"""Bytes decoded at a time: what follows a member of gzip is copied for each one."""
 
 _NOTHING_SENT: Final = (
     httpx.ConnectError,
@@ -485,3 +499,49 @@ def _read(call: Call, response: httpx.Response) -> Reply:
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
     ports = {"http": 80, "https": 443}
     return url.scheme, url.host, url.port or ports.get(url.scheme)
+
+
+def decoded(call: Call, reply: Reply, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Undo the content encoding of a body that arrives in `chunks`; a piece may be empty.
+
+    Raises the error of `unusable_reply_error` if it is not one layer of gzip, is damaged or ends
+    early. `reply` has the headers.
+    """
+    layers = [
+        layer
+        for each in reply.headers.get("content-encoding", "").lower().split(",")
+        if (layer := each.strip()) not in {"", "identity"}
+    ]
+    if len(layers) > 1:
+        raise unusable_reply_error(
+            call, f"more than one layer of compression: {', '.join(layers)}", reply
+        )
+    if layers and layers[0] not in {"gzip", "x-gzip"}:
+        raise unusable_reply_error(
+            call, f"a content encoding that was not requested: {layers[0]}", reply
+        )
+    return _unzipped(call, reply, chunks) if layers else iter(chunks)
+
+
+def _unzipped(call: Call, reply: Reply, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    member = zlib.decompressobj(wbits=_GZIP)
+    begun = False
+    for chunk in chunks:
+        for start in range(0, len(chunk), _TAKEN):
+            rest = chunk[start : start + _TAKEN]
+            while rest:
+                if member.eof:
+                    member = zlib.decompressobj(wbits=_GZIP)
+                begun = True
+                try:
+                    plain = member.decompress(rest, LONGEST_PIECE)
+                except zlib.error as error:
+                    raise unusable_reply_error(
+                        call, f"a damaged gzip body ({error})", reply
+                    ) from error
+                rest = member.unconsumed_tail or member.unused_data
+                if plain:
+                    yield plain
+        yield b""  # whoever counts what has arrived has to hear of it
+    if begun and not member.eof:
+        raise unusable_reply_error(call, "a gzip body that breaks off", reply)

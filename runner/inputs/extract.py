@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from runner.errors import InputChanged, LocalFileError
-from runner.inputs.fingerprint import open_unchanged
-from runner.inputs.lines import OversizedLine, canonical_row, read_blocks
+from runner.inputs.reading import OversizedLine, canonical_row, open_unchanged, read_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from runner.inputs.fingerprint import Fingerprint
+    from runner.inputs.reading import Fingerprint
     from runner.inputs.row_set import RowSet
 
 

@@ -11,7 +11,7 @@ import json
 import re
 from typing import Final
 
-from runner.inputs.lines import BYTE_ORDER_MARK
+from runner.inputs.reading import BYTE_ORDER_MARK
 
 LONGEST_BEGINNING: Final = 256 * 1024
 """Bytes of a file that are looked at."""

@@ -10,21 +10,18 @@ The decoder skips unknown fields without checking their UTF-8: callers check it.
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias, assert_never
 
 import msgspec
 
-from runner.inputs.body_schema import (
-    BODY_TYPES,
-    MODEL_KINDS,
-    nested_nodes,
-    nested_wrong_types,
-)
+from runner.inputs.body_schema import BODY_TYPES, MODEL_KINDS, NESTED_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
 LONGEST_CUSTOM_ID: Final = 512
 """Characters. The API states no limit; 64 of `[A-Za-z0-9_-]` are safe with every provider."""
@@ -169,6 +166,54 @@ _decode_any: Final = msgspec.json.Decoder().decode
 _decode_inputs: Final = msgspec.json.Decoder(str | list[str | int | list[int]]).decode
 
 
+_PYTHON_TYPES: Final = {
+    bool: "true or false",
+    dict: "object",
+    float: "number",
+    int: "integer",
+    list: "array",
+    str: "string",
+    type(None): "null",
+}
+
+
+@dataclass(slots=True)
+class Node:
+    """A place in a body: its types, none if they are not checked, and the places below it."""
+
+    types: frozenset[str] = frozenset()
+    below: dict[str, Node] = field(default_factory=dict)
+
+
+def nested_nodes(kind: str) -> Mapping[str, Node]:
+    """Return the places of an endpoint's bodies that have types below them, by top-level field."""
+    root = Node()
+    for path, types in NESTED_TYPES.get(kind, {}).items():
+        node = root
+        for name in path.replace("[]", ".[]").split("."):
+            node = node.below.setdefault(name, Node())
+        node.types = frozenset(re.findall(r"true or false|\w+", types))
+    return root.below
+
+
+def nested_wrong_types(
+    value: object, node: Node, path: str
+) -> Iterator[tuple[str, str, str, object]]:
+    """Yield (path, found, expected, value) of each value below a place that has another type."""
+    if node.types and value is not None:
+        found = _PYTHON_TYPES[type(value)]
+        if found not in node.types:
+            yield path, found, " or ".join(sorted(node.types)), value
+            return
+    if isinstance(value, list) and "[]" in node.below:
+        for each in value:
+            yield from nested_wrong_types(each, node.below["[]"], f"{path}[]")
+    elif isinstance(value, dict):
+        for name, its in node.below.items():
+            if name in value:
+                yield from nested_wrong_types(value[name], its, f"{path}.{name}")
+
+
 class WrongType(NamedTuple):
     """A field of a body whose value has another type than OpenAI's API takes.
 
@@ -186,8 +231,8 @@ def _expected_types(kind: RequestKind) -> dict[str, frozenset[str]]:
     """Return the types of each field of a body that has some, null among them."""
     types: dict[str, frozenset[str]] = {}
     for name, fields in BODY_TYPES.get(kind, {}).items():
-        for field in fields.split():
-            types[field] = types.get(field, frozenset({"null"})) | {name}
+        for each in fields.split():
+            types[each] = types.get(each, frozenset({"null"})) | {name}
     return types
 
 

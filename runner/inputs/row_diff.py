@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from runner.inputs.lines import BYTE_ORDER_MARK, canonical_row
+from runner.inputs.reading import BYTE_ORDER_MARK, canonical_row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -25,11 +25,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, assert_never
 
 from runner.errors import MAX_PROBLEMS, InvalidInput, Problem, limit_problems
-from runner.inputs import fingerprint
+from runner.inputs import reading
 from runner.inputs.custom_ids import CustomIdWriter
-from runner.inputs.fingerprint import open_unchanged
 from runner.inputs.format import LONGEST_BEGINNING, recognize
-from runner.inputs.lines import Block, OversizedLine, canonical_row, read_blocks
+from runner.inputs.reading import Block, OversizedLine, canonical_row, open_unchanged, read_blocks
 from runner.inputs.requests import (
     InputRequest,
     RequestKind,
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from runner.inputs.fingerprint import Fingerprint
+    from runner.inputs.reading import Fingerprint
     from runner.inputs.requests import InputRequest
     from runner.inputs.sharding import Shard
     from runner.inputs.tokens import TokenCounter
@@ -465,7 +464,7 @@ def _is_utf8(data: bytes) -> bool:
 
 def _require_requests(file: FileIO, *, shown: str, endpoint: str) -> None:
     """Raise InvalidInput for a file that is plainly something else than lines of requests."""
-    beginning = fingerprint.read(file, LONGEST_BEGINNING, shown=shown)
+    beginning = reading.read(file, LONGEST_BEGINNING, shown=shown)
     file.seek(0)
     first = beginning.partition(b"\n")[0]
     if _is_utf8(first) and RequestReader(endpoint).read(first) is not None:

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from runner.inputs.fingerprint import Fingerprint
+from runner.inputs.reading import Fingerprint
 from runner.ledger.mapping import read_event, read_run, read_shard, read_submission
 from runner.ledger.records import SubmissionState
 

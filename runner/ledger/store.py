@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from runner.inputs.fingerprint import Fingerprint
+    from runner.inputs.reading import Fingerprint
     from runner.ledger.mapping import InFlight
     from runner.ledger.records import Event, Run, Submission
     from runner.spec.project import Provider

@@ -3,6 +3,11 @@
 Pure: no clock, no file, no network, no randomness. The same arguments give the same plan, so
 every decision can be tested as a row of a table, and `runner plan` prints what
 `runner reconcile` does.
+
+Submissions beyond what may be in flight wait for a later pass. Providers count the prompt tokens of
+everything enqueued and reject whole batches when there are too many (fact sheet, failure 11). A
+project can state the limits of its tier to avoid that. Tokens are counted when the run begins;
+where they were not, they are estimated from the bytes.
 """
 
 from __future__ import annotations
@@ -24,23 +29,25 @@ from runner.planning.actions import (
     ReopenRun,
     RestoreRun,
     StartRun,
+    Submit,
     Wait,
 )
-from runner.planning.admission import admit
 from runner.planning.batch_index import BatchIndex
 from runner.planning.decide import decide_shard
 from runner.planning.shards import ShardContext, shard_progress, sizes
+from runner.planning.state import Enqueued
 from runner.spec.project import MAX_EXPIRES_AFTER
 from runner.text import listed, span
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from runner.ledger.records import Run
     from runner.planning.actions import Action
     from runner.planning.shards import ShardProgress
-    from runner.planning.state import DesiredRun, EarlierRun, PlanInputs, Recorded
+    from runner.planning.state import DesiredRun, EarlierRun, Load, PlanInputs, Recorded
     from runner.spec.job import Job
+    from runner.spec.project import Provider
 
 
 def make_plan(desired_runs: Sequence[DesiredRun], recorded: Recorded, inputs: PlanInputs) -> Plan:
@@ -543,3 +550,67 @@ def _expiry_notes(run: Run, inputs: PlanInputs) -> Iterator[str]:
                 f"{run.job}: the results of {submission.batch_id} are not downloaded yet, and the "
                 f"provider may delete them in {span(expires_at - inputs.now)}"
             )
+
+
+def admit(
+    actions: Sequence[Action], loads: Mapping[str, Load], providers: Mapping[str, Provider]
+) -> tuple[list[Action], list[Wait]]:
+    """Return the actions without the submissions beyond a limit, and a wait for each of those.
+
+    A submission that alone exceeds the limit is submitted when nothing else of its model is in
+    flight: only the provider can say whether it is really too large.
+    """
+    admitted: list[Action] = []
+    waits: list[Wait] = []
+    batches = {name: load.batches for name, load in loads.items()}
+    enqueued = {
+        (name, model): in_flight
+        for name, load in loads.items()
+        for model, in_flight in load.enqueued.items()
+    }
+    for action in actions:
+        provider = providers.get(action.run.provider)
+        if not isinstance(action, Submit) or provider is None:
+            admitted.append(action)
+            continue
+        pool = (provider.name, action.shard.model)
+        size = _prompt_size(action)
+        active, enqueued_now = batches.get(provider.name, 0), enqueued.get(pool, Enqueued())
+        reason = _limit_reason(provider, active, enqueued_now, size)
+        if reason is not None:
+            waits.append(Wait(run=action.run, key=action.submission.key, reason=reason))
+            continue
+        admitted.append(action)
+        batches[provider.name] = active + 1
+        enqueued[pool] = enqueued_now + size
+    return admitted, waits
+
+
+def _prompt_size(action: Submit) -> Enqueued:
+    """Return the prompt tokens of a submission; a part of a shard counts by its requests."""
+    submission, shard = action.submission, action.shard
+    if shard.tokens is None:
+        size = submission.bytes or shard.bytes * submission.requests // shard.requests
+        return Enqueued(uncounted_bytes=size, exact=False)
+    return Enqueued(
+        counted=-(-shard.tokens * submission.requests // shard.requests),
+        exact=submission.requests == shard.requests,
+    )
+
+
+def prompt_tokens(submits: Iterable[Submit]) -> Enqueued:
+    """Sum the prompt tokens of submissions: counted where they were, else estimated."""
+    return sum(map(_prompt_size, submits), Enqueued())
+
+
+def _limit_reason(
+    provider: Provider, active: int, enqueued_now: Enqueued, size: Enqueued
+) -> str | None:
+    max_batches = provider.max_active_batches
+    if max_batches is not None and active >= max_batches:
+        batches = "1 batch is" if max_batches == 1 else f"{max_batches} batches are"
+        return f"{batches} in flight at {provider.name} already"
+    limit = provider.max_enqueued_tokens
+    if limit is not None and enqueued_now.tokens and (enqueued_now + size).tokens > limit:
+        return f"{enqueued_now} of {limit:,} tokens are enqueued at {provider.name}"
+    return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runner.batch import Batch, File
-    from runner.inputs.fingerprint import Fingerprint
+    from runner.inputs.reading import Fingerprint
     from runner.ledger.records import FileRecord, JobRecord, ShardRecord, SubmissionKey
     from runner.spec.job import Job
     from runner.spec.project import Provider

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runner.api.protocol import BatchApi
     from runner.batch import Batch
     from runner.errors import Problem
-    from runner.inputs.fingerprint import Fingerprint
+    from runner.inputs.reading import Fingerprint
     from runner.ledger.records import Run, RunState, SubmissionKey
     from runner.ledger.store import Ledger
     from runner.outputs.answer_index import AnswerIndex

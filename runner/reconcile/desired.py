@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
 from runner.files import create, make_folder, part_of, parts_of, rename, sweep
-from runner.inputs.fingerprint import Fingerprint
+from runner.inputs.reading import Fingerprint
 from runner.ledger import store
 from runner.ledger.records import JobRecord, RunState, ShardRecord
 from runner.planning.state import DesiredRun, EarlierRun

@@ -28,7 +28,7 @@ from runner.errors import (
     TooLarge,
 )
 from runner.files import create, explained, make_folder, part_of, refusal, rename, sha256_of
-from runner.inputs.fingerprint import Fingerprint, open_unchanged
+from runner.inputs.reading import Fingerprint, open_unchanged
 from runner.inputs.row_set import RowSet
 from runner.ledger import submission_transitions
 from runner.ledger.records import SubmissionState

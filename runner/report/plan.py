@@ -27,7 +27,7 @@ from runner.planning.actions import (
     StartRun,
     Submit,
 )
-from runner.planning.admission import prompt_tokens
+from runner.planning.plan import prompt_tokens
 from runner.planning.state import BYTES_A_TOKEN, Enqueued
 from runner.report.colour import NO_COLOURS
 from runner.report.text_width import fit, pad, wrap

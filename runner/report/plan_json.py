@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runner import __version__
 from runner.planning.actions import AdoptFile, Finish, RelocateRun, Submit
-from runner.planning.admission import prompt_tokens
+from runner.planning.plan import prompt_tokens
 from runner.planning.saved_plan import PLAN_FORMAT, PlanTerms, Selection, settings
 from runner.report.plan import summary
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from runner.batch import TERMINAL, Batch, known_status, sum_usage
 from runner.errors import InvalidInput
-from runner.inputs.fingerprint import Fingerprint
+from runner.inputs.reading import Fingerprint
 from runner.ledger import queries
 from runner.ledger.notifications import open_problems
 from runner.ledger.records import RunState

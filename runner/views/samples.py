@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
-from runner.inputs.fingerprint import Fingerprint, open_unchanged, read
-from runner.inputs.lines import BYTE_ORDER_MARK
+from runner.inputs.reading import BYTE_ORDER_MARK, Fingerprint, open_unchanged, read
 from runner.outputs.files import ERRORS, OUTPUT, FileRejected, open_file
 from runner.outputs.result_files import classify, opened, read_line
 from runner.spec.leaked_secrets import masked

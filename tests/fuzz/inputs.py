@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import MAX_PROBLEMS, InvalidInput
-from runner.inputs import lines
+from runner.inputs import reading
 from runner.inputs.custom_ids import read_custom_ids
 from runner.inputs.extract import write_rows
 from runner.inputs.requests import RequestReader
@@ -48,9 +48,9 @@ def check(data: bytes, folder: Path) -> str:
     _agree(content, endpoint)
     path = folder / "input.jsonl"
     path.write_bytes(content)
-    whole_blocks = lines.BLOCK_BYTES
+    whole_blocks = reading.BLOCK_BYTES
     if b"small" in settings:
-        lines.BLOCK_BYTES = 7  # type: ignore[misc]
+        reading.BLOCK_BYTES = 7  # type: ignore[misc]
     ids = io.BytesIO()
     try:
         found = scan(path, shown="input.jsonl", endpoint=endpoint, limits=limits, ids=ids)
@@ -59,7 +59,7 @@ def check(data: bytes, folder: Path) -> str:
         _assert_refused(error, content)
         return assert_told(error)  # and none but InvalidInput: the file is there and stays
     finally:
-        lines.BLOCK_BYTES = whole_blocks  # type: ignore[misc]
+        reading.BLOCK_BYTES = whole_blocks  # type: ignore[misc]
     return "accepted"
 
 

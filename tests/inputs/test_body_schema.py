@@ -19,10 +19,8 @@ from openai.types.responses import response_create_params
 from runner.inputs.body_schema import (
     BODY_TYPES,
     NESTED_TYPES,
-    nested_nodes,
-    nested_wrong_types,
 )
-from runner.inputs.requests import RequestKind
+from runner.inputs.requests import RequestKind, nested_nodes, nested_wrong_types
 from tests.inputs.writing import CHAT, EMBEDDINGS, line, read, write
 
 if TYPE_CHECKING:

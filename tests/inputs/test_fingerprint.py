@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import InputChanged, InvalidInput, LocalFileError
-from runner.inputs.fingerprint import Fingerprint, open_unchanged, read
+from runner.inputs.reading import Fingerprint, open_unchanged, read
 
 SECOND = 1_000_000_000
 NOON = 1_800_000_000 * SECOND

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.inputs import lines
-from runner.inputs.lines import Block, OversizedLine, canonical_row, read_blocks
+from runner.inputs import reading
+from runner.inputs.reading import Block, OversizedLine, canonical_row, read_blocks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ def parts(path: Path, data: bytes, *, longest: int, start: int = 0) -> list[Bloc
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "BLOCK_BYTES", 4)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 4)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ class TestSmallBlocks:
                 assert part.size > longest
                 sizes.append(part.size)
             else:
-                assert len(part.data) <= longest + 2 * lines.BLOCK_BYTES
+                assert len(part.data) <= longest + 2 * reading.BLOCK_BYTES
                 sizes += map(len, part.lines)
         expected = data.split(b"\n")
         if not expected[-1]:
@@ -72,13 +72,13 @@ class TestSmallBlocks:
         assert (last.lines, last.offset, last.number) == ([b"bb"], 31, 2)
 
     def test_a_byte_order_mark_fills_the_first_block(self, path: Path) -> None:
-        (block,) = parts(path, lines.BYTE_ORDER_MARK + b"\n", longest=8)
+        (block,) = parts(path, reading.BYTE_ORDER_MARK + b"\n", longest=8)
         assert isinstance(block, Block)
         assert (block.lines, block.offset) == ([b""], 3)
 
 
 def test_a_byte_order_mark_is_skipped_at_the_start_only(path: Path) -> None:
-    mark = lines.BYTE_ORDER_MARK
+    mark = reading.BYTE_ORDER_MARK
     (block,) = parts(path, mark + b"a\n" + mark + b"b\n", longest=8)
     assert isinstance(block, Block)
     assert (block.lines, block.offset) == ([b"a", mark + b"b"], 3)
@@ -88,7 +88,7 @@ def test_a_byte_order_mark_is_skipped_at_the_start_only(path: Path) -> None:
 
 
 def test_nothing_but_a_byte_order_mark_is_no_line(path: Path) -> None:
-    assert parts(path, lines.BYTE_ORDER_MARK, longest=8) == []
+    assert parts(path, reading.BYTE_ORDER_MARK, longest=8) == []
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import InvalidInput
-from runner.inputs.lines import BLOCK_BYTES
+from runner.inputs.reading import BLOCK_BYTES
 from tests.inputs.writing import chat, read
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runner.errors import InputChanged, LocalFileError
-from runner.inputs import lines
-from runner.inputs.fingerprint import Fingerprint
+from runner.inputs import reading
+from runner.inputs.reading import Fingerprint
 from runner.inputs.row_set import RowSet
 from runner.inputs.scan import scan
 from tests.inputs.writing import CHAT, ROOMY, chat, line, problems, read, write
@@ -251,7 +251,7 @@ def test_a_full_disk_for_ids(tmp_path: Path) -> None:
 def test_progress_is_reported_in_bytes_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lines, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 100)
     path = write(tmp_path, *(line(str(number)) for number in range(10)))
     messages: list[int] = []
     scan(path, shown="x", endpoint=CHAT, limits=ROOMY, progress=messages.append)

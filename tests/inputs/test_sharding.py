@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.inputs import lines
+from runner.inputs import reading
 from runner.inputs.extract import write_rows
 from runner.inputs.row_set import RowSet
 from runner.spec.project import Limits
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 300)
 
 
 def shapes(scanned: Scan) -> list[tuple[str | None, str]]:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runner.inputs.lines import BLOCK_BYTES
+from runner.inputs.reading import BLOCK_BYTES
 from runner.inputs.scan import scan
 from runner.inputs.tokens import encoding_of, token_counter
 from runner.spec.project import Limits

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import runner.ledger
-from runner.inputs.fingerprint import Fingerprint
+from runner.inputs.reading import Fingerprint
 from runner.inputs.row_set import RowSet
 from runner.ledger import queries, run_transitions, store, submission_transitions
 from runner.ledger.records import RunState, SubmissionState

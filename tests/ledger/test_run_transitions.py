@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from runner.errors import LedgerError
-from runner.inputs.fingerprint import Fingerprint
+from runner.inputs.reading import Fingerprint
 from runner.ledger import run_transitions, store, submission_transitions
 from runner.ledger.records import RunState, SubmissionState
 from runner.spec.project import Provider

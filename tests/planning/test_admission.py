@@ -14,7 +14,7 @@ from runner.inputs.row_set import RowSet
 from runner.ledger.records import SubmissionState
 from runner.ledger.store import Ledger
 from runner.planning.actions import Submit
-from runner.planning.admission import admit
+from runner.planning.plan import admit
 from runner.planning.state import Enqueued, Load
 from runner.reconcile.recorded import load_recorded
 from tests.planning.test_plan import PROVIDER, desired
