@@ -30,17 +30,17 @@ COMMON_WORDS: Final = {
         cli colour command config console exit codes import log main options signals session""",
     "formats and tools": "csv format git json yaml",
     "HTTP and its clients": """
-        address app body client download embeddings encoding models network pagination protocol
+        address app body client download embeddings models network pagination protocol
         provider proxy redaction responses transfers transport upload webhook worker""",
     "data and programs": """
         concurrency connection index mapping migrations queries record store table tokens""",
-    "parsing": "compose diff document excerpt lines scan tree validation",
+    "parsing": "compose diff document excerpt scan tree validation",
     "files": "file result",
     "an HTML page and its charts": """
         chart figure icons job markup page sample scale summary timeline totals""",
     "plain English": """
         after apply conversation decide deliver discovery error failures filters finish
-        history input load lock manual observe output preview progress set state text width""",
+        history input load lock manual observe output preview progress reading set state text width""",
 }
 """The words that a reader knows without a glossary, by where they are known from."""
 
