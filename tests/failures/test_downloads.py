@@ -212,7 +212,7 @@ def test_16_a_cut_that_goes_on_for_ever_settles_nothing(make_site: MakeSite) -> 
     site.check(ids(40))
 
 
-# More than was announced ----------------------------------------------------------------------
+# 16, more than was announced -------------------------------------------------------------------
 
 
 def far_more(request: Request, response: Response) -> Response:
@@ -236,10 +236,13 @@ def far_more_than_less_than_nothing(request: Request, response: Response) -> Res
 @pytest.mark.parametrize(
     "dialect", [far_more, far_more_of_unknown_size, far_more_than_less_than_nothing]
 )
-def test_a_result_that_is_far_longer_than_announced_is_given_up(
+def test_16_a_result_that_is_far_longer_than_announced_is_given_up(
     make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, dialect: Retell
 ) -> None:
-    """No more is written than was announced and a margin; the job goes on once it is right."""
+    """Failure mode 16, the other way: no more is written than was announced and a margin.
+
+    The job goes on once the file is right.
+    """
     for name in ("_MARGIN", "ANY_FILE", "_BYTES_A_REQUEST"):
         monkeypatch.setattr(f"runner.reconcile.download.{name}", 10_000)
     site = make_site(rows=40, world=Dialect(dialect), base_url=REMOTE)
