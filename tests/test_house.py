@@ -39,8 +39,8 @@ COMMON_WORDS: Final = {
     "an HTML page and its charts": """
         chart figure icons job markup page sample scale summary timeline totals""",
     "plain English": """
-        after apply conversation decide deliver discovery error failures filters finish
-        history input load lock manual observe output preview progress reading set state text width""",
+        after apply conversation decide deliver discovery error failures filters finish history
+        input load lock manual observe output preview progress reading set state text width""",
 }
 """The words that a reader knows without a glossary, by where they are known from."""
 
