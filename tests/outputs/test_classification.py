@@ -369,6 +369,22 @@ def test_an_incomplete_response_is_truncated_only_by_the_token_limit() -> None:
     assert not classify(by_filter).truncated
 
 
+def test_an_incomplete_response_says_why_in_short_and_plain_words() -> None:
+    odd = classify(unfinished("incomplete", incomplete_details={"reason": 5}))
+    assert (odd.custom_id, odd.message) == ("a", "the response is incomplete")
+    reason = "a\x1b" + "b" * 1000
+    long = classify(unfinished("incomplete", incomplete_details={"reason": reason}))
+    assert long.message is not None
+    assert long.message.startswith("the response is incomplete: a bbb")
+    assert len(long.message) <= 300
+
+
+def test_a_number_that_json_does_not_have_is_named() -> None:
+    found = classify(answered(200, {"id": 1}).replace(b'"id": 1}', b'"id": NaN}'))
+    assert found.code == MALFORMED
+    assert found.message == "the line is not valid JSON: NaN is no JSON number"
+
+
 def test_a_status_is_found_behind_what_is_shown() -> None:
     verdict = classify(row(None, "x" * 1_000 + " Error code: 503"))
     assert (verdict.outcome, verdict.code) == (AGAIN, "http_503")
