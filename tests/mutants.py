@@ -27,6 +27,7 @@ _ALWAYS_ROWS = "one row always fits, so nobody is told to wait for the others"
 _AT_LEAST_ONE = "a canary has one request at least, so the larger of the two is the same"
 
 _SHORT_AND_PLAIN = "every reason is short and has no control character"
+_ANYTHING_LEFT = "what counts is whether anything is left, not how much"
 _ONLY_WINDOWS = "the argument is for Windows alone"
 
 EXPLAINED: Final[Mapping[str, Mapping[str, str]]] = {
@@ -49,8 +50,10 @@ EXPLAINED: Final[Mapping[str, Mapping[str, str]]] = {
         "temporary.symlink_to(revision, )": _ONLY_WINDOWS,
         "temporary.symlink_to(revision, target_is_directory=False)": _ONLY_WINDOWS,
     },
-    "_last_line": {
-        "position = file.seek(1, os.SEEK_END)": "behind the end nothing is read",
+    "_message": {
+        'if isinstance(text, str) and printable(text, None, mark=" "):': _ANYTHING_LEFT,
+        'if isinstance(text, str) and printable(text, mark=" "):': _ANYTHING_LEFT,
+        'if isinstance(text, str) and printable(text, 2, mark=" "):': _ANYTHING_LEFT,
     },
     "_unreadable": {
         'message=printable(reason, None, mark=" "),': _SHORT_AND_PLAIN,

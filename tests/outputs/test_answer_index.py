@@ -150,6 +150,8 @@ def test_a_success_of_another_form_counts_as_one_and_displaces_a_failure(tmp_pat
     index = AnswerIndex([(0, "a")], [write(tmp_path / "o", failure("a", "no"), odd)])
     assert index.results.succeeded == RowSet.parse("0")
     assert (index.results.duplicates, index.results.codes) == (1, {})
+    alone = AnswerIndex([(0, "a")], [write(tmp_path / "alone", odd)])
+    assert alone.results.succeeded == RowSet.parse("0")
     [location] = index
     assert location.status is LineStatus.SUCCEEDED
     assert (location.code, location.length) == (None, len(odd))

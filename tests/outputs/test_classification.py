@@ -379,6 +379,26 @@ def test_an_incomplete_response_says_why_in_short_and_plain_words() -> None:
     assert len(long.message) <= 300
 
 
+def test_an_error_around_another_counts_where_it_says_something() -> None:
+    inner = {"code": "inner", "message": "of the inner"}
+    assert classify(row(None, {"error": inner})).code == "inner"
+    assert classify(row(None, {"error": inner, "code": "outer"})).code == "outer"
+    outer = classify(row(None, {"error": inner, "message": "of the outer"}))
+    assert (outer.code, outer.message) == ("unnamed_error", "of the outer")
+
+
+def test_a_code_is_short_and_a_message_has_words() -> None:
+    found = classify(row(None, {"code": "c" * 1000, "message": "\x1b\x07", "detail": "words"}))
+    assert found.code is not None
+    assert len(found.code) == 100
+    assert found.message == "words"
+
+
+@pytest.mark.parametrize("body", ['{"id": "\ud800"}', ' \n{"id": "x"}'])
+def test_a_body_as_text_may_hold_whatever_text_may(body: str) -> None:
+    assert classify(answered(200, body)).outcome is OK
+
+
 def test_a_number_that_json_does_not_have_is_named() -> None:
     found = classify(answered(200, {"id": 1}).replace(b'"id": 1}', b'"id": NaN}'))
     assert found.code == MALFORMED
