@@ -1,18 +1,14 @@
 """What the fields of a request body are in OpenAI's API: their JSON types, and the kinds of models.
 
-Fields that are not listed are the provider's own, and every field may be null. The types are those
-of the API's own description; `tests/inputs/test_body_schema.py` compares them with the vendor's
-library.
+Data only. Fields that are not listed are the provider's own, and every field may be null. The types
+are those of the API's own description; `tests/inputs/test_body_schema.py` compares them with the
+vendor's library.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from typing import Final
 
 BODY_TYPES: Final = {
     "chat": {
@@ -94,54 +90,6 @@ NESTED_TYPES: Final = {
     },
 }
 """The types of fields below the top level, by the kind of the endpoint; `[]` is each element."""
-
-_PYTHON_TYPES: Final = {
-    bool: "true or false",
-    dict: "object",
-    float: "number",
-    int: "integer",
-    list: "array",
-    str: "string",
-    type(None): "null",
-}
-
-
-@dataclass(slots=True)
-class Node:
-    """A place in a body: its types, none if they are not checked, and the places below it."""
-
-    types: frozenset[str] = frozenset()
-    below: dict[str, Node] = field(default_factory=dict)
-
-
-def nested_nodes(kind: str) -> Mapping[str, Node]:
-    """Return the places of an endpoint's bodies that have types below them, by top-level field."""
-    root = Node()
-    for path, types in NESTED_TYPES.get(kind, {}).items():
-        node = root
-        for name in path.replace("[]", ".[]").split("."):
-            node = node.below.setdefault(name, Node())
-        node.types = frozenset(re.findall(r"true or false|\w+", types))
-    return root.below
-
-
-def nested_wrong_types(
-    value: object, node: Node, path: str
-) -> Iterator[tuple[str, str, str, object]]:
-    """Yield (path, found, expected, value) of each value below a place that has another type."""
-    if node.types and value is not None:
-        found = _PYTHON_TYPES[type(value)]
-        if found not in node.types:
-            yield path, found, " or ".join(sorted(node.types)), value
-            return
-    if isinstance(value, list) and "[]" in node.below:
-        for each in value:
-            yield from nested_wrong_types(each, node.below["[]"], f"{path}[]")
-    elif isinstance(value, dict):
-        for name, its in node.below.items():
-            if name in value:
-                yield from nested_wrong_types(value[name], its, f"{path}.{name}")
-
 
 MODEL_KINDS: Final = (
     (re.compile(r"(^|[-_/.])(text-)?embed"), "embeddings"),

@@ -10,21 +10,18 @@ The decoder skips unknown fields without checking their UTF-8: callers check it.
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from enum import StrEnum
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias, assert_never
 
 import msgspec
 
-from runner.inputs.body_schema import (
-    BODY_TYPES,
-    MODEL_KINDS,
-    nested_nodes,
-    nested_wrong_types,
-)
+from runner.inputs.body_schema import BODY_TYPES, MODEL_KINDS, NESTED_TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
 
 LONGEST_CUSTOM_ID: Final = 512
 """Characters. The API states no limit; 64 of `[A-Za-z0-9_-]` are safe with every provider."""
@@ -180,6 +177,54 @@ class WrongType(NamedTuple):
     expected: str
     value: bytes
     sampled: bool = False
+
+
+_PYTHON_TYPES: Final = {
+    bool: "true or false",
+    dict: "object",
+    float: "number",
+    int: "integer",
+    list: "array",
+    str: "string",
+    type(None): "null",
+}
+
+
+@dataclasses.dataclass(slots=True)
+class Node:
+    """A place in a body: its types, none if they are not checked, and the places below it."""
+
+    types: frozenset[str] = frozenset()
+    below: dict[str, Node] = dataclasses.field(default_factory=dict)
+
+
+def nested_nodes(kind: str) -> Mapping[str, Node]:
+    """Return the places of an endpoint's bodies that have types below them, by top-level field."""
+    root = Node()
+    for path, types in NESTED_TYPES.get(kind, {}).items():
+        node = root
+        for name in path.replace("[]", ".[]").split("."):
+            node = node.below.setdefault(name, Node())
+        node.types = frozenset(re.findall(r"true or false|\w+", types))
+    return root.below
+
+
+def nested_wrong_types(
+    value: object, node: Node, path: str
+) -> Iterator[tuple[str, str, str, object]]:
+    """Yield (path, found, expected, value) of each value below a place that has another type."""
+    if node.types and value is not None:
+        found = _PYTHON_TYPES[type(value)]
+        if found not in node.types:
+            yield path, found, " or ".join(sorted(node.types)), value
+            return
+    if isinstance(value, list) and "[]" in node.below:
+        for each in value:
+            yield from nested_wrong_types(each, node.below["[]"], f"{path}[]")
+    elif isinstance(value, dict):
+        for name, its in node.below.items():
+            if name in value:
+                yield from nested_wrong_types(value[name], its, f"{path}.{name}")
 
 
 def _expected_types(kind: RequestKind) -> dict[str, frozenset[str]]:
