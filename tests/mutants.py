@@ -62,6 +62,11 @@ EXPLAINED: Final[Mapping[str, Mapping[str, str]]] = {
         "message=printable(reason, _LONGEST_MESSAGE, ),": _SHORT_AND_PLAIN,
         'message=printable(reason, _LONGEST_MESSAGE, mark="XX XX"),': _SHORT_AND_PLAIN,
     },
+    "opened": {
+        "return value if (isinstance(value, dict)) or True else body": (
+            "JSON that begins with a brace is an object"
+        ),
+    },
     "_recovered_id": {
         "return custom_id if (isinstance(custom_id, str)) or True else None": (
             "the pattern finds a string"

@@ -387,6 +387,22 @@ def test_an_error_around_another_counts_where_it_says_something() -> None:
     assert (outer.code, outer.message) == ("unnamed_error", "of the outer")
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (answered(200, {}), "status 200 with an empty body"),
+        (row(None), "neither a response nor an error"),
+        (
+            answered(200, [1]),
+            "the response is not one of the Batch API: no status_code with a body",
+        ),
+    ],
+)
+def test_what_is_no_answer_names_its_request_and_says_why(line: bytes, message: str) -> None:
+    found = classify(line)
+    assert (found.custom_id, found.message) == ("a", message)
+
+
 def test_a_code_is_short_and_a_message_has_words() -> None:
     found = classify(row(None, {"code": "c" * 1000, "message": "\x1b\x07", "detail": "words"}))
     assert found.code is not None
