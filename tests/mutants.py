@@ -26,7 +26,52 @@ _UNREACHABLE = "no state leads there; the types are mypy's"
 _ALWAYS_ROWS = "one row always fits, so nobody is told to wait for the others"
 _AT_LEAST_ONE = "a canary has one request at least, so the larger of the two is the same"
 
+_SHORT_AND_PLAIN = "every reason is short and has no control character"
+_ANYTHING_LEFT = "what counts is whether anything is left, not how much"
+_ONLY_WINDOWS = "the argument is for Windows alone"
+
 EXPLAINED: Final[Mapping[str, Mapping[str, str]]] = {
+    "_add": {
+        "index = None if (found.custom_id is None) and False else positions.get(found.custom_id)": (
+            "no request has the custom_id None"
+        ),
+        'self._codes.append(found.code or "XXXX")': "a success has the code None, which is known",
+        "self._messages.pop(None, None)": "the message of a success is not used",
+    },
+    "_malformed": {
+        'name = location.file.name if (location.file is not None) or True else "a file"': (
+            _UNREACHABLE
+        ),
+        'name = location.file.name if location.file is not None else "XXa fileXX"': _UNREACHABLE,
+        'name = location.file.name if location.file is not None else "A FILE"': _UNREACHABLE,
+    },
+    "point_latest": {
+        "temporary.symlink_to(revision, target_is_directory=None)": _ONLY_WINDOWS,
+        "temporary.symlink_to(revision, )": _ONLY_WINDOWS,
+        "temporary.symlink_to(revision, target_is_directory=False)": _ONLY_WINDOWS,
+    },
+    "_message": {
+        'if isinstance(text, str) and printable(text, None, mark=" "):': _ANYTHING_LEFT,
+        'if isinstance(text, str) and printable(text, mark=" "):': _ANYTHING_LEFT,
+        'if isinstance(text, str) and printable(text, 2, mark=" "):': _ANYTHING_LEFT,
+    },
+    "_unreadable": {
+        'message=printable(reason, None, mark=" "),': _SHORT_AND_PLAIN,
+        "message=printable(reason, _LONGEST_MESSAGE, mark=None),": _SHORT_AND_PLAIN,
+        'message=printable(reason, mark=" "),': _SHORT_AND_PLAIN,
+        "message=printable(reason, _LONGEST_MESSAGE, ),": _SHORT_AND_PLAIN,
+        'message=printable(reason, _LONGEST_MESSAGE, mark="XX XX"),': _SHORT_AND_PLAIN,
+    },
+    "opened": {
+        "return value if (isinstance(value, dict)) or True else body": (
+            "JSON that begins with a brace is an object"
+        ),
+    },
+    "_recovered_id": {
+        "return custom_id if (isinstance(custom_id, str)) or True else None": (
+            "the pattern finds a string"
+        ),
+    },
     "batch": {'made = self._by_file.get(input_file_id or "XXXX", ())': "no file has this id"},
     "_keys_by_filename": {
         'key = SubmissionKey.parse_filename(file.filename or "XXXX")': "it is no name of ours"

@@ -10,8 +10,8 @@ The decoder skips unknown fields without checking their UTF-8: callers check it.
 
 from __future__ import annotations
 
+import dataclasses
 import re
-from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, TypeAlias, assert_never
@@ -166,6 +166,19 @@ _decode_any: Final = msgspec.json.Decoder().decode
 _decode_inputs: Final = msgspec.json.Decoder(str | list[str | int | list[int]]).decode
 
 
+class WrongType(NamedTuple):
+    """A field of a body whose value has another type than OpenAI's API takes.
+
+    `sampled` is true of a field below the top level: only the first requests are looked at so.
+    """
+
+    field: str
+    found: str
+    expected: str
+    value: bytes
+    sampled: bool = False
+
+
 _PYTHON_TYPES: Final = {
     bool: "true or false",
     dict: "object",
@@ -177,12 +190,12 @@ _PYTHON_TYPES: Final = {
 }
 
 
-@dataclass(slots=True)
+@dataclasses.dataclass(slots=True)
 class Node:
     """A place in a body: its types, none if they are not checked, and the places below it."""
 
     types: frozenset[str] = frozenset()
-    below: dict[str, Node] = field(default_factory=dict)
+    below: dict[str, Node] = dataclasses.field(default_factory=dict)
 
 
 def nested_nodes(kind: str) -> Mapping[str, Node]:
@@ -214,25 +227,12 @@ def nested_wrong_types(
                 yield from nested_wrong_types(value[name], its, f"{path}.{name}")
 
 
-class WrongType(NamedTuple):
-    """A field of a body whose value has another type than OpenAI's API takes.
-
-    `sampled` is true of a field below the top level: only the first requests are looked at so.
-    """
-
-    field: str
-    found: str
-    expected: str
-    value: bytes
-    sampled: bool = False
-
-
 def _expected_types(kind: RequestKind) -> dict[str, frozenset[str]]:
     """Return the types of each field of a body that has some, null among them."""
     types: dict[str, frozenset[str]] = {}
     for name, fields in BODY_TYPES.get(kind, {}).items():
-        for each in fields.split():
-            types[each] = types.get(each, frozenset({"null"})) | {name}
+        for field in fields.split():
+            types[field] = types.get(field, frozenset({"null"})) | {name}
     return types
 
 

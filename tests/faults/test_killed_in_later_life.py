@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shutil
 import signal
+import time
 from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from tests.failures.scene import Gateway, each_line
 from tests.faults.launching import Step
-from tests.faults.project import SPEC, WAITING, Project, ids, lines_of, sent
+from tests.faults.project import PATIENCE, SPEC, WAITING, Project, ids, lines_of, sent
 from tests.simulation.behaviour import Behaviour
 
 if TYPE_CHECKING:
@@ -63,7 +64,11 @@ def test_a_death_while_lines_are_matched_by_order(
     handle = world.handle
     monkeypatch.setattr(world, "handle", lambda request: lose(request, handle(request)))
     world.behaviour = Behaviour(shuffled=False)
-    assert launcher.run(project, *WAITING).code == 1
+    last = time.monotonic() + PATIENCE
+    while launcher.run(project, "status", "--json").json()[0]["state"] != "partial":
+        # Its files are looked at again for a while, and waiting ends before that.
+        assert time.monotonic() < last
+        assert launcher.run(project, *WAITING).code == 1
     asked = sent(world)
     matching = ("retry", "job", "--by-order")
 

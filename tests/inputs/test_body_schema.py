@@ -16,10 +16,7 @@ from openai.types import completion_create_params, embedding_create_params, mode
 from openai.types.chat import completion_create_params as chat_create_params
 from openai.types.responses import response_create_params
 
-from runner.inputs.body_schema import (
-    BODY_TYPES,
-    NESTED_TYPES,
-)
+from runner.inputs.body_schema import BODY_TYPES, NESTED_TYPES
 from runner.inputs.requests import RequestKind, nested_nodes, nested_wrong_types
 from tests.inputs.writing import CHAT, EMBEDDINGS, line, read, write
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner.inputs.row_set import RowSet
 from runner.outputs.answer_index import AnswerIndex
-from runner.outputs.result_files import Outcome
+from runner.outputs.result_files import LineStatus, Outcome
 
 
 def success(custom_id: str) -> bytes:
@@ -133,4 +133,41 @@ def test_lines_that_name_no_request_are_counted_by_file_with_the_first_as_exampl
         "first": (2, "custom_id x"),
         "second": (2, "\ufffd {"),
         "long": (2, f"custom_id {'i' * 4096}"),
+    }
+
+
+def test_failures_of_strangers_are_counted_and_the_first_is_the_example(tmp_path: Path) -> None:
+    errors = write(tmp_path / "e", failure("x", "no"), failure("y", "no"), failure("a", "no"))
+    results = AnswerIndex([(0, "a")], [errors]).results
+    assert (results.unknown, results.malformed) == (2, 0)
+    assert [(each.count, each.example) for each in results.unmatched.values()] == [
+        (2, "custom_id x")
+    ]
+
+
+def test_a_success_of_another_form_counts_as_one_and_displaces_a_failure(tmp_path: Path) -> None:
+    odd = success("a").replace(b'{"id": "x"}', b'"{\\"id\\": \\"x\\"}"')
+    index = AnswerIndex([(0, "a")], [write(tmp_path / "o", failure("a", "no"), odd)])
+    assert index.results.succeeded == RowSet.parse("0")
+    assert (index.results.duplicates, index.results.codes) == (1, {})
+    alone = AnswerIndex([(0, "a")], [write(tmp_path / "alone", odd)])
+    assert alone.results.succeeded == RowSet.parse("0")
+    [location] = index
+    assert location.status is LineStatus.SUCCEEDED
+    assert (location.code, location.length) == (None, len(odd))
+
+
+def test_what_the_event_of_a_collected_batch_says(tmp_path: Path) -> None:
+    output = write(tmp_path / "o", success("a"), success("a"), success("x"), b"{")
+    errors = write(tmp_path / "e", failure("b", "invalid", "one"), failure("c", "invalid", "two"))
+    results = AnswerIndex(enumerate("abcd"), [output, errors]).results
+    assert results.as_detail() == {
+        "succeeded": 1,
+        "missing": 1,
+        "unknown": 1,
+        "malformed": 1,
+        "duplicates": 1,
+        "truncated": 0,
+        "codes": {"invalid": 2},
+        "examples": {"invalid": ["one", "two"]},
     }

@@ -369,6 +369,58 @@ def test_an_incomplete_response_is_truncated_only_by_the_token_limit() -> None:
     assert not classify(by_filter).truncated
 
 
+def test_an_incomplete_response_says_why_in_short_and_plain_words() -> None:
+    odd = classify(unfinished("incomplete", incomplete_details={"reason": 5}))
+    assert (odd.custom_id, odd.message) == ("a", "the response is incomplete")
+    reason = "a\x1b" + "b" * 1000
+    long = classify(unfinished("incomplete", incomplete_details={"reason": reason}))
+    assert long.message is not None
+    assert long.message.startswith("the response is incomplete: a bbb")
+    assert len(long.message) <= 300
+
+
+def test_an_error_around_another_counts_where_it_says_something() -> None:
+    inner = {"code": "inner", "message": "of the inner"}
+    assert classify(row(None, {"error": inner})).code == "inner"
+    assert classify(row(None, {"error": inner, "code": "outer"})).code == "outer"
+    outer = classify(row(None, {"error": inner, "message": "of the outer"}))
+    assert (outer.code, outer.message) == ("unnamed_error", "of the outer")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (answered(200, {}), "status 200 with an empty body"),
+        (row(None), "neither a response nor an error"),
+        (
+            answered(200, [1]),
+            "the response is not one of the Batch API: no status_code with a body",
+        ),
+    ],
+)
+def test_what_is_no_answer_names_its_request_and_says_why(line: bytes, message: str) -> None:
+    found = classify(line)
+    assert (found.custom_id, found.message) == ("a", message)
+
+
+def test_a_code_is_short_and_a_message_has_words() -> None:
+    found = classify(row(None, {"code": "c" * 1000, "message": "\x1b\x07", "detail": "words"}))
+    assert found.code is not None
+    assert len(found.code) == 100
+    assert found.message == "words"
+
+
+@pytest.mark.parametrize("body", ['{"id": "\ud800"}', ' \n{"id": "x"}'])
+def test_a_body_as_text_may_hold_whatever_text_may(body: str) -> None:
+    assert classify(answered(200, body)).outcome is OK
+
+
+def test_a_number_that_json_does_not_have_is_named() -> None:
+    found = classify(answered(200, {"id": 1}).replace(b'"id": 1}', b'"id": NaN}'))
+    assert found.code == MALFORMED
+    assert found.message == "the line is not valid JSON: NaN is no JSON number"
+
+
 def test_a_status_is_found_behind_what_is_shown() -> None:
     verdict = classify(row(None, "x" * 1_000 + " Error code: 503"))
     assert (verdict.outcome, verdict.code) == (AGAIN, "http_503")

@@ -133,6 +133,7 @@ def test_the_caller_says_why_a_row_has_no_line(run: Path) -> None:
         unanswered=lambda row: MissingResult(code="runner_batch_failed", message=reasons[row]),
     )
     prepare(run, [answers]).commit(RECORD)
+    assert lines_of(run / "errors.jsonl")[0].startswith(b'{"id":null,"custom_id":"a')
     lines = [json.loads(line.decode()) for line in lines_of(run / "errors.jsonl")]
     assert [line["custom_id"] for line in lines] == ['a"\u2028', "b\udfff"]
     assert [line["error"]["message"] for line in lines] == list(reasons.values())

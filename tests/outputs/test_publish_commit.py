@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from runner.errors import LocalFileError
 from runner.files import name_of_part, part_of
 from runner.inputs.row_set import RowSet
-from runner.outputs.publish import AttemptFiles, ShardAnswers, point_latest, prepare
+from runner.outputs.publish import (
+    AttemptFiles,
+    LineWriter,
+    ShardAnswers,
+    SourceFiles,
+    point_latest,
+    prepare,
+    unpublish,
+)
 
 if TYPE_CHECKING:
     from runner.outputs.publish import Publication
@@ -248,3 +257,74 @@ def test_every_file_is_on_the_disk_before_it_is_named_and_output_is_named_last(
         "sync the folder",
     ]
     assert generations(run) == ["2"] * len(NAMES)
+
+
+def test_a_run_that_goes_on_has_no_final_files_and_keeps_its_record(run: Path) -> None:
+    publish(run, 1)
+    for _again in range(2):
+        unpublish(run)
+        assert sorted(path.name for path in run.iterdir()) == ["run.json"]
+
+
+@pytest.mark.parametrize("name", ["output.jsonl", "errors.jsonl"])
+def test_a_final_file_that_cannot_be_removed_is_said_in_words(run: Path, name: str) -> None:
+    (run / name).mkdir(parents=True)
+    with pytest.raises(LocalFileError) as raised:
+        unpublish(run)
+    assert str(raised.value).startswith(f"{run / name} cannot be removed: ")
+
+
+def test_latest_makes_the_folders_above_it(tmp_path: Path) -> None:
+    assert point_latest(tmp_path / "outputs" / "job", "0123456789ab")
+    assert (tmp_path / "outputs" / "job" / "latest").is_symlink()
+
+
+def test_a_link_that_got_no_final_name_is_no_hindrance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> NoReturn:
+        raise OSError(errno.EIO, "no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refuse)
+        with pytest.raises(LocalFileError, match="latest cannot be replaced: the disk reports"):
+            point_latest(tmp_path, "0123456789ab")
+    assert point_latest(tmp_path, "0123456789ab")
+    assert [path.name for path in tmp_path.iterdir()] == ["latest"]
+
+
+@pytest.mark.parametrize(
+    ("number", "has_text"),
+    [(errno.EPERM, True), (errno.ENOSYS, True), (errno.ENOSPC, False), (errno.EIO, False)],
+)
+def test_a_text_file_takes_the_place_of_the_link_only_where_there_are_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, has_text: bool
+) -> None:
+    def refuse(*_arguments: object, **_options: object) -> NoReturn:
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    if has_text:
+        assert point_latest(tmp_path, "0123456789ab")
+        assert (tmp_path / "latest").read_text() == "0123456789ab\n"
+    else:
+        with pytest.raises(LocalFileError):
+            point_latest(tmp_path, "0123456789ab")
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_copy_is_abandoned_as_far_as_the_disk_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Broken:
+        def close(self) -> NoReturn:
+            raise OSError(errno.EIO, "no")
+
+    with SourceFiles() as sources:
+        copy = LineWriter(tmp_path / "copy", sources)
+        copy.append(b"line")
+        copy._file.close()
+        monkeypatch.setattr(copy, "_file", Broken())
+        copy.abandon()
+        assert list(tmp_path.iterdir()) == []
+        copy.abandon()

@@ -162,6 +162,30 @@ def test_a_download_without_line_ends_is_not_read_into_memory(file: Path) -> Non
     assert verify_download(file, longest=1000) == "the last line is longer than 1000 bytes"
 
 
+BLOCK = 1024 * 1024
+LONG = b'"' + b"x" * (BLOCK - 2) + b'"'
+"""A line of JSON that is as long as what is read at once."""
+
+
+@pytest.mark.parametrize("content", [b"{", b"\n{", b"1\n{"])
+def test_a_download_of_one_byte_is_looked_at(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    assert "the last line (1 bytes) is not whole JSON" in (verify_download(file) or "")
+
+
+@pytest.mark.parametrize(("longest", "fits"), [(BLOCK, True), (BLOCK - 1, False)])
+def test_a_last_line_as_long_as_allowed_is_read(file: Path, longest: int, *, fits: bool) -> None:
+    file.write_bytes(b"{}\n" + LONG)
+    said = verify_download(file, longest=longest)
+    assert said == (None if fits else f"the last line is longer than {longest} bytes")
+
+
+def test_a_line_that_begins_where_the_reading_begins_is_whole(file: Path) -> None:
+    file.write_bytes(b"{}\n" + b"1" * (BLOCK - 1))
+    assert verify_download(file, longest=BLOCK - 1) is None
+
+
 def test_a_download_that_cannot_be_read_is_no_verdict(file: Path) -> None:
-    with pytest.raises(LocalFileError):
+    with pytest.raises(LocalFileError) as raised:
         verify_download(file)
+    assert str(raised.value).startswith(f"{file} cannot be read: ")
