@@ -201,9 +201,10 @@ _STATUSES: Final = range(1000)
 _OK: Final = range(200, 300)
 _FAILED: Final = range(400, 600)
 _RETRYABLE: Final = frozenset({0, 408, 409, 429, *range(500, 600)})
-_NOT_EXECUTED: Final = frozenset(
+NOT_EXECUTED: Final = frozenset(
     {"batch_expired", "batch_cancelled", "batch_failed", "request_timeout"}
 )
+"""The codes of requests that were not run (fact sheet, section 3)."""
 _UNFINISHED: Final = frozenset({"failed", "incomplete", "cancelled", "queued", "in_progress"})
 """Every status of a response of the Responses API but `completed`."""
 
@@ -462,7 +463,7 @@ def _is_truncated(body: Mapping[str, object]) -> bool:
 
 def _failure(status: int | None, code: str) -> Outcome:
     """Classify a failure as transient or permanent: not executed, then by status, then by code."""
-    if code in _NOT_EXECUTED:
+    if code in NOT_EXECUTED:
         return Outcome.TRANSIENT
     if status is not None:
         return Outcome.TRANSIENT if status in _RETRYABLE else Outcome.PERMANENT

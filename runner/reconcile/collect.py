@@ -114,6 +114,8 @@ def _contradiction(
     provider says nothing else: downloading the files again is free. The text completes "the batch
     is completed, but …".
     """
+    from runner.outputs.result_files import NOT_EXECUTED
+
     if action.early:
         return (
             f"it names no output file, and its error file lacks {len(results.missing):,} requests"
@@ -132,7 +134,9 @@ def _contradiction(
                 f"its output file has {plural(lines.count, 'line')} whose custom_id is that of no "
                 f"request, and no line for {lacking}; the first is: {api.redact(lines.example)}"
             )
-    # Where each error is counted as failed, it is not among the completed requests as well.
+    # What was not run is not completed. Where each error is counted as failed, it is not among the
+    # completed requests as well.
+    found -= sum(results.codes.get(code, 0) for code in NOT_EXECUTED)
     errors = found - len(results.succeeded)
     apart = errors <= counts.failed and counts.completed + counts.failed <= counts.total
     found -= errors if apart else 0

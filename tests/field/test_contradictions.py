@@ -29,7 +29,9 @@ from tests.failures.scene import (
 from tests.simulation.behaviour import (
     AnswerLocation,
     Behaviour,
+    Cancelled,
     Counts,
+    Expire,
     HttpError,
     Malformed,
     Spoil,
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.failures.conftest import MakeSite
+    from tests.simulation.behaviour import Ending
 
 HOUR = 3600
 
@@ -169,6 +172,23 @@ def test_an_error_line_is_no_response_in_whichever_file_it_is(
     assert site.until_done(pause=900).states == {"job": RunState.PARTIAL}
     assert asked(site) == [tuple(ids())]
     assert "it reports 3 responses, and its files hold 1" in told(site)
+
+
+@pytest.mark.parametrize("ending", [Cancelled(fraction=0.5), Expire(fraction=0.5)])
+def test_a_request_that_was_not_run_is_no_response(make_site: MakeSite, ending: Ending) -> None:
+    """Three are completed, none failed, and three were not run: an answer is left out."""
+
+    def shorten(content: bytes) -> bytes:
+        good = [line for line in content.splitlines(keepends=True) if b'"status_code": 200' in line]
+        return b"".join(good[1:]) if good else content
+
+    world = Dialect(Gateway(shorten), behaviour=Behaviour(ending=ending))
+    site = make_site(world=world, base_url=REMOTE)
+    site.reconcile()
+    site.clock.sleep(60)
+    site.reconcile()
+    assert asked(site) == [tuple(ids())]
+    assert "it reports 3 responses, and its files hold 2" in told(site)
 
 
 @pytest.mark.parametrize("counts", [Counts.EMPTY, Counts.NULL, Counts.NULL_MEMBERS])

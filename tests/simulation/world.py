@@ -199,6 +199,10 @@ class World:
                 for life in self._batches.lives.values()
             )
 
+    def asked(self) -> list[str]:
+        """Return the first custom_id of every batch ever created, oldest first."""
+        return [life.rows[0].custom_id for life in self._batches.lives.values() if life.rows]
+
     def files(self) -> tuple[StoredFile, ...]:
         """Return every file the provider ever had, deleted ones included."""
         with self.lock:
