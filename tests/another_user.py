@@ -3,44 +3,45 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 UID: Final = 65_534
 """The user `nobody`, who owns no files."""
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a second user")
+as_root = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("bash") or not shutil.which("flock"),
+    reason="only root can become a second user, who runs bash and flock",
+)
 
 
 @contextmanager
-def as_another_user(act: Callable[[], str]) -> Iterator[str]:
-    """Have a process of another user act, and return what it returned, or the error's name.
+def as_another_user(script: str, *arguments: object) -> Iterator[str]:
+    """Run a script of bash as another user, and return its first line, or else its error.
 
-    The process keeps what it has opened and locked until the block ends.
+    A script that ends with `cat` keeps what it has opened and locked until the block ends. Python
+    itself may be installed where another user cannot run it.
     """
-    (told, tell), (go_on, end) = os.pipe(), os.pipe()
-    process = os.fork()
-    if not process:
-        try:
-            os.close(end)
-            os.setgroups([])
-            os.setgid(UID)
-            os.setuid(UID)
-            os.write(tell, act().encode())
-            os.read(go_on, 1)
-        except BaseException as error:  # noqa: BLE001 -- the child must not go on as a test
-            os.write(tell, type(error).__name__.encode())
-        finally:
-            os._exit(0)
-    try:
-        os.close(tell)
-        yield os.read(told, 10_000).decode()
-    finally:
-        for descriptor in (told, go_on, end):
-            os.close(descriptor)
-        os.waitpid(process, 0)
+    with subprocess.Popen(
+        ["bash", "-c", script, "bash", *map(str, arguments)],
+        user=UID,
+        group=UID,
+        extra_groups=[],
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        yield process.stdout.readline() or process.stderr.read()
+        process.stdin.close()
