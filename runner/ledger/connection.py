@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from runner.ledger.records import SubmissionKey, SubmissionState
 
 
+_OTHERS: Final = 0o077
+"""The permissions of the group and of others."""
+
 BUSY_TIMEOUT: Final = 30.0
 """Seconds a write waits for another process's short transaction."""
 
@@ -89,8 +92,9 @@ def _make_private(path: Path) -> None:
                 f"the ledger {path} is a symbolic link, to {path.readlink()}: name the file "
                 f"itself, with `ledger:` in runner.yaml; nothing was submitted"
             ) from None
-        if about.st_uid == os.geteuid() and stat.S_IMODE(about.st_mode) & 0o077:
-            path.chmod(0o600)
+        mode = stat.S_IMODE(about.st_mode)
+        if about.st_uid == os.geteuid() and mode & _OTHERS:
+            path.chmod(mode & ~_OTHERS)
 
 
 def _disable_wal(

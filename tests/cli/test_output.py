@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runner.cli.output import note, write_json, write_output
+from runner.cli.output import choose_format, note, write_json, write_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +18,7 @@ COMMANDS = ["::stop-commands::x", "  ::add-mask::7", "a ##[group]b", "##vso[task
 @pytest.fixture(params=["GITHUB_ACTIONS", "TF_BUILD"])
 def in_ci(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(request.param, "true")
+    choose_format([])
 
 
 def inert(text: str) -> bool:

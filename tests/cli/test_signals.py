@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli.conftest import FINISH
 from tests.cli.shell import PATIENCE, begin
+from tests.faults.project import until
 from tests.simulation.behaviour import Behaviour
 
 if TYPE_CHECKING:
@@ -122,6 +124,13 @@ def test_a_signal_that_ends_no_wait_is_heard(name: str, raised: str) -> None:
     assert (done.stdout, done.stderr) == ("heard\n", "")
 
 
+def cpu_ticks(process: int) -> int:
+    """Return the CPU time that a process has taken, in ticks of 10 ms; see proc_pid_stat(5)."""
+    fields = Path(f"/proc/{process}/stat").read_text("ascii").rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="CPU time is read from /proc")
 @pytest.mark.parametrize(("number", "code"), CODES)
 def test_a_query_without_an_end_can_be_interrupted(number: signal.Signals, code: int) -> None:
     script = """
@@ -138,6 +147,8 @@ connection.execute(
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
+    begun = cpu_ticks(process.pid)
+    until(lambda: cpu_ticks(process.pid) > begun + 20)  # it is past the function in Python
     process.send_signal(number)
     try:
         assert process.wait(timeout=PATIENCE) == code

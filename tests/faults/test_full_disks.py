@@ -53,7 +53,7 @@ class SmallDisk:
 def small_disk(folder: Path, size: int = 16 * 1024 * 1024) -> Iterator[SmallDisk]:
     """Mount a disk of so many bytes on a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "none", str(folder)]
     if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small disk can be mounted by root only, and not everywhere")
     try:

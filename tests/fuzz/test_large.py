@@ -33,7 +33,7 @@ size, 16 times is a loop within a loop."""
 FACTOR: Final = 2 * SMALLER
 NOTHING: Final = 0.1
 """Seconds of CPU time that say nothing: starting a parser, collecting garbage."""
-TRIES: Final = 3
+TRIES: Final = 6
 """A machine that is busy with other things may spoil a measurement; never each of three."""
 
 
