@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,6 +54,7 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
         # for that reason would be submitted, and paid for, a second time.
         earlier = fetched
         fetched, failure = yield from _download_files(context, action, ids, earlier, started_at)
+        fetched = [_with_earlier_size(file, earlier) for file in fetched]
         index = AnswerIndex(ids(), [file.path for file in fetched])
     results = index.results
     contradiction = None
@@ -100,6 +102,16 @@ def collect(context: Context, state: PassState, action: Collect) -> Steps:
             counts=_counts(action, results),
         )
     )
+
+
+def _with_earlier_size(file: DownloadedFile, earlier: Sequence[DownloadedFile]) -> DownloadedFile:
+    """Return a file with what was known of its size before, where it was not said this time."""
+    had_other_size = any(
+        before.has_other_size and before.record.file_id == file.record.file_id for before in earlier
+    )
+    if file.has_expected_size or not had_other_size:
+        return file
+    return replace(file, has_other_size=True)
 
 
 def _contradiction(

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from runner.api.protocol import ANY_FILE
-from runner.errors import ApiError, LocalFileError, NotFound, UnexpectedReply
+from runner.errors import ApiError, LocalFileError, NotFound, Transient, UnexpectedReply
 from runner.files import (
     explained,
     make_folder,
@@ -230,6 +230,8 @@ def _expected_bytes(context: Context, run: Run, file_id: str) -> int | None:
         return context.api(run.provider).retrieve_file(file_id).bytes
     except (NotFound, UnexpectedReply):
         return None
+    except Transient:
+        raise  # a limit of calls says nothing about the size, which may be said again
     except ApiError as error:
         if error.status is not None and 400 <= error.status < 500:  # noqa: PLR2004 -- HTTP
             return None

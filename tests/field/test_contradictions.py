@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
     from tests.failures.conftest import MakeSite
     from tests.simulation.behaviour import Ending
+    from tests.simulation.exchange import Request
 
 HOUR = 3600
 
@@ -202,6 +203,29 @@ def test_a_last_line_that_is_cut_is_weighed_against_the_size_of_the_file(
     assert "a result file is not as long as the provider says, and lacks 1 request" in told(site)
     ask_again(site)
     assert site.until_done(pause=900).states == {"job": RunState.SUCCEEDED}
+
+
+@pytest.mark.parametrize("status", [429, 404, 405])
+def test_a_size_that_is_said_once_counts_where_it_is_not_said_again(
+    make_site: MakeSite, status: int
+) -> None:
+    cut = Behaviour(counts=Counts.EMPTY, spoiled=Spoiled(how=Spoil.SHORTENED))
+    site = make_site(cut, Behaviour(), base_url=REMOTE)
+    sizes = 0
+
+    def refuse_the_second(request: Request, _number: int) -> Status | None:
+        nonlocal sizes
+        if (request.method, request.path.count("/")) != ("GET", 2) or "file" not in request.path:
+            return None
+        sizes += 1
+        return Status(status=status) if sizes == 2 or (sizes > 2 and status == 429) else None
+
+    site.world.faults = refuse_the_second
+    for _ in range(3):
+        site.reconcile()
+        site.clock.sleep(60)
+    assert sizes > 1
+    assert asked(site) == [tuple(ids())]
 
 
 @pytest.mark.parametrize("place", AnswerLocation)
