@@ -67,11 +67,17 @@ class BatchIndex:
         They are the link where a provider drops metadata, or the user left no room for ours. A
         file that met a limit is used again, so the next batch made from it is the next attempt. The
         list may show only the later ones, and those of one second in any order, so a batch that
-        this ledger has submitted keeps its key, and its number is given to no other.
+        this ledger has submitted keeps its key, and its number is given to no other, of whatever
+        file that is.
         """
         submitted: dict[str, dict[str, Submission]] = {}
+        numbers_used: dict[tuple[str, int], set[int]] = {}
         for submission in submissions:
-            if submission.input_file_id is not None and submission.batch_id is not None:
+            if submission.batch_id is None:
+                continue
+            place = (submission.key.revision, submission.key.shard)
+            numbers_used.setdefault(place, set()).add(submission.key.attempt)
+            if submission.input_file_id is not None:
                 made = submitted.setdefault(submission.input_file_id, {})
                 made[submission.batch_id] = submission
         keys: dict[str, SubmissionKey] = {}
@@ -88,7 +94,7 @@ class BatchIndex:
                 for identifier, submission in by_id.items()
                 if submission.batch is not None and identifier not in shown
             }
-            used = {submission.key.attempt for submission in by_id.values()}
+            used = numbers_used.get((key.revision, key.shard), set())
             numbers = (number for number in itertools.count(key.attempt) if number not in used)
             for batch in listed:
                 if batch.id in by_id:

@@ -82,6 +82,27 @@ def test_a_second_batch_of_a_file_is_the_second_attempt(
     assert (action.key, action.batch.id) == (SECOND, "batch_2")
 
 
+def test_a_second_batch_of_a_file_is_no_attempt_of_another_file(tmp_path: Path) -> None:
+    """The number after that of the file belongs to another part of the shard."""
+    half, rest = EVERY.head(4), EVERY.difference(EVERY.head(4))
+    first = dataclasses.replace(met_a_limit(FIRST_BATCH), rows=half, transient=half)
+    other = made("batch_2", 200, input_file_id="file-2", status="completed")
+    second = dataclasses.replace(
+        attempt(2, rest, SubmissionState.COLLECTED, EVERY.difference(EVERY), rest),
+        batch_id=other.id,
+        batch=other,
+        input_file_id="file-2",
+    )
+    third = dataclasses.replace(in_doubt(), key=dataclasses.replace(KEY, attempt=3), rows=half)
+    at = observed(listing=listing(batches=(made("batch_3", 900), FIRST_BATCH), files=(FILE,)))
+
+    for submissions in ((first, second, third), (first, second)):
+        plan = plan_for(tmp_path, *submissions, at=at)
+        [action] = [each for each in plan.actions if isinstance(each, AdoptBatch)]
+        assert (action.key, action.batch.id) == (third.key, "batch_3")
+        assert Submit not in kinds(plan)
+
+
 def test_a_second_batch_that_another_ledger_made_is_the_second_attempt(tmp_path: Path) -> None:
     at = observed(listing=listing(batches=(made("batch_2", 900),), files=(FILE,)))
     plan = plan_for(tmp_path, met_a_limit(FIRST_BATCH), at=at)

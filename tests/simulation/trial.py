@@ -339,7 +339,8 @@ class _Telling:
         made = self.world.submissions()
         asked = Counter(row for one in made for row in one.rows)
         # The line of an earlier attempt comes before what runner says of a later one.
-        answered = {row for one in made for row in one.answered if asked[row] == 1}
+        kept = [one for one in made if one.known(self.clock())]
+        answered = {row for one in kept for row in one.answered if asked[row] == 1}
         for line in filter(None, (folder / "errors.jsonl").read_bytes().split(b"\n")):
             document = json.loads(line)
             code = (document["error"] or {}).get("code")
