@@ -447,7 +447,7 @@ class _Telling:
         if self.barrier is None or number < self.barrier[0]:
             return None
         refusal = self.barrier[1].strike(request, self._filename(request))
-        if refusal is not None:
+        if refusal is not None and request.method != "DELETE":  # which is a remark at most
             self.refusals += 1
             self.met[f"refused: {self.barrier[1].scope.name}"] += 1
         return refusal
