@@ -45,10 +45,23 @@ def decide_shard(context: ShardContext, progress: ShardProgress) -> Steps:
         step for submission in progress.open for step in _decide_open(context, progress, submission)
     ]
     steps += _next_attempts(context, progress)
-    if any(isinstance(step, AdoptBatch) for step in steps):
+    if any(isinstance(step, AdoptBatch) for step in steps) or _has_listed(context, progress):
         # It may have other rows than the attempt whose key it carries: then these are taken.
         return [step for step in steps if not isinstance(step, Submit)]
     return steps
+
+
+def _has_listed(context: ShardContext, progress: ShardProgress) -> bool:
+    """Whether the provider lists a batch of an open attempt that has none here.
+
+    Another machine has made it. It is adopted as soon as what is known of the attempt is settled.
+    """
+    without = {each.key for each in progress.open if each.batch_id is None}
+    shard = progress.shard.number
+    return any(
+        key in without and batch.id not in _other_batch_ids(context, key)
+        for key, batch in context.index.of_shard(context.run.short, shard)
+    )
 
 
 def _decide_open(context: ShardContext, progress: ShardProgress, submission: Submission) -> Steps:

@@ -128,6 +128,36 @@ def tagged(identifier: str, key: SubmissionKey, created_at: int | None = 900) ->
     return made(identifier, created_at, metadata={"runner": str(Tag(key=key))})
 
 
+@pytest.mark.parametrize("state", [SubmissionState.UPLOADING, SubmissionState.PREPARED])
+def test_nothing_is_submitted_beside_a_batch_that_is_still_to_be_adopted(
+    tmp_path: Path, state: SubmissionState
+) -> None:
+    """Another machine made it, perhaps of all the rows of which this one made two parts."""
+    half, rest = EVERY.head(4), EVERY.difference(EVERY.head(4))
+    nothing = EVERY.difference(EVERY)
+    first = dataclasses.replace(
+        attempt(1, half, state, nothing, nothing), transient=None, permanent=None
+    )
+    second = dataclasses.replace(
+        attempt(2, rest, SubmissionState.PREPARED, nothing, nothing),
+        transient=None,
+        permanent=None,
+    )
+    at = observed(listing=listing(batches=(tagged("batch_1", KEY),)))
+
+    assert Submit not in kinds(plan_for(tmp_path, first, second, at=at))
+    mine = dataclasses.replace(
+        attempt(3, half, SubmissionState.SUBMITTED, nothing, nothing),
+        batch_id="batch_1",
+        batch=tagged("batch_1", KEY),
+    )
+    at = observed(
+        listing=listing(batches=(tagged("batch_1", KEY),)),
+        batches={"batch_1": tagged("batch_1", KEY)},
+    )
+    assert Submit in kinds(plan_for(tmp_path, second, mine, at=at))
+
+
 def test_batches_are_known_by_what_was_recorded_listed_and_observed() -> None:
     """Oldest first, those without a time before all others; those without a key are not named."""
     third = dataclasses.replace(KEY, attempt=3)
