@@ -23,7 +23,12 @@ from runner.text import span
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+FOLDER: Final = ".runner"
+"""The folder that only runner uses; a ledger may be in any other, which is then left as it is."""
+
 _PRIVATE: Final = 0o600
+_PRIVATE_FOLDER: Final = 0o700
+_OTHERS: Final = 0o077
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,10 @@ def locked(
     """
     path = _path(ledger)
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        about = path.parent.stat()
+        if path.parent.name == FOLDER and about.st_uid == os.geteuid() and about.st_mode & _OTHERS:
+            path.parent.chmod(_PRIVATE_FOLDER)  # earlier versions made it readable for all
         descriptor = os.open(
             path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, _PRIVATE
         )

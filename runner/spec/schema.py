@@ -388,7 +388,7 @@ class ConfigSchema(StrictModel):
     metrics: PathText | None = Field(
         default=None,
         description="A file of metrics for Prometheus, written by each pass.",
-        examples=[".runner/runner.prom"],
+        examples=["runner.prom"],
     )
 
 

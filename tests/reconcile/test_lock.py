@@ -106,6 +106,18 @@ def test_the_lock_is_for_this_user_only(tmp_path: Path, mode: int | None) -> Non
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+@pytest.mark.parametrize(("name", "mode"), [(".runner", 0o700), ("data", 0o755)])
+def test_the_folder_of_runner_alone_is_closed_to_others(
+    tmp_path: Path, name: str, mode: int
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    folder.chmod(0o755)
+
+    with locked(folder / "ledger.db"):
+        assert stat.S_IMODE(folder.stat().st_mode) == mode
+
+
 @pytest.mark.parametrize("kind", ["link", "dangling link", "FIFO", "folder"])
 def test_a_lock_that_is_no_file_of_ours_is_refused(tmp_path: Path, kind: str) -> None:
     ledger, path, other = tmp_path / "ledger.db", tmp_path / "ledger.db.lock", tmp_path / "other"
