@@ -7,7 +7,8 @@ writes to a pipe (`signal.set_wakeup_fd`); a thread reads the pipe and sends the
 thread until it has been handled, which interrupts the system call.
 
 A library that computes for long, such as SQLite in a query, lets no handler run. After some seconds
-the process then ends without one, as by `kill -9`: the next pass continues.
+the process then ends without one, as by `kill -9`: the next pass continues. So does a further
+signal some seconds after the first: Python drops an exception that is raised in a destructor.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -26,7 +28,10 @@ _PAUSE: Final = 0.05
 _ATTEMPTS: Final = 100
 """Attempts after which the process ends without the main thread."""
 
-_received: Final[list[int]] = []
+_CLEANUP: Final = 5.0
+"""Seconds from the first signal on after which a further one ends the process at once."""
+
+_received: Final[list[float]] = []
 _handled: Final = threading.Event()
 
 
@@ -67,8 +72,10 @@ def _is_first(number: int) -> bool:
 
     Only the first may raise: an exception during the cleanup would end it with a traceback.
     """
-    _received.append(number)
+    _received.append(time.monotonic())
     if len(_received) > 1:
+        if _received[-1] - _received[0] > _CLEANUP:
+            os._exit(128 + number)
         return False
     _handled.set()
     return True

@@ -155,3 +155,26 @@ connection.execute(
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), CODES)
+def test_a_later_signal_ends_what_the_first_one_did_not(number: signal.Signals, code: int) -> None:
+    script = """
+import os, signal, sys, time
+from runner.cli import signals
+signals._CLEANUP = 0.01
+signals.install_handlers()
+class Dropping:
+    def __del__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(0.1)
+dropping = Dropping()
+del dropping
+time.sleep(0.1)
+os.kill(os.getpid(), int(sys.argv[1]))
+time.sleep(60)
+"""
+    command = [sys.executable, "-c", script, str(int(number))]
+    done = subprocess.run(command, check=False, capture_output=True, timeout=PATIENCE)
+    assert done.returncode == code
+    assert b"Exception ignored in" in done.stderr
