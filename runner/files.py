@@ -63,6 +63,7 @@ _PART_NAME: Final = re.compile(r"\.(.+)\.[0-9a-f]{16}\.part")
 _CANNOT_SYNC_FOLDERS: Final = frozenset(
     {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM, errno.ENOSYS}
 )
+_NO_MODES: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS})
 _KERNEL: Final = ("/proc/", "/sys/")
 _SAFELY: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 _NOT_WAITING: Final = os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -123,7 +124,8 @@ def make_folder(folder: Path, *, within: Path, private: bool = False) -> None:
                 place /= name
                 _make_one(place)
             if private:
-                folder.chmod(_PRIVATE_FOLDER)
+                with without_modes():
+                    folder.chmod(_PRIVATE_FOLDER)
         except FileExistsError as problem:
             raise NotADirectoryError(errno.ENOTDIR, "", str(place)) from problem
 
@@ -162,6 +164,19 @@ def _link_in_the_way(place: Path) -> LocalFileError:
         f"{place} is a link{target}, and runner writes through no link: remove it, and put a "
         f"folder in its place or name the one that it leads to in runner.yaml (`outputs`, `ledger`)"
     )
+
+
+@contextmanager
+def without_modes() -> Iterator[None]:
+    """Let a change of permissions fail where the file system has none, such as a network share.
+
+    There its mount decides who may read. Raises OSError for any other failure.
+    """
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno not in _NO_MODES:
+            raise
 
 
 def sync_folder(folder: Path) -> bool:
@@ -269,7 +284,8 @@ def write_whole(path: Path, content: bytes, *, mode: int | None = None) -> None:
         try:
             with create(part, mode=BY_UMASK if mode is None else PRIVATE) as file:
                 if mode is not None:
-                    os.fchmod(file.fileno(), mode)
+                    with without_modes():
+                        os.fchmod(file.fileno(), mode)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

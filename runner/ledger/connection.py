@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LedgerDamaged, LedgerError, LedgerTooNew
+from runner.files import without_modes
 from runner.ledger.migrations import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -94,7 +95,8 @@ def _make_private(path: Path) -> None:
             ) from None
         mode = stat.S_IMODE(about.st_mode)
         if about.st_uid == os.geteuid() and mode & _OTHERS:
-            path.chmod(mode & ~_OTHERS)
+            with without_modes():
+                path.chmod(mode & ~_OTHERS)
 
 
 def _disable_wal(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LedgerError, LockHeld
+from runner.files import without_modes
 from runner.text import span
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ def locked(
         path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
         about = path.parent.stat()
         if path.parent.name == FOLDER and about.st_uid == os.geteuid() and about.st_mode & _OTHERS:
-            path.parent.chmod(_PRIVATE_FOLDER)  # earlier versions made it readable for all
+            with without_modes():
+                path.parent.chmod(_PRIVATE_FOLDER)  # earlier versions made it readable for all
         descriptor = os.open(
             path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, _PRIVATE
         )
@@ -142,7 +144,8 @@ def _make_private(path: Path, descriptor: int) -> None:
     me = os.geteuid()
     if about.st_uid == me:
         if stat.S_IMODE(about.st_mode) & ~_PRIVATE:
-            os.fchmod(descriptor, _PRIVATE)
+            with without_modes():
+                os.fchmod(descriptor, _PRIVATE)
     elif 0 not in (me, about.st_uid):
         raise _unusable(path, f"it belongs to another user (uid {about.st_uid}), not to you")
 

@@ -15,6 +15,7 @@ import pytest
 from runner.errors import LocalFileError
 from runner.files import sync_folder
 from runner.ledger.records import RunState
+from runner.reconcile.lock import locked
 from tests.failures.scene import (
     REMOTE,
     asked,
@@ -86,3 +87,29 @@ def test_a_folder_that_cannot_be_opened_is_not_synced(
 
     monkeypatch.setattr(os, "open", refuse)
     assert not sync_folder(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP])
+def test_a_disk_without_permissions_is_as_good(
+    make_site: MakeSite, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Its mount decides who may read: each file has the same mode, and none can be changed."""
+    refused = 0
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        nonlocal refused
+        refused += 1
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(os, "chmod", refuse)
+    site = make_site(base_url=REMOTE)
+    site.ledger.parent.mkdir(exist_ok=True)
+    site.ledger.touch(0o644)
+    lock = site.ledger.with_name(f"{site.ledger.name}.lock")
+    lock.touch(0o644)
+
+    with locked(site.ledger):
+        assert site.until_done().states == {"job": RunState.SUCCEEDED}
+    site.check(ids())
+    assert refused > 1
