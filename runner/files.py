@@ -42,7 +42,9 @@ PART: Final = ".part"
 BY_UMASK: Final = 0o666
 PRIVATE: Final = 0o600
 
-_PRIVATE_FOLDER: Final = 0o700
+PRIVATE_FOLDER: Final = 0o700
+OTHERS: Final = 0o077
+"""The permissions of the group and of others."""
 
 _WORDS: Final = {
     errno.ENOSPC: "the disk is full",
@@ -125,7 +127,7 @@ def make_folder(folder: Path, *, within: Path, private: bool = False) -> None:
                 _make_one(place)
             if private:
                 with without_modes():
-                    folder.chmod(_PRIVATE_FOLDER)
+                    folder.chmod(PRIVATE_FOLDER)
         except FileExistsError as problem:
             raise NotADirectoryError(errno.ENOTDIR, "", str(place)) from problem
 
@@ -134,7 +136,7 @@ def make_private_folders(folder: Path) -> None:
     """Make a folder and those above it; nobody else may look into what is new. Raises OSError."""
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
-        each.mkdir(mode=_PRIVATE_FOLDER, exist_ok=True)
+        each.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
 
 
 def _make_one(place: Path) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LedgerDamaged, LedgerError, LedgerTooNew
-from runner.files import without_modes
+from runner.files import OTHERS, without_modes
 from runner.ledger.migrations import (
     APPLICATION_ID,
     MIGRATIONS,
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
     from runner.ledger.records import SubmissionKey, SubmissionState
 
-
-_OTHERS: Final = 0o077
-"""The permissions of the group and of others."""
 
 BUSY_TIMEOUT: Final = 30.0
 """Seconds a write waits for another process's short transaction."""
@@ -94,9 +91,9 @@ def _make_private(path: Path) -> None:
                 f"itself, with `ledger:` in runner.yaml; nothing was submitted"
             ) from None
         mode = stat.S_IMODE(about.st_mode)
-        if about.st_uid == os.geteuid() and mode & _OTHERS:
+        if about.st_uid == os.geteuid() and mode & OTHERS:
             with without_modes():
-                path.chmod(mode & ~_OTHERS)
+                path.chmod(mode & ~OTHERS)
 
 
 def _disable_wal(
@@ -204,7 +201,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
             raise LedgerError(
                 f"the ledger {path} has a view, trigger or virtual table that is not runner's "
                 f"({printable(str(name), 60)}): queries would run it. If you made it, remove it: "
-                f"`sqlite3 {path} 'DROP ...'`; if somebody gave you the file, do not use it"
+                f"`sqlite3 {path} 'DROP ...'`; if the file came from elsewhere, do not use it"
             )
 
 

@@ -15,7 +15,7 @@ _PATIENCE: Final = 0.05
 """Seconds to wait for a lock that another program holds."""
 
 _LONGEST: Final = 0.5
-"""Seconds after which a query is given up: the file may be from somebody else."""
+"""Seconds after which a query is given up: the file may come from elsewhere."""
 
 
 def job_names(path: Path) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 The kernel releases `flock` when a process ends, however it ends; there is no file to clean up.
 Source: flock(2). A pass that finds nothing new leaves no other trace than the time of the file.
 
-Whoever can open the file can hold the lock for ever, so it is for this user only.
+A user who can open the file can hold the lock for ever, so it is for this user only.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from runner.errors import LedgerError, LockHeld
-from runner.files import without_modes
+from runner.files import OTHERS, PRIVATE, PRIVATE_FOLDER, without_modes
 from runner.text import span
 
 if TYPE_CHECKING:
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 FOLDER: Final = ".runner"
 """The folder that only runner uses; a ledger may be in any other, which is then left as it is."""
-
-_PRIVATE: Final = 0o600
-_PRIVATE_FOLDER: Final = 0o700
-_OTHERS: Final = 0o077
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +50,13 @@ def locked(
     """
     path = _path(ledger)
     try:
-        path.parent.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+        path.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         about = path.parent.stat()
-        if path.parent.name == FOLDER and about.st_uid == os.geteuid() and about.st_mode & _OTHERS:
+        if path.parent.name == FOLDER and about.st_uid == os.geteuid() and about.st_mode & OTHERS:
             with without_modes():
-                path.parent.chmod(_PRIVATE_FOLDER)  # earlier versions made it readable for all
+                path.parent.chmod(PRIVATE_FOLDER)  # earlier versions made it readable for all
         descriptor = os.open(
-            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, _PRIVATE
+            path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, PRIVATE
         )
     except OSError as error:
         raise _unusable(path, error.strerror or str(error)) from error
@@ -143,9 +139,9 @@ def _make_private(path: Path, descriptor: int) -> None:
         raise _unusable(path, "it is no regular file")
     me = os.geteuid()
     if about.st_uid == me:
-        if stat.S_IMODE(about.st_mode) & ~_PRIVATE:
+        if stat.S_IMODE(about.st_mode) & ~PRIVATE:
             with without_modes():
-                os.fchmod(descriptor, _PRIVATE)
+                os.fchmod(descriptor, PRIVATE)
     elif 0 not in (me, about.st_uid):
         raise _unusable(path, f"it belongs to another user (uid {about.st_uid}), not to you")
 

@@ -77,11 +77,11 @@ class WatchState:
         return all(view.state.final for view in self.views)
 
     def silence(self, unix: float) -> str | None:
-        """Say that nobody has reconciled for long, though jobs are not final; else None."""
+        """Say that no pass was made for long, though jobs are not final; else None."""
         if self.all_final or self.last_pass is None or unix - self.last_pass < _LONG:
             return None
         return (
-            f"nobody has reconciled for {span(unix - self.last_pass)}: `runner reconcile` makes a "
+            f"no pass was made for {span(unix - self.last_pass)}: `runner reconcile` makes a "
             f"pass, `runner schedule` prints a schedule for them"
         )
 

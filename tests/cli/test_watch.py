@@ -211,7 +211,7 @@ def test_it_says_that_nobody_has_reconciled_for_long(
     os.utime(passed, (time.time() - 10_900, time.time() - 10_900))
     process = begin(*WATCH, cwd=lab.root, env=lab.env)
     try:
-        assert told(process).startswith("nobody has reconciled for 3 h 1 min: `runner reconcile`")
+        assert told(process).startswith("no pass was made for 3 h 1 min: `runner reconcile`")
         assert told(process).startswith("one: running")
         clock.sleep(2000)
         assert run(*FINISH).code == 0
@@ -219,7 +219,7 @@ def test_it_says_that_nobody_has_reconciled_for_long(
     finally:
         process.kill()
         process.communicate()
-    assert "nobody" not in out
+    assert "no pass" not in out
 
 
 def test_a_terminal_says_it_below_the_head(lab: Folder, run: Run, world: World) -> None:
@@ -230,7 +230,7 @@ def test_a_terminal_says_it_below_the_head(lab: Folder, run: Run, world: World) 
     with terminal(lab, *WATCH) as screen:
         screen.until("1 running")
         os.utime(passed, (time.time() - 10_900, time.time() - 10_900))
-        screen.until("^nobody has reconciled for 3 h 1 min")
+        screen.until("^no pass was made for 3 h 1 min")
         screen.press("q")
         assert screen.end() == 0
 

@@ -118,7 +118,7 @@ def test_it_is_over_when_every_job_is_final(states: list[str], *, settled: bool)
 def test_it_says_that_nobody_has_reconciled_for_long() -> None:
     state = replace(watched(), last_pass=NOW - 3 * 3600)
 
-    words = "nobody has reconciled for 3 h: `runner reconcile` makes a pass"
+    words = "no pass was made for 3 h: `runner reconcile` makes a pass"
     assert (state.silence(NOW) or "").startswith(words)
     assert state.lines(unix=NOW, most=23, width=100)[1].startswith(words)
     assert state.silence(NOW - 2 * 3600 - 1) is None
